@@ -1,0 +1,46 @@
+"""Packaging entry of Foveate (also what Beam's --setup_file wants); tool settings live in pyproject.toml."""
+
+from setuptools import setup
+
+CPU_ONLY = "sys_platform == 'linux' and platform_machine == 'x86_64'"
+
+setup(
+    name="foveate",
+    version="0.1.0",
+    description="Bulk-compress photo archives into region-weighted JPEG 2000, and bring them back",
+    license="Apache-2.0",
+    python_requires=">=3.11,<3.14",
+    packages=["codec", "models", "models.training", "quality", "transforms", "pipelines"],
+    package_data={"models": ["weights/*"]},
+    install_requires=[
+        "apache-beam[gcp]>=2.72,<3",
+        f"tensorflow-cpu>=2.16,<3; {CPU_ONLY}",
+        "tensorflow>=2.16,<3; sys_platform != 'linux' or platform_machine != 'x86_64'",
+        "keras>=3.3,<4",
+        "imagecodecs>=2026.1.14",
+        "google-cloud-storage>=2.14",
+        "numpy>=1.26,<3",
+        "numba>=0.60",
+        "pillow>=12.3,<13",
+        "pyarrow>=15,<26",
+        "duckdb>=1.1",
+        "scikit-image>=0.24",
+        "altair>=5.4",
+        "vl-convert-python>=1.7",
+        "rich>=13",
+    ],
+    extras_require={
+        "dev": [
+            "bjontegaard>=1.3",
+            "hypothesis>=6.100",
+            "imageio-ffmpeg>=0.5",
+            "jpylyzer>=2.2",
+            "mypy>=1.13",
+            "pytest>=8",
+            "pytest-timeout>=2.3",
+            "ruff>=0.8",
+            "types-setuptools",
+        ],
+    },
+    entry_points={"console_scripts": ["foveate = pipelines.cli:main"]},
+)

@@ -1,0 +1,113 @@
+"""What flows between the steps: frozen dataclasses, one a stage (and the rows of the tables)."""
+
+from __future__ import annotations
+
+import dataclasses
+import datetime
+from typing import Literal
+
+import numpy as np
+from numpy.typing import NDArray
+
+from codec.metadata import PhotoMetadata
+
+Pixels = NDArray[np.uint8] | NDArray[np.uint16]
+Outcome = Literal["compressed", "kept", "skipped"]
+
+
+@dataclasses.dataclass(frozen=True)
+class SourceFile:
+    """One file to work on: where it is, and where it belongs in the output."""
+
+    url: str
+    relative_path: str  # below the root it was found under, with forward slashes
+    size_bytes: int
+    modified: float  # seconds since 1970, 0 where the filesystem does not say
+
+
+@dataclasses.dataclass(frozen=True, eq=False)
+class Photo:
+    """A decoded photo: upright pixels (H, W, C) uint8 or uint16 with C in 1..4, and its metadata."""
+
+    source: SourceFile
+    pixels: Pixels
+    metadata: PhotoMetadata
+    source_format: str  # "jpeg", "png", "tiff", ...
+    source_sha256: str  # of the source file's bytes
+    read_seconds: float
+
+
+@dataclasses.dataclass(frozen=True, eq=False)
+class SalientPhoto:
+    """A photo and its saliency (h, w) float32 in [0, 1] at the network's own resolution; None: all alike."""
+
+    photo: Photo
+    saliency: NDArray[np.float32] | None
+    saliency_seconds: float
+
+
+@dataclasses.dataclass(frozen=True)
+class MetricsRow:
+    """One photo's outcome: the only definition of the metrics table's columns.
+
+    Units stand in the names; PSNR in dB, infinite where nothing was lost; SSIM in [-1, 1]. Fields of a photo
+    that was not compressed (outcome "kept" or "skipped") and of measures that do not apply are None.
+    `psnr_s` and `ssim_s` are weighted by the saliency map; `rec_*` measure what RecCNN makes of the archive.
+    """
+
+    source_url: str
+    archive_url: str
+    relative_path: str
+    outcome: Outcome
+    reason: str  # why it was kept or skipped, "" for compressed
+    source_format: str
+    source_bytes: int
+    archive_bytes: int
+    source_sha256: str
+    width: int | None
+    height: int | None
+    channels: int | None
+    bit_depth: int | None
+    compression_ratio: float | None  # source bytes / archive bytes
+    raw_ratio: float | None  # raw bytes / archive bytes
+    bits_per_pixel: float | None
+    mse: float | None
+    psnr_db: float | None
+    psnr_y_db: float | None
+    ssim: float | None
+    ms_ssim: float | None
+    psnr_s_db: float | None
+    ssim_s: float | None
+    rec_mse: float | None
+    rec_psnr_db: float | None
+    rec_psnr_y_db: float | None
+    rec_ssim: float | None
+    rec_ms_ssim: float | None
+    rec_psnr_s_db: float | None
+    rec_ssim_s: float | None
+    saliency_mean: float | None
+    salient_share: float | None  # share of the photo whose saliency is above one half
+    target: str  # "bpp=0.5", "psnr=40", "lossless", ...
+    target_reached: float | None  # in the target's own unit
+    comcnn_used: bool | None
+    metadata_lost: str  # what of the source's metadata the JP2 cannot hold, "" if nothing
+    read_seconds: float | None
+    saliency_seconds: float | None
+    encode_seconds: float | None
+    measure_seconds: float | None
+    settings_digest: str
+    weights_digest: str
+    foveate_version: str
+    run_id: str
+    finished: datetime.datetime
+
+
+@dataclasses.dataclass(frozen=True)
+class Failure:
+    """Why one photo could not be handled: a url and a reason, never pixels."""
+
+    url: str
+    step: str
+    error_type: str
+    message: str
+    time: str  # ISO 8601, UTC
