@@ -1,0 +1,11 @@
+"""What can be wrong with a JPEG 2000 file."""
+
+from __future__ import annotations
+
+
+class BadCodestream(ValueError):  # noqa: N818
+    """The data are not well-formed JPEG 2000; the message says what is wrong and, where known, at which byte."""
+
+
+class UnsupportedCodestream(ValueError):  # noqa: N818
+    """The data are legal JPEG 2000, but use something that is not supported; the message names it."""
