@@ -1,0 +1,39 @@
+"""ComCNN: makes a photo cheaper to code (Nagarsenker et al., "Encoder"; Jiang et al. 2017, section III-A).
+
+    photo (h, w, 3) ──▶ conv ReLU ─▶ conv ReLU ─▶ conv ─▶ x σ ─▶ + ─▶ compact photo
+    noise map (h/8, w/8, 4) ─┘            noise map ──────┘    └─ photo
+
+Three convolutions, residual, at full resolution: a pre-filter that gives up what the codec would spend bits on and
+RecCNN can bring back. It reads the coding-noise map that the photo is about to get, so it fades out at high rates.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+SHUFFLE = 2
+RECEPTIVE_FIELD = 16  # pixels to each side that can change a pixel, rounded up to whole cells
+FEATURES = 32
+
+
+def build() -> Any:
+    """The network as a Keras model: ((h, w, 3) in [0, 1], (h/8, w/8, 4)) -> (h, w, 3); h, w multiples of 8.
+
+    Built anew it changes nothing: its last layer starts at zero.
+    """
+    import keras
+    from keras import layers
+
+    from models.layers import noise_amplitude, noise_features
+
+    picture = layers.Input((None, None, 3), name="picture")
+    noise = layers.Input((None, None, 4), name="noise")
+    x = layers.Conv2D(FEATURES, 3 * SHUFFLE, SHUFFLE, "same", name="unshuffle")(picture)
+    y = layers.Conv2D(FEATURES, 3, padding="same", name="noise_in")(noise_features(noise, SHUFFLE))
+    x = layers.ReLU()(layers.Add()([x, y]))
+    x = layers.Conv2D(FEATURES, 3, padding="same", activation="relu", name="middle")(x)
+    x = layers.Conv2DTranspose(
+        3, 3 * SHUFFLE, SHUFFLE, "same", name="shuffle", kernel_initializer="zeros", dtype="float32"
+    )(x)
+    compact = layers.Add(dtype="float32")([picture, layers.Multiply(dtype="float32")([x, noise_amplitude(noise)])])
+    return keras.Model([picture, noise], compact, name="comcnn")

@@ -1,0 +1,26 @@
+"""What ComCNN and RecCNN share: how the coding-noise map enters a network, and leaves it."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from models.wavelet import CELL
+
+
+def noise_features(noise: Any, scale: int) -> Any:
+    """The coding-noise map (batch, h, w, 4) on a logarithmic scale, at one cell per `scale` pixels."""
+    from keras import layers, ops
+
+    logarithm = ops.log2(1.0 + 255.0 * noise) / 8.0
+    return layers.UpSampling2D(CELL // scale)(logarithm) if scale < CELL else logarithm
+
+
+def noise_amplitude(noise: Any) -> Any:
+    """The expected size of the coding error at each pixel, (batch, 8h, 8w, 1), as a share of the peak value.
+
+    What a network adds is multiplied by this, so that it fades to nothing where nearly nothing was lost.
+    """
+    from keras import layers, ops
+
+    rms = ops.sqrt(ops.mean(ops.square(noise), -1, keepdims=True) / 12.0)
+    return layers.UpSampling2D(CELL)(rms)

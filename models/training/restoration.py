@@ -1,0 +1,218 @@
+"""Trains ComCNN and RecCNN: first together through the wavelet stand-in, then RecCNN on real code streams.
+
+Stage "joint" (Nagarsenker et al.; Jiang et al. 2017): photo → ComCNN → stand-in → RecCNN, one loss for both. In half
+of the patches ComCNN is bypassed, so that RecCNN learns plain files too. Stage "codec": RecCNN alone, on what a real
+encoder made at random rates; the caller supplies it, since networks know nothing of codecs here.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from models import comcnn, reccnn, wavelet
+from models.training.photos import load_photos, random_patch
+
+STEPS_PER_EPOCH = 250
+COARSEST, FINEST = 0.7, 0.01  # normalised quantisation steps, as a share of the peak value
+AUXILIARY = 0.1  # weight of the plain decode's own error: an archive must look right without RecCNN
+
+# (patch uint8 (n, n, 3), generator) -> decoded uint8 (n, n, 3), noise map float32 (n/8, n/8, 4)
+Coder = Callable[[NDArray[np.uint8], np.random.Generator], tuple[NDArray[np.uint8], NDArray[np.float32]]]
+
+
+def random_noise_map(cells: int, rng: np.random.Generator) -> NDArray[np.float32]:
+    """A coding-noise map (cells, cells, 4) as region-weighted files have them, of a random rate and gain."""
+    step = np.exp(rng.uniform(np.log(FINEST), np.log(COARSEST)))
+    decibels = np.zeros((cells, cells, 1))
+    if rng.random() < 0.6:
+        ramp = np.linspace(-1, 1, cells)
+        y, x = np.meshgrid(ramp, ramp, indexing="ij")
+        direction = rng.normal(size=2)
+        soft = 1 / (1 + np.exp(-rng.uniform(1, 12) * (direction[0] * y + direction[1] * x + rng.uniform(-1, 1))))
+        decibels = rng.uniform(0, 15) * soft[..., None]
+    jitter = rng.uniform(-2.5, 2.5, size=(1, 1, 4))  # bit-planes end at whole powers of two, not where λ would
+    missing = rng.random(4) < np.array([0.15, 0.05, 0.0, 0.15])  # whole octaves left out at low rates
+    steps = step * 10 ** (-(decibels + jitter) / 20) * np.where(missing, 2.0, 1.0)
+    return np.clip(steps, FINEST / 4, 1.0).astype(np.float32)
+
+
+def train_joint(
+    photos: Path, output: Path, *, steps: int, batch: int = 16, patch: int = 96, rate: float = 1e-3, seed: int = 0
+) -> None:
+    """Stage "joint": writes comcnn.weights.h5 and reccnn_fast.weights.h5 to `output`; resumes what it finds there."""
+    import keras
+
+    keras.utils.set_random_seed(seed)
+    model = _joint_model(comcnn.build(), reccnn.build("fast"))
+    data = _joint_batches(load_photos(photos), batch, patch, seed)
+    _fit(model, data, output / "joint", steps, rate)
+    model.comcnn.save_weights(output / "comcnn.weights.h5")
+    model.reccnn.save_weights(output / "reccnn_fast.weights.h5")
+
+
+def train_on_codec(
+    photos: Path,
+    output: Path,
+    coder: Coder,
+    *,
+    steps: int,
+    batch: int = 16,
+    patch: int = 96,
+    rate: float = 3e-4,
+    seed: int = 1,
+) -> None:
+    """Stage "codec": fine-tunes reccnn_fast.weights.h5 in `output` on what `coder` makes of patches."""
+    import keras
+
+    keras.utils.set_random_seed(seed)
+    network = reccnn.build("fast")
+    network.load_weights(output / "reccnn_fast.weights.h5")
+    model = _restoring_model(network)
+    data = _coded_batches(load_photos(photos), coder, batch, patch, seed)
+    _fit(model, data, output / "codec", steps, rate)
+    network.save_weights(output / "reccnn_fast.weights.h5")
+
+
+def _epochs(steps: int) -> int:
+    return max(1, -(-steps // STEPS_PER_EPOCH))
+
+
+def _fit(model: Any, data: Any, folder: Path, steps: int, rate: float) -> None:
+    """Adam, cosine schedule, averaged weights; a log, and a checkpoint each epoch to resume from."""
+    import keras
+
+    folder.mkdir(parents=True, exist_ok=True)
+    schedule = keras.optimizers.schedules.CosineDecay(1e-5, steps, warmup_target=rate, warmup_steps=min(500, steps // 5))
+    optimizer = keras.optimizers.Adam(schedule, global_clipnorm=1.0, use_ema=True, ema_momentum=0.999)
+    model.compile(optimizer=optimizer, jit_compile=False)
+    callbacks = [
+        keras.callbacks.BackupAndRestore(folder / "checkpoint"),
+        keras.callbacks.CSVLogger(folder / "log.csv", append=True),
+    ]
+    model.fit(data, epochs=_epochs(steps), callbacks=callbacks, verbose=2)
+
+
+def _mean_square(a: Any, b: Any) -> Any:
+    from keras import ops
+
+    return ops.mean(ops.square(a - b), axis=(1, 2, 3)) + 1e-7
+
+
+def _decibels(error: Any) -> Any:
+    from keras import ops
+
+    return -10.0 * ops.mean(ops.log(error)) / np.log(10.0)
+
+
+def _joint_model(first: Any, second: Any) -> Any:
+    import keras
+    from keras import ops
+
+    class Joint(keras.Model):  # type: ignore[misc]  # Keras is untyped
+        """Photo → ComCNN (where `prefilter` is 1) → stand-in codec → RecCNN."""
+
+        def __init__(self) -> None:
+            super().__init__()
+            self.comcnn, self.reccnn = first, second
+
+        def call(self, inputs: Any, training: bool = False) -> Any:
+            photo, noise, prefilter = inputs["photo"], inputs["noise"], inputs["prefilter"]
+            compact = self.comcnn([photo, noise], training=training)
+            sent = photo + prefilter[:, None, None, None] * (compact - photo)
+            decoded, bits = wavelet.code(sent, noise)
+            return {"decoded": decoded, "bits": bits, "restored": self.reccnn([decoded, noise], training=training)}
+
+        def compute_loss(self, x: Any = None, y: Any = None, y_pred: Any = None, **_: Any) -> Any:
+            """Mean log error (so that every rate counts alike) plus λ times the rate, λ at the step's own slope."""
+            photo = x["photo"]
+            restored = _mean_square(photo, y_pred["restored"])
+            decoded = _mean_square(photo, y_pred["decoded"])
+            # dD/dR of a uniform quantiser: D = Δ²/12, halving Δ costs one bit.
+            slope = 2 * np.log(2.0) / 12 * ops.mean(ops.square(x["noise"][..., :3]), axis=(1, 2, 3))
+            price = slope * y_pred["bits"] / ops.stop_gradient(restored)
+            return ops.mean(ops.log(restored) + AUXILIARY * ops.log(decoded) + price)
+
+        def compute_metrics(self, x: Any, y: Any, y_pred: Any, sample_weight: Any = None) -> dict[str, Any]:
+            result = super().compute_metrics(x, y, y_pred, sample_weight)
+            photo = x["photo"]
+            gain = _decibels(_mean_square(photo, y_pred["restored"])) - _decibels(
+                _mean_square(photo, y_pred["decoded"])
+            )
+            return {**result, "gain_db": gain}
+
+    return Joint()
+
+
+def _restoring_model(network: Any) -> Any:
+    import keras
+    from keras import ops
+
+    class Restoring(keras.Model):  # type: ignore[misc]  # Keras is untyped
+        """Decoded photo and its coding-noise map → RecCNN."""
+
+        def __init__(self) -> None:
+            super().__init__()
+            self.reccnn = network
+
+        def call(self, inputs: Any, training: bool = False) -> Any:
+            return self.reccnn([inputs["decoded"], inputs["noise"]], training=training)
+
+        def compute_loss(self, x: Any = None, y: Any = None, y_pred: Any = None, **_: Any) -> Any:
+            return ops.mean(ops.log(_mean_square(x["photo"], y_pred)))
+
+        def compute_metrics(self, x: Any, y: Any, y_pred: Any, sample_weight: Any = None) -> dict[str, Any]:
+            result = super().compute_metrics(x, y, y_pred, sample_weight)
+            gain = _decibels(_mean_square(x["photo"], y_pred)) - _decibels(_mean_square(x["photo"], x["decoded"]))
+            return {**result, "gain_db": gain}
+
+    return Restoring()
+
+
+def _joint_batches(photos: list[NDArray[np.uint8]], batch: int, patch: int, seed: int) -> Any:
+    def make(rng: np.random.Generator) -> dict[str, NDArray[np.float32]]:
+        return {
+            "photo": np.stack([random_patch(photos, patch, rng) for _ in range(batch)]).astype(np.float32) / 255,
+            "noise": np.stack([random_noise_map(patch // wavelet.CELL, rng) for _ in range(batch)]),
+            "prefilter": np.arange(batch, dtype=np.float32) % 2,
+        }
+
+    return _dataset(make, seed)
+
+
+def _coded_batches(photos: list[NDArray[np.uint8]], coder: Coder, batch: int, patch: int, seed: int) -> Any:
+    def make(rng: np.random.Generator) -> dict[str, NDArray[np.float32]]:
+        patches = [random_patch(photos, patch, rng) for _ in range(batch)]
+        coded = [coder(p, rng) for p in patches]
+        return {
+            "photo": np.stack(patches).astype(np.float32) / 255,
+            "decoded": np.stack([decoded for decoded, _ in coded]).astype(np.float32) / 255,
+            "noise": np.stack([noise for _, noise in coded]),
+        }
+
+    return _dataset(make, seed)
+
+
+def _dataset(make: Callable[[np.random.Generator], dict[str, NDArray[np.float32]]], seed: int) -> Any:
+    """Batches for `fit`, the same for the same seed, made on threads while the network trains."""
+    import keras
+
+    class Batches(keras.utils.PyDataset):  # type: ignore[misc]  # Keras is untyped
+        def __init__(self) -> None:
+            super().__init__(workers=2, use_multiprocessing=False, max_queue_size=8)
+            self.epoch = 0
+
+        def __len__(self) -> int:
+            return STEPS_PER_EPOCH
+
+        def __getitem__(self, index: int) -> tuple[dict[str, NDArray[np.float32]]]:
+            return (make(np.random.default_rng([seed, self.epoch, index])),)
+
+        def on_epoch_end(self) -> None:
+            self.epoch += 1
+
+    return Batches()
