@@ -1,0 +1,67 @@
+"""Squared error and the signal-to-noise ratios made of it.
+
+Photos are (H, W, C) uint8 or uint16 of equal shape and type, C in 1..4. Alpha (the second of two channels,
+the fourth of four) is left out: what a transparent pixel hides is no loss, and a lossless alpha would flatter
+colour. `peak` is 255 or 65535 by the sample type unless given. Identical photos have an infinite ratio.
+"""
+
+from __future__ import annotations
+
+import math
+
+import numpy as np
+from numpy.typing import NDArray
+
+from quality.colour import Pixels, Plane, bands, check_pair, colour_channels, luma, peak_of
+from quality.saliency import resize_saliency, weighted_mean
+
+
+def mse(a: Pixels, b: Pixels) -> float:
+    """Mean squared error over all colour channels, in squared sample units; ValueError for an unlike pair."""
+    return weighted_mean(squared_errors(a, b), None)
+
+
+def psnr(a: Pixels, b: Pixels, peak: float | None = None) -> float:
+    """Peak signal-to-noise ratio over all colour channels, in dB."""
+    return decibels(mse(a, b), peak or peak_of(a))
+
+
+def psnr_y(a: Pixels, b: Pixels, peak: float | None = None) -> float:
+    """Peak signal-to-noise ratio of the BT.601 luma, in dB."""
+    check_pair(a, b)
+    return decibels(luma_mse(luma(a), luma(b)), peak or peak_of(a))
+
+
+def psnr_s(a: Pixels, b: Pixels, saliency: NDArray[np.float32], peak: float | None = None) -> float:
+    """PSNR-S of Prakash et al. 2017 in dB: 10 log10(peak² / (Σ s e² / Σ s)), over all colour channels.
+
+    `saliency` is (h, w), not negative; it is stretched over the photo. All zero: the same as `psnr`.
+    """
+    errors = squared_errors(a, b)
+    return decibels(weighted_mean(errors, resize_saliency(saliency, *errors.shape)), peak or peak_of(a))
+
+
+def squared_errors(a: Pixels, b: Pixels) -> Plane:
+    """(H, W) float32: squared error of each pixel, averaged over its colour channels."""
+    check_pair(a, b)
+    a, b = colour_channels(a), colour_channels(b)
+    result = np.empty(a.shape[:2], np.float32)
+    for rows in bands(a.shape):
+        difference = a[rows].astype(np.float32) - b[rows]
+        result[rows] = np.einsum("ijk,ijk->ij", difference, difference)
+    result /= a.shape[2]
+    return result
+
+
+def luma_mse(a: Plane, b: Plane) -> float:
+    """Mean squared error of two planes (H, W) float32."""
+    total = 0.0
+    for rows in bands(a.shape):
+        difference = a[rows] - b[rows]
+        total += float(np.square(difference).sum(dtype=np.float64))
+    return total / a.size
+
+
+def decibels(mean_squared_error: float, peak: float) -> float:
+    """10 log10(peak² / error); infinite for no error."""
+    return math.inf if mean_squared_error == 0 else 10 * math.log10(peak * peak / mean_squared_error)
