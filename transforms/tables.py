@@ -1,0 +1,356 @@
+"""The metrics and failures tables: Parquet and JSON lines below an archive's `_foveate/` folder.
+
+    PCollection[MetricsRow] ─▶ shard by name ─▶ DEST/_foveate/metrics/run=<id>/<shard>.parquet
+    PCollection[Failure]    ─▶ shard by name ─▶ DEST/_foveate/failures/run=<id>/<shard>.jsonl
+
+Every file appears whole under a name that depends only on run, shard and window, so that a retried bundle
+overwrites its own file. Not by the stock sinks of Beam: they look their files up by glob and so miss what is
+below a folder named like `Photos [2019]`.
+"""
+
+from __future__ import annotations
+
+import concurrent.futures
+import contextlib
+import dataclasses
+import datetime
+import glob
+import io
+import itertools
+import json
+import pathlib
+import re
+import types
+import typing
+import uuid
+import zlib
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from typing import Any, BinaryIO
+
+import apache_beam as beam
+import duckdb
+import pyarrow as pa
+import pyarrow.parquet as pq
+from apache_beam.io.filesystems import FileSystems
+from apache_beam.transforms.window import FixedWindows, GlobalWindow
+
+from transforms.elements import Failure, MetricsRow
+
+METRICS_FOLDER = "_foveate/metrics"
+FAILURES_FOLDER = "_foveate/failures"
+ROWS_PER_GROUP = 10_000
+SHARDS = 4
+STREAM_WINDOW_SECONDS = 60
+PARALLEL_READS = 8
+
+_ARROW_TYPES: dict[object, pa.DataType] = {
+    str: pa.string(),
+    int: pa.int64(),
+    float: pa.float64(),
+    bool: pa.bool_(),
+    datetime.datetime: pa.timestamp("us", tz="UTC"),
+}
+
+
+class BadTable(ValueError):  # noqa: N818 (reads as the sentence it ends up in)
+    """A file below `_foveate/` that is not the table it should be."""
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
+class ArchivedRow:
+    """What the table says about one photo of an archive; digests and outcome as in `MetricsRow`."""
+
+    relative_path: str
+    source_url: str
+    archive_url: str
+    outcome: str
+    source_bytes: int
+    source_sha256: str
+    settings_digest: str
+    weights_digest: str
+    archive_bytes: int
+    finished: datetime.datetime
+
+
+# ---------------------------------------------------------------- schemas
+
+
+def metrics_schema() -> pa.Schema:
+    """The metrics table's columns: the fields of `MetricsRow` in their order, the optional ones nullable."""
+    return _schema_of(MetricsRow)
+
+
+def failures_schema() -> pa.Schema:
+    """The failures table's columns as read back: the fields of `Failure`, then `run_id`."""
+    return _schema_of(Failure).append(pa.field("run_id", pa.string(), nullable=False))
+
+
+def _schema_of(row_type: type) -> pa.Schema:
+    hints = typing.get_type_hints(row_type)
+    return pa.schema([_arrow_field(field.name, hints[field.name]) for field in dataclasses.fields(row_type)])
+
+
+def _arrow_field(name: str, annotation: Any) -> pa.Field:
+    nullable = False
+    if typing.get_origin(annotation) in (typing.Union, types.UnionType):
+        (annotation,) = (kind for kind in typing.get_args(annotation) if kind is not type(None))
+        nullable = True
+    if typing.get_origin(annotation) is typing.Literal:
+        annotation = type(typing.get_args(annotation)[0])
+    return pa.field(name, _ARROW_TYPES[annotation], nullable=nullable)
+
+
+def table_text(text: str) -> str:
+    r"""`text` as it stands in the tables: bytes of a file name that are no UTF-8 become `\udcXX` in ASCII."""
+    try:
+        text.encode()
+    except UnicodeEncodeError:
+        return text.encode("utf-8", "backslashreplace").decode()
+    return text
+
+
+# ---------------------------------------------------------------- writing
+
+
+def write_metrics(rows: Iterable[MetricsRow], url: str) -> None:
+    """Write `rows` as one Parquet file at `url`, whole or not at all; no rows make a file without rows.
+
+    Raises `OSError` or Beam's `BeamIOError` where the place cannot be written.
+    """
+    _write_parquet((_values_of(row) for row in rows), url)
+
+
+def write_failures(failures: Iterable[Failure], url: str) -> None:
+    """Write `failures` as JSON lines (UTF-8) at `url`, whole or not at all.
+
+    Raises `OSError` or Beam's `BeamIOError` where the place cannot be written.
+    """
+    _write_lines((_values_of(failure) for failure in failures), url)
+
+
+@contextlib.contextmanager
+def open_whole(url: str) -> Iterator[BinaryIO]:
+    """A file to write that appears at `url` when the block ends well, and leaves nothing when it does not."""
+    partial = f"{url}.partial-{uuid.uuid4().hex}"
+    try:
+        with FileSystems.create(partial) as file:
+            yield file
+        FileSystems.rename([partial], [url])
+    except BaseException:
+        # Whatever went wrong is raised again; that nothing is there to delete must not hide it.
+        with contextlib.suppress(Exception):
+            FileSystems.delete([partial])
+        raise
+
+
+@beam.typehints.with_input_types(MetricsRow)
+@dataclasses.dataclass
+class WriteMetrics(beam.PTransform):  # type: ignore[misc]
+    """Write metrics rows as Parquet below `archive_url`; gives the urls of the files written.
+
+    Args:
+        archive_url: the archive's root, local or of any filesystem Beam knows.
+        run_id: names the run's folder: letters, digits, `.`, `_`, `-`.
+        shards: at most so many files a window (none for no rows).
+
+    A stream is written once a minute of event time, unless it comes windowed already.
+    """
+
+    archive_url: str
+    run_id: str
+    shards: int = SHARDS
+
+    def __post_init__(self) -> None:
+        run_folder(self.archive_url, METRICS_FOLDER, self.run_id)
+
+    def expand(self, rows: Any) -> Any:
+        """Shard, group and write."""
+        folder = run_folder(self.archive_url, METRICS_FOLDER, self.run_id)
+        keyed = rows | "Key rows by photo" >> beam.Map(_keyed, "relative_path", self.shards)
+        return keyed | "Write shards" >> _WriteShards(folder, ".parquet", _write_parquet)
+
+
+@beam.typehints.with_input_types(Failure)
+@dataclasses.dataclass
+class WriteFailures(beam.PTransform):  # type: ignore[misc]
+    """Write failures as JSON lines below `archive_url`; gives the files' urls. Fields: `WriteMetrics`."""
+
+    archive_url: str
+    run_id: str
+    shards: int = 1
+
+    def __post_init__(self) -> None:
+        run_folder(self.archive_url, FAILURES_FOLDER, self.run_id)
+
+    def expand(self, failures: Any) -> Any:
+        """Shard, group and write."""
+        folder = run_folder(self.archive_url, FAILURES_FOLDER, self.run_id)
+        keyed = failures | "Key failures by photo" >> beam.Map(_keyed, "url", self.shards)
+        return keyed | "Write shards" >> _WriteShards(folder, ".jsonl", _write_lines)
+
+
+@dataclasses.dataclass
+class _WriteShards(beam.PTransform):  # type: ignore[misc]
+    """Gather each window's values by shard and write one file each."""
+
+    folder: str
+    suffix: str
+    write: Callable[[Iterable[tuple[Any, ...]], str], None]
+
+    def expand(self, keyed: Any) -> Any:
+        if not keyed.is_bounded and keyed.windowing.is_default():
+            keyed |= "Cut the stream" >> beam.WindowInto(FixedWindows(STREAM_WINDOW_SECONDS))
+        grouped = keyed | "Gather shards" >> beam.GroupByKey()
+        return grouped | "Write files" >> beam.Map(
+            _write_shard, self.folder, self.suffix, self.write
+        ).with_output_types(str)
+
+
+def _write_shard(
+    shard_rows: tuple[int, Iterable[tuple[Any, ...]]],
+    folder: str,
+    suffix: str,
+    write: Callable[[Iterable[tuple[Any, ...]], str], None],
+    window: Any = beam.DoFn.WindowParam,
+    pane: Any = beam.DoFn.PaneInfoParam,
+) -> str:
+    shard, rows = shard_rows
+    name = f"{shard:05d}"
+    if not isinstance(window, GlobalWindow):
+        name = f"{window.max_timestamp().micros // 1_000_000}-{name}"
+    if pane.index > 0:
+        name = f"{name}-{pane.index}"
+    url = f"{folder}/{name}{suffix}"
+    write(rows, url)
+    return url
+
+
+def _keyed(row: MetricsRow | Failure, name_field: str, shards: int) -> tuple[int, tuple[Any, ...]]:
+    values = _values_of(row)
+    return zlib.crc32(table_text(getattr(row, name_field)).encode()) % shards, values
+
+
+def _values_of(row: MetricsRow | Failure) -> tuple[Any, ...]:
+    values = (getattr(row, field.name) for field in dataclasses.fields(row))
+    return tuple(table_text(value) if isinstance(value, str) else value for value in values)
+
+
+def _write_parquet(rows: Iterable[tuple[Any, ...]], url: str) -> None:
+    schema = metrics_schema()
+    with open_whole(url) as file, pq.ParquetWriter(file, schema, compression="zstd") as writer:
+        remaining = iter(rows)
+        while batch := list(itertools.islice(remaining, ROWS_PER_GROUP)):
+            columns = zip(*batch, strict=True)
+            arrays = [pa.array(column, field.type) for column, field in zip(columns, schema, strict=True)]
+            writer.write_table(pa.Table.from_arrays(arrays, schema=schema))
+
+
+def _write_lines(rows: Iterable[tuple[Any, ...]], url: str) -> None:
+    names = [field.name for field in dataclasses.fields(Failure)]
+    with open_whole(url) as file:
+        for row in rows:
+            file.write(json.dumps(dict(zip(names, row, strict=True)), ensure_ascii=False).encode() + b"\n")
+
+
+# ---------------------------------------------------------------- reading
+
+
+def run_folder(archive_url: str, folder: str, run_id: str) -> str:
+    """Where a run's files stand: `archive_url/folder/run=<run_id>`.
+
+    Raises `ValueError` for a run id with other characters than letters, digits, `.`, `_` and `-`.
+    """
+    if not re.fullmatch(r"[A-Za-z0-9._-]+", run_id):
+        raise ValueError(f"a run id has letters, digits, '.', '_' and '-' only, not {run_id!r}")
+    return f"{_root_of(archive_url)}/{folder}/run={run_id}"
+
+
+def read_metrics(
+    archive_url: str, run_id: str | None = None, columns: Sequence[str] | None = None
+) -> pa.Table:
+    """The metrics rows of an archive, of all runs or of one, as an Arrow table in no particular order.
+
+    Args:
+        archive_url: the archive's root; an archive without tables gives a table without rows.
+        run_id: only this run's rows.
+        columns: only these, in this order; all of `metrics_schema()` by default. What an older file does not
+            have is null.
+
+    Raises `BadTable` for a file that is no metrics table.
+    """
+    full = metrics_schema()
+    schema = pa.schema([full.field(name).with_nullable(True) for name in columns or full.names])
+    urls = _table_urls(archive_url, METRICS_FOLDER, run_id, ".parquet")
+    with concurrent.futures.ThreadPoolExecutor(PARALLEL_READS) as readers:
+        tables = list(readers.map(lambda url: _read_parquet(url, schema), urls))
+    return pa.concat_tables(tables) if tables else schema.empty_table()
+
+
+def read_failures(archive_url: str, run_id: str | None = None) -> pa.Table:
+    """The failures of an archive, of all runs or of one, as an Arrow table of `failures_schema()`.
+
+    Raises `BadTable` for a file that is no failures table.
+    """
+    urls = _table_urls(archive_url, FAILURES_FOLDER, run_id, ".jsonl")
+    with concurrent.futures.ThreadPoolExecutor(PARALLEL_READS) as readers:
+        rows = list(itertools.chain.from_iterable(readers.map(_read_lines, urls)))
+    return pa.Table.from_pylist(rows, schema=failures_schema())
+
+
+def latest_rows(archive_url: str) -> dict[str, ArchivedRow]:
+    """The newest row of every photo over all runs of an archive, by `table_text` of its relative path.
+
+    Raises `BadTable` for a file that is no metrics table.
+    """
+    columns = [field.name for field in dataclasses.fields(ArchivedRow)]
+    with duckdb.connect() as connection:
+        connection.register("metrics", read_metrics(archive_url, columns=columns))
+        newest = connection.sql(
+            "SELECT * FROM metrics QUALIFY row_number() OVER "
+            "(PARTITION BY relative_path ORDER BY finished DESC, archive_url) = 1"
+        ).to_arrow_table()
+    batches = (zip(*(column.to_pylist() for column in batch), strict=True) for batch in newest.to_batches())
+    return {values[0]: ArchivedRow(*values) for batch in batches for values in batch}
+
+
+def _root_of(archive_url: str) -> str:
+    return archive_url.removeprefix("file://").rstrip("/") or "/."
+
+
+def _table_urls(archive_url: str, folder: str, run_id: str | None, suffix: str) -> list[str]:
+    parent = run_folder(archive_url, folder, run_id) if run_id else f"{_root_of(archive_url)}/{folder}/run=*"
+    if "://" not in parent:
+        root = pathlib.Path(_root_of(archive_url)) / folder
+        return sorted(str(path) for path in root.glob(f"{pathlib.Path(parent).name}/*{suffix}"))
+    below = parent[len(_root_of(archive_url)) :]
+    (found,) = FileSystems.match([f"{glob.escape(_root_of(archive_url))}{below}/*{suffix}"])
+    return sorted(metadata.path for metadata in found.metadata_list)
+
+
+def _read_bytes(url: str) -> bytes:
+    with FileSystems.open(url) as file:
+        return bytes(file.read())
+
+
+def _read_parquet(url: str, schema: pa.Schema) -> pa.Table:
+    try:
+        with pq.ParquetFile(io.BytesIO(_read_bytes(url))) as file:
+            present = [name for name in schema.names if name in file.schema_arrow.names]
+            table = file.read(columns=present)
+        missing = [name for name in schema.names if name not in present]
+        for name in missing:
+            table = table.append_column(name, pa.nulls(len(table), schema.field(name).type))
+        return table.select(schema.names).cast(schema)
+    except pa.ArrowException as error:
+        raise BadTable(f"{url} is not a metrics table: {error}") from error
+
+
+def _read_lines(url: str) -> list[dict[str, str]]:
+    run = re.search(r"run=([^/\\]+)[/\\][^/\\]+$", url)
+    run_id = run[1] if run else ""
+    names = [field.name for field in dataclasses.fields(Failure)]
+    try:
+        lines = [json.loads(line) for line in _read_bytes(url).splitlines() if line]
+        return [{name: str(line.get(name, "")) for name in names} | {"run_id": run_id} for line in lines]
+    except (ValueError, AttributeError) as error:
+        raise BadTable(f"{url} is not a failures table: {error}") from error
