@@ -4,7 +4,7 @@ from __future__ import annotations
 
 
 class BadCodestream(ValueError):  # noqa: N818
-    """The data are not well-formed JPEG 2000; the message says what is wrong and, where known, at which byte."""
+    """The data are not well-formed JPEG 2000; the message says what is wrong and, where known, where."""
 
 
 class UnsupportedCodestream(ValueError):  # noqa: N818

@@ -120,8 +120,8 @@ def overhead(
 def unkept_metadata(metadata: PhotoMetadata, channels: int) -> tuple[str, ...]:
     """The names of the fields of `metadata` that `wrap` would leave out for a picture of so many channels.
 
-    Those are an ICC profile beyond the restricted method, EXIF that is no TIFF structure, and a resolution that
-    is not positive and finite.
+    Those are an ICC profile beyond the restricted method, EXIF that is no TIFF structure, and a resolution
+    that is not positive and finite.
     """
     kept = {
         "icc": metadata.icc is None or icc_is_restricted(metadata.icc, channels),
@@ -250,8 +250,8 @@ def pack_saliency(saliency: npt.NDArray[np.float32], max_bytes: int) -> bytes:
         max_bytes: what it may take.
 
     Returns:
-        levels, rows, columns, lowest and highest value in 255ths (a byte each), then the deflated cells; or b""
-        if not even the coarsest form (8 cells, 4 levels) fits.
+        levels, rows, columns, lowest and highest value in 255ths (a byte each), then the deflated cells; or
+        b"" if not even the coarsest form (8 cells, 4 levels) fits.
 
     Raises:
         ValueError: the map is empty, not two-dimensional or not within [0, 1].

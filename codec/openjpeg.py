@@ -1,7 +1,8 @@
 """The one place that calls OpenJPEG: pixels to codestreams with many quality layers, and back.
 
-A small ctypes binding to libopenjp2 2.5.4 or newer, as bundled in the wheels of imagecodecs or Pillow, else the
-system's. Streams live in memory. Every call makes its own codec, so calls may run in threads and forked processes.
+A small ctypes binding to libopenjp2 2.5.4 or newer, as bundled in the wheels of imagecodecs or Pillow, else
+the system's. Streams live in memory. Every call makes its own codec, so calls may run in threads and in
+forked processes.
 
 Terms follow ISO/IEC 15444-1: a *codestream* begins with SOC (FF4F), a *JP2 file* with the signature box.
 """
@@ -24,11 +25,13 @@ import numpy as np
 import numpy.typing as npt
 
 from codec.errors import BadCodestream, UnsupportedCodestream
+from codec.jp2 import codestream_span
 
 MAX_LAYERS = 100
 MINIMUM_VERSION = (2, 5, 4)
 
 _CODESTREAM_START = b"\xff\x4f\xff\x51"
+_SOT, _EOC = b"\xff\x90", b"\xff\xd9"
 _JP2_START = b"\x00\x00\x00\x0cjP  \r\n\x87\n"
 _MAX_RESOLUTIONS = 33
 _PATH_LENGTH = 4096
@@ -51,7 +54,8 @@ class OpenjpegError(RuntimeError):
 class Decoded:
     """A decoded picture.
 
-    pixels: (H, W, C) uint8 for a bit depth up to 8, else uint16; values in [0, 2**bit_depth - 1], not rescaled.
+    pixels: (H, W, C) uint8 for a bit depth up to 8, else uint16; values in
+        [0, 2**bit_depth - 1], not rescaled.
     bit_depth: 1 to 16, that of the most precise component.
     warnings: what the library complained about, in order.
     color_space: what the file declares: "srgb", "gray", "sycc" (its pixels are already RGB here), "cmyk",
@@ -79,8 +83,8 @@ def encode(
 
     Args:
         pixels: (H, W, C) uint8 or uint16; C = 1 gray, 2 gray + alpha, 3 RGB, 4 RGB + alpha.
-        layer_psnrs_db: up to 100 increasing targets in dB, one a quality layer. 0.0, allowed only as the last,
-            stands for everything that was coded.
+        layer_psnrs_db: up to 100 increasing targets in dB, one a quality layer. 0.0, allowed only as the
+            last, stands for everything that was coded.
         reversible: 5/3 wavelet (lossless if the last layer is 0.0) instead of 9/7.
         block_size: side of a code-block, a power of two from 4 to 64.
         resolutions: wavelet levels + 1, from 1 to 33; reduced where the shorter side has no room for them.
@@ -129,7 +133,8 @@ def decode(
     """Decode a JP2 file or a bare codestream, told apart by their first bytes.
 
     Palettes are applied; subsampled components are repeated up to the finest one's grid; sYCC becomes RGB;
-    signed components are offset to unsigned; components of fewer bits are scaled to those of the most precise one.
+    signed components are offset to unsigned; components of fewer bits are stretched to those of the most
+    precise.
 
     Args:
         data: the file or codestream.
@@ -137,12 +142,12 @@ def decode(
         layers: how many quality layers to decode; 0 for all.
         threads: threads that decode blocks.
         strict: refuse data that end too early, instead of decoding what is there.
-        max_pixels: refuse a picture with more pixels than this, judged by its header before anything is decoded.
+        max_pixels: refuse a picture with more pixels than this, judged by its header before it is decoded.
 
     Raises:
         BadCodestream: the data are malformed or, if `strict`, truncated.
         UnsupportedCodestream: more than 4 components or 16 bits, e-sYCC, or more than `max_pixels`.
-        ValueError: `reduce` or `layers` is negative.
+        ValueError: `reduce` or `layers` is negative, or the picture has too few resolutions for `reduce`.
     """
     if reduce < 0 or layers < 0:
         raise ValueError(f"reduce {reduce} and layers {layers} must not be negative")
@@ -162,10 +167,10 @@ def decode(
         try:
             _require_decoded(library.opj_read_header(stream, codec, ctypes.byref(handle)), messages)
             _check_header(handle.contents, max_pixels)
+            if strict:
+                _require_whole(data)
             _require_decoded(library.opj_decode(codec, stream, handle), messages)
             _require_decoded(library.opj_end_decompress(codec, stream), messages)
-            if strict:
-                _refuse_truncation(messages)
             return _picture(handle.contents, tuple(messages.warnings))
         finally:
             if handle:
@@ -183,7 +188,7 @@ def library_version() -> str:
     return version.decode()
 
 
-# Encoding ------------------------------------------------------------------------------------------------------------
+# Encoding -----------------------------------------------------------------------------------------
 
 
 def _check_pixels(pixels: Pixels) -> None:
@@ -247,7 +252,7 @@ def _image(library: Any, pixels: Pixels, depth: int) -> Iterator[Any]:
         library.opj_image_destroy(image)
 
 
-# Decoding ------------------------------------------------------------------------------------------------------------
+# Decoding -----------------------------------------------------------------------------------------
 
 
 def _format_of(data: bytes) -> int:
@@ -262,18 +267,27 @@ def _format_of(data: bytes) -> int:
 
 def _require_decoded(succeeded: int, messages: _Messages) -> None:
     if not succeeded:
+        if any("resolutions to remove" in error for error in messages.errors):
+            raise ValueError(f"`reduce` is too large: {messages.said()}")
         raise BadCodestream(f"OpenJPEG refuses the data: {messages.said()}")
 
 
-def _refuse_truncation(messages: _Messages) -> None:
-    for warning in messages.warnings:
-        if _TRUNCATED.search(warning):
-            raise BadCodestream(f"the data end too early: {warning}")
-
-
-_TRUNCATED = re.compile(
-    r"truncated|too short|end of stream|reached its end|no EOC|not enough|missing", re.IGNORECASE
-)
+def _require_whole(data: bytes) -> None:
+    """Refuse a codestream without EOC; OpenJPEG takes one that is cut where a tile-part begins, silently."""
+    start, end = codestream_span(data)
+    offset = start + 2
+    while offset < end and data[offset : offset + 2] != _EOC:
+        if data[offset : offset + 2] == _SOT:
+            length = int.from_bytes(data[offset + 6 : offset + 10])
+            if length == 0:
+                # The last tile-part goes up to EOC, which padding may follow (A.4.2).
+                offset = data.rfind(_EOC, offset, end)
+                break
+        else:
+            length = 2 + int.from_bytes(data[offset + 2 : offset + 4])
+        offset += max(length, 2)
+    if not start < offset < end:
+        raise BadCodestream(f"the codestream ends at byte {end}, too early")
 
 
 def _check_header(image: _Image, max_pixels: int | None) -> None:
@@ -355,7 +369,7 @@ def _sources(
 
 
 def _color_space(image: _Image, components: list[_Component]) -> str:
-    """The declared colour space; subsampled chroma that nobody explains is taken for sYCC, as OpenJPEG's tool does."""
+    """The declared colour space; unexplained subsampled chroma counts as sYCC, as in OpenJPEG's own tool."""
     if image.color_space == _COLOR_UNSPECIFIED and len(components) == 3:
         luma, chroma = components[0], components[1]
         if luma.dx == luma.dy == 1 and chroma.dx != 1:
@@ -364,7 +378,7 @@ def _color_space(image: _Image, components: list[_Component]) -> str:
 
 
 def _rgb_from_ycc(pixels: Pixels, depth: int) -> npt.NDArray[np.float32]:
-    """(H, W, 3) luma and chroma of IEC 61966-2-1 Amendment 1 (sYCC) to RGB, rounded and clipped to the bit depth."""
+    """(H, W, 3) sYCC (IEC 61966-2-1 Amendment 1) to RGB, rounded and clipped to the bit depth."""
     luma, blue, red = (pixels[:, :, channel].astype(np.float32) for channel in range(3))
     blue -= 1 << (depth - 1)
     red -= 1 << (depth - 1)
@@ -375,7 +389,7 @@ def _rgb_from_ycc(pixels: Pixels, depth: int) -> npt.NDArray[np.float32]:
     return result
 
 
-# Codecs, streams and messages ----------------------------------------------------------------------------------------
+# Codecs, streams and messages ---------------------------------------------------------------------
 
 
 class _Messages:
@@ -402,7 +416,7 @@ def _collector(lines: list[str]) -> Any:
     def collect(text: bytes | None, _user: int | None) -> None:
         # A broken file can repeat one complaint for every block.
         if len(lines) < 64:
-            lines.append((text or b"").decode("utf-8", "replace").strip())
+            lines.append(" ".join((text or b"").decode("utf-8", "replace").split()))
 
     return _MESSAGE_HANDLER(collect)
 
@@ -509,7 +523,7 @@ def _stream(library: Any, *, reads: bool) -> Iterator[int]:
         library.opj_stream_destroy(stream)
 
 
-# The library and its structures --------------------------------------------------------------------------------------
+# The library and its structures -------------------------------------------------------------------
 
 
 @functools.cache
