@@ -1,0 +1,332 @@
+"""EXIF blocks, and the TIFF structure they share with TIFF files: directories of tagged fields.
+
+Everything here works on the bytes: what is not asked for stays where it is, so that maker notes, whose inner
+offsets nobody may move, survive. Classic TIFF is read and written, BigTIFF is read.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import math
+import struct
+from collections.abc import Collection, Iterator, Mapping
+
+ORIENTATION = 274
+X_RESOLUTION, Y_RESOLUTION, RESOLUTION_UNIT = 282, 283, 296
+SUB_DIRECTORIES = 330
+EXIF_DIRECTORY, GPS_DIRECTORY, INTEROPERABILITY_DIRECTORY = 34665, 34853, 40965
+BYTE, ASCII, SHORT, LONG, RATIONAL, UNDEFINED = 1, 2, 3, 4, 5, 7
+
+_TYPE_SIZES = {1: 1, 2: 1, 3: 2, 4: 4, 5: 8, 6: 1, 7: 1, 8: 2, 9: 4, 10: 8, 11: 4, 12: 8, 13: 4}
+_TYPE_SIZES |= {16: 8, 17: 8, 18: 8, 129: 1}
+_UNSIGNED = {1: "B", 3: "H", 4: "I", 7: "B", 13: "I", 16: "Q", 18: "Q"}
+_POINTERS = (EXIF_DIRECTORY, GPS_DIRECTORY, INTEROPERABILITY_DIRECTORY)
+# What a TIFF file's first directory says about the photo, not about how its own pixels are stored.
+_DESCRIPTIVE = frozenset(
+    (269, 270, 271, 272, 305, 306, 315, 316, 18246, 18249, 33432, 40091, 40092, 40093, 40094, 40095)
+)
+_UNINTERESTING = frozenset((ORIENTATION, X_RESOLUTION, Y_RESOLUTION, RESOLUTION_UNIT))
+_MOST_DIRECTORIES = 64
+
+
+class BadExif(ValueError):  # noqa: N818
+    """The block is not a readable TIFF structure; the message says where it breaks."""
+
+
+@dataclasses.dataclass(frozen=True)
+class Field:
+    """One field of a directory: its type and count, and where its value lies in the block."""
+
+    type: int
+    count: int
+    offset: int
+
+    @property
+    def size(self) -> int:
+        """Bytes of the value; 0 for a type that TIFF does not know."""
+        return _TYPE_SIZES.get(self.type, 0) * self.count
+
+
+@dataclasses.dataclass(frozen=True)
+class Directory:
+    """The fields of one directory by tag, and the offset of the next (0: the last)."""
+
+    fields: dict[int, Field]
+    next: int
+
+
+@dataclasses.dataclass(frozen=True)
+class Value:
+    """A value to write: its type, count, and bytes in the byte order of the block."""
+
+    type: int
+    count: int
+    data: bytes
+
+
+def byte_order(block: bytes) -> str:
+    """ "<" or ">", from the first two bytes of a TIFF structure; raises BadExif for any other."""
+    if block[:2] == b"II":
+        return "<"
+    if block[:2] == b"MM":
+        return ">"
+    raise BadExif(f"it starts with {bytes(block[:4])!r}, not with a TIFF header")
+
+
+def is_big(block: bytes) -> bool:
+    """Whether the structure is BigTIFF (64-bit offsets)."""
+    return _unpack(block, "H", 2)[0] == 43
+
+
+def first_directory(block: bytes) -> int:
+    """The offset of the first directory."""
+    return _unpack(block, "Q", 8)[0] if is_big(block) else _unpack(block, "I", 4)[0]
+
+
+def read_directory(block: bytes, offset: int) -> Directory:
+    """The directory at `offset`; fields of unknown type or with a value outside the block are left out."""
+    big = is_big(block)
+    count = _unpack(block, "Q" if big else "H", offset)[0]
+    at, stride = (offset + 8, 20) if big else (offset + 2, 12)
+    if at + count * stride > len(block):
+        raise BadExif(f"the directory at byte {offset} has {count} fields, more than the block can hold")
+    fields: dict[int, Field] = {}
+    for entry in range(at, at + count * stride, stride):
+        tag, kind = _unpack(block, "HH", entry)
+        length = _unpack(block, "Q" if big else "I", entry + 4)[0]
+        field = Field(kind, length, entry + (12 if big else 8))
+        if field.size > (8 if big else 4):
+            field = Field(kind, length, _unpack(block, "Q" if big else "I", field.offset)[0])
+        if 0 < field.size <= len(block) - field.offset:
+            fields.setdefault(tag, field)
+    end = at + count * stride
+    if end + (8 if big else 4) > len(block):
+        return Directory(fields, 0)  # many writers forget the last four bytes
+    return Directory(fields, _unpack(block, "Q" if big else "I", end)[0])
+
+
+def directories(block: bytes) -> Iterator[Directory]:
+    """The chain of directories from the first; raises BadExif at a loop, when it is reached."""
+    offset = first_directory(block)
+    seen: set[int] = set()
+    while offset:
+        if offset in seen or len(seen) == _MOST_DIRECTORIES:
+            raise BadExif(f"the chain of directories comes back to byte {offset}, or does not end")
+        seen.add(offset)
+        directory = read_directory(block, offset)
+        yield directory
+        offset = directory.next
+
+
+def numbers(block: bytes, directory: Directory, tag: int) -> tuple[int, ...]:
+    """The unsigned whole numbers of a field; () where it is absent or of another type."""
+    field = directory.fields.get(tag)
+    if field is None or field.type not in _UNSIGNED:
+        return ()
+    return _unpack(block, f"{field.count}{_UNSIGNED[field.type]}", field.offset)
+
+
+def raw(block: bytes, directory: Directory, tag: int) -> bytes:
+    """The bytes of a field's value; b"" where it is absent."""
+    field = directory.fields.get(tag)
+    return b"" if field is None else bytes(block[field.offset : field.offset + field.size])
+
+
+def check_exif(block: bytes) -> None:
+    """Raises BadExif where a directory of an EXIF block (the thumbnail's, Exif's, GPS') cannot be read."""
+    seen: set[int] = set()
+    for directory in directories(block):
+        _check_below(block, directory, seen)
+
+
+def orientation(block: bytes) -> int:
+    """The orientation tag, 1 to 8; 1 where there is none that can be read."""
+    try:
+        values = numbers(block, next(directories(block)), ORIENTATION)
+    except (BadExif, StopIteration):
+        return 1
+    return values[0] if values and 1 <= values[0] <= 8 else 1
+
+
+def has_orientation(block: bytes) -> bool:
+    """Whether the first directory has an orientation tag."""
+    return ORIENTATION in read_directory(block, first_directory(block)).fields
+
+
+def upright(block: bytes) -> bytes:
+    """The block with its orientation tag set to 1 and every other byte as it was."""
+    field = read_directory(block, first_directory(block)).fields.get(ORIENTATION)
+    if field is None or field.type not in _UNSIGNED:
+        return block
+    one = struct.pack(byte_order(block) + _UNSIGNED[field.type], 1)
+    return block[: field.offset] + one + block[field.offset + len(one) :]
+
+
+def resolution(block: bytes) -> tuple[float, float] | None:
+    """(horizontal, vertical) dots per inch; None where the first directory does not say."""
+    try:
+        directory = next(directories(block))
+    except (BadExif, StopIteration):
+        return None
+    unit = (numbers(block, directory, RESOLUTION_UNIT) or (2,))[0]
+    inches = {2: 1.0, 3: 2.54}.get(unit)
+    across, down = (_ratio(block, directory, tag) for tag in (X_RESOLUTION, Y_RESOLUTION))
+    if inches is None or across is None or down is None:
+        return None
+    return across * inches, down * inches
+
+
+def resolution_values(order: str, dpi: tuple[float, float]) -> dict[int, Value]:
+    """The three fields that state `dpi`, in byte order `order`."""
+    across, down = (Value(RATIONAL, 1, struct.pack(order + "II", *_as_ratio(one))) for one in dpi)
+    return {X_RESOLUTION: across, Y_RESOLUTION: down, RESOLUTION_UNIT: short(order, 2)}
+
+
+def with_resolution(block: bytes | None, dpi: tuple[float, float] | None) -> bytes | None:
+    """The block made to state `dpi`, for formats with no other place for it; as it is where that is None."""
+    if dpi is None:
+        return block
+    block = block or empty_block()
+    stated = resolution(block)
+    if stated is not None and all(
+        math.isclose(one, other, rel_tol=1e-4) for one, other in zip(stated, dpi, strict=True)
+    ):
+        return block
+    return with_values(block, resolution_values(byte_order(block), dpi))
+
+
+def short(order: str, *values: int) -> Value:
+    """16-bit unsigned numbers."""
+    return Value(SHORT, len(values), struct.pack(f"{order}{len(values)}H", *values))
+
+
+def long(order: str, *values: int) -> Value:
+    """32-bit unsigned numbers."""
+    return Value(LONG, len(values), struct.pack(f"{order}{len(values)}I", *values))
+
+
+def with_values(block: bytes, values: Mapping[int, Value], without: Collection[int] = ()) -> bytes:
+    """The block with fields of its first directory set to `values`, and the tags `without` removed.
+
+    The old bytes stay where they are: a new first directory is written at the end, and the header points to
+    it.
+    """
+    directory, tail = new_first_directory(block, len(block), values, without)
+    return block[:4] + struct.pack(byte_order(block) + "I", directory) + block[8:] + tail
+
+
+def new_first_directory(
+    block: bytes, end: int, values: Mapping[int, Value], without: Collection[int] = (), *, alone: bool = False
+) -> tuple[int, bytes]:
+    """A first directory to stand at byte `end` of a file that starts with `block`: its offset, its bytes.
+
+    It has the fields of the block's first directory but those in `without`, and `values` over them. `alone`
+    cuts off the directories that follow (a thumbnail's).
+    """
+    old = next(directories(block), Directory({}, 0))
+    fields = {
+        tag: Value(field.type, field.count, raw(block, old, tag))
+        for tag, field in old.fields.items()
+        if tag not in without
+    }
+    padding = end % 2
+    return end + padding, bytes(padding) + _emit(
+        fields | dict(values), end + padding, byte_order(block), 0 if alone else old.next
+    )
+
+
+def empty_block() -> bytes:
+    """An EXIF block that says nothing."""
+    return b"II*\0" + struct.pack("<IHI", 8, 0, 0)
+
+
+def from_tiff(tiff: bytes) -> bytes | None:
+    """An EXIF block of what the first directory of a TIFF file says of the photo; None where that is nothing.
+
+    Fields that say how the file stores its pixels are left behind. Raises BadExif where a directory is
+    broken.
+    """
+    order = byte_order(tiff)
+    fields = _copied(tiff, first_directory(tiff), _DESCRIPTIVE.union(_UNINTERESTING, _POINTERS), 0)
+    if not fields.keys() - _UNINTERESTING:
+        return None
+    return _emit_tree(tiff[:2] + struct.pack(order + "HI", 42, 8), fields, order)
+
+
+Tree = dict[int, "Value | Tree"]
+
+
+def _copied(block: bytes, offset: int, tags: Collection[int] | None, depth: int) -> Tree:
+    """The fields of a directory (of `tags`; None: all), those below it in place of their offsets."""
+    if depth > 3:
+        raise BadExif(f"the directory at byte {offset} lies too deep")
+    directory = read_directory(block, offset)
+    tree: Tree = {}
+    for tag, field in directory.fields.items():
+        if (tags is not None and tag not in tags) or field.type in (16, 17, 18):
+            continue
+        if tag in _POINTERS:
+            tree[tag] = _copied(block, (numbers(block, directory, tag) or (0,))[0], None, depth + 1)
+        else:
+            tree[tag] = Value(field.type, field.count, raw(block, directory, tag))
+    return tree
+
+
+def _emit_tree(before: bytes, tree: Tree, order: str) -> bytes:
+    """`before` followed by the directory `tree` and those below it."""
+    at = len(before)
+    flat = {tag: node if isinstance(node, Value) else long(order, 0) for tag, node in tree.items()}
+    below = b""
+    size = len(_emit(flat, at, order, 0))
+    for tag, node in tree.items():
+        if not isinstance(node, Value):
+            start = at + size + len(below)
+            flat[tag] = long(order, start)
+            below += _emit_tree(bytes(start), node, order)[start:]
+    return before + _emit(flat, at, order, 0) + below
+
+
+def _emit(fields: Mapping[int, Value], at: int, order: str, following: int) -> bytes:
+    """A directory to be written at the even offset `at`: its entries, then the values too long for them."""
+    outside = b""
+    entries = struct.pack(order + "H", len(fields))
+    values_at = at + 2 + 12 * len(fields) + 4
+    for tag, value in sorted(fields.items()):
+        entries += struct.pack(order + "HHI", tag, value.type, value.count)
+        if len(value.data) <= 4:
+            entries += value.data.ljust(4, b"\0")
+        else:
+            entries += struct.pack(order + "I", values_at + len(outside))
+            outside += value.data + bytes(len(value.data) % 2)
+    return entries + struct.pack(order + "I", following) + outside
+
+
+def _check_below(block: bytes, directory: Directory, seen: set[int]) -> None:
+    for tag in _POINTERS:
+        for offset in numbers(block, directory, tag)[:1]:
+            if offset in seen:
+                raise BadExif(f"two fields lead to the directory at byte {offset}")
+            seen.add(offset)
+            _check_below(block, read_directory(block, offset), seen)
+
+
+def _ratio(block: bytes, directory: Directory, tag: int) -> float | None:
+    field = directory.fields.get(tag)
+    if field is None or field.type != RATIONAL:
+        return None
+    above, below = _unpack(block, "II", field.offset)
+    return above / below if above and below else None
+
+
+def _as_ratio(value: float) -> tuple[int, int]:
+    """`value` as a fraction of two 32-bit numbers, exact to a ten-thousandth where it has a fraction."""
+    if not (math.isfinite(value) and 0 < value < 400_000):
+        raise ValueError(f"a resolution of {value} dots per inch cannot be written")
+    return (round(value), 1) if value == round(value) else (round(value * 10_000), 10_000)
+
+
+def _unpack(block: bytes, layout: str, offset: int) -> tuple[int, ...]:
+    try:
+        return struct.unpack_from(byte_order(block) + layout, block, offset)
+    except struct.error as error:
+        raise BadExif(f"it ends before byte {offset + struct.calcsize('=' + layout)}") from error
