@@ -1,7 +1,7 @@
 """EfficientNet-Lite0, the frozen backbone of MS-ROI, without its classifier.
 
-Tan and Le, "EfficientNet: Rethinking Model Scaling for Convolutional Neural Networks" (2019), in its Lite variant
-(no squeeze-and-excitation, ReLU6), pretrained on ImageNet; the arrays are Apache-2.0.
+Tan and Le, "EfficientNet: Rethinking Model Scaling for Convolutional Neural Networks" (2019), in its Lite
+variant (no squeeze-and-excitation, ReLU6), pretrained on ImageNet; the arrays are Apache-2.0.
 
     RGB 0..255 -> (x - 127) / 128 -> stem /2 -> 16 inverted bottlenecks -> head 1x1
                                                  |      |      |      |       |
@@ -41,9 +41,11 @@ Arrays = Mapping[str, NDArray[np.floating[Any]]]
 
 
 def build() -> keras.Model:
-    """The network: RGB (batch, H, W, 3) float32 in 0..255, H and W multiples of 32, to a dictionary of features.
+    """The network: RGB (batch, H, W, 3) float32 in 0..255, H and W multiples of 32, to a dictionary of
+    features.
 
-    Keys are those of `FEATURE_CHANNELS` and "head"; each is (batch, H / stride, W / stride, channels) float32.
+    Keys are those of `FEATURE_CHANNELS` and "head"; each is (batch, H / stride, W / stride, channels)
+    float32.
     """
     import keras
 
@@ -63,12 +65,15 @@ def load(arrays: Arrays) -> keras.Model:
     network = build()
     for layer in network.layers:
         if layer.weights:
-            layer.set_weights([arrays[f"{layer.name}/{part}"].astype(np.float32) for part in ("kernel", "bias")])
+            layer.set_weights(
+                [arrays[f"{layer.name}/{part}"].astype(np.float32) for part in ("kernel", "bias")]
+            )
     return network
 
 
 def convert(original: Arrays) -> dict[str, NDArray[np.float32]]:
-    """Fold and rename the original's arrays (PyTorch layout) into "layer/kernel" and "layer/bias" (Keras layout).
+    """Fold and rename the original's arrays (PyTorch layout) into "layer/kernel" and "layer/bias" (Keras
+    layout).
 
     The classifier comes along as "classifier/kernel" (1280, 1000) and "classifier/bias" (1000,).
     """
@@ -136,7 +141,8 @@ def _original_names() -> Iterator[tuple[str, str, str]]:
 
 def _folded(original: Arrays, convolution: str, norm: str) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
     weight, bias, mean, variance = (
-        original[f"{norm}.{part}"].astype(np.float64) for part in ("weight", "bias", "running_mean", "running_var")
+        original[f"{norm}.{part}"].astype(np.float64)
+        for part in ("weight", "bias", "running_mean", "running_var")
     )
     scale = weight / np.sqrt(variance + BATCH_NORM_EPSILON)
     kernel = original[f"{convolution}.weight"] * scale[:, None, None, None]

@@ -1,9 +1,9 @@
 """MS-ROI: which places of a photo matter, whatever is there (multi-structure region of interest).
 
 After Prakash, Moran, Garber, DiLillo, Storer, "Semantic Perceptual Image Compression using Deep Convolution
-Networks" (2017): a classifier's feature maps tell where each class is; those of all likely classes together are one
-map of every salient structure, no labels needed. Their map (section 3) is `class_activation_map`; here it is one
-input of a small decoder, which sharpens it with the backbone's finer features.
+Networks" (2017): a classifier's feature maps tell where each class is; those of all likely classes together
+are one map of every salient structure, no labels needed. Their map (section 3) is `class_activation_map`;
+here it is one input of a small decoder, which sharpens it with the backbone's finer features.
 
     photo -> thumbnail -> EfficientNet-Lite0 (frozen) -> head -> class-activation map
                              |      |       |       |               |
@@ -13,8 +13,8 @@ input of a small decoder, which sharpens it with the backbone's finer features.
                  |
               sigmoid -> saliency (h / 4, w / 4) in [0, 1]
 
-The thumbnail is the whole photo: its longer side at most 320 samples, and at most 56 tiles of 32×32 in all, so that
-a photo of whatever size costs at most 0.5 GMAC.
+The thumbnail is the whole photo: its longer side at most 320 samples, and at most 56 tiles of 32×32 in all,
+so that a photo of whatever size costs at most 0.5 GMAC.
 """
 
 from __future__ import annotations
@@ -22,6 +22,7 @@ from __future__ import annotations
 import dataclasses
 import hashlib
 import math
+import zipfile
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -65,33 +66,38 @@ def load(path: str | Path = WEIGHTS) -> MsRoi:
     import tensorflow as tf
 
     arrays = read_weights(path)
-    backbone = efficientnet.load(arrays)
     decoder = build_decoder()
-    set_decoder_weights(decoder, arrays)
-    classifier = tuple(tf.constant(arrays[f"classifier/{part}"], tf.float32) for part in ("kernel", "bias"))
+    try:
+        backbone = efficientnet.load(arrays)
+        set_decoder_weights(decoder, arrays)
+        classifier = [tf.constant(arrays[f"classifier/{part}"], tf.float32) for part in ("kernel", "bias")]
+    except KeyError as error:
+        raise ValueError(f"{path}: MS-ROI weights without the array {error}") from error
 
-    @tf.function(input_signature=[tf.TensorSpec((None, None, None, 3), tf.float32)])  # type: ignore[untyped-decorator]
     def predict(thumbnails: Any) -> dict[str, Any]:
         features = backbone(thumbnails, training=False)
         cam = class_activation_map(features.pop("head"), *classifier)
         return {"saliency": decoder({**features, "cam": cam}, training=False), "cam": cam}
 
-    return MsRoi(predict, weights_sha256(path))
+    signature = [tf.TensorSpec((None, None, None, 3), tf.float32)]
+    return MsRoi(tf.function(predict, input_signature=signature), weights_sha256(path))
 
 
 def saliency(model: MsRoi, pixels: Pixels) -> SaliencyMap:
     """How much each place of a photo matters.
 
-    `pixels` is (H, W, C) uint8 or uint16, C in 1..4. Returns (h, w) float32 in [0, 1] in steps of 1/255: a quarter
-    of the thumbnail's size, covering the whole photo in its own aspect ratio. Alpha blends the photo into gray.
-    Raises ValueError for another shape or type.
+    `pixels` is (H, W, C) uint8 or uint16, C in 1..4. Returns (h, w) float32 in [0, 1] in steps of 1/255: a
+    quarter of the thumbnail's size, covering the whole photo in its own aspect ratio. Alpha blends the
+    photo into gray. Raises ValueError for another shape or type.
     """
     return saliency_maps(model, [pixels])[0]
 
 
 def saliency_maps(model: MsRoi, photos: Sequence[Pixels]) -> list[SaliencyMap]:
-    """`saliency` of many photos of any sizes, run together where their thumbnails have the same padded size."""
-    return [np.rint(level * LEVELS) / np.float32(LEVELS) for level in _run(model, photos, "saliency")]
+    """`saliency` of many photos of any sizes, run together where padded thumbnails are alike."""
+    return [
+        (np.rint(level * LEVELS) / LEVELS).astype(np.float32) for level in _run(model, photos, "saliency")
+    ]
 
 
 def class_activation_maps(model: MsRoi, photos: Sequence[Pixels]) -> list[SaliencyMap]:
@@ -108,7 +114,7 @@ def weights_sha256(path: str | Path = WEIGHTS) -> str:
 
 
 def thumbnail_size(height: int, width: int) -> tuple[int, int]:
-    """Height and width of a photo's thumbnail: multiples of 4, the aspect ratio kept to within that rounding."""
+    """Height and width of a photo's thumbnail: multiples of 4, the aspect ratio kept but for rounding."""
     most = MAX_SIDE // efficientnet.STRIDE
     grids = ((rows, min(most, MAX_TILES // rows)) for rows in range(1, most + 1))
     scale, rows, columns = max(
@@ -148,10 +154,12 @@ def pad(small: NDArray[np.float32]) -> NDArray[np.float32]:
 
 
 def class_activation_map(head: Any, kernel: Any, bias: Any) -> Any:
-    """Multi-structure map of the likeliest classes, as Prakash et al. 2017, section 3: (batch, h, w, 1) in [0, 1].
+    """Multi-structure map of the likeliest classes, as Prakash et al. 2017, section 3: (batch, h, w, 1) in
+    [0, 1].
 
-    `head` are the last features (batch, h, w, 1280) before pooling; `kernel` (1280, classes) and `bias` (classes,)
-    the classifier. Each class's map is cut below a threshold and counts by the root of its probability.
+    `head` are the last features (batch, h, w, 1280) before pooling; `kernel` (1280, classes) and `bias`
+    (classes,) the classifier. Each class's map is cut below a threshold and counts by the root of its
+    probability.
     """
     from keras import ops
 
@@ -166,7 +174,8 @@ def class_activation_map(head: Any, kernel: Any, bias: Any) -> Any:
 
 
 def build_decoder(dropout: float = 0.0) -> keras.Model:
-    """The learned part: features of `efficientnet` and "cam" in, saliency (batch, H / 4, W / 4, 1) in [0, 1] out.
+    """The learned part: features of `efficientnet` and "cam" in, saliency (batch, H / 4, W / 4, 1) in [0,
+    1] out.
 
     `dropout` is the share of feature channels that are left out in training.
     """
@@ -213,13 +222,17 @@ def write_weights(path: str | Path, arrays: efficientnet.Arrays) -> None:
     halves = {name: arrays[name].astype(np.float16) for name in sorted(arrays)}
     if not all(np.isfinite(array).all() for array in halves.values()):
         raise ValueError("weights too large for float16")
-    np.savez_compressed(path, format_version=np.int32(FORMAT_VERSION), **halves)  # type: ignore[arg-type]
+    contents: dict[str, Any] = {"format_version": np.int32(FORMAT_VERSION), **halves}
+    np.savez_compressed(path, **contents)
 
 
 def read_weights(path: str | Path) -> dict[str, NDArray[np.floating[Any]]]:
-    """The other half of `write_weights`. Raises ValueError for another format version."""
-    with np.load(path) as stored:
-        arrays = dict(stored)
+    """The other half of `write_weights`. Raises ValueError for another format or version."""
+    try:
+        with np.load(path) as stored:
+            arrays = dict(stored)
+    except zipfile.BadZipFile as error:
+        raise ValueError(f"{path}: not a weights file ({error})") from error
     version = arrays.pop("format_version", None)
     if version is None or int(version) != FORMAT_VERSION:
         raise ValueError(f"{path}: MS-ROI weights of format {version}, expected {FORMAT_VERSION}")
@@ -228,14 +241,15 @@ def read_weights(path: str | Path) -> dict[str, NDArray[np.floating[Any]]]:
 
 def multiply_accumulates(height: int, width: int) -> int:
     """Multiply-accumulate operations that a photo of (height, width) costs, its padding included."""
-    small = pad(np.zeros((*thumbnail_size(height, width), 1), np.float32)).shape
-    places = small[0] * small[1] // efficientnet.STRIDE**2
-    total = efficientnet.multiply_accumulates(small[0], small[1])
+    rows, columns = (-(-side // efficientnet.STRIDE) for side in thumbnail_size(height, width))
+    places = rows * columns
+    total = efficientnet.multiply_accumulates(rows * efficientnet.STRIDE, columns * efficientnet.STRIDE)
     total += efficientnet.HEAD_CHANNELS * (efficientnet.CLASSES + CLASS_COUNT * places)
     coarser = 0
     for name, count in DECODER.items():
         lateral = efficientnet.FEATURE_CHANNELS[name] + (coarser == 0)
-        total += places // 4 * coarser * count + places * count * (lateral + 9 * count)
+        narrowing = places // 4 * coarser * count if coarser else count**2  # that of the context at the top
+        total += narrowing + places * count * (lateral + 9 * count)
         coarser, places = count, places * 4
     return total + places // 4 * 9 * coarser
 
