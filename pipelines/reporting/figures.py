@@ -1,0 +1,75 @@
+"""How figures are written in a report, in the terminal and on the page."""
+
+from __future__ import annotations
+
+import datetime
+import math
+from collections.abc import Callable
+
+NOTHING = "–"
+
+
+def bytes_text(count: float | None) -> str:
+    """Bytes in decimal units with three figures: `1.19 GB`."""
+    if count is None:
+        return NOTHING
+    if abs(count) < 1000:
+        return f"{count:.0f} B"
+    for unit in ("kB", "MB", "GB", "TB", "PB"):
+        count /= 1000
+        if abs(count) < 999.5 or unit == "PB":
+            break
+    return f"{count:.{max(0, 2 - math.floor(math.log10(max(abs(count), 1))))}f} {unit}"
+
+
+def count_text(count: int | None) -> str:
+    """A count with thousands apart: `12,345`."""
+    return NOTHING if count is None else f"{count:,}"
+
+
+def share_text(share: float | None) -> str:
+    """A share in per cent: `87.9 %`."""
+    return NOTHING if share is None else f"{100 * share:.1f} %"
+
+
+def measure_text(value: float | None, unit: str = "") -> str:
+    """A measure with the figures that its unit deserves; infinite PSNR is `lossless`."""
+    if value is None or math.isnan(value):
+        return NOTHING
+    if math.isinf(value):
+        return "lossless"
+    return {"dB": f"{value:.2f}", "bpp": f"{value:.3f}", "×": f"{value:.2f}"}.get(unit, f"{value:.4f}")
+
+
+def gain_text(value: float | None, unit: str = "") -> str:
+    """A difference with its sign: `+0.46`."""
+    if value is None:
+        return NOTHING
+    text = measure_text(abs(value), unit)
+    sign = "" if not text.strip("0.") else "+" if value > 0 else "−"
+    return sign + text
+
+
+def duration_text(seconds: float | None) -> str:
+    """Seconds, minutes or hours, whichever reads best."""
+    if seconds is None:
+        return NOTHING
+    if seconds < 120:
+        return f"{seconds:.3g} s"
+    return f"{seconds / 60:.3g} min" if seconds < 7200 else f"{seconds / 3600:,.1f} h"
+
+
+def time_text(time: datetime.datetime | None) -> str:
+    """A time to the minute, in UTC."""
+    return NOTHING if time is None else f"{time.astimezone(datetime.UTC):%Y-%m-%d %H:%M} UTC"
+
+
+FILTERS: dict[str, Callable[..., str]] = {
+    "bytes": bytes_text,
+    "number": count_text,
+    "share": share_text,
+    "measure": measure_text,
+    "gain": gain_text,
+    "duration": duration_text,
+    "time": time_text,
+}
