@@ -75,7 +75,10 @@ def byte_order(block: bytes) -> str:
 
 def is_big(block: bytes) -> bool:
     """Whether the structure is BigTIFF (64-bit offsets)."""
-    return _unpack(block, "H", 2)[0] == 43
+    version = _unpack(block, "H", 2)[0]
+    if version not in (42, 43):
+        raise BadExif(f"it starts with {bytes(block[:4])!r}, not with a TIFF header")
+    return version == 43
 
 
 def first_directory(block: bytes) -> int:
@@ -328,5 +331,5 @@ def _as_ratio(value: float) -> tuple[int, int]:
 def _unpack(block: bytes, layout: str, offset: int) -> tuple[int, ...]:
     try:
         return struct.unpack_from(byte_order(block) + layout, block, offset)
-    except struct.error as error:
+    except (struct.error, OverflowError) as error:
         raise BadExif(f"it ends before byte {offset + struct.calcsize('=' + layout)}") from error

@@ -77,7 +77,7 @@ def gray_if_neutral(pixels: Pixels) -> Pixels:
     red = pixels[:, :, 0]
     if not (np.array_equal(red, pixels[:, :, 1]) and np.array_equal(red, pixels[:, :, 2])):
         return pixels
-    return np.ascontiguousarray(pixels[:, :, 2:])
+    return with_channels(pixels[:, :, 2:])
 
 
 def stretched(samples: NDArray[np.uint16], bit_depth: int) -> NDArray[np.uint16]:

@@ -181,9 +181,9 @@ def _pixels(data: bytes, directory: exif.Directory) -> Pixels:
         raise BadPicture(f"broken TIFF: its samples decode as {samples.dtype}")
     if photometric == _MAPPED:
         return _mapped(samples, exif.numbers(data, directory, _COLOR_MAP))
-    # libtiff leaves "white is zero" to the caller, and so does it for 1 bit; alpha is never inverted
+    # libtiff leaves "white is zero" to its caller, Pillow (2 and 4 bits) does not; alpha is never inverted.
     pixels = with_channels(samples)
-    if photometric == _WHITE_IS_ZERO:
+    if photometric == _WHITE_IS_ZERO and bits not in (2, 4):
         pixels[:, :, 0] = np.iinfo(pixels.dtype).max - pixels[:, :, 0]
     return pixels
 
