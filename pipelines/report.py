@@ -72,8 +72,8 @@ def run(args: argparse.Namespace, load_gallery: LoadGallery | None = None) -> in
 def read_tables(archive_url: str, run_id: str | None = None) -> tuple[pa.Table, pa.Table]:
     """The metrics and the failures of an archive, of all runs or of one, as `aggregate` takes them.
 
-    Raises `NoTables` where there are none, `BadTable` for a broken one, `ValueError` for a run id that cannot be
-    one or a URL that Beam does not know, `OSError` for what cannot be read.
+    Raises `NoTables` where there are none, `BadTable` for a broken one, `ValueError` for a run id that cannot
+    be one or a URL that Beam does not know, `OSError` for what cannot be read.
     """
     metrics = read_metrics(archive_url, run_id, REPORT_COLUMNS)
     failures = read_failures(archive_url, run_id)

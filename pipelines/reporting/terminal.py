@@ -25,10 +25,9 @@ def print_report(report: Report, console: Console) -> None:
     """Print `report`'s figures as tables to `console`."""
     ends = report.accounting
     sizes = report.sizes
-    console.print(
-        f"[bold]{count_text(ends.sources)} sources[/] = {count_text(ends.compressed)} compressed + "
-        f"{count_text(ends.kept)} kept + {count_text(ends.skipped)} skipped + {count_text(ends.failed)} failed"
-    )
+    outcomes = ("compressed", "kept", "skipped", "failed")
+    sum_ = " + ".join(f"{count_text(getattr(ends, outcome))} {outcome}" for outcome in outcomes)
+    console.print(f"[bold]{count_text(ends.sources)} sources[/] = {sum_}")
     console.print(
         f"[bold]{bytes_text(sizes.before_bytes)}[/] → [bold]{bytes_text(sizes.after_bytes)}[/], "
         f"saved {bytes_text(sizes.saved_bytes)} ({share_text(sizes.saved_share)})"
