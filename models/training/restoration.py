@@ -89,6 +89,7 @@ def _fit(model: Any, data: Any, folder: Path, steps: int, rate: float) -> None:
     folder.mkdir(parents=True, exist_ok=True)
     schedule = keras.optimizers.schedules.CosineDecay(1e-5, steps, warmup_target=rate, warmup_steps=min(500, steps // 5))
     optimizer = keras.optimizers.Adam(schedule, global_clipnorm=1.0, use_ema=True, ema_momentum=0.999)
+    model(data[0][0])  # builds it: resuming needs its variables
     model.compile(optimizer=optimizer, jit_compile=False)
     callbacks = [
         keras.callbacks.BackupAndRestore(folder / "checkpoint"),
@@ -103,10 +104,12 @@ def _mean_square(a: Any, b: Any) -> Any:
     return ops.mean(ops.square(a - b), axis=(1, 2, 3)) + 1e-7
 
 
-def _decibels(error: Any) -> Any:
+def _track(metric: Any, photo: Any, decoded: Any, restored: Any, weight: Any = None) -> None:
+    """Adds to a mean: by how many dB the restored patches are nearer to the photo than the decoded ones."""
     from keras import ops
 
-    return -10.0 * ops.mean(ops.log(error)) / np.log(10.0)
+    ratio = ops.log(_mean_square(photo, decoded)) - ops.log(_mean_square(photo, restored))
+    metric.update_state(10.0 / np.log(10.0) * ratio, weight)
 
 
 def _joint_model(first: Any, second: Any) -> Any:
@@ -119,6 +122,8 @@ def _joint_model(first: Any, second: Any) -> Any:
         def __init__(self) -> None:
             super().__init__()
             self.comcnn, self.reccnn = first, second
+            self.gain_db = keras.metrics.Mean("gain_db")
+            self.joint_gain_db = keras.metrics.Mean("joint_gain_db")
 
         def call(self, inputs: Any, training: bool = False) -> Any:
             photo, noise, prefilter = inputs["photo"], inputs["noise"], inputs["prefilter"]
@@ -127,7 +132,7 @@ def _joint_model(first: Any, second: Any) -> Any:
             decoded, bits = wavelet.code(sent, noise)
             return {"decoded": decoded, "bits": bits, "restored": self.reccnn([decoded, noise], training=training)}
 
-        def compute_loss(self, x: Any = None, y: Any = None, y_pred: Any = None, **_: Any) -> Any:
+        def compute_loss(self, x: Any = None, y: Any = None, y_pred: Any = None, *_: Any, **__: Any) -> Any:
             """Mean log error (so that every rate counts alike) plus λ times the rate, λ at the step's own slope."""
             photo = x["photo"]
             restored = _mean_square(photo, y_pred["restored"])
@@ -138,12 +143,10 @@ def _joint_model(first: Any, second: Any) -> Any:
             return ops.mean(ops.log(restored) + AUXILIARY * ops.log(decoded) + price)
 
         def compute_metrics(self, x: Any, y: Any, y_pred: Any, sample_weight: Any = None) -> dict[str, Any]:
-            result = super().compute_metrics(x, y, y_pred, sample_weight)
-            photo = x["photo"]
-            gain = _decibels(_mean_square(photo, y_pred["restored"])) - _decibels(
-                _mean_square(photo, y_pred["decoded"])
-            )
-            return {**result, "gain_db": gain}
+            plain = 1.0 - x["prefilter"]
+            _track(self.gain_db, x["photo"], y_pred["decoded"], y_pred["restored"], plain)
+            _track(self.joint_gain_db, x["photo"], y_pred["decoded"], y_pred["restored"], x["prefilter"])
+            return self.get_metrics_result()
 
     return Joint()
 
@@ -158,17 +161,17 @@ def _restoring_model(network: Any) -> Any:
         def __init__(self) -> None:
             super().__init__()
             self.reccnn = network
+            self.gain_db = keras.metrics.Mean("gain_db")
 
         def call(self, inputs: Any, training: bool = False) -> Any:
             return self.reccnn([inputs["decoded"], inputs["noise"]], training=training)
 
-        def compute_loss(self, x: Any = None, y: Any = None, y_pred: Any = None, **_: Any) -> Any:
+        def compute_loss(self, x: Any = None, y: Any = None, y_pred: Any = None, *_: Any, **__: Any) -> Any:
             return ops.mean(ops.log(_mean_square(x["photo"], y_pred)))
 
         def compute_metrics(self, x: Any, y: Any, y_pred: Any, sample_weight: Any = None) -> dict[str, Any]:
-            result = super().compute_metrics(x, y, y_pred, sample_weight)
-            gain = _decibels(_mean_square(x["photo"], y_pred)) - _decibels(_mean_square(x["photo"], x["decoded"]))
-            return {**result, "gain_db": gain}
+            _track(self.gain_db, x["photo"], x["decoded"], y_pred)
+            return self.get_metrics_result()
 
     return Restoring()
 

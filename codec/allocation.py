@@ -1,0 +1,233 @@
+"""Who gets the bits: post-compression rate-distortion optimisation in the packet domain, weighted by saliency.
+
+An encoder that wrote many quality layers has cut every code-block at one slope per layer. Dropping a block's
+contributions past a layer is truncating it at that layer's slope. So each contribution is an increment with a known
+slope and size; weighting the slope by the block's saliency and keeping the steepest until the bytes are used up is
+rate allocation optimal for weighted squared error (Taubman's PCRD, 15444-1 Annex J.14), without encoding again.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Sequence
+
+import numba
+import numpy as np
+from numpy.typing import NDArray
+
+from codec import codestream, layout, packets
+from codec.codestream import Codestream
+from codec.layout import Layout
+from codec.packets import Contributions
+
+_FILL_CANDIDATES = 20_000  # increments past the threshold that are tried for the last bytes
+
+
+class BudgetTooSmall(ValueError):
+    """Not even the headers fit into the bytes asked for."""
+
+
+@dataclasses.dataclass(frozen=True, eq=False)
+class Candidates:
+    """A layered codestream, taken apart, and its increments in the order in which they deserve bytes."""
+
+    stream: Codestream
+    layout: Layout
+    parts: Contributions
+    block: NDArray[np.int32]  # of each increment, best first
+    layer: NDArray[np.int32]
+
+    def __len__(self) -> int:
+        return len(self.block)
+
+
+def parse_layers(data: bytes) -> tuple[Codestream, Layout, Contributions]:
+    """Takes a codestream apart, down to contributions; raises like `codestream.parse` and `packets.parse`."""
+    stream = codestream.parse(data)
+    geometry = layout.lay_out(stream)
+    return stream, geometry, packets.parse(stream, geometry)
+
+
+def layer_slopes(parts: Contributions, psnrs_db: Sequence[float]) -> NDArray[np.float64]:
+    """log10 of each layer's distortion-rate slope, non-increasing, from the PSNR each layer was cut at and its bytes.
+
+    Args:
+      parts: contributions of a codestream with one layer per entry of `psnrs_db`.
+      psnrs_db: increasing; a last entry of 0 stands for "everything".
+    """
+    psnrs = np.array(psnrs_db, np.float64)
+    if psnrs[-1] == 0:
+        psnrs[-1] = psnrs[-2] + 6 if len(psnrs) > 1 else 60.0
+    distortion = 10 ** (-psnrs / 10)
+    rates = parts.lengths.sum(1, dtype=np.int64) + parts.header_bytes
+    slopes = np.full(len(psnrs), np.nan)
+    previous = None  # the distortion before the first layer is not known
+    for i in np.flatnonzero(parts.lengths.any(1)):
+        if previous is not None:
+            slopes[i] = (distortion[previous] - distortion[i]) / rates[i]
+        previous = i
+    return _non_increasing(slopes)
+
+
+def _non_increasing(slopes: NDArray[np.float64]) -> NDArray[np.float64]:
+    """Logarithms; unknown slopes are those of the next known layer, or of the last; then the running minimum."""
+    known = np.flatnonzero(~np.isnan(slopes))
+    if not len(known):
+        return np.zeros(len(slopes))
+    following = np.minimum(np.searchsorted(known, np.arange(len(slopes))), len(known) - 1)
+    return np.minimum.accumulate(np.log10(slopes[known[following]]))
+
+
+def saliency_weights(
+    stream: Codestream, geometry: Layout, saliency: NDArray[np.float32], gain_db: float
+) -> NDArray[np.float64]:
+    """Each code-block's distortion weight: the mean of 10^(gain * s / 10) over its footprint in the photo.
+
+    Args:
+      stream: the codestream whose blocks are weighed.
+      geometry: its layout.
+      saliency: (h, w) float32 in [0, 1], any resolution, stretched over the photo.
+      gain_db: how many decibels of squared error a salience of 1 is worth over one of 0.
+
+    Returns:
+      (blocks,) float64, at least 1 where the gain is positive.
+    """
+    weight = 10.0 ** (gain_db * saliency.astype(np.float64) / 10)
+    h, w = weight.shape
+    table = np.zeros((h + 1, w + 1))
+    table[1:, 1:] = weight.cumsum(0).cumsum(1)
+    size, blocks = stream.size, geometry.blocks
+    grid = np.array([(c.dx, c.dy, c.dx, c.dy) for c in size.components])[blocks.component]
+    box = ((blocks.box << blocks.level[:, None].astype(np.int64)) * grid).astype(np.float64)
+    x0, y0, x1, y1 = box.T
+    x0, x1 = _stretched(x0 - size.x0, x1 - size.x0, size.width, w)
+    y0, y1 = _stretched(y0 - size.y0, y1 - size.y0, size.height, h)
+    total = _sample(table, y1, x1) - _sample(table, y0, x1) - _sample(table, y1, x0) + _sample(table, y0, x0)
+    return total / ((x1 - x0) * (y1 - y0))
+
+
+def _stretched(
+    start: NDArray[np.float64], end: NDArray[np.float64], extent: int, cells: int
+) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+    """A footprint's ends in map cells, inside the map and at least a thousandth of a cell apart."""
+    scale = cells / extent
+    start = np.clip(start * scale, 0, cells - 1e-3)
+    return start, np.clip(end * scale, start + 1e-3, cells)
+
+
+def _sample(table: NDArray[np.float64], y: NDArray[np.float64], x: NDArray[np.float64]) -> NDArray[np.float64]:
+    """The summed-area table between its grid points: exact for a map that is constant in each cell."""
+    i = np.minimum(y.astype(np.int64), table.shape[0] - 2)
+    j = np.minimum(x.astype(np.int64), table.shape[1] - 2)
+    v, u = y - i, x - j
+    top = table[i, j] * (1 - u) + table[i, j + 1] * u
+    bottom = table[i + 1, j] * (1 - u) + table[i + 1, j + 1] * u
+    return top * (1 - v) + bottom * v
+
+
+def rank(
+    stream: Codestream,
+    geometry: Layout,
+    parts: Contributions,
+    slopes: NDArray[np.float64],
+    weights: NDArray[np.float64],
+) -> Candidates:
+    """Orders all increments by weighted slope, steepest first; those of one block stay in their order.
+
+    Args:
+      stream, geometry, parts: a layered codestream, from `parse_layers`.
+      slopes: (layers,) log10, non-increasing, from `layer_slopes`.
+      weights: (blocks,) positive.
+    """
+    layer, block = np.nonzero(parts.passes)
+    value = slopes[layer] + np.log10(weights)[block]
+    order = np.argsort(-value, kind="stable")
+    return Candidates(stream, geometry, parts, block[order].astype(np.int32), layer[order].astype(np.int32))
+
+
+def take(candidates: Candidates, count: int) -> NDArray[np.int32]:
+    """The first input layer that each block does *not* get when the best `count` increments are kept: (blocks,)."""
+    upto = np.zeros(len(candidates.layout.blocks.tile), np.int32)
+    np.maximum.at(upto, candidates.block[:count], candidates.layer[:count] + 1)
+    return upto
+
+
+def fit_bytes(candidates: Candidates, budget: int) -> NDArray[np.int32]:
+    """The best choice whose codestream is at most `budget` bytes: (blocks,) like `take`.
+
+    First the steepest increments, to the slope where the bytes run out; then whatever comes next and still fits.
+
+    Raises:
+      BudgetTooSmall: headers and empty packets alone take more.
+    """
+    smallest = encoded_size(candidates, take(candidates, 0))
+    if smallest > budget:
+        raise BudgetTooSmall(f"{budget} bytes asked for, but an empty codestream takes {smallest}")
+    lengths = candidates.parts.lengths[candidates.layer, candidates.block]
+    total = np.cumsum(lengths, dtype=np.int64)
+    low, high = 0, int(np.searchsorted(total, budget - smallest, side="right"))  # high may or may not fit
+    if encoded_size(candidates, take(candidates, high)) <= budget:
+        low = high
+    while high - low > 1:
+        middle = (low + high) // 2
+        if encoded_size(candidates, take(candidates, middle)) <= budget:
+            low = middle
+        else:
+            high = middle
+    return _fill(candidates, take(candidates, low), low, budget)
+
+
+def _fill(candidates: Candidates, upto: NDArray[np.int32], start: int, budget: int) -> NDArray[np.int32]:
+    """Adds increments past the threshold while bytes are left; packet headers make their exact cost known late."""
+    reserve = 0
+    for _ in range(8):
+        room = budget - encoded_size(candidates, upto) - reserve
+        if room <= 0:
+            break
+        end = min(len(candidates), start + _FILL_CANDIDATES)
+        filled = _greedy(candidates.block[start:end], candidates.layer[start:end], candidates.parts.lengths,
+                         candidates.parts.passes, upto, room)  # fmt: skip
+        if np.array_equal(filled, upto):
+            break
+        excess = encoded_size(candidates, filled) - budget
+        if excess <= 0:
+            upto, reserve = filled, 0
+        else:
+            reserve += excess
+    return upto
+
+
+@numba.njit(cache=True)
+def _greedy(block, layer, lengths, passes, upto, room):  # type: ignore[no-untyped-def]
+    upto = upto.copy()
+    for i in range(len(block)):
+        b, k = block[i], layer[i]
+        if upto[b] > k:
+            continue
+        cost = lengths[k, b] + (1 if upto[b] else 3)
+        in_turn = True
+        for earlier in range(upto[b], k):
+            if passes[earlier, b]:
+                in_turn = False
+        if in_turn and cost <= room:
+            upto[b] = k + 1
+            room -= cost
+        if room < 4:
+            break
+    return upto
+
+
+def encoded_size(candidates: Candidates, upto: NDArray[np.int32]) -> int:
+    """The length of the codestream that `encode` would return, in bytes."""
+    size = packets.emitted_size(candidates.layout, candidates.parts, upto[None])
+    return size + codestream.emitted_overhead(candidates.stream, candidates.layout.tiles)
+
+
+def encode(candidates: Candidates, upto: NDArray[np.int32]) -> bytes:
+    """The standard codestream of one quality layer that holds each block's contributions up to `upto`."""
+    emitted = packets.emit(candidates.layout, candidates.parts, upto[None])
+    parts = [
+        (tile, emitted.data[emitted.bounds[tile, 0] : emitted.bounds[tile, -1]])
+        for tile in range(candidates.layout.tiles)
+    ]
+    return codestream.emit(candidates.stream, 1, parts)

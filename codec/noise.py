@@ -1,0 +1,127 @@
+"""The coding-noise map: how coarsely each place of a photo was coded, read from packet headers alone.
+
+The number of coding passes of a code-block tells its last decoded bit-plane, and so the effective quantisation step
+of its coefficients; times the norm of the synthesis basis that is the size of the error in the picture. It costs no
+bits, and any Part 1 file has it.
+"""
+
+from __future__ import annotations
+
+import functools
+
+import numba
+import numpy as np
+from numpy.typing import NDArray
+
+from codec.codestream import IRREVERSIBLE, Codestream
+from codec.layout import Layout
+from codec.packets import Contributions
+
+CELL = 8  # pixels of the photo to a cell of the map, each way
+CHANNELS = 4  # luma: finest octave, second, all coarser; chroma
+
+# Synthesis filters, centre and one side (15444-1 Annex F; low-pass gain 1 at DC, high-pass gain 2 at Nyquist).
+_LOW_97 = (1.115087052456994, 0.591271763114247, -0.057543526228500, -0.091271763114250)
+_HIGH_97 = (0.602949018236358, -0.266864118442872, -0.078223266528988, 0.016864118442875, 0.026748757410810)
+_LOW_53 = (1.0, 0.5)
+_HIGH_53 = (0.75, -0.25, -0.125)
+# RMS change of an RGB sample for a unit change of each transformed component (Annex G: ICT and RCT).
+_COLOR_NORMS = {True: (1.0, 1.0421793, 0.9084040), False: (1.0, 0.4787136, 0.4787136)}
+
+
+@functools.cache
+def basis_norm(irreversible: bool, level: int, high: bool) -> float:
+    """L2 norm of the one-dimensional synthesis basis functions of a decomposition level, counted from 1."""
+    low_filter, high_filter = (_LOW_97, _HIGH_97) if irreversible else (_LOW_53, _HIGH_53)
+    signal = _symmetric(high_filter if high else low_filter)
+    for _ in range(level - 1):
+        spread = np.zeros(2 * len(signal) - 1)
+        spread[::2] = signal
+        signal = np.convolve(spread, _symmetric(low_filter))
+    return float(np.linalg.norm(signal))
+
+
+def _symmetric(half: tuple[float, ...]) -> NDArray[np.float64]:
+    return np.array(half[:0:-1] + half)
+
+
+def normalized_steps(stream: Codestream, layout: Layout, parts: Contributions) -> NDArray[np.float64]:
+    """Each code-block's effective step times its basis norm, per colour sample, as a share of the peak: (blocks,).
+
+    Blocks without any pass get the largest step found among the blocks that have some in their component (they lost
+    no more than those: allocation cuts all at one slope), at most 1.
+    """
+    blocks = layout.blocks
+    passes = parts.passes.sum(0, dtype=np.int64)
+    remaining = blocks.planes - parts.zero_planes - (passes + 2) / 3
+    steps = _full_steps(stream, layout) * 2.0 ** np.maximum(remaining, 0)
+    included = passes > 0
+    for component in range(len(stream.size.components)):
+        here = blocks.component == component
+        known = here & included
+        steps[here & ~included] = steps[known].max() if known.any() else 1.0
+    return np.minimum(steps, 1.0)
+
+
+def _full_steps(stream: Codestream, layout: Layout) -> NDArray[np.float64]:
+    """The normalised step of each block with all its bit-planes decoded."""
+    blocks = layout.blocks
+    keys = np.stack([blocks.component, blocks.resolution, blocks.level, blocks.band], 1)
+    kinds, index = np.unique(keys, axis=0, return_inverse=True)
+    steps = np.empty(len(kinds))
+    for i, (component, resolution, level, band) in enumerate(kinds.tolist()):
+        irreversible = stream.coding[component].transformation == IRREVERSIBLE
+        depth = stream.size.components[component].bit_depth
+        step = 1.0
+        if irreversible:
+            exponent, mantissa = stream.quantization[component].band(resolution, band)
+            gain = (band & 1) + (band >> 1)
+            step = 2.0 ** (depth + gain - exponent) * (1 + mantissa / 2048)
+        norm = 1.0
+        if level:
+            norm = basis_norm(irreversible, level, bool(band & 1)) * basis_norm(irreversible, level, bool(band >> 1))
+        if stream.color_transform and component < 3:
+            norm *= _COLOR_NORMS[irreversible][component]
+        steps[i] = step * norm / (2.0**depth - 1)
+    return steps[index.reshape(-1)]
+
+
+def noise_map(stream: Codestream, layout: Layout, parts: Contributions) -> NDArray[np.float32]:
+    """The coding-noise map of a codestream, (ceil(H/8), ceil(W/8), 4) float32 in (0, 1].
+
+    Channels are RMS normalised steps (`normalized_steps`) over what covers a cell: luma in the finest octave, the
+    second, and all coarser ones; chroma. A picture without colour transform counts its colour components as luma,
+    and its chroma channel repeats the third. Alpha is left out.
+    """
+    blocks = layout.blocks
+    size = stream.size
+    shape = (-(-size.height // CELL), -(-size.width // CELL))
+    count = len(size.components)
+    colors = 3 if count >= 3 else 1
+    channel = np.where(blocks.level <= 1, 0, np.where(blocks.level == 2, 1, 2))
+    if stream.color_transform:
+        channel = np.where(blocks.component > 0, 3, channel)
+    power = normalized_steps(stream, layout, parts) ** 2
+    total, weight = np.zeros((*shape, CHANNELS)), np.zeros((*shape, CHANNELS))
+    used = blocks.component < colors
+    grid = np.array([(c.dx, c.dy, c.dx, c.dy) for c in size.components])[blocks.component]
+    pixels = (blocks.box << blocks.level[:, None].astype(np.int64)) * grid
+    pixels -= np.array([size.x0, size.y0, size.x0, size.y0])
+    _paint(pixels[used], channel[used], power[used], 4.0 ** -blocks.level[used].astype(np.float64), total, weight)
+    for target, source in ((2, 1), (1, 0), (1, 2), (0, 1), (2, 1), (3, 2)):
+        empty = weight[..., target] == 0  # few levels, or no chroma
+        total[empty, target], weight[empty, target] = total[empty, source], weight[empty, source]
+    return np.sqrt(total / np.where(weight == 0, 1, weight)).astype(np.float32)
+
+
+@numba.njit(cache=True)
+def _paint(boxes, channels, power, density, total, weight):  # type: ignore[no-untyped-def]
+    """Adds each block's power to the cells it covers."""
+    height, width = total.shape[0], total.shape[1]
+    for i in range(len(boxes)):
+        left, top = max(0, boxes[i, 0] // CELL), max(0, boxes[i, 1] // CELL)
+        right, bottom = min(width, -(-boxes[i, 2] // CELL)), min(height, -(-boxes[i, 3] // CELL))
+        for y in range(top, bottom):
+            for x in range(left, right):
+                total[y, x, channels[i]] += power[i] * density[i]
+                weight[y, x, channels[i]] += density[i]
