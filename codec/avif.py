@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-import io
+import contextlib
 
 import imagecodecs
 import numpy as np
-from PIL import AvifImagePlugin
+from PIL import _avif
 
 from codec import exif
 from codec.metadata import PhotoMetadata
@@ -20,6 +20,7 @@ from codec.picture import (
     reading,
     saved,
     stretched,
+    turned,
     with_channels,
 )
 
@@ -29,24 +30,32 @@ _HEIC_BRANDS = frozenset(
 
 
 def decode_avif(data: bytes, max_pixels: int | None) -> Picture:
-    """The picture as stored (orientation not applied); raises BadPicture and NotForJpeg2000."""
+    """The picture, turned as the file's own properties ask; raises BadPicture and NotForJpeg2000."""
     brands = _avif_brands(data)
     with reading("AVIF"):
-        header = AvifImagePlugin.AvifImageFile(io.BytesIO(data))
-    check_size(header.width, header.height, max_pixels)
-    if header.n_frames > 1:
+        # Pillow's public class would not open a file with broken EXIF, and takes sound EXIF apart.
+        (width, height), frames, _, icc, block, turn, xmp = _avif.AvifDecoder(data, "auto", 1).get_info()
+    check_size(width, height, max_pixels)
+    if frames > 1:
         raise NotForJpeg2000("an AVIF sequence, kept unchanged")
-    _refuse_wide_avif(data, brands, "icc_profile" in header.info)
+    _refuse_wide_avif(data, brands, bool(icc))
     with reading("AVIF"):
         pixels = with_channels(imagecodecs.avif_decode(data))
     bits = 8
     if pixels.dtype == np.uint16:
         bits = 12 if data[data.find(b"av1C") + 6] & 0x20 else 10
         pixels = stretched(pixels.astype(np.uint16, copy=False), bits)
-    info = header.info
-    return Picture(
-        pixels, PhotoMetadata(info.get("icc_profile"), info.get("exif"), info.get("xmp")), "avif", bits
-    )
+    metadata = PhotoMetadata(icc, _already_upright(block), xmp)
+    return Picture(turned(pixels, turn), metadata, "avif", bits)
+
+
+def _already_upright(block: bytes | None) -> bytes | None:
+    """The EXIF block with an orientation of 1: AVIF says it by its own properties, whatever EXIF says."""
+    if not block:
+        return None
+    with contextlib.suppress(exif.BadExif):  # whoever checks the block will say so
+        return exif.upright(block)
+    return block
 
 
 def _avif_brands(data: bytes) -> set[bytes]:

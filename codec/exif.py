@@ -243,6 +243,11 @@ def empty_block() -> bytes:
     return b"II*\0" + struct.pack("<IHI", 8, 0, 0)
 
 
+def turn_block(turn: int) -> bytes:
+    """An EXIF block that says nothing but an orientation, 1 to 8."""
+    return with_values(empty_block(), {ORIENTATION: short("<", turn)})
+
+
 def from_tiff(tiff: bytes) -> bytes | None:
     """An EXIF block of what the first directory of a TIFF file says of the photo; None where that is nothing.
 
@@ -251,7 +256,7 @@ def from_tiff(tiff: bytes) -> bytes | None:
     """
     order = byte_order(tiff)
     fields = _copied(tiff, first_directory(tiff), _DESCRIPTIVE.union(_UNINTERESTING, _POINTERS), 0)
-    if not fields.keys() - _UNINTERESTING:
+    if not fields.keys() - _UNINTERESTING and orientation(tiff) == 1:
         return None
     return _emit_tree(tiff[:2] + struct.pack(order + "HI", 42, 8), fields, order)
 

@@ -70,6 +70,17 @@ def with_channels(pixels: NDArray[Any]) -> Pixels:
     return samples
 
 
+def turned(pixels: Pixels, orientation: int) -> Pixels:
+    """Pixels stored with an EXIF `orientation` of 1 to 8 as they should be seen; 1 copies nothing."""
+    if orientation > 4:
+        pixels = pixels.transpose(1, 0, 2)
+    if orientation in (2, 3, 6, 7):
+        pixels = pixels[:, ::-1]
+    if orientation in (3, 4, 7, 8):
+        pixels = pixels[::-1]
+    return with_channels(pixels)
+
+
 def gray_if_neutral(pixels: Pixels) -> Pixels:
     """(H, W, 3 or 4) whose red, green and blue are equal everywhere as (H, W, 1 or 2); all else as it is."""
     if pixels.shape[2] < 3:

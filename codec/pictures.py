@@ -27,6 +27,7 @@ from codec.picture import (
     check_size,
     gray_if_neutral,
     reading,
+    turned,
     with_channels,
 )
 from codec.png import decode_png, encode_png
@@ -175,21 +176,10 @@ def _upright(picture: Picture) -> Picture:
         dpi = dpi[1], dpi[0]
     return dataclasses.replace(
         picture,
-        pixels=_turned(picture.pixels, turn),
+        pixels=turned(picture.pixels, turn),
         metadata=PhotoMetadata(metadata.icc or None, block or None, xmp or None, dpi),
         metadata_problems=tuple(problems),
     )
-
-
-def _turned(pixels: Pixels, orientation: int) -> Pixels:
-    """Pixels stored with an EXIF `orientation` of 1 to 8 as they should be seen; 1 copies nothing."""
-    if orientation > 4:
-        pixels = pixels.transpose(1, 0, 2)
-    if orientation in (2, 3, 6, 7):
-        pixels = pixels[:, ::-1]
-    if orientation in (3, 4, 7, 8):
-        pixels = pixels[::-1]
-    return with_channels(pixels)
 
 
 def _decode_with_pillow(

@@ -212,6 +212,7 @@ def _metadata(data: bytes, directory: exif.Directory) -> tuple[PhotoMetadata, tu
         block = exif.from_tiff(data)
     except exif.BadExif as error:
         problems.append(f"the EXIF fields cannot be read ({error}) and are dropped")
+        block = exif.turn_block(exif.orientation(data))
     if _IPTC in directory.fields:
         problems.append("the IPTC block is not carried over")
     icc, xmp = (exif.raw(data, directory, tag) or None for tag in (_ICC, _XMP))

@@ -191,6 +191,27 @@ def test_broken_exif_is_dropped_and_named_and_never_costs_the_pixels(format: str
         assert "the EXIF block cannot be read" in picture.metadata_problems[0]
 
 
+def test_a_tiff_file_that_says_nothing_but_its_orientation_is_turned() -> None:
+    data = pictures.tiff(sample(23, 31, 3), tags={274: (3, b"\6\0")})
+    np.testing.assert_array_equal(decode_picture(data).pixels, pillow_pixels(data))
+
+
+def test_a_tiff_file_whose_exif_directory_is_broken_is_turned_all_the_same() -> None:
+    data = pictures.tiff(sample(23, 31, 3), tags={274: (3, b"\6\0"), 34665: (4, b"\xff\xff\xff\x7f")})
+    picture = decode_picture(data)
+    assert picture.pixels.shape == (31, 23, 3)
+    assert "the EXIF fields cannot be read" in picture.metadata_problems[0]
+
+
+def test_broken_exif_in_an_avif_file_never_costs_the_pixels() -> None:
+    good = pictures.avif(sample(24, 32, 3), exif=exif_block(1))
+    at = good.index(exif_block(None)[:8], 40)
+    picture = decode_picture(good[: at + 8] + b"\xff\xff" + good[at + 10 :])
+    assert picture.pixels.shape == (24, 32, 3)
+    assert picture.metadata.exif is None
+    assert "the EXIF block cannot be read" in picture.metadata_problems[0]
+
+
 def test_what_cannot_be_carried_is_named() -> None:
     text = pictures.png(sample(7, 9, 3), {b"tEXt": b"Comment\0hello", b"iCCP": b"broken\0\0not zlib"})
     problems = decode_picture(text).metadata_problems
