@@ -516,16 +516,17 @@ def _histogram(db: Any, name: str) -> Histogram | None:
         + (f" AND {column} > 0" if name in LOGARITHMIC else "")
         for series, column in enumerate(columns)
     )
-    bounds = _one(db, f"SELECT quantile_cont(value, [0.005, 0.995]) FROM ({values})")[0]
-    if bounds is None:
+    total, bounds = _one(db, f"SELECT count(*), quantile_cont(value, [0.005, 0.995]) FROM ({values})")
+    if not total:
         return None
     low, high = _widened(*bounds)
-    bin_ = f"floor((value - ({low})) / {high - low} * {HISTOGRAM_BINS})"
-    bin_ = f"greatest(0, least({HISTOGRAM_BINS - 1}, {bin_}))::INTEGER"
-    counts = [[0] * HISTOGRAM_BINS for _ in range(2)]
+    bins = min(HISTOGRAM_BINS, 6 + round(math.sqrt(total)))
+    bin_ = f"floor((value - ({low})) / {high - low} * {bins})"
+    bin_ = f"greatest(0, least({bins - 1}, {bin_}))::INTEGER"
+    counts = [[0] * bins for _ in range(2)]
     for series, place_, count in _all(db, f"SELECT series, {bin_}, count(*) FROM ({values}) GROUP BY ALL"):
         counts[series][place_] = count
-    edges = [low + (high - low) * edge / HISTOGRAM_BINS for edge in range(HISTOGRAM_BINS + 1)]
+    edges = [low + (high - low) * edge / bins for edge in range(bins + 1)]
     if name in LOGARITHMIC:
         edges = [math.exp(edge) for edge in edges]
     reconstructed = tuple(counts[1]) if any(counts[1]) else None
@@ -534,8 +535,8 @@ def _histogram(db: Any, name: str) -> Histogram | None:
 
 def _widened(low: float, high: float) -> tuple[float, float]:
     """An interval that is not empty, whatever the photos: a single value sits in its middle."""
-    margin = max(abs(low) * 0.01, 1e-3)
-    return (low, high) if high - low > margin else (low - margin, high + margin)
+    margin = max(abs(low) * 0.05, 1e-3)
+    return (low, high) if high - low > margin / 10 else (low - margin, high + margin)
 
 
 def _scatter(db: Any) -> tuple[ScatterPoint, ...]:

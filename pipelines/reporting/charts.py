@@ -21,8 +21,9 @@ DECODED = "var(--decoded)"
 RECONSTRUCTED = "var(--reconstructed)"
 HISTOGRAMS_SHOWN = ("compression_ratio", "bits_per_pixel", "psnr_db", "psnr_s_db", "ssim", "ms_ssim")
 MEDIAN_PHOTOS = 15  # photos that a median line wants at least for each of its points
-MEDIAN_GROUPS = 12
+MEDIAN_GROUPS = 8
 TICKS_WANTED = 4
+NINE_IN_TEN_PHOTOS = 20
 
 
 @dataclasses.dataclass(frozen=True)
@@ -68,7 +69,14 @@ def histogram_chart(histogram: Histogram, measure: Measure) -> Chart:
         alt.Tooltip("n:Q", title="photos", format=",d"),
     ]
     bar = alt.Chart(alt.Data(values=bars)).mark_rect(color=DECODED, opacity=0.75, stroke="var(--card)")
-    layers = [bar.encode(x=x, x2="b:Q", y=alt.Y("n:Q", title="photos"), tooltip=tooltip)]
+    layers = [
+        bar.encode(
+            x=x,
+            x2="b:Q",
+            y=alt.Y("n:Q", title="photos", axis=alt.Axis(tickMinStep=1, format=",d")),
+            tooltip=tooltip,
+        )
+    ]
     if histogram.reconstructed:
         counts = (*histogram.reconstructed, histogram.reconstructed[-1])
         steps = [{"a": a, "n": n} for a, n in zip(edges, counts, strict=True)]
@@ -117,7 +125,9 @@ def scatter_chart(points: tuple[ScatterPoint, ...]) -> Chart:
         for field, colour, shape in series
     ]
     for field, colour, _ in series:
-        curve = alt.Chart(alt.Data(values=_medians(values, field)))
+        if not (medians := _medians(values, field)):
+            continue
+        curve = alt.Chart(alt.Data(values=medians))
         halo = curve.mark_line(color="var(--card)", strokeWidth=6, interpolate="monotone")
         line = curve.mark_line(color=colour, strokeWidth=3, interpolate="monotone")
         layers += [layer.encode(x="b:Q", y="m:Q") for layer in (halo, line)]
@@ -149,7 +159,8 @@ def _histogram_sentence(measure: Measure) -> str:
     if found.median is None or found.p05 is None or found.p95 is None:
         return "Lossless throughout."
     text = f"Median {found.median:{digits}}{unit}"
-    text += f"; nine in ten between {found.p05:{digits}} and {found.p95:{digits}}"
+    if found.photos >= NINE_IN_TEN_PHOTOS:
+        text += f"; nine in ten between {found.p05:{digits}} and {found.p95:{digits}}"
     if measure.reconstructed and measure.reconstructed.median is not None:
         text += f"; reconstructed, median {measure.reconstructed.median:{digits}}{unit}"
     if found.lossless:

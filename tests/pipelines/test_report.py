@@ -1,0 +1,264 @@
+"""The figures of a report: one photo, one outcome, and nothing lost between the tables and the JSON."""
+
+import argparse
+import dataclasses
+import datetime
+import io
+import json
+import math
+import pathlib
+import typing
+
+import pyarrow as pa
+import pytest
+from rich.console import Console
+
+from pipelines import report
+from pipelines.reporting import aggregate, figures
+from pipelines.reporting.terminal import print_report
+from transforms import tables
+from transforms.elements import Failure, MetricsRow
+
+NOON = datetime.datetime(2026, 3, 1, 12, tzinfo=datetime.UTC)
+HOUR = datetime.timedelta(hours=1)
+
+
+def a_row(path: str, **changes: typing.Any) -> MetricsRow:
+    values: dict[str, typing.Any] = dict.fromkeys(field.name for field in dataclasses.fields(MetricsRow))
+    hints = typing.get_type_hints(MetricsRow)
+    values |= {name: "" for name, hint in hints.items() if hint is str}
+    values |= {"source_url": f"/in/{path}", "archive_url": f"/out/{path}.jp2", "relative_path": path}
+    values |= {"outcome": "compressed", "source_bytes": 1000, "archive_bytes": 250, "source_format": "jpeg"}
+    values |= {"width": 1000, "height": 500, "compression_ratio": 4.0, "bits_per_pixel": 0.5, "psnr_db": 36.0}
+    values |= {"rec_psnr_db": 36.5, "ssim": 0.9, "encode_seconds": 0.25, "run_id": "r1", "finished": NOON}
+    return MetricsRow(**(values | changes))
+
+
+def a_kept_row(path: str, **changes: typing.Any) -> MetricsRow:
+    nothing = dict.fromkeys(("compression_ratio", "bits_per_pixel", "psnr_db", "rec_psnr_db", "ssim"))
+    return a_row(
+        path, **({"outcome": "kept", "reason": "animation", "archive_bytes": 1000} | nothing | changes)
+    )
+
+
+def write_archive(root: pathlib.Path, rows: list[MetricsRow], failures: list[Failure]) -> str:
+    for run in {row.run_id for row in rows}:
+        of_run = [row for row in rows if row.run_id == run]
+        tables.write_metrics(of_run, f"{root}/_foveate/metrics/run={run}/0.parquet")
+    if failures:
+        tables.write_failures(failures, f"{root}/_foveate/failures/run=r1/0.jsonl")
+    return str(root)
+
+
+def report_of(
+    root: pathlib.Path, rows: list[MetricsRow], failures: list[Failure] | None = None
+) -> aggregate.Report:
+    archive = write_archive(root, rows, failures or [])
+    return aggregate.aggregate(*report.read_tables(archive), archive)
+
+
+def run_report(capsys: pytest.CaptureFixture[str], *arguments: str) -> tuple[int, str, str]:
+    parser = argparse.ArgumentParser()
+    report.add_arguments(parser)
+    status = report.run(parser.parse_args(arguments))
+    return status, *capsys.readouterr()
+
+
+def a_failure(url: str, message: str = "ends early", time: datetime.datetime = NOON) -> Failure:
+    return Failure(url, "read", "BadImage", message, time.isoformat())
+
+
+def test_sources_are_compressed_and_kept_and_skipped_and_failed(tmp_path: pathlib.Path) -> None:
+    skipped = a_kept_row("d.jpg", outcome="skipped", reason="up to date", archive_bytes=400)
+    rows = [a_row("a.jpg"), a_row("b.jpg"), a_kept_row("c.gif"), skipped]
+    found = report_of(tmp_path, rows, [a_failure("/in/e.jpg"), a_failure("/in/e.jpg", "again")])
+    assert found.accounting == aggregate.Accounting(sources=5, compressed=2, kept=1, skipped=1, failed=1)
+    assert found.sizes == aggregate.Sizes(4000, 1900, 2100, 0.525)
+    assert [(reason.outcome, reason.reason, reason.photos) for reason in found.reasons] == [
+        ("kept", "animation", 1),
+        ("skipped", "up to date", 1),
+    ]
+
+
+def test_a_skipped_photo_has_the_figures_of_the_run_that_compressed_it(tmp_path: pathlib.Path) -> None:
+    skipped = a_kept_row("a.jpg", outcome="skipped", run_id="r2", finished=NOON + HOUR)
+    found = report_of(tmp_path, [a_row("a.jpg"), skipped])
+    assert found.accounting == aggregate.Accounting(1, compressed=1, kept=0, skipped=0, failed=0)
+    assert found.sizes.after_bytes == 250
+    assert [(run.run_id, run.compressed, run.skipped) for run in found.runs] == [("r2", 0, 1), ("r1", 1, 0)]
+
+
+def test_the_newest_of_several_runs_counts(tmp_path: pathlib.Path) -> None:
+    again = a_row("a.jpg", psnr_db=40.0, run_id="r2", finished=NOON + HOUR)
+    assert report_of(tmp_path, [a_row("a.jpg"), again]).measure("psnr_db").decoded.mean == 40.0
+
+
+@pytest.mark.parametrize(("hours", "failed"), [(1, 1), (-1, 0)])
+def test_a_photo_counts_as_failed_only_if_it_failed_last(
+    tmp_path: pathlib.Path, hours: int, failed: int
+) -> None:
+    found = report_of(tmp_path, [a_row("a.jpg")], [a_failure("/in/a.jpg", time=NOON + hours * HOUR)])
+    assert (found.accounting.sources, found.accounting.failed) == (1, failed)
+
+
+def test_lossless_photos_are_counted_and_left_out_of_the_mean(tmp_path: pathlib.Path) -> None:
+    lossless = a_row("b.jpg", psnr_db=math.inf, rec_psnr_db=math.inf)
+    found = report_of(tmp_path, [a_row("a.jpg"), lossless]).measure("psnr_db")
+    assert (found.decoded.photos, found.decoded.lossless, found.decoded.mean) == (2, 1, 36.0)
+    assert found.mean_gain == 0.5
+
+
+def test_quantiles_are_those_of_the_compressed_photos(tmp_path: pathlib.Path) -> None:
+    rows = [a_row(f"{number}.jpg", psnr_db=30.0 + number) for number in range(21)]
+    found = report_of(tmp_path, [*rows, a_kept_row("k.gif")]).measure("psnr_db").decoded
+    assert (found.p05, found.median, found.p95) == (31.0, 40.0, 49.0)
+
+
+def test_photos_are_grouped_by_top_folder_and_by_format(tmp_path: pathlib.Path) -> None:
+    rows = [a_row("trip/x/a.jpg"), a_row("trip/b.jpg"), a_row("c.png", source_format="png")]
+    found = report_of(tmp_path, rows)
+    assert [(group.name, group.photos) for group in found.folders] == [("trip", 2), ("", 1)]
+    assert [(group.name, group.photos) for group in found.formats] == [("jpeg", 2), ("png", 1)]
+
+
+def test_failures_are_grouped_with_examples(tmp_path: pathlib.Path) -> None:
+    found = report_of(tmp_path, [a_row("a.jpg")], [a_failure(f"/in/{number}.jpg") for number in range(9)])
+    (group,) = found.failures
+    assert (group.step, group.error_type, group.photos, len(group.examples)) == ("read", "BadImage", 9, 3)
+    assert group.examples[0] == aggregate.FailureExample("/in/0.jpg", "ends early")
+
+
+def test_a_step_has_its_speed_in_megapixels_a_second(tmp_path: pathlib.Path) -> None:
+    (step,) = report_of(tmp_path, [a_row("a.jpg"), a_row("b.jpg")]).steps
+    assert step == aggregate.Step("encode", 2, 0.5, 0.25, 2.0)
+
+
+def test_histograms_count_every_finite_value_once(tmp_path: pathlib.Path) -> None:
+    rows = [a_row(f"{n}.jpg", psnr_db=20.0 + n % 17, compression_ratio=1.5 ** (n % 9)) for n in range(300)]
+    found = {histogram.name: histogram for histogram in report_of(tmp_path, rows).histograms}
+    for name in ("psnr_db", "compression_ratio"):
+        assert sum(found[name].decoded) == 300
+        assert len(found[name].edges) == len(found[name].decoded) + 1
+    assert "psnr_y_db" not in found
+
+
+@pytest.mark.parametrize("photos", [1, 2, 5, 6, 7, 40])
+def test_the_gallery_goes_from_worst_to_best_and_shows_no_photo_twice(
+    tmp_path: pathlib.Path, photos: int
+) -> None:
+    rows = [a_row(f"{number:02d}.jpg", psnr_db=30.0 + number) for number in range(photos)]
+    chosen = report_of(tmp_path, rows).gallery
+    names = [photo.relative_path for _, photo in chosen]
+    assert len(names) == min(photos, 6) and names == sorted(set(names))
+    assert names[0] == "00.jpg" and names[-1] in (f"{photos - 1:02d}.jpg", "00.jpg")
+
+
+def test_the_scatter_is_a_sample_that_stays_the_same(tmp_path: pathlib.Path) -> None:
+    rows = [a_row(f"{number}.jpg") for number in range(2100)]
+    first, second = (report_of(tmp_path / name, rows).scatter for name in ("x", "y"))
+    assert len(first) == 2000 and first == second
+
+
+def test_outcomes_that_nobody_knows_are_an_error(tmp_path: pathlib.Path) -> None:
+    with pytest.raises(ValueError, match="unknown outcomes: lost"):
+        report_of(tmp_path, [a_row("a.jpg", outcome="lost")])
+
+
+def test_an_empty_table_gives_an_empty_report() -> None:
+    none = aggregate.aggregate(tables.metrics_schema().empty_table(), tables.failures_schema().empty_table())
+    assert none.accounting.sources == 0 and none.histograms == () and none.sizes.saved_share is None
+
+
+def test_json_goes_to_stdout_alone_with_infinities_as_null(
+    tmp_path: pathlib.Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    archive = write_archive(tmp_path, [a_row("a.jpg", psnr_db=math.inf)], [])
+    status, out, err = run_report(capsys, archive, "--json")
+    found = json.loads(out, parse_constant=lambda name: pytest.fail(f"{name} is no JSON"))
+    assert (status, err) == (0, "")
+    assert found["gallery"] == [] and found["archive_url"] == archive
+    assert set(found) == {field.name for field in dataclasses.fields(aggregate.Report)}
+    assert found["last_finished"] == "2026-03-01T12:00:00+00:00"
+    assert not (tmp_path / "_foveate/report.html").exists()
+
+
+def test_one_run_is_reported_on_its_own(tmp_path: pathlib.Path, capsys: pytest.CaptureFixture[str]) -> None:
+    later = a_row("b.jpg", run_id="r2", finished=NOON + HOUR)
+    archive = write_archive(tmp_path, [a_row("a.jpg"), later], [])
+    status, out, _ = run_report(capsys, archive, "--json", "--run", "r2")
+    assert status == 0 and json.loads(out)["accounting"]["sources"] == 1
+
+
+def test_the_page_is_written_into_a_local_archive(
+    tmp_path: pathlib.Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    status, out, err = run_report(capsys, write_archive(tmp_path, [a_row("a.jpg")], []))
+    page = tmp_path / "_foveate/report.html"
+    assert status == 0 and "1 sources = 1 compressed" in out and str(page) in err
+    assert page.read_text(encoding="utf-8").startswith("<!DOCTYPE html>")
+
+
+@pytest.mark.parametrize(
+    ("arguments", "sentence"),
+    [
+        ([], "there are no tables below"),
+        (["--run", "r9"], "has no run 'r9'; it has r1"),
+        (["--run", "../x"], "a run id has letters"),
+        (["--output", "/dev/null/report.html"], "cannot be written"),
+    ],
+)
+def test_wrong_usage_is_told_in_a_sentence(
+    tmp_path: pathlib.Path, capsys: pytest.CaptureFixture[str], arguments: list[str], sentence: str
+) -> None:
+    archive = write_archive(tmp_path, [a_row("a.jpg")], []) if arguments else str(tmp_path / "nowhere")
+    status, _, err = run_report(capsys, archive, *arguments)
+    assert status == 2 and sentence in err
+
+
+def test_a_remote_archives_page_is_written_here() -> None:
+    assert report.default_output("gs://photos/archive") == "report.html"
+    assert report.default_output("file:///photos/archive") == "/photos/archive/_foveate/report.html"
+
+
+def test_the_terminal_obeys_no_name(tmp_path: pathlib.Path) -> None:
+    console = Console(record=True, width=100, file=io.StringIO())
+    print_report(report_of(tmp_path, [a_row("[red]\x1b[2Jx/a.jpg")]), console)
+    text = console.export_text()
+    assert "[red]\ufffd[2Jx" in text and "\x1b" not in text
+
+
+@pytest.mark.parametrize(
+    ("count", "text"),
+    [
+        (0, "0 B"),
+        (999, "999 B"),
+        (1000, "1.00 kB"),
+        (999_999, "1.00 MB"),
+        (12_345_678, "12.3 MB"),
+        (None, "–"),
+    ],
+)
+def test_bytes_are_written_with_three_figures(count: int | None, text: str) -> None:
+    assert figures.bytes_text(count) == text
+
+
+@pytest.mark.parametrize(
+    ("value", "text"), [(0.456, "+0.46"), (-0.456, "−0.46"), (0.001, "0.00"), (None, "–")]
+)
+def test_gains_have_their_sign(value: float | None, text: str) -> None:
+    assert figures.gain_text(value, "dB") == text
+
+
+def test_reading_what_is_no_table_is_wrong_usage(
+    tmp_path: pathlib.Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    place = tmp_path / "_foveate/metrics/run=r1/0.parquet"
+    place.parent.mkdir(parents=True)
+    place.write_bytes(b"PAR1")
+    status, _, err = run_report(capsys, str(tmp_path))
+    assert status == 2 and "is not a metrics table" in err
+
+
+def test_the_report_asks_for_columns_that_exist() -> None:
+    names = tables.metrics_schema().names
+    assert isinstance(tables.metrics_schema(), pa.Schema) and set(aggregate.REPORT_COLUMNS) <= set(names)
