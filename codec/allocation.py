@@ -1,9 +1,10 @@
-"""Who gets the bits: post-compression rate-distortion optimisation in the packet domain, weighted by saliency.
+"""Who gets the bits: rate-distortion optimisation after compression, among packets, weighted by saliency.
 
 An encoder that wrote many quality layers has cut every code-block at one slope per layer. Dropping a block's
-contributions past a layer is truncating it at that layer's slope. So each contribution is an increment with a known
-slope and size; weighting the slope by the block's saliency and keeping the steepest until the bytes are used up is
-rate allocation optimal for weighted squared error (Taubman's PCRD, 15444-1 Annex J.14), without encoding again.
+contributions past a layer is truncating it at that layer's slope. So each contribution is an increment with a
+known slope and size; weighting the slope by the block's saliency and keeping the steepest until the bytes are
+used up is rate allocation optimal for weighted squared error (Taubman's PCRD, 15444-1 Annex J.14), without
+encoding again.
 """
 
 from __future__ import annotations
@@ -11,19 +12,19 @@ from __future__ import annotations
 import dataclasses
 from collections.abc import Sequence
 
-import numba
 import numpy as np
 from numpy.typing import NDArray
 
 from codec import codestream, layout, packets
 from codec.codestream import Codestream
+from codec.compiled import compiled
 from codec.layout import Layout
 from codec.packets import Contributions
 
 _FILL_CANDIDATES = 20_000  # increments past the threshold that are tried for the last bytes
 
 
-class BudgetTooSmall(ValueError):
+class BudgetTooSmall(ValueError):  # noqa: N818
     """Not even the headers fit into the bytes asked for."""
 
 
@@ -49,7 +50,7 @@ def parse_layers(data: bytes) -> tuple[Codestream, Layout, Contributions]:
 
 
 def layer_slopes(parts: Contributions, psnrs_db: Sequence[float]) -> NDArray[np.float64]:
-    """log10 of each layer's distortion-rate slope, non-increasing, from the PSNR each layer was cut at and its bytes.
+    """log10 of each layer's distortion-rate slope, from its PSNR and bytes; non-increasing.
 
     Args:
       parts: contributions of a codestream with one layer per entry of `psnrs_db`.
@@ -70,7 +71,7 @@ def layer_slopes(parts: Contributions, psnrs_db: Sequence[float]) -> NDArray[np.
 
 
 def _non_increasing(slopes: NDArray[np.float64]) -> NDArray[np.float64]:
-    """Logarithms; unknown slopes are those of the next known layer, or of the last; then the running minimum."""
+    """Running minimum of the logarithms; an unknown slope is that of the next known layer, or the last."""
     known = np.flatnonzero(~np.isnan(slopes))
     if not len(known):
         return np.zeros(len(slopes))
@@ -103,7 +104,7 @@ def saliency_weights(
     x0, x1 = _stretched(x0 - size.x0, x1 - size.x0, size.width, w)
     y0, y1 = _stretched(y0 - size.y0, y1 - size.y0, size.height, h)
     total = _sample(table, y1, x1) - _sample(table, y0, x1) - _sample(table, y1, x0) + _sample(table, y0, x0)
-    return total / ((x1 - x0) * (y1 - y0))
+    return np.clip(total / ((x1 - x0) * (y1 - y0)), weight.min(), weight.max())
 
 
 def _stretched(
@@ -115,14 +116,17 @@ def _stretched(
     return start, np.clip(end * scale, start + 1e-3, cells)
 
 
-def _sample(table: NDArray[np.float64], y: NDArray[np.float64], x: NDArray[np.float64]) -> NDArray[np.float64]:
+def _sample(
+    table: NDArray[np.float64], y: NDArray[np.float64], x: NDArray[np.float64]
+) -> NDArray[np.float64]:
     """The summed-area table between its grid points: exact for a map that is constant in each cell."""
     i = np.minimum(y.astype(np.int64), table.shape[0] - 2)
     j = np.minimum(x.astype(np.int64), table.shape[1] - 2)
     v, u = y - i, x - j
     top = table[i, j] * (1 - u) + table[i, j + 1] * u
     bottom = table[i + 1, j] * (1 - u) + table[i + 1, j + 1] * u
-    return top * (1 - v) + bottom * v
+    value: NDArray[np.float64] = top * (1 - v) + bottom * v
+    return value
 
 
 def rank(
@@ -146,16 +150,22 @@ def rank(
 
 
 def take(candidates: Candidates, count: int) -> NDArray[np.int32]:
-    """The first input layer that each block does *not* get when the best `count` increments are kept: (blocks,)."""
+    """The first input layer that each block does *not* get if the best `count` are kept: (blocks,)."""
     upto = np.zeros(len(candidates.layout.blocks.tile), np.int32)
-    np.maximum.at(upto, candidates.block[:count], candidates.layer[:count] + 1)
+    _keep(candidates.block[:count], candidates.layer[:count], upto)
     return upto
+
+
+@compiled
+def _keep(block, layer, upto):  # type: ignore[no-untyped-def]
+    for i in range(len(block)):  # the increments of one block come in the order of its layers
+        upto[block[i]] = layer[i] + 1
 
 
 def fit_bytes(candidates: Candidates, budget: int) -> NDArray[np.int32]:
     """The best choice whose codestream is at most `budget` bytes: (blocks,) like `take`.
 
-    First the steepest increments, to the slope where the bytes run out; then whatever comes next and still fits.
+    First the steepest increments, to the slope where the bytes run out; then whatever still fits.
 
     Raises:
       BudgetTooSmall: headers and empty packets alone take more.
@@ -178,7 +188,7 @@ def fit_bytes(candidates: Candidates, budget: int) -> NDArray[np.int32]:
 
 
 def _fill(candidates: Candidates, upto: NDArray[np.int32], start: int, budget: int) -> NDArray[np.int32]:
-    """Adds increments past the threshold while bytes are left; packet headers make their exact cost known late."""
+    """Adds increments past the threshold while bytes are left; their headers' cost is known only after."""
     reserve = 0
     for _ in range(8):
         room = budget - encoded_size(candidates, upto) - reserve
@@ -197,7 +207,7 @@ def _fill(candidates: Candidates, upto: NDArray[np.int32], start: int, budget: i
     return upto
 
 
-@numba.njit(cache=True)
+@compiled
 def _greedy(block, layer, lengths, passes, upto, room):  # type: ignore[no-untyped-def]
     upto = upto.copy()
     for i in range(len(block)):

@@ -1,7 +1,7 @@
 """JPEG 2000 codestreams: marker segments in, marker segments out (ISO/IEC 15444-1 Annex A).
 
-`parse` reads the main header and finds the tile-parts; `emit` writes a codestream around new packets. What lies
-inside the tile-parts is the packets' business (`codec.packets`).
+`parse` reads the main header and finds the tile-parts; `emit` writes a codestream around new packets. What
+lies inside the tile-parts is the packets' business (`codec.packets`).
 """
 
 from __future__ import annotations
@@ -214,13 +214,17 @@ def _parse_siz(payload: bytes) -> Size:
     for i in range(count):
         depth, dx, dy = struct.unpack_from(">BBB", payload, 36 + 3 * i)
         if not dx or not dy or (depth & 0x7F) + 1 > 38:
-            raise BadCodestream(f"SIZ: component {i} has sub-sampling {dx}x{dy} and {(depth & 0x7F) + 1} bits")
+            raise BadCodestream(
+                f"SIZ: component {i} has sub-sampling {dx}x{dy} and {(depth & 0x7F) + 1} bits"
+            )
         components.append(Component((depth & 0x7F) + 1, bool(depth & 0x80), dx, dy))
     size = Size(x1, y1, x0, y0, tw, th, tx0, ty0, tuple(components))
     if x1 <= x0 or y1 <= y0 or not tw or not th:
         raise BadCodestream(f"SIZ: picture from ({x0}, {y0}) to ({x1}, {y1}), tiles of {tw}x{th}")
     if tx0 > x0 or ty0 > y0 or tx0 + tw <= x0 or ty0 + th <= y0:
-        raise BadCodestream(f"SIZ: the first tile at ({tx0}, {ty0}) does not hold the picture's corner ({x0}, {y0})")
+        raise BadCodestream(
+            f"SIZ: the first tile at ({tx0}, {ty0}) does not hold the picture's corner ({x0}, {y0})"
+        )
     if size.tiles_across * size.tiles_down > _MAX_TILES:
         raise BadCodestream(f"SIZ: {size.tiles_across} x {size.tiles_down} tiles, more than {_MAX_TILES}")
     return size
@@ -233,6 +237,8 @@ def _parse_coding(payload: bytes, at: int, own_precincts: bool) -> CodingStyle:
     width, height = (width & 15) + 2, (height & 15) + 2
     if width > 10 or height > 10 or width + height > 12:
         raise BadCodestream(f"COD: code-blocks of {1 << width}x{1 << height}")
+    if style & 0xC0:
+        raise UnsupportedCodestream(f"code-block style 0x{style:02x} is not of Part 1")
     if transformation > 1:
         raise UnsupportedCodestream(f"wavelet transformation {transformation} is not of Part 1")
     precincts = ((15, 15),) * (levels + 1)
@@ -269,11 +275,15 @@ def _find_tile_parts(data: bytes, position: int) -> tuple[TilePart, ...]:
             raise BadCodestream(f"the tile-part at byte {position} is cut off")
         tile, length = struct.unpack_from(">HI", data, position + 4)
         if length == 0:
-            end = len(data) - 2 if data[-2:] == b"\xff\xd9" else len(data)
+            end = data.rfind(b"\xff\xd9", position + 12)  # padding may follow
+            if end < 0:
+                raise BadCodestream("no end-of-codestream marker: the file is cut off")
         else:
             end = position + length
-        if length and length < 14 or end > len(data):
-            raise BadCodestream(f"the tile-part at byte {position} has length {length}, {len(data) - position} are left")
+        if (length and length < 14) or end > len(data):
+            raise BadCodestream(
+                f"the tile-part at byte {position} has length {length}, {len(data) - position} are left"
+            )
         parts.append(TilePart(tile, _skip_tile_header(data, position + 12, end), end))
         position = end
     if not parts:
@@ -289,7 +299,9 @@ def _skip_tile_header(data: bytes, position: int, end: int) -> int:
         if marker == SOD:
             return position + 2
         if marker in (COD, COC, QCD, QCC):
-            raise UnsupportedCodestream("a tile has coding parameters of its own (COD, COC, QCD or QCC in its header)")
+            raise UnsupportedCodestream(
+                "a tile has coding parameters of its own (COD, COC, QCD or QCC in its header)"
+            )
         if marker in _UNSUPPORTED:
             raise UnsupportedCodestream(f"the codestream uses {_UNSUPPORTED[marker]}")
         length = _u16(data, position + 2)

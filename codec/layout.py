@@ -1,7 +1,7 @@
-"""Where every code-block of a codestream lies: tiles, resolutions, bands, precincts, blocks (15444-1 Annex B).
+"""Where each code-block lies: tiles, resolutions, bands, precincts, blocks (ISO/IEC 15444-1 Annex B).
 
-Plain geometry, as flat arrays, so that compiled loops can walk it. A *precinct band* is the part of a band that one
-precinct holds: it has a grid of code-blocks and the two tag trees of that grid.
+Plain geometry, as flat arrays, so that compiled loops can walk it. A *precinct band* is the part of a band
+that one precinct holds: it has a grid of code-blocks and the two tag trees of that grid.
 """
 
 from __future__ import annotations
@@ -13,9 +13,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from codec.codestream import Codestream
-from codec.errors import UnsupportedCodestream
+from codec.errors import BadCodestream, UnsupportedCodestream
 
-_MAX_BLOCKS = 1 << 24  # a picture of 64 gigapixels in blocks of 64 x 64: more than memory holds
+_MAX_BLOCKS = 1 << 22  # RGB of 5 gigapixels in blocks of 64 x 64
+_MAX_PRECINCTS = 1 << 20
+_MAX_RESOLUTIONS = 1 << 21  # of all tiles and components together: what can be walked in seconds
 LL, HL, LH, HH = 0, 1, 2, 3
 
 
@@ -67,7 +69,7 @@ class Layout:
     def packets(self, progression: str, layers: int, tile: int) -> NDArray[np.int64]:
         """The packets of a tile in order, (n, 2): precinct, layer (B.12)."""
         p = self.precincts
-        chosen = np.flatnonzero(p.tile == tile)
+        chosen = np.arange(*np.searchsorted(p.tile, [tile, tile + 1]))
         precinct = np.repeat(chosen, layers)
         layer = np.tile(np.arange(layers), len(chosen))
         c, r, k = p.component[precinct], p.resolution[precinct], p.number[precinct]
@@ -97,6 +99,7 @@ class _Builder:
         self.blocks: list[NDArray[np.int64]] = []
         self.parents: list[NDArray[np.int64]] = []
         self.trees: dict[tuple[int, int], NDArray[np.int64]] = {}
+        self.packet_bytes = sum(part.end - part.start for part in stream.tile_parts)
         self.block_count = 0
         self.node_count = 0
 
@@ -118,7 +121,12 @@ class _Builder:
                 self.add_resolution(tile, (x0, y0), component, resolution, box)
 
     def add_resolution(
-        self, tile: int, corner: tuple[int, int], component: int, resolution: int, box: tuple[int, int, int, int]
+        self,
+        tile: int,
+        corner: tuple[int, int],
+        component: int,
+        resolution: int,
+        box: tuple[int, int, int, int],
     ) -> None:
         """Cuts one resolution of a tile-component into precincts (B.6)."""
         coding = self.stream.coding[component]
@@ -130,8 +138,14 @@ class _Builder:
         width_log2, height_log2 = coding.precincts_log2[resolution]
         left, top = x0 >> width_log2, y0 >> height_log2
         right, bottom = _ceil_div(x1, 1 << width_log2), _ceil_div(y1, 1 << height_log2)
-        if (right - left) * (bottom - top) + len(self.precincts) > _MAX_BLOCKS:
-            raise UnsupportedCodestream(f"more than {_MAX_BLOCKS} precincts")
+        precincts = (right - left) * (bottom - top) + len(self.precincts)
+        if precincts * self.stream.layers > self.packet_bytes:
+            raise BadCodestream(
+                f"{precincts} or more precincts in {self.stream.layers} layers, a byte each at least, "
+                f"cannot lie in {self.packet_bytes} bytes"
+            )
+        if precincts > _MAX_PRECINCTS:
+            raise UnsupportedCodestream(f"more than {_MAX_PRECINCTS} precincts")
         for number in range((right - left) * (bottom - top)):
             px, py = left + number % (right - left), top + number // (right - left)
             first_band = len(self.bands)
@@ -140,7 +154,16 @@ class _Builder:
             reference_x = max(corner[0], (px << width_log2) * scale * shape.dx)
             reference_y = max(corner[1], (py << height_log2) * scale * shape.dy)
             self.precincts.append(
-                (tile, component, resolution, number, reference_x, reference_y, first_band, len(self.bands) - first_band)
+                (
+                    tile,
+                    component,
+                    resolution,
+                    number,
+                    reference_x,
+                    reference_y,
+                    first_band,
+                    len(self.bands) - first_band,
+                )
             )
 
     def add_precinct_band(
@@ -193,12 +216,16 @@ class _Builder:
 
     def build(self) -> Layout:
         table = np.concatenate(self.blocks) if self.blocks else np.empty((0, 11), np.int64)
-        small = [np.ascontiguousarray(table[:, i], np.int32) for i in (0, 1, 2, 3, 4)]
+        small = np.ascontiguousarray(table.T[[0, 1, 2, 3, 4, 9, 10]], np.int32)
         blocks = Blocks(
-            *small,
+            tile=small[0],
+            component=small[1],
+            resolution=small[2],
+            level=small[3],
+            band=small[4],
             box=np.ascontiguousarray(table[:, 5:9]),
-            planes=table[:, 9].astype(np.int32),
-            precinct_band=table[:, 10].astype(np.int32),
+            planes=small[5],
+            precinct_band=small[6],
         )
         bands = np.array(self.bands, np.int64).reshape(-1, 4)
         precincts = np.array(self.precincts, np.int64).reshape(-1, 8)
@@ -212,7 +239,7 @@ class _Builder:
 
 
 def tag_tree_parents(across: int, down: int) -> NDArray[np.int64]:
-    """The parent of each node of a tag tree over a grid (B.10.2): leaves first, level by level, the root -1."""
+    """The parent of each node of a tag tree over a grid (B.10.2), leaves first; the root's is -1."""
     parents = []
     offset = 0
     while across * down > 1:
@@ -229,10 +256,16 @@ def lay_out(stream: Codestream) -> Layout:
     """Finds every code-block of a codestream.
 
     Raises:
-      UnsupportedCodestream: more blocks than can be handled.
-      BadCodestream: a band without a quantization step.
+      UnsupportedCodestream: more blocks, or tiles times components, than can be handled.
+      BadCodestream: a band without a quantization step; a tile without packets, or more packets than bytes.
     """
     builder = _Builder(stream)
-    for tile in range(stream.size.tiles_across * stream.size.tiles_down):
+    tiles = stream.size.tiles_across * stream.size.tiles_down
+    missing = tiles - len({part.tile for part in stream.tile_parts})
+    if missing:
+        raise BadCodestream(f"{missing} of {tiles} tiles have no tile-part")
+    if tiles * sum(coding.levels + 1 for coding in stream.coding) > _MAX_RESOLUTIONS:
+        raise UnsupportedCodestream(f"{tiles} tiles of {len(stream.coding)} components are too many")
+    for tile in range(tiles):
         builder.add_tile(tile)
     return builder.build()

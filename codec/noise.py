@@ -1,26 +1,26 @@
 """The coding-noise map: how coarsely each place of a photo was coded, read from packet headers alone.
 
-The number of coding passes of a code-block tells its last decoded bit-plane, and so the effective quantisation step
-of its coefficients; times the norm of the synthesis basis that is the size of the error in the picture. It costs no
-bits, and any Part 1 file has it.
+The number of coding passes of a code-block tells its last decoded bit-plane, and so the effective
+quantisation step of its coefficients; times the norm of the synthesis basis that is the size of the error in
+the picture. It costs no bits, and any Part 1 file has it.
 """
 
 from __future__ import annotations
 
 import functools
 
-import numba
 import numpy as np
 from numpy.typing import NDArray
 
 from codec.codestream import IRREVERSIBLE, Codestream
+from codec.compiled import compiled
 from codec.layout import Layout
 from codec.packets import Contributions
 
 CELL = 8  # pixels of the photo to a cell of the map, each way
 CHANNELS = 4  # luma: finest octave, second, all coarser; chroma
 
-# Synthesis filters, centre and one side (15444-1 Annex F; low-pass gain 1 at DC, high-pass gain 2 at Nyquist).
+# Synthesis filters, centre and one side (15444-1 Annex F; analysis gain 1 at DC and 2 at Nyquist).
 _LOW_97 = (1.115087052456994, 0.591271763114247, -0.057543526228500, -0.091271763114250)
 _HIGH_97 = (0.602949018236358, -0.266864118442872, -0.078223266528988, 0.016864118442875, 0.026748757410810)
 _LOW_53 = (1.0, 0.5)
@@ -46,10 +46,10 @@ def _symmetric(half: tuple[float, ...]) -> NDArray[np.float64]:
 
 
 def normalized_steps(stream: Codestream, layout: Layout, parts: Contributions) -> NDArray[np.float64]:
-    """Each code-block's effective step times its basis norm, per colour sample, as a share of the peak: (blocks,).
+    """Each block's effective step times basis norm, per colour sample, as a share of the peak: (blocks,).
 
-    Blocks without any pass get the largest step found among the blocks that have some in their component (they lost
-    no more than those: allocation cuts all at one slope), at most 1.
+    Blocks without any pass get the largest step found among the blocks that have some in their component
+    (they lost no more than those: allocation cuts all at one slope), at most 1.
     """
     blocks = layout.blocks
     passes = parts.passes.sum(0, dtype=np.int64)
@@ -60,7 +60,8 @@ def normalized_steps(stream: Codestream, layout: Layout, parts: Contributions) -
         here = blocks.component == component
         known = here & included
         steps[here & ~included] = steps[known].max() if known.any() else 1.0
-    return np.minimum(steps, 1.0)
+    limited: NDArray[np.float64] = np.minimum(steps, 1.0)
+    return limited
 
 
 def _full_steps(stream: Codestream, layout: Layout) -> NDArray[np.float64]:
@@ -79,7 +80,9 @@ def _full_steps(stream: Codestream, layout: Layout) -> NDArray[np.float64]:
             step = 2.0 ** (depth + gain - exponent) * (1 + mantissa / 2048)
         norm = 1.0
         if level:
-            norm = basis_norm(irreversible, level, bool(band & 1)) * basis_norm(irreversible, level, bool(band >> 1))
+            norm = basis_norm(irreversible, level, bool(band & 1)) * basis_norm(
+                irreversible, level, bool(band >> 1)
+            )
         if stream.color_transform and component < 3:
             norm *= _COLOR_NORMS[irreversible][component]
         steps[i] = step * norm / (2.0**depth - 1)
@@ -89,9 +92,9 @@ def _full_steps(stream: Codestream, layout: Layout) -> NDArray[np.float64]:
 def noise_map(stream: Codestream, layout: Layout, parts: Contributions) -> NDArray[np.float32]:
     """The coding-noise map of a codestream, (ceil(H/8), ceil(W/8), 4) float32 in (0, 1].
 
-    Channels are RMS normalised steps (`normalized_steps`) over what covers a cell: luma in the finest octave, the
-    second, and all coarser ones; chroma. A picture without colour transform counts its colour components as luma,
-    and its chroma channel repeats the third. Alpha is left out.
+    Channels are RMS normalised steps (`normalized_steps`) over what covers a cell: luma in the finest octave,
+    the second, and all coarser ones; chroma. A picture without colour transform counts its colour components
+    as luma, and its chroma channel repeats the third. Alpha is left out.
     """
     blocks = layout.blocks
     size = stream.size
@@ -107,14 +110,16 @@ def noise_map(stream: Codestream, layout: Layout, parts: Contributions) -> NDArr
     grid = np.array([(c.dx, c.dy, c.dx, c.dy) for c in size.components])[blocks.component]
     pixels = (blocks.box << blocks.level[:, None].astype(np.int64)) * grid
     pixels -= np.array([size.x0, size.y0, size.x0, size.y0])
-    _paint(pixels[used], channel[used], power[used], 4.0 ** -blocks.level[used].astype(np.float64), total, weight)
+    _paint(
+        pixels[used], channel[used], power[used], 4.0 ** -blocks.level[used].astype(np.float64), total, weight
+    )
     for target, source in ((2, 1), (1, 0), (1, 2), (0, 1), (2, 1), (3, 2)):
         empty = weight[..., target] == 0  # few levels, or no chroma
         total[empty, target], weight[empty, target] = total[empty, source], weight[empty, source]
     return np.sqrt(total / np.where(weight == 0, 1, weight)).astype(np.float32)
 
 
-@numba.njit(cache=True)
+@compiled
 def _paint(boxes, channels, power, density, total, weight):  # type: ignore[no-untyped-def]
     """Adds each block's power to the cells it covers."""
     height, width = total.shape[0], total.shape[1]

@@ -1,24 +1,28 @@
 """Tier-2 of JPEG 2000: packets to code-block contributions and back (ISO/IEC 15444-1 B.9 and B.10).
 
-`parse` reads packet headers alone, no arithmetic decoding: which coding passes and bytes each code-block has in each
-quality layer. `emit` writes packets with any choice of them. `parse(emit(x)) == x`.
+`parse` reads packet headers alone, no arithmetic decoding: which coding passes and bytes each code-block has
+in each quality layer. `emit` writes packets with any choice of them. `parse(emit(x)) == x`.
 """
 
 from __future__ import annotations
 
 import dataclasses
+import functools
+from typing import Any
 
-import numba
 import numpy as np
 from numpy.typing import NDArray
 
 from codec.codestream import Codestream
+from codec.compiled import compiled
 from codec.errors import BadCodestream, UnsupportedCodestream
 from codec.layout import Layout
 
 # Code-block styles that cut a contribution into several segments, each with a length of its own (A.19).
 _SEGMENTED_STYLES = {1: "selective arithmetic coding bypass", 4: "termination on each coding pass"}
 _MAX_PLANES = 82  # 38 bits, 7 guard bits, and what wavelet and colour transform can add
+_MAX_PASSES = 164  # of one code-block in one packet (Table B.4), and so in all of them once merged
+_MAX_CELLS = 1 << 27  # layers times blocks: 2 GB of tables
 _FAR = 1 << 30
 _OK, _CUT_OFF, _BAD_HEADER, _NO_ROOM = 0, 1, 2, 3
 
@@ -34,13 +38,30 @@ class Contributions:
     zero_planes: NDArray[np.uint8]  # missing most significant bit-planes; 0 where a block is never included
     header_bytes: NDArray[np.int64]  # packet headers, by layer
 
+    @functools.cached_property
+    def passes_before(self) -> NDArray[np.uint8]:
+        """Passes of each block in the layers before each layer: (blocks, layers + 1)."""
+        return _running_sums(self.passes, np.uint8)
+
+    @functools.cached_property
+    def bytes_before(self) -> NDArray[np.int64]:
+        """Bytes of each block in the layers before each layer: (blocks, layers + 1)."""
+        return _running_sums(self.lengths, np.int64)
+
+
+def _running_sums(table: NDArray[Any], dtype: Any) -> NDArray[Any]:
+    """Sums of (layers, blocks) over the layers before each layer, and over all: (blocks, layers + 1)."""
+    sums = np.zeros((table.shape[1], len(table) + 1), dtype)
+    np.cumsum(table.T, axis=1, out=sums[:, 1:])
+    return sums
+
 
 def parse(stream: Codestream, layout: Layout) -> Contributions:
     """Reads all packet headers of a codestream.
 
     Raises:
       BadCodestream: malformed or cut off.
-      UnsupportedCodestream: a code-block style that splits contributions.
+      UnsupportedCodestream: a code-block style that splits contributions, or more of them than memory holds.
     """
     for coding in stream.coding:
         for style, name in _SEGMENTED_STYLES.items():
@@ -49,9 +70,8 @@ def parse(stream: Codestream, layout: Layout) -> Contributions:
     body, bounds = _tile_bodies(stream, layout.tiles)
     blocks = len(layout.blocks.tile)
     shape = (stream.layers, blocks)
-    # A block needs a bit in at least one packet, so a count far beyond the bits of the file is a lie.
-    if blocks > 8 * body.size * 64 + 4096 or stream.layers > 8 * body.size + 1:
-        raise BadCodestream(f"{blocks} code-blocks in {stream.layers} layers cannot lie in {body.size} bytes")
+    if stream.layers * blocks > _MAX_CELLS:
+        raise UnsupportedCodestream(f"{blocks} code-blocks in {stream.layers} layers are too many")
     result = Contributions(
         body=body,
         passes=np.zeros(shape, np.uint8),
@@ -62,6 +82,7 @@ def parse(stream: Codestream, layout: Layout) -> Contributions:
     )
     trees = np.zeros((2, len(layout.parents)), np.int32), np.full((2, len(layout.parents)), _FAR, np.int32)
     length_bits = np.full(blocks, 3, np.uint8)
+    total = np.zeros(blocks, np.int32)
     for tile in range(layout.tiles):
         sequence = layout.packets(stream.progression, stream.layers, tile)
         status, at = _parse_packets(
@@ -71,6 +92,7 @@ def parse(stream: Codestream, layout: Layout) -> Contributions:
             layout.parents,
             *trees,
             length_bits,
+            total,
             result.body,
             *bounds[tile],
             stream.sop,
@@ -89,7 +111,7 @@ def parse(stream: Codestream, layout: Layout) -> Contributions:
 
 
 def _tile_bodies(stream: Codestream, tiles: int) -> tuple[NDArray[np.uint8], NDArray[np.int64]]:
-    """The packets of all tiles, those of each tile in one piece; and where each tile's begin and end, (tiles, 2)."""
+    """The packets of all tiles, each tile's in one piece; and where those begin and end, (tiles, 2)."""
     whole = np.frombuffer(stream.data, np.uint8)
     pieces: list[list[tuple[int, int]]] = [[] for _ in range(tiles)]
     for part in stream.tile_parts:
@@ -103,12 +125,14 @@ def _tile_bodies(stream: Codestream, tiles: int) -> tuple[NDArray[np.uint8], NDA
             arrays.append(whole[start:end])
             position += end - start
         bounds[tile, 1] = position
-    return np.concatenate(arrays), bounds
+    joined = np.concatenate(arrays)
+    joined.flags.writeable = False  # like `whole`, so that the loops are compiled for one kind of array
+    return joined, bounds
 
 
 @dataclasses.dataclass(frozen=True, eq=False)
 class Packets:
-    """Emitted packets. `bounds[tile, layer]` to `bounds[tile, layer + 1]` is where a tile's layer lies in `data`."""
+    """Emitted packets; a tile's layer lies at `data[bounds[tile, layer]:bounds[tile, layer + 1]]`."""
 
     data: bytes
     bounds: NDArray[np.int64]  # (tiles, layers + 1)
@@ -123,34 +147,36 @@ def emit(layout: Layout, parts: Contributions, upto: NDArray[np.int32]) -> Packe
       upto: (output layers, blocks), non-decreasing along the first axis: output layer k holds each block's
         contributions up to, not including, this input layer.
     """
-    out = np.empty(_room(layout, parts, upto), np.uint8)
+    room = int(parts.lengths.sum(dtype=np.int64)) + _header_room(layout, upto)
+    out = np.empty(room, np.uint8)
     end, bounds = _emit_into(layout, parts, upto, out, True)
     return Packets(out[:end].tobytes(), bounds)
 
 
 def emitted_size(layout: Layout, parts: Contributions, upto: NDArray[np.int32]) -> int:
     """The length of what `emit` would return, in bytes, without copying any contribution."""
-    return _emit_into(layout, parts, upto, np.empty(_room(layout, parts, upto), np.uint8), False)[0]
+    return _emit_into(layout, parts, upto, np.empty(_header_room(layout, upto), np.uint8), False)[0]
 
 
-def _room(layout: Layout, parts: Contributions, upto: NDArray[np.int32]) -> int:
-    """Enough bytes for any emission: all bodies, and a generous header for each block and packet."""
+def _header_room(layout: Layout, upto: NDArray[np.int32]) -> int:
+    """Enough bytes for the headers of any emission: generously so many for each block and packet."""
     blocks = len(layout.blocks.tile)
     packets = len(upto) * (len(layout.precincts.tile) + 1)
-    return int(parts.lengths.sum(dtype=np.int64)) + 16 * packets + (32 + 8 * len(upto)) * (blocks + 1)
+    return 16 * packets + (32 + 8 * len(upto)) * (blocks + 1)
 
 
 def _emit_into(
     layout: Layout, parts: Contributions, upto: NDArray[np.int32], out: NDArray[np.uint8], copy: bool
 ) -> tuple[int, NDArray[np.int64]]:
+    upto = np.ascontiguousarray(upto, np.int32)
     bounds = np.zeros((layout.tiles, len(upto) + 1), np.int64)
     position = 0
     trees = np.zeros((2, len(layout.parents)), np.int32), np.full((2, len(layout.parents)), _FAR, np.int32)
     known = np.zeros((2, len(layout.parents)), np.bool_)
     length_bits = np.full(len(layout.blocks.tile), 3, np.uint8)
-    cumulated = np.zeros((len(parts.passes) + 1, parts.passes.shape[1]), np.int32)
-    np.cumsum(parts.passes, axis=0, out=cumulated[1:])
-    _plant_trees(layout.precinct_bands, layout.parents, trees[1], cumulated, upto, parts.zero_planes)
+    _plant_trees(
+        layout.precinct_bands, layout.parents, trees[1], parts.passes_before, upto, parts.zero_planes
+    )
     for tile in range(layout.tiles):
         status, position = _emit_packets(
             layout.packets("LRCP", len(upto), tile),
@@ -160,7 +186,8 @@ def _emit_into(
             *trees,
             known,
             length_bits,
-            cumulated,
+            parts.passes_before,
+            parts.bytes_before,
             upto,
             parts.body,
             parts.lengths,
@@ -180,7 +207,7 @@ def _emit_into(
 # [position, current byte, bits left in it, error]; after a byte 0xFF only seven bits follow (B.10.1).
 
 
-@numba.njit(cache=True)
+@compiled
 def _read_bit(data, state, end):  # type: ignore[no-untyped-def]
     if state[2] == 0:
         if state[0] >= end:
@@ -193,7 +220,7 @@ def _read_bit(data, state, end):  # type: ignore[no-untyped-def]
     return (state[1] >> state[2]) & 1
 
 
-@numba.njit(cache=True)
+@compiled
 def _read_bits(data, state, end, count):  # type: ignore[no-untyped-def]
     value = 0
     for _ in range(count):
@@ -201,7 +228,7 @@ def _read_bits(data, state, end, count):  # type: ignore[no-untyped-def]
     return value
 
 
-@numba.njit(cache=True)
+@compiled
 def _decode_tag(data, state, end, parents, low, value, leaf, threshold, path):  # type: ignore[no-untyped-def]
     """True when the leaf's value is below the threshold (B.10.2)."""
     depth = 0
@@ -226,7 +253,7 @@ def _decode_tag(data, state, end, parents, low, value, leaf, threshold, path):  
     return value[leaf] < threshold
 
 
-@numba.njit(cache=True)
+@compiled
 def _read_pass_count(data, state, end):  # type: ignore[no-untyped-def]
     """Table B.4."""
     if not _read_bit(data, state, end):
@@ -242,7 +269,7 @@ def _read_pass_count(data, state, end):  # type: ignore[no-untyped-def]
     return 37 + _read_bits(data, state, end, 7)
 
 
-@numba.njit(cache=True)
+@compiled
 def _floor_log2(value):  # type: ignore[no-untyped-def]
     result = 0
     while value > 1:
@@ -251,14 +278,13 @@ def _floor_log2(value):  # type: ignore[no-untyped-def]
     return result
 
 
-@numba.njit(cache=True)
+@compiled
 def _parse_packets(  # type: ignore[no-untyped-def]
-    sequence, precincts, bands, parents, low, value, length_bits, data, start, end, sop, eph,
+    sequence, precincts, bands, parents, low, value, length_bits, total, data, start, end, sop, eph,
     passes, lengths, offsets, zero_planes, header_bytes,
 ):  # fmt: skip
     state = np.zeros(4, np.int64)
     path = np.zeros(64, np.int64)
-    included = np.zeros(len(zero_planes), np.bool_)
     position = start
     for packet in range(len(sequence)):
         precinct, layer = sequence[packet, 0], sequence[packet, 1]
@@ -274,7 +300,7 @@ def _parse_packets(  # type: ignore[no-untyped-def]
                 for i in range(bands.across[band] * bands.down[band]):
                     block = bands.first_block[band] + i
                     leaf = bands.first_node[band] + i
-                    if included[block]:
+                    if total[block]:
                         here = _read_bit(data, state, end) == 1
                     else:
                         here = _decode_tag(data, state, end, parents, low[0], value[0], leaf, layer + 1, path)
@@ -282,14 +308,15 @@ def _parse_packets(  # type: ignore[no-untyped-def]
                         return state[3], position - start
                     if not here:
                         continue
-                    if not included[block]:
+                    if not total[block]:
                         planes = 0
-                        while not _decode_tag(data, state, end, parents, low[1], value[1], leaf, planes + 1, path):
+                        while not _decode_tag(
+                            data, state, end, parents, low[1], value[1], leaf, planes + 1, path
+                        ):
                             planes += 1
                             if state[3] or planes > _MAX_PLANES:
                                 return _BAD_HEADER, position - start
                         zero_planes[block] = planes
-                        included[block] = True
                     count = _read_pass_count(data, state, end)
                     while _read_bit(data, state, end):
                         length_bits[block] += 1
@@ -297,6 +324,9 @@ def _parse_packets(  # type: ignore[no-untyped-def]
                             return _BAD_HEADER, position - start
                     bits = length_bits[block] + _floor_log2(count)
                     if bits > 31:
+                        return _BAD_HEADER, position - start
+                    total[block] += count
+                    if total[block] > _MAX_PASSES:
                         return _BAD_HEADER, position - start
                     passes[layer, block] = count
                     lengths[layer, block] = _read_bits(data, state, end, bits)
@@ -320,7 +350,7 @@ def _parse_packets(  # type: ignore[no-untyped-def]
     return _OK, position - start
 
 
-@numba.njit(cache=True)
+@compiled
 def _write_bit(out, state, bit):  # type: ignore[no-untyped-def]
     """state: [position, current byte, bits free in it, unused]."""
     state[2] -= 1
@@ -332,13 +362,13 @@ def _write_bit(out, state, bit):  # type: ignore[no-untyped-def]
         state[1] = 0
 
 
-@numba.njit(cache=True)
+@compiled
 def _write_bits(out, state, value, count):  # type: ignore[no-untyped-def]
     for i in range(count - 1, -1, -1):
         _write_bit(out, state, (value >> i) & 1)
 
 
-@numba.njit(cache=True)
+@compiled
 def _finish_header(out, state):  # type: ignore[no-untyped-def]
     """Aligns to a byte; a header that ends in 0xFF gets one zero byte more."""
     after_ff = state[0] > 0 and state[2] == 7 and out[state[0] - 1] == 0xFF and state[3] < state[0]
@@ -353,7 +383,7 @@ def _finish_header(out, state):  # type: ignore[no-untyped-def]
         state[0] += 1
 
 
-@numba.njit(cache=True)
+@compiled
 def _write_pass_count(out, state, count):  # type: ignore[no-untyped-def]
     """Table B.4."""
     if count == 1:
@@ -368,7 +398,7 @@ def _write_pass_count(out, state, count):  # type: ignore[no-untyped-def]
         _write_bits(out, state, 0xFF80 | (count - 37), 16)
 
 
-@numba.njit(cache=True)
+@compiled
 def _encode_tag(out, state, parents, low, value, known, leaf, threshold, path):  # type: ignore[no-untyped-def]
     depth = 0
     node = leaf
@@ -392,14 +422,14 @@ def _encode_tag(out, state, parents, low, value, known, leaf, threshold, path): 
         low[node] = bound
 
 
-@numba.njit(cache=True)
-def _plant_trees(bands, parents, value, cumulated, upto, zero_planes):  # type: ignore[no-untyped-def]
-    """Fills the trees: the first output layer of each block, and its zero bit-planes; inner nodes hold minima."""
+@compiled
+def _plant_trees(bands, parents, value, passes_before, upto, zero_planes):  # type: ignore[no-untyped-def]
+    """Fills the trees with first output layers and with zero bit-planes; inner nodes hold minima."""
     for band in range(len(bands.first_block)):
         for i in range(bands.across[band] * bands.down[band]):
             block = bands.first_block[band] + i
             for layer in range(len(upto)):
-                if cumulated[upto[layer, block], block] > 0:
+                if passes_before[block, upto[layer, block]] > 0:
                     for tree in range(2):
                         node = bands.first_node[band] + i
                         leaf_value = layer if tree == 0 else zero_planes[block]
@@ -409,9 +439,9 @@ def _plant_trees(bands, parents, value, cumulated, upto, zero_planes):  # type: 
                     break
 
 
-@numba.njit(cache=True)
+@compiled
 def _emit_packets(  # type: ignore[no-untyped-def]
-    sequence, precincts, bands, parents, low, value, known, length_bits, cumulated, upto,
+    sequence, precincts, bands, parents, low, value, known, length_bits, passes_before, bytes_before, upto,
     data, lengths, offsets, zero_planes, out, position, copy, bounds,
 ):  # fmt: skip
     state = np.zeros(4, np.int64)
@@ -426,15 +456,16 @@ def _emit_packets(  # type: ignore[no-untyped-def]
             for i in range(bands.across[band] * bands.down[band]):
                 block = bands.first_block[band] + i
                 before = upto[layer - 1, block] if layer else 0
-                if cumulated[upto[layer, block], block] > cumulated[before, block]:
+                if passes_before[block, upto[layer, block]] > passes_before[block, before]:
                     filled = True
-        if position + 16 > len(out):
+        at = position if copy else 0
+        if at + 16 > len(out):
             return _NO_ROOM, position
-        state[0], state[1], state[2], state[3] = position, 0, 8, position
+        state[0], state[1], state[2], state[3] = at, 0, 8, at
         if not filled:
             _write_bit(out, state, 0)
             _finish_header(out, state)
-            position = state[0]
+            position += state[0] - at
             bounds[layer + 1] = position
             continue
         _write_bit(out, state, 1)
@@ -444,18 +475,18 @@ def _emit_packets(  # type: ignore[no-untyped-def]
                 leaf = bands.first_node[band] + i
                 before = upto[layer - 1, block] if layer else 0
                 after = upto[layer, block]
-                count = cumulated[after, block] - cumulated[before, block]
-                if cumulated[before, block] > 0:
+                count = np.int64(passes_before[block, after]) - np.int64(passes_before[block, before])
+                if passes_before[block, before] > 0:
                     _write_bit(out, state, 1 if count else 0)
                 else:
                     _encode_tag(out, state, parents, low[0], value[0], known[0], leaf, layer + 1, path)
                 if count == 0:
                     continue
-                if cumulated[before, block] == 0:
-                    _encode_tag(out, state, parents, low[1], value[1], known[1], leaf, zero_planes[block] + 1, path)
-                length = 0
-                for k in range(before, after):
-                    length += lengths[k, block]
+                if passes_before[block, before] == 0:
+                    _encode_tag(
+                        out, state, parents, low[1], value[1], known[1], leaf, zero_planes[block] + 1, path
+                    )
+                length = bytes_before[block, after] - bytes_before[block, before]
                 _write_pass_count(out, state, count)
                 spare = _floor_log2(count)
                 while length >> (length_bits[block] + spare):
@@ -464,15 +495,17 @@ def _emit_packets(  # type: ignore[no-untyped-def]
                 _write_bit(out, state, 0)
                 _write_bits(out, state, length, length_bits[block] + spare)
         _finish_header(out, state)
-        position = state[0]
+        position += state[0] - at
         for band in range(first, last):
             for i in range(bands.across[band] * bands.down[band]):
                 block = bands.first_block[band] + i
                 before = upto[layer - 1, block] if layer else 0
+                if not copy:
+                    position += bytes_before[block, upto[layer, block]] - bytes_before[block, before]
+                    continue
                 for k in range(before, upto[layer, block]):
                     n = lengths[k, block]
-                    if copy:
-                        out[position : position + n] = data[offsets[k, block] : offsets[k, block] + n]
+                    out[position : position + n] = data[offsets[k, block] : offsets[k, block] + n]
                     position += n
         bounds[layer + 1] = position
     return _OK, position
