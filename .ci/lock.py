@@ -1,0 +1,112 @@
+"""Write constraints.txt: one lock for every supported Python.
+
+    python3 .ci/lock.py                    resolve afresh, to the newest versions that fit
+    python3 .ci/lock.py constraints.txt    keep the versions in this file, where they still fit
+
+Asks pip of each supported Python (python3.11, python3.12, ... on PATH) what `.[dev]` needs. A later Python
+takes the versions of the earlier ones wherever it can; where it can't, the line gets a marker with the Python
+it is for. Nothing is installed, and no file but constraints.txt is written.
+"""
+
+import json
+import re
+import subprocess
+import sys
+import tempfile
+from pathlib import Path
+
+PYTHONS = ("3.11", "3.12", "3.13")
+HEADER = """\
+# The exact versions that Foveate is developed and tested with, for Python 3.11 to 3.13 on Linux x86-64.
+# Written by `python3 .ci/lock.py` (see there); used as `pip install -c constraints.txt -e '.[dev]'`.
+"""
+CONFLICT = re.compile(r"The user requested \(constraint\) (\S+?)==")
+
+
+def normal(name: str) -> str:
+    """A package name as the index compares it."""
+    return re.sub(r"[-_.]+", "-", name).lower()
+
+
+def pins_of(path: Path, python: str) -> dict[str, str]:
+    """The versions that a lock file asks for on one Python."""
+    pins = {}
+    for line in path.read_text().splitlines():
+        pin, _, marker = line.partition(";")
+        name, exact, version = pin.partition("==")
+        if exact and (not marker or f"'{python}'" in marker):
+            pins[normal(name.strip())] = version.strip()
+    return pins
+
+
+def resolve(python: str, wanted: dict[str, str]) -> dict[str, str]:
+    """What pip would install for `.[dev]` on one Python, of the wanted versions but for those in conflict."""
+    wanted = dict(wanted)
+    with tempfile.TemporaryDirectory() as scratch:
+        report, pins, environment = (
+            Path(scratch, "report.json"),
+            Path(scratch, "pins.txt"),
+            Path(scratch, "venv"),
+        )
+        subprocess.run([f"python{python}", "-m", "venv", environment], check=True)
+        pip = [str(environment / "bin" / "pip"), "--disable-pip-version-check"]
+        while True:
+            pins.write_text("".join(f"{name}=={version}\n" for name, version in wanted.items()))
+            command = [
+                *pip,
+                "install",
+                "--dry-run",
+                "--ignore-installed",
+                "--report",
+                report,
+                "-c",
+                pins,
+                "-e",
+                ".[dev]",
+            ]
+            done = subprocess.run(command, capture_output=True, text=True)
+            if done.returncode == 0:
+                break
+            conflicting = {
+                normal(name) for name in CONFLICT.findall(done.stdout + done.stderr)
+            } & wanted.keys()
+            if not conflicting:
+                sys.exit(f"Python {python}: pip finds no set of versions:\n{done.stderr}")
+            print(f"Python {python} needs other versions of: {', '.join(sorted(conflicting))}")
+            for name in conflicting:
+                del wanted[name]
+        packages = [entry["metadata"] for entry in json.loads(report.read_text())["install"]]
+    return {
+        normal(package["name"]): package["version"] for package in packages if package["name"] != "foveate"
+    }
+
+
+def lock_lines(versions: dict[str, dict[str, str]]) -> list[str]:
+    """One line a package and version, with a marker where a package has several versions."""
+    lines = []
+    for name in sorted({name for pins in versions.values() for name in pins}):
+        pythons: dict[str, list[str]] = {}
+        for python, pins in versions.items():
+            if name in pins:
+                pythons.setdefault(pins[name], []).append(python)
+        for version, wanting in pythons.items():
+            marker = " or ".join(f"python_version == '{python}'" for python in wanting)
+            lines.append(f"{name}=={version}" + (f" ; {marker}" if len(pythons) > 1 else ""))
+    return lines
+
+
+def main() -> None:
+    """Resolve for each Python in turn and write the lock."""
+    kept = Path(sys.argv[1]) if len(sys.argv) > 1 else None
+    versions: dict[str, dict[str, str]] = {}
+    for python in PYTHONS:
+        wanted = pins_of(kept, python) if kept else {}
+        for pins in versions.values():
+            wanted = pins | wanted if kept else wanted | pins
+        versions[python] = resolve(python, wanted)
+        print(f"Python {python}: {len(versions[python])} packages")
+    Path("constraints.txt").write_text(HEADER + "\n".join(lock_lines(versions)) + "\n")
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,90 @@
+# What one does with Foveate. `make` alone lists the targets.
+# Needs Python 3.11, 3.12 or 3.13 (or PYTHON=path/to/it), make and a C library; everything else goes into .venv.
+
+PHOTOS ?=
+ARGS ?=
+BIN := .venv/bin
+export TF_CPP_MIN_LOG_LEVEL ?= 2
+export PIP_DISABLE_PIP_VERSION_CHECK := 1
+
+need_photos = $(if $(PHOTOS),,$(error Say which photos: make $@ PHOTOS=folder))
+
+.PHONY: help install demo test lint format check bench-allocation bench-saliency bench-restoration \
+	train-restoration lock clean
+
+help: ## show this list
+	@awk 'BEGIN {FS = ":.*## "} /^[a-z-]+:.*## / {printf "  make %-20s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+
+install: .venv/.installed ## set up .venv with the pinned packages (once)
+
+# The Python is chosen by what runs, not by what is found: a name on the PATH may be a stub.
+.venv/.installed: setup.py constraints.txt
+	@python=; \
+	for candidate in $(or $(PYTHON),python3.11 python3.12 python3.13 python3); do \
+		if $$candidate -c 'import sys; sys.exit(not (3, 11) <= sys.version_info[:2] <= (3, 13))' 2>/dev/null; \
+		then python=$$candidate; break; fi; \
+	done; \
+	if [ -z "$$python" ]; then \
+		echo "Foveate needs Python 3.11, 3.12 or 3.13; none of them runs here. Install one, or name it:" >&2; \
+		echo "    make install PYTHON=/path/to/python3.12" >&2; exit 1; \
+	fi; \
+	if [ ! -x $(BIN)/python ] || ! $(BIN)/python -m pip --version >/dev/null 2>&1; then \
+		echo "Making .venv with $$($$python --version) ($$(command -v $$python))"; \
+		rm -rf .venv; \
+		$$python -m venv .venv || { \
+			echo "No virtual environment: on Debian and Ubuntu, apt install python3-venv" >&2; exit 1; }; \
+	fi
+	@echo "Installing the pinned packages: some 400 MB to fetch the first time, then a minute or two to unpack"
+	@{ $(BIN)/python -m pip install --progress-bar off -c constraints.txt -e '.[dev]' </dev/null 2>&1; \
+		echo $$? > .venv/.status; } | tee .venv/install.log | sed -n -u \
+		-e 's/^ *\(Downloading\|Using cached\) \([^-]*\)-\([^-]*\)-.*(\([0-9.]* MB\)).*/  \1 \2 \3 (\4)/p' \
+		-e 's/^Installing collected packages.*/  Unpacking/p' \
+		-e '/^ERROR/p'
+	@if [ "$$(cat .venv/.status)" != 0 ]; then \
+		echo "The installation failed; all that pip said is in .venv/install.log, its end is:" >&2; \
+		tail -n 20 .venv/install.log >&2; exit 1; \
+	fi
+	@touch $@
+	@echo "Installed: $(BIN)/foveate"
+
+demo: install ## compress, restore and report on the example photos
+	$(BIN)/foveate compress examples/photos --output demo/archive --bpp 0.5
+	$(BIN)/foveate restore demo/archive --output demo/restored
+	$(BIN)/foveate report demo/archive --output demo/report.html
+	@echo
+	@echo "The archive:          demo/archive       (JP2 files; any JPEG 2000 viewer opens them)"
+	@echo "Restored photos:      demo/restored"
+	@echo "The report:           demo/report.html   (open it in a browser)"
+
+test: install ## run the tests (ARGS='-k name' picks some)
+	$(BIN)/python -m pytest -rs $(ARGS)
+
+lint: install ## check style, format and types; changes nothing
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+
+format: install ## put imports and layout in order
+	$(BIN)/ruff check --fix-only --select I .
+	$(BIN)/ruff format .
+
+check: lint test ## what must pass before a commit
+
+bench-allocation: install ## region-weighted files against OpenJPEG at equal bytes (PHOTOS=folder)
+	$(need_photos)$(BIN)/python -m benchmarks.allocation $(PHOTOS) $(ARGS)
+
+bench-saliency: install ## MS-ROI against baselines (PHOTOS=folder with images/ and masks/)
+	$(need_photos)$(BIN)/python -m benchmarks.saliency $(PHOTOS) $(ARGS)
+
+bench-restoration: install ## RecCNN against the plain decode at several rates (PHOTOS=folder)
+	$(need_photos)$(BIN)/python -m benchmarks.restoration $(PHOTOS) $(ARGS)
+
+train-restoration: install ## train ComCNN and RecCNN (PHOTOS=folder; hours)
+	$(need_photos)$(BIN)/foveate train restoration --photos $(PHOTOS) $(ARGS)
+
+lock: ## resolve constraints.txt afresh (needs python3.11, python3.12 and python3.13)
+	python3.11 .ci/lock.py
+
+clean: ## remove .venv, the demo's output and all caches
+	rm -rf .venv build demo *.egg-info .pytest_cache .ruff_cache .mypy_cache .hypothesis
+	find . -name __pycache__ -type d -prune -exec rm -rf {} +
