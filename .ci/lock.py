@@ -48,7 +48,7 @@ def resolve(python: str, wanted: dict[str, str]) -> dict[str, str]:
             Path(scratch, "pins.txt"),
             Path(scratch, "venv"),
         )
-        subprocess.run([f"python{python}", "-m", "venv", environment], check=True)
+        subprocess.run([f"python{python}", "-m", "venv", str(environment)], check=True)
         pip = [str(environment / "bin" / "pip"), "--disable-pip-version-check"]
         while True:
             pins.write_text("".join(f"{name}=={version}\n" for name, version in wanted.items()))
