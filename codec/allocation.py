@@ -24,6 +24,9 @@ from codec.packets import Contributions
 _FILL_CANDIDATES = 20_000  # increments past the threshold that are tried for the last bytes
 
 
+_BOTTOM_DB, _TOP_DB, _LAYER_STEP_DB = 17.0, 60.0, 0.75
+
+
 class BudgetTooSmall(ValueError):  # noqa: N818
     """Not even the headers fit into the bytes asked for."""
 
@@ -40,6 +43,17 @@ class Candidates:
 
     def __len__(self) -> int:
         return len(self.block)
+
+
+def layer_psnrs(bit_depth: int) -> tuple[float, ...]:
+    """The PSNRs in dB at which a photo's quality layers are to be cut, for `openjpeg.encode`; 0 is "everything".
+
+    Layers are the grain of the allocation.
+    """
+    top = _TOP_DB + 6.02 * (bit_depth - 8)
+    step = max(_LAYER_STEP_DB, (top - _BOTTOM_DB) / 98)
+    count = int((top - _BOTTOM_DB) / step + 1e-9) + 1
+    return (*(round(_BOTTOM_DB + step * i, 3) for i in range(count)), 0.0)
 
 
 def parse_layers(data: bytes) -> tuple[Codestream, Layout, Contributions]:
