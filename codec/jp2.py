@@ -35,6 +35,7 @@ _RECORD_UUID = uuid.UUID("9de31d97-f6d9-4392-88d5-000acd786d7d").bytes
 
 _METRES_PER_INCH = Fraction(127, 5000)
 _NO_DIGEST = bytes(8)
+_PLAIN_DECODE = 2  # a flag of the record
 
 
 @dataclasses.dataclass(frozen=True, eq=False)
@@ -45,6 +46,7 @@ class ArchiveRecord:
     settings_digest: 8 bytes, of all settings that shaped the archive.
     weights_digest: 8 bytes, of the networks' weights; all zero if there was no network.
     comcnn_used: whether the pixels went through ComCNN before they were coded.
+    plain_decode: whether the photo measured better without RecCNN than with it.
     saliency: (h, w) float32 in [0, 1], or None. It is packed with loss: what is read back is coarser.
     version: the format of the box.
     """
@@ -53,6 +55,7 @@ class ArchiveRecord:
     settings_digest: bytes
     weights_digest: bytes = _NO_DIGEST
     comcnn_used: bool = False
+    plain_decode: bool = False
     saliency: npt.NDArray[np.float32] | None = None
     version: int = RECORD_VERSION
 
@@ -160,6 +163,19 @@ def parse(data: bytes) -> Jp2:
     return Jp2(data[start:end], metadata, record, problem, header.color, header.has_alpha, header.has_palette)
 
 
+def marked_for_plain_decode(data: bytes) -> bytes:
+    """The same file with the record's `plain_decode` set; every other byte stays.
+
+    Raises:
+        BadCodestream: a malformed box, or no record.
+    """
+    for box in _file_boxes(data):
+        if box.kind == b"uuid" and data[box.start : box.start + 16] == _RECORD_UUID:
+            at = box.start + 17
+            return data[:at] + bytes([data[at] | _PLAIN_DECODE]) + data[at + 1 :]
+    raise BadCodestream("the file has no archive record")
+
+
 def codestream_span(data: bytes) -> tuple[int, int]:
     """Where the first codestream begins and ends in a JP2 file, or in a bare codestream.
 
@@ -195,7 +211,7 @@ def icc_is_restricted(icc: bytes, channels: int) -> bool:
 
 
 def pack_record(record: ArchiveRecord, saliency_bytes: int = SALIENCY_BYTES) -> bytes:
-    """The content of our box: version, flags (bit 0: ComCNN), settings, weights, source, packed saliency.
+    """The content of our box: version, flags (bit 0: ComCNN, bit 1: plain decode), settings, weights, source, packed saliency.
 
     Raises:
         ValueError: a digest has the wrong size, or the version is not the one written here.
@@ -207,7 +223,8 @@ def pack_record(record: ArchiveRecord, saliency_bytes: int = SALIENCY_BYTES) -> 
             raise ValueError(f"{name} has {len(getattr(record, name))} bytes, not {size}")
     saliency = b"" if record.saliency is None else pack_saliency(record.saliency, saliency_bytes)
     digests = record.settings_digest + record.weights_digest + record.source_sha256
-    return bytes([RECORD_VERSION, int(record.comcnn_used)]) + digests + saliency
+    flags = int(record.comcnn_used) | _PLAIN_DECODE * int(record.plain_decode)
+    return bytes([RECORD_VERSION, flags]) + digests + saliency
 
 
 def unpack_record(content: bytes) -> ArchiveRecord:
@@ -228,6 +245,7 @@ def unpack_record(content: bytes) -> ArchiveRecord:
         weights_digest=content[10:18],
         source_sha256=content[18:50],
         comcnn_used=bool(content[1] & 1),
+        plain_decode=bool(content[1] & _PLAIN_DECODE),
         saliency=unpack_saliency(content[50:]) if len(content) > 50 else None,
     )
 

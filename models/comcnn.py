@@ -9,7 +9,11 @@ RecCNN can bring back. It reads the coding-noise map that the photo is about to 
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Any
+
+from models import tiling
+from models.tiling import WEIGHTS, Network
 
 SHUFFLE = 2
 RECEPTIVE_FIELD = 16  # pixels to each side that can change a pixel, rounded up to whole cells
@@ -24,16 +28,23 @@ def build() -> Any:
     import keras
     from keras import layers
 
-    from models.layers import noise_amplitude, noise_features
+    from models.layers import noise_amplitude, noise_features, normalized_detail
 
     picture = layers.Input((None, None, 3), name="picture")
     noise = layers.Input((None, None, 4), name="noise")
-    x = layers.Conv2D(FEATURES, 3 * SHUFFLE, SHUFFLE, "same", name="unshuffle")(picture)
+    amplitude = noise_amplitude(noise)
+    detail = normalized_detail(picture, amplitude)
+    x = layers.Conv2D(FEATURES, 3 * SHUFFLE, SHUFFLE, "same", name="unshuffle")(detail)
     y = layers.Conv2D(FEATURES, 3, padding="same", name="noise_in")(noise_features(noise, SHUFFLE))
     x = layers.ReLU()(layers.Add()([x, y]))
     x = layers.Conv2D(FEATURES, 3, padding="same", activation="relu", name="middle")(x)
     x = layers.Conv2DTranspose(
-        3, 3 * SHUFFLE, SHUFFLE, "same", name="shuffle", kernel_initializer="zeros", dtype="float32"
+        3, 3 * SHUFFLE, SHUFFLE, "same", name="shuffle", kernel_initializer="zeros"
     )(x)
-    compact = layers.Add(dtype="float32")([picture, layers.Multiply(dtype="float32")([x, noise_amplitude(noise)])])
+    compact = layers.Add()([picture, layers.Multiply()([x, amplitude])])
     return keras.Model([picture, noise], compact, name="comcnn")
+
+
+def load(weights: Path = WEIGHTS / "comcnn.weights.h5") -> Network:
+    """The network with its shipped (or other) weights, ready for `tiling.run`; raises like `tiling.load`."""
+    return tiling.load(build, weights, RECEPTIVE_FIELD)

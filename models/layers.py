@@ -6,13 +6,26 @@ from typing import Any
 
 from models.wavelet import CELL
 
+SURROUNDINGS = 9  # pixels each way
+
 
 def noise_features(noise: Any, scale: int) -> Any:
-    """The coding-noise map (batch, h, w, 4) on a logarithmic scale, at one cell per `scale` pixels."""
+    """The coding-noise map (batch, h, w, c) on a logarithmic scale, at one cell per `scale` pixels."""
     from keras import layers, ops
 
     logarithm = ops.log2(1.0 + 255.0 * noise) / 8.0
     return layers.UpSampling2D(CELL // scale)(logarithm) if scale < CELL else logarithm
+
+
+def normalized_detail(picture: Any, amplitude: Any) -> Any:
+    """What stands out from its surroundings, in units of the coding error to expect, compressed: (batch, h, w, 3).
+
+    Artefacts are about as large as the quantisation step, whatever that is: seen in its units, all rates look alike.
+    """
+    from keras import layers, ops
+
+    detail = (picture - layers.AveragePooling2D(SURROUNDINGS, 1, "same")(picture)) / (amplitude + 1e-4)
+    return ops.sign(detail) * ops.log1p(ops.abs(detail))
 
 
 def noise_amplitude(noise: Any) -> Any:
@@ -22,5 +35,5 @@ def noise_amplitude(noise: Any) -> Any:
     """
     from keras import layers, ops
 
-    rms = ops.sqrt(ops.mean(ops.square(noise), -1, keepdims=True) / 12.0)
+    rms = ops.sqrt(ops.mean(ops.square(noise[..., :4]), -1, keepdims=True) / 12.0)
     return layers.UpSampling2D(CELL)(rms)

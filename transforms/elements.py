@@ -33,7 +33,9 @@ class Photo:
     pixels: Pixels
     metadata: PhotoMetadata
     source_format: str  # "jpeg", "png", "tiff", ...
+    bit_depth: int  # of the source; samples of 10 and 12 bits are stretched to uint16
     source_sha256: str  # of the source file's bytes
+    metadata_problems: tuple[str, ...]  # what of the metadata could not be read or carried
     read_seconds: float
 
 
@@ -44,6 +46,81 @@ class SalientPhoto:
     photo: Photo
     saliency: NDArray[np.float32] | None
     saliency_seconds: float
+
+
+@dataclasses.dataclass(frozen=True)
+class KeptSource:
+    """A good file that the archive holds unchanged, and why."""
+
+    source: SourceFile
+    source_format: str
+    source_sha256: str
+    reason: str
+
+
+@dataclasses.dataclass(frozen=True, eq=False)
+class Coded:
+    """A JP2 file, what a decoder makes of it, and how coarsely each place was coded.
+
+    `decoded` is like the photo's pixels; `noise` is the coding-noise map (ceil(H/8), ceil(W/8), 4) float32, None
+    where nothing was lost.
+    """
+
+    jp2: bytes
+    decoded: Pixels
+    noise: NDArray[np.float32] | None
+    comcnn_used: bool
+    encode_seconds: float
+
+
+@dataclasses.dataclass(frozen=True, eq=False)
+class CodedPhoto:
+    """A photo and the files that could stand for it, the plain one first. `archived` if it is in the archive."""
+
+    salient: SalientPhoto
+    candidates: tuple[Coded, ...]
+    archived: bool = False
+
+
+@dataclasses.dataclass(frozen=True, eq=False)
+class CompactPhoto:
+    """A coded photo and what ComCNN makes of its pixels; None where ComCNN is not called for."""
+
+    coded: CodedPhoto
+    compact: Pixels | None
+    comcnn_seconds: float
+
+
+@dataclasses.dataclass(frozen=True, eq=False)
+class RestoredPhoto:
+    """A coded photo and what RecCNN makes of each candidate; None where it has nothing to do."""
+
+    coded: CodedPhoto
+    restored: tuple[Pixels | None, ...]
+    reccnn_seconds: float
+
+
+@dataclasses.dataclass(frozen=True, eq=False)
+class Archived:
+    """A finished archive file and its row; `write` is False if it lies in its place already."""
+
+    source: SourceFile
+    url: str
+    jp2: bytes
+    row: MetricsRow
+    write: bool
+
+
+@dataclasses.dataclass(frozen=True, eq=False)
+class DecodedFile:
+    """A JPEG 2000 file read back: pixels like `Photo`, and its coding-noise map (None: lossless, or not to be had)."""
+
+    source: SourceFile
+    pixels: Pixels
+    metadata: PhotoMetadata
+    noise: NDArray[np.float32] | None
+    comcnn_used: bool
+    note: str  # why there is no noise map, "" if there is or need not be
 
 
 @dataclasses.dataclass(frozen=True)
@@ -63,6 +140,7 @@ class MetricsRow:
     source_format: str
     source_bytes: int
     archive_bytes: int
+    source_modified: float
     source_sha256: str
     width: int | None
     height: int | None

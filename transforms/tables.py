@@ -65,6 +65,7 @@ class ArchivedRow:
     archive_url: str
     outcome: str
     source_bytes: int
+    source_modified: float
     source_sha256: str
     settings_digest: str
     weights_digest: str

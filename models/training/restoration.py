@@ -1,7 +1,7 @@
 """Trains ComCNN and RecCNN: first together through the wavelet stand-in, then RecCNN on real code streams.
 
-Stage "joint" (Nagarsenker et al.; Jiang et al. 2017): photo → ComCNN → stand-in → RecCNN, one loss for both. In half
-of the patches ComCNN is bypassed, so that RecCNN learns plain files too. Stage "codec": RecCNN alone, on what a real
+Stage "joint" (Nagarsenker et al.; Jiang et al. 2017): photo → ComCNN → stand-in → RecCNN, one loss for both. Most
+patches bypass ComCNN, so that RecCNN learns plain files too. Stage "codec": RecCNN alone, on what a real
 encoder made at random rates; the caller supplies it, since networks know nothing of codecs here.
 """
 
@@ -18,7 +18,7 @@ from models import comcnn, reccnn, wavelet
 from models.training.photos import load_photos, random_patch
 
 STEPS_PER_EPOCH = 250
-COARSEST, FINEST = 0.7, 0.01  # normalised quantisation steps, as a share of the peak value
+COARSEST, FINEST = 0.6, 0.012  # normalised quantisation steps, as a share of the peak value
 AUXILIARY = 0.1  # weight of the plain decode's own error: an archive must look right without RecCNN
 
 # (patch uint8 (n, n, 3), generator) -> decoded uint8 (n, n, 3), noise map float32 (n/8, n/8, 4)
@@ -87,8 +87,8 @@ def _fit(model: Any, data: Any, folder: Path, steps: int, rate: float) -> None:
     import keras
 
     folder.mkdir(parents=True, exist_ok=True)
-    schedule = keras.optimizers.schedules.CosineDecay(1e-5, steps, warmup_target=rate, warmup_steps=min(500, steps // 5))
-    optimizer = keras.optimizers.Adam(schedule, global_clipnorm=1.0, use_ema=True, ema_momentum=0.999)
+    schedule = keras.optimizers.schedules.CosineDecay(1e-5, steps, warmup_target=rate, warmup_steps=min(200, steps // 5))
+    optimizer = keras.optimizers.Adam(schedule, clipnorm=1.0, use_ema=True, ema_momentum=0.999)
     model(data[0][0])  # builds it: resuming needs its variables
     model.compile(optimizer=optimizer, jit_compile=False)
     callbacks = [
@@ -130,7 +130,9 @@ def _joint_model(first: Any, second: Any) -> Any:
             compact = self.comcnn([photo, noise], training=training)
             sent = photo + prefilter[:, None, None, None] * (compact - photo)
             decoded, bits = wavelet.code(sent, noise)
-            return {"decoded": decoded, "bits": bits, "restored": self.reccnn([decoded, noise], training=training)}
+            flag = ops.ones_like(noise[..., :1]) * prefilter[:, None, None, None]
+            restored = self.reccnn([decoded, ops.concatenate([noise, flag], -1)], training=training)
+            return {"decoded": decoded, "bits": bits, "restored": restored}
 
         def compute_loss(self, x: Any = None, y: Any = None, y_pred: Any = None, *_: Any, **__: Any) -> Any:
             """Mean log error (so that every rate counts alike) plus λ times the rate, λ at the step's own slope."""
@@ -181,7 +183,7 @@ def _joint_batches(photos: list[NDArray[np.uint8]], batch: int, patch: int, seed
         return {
             "photo": np.stack([random_patch(photos, patch, rng) for _ in range(batch)]).astype(np.float32) / 255,
             "noise": np.stack([random_noise_map(patch // wavelet.CELL, rng) for _ in range(batch)]),
-            "prefilter": np.arange(batch, dtype=np.float32) % 2,
+            "prefilter": (np.arange(batch) % 8 < 3).astype(np.float32),
         }
 
     return _dataset(make, seed)
@@ -194,7 +196,7 @@ def _coded_batches(photos: list[NDArray[np.uint8]], coder: Coder, batch: int, pa
         return {
             "photo": np.stack(patches).astype(np.float32) / 255,
             "decoded": np.stack([decoded for decoded, _ in coded]).astype(np.float32) / 255,
-            "noise": np.stack([noise for _, noise in coded]),
+            "noise": np.stack([reccnn.with_preparation(noise, False) for _, noise in coded]),
         }
 
     return _dataset(make, seed)

@@ -1,0 +1,47 @@
+"""ComCNN in the pipeline: a coded photo → what to code instead, at the coarseness the plain file has."""
+
+from __future__ import annotations
+
+import time
+from typing import TYPE_CHECKING
+
+from transforms.elements import CodedPhoto, CompactPhoto
+from transforms.inference import PhotoHandler
+
+if TYPE_CHECKING:
+    from models.tiling import Network
+
+# Below this mean normalised step ComCNN never won on the validation photos: its work is not worth its time there.
+_FINEST_STEP = 0.05
+
+
+def url_of(coded: CodedPhoto) -> str:
+    """The source's url."""
+    return coded.salient.photo.source.url
+
+
+def comcnn_handler(always: bool) -> PhotoHandler:
+    """`CodedPhoto` → `CompactPhoto`; unless `always`, only where the plain file is coded coarsely."""
+    from models import comcnn
+
+    return PhotoHandler("ComCNN", url_of, comcnn.load, compact_always if always else compact_where_coarse)
+
+
+def compact_where_coarse(network: Network, coded: CodedPhoto) -> CompactPhoto:
+    """ComCNN's version of a photo whose plain file is coarse; None for others and for those archived already."""
+    noise = coded.candidates[0].noise
+    if coded.archived or noise is None or float(noise.mean()) < _FINEST_STEP:
+        return CompactPhoto(coded, None, 0.0)
+    return compact_always(network, coded)
+
+
+def compact_always(network: Network, coded: CodedPhoto) -> CompactPhoto:
+    """ComCNN's version of a photo; None where nothing was lost, or it is archived already."""
+    from models import tiling
+
+    noise = coded.candidates[0].noise
+    if coded.archived or noise is None:
+        return CompactPhoto(coded, None, 0.0)
+    start = time.perf_counter()
+    compact = tiling.run(network, coded.salient.photo.pixels, noise)
+    return CompactPhoto(coded, compact, time.perf_counter() - start)

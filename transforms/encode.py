@@ -1,0 +1,213 @@
+"""From pixels to a region-weighted JP2 file that meets its target (DESIGN: one encode, then packets)."""
+
+from __future__ import annotations
+
+import dataclasses
+import time
+from collections.abc import Iterator
+from typing import Any
+
+import apache_beam as beam
+import numpy as np
+from numpy.typing import NDArray
+
+from codec import allocation, jp2, noise, openjpeg
+from codec.allocation import BudgetTooSmall, Candidates
+from codec.jp2 import ArchiveRecord
+from codec.pictures import jpeg_bytes
+from quality.psnr import psnr
+from transforms.elements import Coded, CodedPhoto, CompactPhoto, KeptSource, Photo, Pixels, SalientPhoto
+from transforms.files import read_if_there
+from transforms.match import archive_url
+from transforms.read import KEPT
+from transforms.settings import CompressSettings, Target
+
+_PSNR_TOLERANCE_DB = 0.05
+_PSNR_TRIALS = 12
+_SALIENCY_SHARE = 100  # the embedded map may take one byte in so many of the archive
+
+
+@dataclasses.dataclass(frozen=True)
+class Encoder:
+    """Everything the encoding steps need to know besides the photo."""
+
+    settings: CompressSettings
+    weights_digest: bytes
+    archive: str
+    resume: bool  # look for files that an interrupted run left without a row
+
+    def record(self, salient: SalientPhoto, comcnn_used: bool) -> ArchiveRecord:
+        """What our box says of a photo."""
+        return ArchiveRecord(
+            source_sha256=bytes.fromhex(salient.photo.source_sha256),
+            settings_digest=self.settings.digest(),
+            weights_digest=self.weights_digest,
+            comcnn_used=comcnn_used,
+            saliency=salient.saliency,
+        )
+
+
+def url_of(element: SalientPhoto | CompactPhoto) -> str:
+    """The source's url."""
+    salient = element if isinstance(element, SalientPhoto) else element.coded.salient
+    return salient.photo.source.url
+
+
+def encode_plain(salient: SalientPhoto, encoder: Encoder) -> Iterator[Any]:
+    """A photo → `CodedPhoto` with its plain candidate, or a `KeptSource` under the tag "kept".
+
+    A file that an interrupted run has made already of the same source with the same settings is taken as it is.
+    """
+    coded = _already_archived(salient, encoder) if encoder.resume else None
+    if coded is not None:
+        yield CodedPhoto(salient, (coded,), archived=True)
+        return
+    photo, settings = salient.photo, encoder.settings
+    source_bytes = photo.source.size_bytes
+    try:
+        coded = encode(salient, photo.pixels, encoder, comcnn_used=False)
+        reason = _not_worth_it(len(coded.jp2), source_bytes, settings.min_saving)
+    except BudgetTooSmall as error:
+        reason = f"the target leaves no room for the picture ({error}): kept unchanged"
+    if reason:
+        kept = KeptSource(photo.source, photo.source_format, photo.source_sha256, reason)
+        yield beam.pvalue.TaggedOutput(KEPT, kept)
+    else:
+        yield CodedPhoto(salient, (coded,))
+
+
+def encode_compact(element: CompactPhoto, encoder: Encoder) -> Iterator[CodedPhoto]:
+    """Adds the candidate that ComCNN prepared, if there is one."""
+    coded = element.coded
+    if element.compact is None:
+        yield coded
+        return
+    compact = encode(coded.salient, element.compact, encoder, comcnn_used=True)
+    compact = dataclasses.replace(compact, encode_seconds=compact.encode_seconds + element.comcnn_seconds)
+    keep = () if encoder.settings.comcnn == "on" else coded.candidates
+    yield dataclasses.replace(coded, candidates=(*keep, compact))
+
+
+def _not_worth_it(archive_bytes: int, source_bytes: int, min_saving: float) -> str:
+    saving = 1 - archive_bytes / source_bytes
+    if saving >= min_saving and archive_bytes < source_bytes:
+        return ""
+    return f"JPEG 2000 would save {saving:.1%} of its bytes, less than {min_saving:.0%}: kept unchanged"
+
+
+def _already_archived(salient: SalientPhoto, encoder: Encoder) -> Coded | None:
+    data = read_if_there(archive_url(encoder.archive, salient.photo.source))
+    if data is None:
+        return None
+    try:
+        record = jp2.parse(data).record
+        wanted = encoder.record(salient, False)
+        if record is None or any(
+            getattr(record, name) != getattr(wanted, name)
+            for name in ("source_sha256", "settings_digest", "weights_digest")
+        ):
+            return None
+        return _decoded_back(data, record.comcnn_used, 0.0)
+    except ValueError:  # damaged or foreign: it is made again
+        return None
+
+
+def encode(salient: SalientPhoto, pixels: Pixels, encoder: Encoder, *, comcnn_used: bool) -> Coded:
+    """One JP2 of `pixels` (the photo's own, or ComCNN's) with the photo's metadata, and what it decodes to.
+
+    Raises:
+      BudgetTooSmall: the target does not even hold headers and metadata.
+    """
+    start = time.perf_counter()
+    photo, target = salient.photo, encoder.settings.target
+    record = encoder.record(salient, comcnn_used)
+    if target.kind == "lossless":
+        codestream = openjpeg.encode(pixels, reversible=True)
+        data = jp2.wrap(codestream, metadata=photo.metadata, record=record)
+    else:
+        data = _encode_lossy(salient, pixels, encoder.settings, record)
+    coded = _decoded_back(data, comcnn_used, start)
+    if coded.noise is None and not np.array_equal(coded.decoded, pixels):
+        raise AssertionError("a lossless archive does not decode to its source")
+    return coded
+
+
+def _decoded_back(data: bytes, comcnn_used: bool, start: float) -> Coded:
+    decoded = openjpeg.decode(data)
+    stream, geometry, parts = allocation.parse_layers(jp2.parse(data).codestream)
+    lossless = all(coding.transformation == 1 for coding in stream.coding)
+    noise_map = None if lossless else noise.noise_map(stream, geometry, parts)
+    seconds = time.perf_counter() - start if start else 0.0
+    return Coded(data, decoded.pixels, noise_map, comcnn_used, seconds)
+
+
+def _encode_lossy(salient: SalientPhoto, pixels: Pixels, settings: CompressSettings, record: ArchiveRecord) -> bytes:
+    photo = salient.photo
+    candidates = rank_contributions(pixels, salient.saliency, settings.roi_gain_db)
+    if settings.target.kind == "psnr":
+        upto = _reach_psnr(candidates, photo.pixels, settings.target.value)
+        if upto is None:  # nothing short of lossless is that good
+            return jp2.wrap(openjpeg.encode(pixels, reversible=True), metadata=photo.metadata, record=record)
+        return jp2.wrap(allocation.encode(candidates, upto), metadata=photo.metadata, record=record)
+    budget = byte_budget(photo, settings.target)
+    saliency_bytes = min(jp2.SALIENCY_BYTES, budget // _SALIENCY_SHARE)
+    overhead = jp2.overhead(
+        pixels.shape[2], metadata=photo.metadata, record=record, saliency_bytes=saliency_bytes
+    )
+    upto = allocation.fit_bytes(candidates, budget - overhead)
+    codestream = allocation.encode(candidates, upto)
+    return jp2.wrap(codestream, metadata=photo.metadata, record=record, saliency_bytes=saliency_bytes)
+
+
+def byte_budget(photo: Photo, target: Target) -> int:
+    """The most bytes that a target allows the whole file to have."""
+    height, width = photo.pixels.shape[:2]
+    if target.kind == "bpp":
+        return int(target.value * height * width / 8)
+    if target.kind == "ratio":
+        return int(photo.source.size_bytes / target.value)
+    return jpeg_bytes(photo.pixels, round(target.value))
+
+
+def rank_contributions(pixels: Pixels, saliency: NDArray[np.float32] | None, gain_db: float) -> Candidates:
+    """Encodes once with many layers, and ranks everything in them by saliency-weighted slope."""
+    height, width, _ = pixels.shape
+    weighted = saliency is not None and gain_db > 0
+    block_size = allocation.block_size(height, width, saliency if weighted else None)
+    psnrs = allocation.layer_psnrs(8 * pixels.dtype.itemsize)
+    codestream = openjpeg.encode(pixels, layer_psnrs_db=psnrs, block_size=block_size)
+    stream, geometry, parts = allocation.parse_layers(codestream)
+    weights = np.ones(len(geometry.blocks.tile))
+    if weighted and saliency is not None:
+        weights = allocation.saliency_weights(stream, geometry, saliency, gain_db)
+    return allocation.rank(stream, geometry, parts, allocation.layer_slopes(parts, psnrs), weights)
+
+
+def _reach_psnr(candidates: Candidates, pixels: Pixels, target_db: float) -> NDArray[np.int32] | None:
+    """The smallest choice that decodes to at least `target_db`, within a small tolerance; None if there is none."""
+
+    def reached(count: int) -> float:
+        decoded = openjpeg.decode(allocation.encode(candidates, allocation.take(candidates, count)))
+        return psnr(pixels, decoded.pixels)
+
+    low, high = 0, len(candidates)  # low misses the target, high reaches it
+    if reached(high) < target_db:
+        return None
+    low_db, high_db = 0.0, np.inf
+    for _ in range(_PSNR_TRIALS):
+        if high - low <= 1 or high_db - target_db <= _PSNR_TOLERANCE_DB:
+            break
+        middle = _between(low, high, low_db, high_db, target_db)
+        middle_db = reached(middle)
+        if middle_db >= target_db:
+            high, high_db = middle, middle_db
+        else:
+            low, low_db = middle, middle_db
+    return allocation.take(candidates, high)
+
+
+def _between(low: int, high: int, low_db: float, high_db: float, target_db: float) -> int:
+    """Where to try next: where a line through both ends meets the target, kept away from the ends."""
+    share = (target_db - low_db) / (high_db - low_db) if np.isfinite(high_db) and low_db > 0 else 0.5
+    share = min(max(share + 0.02, 0.1), 0.9)
+    return min(max(low + round(share * (high - low)), low + 1), high - 1)

@@ -1,0 +1,158 @@
+"""Files of any filesystem that Beam knows: finding, reading, writing whole."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+from collections.abc import Iterator
+from pathlib import Path
+
+from apache_beam.io.filesystem import BeamIOError, CompressionTypes
+from apache_beam.io.filesystems import FileSystems
+
+from transforms.elements import SourceFile
+
+PRIVATE_FOLDER = "_foveate"  # tables and temporary files below an archive's root
+_GLOB = "*?["
+
+
+class NothingFound(ValueError):
+    """A source that does not exist."""
+
+
+def find_files(source: str, extensions: frozenset[str]) -> Iterator[SourceFile]:
+    """The files that a command-line source names.
+
+    Args:
+      source: a file (taken whatever its name), a folder (searched with its sub-folders), a glob, or a URL of these.
+      extensions: which files of a folder or glob are taken: lower case, with dot.
+
+    Raises:
+      NothingFound: there is no such file or folder, or it holds no file with such an extension.
+    """
+    found = False
+    for path, root, size, modified in _candidates(source):
+        if root is None or Path(path).suffix.lower() in extensions:
+            found = True
+            base = root if root is not None else path.rpartition("/")[0]
+            relative = path[len(base) :].lstrip("/") if base else path
+            yield SourceFile(path, relative, size, modified)
+    if not found:
+        raise NothingFound(f"no such file, or no photo in it: {source}")
+
+
+def list_folder(folder: str) -> Iterator[tuple[str, int]]:
+    """(url, size in bytes) of every file below a folder but Foveate's own tables; nothing if there is no folder."""
+    with contextlib.suppress(NothingFound):
+        for url, _, size, _ in _candidates(folder):
+            yield url, size
+
+
+def _candidates(source: str) -> Iterator[tuple[str, str | None, int, float]]:
+    """(path, root it was found under or None for a file named itself, size, modified)."""
+    if "://" not in source:
+        yield from _local_candidates(source)
+        return
+    patterns = [source] if any(c in source for c in _GLOB) else [source.rstrip("/"), source.rstrip("/") + "/**"]
+    for number, pattern in enumerate(patterns):
+        try:
+            matched = FileSystems.match([pattern])[0].metadata_list
+        except BeamIOError as error:
+            raise NothingFound(f"{source} cannot be listed: {error}") from error
+        named = len(patterns) > 1 and number == 0
+        root = None if named else _root(pattern)
+        for entry in matched:
+            if not entry.path.endswith("/") and f"/{PRIVATE_FOLDER}/" not in entry.path:
+                yield entry.path, root, entry.size_in_bytes, entry.last_updated_in_seconds or 0.0
+
+
+def _local_candidates(source: str) -> Iterator[tuple[str, str | None, int, float]]:
+    path = Path(source)
+    if path.is_dir():
+        for folder, folders, names in os.walk(path):
+            folders[:] = sorted(name for name in folders if name != PRIVATE_FOLDER)
+            for name in sorted(names):
+                yield from _local_file(Path(folder) / name, str(path))
+    elif path.exists():
+        yield from _local_file(path, None)
+    elif any(c in source for c in _GLOB):
+        import glob
+
+        for match in sorted(glob.glob(source, recursive=True)):
+            if Path(match).is_file():
+                yield from _local_file(Path(match), _root(source))
+
+
+def _local_file(path: Path, root: str | None) -> Iterator[tuple[str, str | None, int, float]]:
+    with contextlib.suppress(FileNotFoundError):  # deleted meanwhile, or a dangling link
+        status = path.stat()
+        yield str(path), root, status.st_size, status.st_mtime
+
+
+def _root(pattern: str) -> str:
+    """The folder below which a glob's matches keep their relative paths: all before the first wildcard's part."""
+    parts = pattern.split("/")
+    first = next((i for i, part in enumerate(parts) if any(c in part for c in _GLOB)), len(parts) - 1)
+    return "/".join(parts[:first])
+
+
+def join(root: str, relative: str) -> str:
+    """A path below a folder or URL."""
+    return f"{root.rstrip('/')}/{relative}"
+
+
+def read_whole(url: str) -> bytes:
+    """A file's bytes, exactly as they are stored."""
+    with FileSystems.open(url, compression_type=CompressionTypes.UNCOMPRESSED) as handle:
+        data: bytes = handle.read()
+    return data
+
+
+def read_if_there(url: str) -> bytes | None:
+    """A file's bytes, None where there is no such file."""
+    try:
+        return read_whole(url) if FileSystems.exists(url) else None
+    except FileNotFoundError:
+        return None
+
+
+def write_whole(url: str, data: bytes, archive: str) -> None:
+    """Writes a file so that it is there whole or not at all.
+
+    Object stores show an object when its upload is complete. A local file is written below the archive's private
+    folder, brought to the disk, and moved to its name in one step.
+    """
+    if "://" in url:
+        with FileSystems.create(url, compression_type=CompressionTypes.UNCOMPRESSED) as handle:
+            handle.write(data)
+        return
+    target = Path(url)
+    target.parent.mkdir(parents=True, exist_ok=True)
+    temporary = temporary_folder(archive)
+    temporary.mkdir(parents=True, exist_ok=True)
+    part = temporary / f"{os.getpid()}-{abs(hash(url)):x}"
+    try:
+        with part.open("wb") as handle:
+            handle.write(data)
+            handle.flush()
+            os.fsync(handle.fileno())
+        part.replace(target)
+    except BaseException:
+        part.unlink(missing_ok=True)
+        raise
+
+
+def temporary_folder(archive: str) -> Path:
+    """Where unfinished local files lie until they are moved to their names."""
+    return Path(archive) / PRIVATE_FOLDER / "unfinished"
+
+
+def clear_unfinished(archive: str) -> None:
+    """Removes what a killed run left unfinished in a local archive. One run at a time may write to an archive."""
+    if "://" in archive:
+        return
+    folder = temporary_folder(archive)
+    if folder.is_dir():
+        for part in folder.iterdir():
+            part.unlink()
+        folder.rmdir()

@@ -1,0 +1,79 @@
+"""The networks as Beam inference: one handler that takes and returns our own elements.
+
+Loading, sharing between threads and metrics are `RunInference`'s. One element is one batch: photos are large, and
+tiles within a photo fill the processor.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import threading
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from typing import Any
+
+import apache_beam as beam
+from apache_beam.ml.inference.base import ModelHandler, RunInference
+
+from transforms.steps import attempt, split_failures
+
+
+class Deferred:
+    """A network that is loaded when it is first needed: a run that finds nothing to do stays quick."""
+
+    def __init__(self, load: Callable[[], Any]) -> None:
+        self._load = load
+        self._lock = threading.Lock()
+        self._network: Any = None
+
+    def get(self) -> Any:
+        """The network, loaded once."""
+        with self._lock:
+            if self._network is None:
+                self._network = self._load()
+            return self._network
+
+
+class PhotoHandler(ModelHandler[Any, Any, Deferred]):  # type: ignore[misc]  # Beam is untyped
+    """Applies `work(network, element)` to each element; what it raises becomes a `Failure` element."""
+
+    def __init__(
+        self,
+        step: str,
+        url_of: Callable[[Any], str],
+        load: Callable[[], Any],
+        work: Callable[[Any, Any], Any],
+    ) -> None:
+        super().__init__()
+        self.step, self.url_of, self.load, self.work = step, url_of, load, work
+
+    def load_model(self) -> Deferred:
+        """The network, not loaded yet."""
+        return Deferred(self.load)
+
+    def run_inference(
+        self, batch: Sequence[Any], model: Deferred, inference_args: Mapping[str, Any] | None = None
+    ) -> Iterator[Any]:
+        """One result or failure for each element."""
+        for element in batch:
+            result, failed = attempt(self.url_of(element), self.step, lambda e=element: self.work(model.get(), e))
+            yield failed or result
+
+    def batch_elements_kwargs(self) -> Mapping[str, Any]:
+        """Photos one by one."""
+        return {"min_batch_size": 1, "max_batch_size": 1}
+
+    def get_metrics_namespace(self) -> str:
+        """Where Beam counts this network's batches and times."""
+        return f"foveate-{self.step}"
+
+
+@dataclasses.dataclass
+class RunNetwork(beam.PTransform):  # type: ignore[misc]  # Beam is untyped
+    """Elements through a network; outputs: main ("good") and "failures"."""
+
+    handler: PhotoHandler
+
+    def expand(self, elements: Any) -> Any:
+        """Infers, then sets failures apart."""
+        results = elements | f"Run {self.handler.step}" >> RunInference(self.handler).with_output_types(Any)
+        return split_failures(results, self.handler.step)

@@ -1,0 +1,142 @@
+"""From what a person names to the files to work on: each once, and only what is not done yet."""
+
+from __future__ import annotations
+
+import dataclasses
+import datetime
+from collections.abc import Iterable, Iterator
+from typing import Any
+
+import apache_beam as beam
+
+from transforms.elements import MetricsRow, SourceFile
+from transforms.files import find_files, join, list_folder
+from transforms.steps import FAILURES, BadInput, failure
+from transforms.tables import ArchivedRow, latest_rows, table_text
+
+ROWS = "rows"
+
+
+@dataclasses.dataclass
+class MatchSources(beam.PTransform):  # type: ignore[misc]  # Beam is untyped
+    """Sources as named on a command line → `SourceFile`s, each path once; outputs: main and "failures".
+
+    Grouping by name is the only shuffle on the way, and paths are all that crosses it.
+    """
+
+    sources: tuple[str, ...]
+    extensions: frozenset[str]
+
+    def expand(self, root: Any) -> Any:
+        """Lists, groups by name, and takes one of each."""
+        return (
+            root
+            | "Name sources" >> beam.Create(self.sources)
+            | "List files" >> beam.FlatMap(find_files, self.extensions).with_output_types(SourceFile)
+            | "Key by name" >> beam.Map(lambda source: (source.relative_path, source))
+            | "Gather names" >> beam.GroupByKey()
+            | "Take each once" >> beam.FlatMap(one_of_each_name).with_outputs(FAILURES, main="sources")
+        )
+
+
+def one_of_each_name(named: tuple[str, Iterable[SourceFile]]) -> Iterator[Any]:
+    """The first source of a name by its url; others of that name become failures, repetitions are dropped."""
+    sources = sorted({source.url: source for source in named[1]}.values(), key=lambda source: source.url)
+    yield sources[0]
+    for other in sources[1:]:
+        error = BadInput(
+            f"its place in the archive, {named[0]}, is taken by {sources[0].url}: compress it to another destination"
+        )
+        yield beam.pvalue.TaggedOutput(FAILURES, failure(other.url, "match", error))
+
+
+def archive_url(archive: str, source: SourceFile) -> str:
+    """Where a source's JP2 belongs. The full name is kept, so that it depends on nothing but the source's path."""
+    return join(archive, source.relative_path + ".jp2")
+
+
+def kept_url(archive: str, source: SourceFile) -> str:
+    """Where a source that is kept unchanged belongs."""
+    return join(archive, source.relative_path)
+
+
+@dataclasses.dataclass(frozen=True)
+class ArchiveIndex:
+    """What an archive holds already: its newest rows, and the sizes of its files by url."""
+
+    rows: dict[str, ArchivedRow]
+    sizes: dict[str, int]
+
+    @staticmethod
+    def read(archive: str) -> ArchiveIndex:
+        """Reads the tables, and lists the files once."""
+        rows = latest_rows(archive)
+        if not rows:
+            return ArchiveIndex({}, {})
+        # Every file counts here, whatever its ending: kept files stand under their own names.
+        sizes = {url: size for url, size in list_folder(archive)}
+        return ArchiveIndex(rows, sizes)
+
+    def up_to_date(self, source: SourceFile, settings_digest: str, weights_digest: str) -> ArchivedRow | None:
+        """The row of a source that need not be looked at again, None if it must be."""
+        row = self.rows.get(table_text(source.relative_path))
+        if row is None or row.source_url != table_text(source.url):
+            return None
+        same_source = (row.source_bytes, row.source_modified) == (source.size_bytes, source.modified)
+        same_settings = (row.settings_digest, row.weights_digest) == (settings_digest, weights_digest)
+        there = self.sizes.get(row.archive_url) == row.archive_bytes
+        return row if same_source and same_settings and there and source.modified else None
+
+
+class SkipArchived(beam.DoFn):  # type: ignore[misc]  # Beam is untyped
+    """Passes on sources that are not archived with these settings and weights; the others' rows to the tag "rows"."""
+
+    def __init__(self, archive: str, settings_digest: str, weights_digest: str, version: str, run_id: str) -> None:
+        self.archive, self.version, self.run_id = archive, version, run_id
+        self.settings_digest, self.weights_digest = settings_digest, weights_digest
+        self.index: ArchiveIndex | None = None
+
+    def setup(self) -> None:
+        """Reads what the archive holds."""
+        self.index = ArchiveIndex.read(self.archive)
+
+    def process(self, source: SourceFile) -> Iterator[Any]:
+        """One source in, itself or its "skipped" row out."""
+        if self.index is None:
+            raise AssertionError("setup has not run")
+        row = self.index.up_to_date(source, self.settings_digest, self.weights_digest)
+        if row is None:
+            yield source
+        else:
+            yield beam.pvalue.TaggedOutput(ROWS, self.skipped(source, row))
+
+    def skipped(self, source: SourceFile, row: ArchivedRow) -> MetricsRow:
+        """The row of a source that was left alone."""
+        return row_of_unmeasured(
+            source,
+            archive_url=row.archive_url,
+            outcome="skipped",
+            reason="archived already with the same settings",
+            archive_bytes=row.archive_bytes,
+            source_sha256=row.source_sha256,
+            settings_digest=self.settings_digest,
+            weights_digest=self.weights_digest,
+            foveate_version=self.version,
+            run_id=self.run_id,
+        )
+
+
+def row_of_unmeasured(source: SourceFile, **known: Any) -> MetricsRow:
+    """A metrics row with None (or "") for everything that is not `known`."""
+    values: dict[str, Any] = {field.name: None for field in dataclasses.fields(MetricsRow)}
+    values.update(dict.fromkeys(("source_format", "target", "metadata_lost"), ""))
+    values.update(known)
+    values.update(
+        source_url=source.url,
+        relative_path=source.relative_path,
+        source_bytes=source.size_bytes,
+        source_modified=source.modified,
+        finished=datetime.datetime.now(datetime.UTC),
+    )
+    return MetricsRow(**values)
+

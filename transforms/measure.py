@@ -1,0 +1,129 @@
+"""What a photo's archive costs and keeps: measures every candidate, takes the best, makes its row."""
+
+from __future__ import annotations
+
+import dataclasses
+import datetime
+import time
+from collections.abc import Iterator
+
+import numpy as np
+
+from codec import jp2
+from quality.measures import Measures, measure
+from transforms.elements import Archived, Coded, KeptSource, MetricsRow, Photo, RestoredPhoto, SalientPhoto
+from transforms.match import archive_url, kept_url, row_of_unmeasured
+from transforms.settings import Target
+
+
+@dataclasses.dataclass(frozen=True)
+class RunLabels:
+    """What every row of a run says alike."""
+
+    archive: str
+    target: Target
+    settings_digest: str
+    weights_digest: str
+    foveate_version: str
+    run_id: str
+
+
+def url_of(restored: RestoredPhoto) -> str:
+    """The source's url."""
+    return restored.coded.salient.photo.source.url
+
+
+def measure_photo(element: RestoredPhoto, run: RunLabels) -> Iterator[Archived]:
+    """Chooses the candidate that is best in the end, by saliency-weighted PSNR, and makes its metrics row.
+
+    Where a photo measures better without RecCNN, its file says so, and it will be restored without.
+    """
+    start = time.perf_counter()
+    salient = element.coded.salient
+    photo = salient.photo
+    outcomes = []
+    for coded, restored in zip(element.coded.candidates, element.restored, strict=True):
+        plain = measure(photo.pixels, coded.decoded, salient.saliency)
+        recovered = plain if restored is None else measure(photo.pixels, restored, salient.saliency)
+        if recovered.psnr_s_db < plain.psnr_s_db:
+            coded = dataclasses.replace(coded, jp2=jp2.marked_for_plain_decode(coded.jp2))
+            recovered = plain
+        outcomes.append((recovered.psnr_s_db, coded, plain, recovered))
+    _, coded, plain, recovered = max(outcomes, key=lambda outcome: outcome[0])
+    row = _row(salient, coded, plain, recovered, run)
+    row = dataclasses.replace(row, measure_seconds=element.reccnn_seconds + time.perf_counter() - start)
+    yield Archived(photo.source, row.archive_url, coded.jp2, row, write=not element.coded.archived)
+
+
+def _row(salient: SalientPhoto, coded: Coded, plain: Measures, recovered: Measures, run: RunLabels) -> MetricsRow:
+    photo = salient.photo
+    height, width, channels = photo.pixels.shape
+    archive_bytes = len(coded.jp2)
+    lost = jp2.unkept_metadata(photo.metadata, channels)
+    raw_bytes = height * width * channels * photo.pixels.dtype.itemsize
+    saliency = salient.saliency
+    return MetricsRow(
+        source_url=photo.source.url,
+        archive_url=archive_url(run.archive, photo.source),
+        relative_path=photo.source.relative_path,
+        outcome="compressed",
+        reason="",
+        source_format=photo.source_format,
+        source_bytes=photo.source.size_bytes,
+        archive_bytes=archive_bytes,
+        source_modified=photo.source.modified,
+        source_sha256=photo.source_sha256,
+        width=width,
+        height=height,
+        channels=channels,
+        bit_depth=photo.bit_depth,
+        compression_ratio=photo.source.size_bytes / archive_bytes,
+        raw_ratio=raw_bytes / archive_bytes,
+        bits_per_pixel=8 * archive_bytes / (height * width),
+        **dataclasses.asdict(plain),
+        **{f"rec_{name}": value for name, value in dataclasses.asdict(recovered).items()},
+        saliency_mean=None if saliency is None else float(saliency.mean()),
+        salient_share=None if saliency is None else float(np.mean(saliency > 0.5)),
+        target=str(run.target),
+        target_reached=_reached(run.target, photo, archive_bytes, plain.psnr_db),
+        comcnn_used=coded.comcnn_used,
+        metadata_lost="; ".join((*photo.metadata_problems, *(f"{name} cannot be held by JP2" for name in lost))),
+        read_seconds=photo.read_seconds,
+        saliency_seconds=salient.saliency_seconds,
+        encode_seconds=coded.encode_seconds,
+        measure_seconds=0.0,
+        settings_digest=run.settings_digest,
+        weights_digest=run.weights_digest,
+        foveate_version=run.foveate_version,
+        run_id=run.run_id,
+        finished=datetime.datetime.now(datetime.UTC),
+    )
+
+
+def _reached(target: Target, photo: Photo, archive_bytes: int, psnr_db: float) -> float | None:
+    """What became of the target, in its own unit; a JPEG quality and "lossless" have none."""
+    height, width = photo.pixels.shape[:2]
+    if target.kind == "bpp":
+        return 8 * archive_bytes / (height * width)
+    if target.kind == "ratio":
+        return photo.source.size_bytes / archive_bytes
+    return psnr_db if target.kind == "psnr" else None
+
+
+def row_of_kept(kept: KeptSource, run: RunLabels) -> MetricsRow:
+    """The row of a file that the archive holds unchanged."""
+    return row_of_unmeasured(
+        kept.source,
+        archive_url=kept_url(run.archive, kept.source),
+        outcome="kept",
+        reason=kept.reason,
+        source_format=kept.source_format,
+        archive_bytes=kept.source.size_bytes,
+        source_sha256=kept.source_sha256,
+        compression_ratio=1.0,
+        target=str(run.target),
+        settings_digest=run.settings_digest,
+        weights_digest=run.weights_digest,
+        foveate_version=run.foveate_version,
+        run_id=run.run_id,
+    )

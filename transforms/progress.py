@@ -1,0 +1,65 @@
+"""How far a run is: workers on this machine append a line per photo to a file, a display reads it.
+
+A file works for threads and processes alike. Runs elsewhere have Beam's counters, which are counted here as well.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+import os
+from pathlib import Path
+
+from apache_beam.metrics import Metrics
+
+from transforms.elements import Failure, MetricsRow
+from transforms.steps import NAMESPACE
+
+
+@dataclasses.dataclass(frozen=True)
+class Progress:
+    """Counts photos by outcome; `file` is where lines go, None for none."""
+
+    file: str | None = None
+
+    def add(self, row: MetricsRow) -> None:
+        """Counts one finished photo."""
+        Metrics.counter(NAMESPACE, row.outcome).inc()
+        Metrics.counter(NAMESPACE, "source-bytes").inc(row.source_bytes)
+        Metrics.counter(NAMESPACE, "archive-bytes").inc(row.archive_bytes)
+        pixels = (row.width or 0) * (row.height or 0)
+        self._append(row.outcome, pixels, row.source_bytes, row.archive_bytes)
+
+    def add_restored(self, pixels: int, source_bytes: int) -> None:
+        """Counts one restored photo."""
+        Metrics.counter(NAMESPACE, "restored").inc()
+        self._append("restored", pixels, source_bytes, 0)
+
+    def fail(self, failure: Failure) -> Failure:
+        """Counts one failure, and passes it on."""
+        Metrics.counter(NAMESPACE, "failed").inc()
+        self._append("failed", 0, 0, 0)
+        return failure
+
+    def skip(self, row: MetricsRow) -> MetricsRow:
+        """Counts one skipped photo, and passes its row on."""
+        self.add(row)
+        return row
+
+    def _append(self, outcome: str, pixels: int, source_bytes: int, archive_bytes: int) -> None:
+        if self.file is None:
+            return
+        line = json.dumps([outcome, pixels, source_bytes, archive_bytes]) + "\n"
+        descriptor = os.open(self.file, os.O_WRONLY | os.O_APPEND | os.O_CREAT, 0o600)
+        try:
+            os.write(descriptor, line.encode())  # one write of one line: whole even among processes
+        finally:
+            os.close(descriptor)
+
+
+def read_progress(file: Path) -> list[tuple[str, int, int, int]]:
+    """The lines so far: outcome, pixels, source bytes, archive bytes."""
+    if not file.exists():
+        return []
+    lines = file.read_text().split("\n")[:-1]
+    return [tuple(json.loads(line)) for line in lines]

@@ -1,0 +1,49 @@
+"""From a path to pixels: reads a source, decides whether it is a photo for JPEG 2000."""
+
+from __future__ import annotations
+
+import hashlib
+import time
+from collections.abc import Iterator
+from typing import Any
+
+import apache_beam as beam
+
+from codec.jp2 import icc_is_restricted
+from codec.pictures import NotForJpeg2000, decode_picture
+from transforms.elements import KeptSource, Photo, SourceFile
+from transforms.files import read_whole
+
+KEPT = "kept"
+
+
+def read_photo(source: SourceFile, max_pixels: int | None) -> Iterator[Any]:
+    """Reads and decodes one source: a `Photo`, or a `KeptSource` under the tag "kept".
+
+    Raises:
+      BadPicture: broken, not a picture, or larger than `max_pixels`.
+    """
+    start = time.perf_counter()
+    data = read_whole(source.url)
+    sha256 = hashlib.sha256(data).hexdigest()
+    try:
+        picture = decode_picture(data, max_pixels=max_pixels)
+    except NotForJpeg2000 as reason:
+        extension = source.relative_path.rpartition(".")[2].lower()
+        yield beam.pvalue.TaggedOutput(KEPT, KeptSource(source, extension, sha256, str(reason)))
+        return
+    icc = picture.metadata.icc
+    if icc is not None and not icc_is_restricted(icc, picture.pixels.shape[2]):
+        reason_text = "its colour profile is of a kind that a JP2 file cannot hold: kept unchanged"
+        yield beam.pvalue.TaggedOutput(KEPT, KeptSource(source, picture.format, sha256, reason_text))
+        return
+    yield Photo(
+        source=source,
+        pixels=picture.pixels,
+        metadata=picture.metadata,
+        source_format=picture.format,
+        bit_depth=picture.bit_depth,
+        source_sha256=sha256,
+        metadata_problems=picture.metadata_problems,
+        read_seconds=time.perf_counter() - start,
+    )

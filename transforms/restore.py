@@ -1,0 +1,66 @@
+"""RecCNN in the pipelines: decoded pixels and their coding-noise map → what the photo was."""
+
+from __future__ import annotations
+
+import dataclasses
+import time
+from typing import TYPE_CHECKING
+
+from numpy.typing import NDArray
+
+from transforms.elements import CodedPhoto, DecodedFile, Pixels, RestoredPhoto
+from transforms.inference import PhotoHandler
+
+if TYPE_CHECKING:
+    import numpy as np
+
+    from models.tiling import Network
+
+
+def url_of(element: CodedPhoto | DecodedFile) -> str:
+    """The source's url."""
+    source = element.source if isinstance(element, DecodedFile) else element.salient.photo.source
+    return source.url
+
+
+def candidates_handler() -> PhotoHandler:
+    """`CodedPhoto` → `RestoredPhoto`, to measure what a restored archive will be worth."""
+    from models import reccnn
+
+    return PhotoHandler("RecCNN", url_of, reccnn.load, restore_candidates)
+
+
+def files_handler() -> PhotoHandler:
+    """`DecodedFile` → `DecodedFile` with restored pixels."""
+    from models import reccnn
+
+    return PhotoHandler("RecCNN", url_of, reccnn.load, restore_file)
+
+
+def restore_pixels(
+    network: Network, pixels: Pixels, noise: NDArray[np.float32] | None, comcnn_used: bool
+) -> Pixels | None:
+    """What RecCNN makes of decoded pixels; None where there is no noise map to go by."""
+    from models import reccnn, tiling
+
+    if noise is None:
+        return None
+    return tiling.run(network, pixels, reccnn.with_preparation(noise, comcnn_used))
+
+
+def restore_candidates(network: Network, coded: CodedPhoto) -> RestoredPhoto:
+    """Every candidate of a photo as it will be after restoring."""
+    start = time.perf_counter()
+    restored = tuple(restore_pixels(network, c.decoded, c.noise, c.comcnn_used) for c in coded.candidates)
+    return RestoredPhoto(coded, restored, time.perf_counter() - start)
+
+
+def without_reccnn(coded: CodedPhoto) -> RestoredPhoto:
+    """A coded photo that is not restored."""
+    return RestoredPhoto(coded, (None,) * len(coded.candidates), 0.0)
+
+
+def restore_file(network: Network, file: DecodedFile) -> DecodedFile:
+    """A decoded file with RecCNN's pixels in place of its own."""
+    restored = restore_pixels(network, file.pixels, file.noise, file.comcnn_used)
+    return file if restored is None else dataclasses.replace(file, pixels=restored)

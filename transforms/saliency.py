@@ -1,0 +1,76 @@
+"""What matters in a photo: the MS-ROI network, a folder of masks, or nothing."""
+
+from __future__ import annotations
+
+import io
+import time
+from collections.abc import Iterator
+from typing import TYPE_CHECKING
+
+import numpy as np
+from numpy.typing import NDArray
+from PIL import Image, UnidentifiedImageError
+
+from transforms.elements import Photo, SalientPhoto
+from transforms.files import join, read_if_there
+from transforms.inference import PhotoHandler
+from transforms.steps import BadInput
+
+if TYPE_CHECKING:
+    from models.msroi import MsRoi
+
+_MASK_SIDE = 1024  # masks are averaged down to this: finer than any code-block's footprint
+
+
+def url_of(photo: Photo) -> str:
+    """The source's url."""
+    return photo.source.url
+
+
+def msroi_handler() -> PhotoHandler:
+    """`Photo` → `SalientPhoto` by the MS-ROI network."""
+    from models import msroi
+
+    return PhotoHandler("MS-ROI", url_of, msroi.load, map_saliency)
+
+
+def map_saliency(network: MsRoi, photo: Photo) -> SalientPhoto:
+    """A photo with its MS-ROI map."""
+    from models import msroi
+
+    start = time.perf_counter()
+    saliency = msroi.saliency(network, photo.pixels)
+    return SalientPhoto(photo, saliency, time.perf_counter() - start)
+
+
+def without_saliency(photo: Photo) -> Iterator[SalientPhoto]:
+    """A photo all of whose places matter alike."""
+    yield SalientPhoto(photo, None, 0.0)
+
+
+def with_mask(photo: Photo, folder: str) -> Iterator[SalientPhoto]:
+    """A photo with the saliency that a person drew: `folder`/<relative path>.png, or with .png for its ending.
+
+    Masks are gray pictures of any size, stretched over the upright photo: white matters, black does not.
+
+    Raises:
+      BadInput: there is no mask, or it cannot be read.
+    """
+    start = time.perf_counter()
+    relative = photo.source.relative_path
+    names = (f"{relative}.png", f"{relative.rpartition('.')[0]}.png")
+    for name in names:
+        data = read_if_there(join(folder, name))
+        if data is not None:
+            yield SalientPhoto(photo, _read_mask(data, name), time.perf_counter() - start)
+            return
+    raise BadInput(f"no mask for it in {folder}: looked for {' and '.join(names)}")
+
+
+def _read_mask(data: bytes, name: str) -> NDArray[np.float32]:
+    try:
+        mask = Image.open(io.BytesIO(data)).convert("L")
+    except (UnidentifiedImageError, OSError, ValueError, Image.DecompressionBombError) as error:
+        raise BadInput(f"the mask {name} cannot be read: {error}") from error
+    mask.thumbnail((_MASK_SIDE, _MASK_SIDE), Image.Resampling.BOX)
+    return np.asarray(mask, np.float32) / 255

@@ -1,0 +1,49 @@
+"""What a compression run was asked for, and the digests by which an archive knows it again."""
+
+from __future__ import annotations
+
+import dataclasses
+import hashlib
+import json
+from typing import Literal
+
+TargetKind = Literal["bpp", "ratio", "psnr", "jpeg-quality", "lossless"]
+Comcnn = Literal["auto", "on", "off"]
+
+# Raised whenever the same settings would give other bytes: what was made before is then no longer up to date.
+FORMAT_VERSION = 1
+
+
+@dataclasses.dataclass(frozen=True)
+class Target:
+    """How small, or how good, an archive should be.
+
+    `value` is bits per pixel of the whole file, source bytes over archive bytes, dB, a JPEG quality from 1 to 100
+    whose file size is not to be exceeded, or 0 for lossless.
+    """
+
+    kind: TargetKind
+    value: float
+
+    def __str__(self) -> str:
+        return self.kind if self.kind == "lossless" else f"{self.kind}={self.value:g}"
+
+
+@dataclasses.dataclass(frozen=True)
+class CompressSettings:
+    """Everything that decides what an archive's bytes are, but the networks' weights.
+
+    `roi` is "msroi", "none" or "masks:FOLDER"; `roi_gain_db` how many dB of squared error a salience of 1 is worth
+    over one of 0; `min_saving` the share of the source's bytes that must be saved for a photo not to be kept as it is.
+    """
+
+    target: Target = Target("bpp", 1.0)
+    roi: str = "msroi"
+    roi_gain_db: float = 12.0
+    comcnn: Comcnn = "auto"
+    min_saving: float = 0.05
+
+    def digest(self) -> bytes:
+        """Eight bytes that differ for settings (or format versions) that would give other archives."""
+        text = json.dumps([FORMAT_VERSION, dataclasses.asdict(self)], sort_keys=True)
+        return hashlib.sha256(text.encode()).digest()[:8]

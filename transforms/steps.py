@@ -1,0 +1,80 @@
+"""How a step treats one photo: what comes out goes on, what is wrong with it becomes a failure row.
+
+A failure leaves a step as a tagged output, which runs on every engine. No photo stops a run.
+"""
+
+from __future__ import annotations
+
+import datetime
+import logging
+import time
+from collections.abc import Callable, Iterable, Iterator
+from typing import Any
+
+import apache_beam as beam
+from apache_beam.metrics import Metrics
+
+from codec.errors import BadCodestream, UnsupportedCodestream
+from codec.picture import BadPicture
+from transforms.elements import Failure
+
+FAILURES = "failures"
+NAMESPACE = "foveate"
+BAD_INPUT = (BadPicture, BadCodestream, UnsupportedCodestream)
+
+_log = logging.getLogger("foveate")
+
+
+class BadInput(ValueError):
+    """Something about a source that only a person can mend; the message says what."""
+
+
+class CannotGoOn(RuntimeError):
+    """No photo can be written any more: the run ends."""
+
+
+def failure(url: str, step: str, error: BaseException) -> Failure:
+    """The failure row of an error."""
+    now = datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds")
+    return Failure(url, step, type(error).__name__, str(error) or repr(error), now)
+
+
+def attempt(url: str, step: str, work: Callable[[], Any]) -> tuple[Any, Failure | None]:
+    """What `work` returns, or the failure row of what it raised."""
+    try:
+        return work(), None
+    except (*BAD_INPUT, BadInput, FileNotFoundError) as error:
+        return None, failure(url, step, error)
+    except CannotGoOn:
+        raise
+    except Exception as error:  # a bug of ours or of a library must be seen, yet not stop the other photos
+        _log.exception("internal error at step %s of %s", step, url)
+        return None, failure(url, f"{step} (internal error)", error)
+
+
+class PhotoStep(beam.DoFn):  # type: ignore[misc]  # Beam is untyped
+    """Applies a function to each element; its outputs go on, its errors to the tag "failures"."""
+
+    def __init__(self, step: str, url_of: Callable[[Any], str], work: Callable[[Any], Iterable[Any]]) -> None:
+        self.step, self.url_of, self.work = step, url_of, work
+        self.seconds = Metrics.distribution(NAMESPACE, f"{step}-milliseconds")
+
+    def process(self, element: Any) -> Iterator[Any]:
+        """Yields what `work` makes of an element, or its failure row."""
+        start = time.perf_counter()
+        url = self.url_of(element)
+        outputs, failed = attempt(url, self.step, lambda: list(self.work(element)))
+        self.seconds.update(int(1000 * (time.perf_counter() - start)))
+        if failed:
+            yield beam.pvalue.TaggedOutput(FAILURES, failed)
+        else:
+            yield from outputs
+
+
+def split_failures(elements: Any, label: str) -> Any:
+    """Separates `Failure` elements from others: outputs `None` (the main one) and "failures"."""
+    return elements | f"Set failures apart: {label}" >> beam.FlatMap(_tag_failures).with_outputs(FAILURES, main="good")
+
+
+def _tag_failures(element: Any) -> Iterator[Any]:
+    yield beam.pvalue.TaggedOutput(FAILURES, element) if isinstance(element, Failure) else element
