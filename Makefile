@@ -34,7 +34,7 @@ install: .venv/.installed ## set up .venv with the pinned packages (once)
 		$$python -m venv .venv || { \
 			echo "No virtual environment: on Debian and Ubuntu, apt install python3-venv" >&2; exit 1; }; \
 	fi
-	@echo "Installing the pinned packages: some 400 MB to fetch the first time, then a minute or two to unpack"
+	@echo "Installing the pinned packages: some 800 MB to fetch the first time; a few minutes"
 	@{ $(BIN)/python -m pip install --progress-bar off -c constraints.txt -e '.[dev]' </dev/null 2>&1; \
 		echo $$? > .venv/.status; } | tee .venv/install.log | sed -n -u \
 		-e 's/^ *\(Downloading\|Using cached\) \([^-]*\)-\([^-]*\)-.*(\([0-9.]* MB\)).*/  \1 \2 \3 (\4)/p' \

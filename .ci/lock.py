@@ -43,27 +43,12 @@ def resolve(python: str, wanted: dict[str, str]) -> dict[str, str]:
     """What pip would install for `.[dev]` on one Python, of the wanted versions but for those in conflict."""
     wanted = dict(wanted)
     with tempfile.TemporaryDirectory() as scratch:
-        report, pins, environment = (
-            Path(scratch, "report.json"),
-            Path(scratch, "pins.txt"),
-            Path(scratch, "venv"),
-        )
-        subprocess.run([f"python{python}", "-m", "venv", str(environment)], check=True)
-        pip = [str(environment / "bin" / "pip"), "--disable-pip-version-check"]
+        report, pins, environment = (str(Path(scratch, name)) for name in ("report.json", "pins.txt", "venv"))
+        subprocess.run([f"python{python}", "-m", "venv", environment], check=True)
+        dry_run = [f"{environment}/bin/pip", "install", "--dry-run", "--ignore-installed", "--report", report]
         while True:
-            pins.write_text("".join(f"{name}=={version}\n" for name, version in wanted.items()))
-            command = [
-                *pip,
-                "install",
-                "--dry-run",
-                "--ignore-installed",
-                "--report",
-                report,
-                "-c",
-                pins,
-                "-e",
-                ".[dev]",
-            ]
+            Path(pins).write_text("".join(f"{name}=={version}\n" for name, version in wanted.items()))
+            command = [*dry_run, "-c", pins, "-e", ".[dev]"]
             done = subprocess.run(command, capture_output=True, text=True)
             if done.returncode == 0:
                 break
@@ -75,7 +60,7 @@ def resolve(python: str, wanted: dict[str, str]) -> dict[str, str]:
             print(f"Python {python} needs other versions of: {', '.join(sorted(conflicting))}")
             for name in conflicting:
                 del wanted[name]
-        packages = [entry["metadata"] for entry in json.loads(report.read_text())["install"]]
+        packages = [entry["metadata"] for entry in json.loads(Path(report).read_text())["install"]]
     return {
         normal(package["name"]): package["version"] for package in packages if package["name"] != "foveate"
     }
