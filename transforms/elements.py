@@ -116,6 +116,7 @@ class DecodedFile:
     """A JPEG 2000 file read back: pixels like `Photo`, and its coding-noise map (None: lossless, or not to be had)."""
 
     source: SourceFile
+    output_path: str  # below the output's root
     pixels: Pixels
     metadata: PhotoMetadata
     noise: NDArray[np.float32] | None

@@ -71,6 +71,11 @@ class PhotoStep(beam.DoFn):  # type: ignore[misc]  # Beam is untyped
             yield from outputs
 
 
+def step(name: str, url_of: Callable[[Any], str], work: Callable[[Any], Iterable[Any]], *tags: str) -> Any:
+    """The transform of a `PhotoStep`; outputs: "good" (the main one), "failures", and the tags that `work` uses."""
+    return beam.ParDo(PhotoStep(name, url_of, work)).with_outputs(FAILURES, *tags, main="good")
+
+
 def split_failures(elements: Any, label: str) -> Any:
     """Separates `Failure` elements from others: outputs `None` (the main one) and "failures"."""
     return elements | f"Set failures apart: {label}" >> beam.FlatMap(_tag_failures).with_outputs(FAILURES, main="good")

@@ -19,7 +19,7 @@ from models.training.photos import load_photos, random_patch
 
 STEPS_PER_EPOCH = 250
 COARSEST, FINEST = 0.6, 0.012  # normalised quantisation steps, as a share of the peak value
-AUXILIARY = 0.1  # weight of the plain decode's own error: an archive must look right without RecCNN
+AUXILIARY = 0.5  # weight of the plain decode's own error: an archive must look right without RecCNN
 
 # (patch uint8 (n, n, 3), generator) -> decoded uint8 (n, n, 3), noise map float32 (n/8, n/8, 4)
 Coder = Callable[[NDArray[np.uint8], np.random.Generator], tuple[NDArray[np.uint8], NDArray[np.float32]]]
@@ -94,6 +94,8 @@ def _fit(model: Any, data: Any, folder: Path, steps: int, rate: float) -> None:
     callbacks = [
         keras.callbacks.BackupAndRestore(folder / "checkpoint"),
         keras.callbacks.CSVLogger(folder / "log.csv", append=True),
+        # Other patches each epoch, also after a resumption.
+        keras.callbacks.LambdaCallback(on_epoch_end=lambda epoch, logs: setattr(data, "epoch", epoch + 1)),
     ]
     model.fit(data, epochs=_epochs(steps), callbacks=callbacks, verbose=2)
 
@@ -216,8 +218,5 @@ def _dataset(make: Callable[[np.random.Generator], dict[str, NDArray[np.float32]
 
         def __getitem__(self, index: int) -> tuple[dict[str, NDArray[np.float32]]]:
             return (make(np.random.default_rng([seed, self.epoch, index])),)
-
-        def on_epoch_end(self) -> None:
-            self.epoch += 1
 
     return Batches()

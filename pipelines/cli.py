@@ -1,0 +1,61 @@
+"""The `foveate` command: finds the subcommand and hands over.
+
+Only the module of the subcommand is imported, so that help is quick.
+"""
+
+from __future__ import annotations
+
+import argparse
+import importlib
+import logging
+import sys
+from collections.abc import Sequence
+
+COMMANDS = {
+    "compress": "compress photos into an archive of region-weighted JPEG 2000 files",
+    "restore": "bring an archive (or any JPEG 2000 files) back, through the reconstruction network",
+    "report": "what an archive saved and what it kept: terminal, JSON, HTML",
+    "train": "train the networks",
+}
+WRONG_USAGE = 2
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Runs one subcommand; returns the exit status: 0 well, 1 the run failed, 2 wrong usage, 3 some photos failed."""
+    arguments = list(sys.argv[1:] if argv is None else argv)
+    top = _top_parser()
+    if not arguments or arguments[0] not in COMMANDS:
+        top.parse_args(arguments or ["--help"])
+        return WRONG_USAGE
+    logging.basicConfig(level=logging.WARNING, format="%(levelname)s %(name)s: %(message)s")
+    name, *rest = arguments
+    module = importlib.import_module(f"pipelines.{name}")
+    parser = argparse.ArgumentParser(
+        prog=f"foveate {name}",
+        description=module.__doc__,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+        allow_abbrev=False,
+    )
+    module.add_arguments(parser)
+    if hasattr(module, "parse_beam_flags"):
+        parsed, unknown = parser.parse_known_args(rest)
+        parsed.beam_flags = module.parse_beam_flags(parser, unknown)
+    else:
+        parsed = parser.parse_args(rest)
+    status: int = module.run(parsed)
+    return status
+
+
+def _top_parser() -> argparse.ArgumentParser:
+    lines = "\n".join(f"  {name:<10} {text}" for name, text in COMMANDS.items())
+    return argparse.ArgumentParser(
+        prog="foveate",
+        usage="foveate COMMAND [arguments]   (foveate COMMAND --help explains each)",
+        description="Compress photo archives into standard JPEG 2000 files with the bits where people look,\n"
+        "and bring them back.\n\ncommands:\n" + lines,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,317 @@
+"""Compress photos into an archive of region-weighted JPEG 2000 files.
+
+Finds what matters in each photo, moves the bits there, and writes a standard JP2 that any viewer opens, with a row
+of figures per photo. What would not get smaller, or should not be a JP2, is copied unchanged, so that the archive is
+complete. Sources are never changed. Run it again and it does only what is new.
+"""
+
+from __future__ import annotations
+
+import argparse
+import dataclasses
+import functools
+import hashlib
+import math
+import sys
+from typing import Any
+
+import apache_beam as beam
+
+from codec.pictures import PICTURE_EXTENSIONS
+from pipelines import running
+from pipelines.running import OK, WRONG_USAGE, parse_beam_flags
+from transforms import compact, encode, inference, match, measure, progress, read, restore, saliency, write
+from transforms.elements import Photo, SourceFile
+from transforms.files import NothingFound, clear_unfinished
+from transforms.match import ROWS, ArchiveIndex, MatchSources, SkipArchived
+from transforms.read import KEPT
+from transforms.settings import CompressSettings, Target
+from transforms.steps import FAILURES, step
+from transforms.tables import BadTable, WriteFailures, WriteMetrics
+
+__all__ = ["add_arguments", "build", "parse_beam_flags", "run"]
+
+MAX_PIXELS = 1_000_000_000
+_SHOWN = 20  # photos that a dry run names
+
+
+@dataclasses.dataclass(frozen=True)
+class CompressOptions:
+    """What a run was asked for; see `add_arguments`."""
+
+    sources: tuple[str, ...]
+    archive: str
+    settings: CompressSettings
+    reccnn: str
+    force: bool
+    max_pixels: int
+    run_id: str
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Adds what `foveate compress` takes to `parser`."""
+    parser.add_argument("sources", nargs="+", metavar="SRC", help="a photo, a folder, a glob, or a URL (gs://, s3://)")
+    parser.add_argument("--output", required=True, metavar="DEST", help="the archive: a folder or a URL")
+    target = parser.add_argument_group("how small, or how good (one of these; default --bpp 1)")
+    one = target.add_mutually_exclusive_group()
+    one.add_argument("--bpp", type=_positive, metavar="B", help="at most B bits per pixel, all of the file counted")
+    one.add_argument("--ratio", type=_positive, metavar="R", help="at most one R-th of the source file's bytes")
+    one.add_argument("--psnr", type=_positive, metavar="DB", help="as small as a PSNR of at least DB decibels allows")
+    one.add_argument("--jpeg-quality", type=_quality, metavar="Q", help="at most the bytes of a JPEG of quality Q")
+    one.add_argument("--lossless", action="store_true", help="bit for bit (reversible 5/3 wavelet)")
+    where = parser.add_argument_group("where the bits go")
+    where.add_argument(
+        "--roi",
+        type=_roi,
+        default="msroi",
+        metavar="WHAT",
+        help="msroi: the saliency network (default); none: every place alike; masks:DIR: DIR/<relative path>.png, "
+        "white matters",
+    )
+    where.add_argument(
+        "--roi-gain",
+        type=_decibels,
+        default=12.0,
+        metavar="DB",
+        help="how much more an error counts where it matters most (default: %(default)g dB)",
+    )
+    where.add_argument(
+        "--comcnn",
+        choices=("auto", "on", "off"),
+        default="auto",
+        help="the preparing network: auto tries it on coarsely coded photos and keeps the better file (default), "
+        "on takes it always",
+    )
+    where.add_argument(
+        "--reccnn",
+        choices=("fast", "off"),
+        default="fast",
+        help="measure what the reconstruction network will bring back; off saves time, and then --comcnn is off too",
+    )
+    work = parser.add_argument_group("what is done")
+    work.add_argument(
+        "--min-saving",
+        type=_share,
+        default=0.05,
+        metavar="SHARE",
+        help="copy a photo unchanged unless this share of its bytes is saved (default: %(default)g)",
+    )
+    work.add_argument("--force", action="store_true", help="compress again what is up to date")
+    work.add_argument("--dry-run", action="store_true", help="say what would be done, and do nothing")
+    work.add_argument(
+        "--max-pixels",
+        type=int,
+        default=MAX_PIXELS,
+        metavar="N",
+        help="refuse larger photos, from their headers (default: %(default)s)",
+    )
+    parser.epilog = (
+        "Other flags are Beam's (--runner, --direct_num_workers, --temp_location, ...).\n"
+        "Exit status: 0 all well, 1 the run failed, 2 wrong usage, 3 some photos failed (see "
+        "DEST/_foveate/failures)."
+    )
+
+
+def run(args: argparse.Namespace) -> int:
+    """Runs `foveate compress`; returns the exit status."""
+    options = _options(args)
+    try:
+        files = running.list_sources(options.sources, PICTURE_EXTENSIONS) if running.is_local(args.beam_flags) else []
+        index = ArchiveIndex.read(options.archive) if args.dry_run else None
+    except (NothingFound, BadTable) as error:
+        print(f"foveate compress: {error}", file=sys.stderr)
+        return WRONG_USAGE
+    if index is not None:
+        return _dry_run(options, files, index)
+    clear_unfinished(options.archive)
+    status, counts = running.run_pipeline(
+        lambda pipeline, file: build(pipeline, options, progress.Progress(file)), args.beam_flags, files, "Compressing"
+    )
+    if status != running.RUN_FAILED:
+        names = [(name, name) for name in ("compressed", "kept", "skipped", "failed")]
+        print(f"{running.summary(counts, names)}. The archive is {options.archive}", file=sys.stderr)
+        if counts.get("failed"):
+            print(f"Why: {options.archive}/_foveate/failures/run={options.run_id}/", file=sys.stderr)
+    return status
+
+
+def build(root: beam.Pipeline, options: CompressOptions, counts: progress.Progress) -> None:
+    """Wires the pipeline: from paths to files and rows, every photo with one outcome."""
+    settings = options.settings
+    labels = _labels(options)
+    weights = bytes.fromhex(labels.weights_digest)
+    encoder = encode.Encoder(settings, weights, options.archive, resume=not options.force)
+    matched = root | "Match sources" >> MatchSources(options.sources, PICTURE_EXTENSIONS)
+    sources, skipped = matched.sources, None
+    if not options.force:
+        skip = SkipArchived(options.archive, labels.settings_digest, labels.weights_digest,
+                            labels.foveate_version, labels.run_id)  # fmt: skip
+        fresh = sources | "Skip archived" >> beam.ParDo(skip).with_outputs(ROWS, main="sources")
+        sources, skipped = fresh.sources, fresh[ROWS]
+    photos = (
+        sources
+        | "Spread paths" >> beam.Reshuffle()
+        | "Read photos" >> step("read", _source_url, functools.partial(read.read_photo, max_pixels=options.max_pixels), KEPT)
+    )
+    salient = _map_saliency(photos.good, settings)
+    plain = salient.good | "Encode JPEG 2000" >> step(
+        "encode", encode.url_of, functools.partial(encode.encode_plain, encoder=encoder), KEPT
+    )
+    coded, failed = _prepare(plain.good, settings, encoder)
+    restored = _restore(coded, options)
+    archived = restored.good | "Measure" >> step(
+        "measure", measure.url_of, functools.partial(measure.measure_photo, run=labels)
+    )
+    written = archived.good | "Write archives" >> step(
+        "write", write.url_of, functools.partial(write.write_archived, archive=options.archive, progress=counts)
+    )
+    kept = (photos[KEPT], plain[KEPT]) | "All kept" >> beam.Flatten() | "Copy kept" >> step(
+        "copy", write.url_of, functools.partial(write.write_kept, run=labels, progress=counts)
+    )
+    rows = [written.good, kept.good]
+    if skipped is not None:
+        rows.append(skipped | "Count skipped" >> beam.Map(counts.skip))
+    failures = [matched[FAILURES], *failed]
+    failures += [part[FAILURES] for part in (photos, salient, plain, restored, archived, written, kept)]
+    rows | "All rows" >> beam.Flatten() | "Write metrics" >> WriteMetrics(options.archive, options.run_id)
+    (
+        failures
+        | "All failures" >> beam.Flatten()
+        | "Count failures" >> beam.Map(counts.fail)
+        | "Write failures" >> WriteFailures(options.archive, options.run_id)
+    )
+
+
+def _source_url(source: SourceFile) -> str:
+    return source.url
+
+
+def _map_saliency(photos: Any, settings: CompressSettings) -> Any:
+    if settings.roi == "msroi":
+        return photos | "Map saliency" >> inference.RunNetwork(saliency.msroi_handler())
+    work = saliency.without_saliency
+    if settings.roi.startswith("masks:"):
+        work = functools.partial(saliency.with_mask, folder=settings.roi.removeprefix("masks:"))
+    return photos | "Map saliency" >> step("saliency", _photo_url, work)
+
+
+def _photo_url(photo: Photo) -> str:
+    return photo.source.url
+
+
+def _prepare(plain: Any, settings: CompressSettings, encoder: encode.Encoder) -> tuple[Any, list[Any]]:
+    """ComCNN and the second encode where they are called for: coded photos, and what failed on the way."""
+    if settings.comcnn == "off" or settings.target.kind == "lossless":
+        return plain, []
+    compacted = plain | "Compact" >> inference.RunNetwork(compact.comcnn_handler(settings.comcnn == "on"))
+    coded = compacted.good | "Encode compact" >> step(
+        "encode compact", encode.url_of, functools.partial(encode.encode_compact, encoder=encoder)
+    )
+    return coded.good, [compacted[FAILURES], coded[FAILURES]]
+
+
+def _restore(coded: Any, options: CompressOptions) -> Any:
+    if options.reccnn == "off" or options.settings.target.kind == "lossless":
+        without = beam.Map(restore.without_reccnn)
+        return coded | "Skip RecCNN" >> without | "No failures" >> beam.Map(lambda x: x).with_outputs(
+            FAILURES, main="good"
+        )
+    return coded | "Restore" >> inference.RunNetwork(restore.candidates_handler())
+
+
+def _options(args: argparse.Namespace) -> CompressOptions:
+    kind: Any = next((k for k in ("bpp", "ratio", "psnr", "jpeg-quality") if getattr(args, k.replace("-", "_"))), None)
+    target = Target("bpp", 1.0)
+    if kind:
+        target = Target(kind, float(getattr(args, kind.replace("-", "_"))))
+    elif args.lossless:
+        target = Target("lossless", 0.0)
+    comcnn = "off" if args.reccnn == "off" and args.comcnn == "auto" else args.comcnn
+    settings = CompressSettings(target, args.roi, args.roi_gain, comcnn, args.min_saving)
+    return CompressOptions(
+        sources=tuple(args.sources),
+        archive=args.output.removeprefix("file://").rstrip("/") or "/",
+        settings=settings,
+        reccnn=args.reccnn,
+        force=args.force,
+        max_pixels=args.max_pixels,
+        run_id=running.new_run_id(),
+    )
+
+
+def _labels(options: CompressOptions) -> measure.RunLabels:
+    return measure.RunLabels(
+        archive=options.archive,
+        target=options.settings.target,
+        settings_digest=options.settings.digest().hex(),
+        weights_digest=_weights_digest(options).hex(),
+        foveate_version=running.version(),
+        run_id=options.run_id,
+    )
+
+
+def _weights_digest(options: CompressOptions) -> bytes:
+    """Eight bytes for the weights of all networks that have a say in the archive's bytes; zeros if none has."""
+    from models import msroi, tiling
+
+    settings = options.settings
+    hashes = []
+    if settings.roi == "msroi":
+        hashes.append(msroi.weights_sha256())
+    if settings.target.kind != "lossless":
+        if settings.comcnn != "off":
+            hashes.append(tiling.weights_sha256(tiling.WEIGHTS / "comcnn.weights.h5"))
+        if options.reccnn != "off":
+            hashes.append(tiling.weights_sha256(tiling.WEIGHTS / "reccnn_fast.weights.h5"))
+    return hashlib.sha256("".join(hashes).encode()).digest()[:8] if hashes else bytes(8)
+
+
+def _dry_run(options: CompressOptions, files: list[SourceFile], index: ArchiveIndex) -> int:
+    """Says which photos would be compressed, without writing anything."""
+    labels = _labels(options)
+    todo = [
+        file
+        for file in files
+        if options.force or index.up_to_date(file, labels.settings_digest, labels.weights_digest) is None
+    ]
+    for file in todo[:_SHOWN]:
+        print(f"{file.url} -> {match.archive_url(options.archive, file)}")
+    if len(todo) > _SHOWN:
+        print(f"... and {len(todo) - _SHOWN} more")
+    size = sum(file.size_bytes for file in todo) / 1e6
+    print(f"{len(todo)} of {len(files)} photos ({size:.1f} MB) would be compressed, the others are up to date")
+    return OK
+
+
+def _positive(text: str) -> float:
+    value = float(text)
+    if not (value > 0 and math.isfinite(value)):
+        raise argparse.ArgumentTypeError(f"must be above 0, not {text}")
+    return value
+
+
+def _decibels(text: str) -> float:
+    value = float(text)
+    if not 0 <= value <= 40:
+        raise argparse.ArgumentTypeError(f"must be from 0 to 40 dB, not {text}")
+    return value
+
+
+def _share(text: str) -> float:
+    value = float(text)
+    if not 0 <= value < 1:
+        raise argparse.ArgumentTypeError(f"must be a share from 0 up to, not including, 1, not {text}")
+    return value
+
+
+def _quality(text: str) -> int:
+    value = int(text)
+    if not 1 <= value <= 100:
+        raise argparse.ArgumentTypeError(f"a JPEG quality is from 1 to 100, not {text}")
+    return value
+
+
+def _roi(text: str) -> str:
+    if text not in ("msroi", "none") and not (text.startswith("masks:") and len(text) > 6):
+        raise argparse.ArgumentTypeError(f"msroi, none or masks:FOLDER, not {text}")
+    return text

@@ -1,0 +1,136 @@
+"""Bring an archive back: decode, reconstruct, write as photos with their metadata.
+
+Reads the JP2 files that `foveate compress` wrote and those of others (.jp2, .j2k, ...). The reconstruction network
+reads from each file's own packet headers how coarsely every place was coded. What the archive kept unchanged is
+copied.
+"""
+
+from __future__ import annotations
+
+import argparse
+import dataclasses
+import functools
+import sys
+
+import apache_beam as beam
+
+from codec.pictures import PICTURE_EXTENSIONS, PictureFormat
+from pipelines import running
+from pipelines.running import WRONG_USAGE, parse_beam_flags
+from transforms import decode, inference, progress, restore
+from transforms.decode import COPIES, JPEG2000_EXTENSIONS
+from transforms.elements import DecodedFile, SourceFile
+from transforms.files import NothingFound, clear_unfinished, find_files
+from transforms.steps import FAILURES, step
+from transforms.tables import WriteFailures
+
+__all__ = ["add_arguments", "build", "parse_beam_flags", "run"]
+
+_EXTENSIONS = JPEG2000_EXTENSIONS | PICTURE_EXTENSIONS
+_MAX_PIXELS = 1_000_000_000
+
+
+@dataclasses.dataclass(frozen=True)
+class RestoreOptions:
+    """What a run was asked for; see `add_arguments`."""
+
+    sources: tuple[str, ...]
+    output: str
+    file_format: PictureFormat
+    reccnn: str
+    max_pixels: int
+    run_id: str
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Adds what `foveate restore` takes to `parser`."""
+    parser.add_argument("sources", nargs="+", metavar="SRC", help="an archive, a JPEG 2000 file, a folder, glob or URL")
+    parser.add_argument("--output", required=True, metavar="DEST", help="where the photos go: a folder or a URL")
+    parser.add_argument(
+        "--format",
+        choices=("png", "tiff", "jpeg", "webp", "avif"),
+        default="png",
+        help="png, tiff and webp lose nothing more (webp holds 8 bits only); jpeg and avif do (default: %(default)s)",
+    )
+    parser.add_argument(
+        "--reccnn", choices=("fast", "off"), default="fast", help="the reconstruction network (default: %(default)s)"
+    )
+    parser.add_argument(
+        "--max-pixels",
+        type=int,
+        default=_MAX_PIXELS,
+        metavar="N",
+        help="refuse larger pictures, from their headers (default: %(default)s)",
+    )
+    parser.epilog = (
+        "Other flags are Beam's. Exit status: 0 all well, 1 the run failed, 2 wrong usage, 3 some files failed (see "
+        "DEST/_foveate/failures)."
+    )
+
+
+def run(args: argparse.Namespace) -> int:
+    """Runs `foveate restore`; returns the exit status."""
+    options = RestoreOptions(
+        sources=tuple(args.sources),
+        output=args.output.removeprefix("file://").rstrip("/") or "/",
+        file_format=args.format,
+        reccnn=args.reccnn,
+        max_pixels=args.max_pixels,
+        run_id=running.new_run_id(),
+    )
+    try:
+        files = running.list_sources(options.sources, _EXTENSIONS) if running.is_local(args.beam_flags) else []
+    except NothingFound as error:
+        print(f"foveate restore: {error}", file=sys.stderr)
+        return WRONG_USAGE
+    clear_unfinished(options.output)
+    status, counts = running.run_pipeline(
+        lambda pipeline, file: build(pipeline, options, progress.Progress(file)), args.beam_flags, files, "Restoring"
+    )
+    if status != running.RUN_FAILED:
+        names = [("restored", "restored"), ("failed", "failed")]
+        print(f"{running.summary(counts, names)}. The photos are in {options.output}", file=sys.stderr)
+        if counts.get("failed"):
+            print(f"Why: {options.output}/_foveate/failures/run={options.run_id}/", file=sys.stderr)
+    return status
+
+
+def build(root: beam.Pipeline, options: RestoreOptions, counts: progress.Progress) -> None:
+    """Wires the pipeline: the mirror image of compress."""
+    named = (
+        root
+        | "Name sources" >> beam.Create(options.sources)
+        | "List files" >> beam.FlatMap(find_files, _EXTENSIONS).with_output_types(SourceFile)
+        | "Key by output" >> beam.Map(lambda file: (decode.short_name(file, options.file_format), file))
+        | "Gather outputs" >> beam.GroupByKey()
+        | "Name outputs" >> beam.FlatMap(decode.name_outputs, options.file_format)
+        | "Spread paths" >> beam.Reshuffle()
+    )
+    decoded = named | "Decode JPEG 2000" >> step(
+        "decode", _first_url, functools.partial(decode.decode_file, max_pixels=options.max_pixels), COPIES
+    )
+    photos, failures = decoded.good, [decoded[FAILURES]]
+    if options.reccnn != "off":
+        restored = photos | "Restore" >> inference.RunNetwork(restore.files_handler())
+        photos = restored.good
+        failures.append(restored[FAILURES])
+    write = functools.partial(
+        decode.write_picture, output=options.output, file_format=options.file_format, progress=counts
+    )
+    written = photos | "Write photos" >> step("write", _file_url, write)
+    copy = functools.partial(decode.copy_unchanged, output=options.output, progress=counts)
+    copied = decoded[COPIES] | "Copy kept" >> step("copy", _first_url, copy)
+    (
+        (*failures, written[FAILURES], copied[FAILURES])
+        | "All failures" >> beam.Flatten()
+        | "Count failures" >> beam.Map(counts.fail)
+        | "Write failures" >> WriteFailures(options.output, options.run_id)
+    )
+
+
+def _first_url(element: tuple[SourceFile, str]) -> str:
+    return element[0].url
+
+
+def _file_url(file: DecodedFile) -> str:
+    return file.source.url

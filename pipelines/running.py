@@ -1,0 +1,211 @@
+"""How a pipeline is run: Beam's options, the local runner with a display of its progress, the exit status."""
+
+from __future__ import annotations
+
+import argparse
+import contextlib
+import datetime
+import importlib.metadata
+import logging
+import os
+import sys
+import tempfile
+import threading
+import time
+import uuid
+from collections.abc import Callable, Iterator, Sequence
+from pathlib import Path
+
+import apache_beam as beam
+from apache_beam.options.pipeline_options import PipelineOptions
+from rich.console import Console
+from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn
+
+from transforms.elements import SourceFile
+from transforms.files import NothingFound, find_files
+from transforms.progress import read_progress
+from transforms.steps import NAMESPACE, CannotGoOn
+
+LOCAL_RUNNER = "FnApiRunner"
+OK, RUN_FAILED, WRONG_USAGE, SOME_FAILED = 0, 1, 2, 3
+_LINE_SECONDS = 15  # between progress lines where there is no terminal
+
+
+def version() -> str:
+    """Foveate's version."""
+    return importlib.metadata.version("foveate")
+
+
+def new_run_id() -> str:
+    """A name for a run that sorts by time."""
+    now = datetime.datetime.now(datetime.UTC)
+    return f"{now:%Y%m%dT%H%M%SZ}-{uuid.uuid4().hex[:6]}"
+
+
+def parse_beam_flags(parser: argparse.ArgumentParser, flags: Sequence[str]) -> list[str]:
+    """The flags that are not ours, if Beam knows them all; a usage error otherwise (Beam itself ignores typing slips)."""
+    beams = argparse.ArgumentParser(add_help=False, allow_abbrev=False, conflict_handler="resolve")
+    pending = list(PipelineOptions.__subclasses__())
+    while pending:
+        kind = pending.pop()
+        pending += kind.__subclasses__()
+        if "_add_argparse_args" in vars(kind):
+            with contextlib.suppress(argparse.ArgumentError):
+                kind._add_argparse_args(beams)
+    _, unknown = beams.parse_known_args(list(flags))
+    if unknown:
+        parser.error(f"neither Foveate nor Beam knows {' '.join(unknown)}")
+    return list(flags)
+
+
+def is_local(beam_flags: Sequence[str]) -> bool:
+    """Whether a run happens in this process."""
+    runner = PipelineOptions(list(beam_flags)).get_all_options().get("runner")
+    return runner in (None, LOCAL_RUNNER)
+
+
+def list_sources(sources: Sequence[str], extensions: frozenset[str]) -> list[SourceFile]:
+    """All files that the sources name, each url once.
+
+    Raises:
+      NothingFound: one of them names nothing.
+    """
+    found = {file.url: file for source in sources for file in find_files(source, extensions)}
+    if not found:
+        raise NothingFound("no photo found")
+    return list(found.values())
+
+
+def run_pipeline(
+    build: Callable[[beam.Pipeline, str | None], None],
+    beam_flags: Sequence[str],
+    todo: Sequence[SourceFile],
+    verb: str,
+) -> tuple[int, dict[str, int]]:
+    """Runs a pipeline to its end, showing progress if it is local; the exit status, and Foveate's counters.
+
+    Args:
+      build: wires the pipeline onto its root; its second argument is where progress lines go, None for nowhere.
+      beam_flags: from `parse_beam_flags`.
+      todo: the files that will be worked on, for the time left.
+      verb: what happens to them, for the display.
+    """
+    local = is_local(beam_flags)
+    flags = [*beam_flags, *(_local_flags(beam_flags) if local else ())]
+    with tempfile.TemporaryDirectory(prefix="foveate-") as folder:
+        file = str(Path(folder) / "progress") if local else None
+        try:
+            with _display(Path(folder) / "progress", todo, verb) if local else contextlib.nullcontext():
+                pipeline = beam.Pipeline(options=PipelineOptions(flags))
+                build(pipeline, file)
+                result = pipeline.run()
+                result.wait_until_finish()
+        except Exception as error:  # Beam wraps whatever ended the run; it has to be said, and the status set
+            cause = _cause(error)
+            logging.getLogger("foveate").debug("the run failed", exc_info=error)
+            print(f"foveate: the run failed: {cause}", file=sys.stderr)
+            return RUN_FAILED, {}
+    counts = {
+        counter.key.metric.name: counter.result
+        for counter in result.metrics().query()["counters"]
+        if counter.key.metric.namespace == NAMESPACE
+    }
+    totals: dict[str, int] = {}
+    for name, value in counts.items():
+        totals[name] = totals.get(name, 0) + int(value or 0)
+    return (SOME_FAILED if totals.get("failed") else OK), totals
+
+
+def _cause(error: BaseException) -> str:
+    """The sentence at the root of an error, without Beam's wrapping."""
+    root: BaseException = error
+    while root.__cause__ is not None:
+        root = root.__cause__
+    text = str(root) or repr(root)
+    if CannotGoOn.__name__ in text or isinstance(root, CannotGoOn):
+        return text.rpartition(f"{CannotGoOn.__name__}: ")[2].splitlines()[0]
+    return text.strip().splitlines()[-1]
+
+
+def _local_flags(beam_flags: Sequence[str]) -> list[str]:
+    """The in-process runner on all cores: threads, since pixels are worked on outside Python's lock."""
+    flags = [f"--runner={LOCAL_RUNNER}"]
+    if not any(flag.startswith("--direct") for flag in beam_flags):
+        flags += ["--direct_running_mode=multi_threading", f"--direct_num_workers={os.cpu_count() or 1}"]
+    return flags
+
+
+@contextlib.contextmanager
+def _display(file: Path, todo: Sequence[SourceFile], verb: str) -> Iterator[None]:
+    """Shows photos, megapixels, bytes saved and time left on standard error while its block runs."""
+    console = Console(stderr=True)
+    stop = threading.Event()
+    show = _show_bar if console.is_terminal else _show_lines
+    thread = threading.Thread(target=show, args=(console, stop, file, todo, verb), daemon=True)
+    thread.start()
+    try:
+        yield
+    finally:
+        stop.set()
+        thread.join()
+
+
+def _status(file: Path, todo: Sequence[SourceFile], start: float) -> tuple[int, str]:
+    """How many photos are done, and the rest of the display's line."""
+    lines = read_progress(file)
+    pixels = sum(line[1] for line in lines)
+    worked = [line for line in lines if line[0] in ("compressed", "kept")]
+    saved = sum(line[2] - line[3] for line in worked)
+    failed = sum(line[0] == "failed" for line in lines)
+    parts = [f"{pixels / 1e6:.1f} MP"]
+    if worked:
+        parts.append(f"{_bytes(saved)} saved")
+    if failed:
+        parts.append(f"{failed} failed")
+    left = len(todo) - len(lines)
+    if lines and left > 0:
+        seconds = (time.monotonic() - start) / len(lines) * left
+        parts.append(f"{datetime.timedelta(seconds=round(seconds))} left")
+    return len(lines), ", ".join(parts)
+
+
+def _show_bar(console: Console, stop: threading.Event, file: Path, todo: Sequence[SourceFile], verb: str) -> None:
+    columns = (
+        TextColumn("{task.description}"),
+        BarColumn(),
+        TextColumn("{task.completed}/{task.total} photos, {task.fields[status]}"),
+        TimeElapsedColumn(),
+    )
+    start = time.monotonic()
+    with Progress(*columns, console=console) as bar:
+        task = bar.add_task(verb, total=len(todo), status="starting")
+        while not stop.wait(0.5):
+            done, status = _status(file, todo, start)
+            bar.update(task, completed=done, status=status)
+        done, status = _status(file, todo, start)
+        bar.update(task, completed=done, status=status)
+
+
+def _show_lines(console: Console, stop: threading.Event, file: Path, todo: Sequence[SourceFile], verb: str) -> None:
+    start = time.monotonic()
+    while not stop.wait(_LINE_SECONDS):
+        done, status = _status(file, todo, start)
+        console.print(f"{verb}: {done}/{len(todo)} photos, {status}", highlight=False)
+
+
+def _bytes(count: float) -> str:
+    sign, count = ("-" if count < 0 else ""), abs(count)
+    for unit in ("B", "KB", "MB", "GB"):
+        if count < 1000:
+            return f"{sign}{count:.0f} {unit}" if unit == "B" else f"{sign}{count:.1f} {unit}"
+        count /= 1000
+    return f"{sign}{count:.1f} TB"
+
+
+def summary(counts: dict[str, int], names: Sequence[tuple[str, str]]) -> str:
+    """One line that accounts for every photo: "12 compressed, 1 kept, 1 failed", and the bytes."""
+    parts = [f"{counts[name]} {text}" for name, text in names if counts.get(name)]
+    line = ", ".join(parts) or "nothing to do"
+    before, after = counts.get("source-bytes", 0), counts.get("archive-bytes", 0)
+    return f"{line}; {_bytes(before)} became {_bytes(after)}" if before and after else line
+

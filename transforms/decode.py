@@ -1,0 +1,139 @@
+"""From a JPEG 2000 file, ours or anyone's, to pixels and their coding-noise map; and from pixels to a photo file."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Iterable, Iterator
+from typing import Any
+
+import apache_beam as beam
+import numpy as np
+from numpy.typing import NDArray
+
+from codec import allocation, jp2, noise, openjpeg
+from codec.codestream import IRREVERSIBLE
+from codec.errors import BadCodestream, UnsupportedCodestream
+from codec.jp2 import Jp2
+from codec.pictures import PICTURE_EXTENSIONS, PictureFormat, encode_picture, extension
+from transforms.elements import DecodedFile, Pixels, SourceFile
+from transforms.files import join, read_if_there, read_whole, write_whole
+from transforms.progress import Progress
+from transforms.steps import BadInput
+
+JPEG2000_EXTENSIONS = frozenset({".jp2", ".j2k", ".j2c", ".jpc", ".jpf", ".jpx"})
+COPIES = "copies"
+
+
+def name_outputs(named: tuple[str, Iterable[SourceFile]], file_format: PictureFormat) -> Iterator[tuple[SourceFile, str]]:
+    """(file, its path below the output) for the files that share a short name: alone short, together with full names."""
+    files = sorted({file.url: file for file in named[1]}.values(), key=lambda file: file.url)
+    for file in files:
+        if not _is_jpeg2000(file):
+            yield file, file.relative_path
+        elif len(files) == 1:
+            yield file, named[0]
+        else:
+            yield file, _without_jp2(file.relative_path) + extension(file_format)
+
+
+def short_name(file: SourceFile, file_format: PictureFormat) -> str:
+    """Where a file belongs if no other wants the place: photo.jpg.jp2 -> photo.png; others keep their names."""
+    if not _is_jpeg2000(file):
+        return file.relative_path
+    name = _without_jp2(file.relative_path)
+    stem, dot, ending = name.rpartition(".")
+    if dot and f".{ending.lower()}" in PICTURE_EXTENSIONS:
+        name = stem
+    return name + extension(file_format)
+
+
+def _is_jpeg2000(file: SourceFile) -> bool:
+    return f".{file.relative_path.rpartition('.')[2].lower()}" in JPEG2000_EXTENSIONS
+
+
+def _without_jp2(path: str) -> str:
+    return path.rpartition(".")[0]
+
+
+def decode_file(element: tuple[SourceFile, str], max_pixels: int) -> Iterator[Any]:
+    """Reads one archive file: a `DecodedFile`, or the element itself under "copies" if it is no JPEG 2000.
+
+    Raises:
+      BadCodestream: damaged.
+      UnsupportedCodestream: more pixels than `max_pixels`, or of a kind that is not read.
+    """
+    file, path = element
+    if not _is_jpeg2000(file):
+        yield beam.pvalue.TaggedOutput(COPIES, element)
+        return
+    data = read_whole(file.url)
+    if not data:
+        raise BadInput("the file is empty")
+    parsed = jp2.parse(data)
+    decoded = openjpeg.decode(data, max_pixels=max_pixels)
+    noise_map, note = read_noise(parsed)
+    record = parsed.record
+    yield DecodedFile(
+        source=file,
+        output_path=path,
+        pixels=full_range(decoded.pixels, decoded.bit_depth),
+        metadata=parsed.metadata,
+        noise=None if record is not None and record.plain_decode else noise_map,
+        comcnn_used=record is not None and record.comcnn_used,
+        note=note,
+    )
+
+
+def read_noise(parsed: Jp2) -> tuple[NDArray[np.float32] | None, str]:
+    """The coding-noise map of a file, or None; and why there is none, "" where nothing was lost."""
+    try:
+        stream, geometry, parts = allocation.parse_layers(parsed.codestream)
+    except (BadCodestream, UnsupportedCodestream) as error:
+        return None, f"restored without RecCNN: {error}"
+    size = stream.size
+    if parsed.has_palette or any((c.dx, c.dy) != (1, 1) for c in size.components):
+        return None, "restored without RecCNN: it has a palette or sub-sampled components"
+    if size.x0 % noise.CELL or size.y0 % noise.CELL:
+        return None, "restored without RecCNN: its image area does not begin at a whole cell"
+    if any(coding.transformation == IRREVERSIBLE for coding in stream.coding):
+        return noise.noise_map(stream, geometry, parts), ""
+    steps = noise.normalized_steps(stream, geometry, parts)
+    peak = 2.0 ** max(c.bit_depth for c in size.components) - 1
+    whole = len(steps) == 0 or steps.max() <= 4 / peak  # every bit-plane of the reversible transform is there
+    return (None if whole else noise.noise_map(stream, geometry, parts)), ""
+
+
+def full_range(pixels: Pixels, bit_depth: int) -> Pixels:
+    """Samples of any depth stretched to the whole range of their type, rounded."""
+    peak, top = 2**bit_depth - 1, int(np.iinfo(pixels.dtype).max)
+    if peak == top:
+        return pixels
+    return ((pixels.astype(np.uint32) * top + peak // 2) // peak).astype(pixels.dtype)
+
+
+def write_picture(file: DecodedFile, output: str, file_format: PictureFormat, progress: Progress) -> Iterator[str]:
+    """Writes a decoded file as a photo with its metadata; gives its url.
+
+    Raises:
+      BadInput: the format cannot hold it.
+    """
+    url = join(output, file.output_path)
+    try:
+        data = encode_picture(file.pixels, file.metadata, file_format)
+    except ValueError as error:
+        raise BadInput(f"cannot be written as {file_format}: {error}") from error
+    write_whole(url, data, output)
+    progress.add_restored(file.pixels.shape[0] * file.pixels.shape[1], file.source.size_bytes)
+    yield url
+
+
+def copy_unchanged(element: tuple[SourceFile, str], output: str, progress: Progress) -> Iterator[str]:
+    """Copies a file that the archive kept as it was; gives its url."""
+    file, path = element
+    url = join(output, path)
+    data = read_whole(file.url)
+    current = read_if_there(url)
+    if current is None or hashlib.sha256(current).digest() != hashlib.sha256(data).digest():
+        write_whole(url, data, output)
+    progress.add_restored(0, file.size_bytes)
+    yield url
