@@ -31,6 +31,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from models import efficientnet
+from models.quiet import quiet_import
 
 if TYPE_CHECKING:
     import keras
@@ -63,7 +64,9 @@ def load(path: str | Path = WEIGHTS) -> MsRoi:
 
     Raises FileNotFoundError, or ValueError for a file of another format version or with missing arrays.
     """
-    import tensorflow as tf
+    with quiet_import():
+        import keras  # noqa: F401  (its backend is what prints)
+        import tensorflow as tf
 
     arrays = read_weights(path)
     decoder = build_decoder()

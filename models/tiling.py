@@ -15,6 +15,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from models.quiet import quiet_import
 from models.wavelet import CELL
 
 WEIGHTS = Path(__file__).parent / "weights"
@@ -37,7 +38,9 @@ def load(build: Callable[[], Any], weights: Path, receptive_field: int, channels
 
     Raises FileNotFoundError for missing weights, ValueError for weights of another network.
     """
-    import tensorflow as tf
+    with quiet_import():
+        import keras  # noqa: F401  (its backend is what prints)
+        import tensorflow as tf
 
     digest = weights_sha256(weights)
     model = build()
@@ -84,8 +87,7 @@ def run(network: Network, pixels: Pixels, noise: NDArray[np.float32], tile: int 
             out = out[top - y0 : bottom - y0, left - x0 : right - x0]
             if colors == 1:
                 out = out.mean(-1, keepdims=True)
-            np.clip(np.rint(out * peak), 0, peak, out=out)
-            result[top:bottom, left:right, :colors] = out.astype(pixels.dtype)
+            result[top:bottom, left:right, :colors] = np.clip(np.rint(out * peak), 0, peak).astype(pixels.dtype)
     return result
 
 

@@ -90,6 +90,8 @@ def run_pipeline(
       todo: the files that will be worked on, for the time left.
       verb: what happens to them, for the display.
     """
+    # Beam says so once per network and worker, and nothing follows from it.
+    logging.getLogger().addFilter(lambda record: "Resource module is not available" not in record.getMessage())
     local = is_local(beam_flags)
     flags = [*beam_flags, *(_local_flags(beam_flags) if local else ())]
     with tempfile.TemporaryDirectory(prefix="foveate-") as folder:

@@ -1,0 +1,25 @@
+"""Importing TensorFlow without its greetings, which it prints to standard error whatever its log level."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+from collections.abc import Iterator
+
+
+@contextlib.contextmanager
+def quiet_import() -> Iterator[None]:
+    """Around an import of TensorFlow or Keras: discards what native code prints to standard error meanwhile.
+
+    Errors are exceptions, and pass.
+    """
+    os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
+    saved = os.dup(2)
+    silence = os.open(os.devnull, os.O_WRONLY)
+    try:
+        os.dup2(silence, 2)
+        yield
+    finally:
+        os.dup2(saved, 2)
+        os.close(saved)
+        os.close(silence)

@@ -1,0 +1,115 @@
+"""Train the networks on folders of photos.
+
+  msroi                 the saliency decoder; PHOTOS holds images/ and masks/ with the same names
+  restoration           ComCNN and RecCNN together through the wavelet stand-in, then RecCNN on real code streams
+  restoration-joint     the first of these alone
+  restoration-codec     the second alone, from weights that are there
+
+Interrupted training goes on where it was when the same command is given again.
+"""
+
+from __future__ import annotations
+
+import argparse
+import logging
+import sys
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from codec import allocation, noise, openjpeg
+
+WRONG_USAGE = 2
+NETWORKS = ("msroi", "restoration", "restoration-joint", "restoration-codec")
+_RATES = (0.06, 3.0)  # bits per pixel of training patches, drawn evenly on a logarithmic scale
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Adds what `foveate train` takes to `parser`."""
+    parser.add_argument("network", choices=NETWORKS)
+    parser.add_argument("--photos", type=Path, required=True, metavar="DIR", help="training photos, searched below")
+    parser.add_argument("--output", type=Path, required=True, metavar="DIR", help="where weights and checkpoints go")
+    parser.add_argument("--steps", type=int, metavar="N", help="steps of each stage (default: as the shipped weights)")
+    parser.add_argument("--batch", type=int, default=16, help="patches a step (default: %(default)s)")
+    parser.add_argument("--patch", type=int, default=96, help="pixels a side, a multiple of 32 (default: %(default)s)")
+    parser.add_argument("--seed", type=int, default=0, help="default: %(default)s")
+    parser.add_argument("--validation", type=Path, metavar="DIR", help="msroi: a folder to score in the end")
+    parser.add_argument("--backbone", type=Path, metavar="FILE", help="msroi: EfficientNet-Lite0's arrays (.npz)")
+
+
+def run(args: argparse.Namespace) -> int:
+    """Runs `foveate train`; returns the exit status."""
+    logging.getLogger().setLevel(logging.INFO)
+    if args.patch % 32:
+        print(f"foveate train: --patch must be a multiple of 32, not {args.patch}", file=sys.stderr)
+        return WRONG_USAGE
+    args.output.mkdir(parents=True, exist_ok=True)
+    try:
+        if args.network == "msroi":
+            _train_msroi(args)
+        else:
+            _train_restoration(args)
+    except FileNotFoundError as error:
+        print(f"foveate train: {error}", file=sys.stderr)
+        return WRONG_USAGE
+    return 0
+
+
+def _train_msroi(args: argparse.Namespace) -> None:
+    from models.training import msroi
+
+    options = {"steps": args.steps} if args.steps else {}
+    score = msroi.train(
+        args.photos / "images",
+        args.photos / "masks",
+        args.output / "msroi.npz",
+        backbone=args.backbone,
+        validation=args.validation,
+        seed=args.seed,
+        **options,
+    )
+    if score is not None:
+        print(score)
+
+
+def _train_restoration(args: argparse.Namespace) -> None:
+    from models.training import restoration
+
+    sizes = {"batch": args.batch, "patch": args.patch}
+    if args.network != "restoration-codec":
+        restoration.train_joint(args.photos, args.output, steps=args.steps or 11_000, seed=args.seed, **sizes)
+    if args.network != "restoration-joint":
+        restoration.train_on_codec(
+            args.photos, args.output, code_patch, steps=args.steps or 3_000, seed=args.seed + 1, **sizes
+        )
+
+
+def code_patch(
+    patch: NDArray[np.uint8], rng: np.random.Generator
+) -> tuple[NDArray[np.uint8], NDArray[np.float32]]:
+    """A patch through the real codec at a random rate, weighting and block size: what RecCNN learns from.
+
+    Args:
+      patch: (n, n, 3) uint8.
+      rng: decides everything.
+
+    Returns:
+      The decoded patch, like `patch`, and its coding-noise map (n/8, n/8, 4).
+    """
+    size = patch.shape[0]
+    psnrs = allocation.layer_psnrs(8)
+    block_size = int(rng.choice([16, 32, 64]))  # small ones let a patch hold several, as a photo does
+    codestream = openjpeg.encode(patch, layer_psnrs_db=psnrs, block_size=block_size)
+    stream, geometry, parts = allocation.parse_layers(codestream)
+    weights = np.ones(len(geometry.blocks.tile))
+    if rng.random() < 0.5:
+        saliency = np.clip(rng.normal(0.5, 0.6, (3, 3)), 0, 1).astype(np.float32)
+        weights = allocation.saliency_weights(stream, geometry, saliency, float(rng.uniform(3, 15)))
+    ranked = allocation.rank(stream, geometry, parts, allocation.layer_slopes(parts, psnrs), weights)
+    rate = np.exp(rng.uniform(*np.log(_RATES)))
+    # A patch has the headers of a whole photo, which would otherwise eat up low rates.
+    budget = allocation.encoded_size(ranked, allocation.take(ranked, 0)) + int(rate * size * size / 8)
+    coded = allocation.encode(ranked, allocation.fit_bytes(ranked, budget))
+    decoded = openjpeg.decode(coded).pixels.astype(np.uint8)
+    return decoded, noise.noise_map(*allocation.parse_layers(coded))
