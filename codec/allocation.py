@@ -10,6 +10,7 @@ encoding again.
 from __future__ import annotations
 
 import dataclasses
+import math
 from collections.abc import Sequence
 
 import numpy as np
@@ -24,7 +25,8 @@ from codec.packets import Contributions
 _FILL_CANDIDATES = 20_000  # increments past the threshold that are tried for the last bytes
 
 
-_BOTTOM_DB, _TOP_DB, _LAYER_STEP_DB = 17.0, 60.0, 0.75
+_BOTTOM_DB, _TOP_DB, _LAYER_STEP_DB = 17.0, 59.75, 0.75  # layers of 8-bit photos
+_MAX_LAYERS = 100  # OpenJPEG takes no more
 
 
 class BudgetTooSmall(ValueError):  # noqa: N818
@@ -46,14 +48,19 @@ class Candidates:
 
 
 def layer_psnrs(bit_depth: int) -> tuple[float, ...]:
-    """The PSNRs in dB at which a photo's quality layers are to be cut, for `openjpeg.encode`; 0 is "everything".
+    """The PSNRs in dB to cut a photo's quality layers at, for `openjpeg.encode`; 0, the last, is "everything".
 
-    Layers are the grain of the allocation.
+    Layers are the grain of the choice. Measured over 16 photos, plain weights, at 0.25 to 4 bits a pixel: 0.75 dB
+    apart is within 0.008 dB of 0.5 dB apart, and 1 dB loses 0.01 to 0.02 dB; 0.375 dB above 44 dB gains nothing;
+    ending at 54 instead of 60 dB loses 0.05 dB at 3 bits a pixel. So 59 layers for 8 bits; deeper pictures get
+    coarser ones on top, 6.02 dB a bit further, as far as the 100 layers of an encoder go.
     """
-    top = _TOP_DB + 6.02 * (bit_depth - 8)
-    step = max(_LAYER_STEP_DB, (top - _BOTTOM_DB) / 98)
-    count = int((top - _BOTTOM_DB) / step + 1e-9) + 1
-    return (*(round(_BOTTOM_DB + step * i, 3) for i in range(count)), 0.0)
+    count = round((_TOP_DB - _BOTTOM_DB) / _LAYER_STEP_DB)
+    psnrs = [_BOTTOM_DB + _LAYER_STEP_DB * i for i in range(count + 1)]
+    above = 6.02 * max(0, bit_depth - 8)
+    more = min(math.ceil(above / _LAYER_STEP_DB), _MAX_LAYERS - 1 - len(psnrs))
+    psnrs += [psnrs[-1] + above * (i + 1) / more for i in range(more)]
+    return (*(round(psnr, 3) for psnr in psnrs), 0.0)
 
 
 def parse_layers(data: bytes) -> tuple[Codestream, Layout, Contributions]:

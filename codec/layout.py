@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 from codec.codestream import Codestream
 from codec.errors import BadCodestream, UnsupportedCodestream
 
-_MAX_BLOCKS = 1 << 22  # RGB of 5 gigapixels in blocks of 64 x 64
+_MAX_BLOCKS = 1 << 21  # RGB of 2.8 gigapixels in blocks of 64 x 64
 _MAX_PRECINCTS = 1 << 20
 _MAX_RESOLUTIONS = 1 << 21  # of all tiles and components together: what can be walked in seconds
 LL, HL, LH, HH = 0, 1, 2, 3
@@ -215,17 +215,21 @@ class _Builder:
         self.node_count += len(parents)
 
     def build(self) -> Layout:
-        table = np.concatenate(self.blocks) if self.blocks else np.empty((0, 11), np.int64)
-        small = np.ascontiguousarray(table.T[[0, 1, 2, 3, 4, 9, 10]], np.int32)
+        if not self.blocks:
+            self.blocks.append(np.empty((0, 11), np.int64))
+
+        def column(i: int) -> NDArray[np.int32]:
+            return np.concatenate([entry[:, i].astype(np.int32) for entry in self.blocks])
+
         blocks = Blocks(
-            tile=small[0],
-            component=small[1],
-            resolution=small[2],
-            level=small[3],
-            band=small[4],
-            box=np.ascontiguousarray(table[:, 5:9]),
-            planes=small[5],
-            precinct_band=small[6],
+            tile=column(0),
+            component=column(1),
+            resolution=column(2),
+            level=column(3),
+            band=column(4),
+            box=np.concatenate([entry[:, 5:9] for entry in self.blocks]),
+            planes=column(9),
+            precinct_band=column(10),
         )
         bands = np.array(self.bands, np.int64).reshape(-1, 4)
         precincts = np.array(self.precincts, np.int64).reshape(-1, 8)

@@ -127,6 +127,7 @@ def run(args: argparse.Namespace) -> int:
     status, counts = running.run_pipeline(
         lambda pipeline, file: build(pipeline, options, progress.Progress(file)), args.beam_flags, files, "Compressing"
     )
+    clear_unfinished(options.archive)
     if status != running.RUN_FAILED:
         names = [(name, name) for name in ("compressed", "kept", "skipped", "failed")]
         print(f"{running.summary(counts, names)}. The archive is {options.archive}", file=sys.stderr)

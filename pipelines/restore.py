@@ -87,6 +87,7 @@ def run(args: argparse.Namespace) -> int:
     status, counts = running.run_pipeline(
         lambda pipeline, file: build(pipeline, options, progress.Progress(file)), args.beam_flags, files, "Restoring"
     )
+    clear_unfinished(options.output)
     if status != running.RUN_FAILED:
         names = [("restored", "restored"), ("failed", "failed")]
         print(f"{running.summary(counts, names)}. The photos are in {options.output}", file=sys.stderr)

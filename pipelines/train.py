@@ -22,7 +22,7 @@ from codec import allocation, noise, openjpeg
 
 WRONG_USAGE = 2
 NETWORKS = ("msroi", "restoration", "restoration-joint", "restoration-codec")
-_RATES = (0.06, 3.0)  # bits per pixel of training patches, drawn evenly on a logarithmic scale
+_RATES = (0.06, 3.0)  # bits per pixel of training photos, drawn evenly on a logarithmic scale
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -81,26 +81,26 @@ def _train_restoration(args: argparse.Namespace) -> None:
         restoration.train_joint(args.photos, args.output, steps=args.steps or 11_000, seed=args.seed, **sizes)
     if args.network != "restoration-joint":
         restoration.train_on_codec(
-            args.photos, args.output, code_patch, steps=args.steps or 3_000, seed=args.seed + 1, **sizes
+            args.photos, args.output, code_region, steps=args.steps or 3_000, seed=args.seed + 1, **sizes
         )
 
 
-def code_patch(
-    patch: NDArray[np.uint8], rng: np.random.Generator
+def code_region(
+    region: NDArray[np.uint8], rng: np.random.Generator
 ) -> tuple[NDArray[np.uint8], NDArray[np.float32]]:
-    """A patch through the real codec at a random rate, weighting and block size: what RecCNN learns from.
+    """A part of a photo through the real codec at a random rate, weighting and block size: what RecCNN learns from.
 
     Args:
-      patch: (n, n, 3) uint8.
+      region: (n, n, 3) uint8.
       rng: decides everything.
 
     Returns:
-      The decoded patch, like `patch`, and its coding-noise map (n/8, n/8, 4).
+      The decoded region, like `region`, and its coding-noise map (n/8, n/8, 4).
     """
-    size = patch.shape[0]
+    size = region.shape[0]
     psnrs = allocation.layer_psnrs(8)
-    block_size = int(rng.choice([16, 32, 64]))  # small ones let a patch hold several, as a photo does
-    codestream = openjpeg.encode(patch, layer_psnrs_db=psnrs, block_size=block_size)
+    block_size = int(rng.choice([32, 64]))
+    codestream = openjpeg.encode(region, layer_psnrs_db=psnrs, block_size=block_size)
     stream, geometry, parts = allocation.parse_layers(codestream)
     weights = np.ones(len(geometry.blocks.tile))
     if rng.random() < 0.5:
@@ -108,7 +108,7 @@ def code_patch(
         weights = allocation.saliency_weights(stream, geometry, saliency, float(rng.uniform(3, 15)))
     ranked = allocation.rank(stream, geometry, parts, allocation.layer_slopes(parts, psnrs), weights)
     rate = np.exp(rng.uniform(*np.log(_RATES)))
-    # A patch has the headers of a whole photo, which would otherwise eat up low rates.
+    # A region has the headers of a whole photo, which would otherwise eat up low rates.
     budget = allocation.encoded_size(ranked, allocation.take(ranked, 0)) + int(rate * size * size / 8)
     coded = allocation.encode(ranked, allocation.fit_bytes(ranked, budget))
     decoded = openjpeg.decode(coded).pixels.astype(np.uint8)

@@ -156,3 +156,5 @@ def clear_unfinished(archive: str) -> None:
         for part in folder.iterdir():
             part.unlink()
         folder.rmdir()
+        with contextlib.suppress(OSError):  # there are tables beside it
+            folder.parent.rmdir()

@@ -21,7 +21,10 @@ STEPS_PER_EPOCH = 250
 COARSEST, FINEST = 0.6, 0.012  # normalised quantisation steps, as a share of the peak value
 AUXILIARY = 0.5  # weight of the plain decode's own error: an archive must look right without RecCNN
 
-# (patch uint8 (n, n, 3), generator) -> decoded uint8 (n, n, 3), noise map float32 (n/8, n/8, 4)
+REGION = 4  # patches a side of what is coded at once
+PATCHES_PER_REGION = 4
+
+# (photo uint8 (n, n, 3), generator) -> decoded uint8 (n, n, 3), noise map float32 (n/8, n/8, 4)
 Coder = Callable[[NDArray[np.uint8], np.random.Generator], tuple[NDArray[np.uint8], NDArray[np.float32]]]
 
 
@@ -66,7 +69,7 @@ def train_on_codec(
     rate: float = 3e-4,
     seed: int = 1,
 ) -> None:
-    """Stage "codec": fine-tunes reccnn_fast.weights.h5 in `output` on what `coder` makes of patches."""
+    """Stage "codec": fine-tunes reccnn_fast.weights.h5 in `output` on what `coder` makes of regions of photos."""
     import keras
 
     keras.utils.set_random_seed(seed)
@@ -192,13 +195,22 @@ def _joint_batches(photos: list[NDArray[np.uint8]], batch: int, patch: int, seed
 
 
 def _coded_batches(photos: list[NDArray[np.uint8]], coder: Coder, batch: int, patch: int, seed: int) -> Any:
+    """Batches of patches out of coded regions: an encoder shares bits out over a whole photo, not over a patch."""
+
     def make(rng: np.random.Generator) -> dict[str, NDArray[np.float32]]:
-        patches = [random_patch(photos, patch, rng) for _ in range(batch)]
-        coded = [coder(p, rng) for p in patches]
+        triples: list[tuple[NDArray[np.uint8], NDArray[np.uint8], NDArray[np.float32]]] = []
+        while len(triples) < batch:
+            region = random_patch(photos, REGION * patch, rng)
+            decoded, noise = coder(region, rng)
+            for _ in range(min(PATCHES_PER_REGION, batch - len(triples))):
+                y, x = rng.integers((REGION - 1) * patch // wavelet.CELL + 1, size=2) * wavelet.CELL
+                window = np.s_[y : y + patch, x : x + patch]
+                cells = np.s_[tuple(slice(s.start // wavelet.CELL, s.stop // wavelet.CELL) for s in window)]
+                triples.append((region[window], decoded[window], noise[cells]))
         return {
-            "photo": np.stack(patches).astype(np.float32) / 255,
-            "decoded": np.stack([decoded for decoded, _ in coded]).astype(np.float32) / 255,
-            "noise": np.stack([reccnn.with_preparation(noise, False) for _, noise in coded]),
+            "photo": np.stack([photo for photo, _, _ in triples]).astype(np.float32) / 255,
+            "decoded": np.stack([decoded for _, decoded, _ in triples]).astype(np.float32) / 255,
+            "noise": np.stack([reccnn.with_preparation(noise, False) for _, _, noise in triples]),
         }
 
     return _dataset(make, seed)
