@@ -1,0 +1,145 @@
+"""Small irregular codestreams for tests: by our binding, by Pillow and, where it is installed, by opj_compress."""
+
+from __future__ import annotations
+
+import functools
+import os
+import shutil
+import subprocess
+import tempfile
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from numpy.typing import NDArray
+
+from codec import openjpeg
+from codec.codestream import Codestream
+from codec.layout import Layout
+from codec.packets import Contributions
+
+LAYERS_DB = (22.0, 26.0, 29.0, 32.0, 36.0, 40.0, 0.0)
+
+
+def texture(height: int, width: int, channels: int, bits: int = 8) -> NDArray[Any]:
+    """(H, W, C) uint8 or uint16: waves of all lengths, an edge, grain that grows to the right."""
+    rng = np.random.default_rng(height * 7919 + width)
+    y, x = np.mgrid[:height, :width] / max(height, width)
+    planes = []
+    for channel in range(channels):
+        plane = 0.45 + 0.2 * np.sin(5 * x + 3 * y + channel) + 0.1 * np.sin(90 * x * y + channel)
+        plane = np.where(x + 0.3 * y > 0.55, plane, 0.8 * plane + 0.1)
+        planes.append(plane + (0.02 + 0.2 * x) * rng.standard_normal((height, width)) * 0.4)
+    peak = (1 << bits) - 1
+    return (np.clip(np.stack(planes, 2), 0, 1) * peak).round().astype(np.uint8 if bits <= 8 else np.uint16)
+
+
+# height, width, channels, bits, block size, reversible
+SHAPES = (
+    (1, 1, 1, 8, 64, False),
+    (1, 1, 4, 16, 32, True),
+    (1, 5000, 3, 8, 64, False),
+    (5000, 1, 1, 16, 32, False),
+    (97, 131, 1, 8, 64, False),
+    (61, 203, 2, 8, 32, True),
+    (150, 149, 3, 8, 32, False),
+    (33, 70, 3, 16, 4, True),
+    (127, 65, 4, 8, 64, False),
+    (101, 130, 4, 16, 32, False),
+    (257, 300, 3, 8, 64, True),
+)
+
+
+@functools.cache
+def layered(
+    height: int, width: int, channels: int, bits: int = 8, block_size: int = 64, reversible: bool = False
+) -> bytes:
+    """A codestream of `LAYERS_DB` over a texture."""
+    return openjpeg.encode(
+        texture(height, width, channels, bits),
+        layer_psnrs_db=LAYERS_DB,
+        block_size=block_size,
+        reversible=reversible,
+    )
+
+
+# What other encoders make of a picture, as options of opj_compress.
+FOREIGN = {
+    "tiles": "-t 50,37 -r 40,10,3",
+    "tiles and offsets": "-t 50,41 -T 3,5 -d 11,7 -r 20,5",
+    "offset": "-d 13,29 -r 30,8,2 -I",
+    "precincts": "-c [64,64],[32,32],[16,16] -r 20,5,1",
+    "LRCP with SOP and EPH": "-p LRCP -SOP -EPH -r 20,5,2 -I",
+    "RLCP": "-p RLCP -c [32,32] -r 20,5,2 -I",
+    "RPCL": "-p RPCL -c [32,64],[64,32] -t 64,80 -r 20,5,2",
+    "PCRL": "-p PCRL -c [64,64],[32,32] -b 16,32 -SOP -r 20,5,2 -I",
+    "CPRL": "-p CPRL -c [32,32],[16,16] -t 90,90 -EPH -r 20,5,2",
+    "tile-parts by resolution": "-p RLCP -TP R -t 70,90 -r 20,5,2",
+    "tile-parts by layer": "-p LRCP -TP L -r 20,5,2 -I",
+    "tile-parts by component": "-p CPRL -TP C -t 100,64 -r 20,5",
+    "PLT and TLM": "-PLT -TLM -t 64,64 -r 10,2",
+    "one resolution": "-n 1 -r 4,2",
+    "long blocks": "-b 4,1024 -r 10,3",
+    "reset and causal contexts": "-M 10 -r 10,3",
+    "segmentation symbols": "-M 32 -r 10,3 -I",
+    "chroma of half size": "-F 131,97,3,8,u@1x1:2x2:2x2 -r 10,3 -I",
+    "chroma of half width in tiles": "-F 131,97,3,8,u@1x1:2x1:2x1 -t 33,47 -p PCRL -c [32,32] -r 10,3",
+}
+
+
+@functools.cache
+def foreign(options: str) -> bytes:
+    """A codestream of a 131 x 97 RGB texture by opj_compress; skips the test where that is not installed."""
+    return compress(texture(97, 131, 3), options)
+
+
+def compress(pixels: NDArray[np.uint8], options: str) -> bytes:
+    """What opj_compress makes of (H, W, 3) pixels, or of its subsampled planes where -F says so."""
+    if shutil.which("opj_compress") is None:
+        if os.environ.get("FOVEATE_REQUIRE_TOOLS") == "1":
+            pytest.fail("opj_compress is not installed, and FOVEATE_REQUIRE_TOOLS=1")
+        pytest.skip("opj_compress is not installed")
+    height, width, _ = pixels.shape
+    with tempfile.TemporaryDirectory() as folder:
+        source, target = Path(folder) / "in.ppm", Path(folder) / "out.j2k"
+        content = b"P6\n%d %d\n255\n" % (width, height) + pixels.tobytes()
+        if "-F" in options:
+            source = source.with_suffix(".raw")
+            dx, dy = (2, 2) if "2x2" in options else (2, 1)
+            content = b"".join(
+                p.tobytes() for p in (pixels[..., 0], *pixels[::dy, ::dx, 1:].transpose(2, 0, 1))
+            )
+        source.write_bytes(content)
+        command = ["opj_compress", "-i", str(source), "-o", str(target), *options.split()]
+        done = subprocess.run(command, capture_output=True, text=True, check=False, timeout=60)
+        assert target.exists(), f"{options}: {done.stdout} {done.stderr}"
+        return target.read_bytes()
+
+
+def everything(parts: Contributions) -> NDArray[np.int32]:
+    """The choice of all contributions, layer by layer, for `packets.emit`."""
+    layers, blocks = parts.passes.shape
+    return np.repeat(np.arange(1, layers + 1, dtype=np.int32)[:, None], blocks, 1)
+
+
+def random_choice(parts: Contributions, layers: int, seed: int) -> NDArray[np.int32]:
+    """A choice for `packets.emit` at random: (layers, blocks), non-decreasing."""
+    rng = np.random.default_rng(seed)
+    chosen = rng.integers(0, len(parts.passes) + 1, (layers, parts.passes.shape[1]))
+    return np.sort(chosen, 0).astype(np.int32)
+
+
+def tile_parts(layout: Layout, data: bytes, bounds: NDArray[np.int64]) -> Sequence[tuple[int, bytes]]:
+    """Emitted packets as one tile-part a tile, for `codestream.emit`."""
+    return [(tile, data[bounds[tile, 0] : bounds[tile, -1]]) for tile in range(layout.tiles)]
+
+
+def component_samples(stream: Codestream) -> int:
+    """The number of samples of all components."""
+    size = stream.size
+    return sum(
+        (-(-size.x1 // c.dx) - -(-size.x0 // c.dx)) * (-(-size.y1 // c.dy) - -(-size.y0 // c.dy))
+        for c in size.components
+    )
