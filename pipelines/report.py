@@ -16,6 +16,7 @@ from rich.console import Console
 from pipelines.reporting.aggregate import REPORT_COLUMNS, Report, aggregate, to_json
 from pipelines.reporting.gallery import LoadGallery
 from pipelines.reporting.page import render_page
+from pipelines.reporting.pictures import gallery_loader
 from pipelines.reporting.terminal import print_report
 from transforms.tables import open_whole, read_failures, read_metrics
 
@@ -52,7 +53,7 @@ def run(args: argparse.Namespace, load_gallery: LoadGallery | None = None) -> in
 
     Args:
         args: what `add_arguments` parsed.
-        load_gallery: gives the pictures of a photo; without it the page has none.
+        load_gallery: gives the pictures of a photo; by default they are read from the archive.
     """
     try:
         metrics, failures = read_tables(args.archive, args.run)
@@ -65,7 +66,7 @@ def run(args: argparse.Namespace, load_gallery: LoadGallery | None = None) -> in
     else:
         print_report(report, Console())
     if args.output or not args.json:
-        return _write_page(report, args.output or default_output(args.archive), load_gallery)
+        return _write_page(report, args.output or default_output(args.archive), load_gallery or gallery_loader())
     return 0
 
 
