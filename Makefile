@@ -57,7 +57,7 @@ demo: install ## compress, restore and report on the example photos
 	@echo "The report:           demo/report.html   (open it in a browser)"
 
 test: install ## run the tests (ARGS='-k name' picks some)
-	$(BIN)/python -m pytest -rs $(ARGS)
+	$(BIN)/python -m pytest -rfEs $(ARGS)
 
 lint: install ## check style, format and types; changes nothing
 	$(BIN)/ruff check .
