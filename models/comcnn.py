@@ -3,8 +3,9 @@
     photo (h, w, 3) ──▶ conv ReLU ─▶ conv ReLU ─▶ conv ─▶ x σ ─▶ + ─▶ compact photo
     noise map (h/8, w/8, 4) ─┘            noise map ──────┘    └─ photo
 
-Three convolutions, residual, at full resolution: a pre-filter that gives up what the codec would spend bits on and
-RecCNN can bring back. It reads the coding-noise map that the photo is about to get, so it fades out at high rates.
+Three convolutions, residual, at full resolution: a pre-filter that gives up what the codec would spend bits
+on and RecCNN can bring back. It reads the coding-noise map that the photo is about to get, so it fades out at
+high rates.
 """
 
 from __future__ import annotations
@@ -38,9 +39,7 @@ def build() -> Any:
     y = layers.Conv2D(FEATURES, 3, padding="same", name="noise_in")(noise_features(noise, SHUFFLE))
     x = layers.ReLU()(layers.Add()([x, y]))
     x = layers.Conv2D(FEATURES, 3, padding="same", activation="relu", name="middle")(x)
-    x = layers.Conv2DTranspose(
-        3, 3 * SHUFFLE, SHUFFLE, "same", name="shuffle", kernel_initializer="zeros"
-    )(x)
+    x = layers.Conv2DTranspose(3, 3 * SHUFFLE, SHUFFLE, "same", name="shuffle", kernel_initializer="zeros")(x)
     compact = layers.Add()([picture, layers.Multiply()([x, amplitude])])
     return keras.Model([picture, noise], compact, name="comcnn")
 

@@ -3,9 +3,9 @@
     decoded (h, w, 3) ──▶ unshuffle + conv ─▶ 9 x [conv ReLU conv +] ─▶ conv + shuffle ─▶ x σ ─▶ + ─▶ restored
     noise map (h/8, w/8, 5) ─┘                                              noise map ────┘    └─ decoded
 
-Twenty convolutions, residual, in a domain unshuffled by two. Beside the picture it reads the coding-noise map: how
-coarsely each place was quantised, from the packet headers of the very file. What it adds is scaled by that map. A
-fifth channel of the map says whether ComCNN prepared the photo (`with_preparation`).
+Twenty convolutions, residual, in a domain unshuffled by two. Beside the picture it reads the coding-noise
+map: how coarsely each place was quantised, from the packet headers of the very file. What it adds is scaled
+by that map. A fifth channel of the map says whether ComCNN prepared the photo (`with_preparation`).
 """
 
 from __future__ import annotations
@@ -41,14 +41,14 @@ def build(size: str = "fast") -> Any:
     detail = normalized_detail(picture, amplitude)
     # A convolution of three strides' width is pixel-unshuffle followed by a 3 x 3 convolution.
     x = layers.Conv2D(features, 3 * SHUFFLE, SHUFFLE, "same", name="unshuffle")(detail)
-    x = layers.Add()([x, layers.Conv2D(features, 3, padding="same", name="noise_in")(noise_features(noise, SHUFFLE))])
+    x = layers.Add()(
+        [x, layers.Conv2D(features, 3, padding="same", name="noise_in")(noise_features(noise, SHUFFLE))]
+    )
     for i in range(blocks):
         y = layers.Conv2D(features, 3, padding="same", activation="relu", name=f"block{i}_a")(x)
         y = layers.Conv2D(features, 3, padding="same", name=f"block{i}_b")(y)
         x = layers.Add()([x, y])
-    x = layers.Conv2DTranspose(
-        3, 3 * SHUFFLE, SHUFFLE, "same", name="shuffle", kernel_initializer="zeros"
-    )(x)
+    x = layers.Conv2DTranspose(3, 3 * SHUFFLE, SHUFFLE, "same", name="shuffle", kernel_initializer="zeros")(x)
     restored = layers.Add()([picture, layers.Multiply()([x, amplitude])])
     return keras.Model([picture, noise], restored, name=f"reccnn_{size}")
 

@@ -1,7 +1,8 @@
-"""Runs a network over photos of any size and kind: tiles with a halo, so that memory does not grow with the photo.
+"""Runs a network over photos of any size and kind: tiles with a halo, so that memory does not grow with the
+photo.
 
-A tile overlaps its neighbours by the network's receptive field, so the result equals that of the whole photo at once
-to rounding.
+A tile overlaps its neighbours by the network's receptive field, so the result equals that of the whole photo
+at once to rounding.
 """
 
 from __future__ import annotations
@@ -83,11 +84,15 @@ def run(network: Network, pixels: Pixels, noise: NDArray[np.float32], tile: int 
             picture = _whole_cells(pixels[y0:y1, x0:x1, :colors].astype(np.float32) / peak)
             cells = noise[y0 // CELL : y0 // CELL + picture.shape[0] // CELL,
                           x0 // CELL : x0 // CELL + picture.shape[1] // CELL]  # fmt: skip
-            out = np.asarray(network.predict(np.broadcast_to(picture, (*picture.shape[:2], 3))[None], cells[None]))[0]
+            out = np.asarray(
+                network.predict(np.broadcast_to(picture, (*picture.shape[:2], 3))[None], cells[None])
+            )[0]
             out = out[top - y0 : bottom - y0, left - x0 : right - x0]
             if colors == 1:
                 out = out.mean(-1, keepdims=True)
-            result[top:bottom, left:right, :colors] = np.clip(np.rint(out * peak), 0, peak).astype(pixels.dtype)
+            result[top:bottom, left:right, :colors] = np.clip(np.rint(out * peak), 0, peak).astype(
+                pixels.dtype
+            )
     return result
 
 

@@ -1,7 +1,7 @@
 """A differentiable stand-in for JPEG 2000: colour transform, 9/7 wavelet, dead-zone quantisation, rate proxy.
 
     photo ─▶ ICT ─▶ 9/7 analysis ─▶ quantise (straight-through) ─▶ 9/7 synthesis ─▶ inverse ICT ─▶ decoded
-                                        └▶ Σ log2(1 + |c| / Δ) ─▶ bits
+                                        └▶ ½ Σ log2(1 + (c / Δ)²) ─▶ bits
 
 The codec itself has no gradient; this has one, so that ComCNN and RecCNN can be trained through it together.
 Transform, normalisation and quantiser are those of ISO/IEC 15444-1 Annexes E, F and G. Steps come from a
@@ -19,8 +19,9 @@ from numpy.typing import NDArray
 LEVELS = 5
 CELL = 8  # a coding-noise map holds one cell per 8 x 8 pixels
 
-# A coding-noise map (h, w, 4) holds normalised quantisation steps: a coefficient's effective step times the L2 norm
-# of its synthesis basis, per colour sample, as a share of the peak value. Luma in three octaves, chroma in one.
+# A coding-noise map (h, w, 4) holds normalised quantisation steps: a coefficient's effective step times the
+# L2 norm of its synthesis basis, per colour sample, as a share of the peak value. Luma in three octaves,
+# chroma in one.
 NOISE_CHANNELS = ("luma, finest octave", "luma, second octave", "luma, coarser octaves", "chroma")
 
 # ISO/IEC 15444-1 Table F.4: the lifting parameters of the 9/7 irreversible filter.
@@ -99,7 +100,9 @@ def code(photo: Any, noise: Any) -> tuple[Any, Any]:
 
 
 def _code_level(low: Any, noise: Any, level: int) -> tuple[Any, Any]:
-    """Codes one low band (batch, n, n, 3) by splitting off its details; returns it decoded, and its bits (batch,)."""
+    """Codes one low band (batch, n, n, 3) by splitting off its details; returns it decoded, and its bits
+    (batch,).
+    """
     from keras import ops
 
     size = low.shape[1]
@@ -140,11 +143,14 @@ def _steps(noise: Any, level: int, size: int) -> Any:
 
 
 def _quantise(coefficients: Any, step: Any) -> tuple[Any, Any]:
-    """Dead-zone quantiser with mid-point reconstruction (15444-1 Annex E), straight-through; and its rate proxy."""
+    """Dead-zone quantiser with mid-point reconstruction (15444-1 Annex E), straight-through; and its rate
+    proxy.
+    """
     from keras import ops
 
     magnitude = ops.abs(coefficients) / step
     index = ops.floor(magnitude)
     decoded = ops.where(index > 0, ops.sign(coefficients) * (index + 0.5) * step, 0.0)
-    bits = ops.sum(ops.log2(1.0 + magnitude), axis=(1, 2, 3))
+    # Flat at zero: what the dead zone swallows costs next to nothing, however small it is.
+    bits = 0.5 * ops.sum(ops.log2(1.0 + ops.square(magnitude)), axis=(1, 2, 3))
     return coefficients + ops.stop_gradient(decoded - coefficients), bits

@@ -26,7 +26,9 @@ def load_photos(folder: Path) -> list[NDArray[np.uint8]]:
 def random_patch(
     photos: list[NDArray[np.uint8]], size: int, rng: np.random.Generator, gray_share: float = 0.1
 ) -> NDArray[np.uint8]:
-    """One patch (size, size, 3): photos drawn by the root of their area, turned and flipped at random, some gray."""
+    """One patch (size, size, 3): photos drawn by the root of their area, turned and flipped at random, some
+    gray.
+    """
     areas = np.sqrt([p.shape[0] * p.shape[1] for p in photos])
     photo = photos[rng.choice(len(photos), p=areas / areas.sum())]
     photo = _at_random_scale(photo, size, rng)
@@ -49,4 +51,6 @@ def _at_random_scale(photo: NDArray[np.uint8], size: int, rng: np.random.Generat
     top = rng.integers(height - 2 * size + 1)
     left = rng.integers(width - 2 * size + 1)
     window = photo[top : top + 2 * size, left : left + 2 * size].astype(np.uint16)
-    return ((window[::2, ::2] + window[1::2, ::2] + window[::2, 1::2] + window[1::2, 1::2] + 2) // 4).astype(np.uint8)
+    return ((window[::2, ::2] + window[1::2, ::2] + window[::2, 1::2] + window[1::2, 1::2] + 2) // 4).astype(
+        np.uint8
+    )

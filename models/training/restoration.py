@@ -1,7 +1,7 @@
 """Trains ComCNN and RecCNN: first together through the wavelet stand-in, then RecCNN on real code streams.
 
-Stage "joint" (Nagarsenker et al.; Jiang et al. 2017): photo → ComCNN → stand-in → RecCNN, one loss for both. Most
-patches bypass ComCNN, so that RecCNN learns plain files too. Stage "codec": RecCNN alone, on what a real
+Stage "joint" (Nagarsenker et al.; Jiang et al. 2017): photo → ComCNN → stand-in → RecCNN, one loss for both.
+Most patches bypass ComCNN, so that RecCNN learns plain files too. Stage "codec": RecCNN alone, on what a real
 encoder made at random rates; the caller supplies it, since networks know nothing of codecs here.
 """
 
@@ -36,18 +36,31 @@ def random_noise_map(cells: int, rng: np.random.Generator) -> NDArray[np.float32
         ramp = np.linspace(-1, 1, cells)
         y, x = np.meshgrid(ramp, ramp, indexing="ij")
         direction = rng.normal(size=2)
-        soft = 1 / (1 + np.exp(-rng.uniform(1, 12) * (direction[0] * y + direction[1] * x + rng.uniform(-1, 1))))
+        soft = 1 / (
+            1 + np.exp(-rng.uniform(1, 12) * (direction[0] * y + direction[1] * x + rng.uniform(-1, 1)))
+        )
         decibels = rng.uniform(0, 15) * soft[..., None]
-    jitter = rng.uniform(-2.5, 2.5, size=(1, 1, 4))  # bit-planes end at whole powers of two, not where λ would
+    jitter = rng.uniform(
+        -2.5, 2.5, size=(1, 1, 4)
+    )  # bit-planes end at whole powers of two, not where λ would
     missing = rng.random(4) < np.array([0.15, 0.05, 0.0, 0.15])  # whole octaves left out at low rates
     steps = step * 10 ** (-(decibels + jitter) / 20) * np.where(missing, 2.0, 1.0)
     return np.clip(steps, FINEST / 4, 1.0).astype(np.float32)
 
 
 def train_joint(
-    photos: Path, output: Path, *, steps: int, batch: int = 16, patch: int = 96, rate: float = 1e-3, seed: int = 0
+    photos: Path,
+    output: Path,
+    *,
+    steps: int,
+    batch: int = 16,
+    patch: int = 96,
+    rate: float = 1e-3,
+    seed: int = 0,
 ) -> None:
-    """Stage "joint": writes comcnn.weights.h5 and reccnn_fast.weights.h5 to `output`; resumes what it finds there."""
+    """Stage "joint": writes comcnn.weights.h5 and reccnn_fast.weights.h5 to `output`; resumes what it finds
+    there.
+    """
     import keras
 
     keras.utils.set_random_seed(seed)
@@ -69,7 +82,9 @@ def train_on_codec(
     rate: float = 3e-4,
     seed: int = 1,
 ) -> None:
-    """Stage "codec": fine-tunes reccnn_fast.weights.h5 in `output` on what `coder` makes of regions of photos."""
+    """Stage "codec": fine-tunes reccnn_fast.weights.h5 in `output` on what `coder` makes of regions of
+    photos.
+    """
     import keras
 
     keras.utils.set_random_seed(seed)
@@ -90,7 +105,9 @@ def _fit(model: Any, data: Any, folder: Path, steps: int, rate: float) -> None:
     import keras
 
     folder.mkdir(parents=True, exist_ok=True)
-    schedule = keras.optimizers.schedules.CosineDecay(1e-5, steps, warmup_target=rate, warmup_steps=min(200, steps // 5))
+    schedule = keras.optimizers.schedules.CosineDecay(
+        1e-5, steps, warmup_target=rate, warmup_steps=min(200, steps // 5)
+    )
     optimizer = keras.optimizers.Adam(schedule, clipnorm=1.0, use_ema=True, ema_momentum=0.999)
     model(data[0][0])  # builds it: resuming needs its variables
     model.compile(optimizer=optimizer, jit_compile=False)
@@ -140,12 +157,14 @@ def _joint_model(first: Any, second: Any) -> Any:
             return {"decoded": decoded, "bits": bits, "restored": restored}
 
         def compute_loss(self, x: Any = None, y: Any = None, y_pred: Any = None, *_: Any, **__: Any) -> Any:
-            """Mean log error (so that every rate counts alike) plus λ times the rate, λ at the step's own slope."""
+            """Mean log error (so that every rate counts alike) plus λ times the rate, λ at the step's own
+            slope.
+            """
             photo = x["photo"]
             restored = _mean_square(photo, y_pred["restored"])
             decoded = _mean_square(photo, y_pred["decoded"])
-            # dD/dR of a uniform quantiser: D = Δ²/12, halving Δ costs one bit.
-            slope = 2 * np.log(2.0) / 12 * ops.mean(ops.square(x["noise"][..., :3]), axis=(1, 2, 3))
+            # dD/dR of a uniform quantiser is 2 ln 2 D, with D = Δ²/12; in the dead zone about half of that.
+            slope = np.log(2.0) / 12 * ops.mean(ops.square(x["noise"][..., :3]), axis=(1, 2, 3))
             price = slope * y_pred["bits"] / ops.stop_gradient(restored)
             return ops.mean(ops.log(restored) + AUXILIARY * ops.log(decoded) + price)
 
@@ -186,7 +205,8 @@ def _restoring_model(network: Any) -> Any:
 def _joint_batches(photos: list[NDArray[np.uint8]], batch: int, patch: int, seed: int) -> Any:
     def make(rng: np.random.Generator) -> dict[str, NDArray[np.float32]]:
         return {
-            "photo": np.stack([random_patch(photos, patch, rng) for _ in range(batch)]).astype(np.float32) / 255,
+            "photo": np.stack([random_patch(photos, patch, rng) for _ in range(batch)]).astype(np.float32)
+            / 255,
             "noise": np.stack([random_noise_map(patch // wavelet.CELL, rng) for _ in range(batch)]),
             "prefilter": (np.arange(batch) % 8 < 3).astype(np.float32),
         }
@@ -195,7 +215,9 @@ def _joint_batches(photos: list[NDArray[np.uint8]], batch: int, patch: int, seed
 
 
 def _coded_batches(photos: list[NDArray[np.uint8]], coder: Coder, batch: int, patch: int, seed: int) -> Any:
-    """Batches of patches out of coded regions: an encoder shares bits out over a whole photo, not over a patch."""
+    """Batches of patches out of coded regions: an encoder shares bits out over a whole photo, not over a
+    patch.
+    """
 
     def make(rng: np.random.Generator) -> dict[str, NDArray[np.float32]]:
         triples: list[tuple[NDArray[np.uint8], NDArray[np.uint8], NDArray[np.float32]]] = []
