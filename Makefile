@@ -79,8 +79,8 @@ bench-saliency: install ## MS-ROI against baselines (PHOTOS=folder with images/ 
 bench-restoration: install ## RecCNN against the plain decode at several rates (PHOTOS=folder)
 	$(need_photos)$(BIN)/python -m benchmarks.restoration $(PHOTOS) $(ARGS)
 
-train-restoration: install ## train ComCNN and RecCNN (PHOTOS=folder; hours)
-	$(need_photos)$(BIN)/foveate train restoration --photos $(PHOTOS) $(ARGS)
+train-restoration: install ## train ComCNN and RecCNN into training/ (PHOTOS=folder; hours)
+	$(need_photos)$(BIN)/foveate train restoration --photos $(PHOTOS) --output training/restoration $(ARGS)
 
 lock: ## resolve constraints.txt afresh (needs python3.11, python3.12 and python3.13)
 	python3.11 .ci/lock.py
