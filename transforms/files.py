@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import glob
 import os
 from collections.abc import Iterator
 from pathlib import Path
@@ -16,7 +17,7 @@ PRIVATE_FOLDER = "_foveate"  # tables and temporary files below an archive's roo
 _GLOB = "*?["
 
 
-class NothingFound(ValueError):
+class NothingFound(ValueError):  # noqa: N818
     """A source that does not exist."""
 
 
@@ -24,7 +25,7 @@ def find_files(source: str, extensions: frozenset[str]) -> Iterator[SourceFile]:
     """The files that a command-line source names.
 
     Args:
-      source: a file (taken whatever its name), a folder (searched with its sub-folders), a glob, or a URL of these.
+      source: a file (whatever its name), a folder (searched with its sub-folders), a glob, or a URL.
       extensions: which files of a folder or glob are taken: lower case, with dot.
 
     Raises:
@@ -42,10 +43,11 @@ def find_files(source: str, extensions: frozenset[str]) -> Iterator[SourceFile]:
 
 
 def list_folder(folder: str) -> Iterator[tuple[str, int]]:
-    """(url, size in bytes) of every file below a folder but Foveate's own tables; nothing if there is no folder."""
+    """(path below it, size in bytes) of every file of a folder but Foveate's own; nothing if there is no folder."""
     with contextlib.suppress(NothingFound):
-        for url, _, size, _ in _candidates(folder):
-            yield url, size
+        for path, root, size, _ in _candidates(folder):
+            if root is not None:
+                yield path[len(root) :].lstrip("/"), size
 
 
 def _candidates(source: str) -> Iterator[tuple[str, str | None, int, float]]:
@@ -53,7 +55,8 @@ def _candidates(source: str) -> Iterator[tuple[str, str | None, int, float]]:
     if "://" not in source:
         yield from _local_candidates(source)
         return
-    patterns = [source] if any(c in source for c in _GLOB) else [source.rstrip("/"), source.rstrip("/") + "/**"]
+    bare = source.rstrip("/")
+    patterns = [source] if any(c in source for c in _GLOB) else [bare, bare + "/**"]
     for number, pattern in enumerate(patterns):
         try:
             matched = FileSystems.match([pattern])[0].metadata_list
@@ -76,10 +79,9 @@ def _local_candidates(source: str) -> Iterator[tuple[str, str | None, int, float
     elif path.exists():
         yield from _local_file(path, None)
     elif any(c in source for c in _GLOB):
-        import glob
-
-        for match in sorted(glob.glob(source, recursive=True)):
-            if Path(match).is_file():
+        # Not by pathlib, which wants a folder and a pattern below it.
+        for match in sorted(glob.glob(source, recursive=True)):  # noqa: PTH207
+            if Path(match).is_file() and f"/{PRIVATE_FOLDER}/" not in match:
                 yield from _local_file(Path(match), _root(source))
 
 
@@ -90,7 +92,7 @@ def _local_file(path: Path, root: str | None) -> Iterator[tuple[str, str | None,
 
 
 def _root(pattern: str) -> str:
-    """The folder below which a glob's matches keep their relative paths: all before the first wildcard's part."""
+    """The folder below which a glob's matches keep their paths: all before the first wildcard's part."""
     parts = pattern.split("/")
     first = next((i for i, part in enumerate(parts) if any(c in part for c in _GLOB)), len(parts) - 1)
     return "/".join(parts[:first])
@@ -119,8 +121,8 @@ def read_if_there(url: str) -> bytes | None:
 def write_whole(url: str, data: bytes, archive: str) -> None:
     """Writes a file so that it is there whole or not at all.
 
-    Object stores show an object when its upload is complete. A local file is written below the archive's private
-    folder, brought to the disk, and moved to its name in one step.
+    Object stores show an object when its upload is complete. A local file is written below the archive's
+    private folder, brought to the disk, and moved to its name in one step.
     """
     if "://" in url:
         with FileSystems.create(url, compression_type=CompressionTypes.UNCOMPRESSED) as handle:
@@ -148,7 +150,7 @@ def temporary_folder(archive: str) -> Path:
 
 
 def clear_unfinished(archive: str) -> None:
-    """Removes what a killed run left unfinished in a local archive. One run at a time may write to an archive."""
+    """Removes what a killed run left unfinished in a local archive, to which one run at a time may write."""
     if "://" in archive:
         return
     folder = temporary_folder(archive)

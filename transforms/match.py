@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import dataclasses
 import datetime
+import hashlib
 from collections.abc import Iterable, Iterator
 from typing import Any
 
 import apache_beam as beam
 
 from transforms.elements import MetricsRow, SourceFile
-from transforms.files import find_files, join, list_folder
+from transforms.files import find_files, join, list_folder, read_whole
 from transforms.steps import FAILURES, BadInput, failure
 from transforms.tables import ArchivedRow, latest_rows, table_text
 
@@ -45,13 +46,14 @@ def one_of_each_name(named: tuple[str, Iterable[SourceFile]]) -> Iterator[Any]:
     yield sources[0]
     for other in sources[1:]:
         error = BadInput(
-            f"its place in the archive, {named[0]}, is taken by {sources[0].url}: compress it to another destination"
+            f"its place in the archive, {named[0]}, is taken by {sources[0].url}: "
+            "compress it to another destination"
         )
         yield beam.pvalue.TaggedOutput(FAILURES, failure(other.url, "match", error))
 
 
 def archive_url(archive: str, source: SourceFile) -> str:
-    """Where a source's JP2 belongs. The full name is kept, so that it depends on nothing but the source's path."""
+    """Where a source's JP2 belongs: its full name is kept, so that the source's path alone decides."""
     return join(archive, source.relative_path + ".jp2")
 
 
@@ -62,7 +64,7 @@ def kept_url(archive: str, source: SourceFile) -> str:
 
 @dataclasses.dataclass(frozen=True)
 class ArchiveIndex:
-    """What an archive holds already: its newest rows, and the sizes of its files by url."""
+    """What an archive holds already: its newest rows, and the sizes of its files by their paths below it."""
 
     rows: dict[str, ArchivedRow]
     sizes: dict[str, int]
@@ -71,27 +73,33 @@ class ArchiveIndex:
     def read(archive: str) -> ArchiveIndex:
         """Reads the tables, and lists the files once."""
         rows = latest_rows(archive)
-        if not rows:
-            return ArchiveIndex({}, {})
-        # Every file counts here, whatever its ending: kept files stand under their own names.
-        sizes = {url: size for url, size in list_folder(archive)}
-        return ArchiveIndex(rows, sizes)
+        return ArchiveIndex(rows, dict(list_folder(archive)) if rows else {})
 
     def up_to_date(self, source: SourceFile, settings_digest: str, weights_digest: str) -> ArchivedRow | None:
-        """The row of a source that need not be looked at again, None if it must be."""
+        """The row of a source that need not be archived again, None if it must be.
+
+        A source that moved or was touched is read, and is the same if its bytes are.
+        """
         row = self.rows.get(table_text(source.relative_path))
-        if row is None or row.source_url != table_text(source.url):
+        if row is None or row.source_bytes != source.size_bytes:
             return None
-        same_source = (row.source_bytes, row.source_modified) == (source.size_bytes, source.modified)
-        same_settings = (row.settings_digest, row.weights_digest) == (settings_digest, weights_digest)
-        there = self.sizes.get(row.archive_url) == row.archive_bytes
-        return row if same_source and same_settings and there and source.modified else None
+        if (row.settings_digest, row.weights_digest) != (settings_digest, weights_digest):
+            return None
+        compressed = row.archive_url.endswith(table_text(source.relative_path) + ".jp2")
+        if self.sizes.get(source.relative_path + (".jp2" if compressed else "")) != row.archive_bytes:
+            return None
+        untouched = source.modified and source.modified == row.source_modified
+        if untouched and row.source_url == table_text(source.url):
+            return row
+        return row if hashlib.sha256(read_whole(source.url)).hexdigest() == row.source_sha256 else None
 
 
 class SkipArchived(beam.DoFn):  # type: ignore[misc]  # Beam is untyped
-    """Passes on sources that are not archived with these settings and weights; the others' rows to the tag "rows"."""
+    """Passes on sources not archived with these settings and weights; the others' rows to the tag "rows"."""
 
-    def __init__(self, archive: str, settings_digest: str, weights_digest: str, version: str, run_id: str) -> None:
+    def __init__(
+        self, archive: str, settings_digest: str, weights_digest: str, version: str, run_id: str
+    ) -> None:
         self.archive, self.version, self.run_id = archive, version, run_id
         self.settings_digest, self.weights_digest = settings_digest, weights_digest
         self.index: ArchiveIndex | None = None
@@ -104,7 +112,10 @@ class SkipArchived(beam.DoFn):  # type: ignore[misc]  # Beam is untyped
         """One source in, itself or its "skipped" row out."""
         if self.index is None:
             raise AssertionError("setup has not run")
-        row = self.index.up_to_date(source, self.settings_digest, self.weights_digest)
+        try:
+            row = self.index.up_to_date(source, self.settings_digest, self.weights_digest)
+        except OSError:  # it cannot be read: the next step will say why
+            row = None
         if row is None:
             yield source
         else:
@@ -139,4 +150,3 @@ def row_of_unmeasured(source: SourceFile, **known: Any) -> MetricsRow:
         finished=datetime.datetime.now(datetime.UTC),
     )
     return MetricsRow(**values)
-
