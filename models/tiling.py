@@ -1,5 +1,4 @@
-"""Runs a network over photos of any size and kind: tiles with a halo, so that memory does not grow with the
-photo.
+"""Runs a network over photos of any size and kind: tiles with a halo, so that memory stays bounded.
 
 A tile overlaps its neighbours by the network's receptive field, so the result equals that of the whole photo
 at once to rounding.
@@ -27,7 +26,7 @@ Pixels = NDArray[np.uint8] | NDArray[np.uint16]
 
 @dataclasses.dataclass(frozen=True)
 class Network:
-    """A loaded network: pictures (1, h, w, 3) and noise maps (1, h/8, w/8, c) in, pictures out, all float32."""
+    """A loaded network: pictures (1, h, w, 3), noise maps (1, h/8, w/8, c) in, pictures out, all float32."""
 
     predict: Callable[[NDArray[np.float32], NDArray[np.float32]], Any]
     receptive_field: int  # pixels to each side, a multiple of CELL
@@ -84,15 +83,13 @@ def run(network: Network, pixels: Pixels, noise: NDArray[np.float32], tile: int 
             picture = _whole_cells(pixels[y0:y1, x0:x1, :colors].astype(np.float32) / peak)
             cells = noise[y0 // CELL : y0 // CELL + picture.shape[0] // CELL,
                           x0 // CELL : x0 // CELL + picture.shape[1] // CELL]  # fmt: skip
-            out = np.asarray(
-                network.predict(np.broadcast_to(picture, (*picture.shape[:2], 3))[None], cells[None])
-            )[0]
+            colored = np.broadcast_to(picture, (*picture.shape[:2], 3))
+            out = np.asarray(network.predict(colored[None], cells[None]))[0]
             out = out[top - y0 : bottom - y0, left - x0 : right - x0]
             if colors == 1:
                 out = out.mean(-1, keepdims=True)
-            result[top:bottom, left:right, :colors] = np.clip(np.rint(out * peak), 0, peak).astype(
-                pixels.dtype
-            )
+            samples = np.clip(np.rint(out * peak), 0, peak).astype(pixels.dtype)
+            result[top:bottom, left:right, :colors] = samples
     return result
 
 

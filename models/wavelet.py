@@ -56,7 +56,7 @@ def synthesis_matrix(size: int) -> NDArray[np.float32]:
 
 @functools.cache
 def basis_norms(levels: int = LEVELS) -> tuple[tuple[float, float], ...]:
-    """L2 norms of the 1-D synthesis basis functions (low, high) of each level 1..levels, away from borders."""
+    """L2 norms of the 1-D synthesis basis functions (low, high) of levels 1..levels, away from borders."""
     size = 32 << levels
     norms = []
     for level in range(1, levels + 1):
@@ -77,7 +77,8 @@ def basis_norms(levels: int = LEVELS) -> tuple[tuple[float, float], ...]:
 
 def color_norms() -> NDArray[np.float32]:
     """RMS change of an RGB sample for a unit change of Y, Cb, Cr: (3,)."""
-    return np.sqrt((_YCC_TO_RGB**2).mean(0)).astype(np.float32)
+    norms: NDArray[np.float32] = np.sqrt((_YCC_TO_RGB**2).mean(0)).astype(np.float32)
+    return norms
 
 
 def code(photo: Any, noise: Any) -> tuple[Any, Any]:
@@ -100,9 +101,7 @@ def code(photo: Any, noise: Any) -> tuple[Any, Any]:
 
 
 def _code_level(low: Any, noise: Any, level: int) -> tuple[Any, Any]:
-    """Codes one low band (batch, n, n, 3) by splitting off its details; returns it decoded, and its bits
-    (batch,).
-    """
+    """Codes one low band (batch, n, n, 3) by splitting off details; it decoded, and its bits (batch,)."""
     from keras import ops
 
     size = low.shape[1]
@@ -143,9 +142,7 @@ def _steps(noise: Any, level: int, size: int) -> Any:
 
 
 def _quantise(coefficients: Any, step: Any) -> tuple[Any, Any]:
-    """Dead-zone quantiser with mid-point reconstruction (15444-1 Annex E), straight-through; and its rate
-    proxy.
-    """
+    """Dead-zone quantiser, mid-point reconstruction (15444-1 Annex E), straight-through; its rate proxy."""
     from keras import ops
 
     magnitude = ops.abs(coefficients) / step

@@ -21,7 +21,7 @@ WRONG_USAGE = 2
 
 
 def main(argv: Sequence[str] | None = None) -> int:
-    """Runs one subcommand; returns the exit status: 0 well, 1 the run failed, 2 wrong usage, 3 some photos failed."""
+    """Runs one subcommand; the exit status: 0 well, 1 the run failed, 2 wrong usage, 3 some photos failed."""
     arguments = list(sys.argv[1:] if argv is None else argv)
     top = _top_parser()
     if not arguments or arguments[0] not in COMMANDS:

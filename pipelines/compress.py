@@ -1,8 +1,8 @@
 """Compress photos into an archive of region-weighted JPEG 2000 files.
 
-Finds what matters in each photo, moves the bits there, and writes a standard JP2 that any viewer opens, with a row
-of figures per photo. What would not get smaller, or should not be a JP2, is copied unchanged, so that the archive is
-complete. Sources are never changed. Run it again and it does only what is new.
+Finds what matters in each photo, moves the bits there, and writes a standard JP2 that any viewer opens, with
+a row of figures per photo. What would not get smaller, or should not be a JP2, is copied unchanged, so that
+the archive is complete. Sources are never changed. Run it again and it does only what is new.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ from transforms.elements import Photo, SourceFile
 from transforms.files import NothingFound, clear_unfinished
 from transforms.match import ROWS, ArchiveIndex, MatchSources, SkipArchived
 from transforms.read import KEPT
-from transforms.settings import CompressSettings, Target
+from transforms.settings import Comcnn, CompressSettings, Target
 from transforms.steps import FAILURES, step
 from transforms.tables import BadTable, WriteFailures, WriteMetrics
 
@@ -50,14 +50,24 @@ class CompressOptions:
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Adds what `foveate compress` takes to `parser`."""
-    parser.add_argument("sources", nargs="+", metavar="SRC", help="a photo, a folder, a glob, or a URL (gs://, s3://)")
+    parser.add_argument(
+        "sources", nargs="+", metavar="SRC", help="a photo, a folder, a glob, or a URL (gs://, s3://)"
+    )
     parser.add_argument("--output", required=True, metavar="DEST", help="the archive: a folder or a URL")
     target = parser.add_argument_group("how small, or how good (one of these; default --bpp 1)")
     one = target.add_mutually_exclusive_group()
-    one.add_argument("--bpp", type=_positive, metavar="B", help="at most B bits per pixel, all of the file counted")
-    one.add_argument("--ratio", type=_positive, metavar="R", help="at most one R-th of the source file's bytes")
-    one.add_argument("--psnr", type=_positive, metavar="DB", help="as small as a PSNR of at least DB decibels allows")
-    one.add_argument("--jpeg-quality", type=_quality, metavar="Q", help="at most the bytes of a JPEG of quality Q")
+    one.add_argument(
+        "--bpp", type=_positive, metavar="B", help="at most B bits per pixel, all of the file counted"
+    )
+    one.add_argument(
+        "--ratio", type=_positive, metavar="R", help="at most one R-th of the source file's bytes"
+    )
+    one.add_argument(
+        "--psnr", type=_positive, metavar="DB", help="as small as a PSNR of at least DB decibels allows"
+    )
+    one.add_argument(
+        "--jpeg-quality", type=_quality, metavar="Q", help="at most the bytes of a JPEG of quality Q"
+    )
     one.add_argument("--lossless", action="store_true", help="bit for bit (reversible 5/3 wavelet)")
     where = parser.add_argument_group("where the bits go")
     where.add_argument(
@@ -65,8 +75,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         type=_roi,
         default="msroi",
         metavar="WHAT",
-        help="msroi: the saliency network (default); none: every place alike; masks:DIR: DIR/<relative path>.png, "
-        "white matters",
+        help="msroi: the saliency network (default); none: every place alike; masks:DIR: "
+        "DIR/<relative path>.png, white matters",
     )
     where.add_argument(
         "--roi-gain",
@@ -79,14 +89,15 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "--comcnn",
         choices=("auto", "on", "off"),
         default="auto",
-        help="the preparing network: auto tries it on coarsely coded photos and keeps the better file (default), "
-        "on takes it always",
+        help="the preparing network: auto tries it on coarsely coded photos and keeps the better file "
+        "(default), on takes it always",
     )
     where.add_argument(
         "--reccnn",
         choices=("fast", "off"),
         default="fast",
-        help="measure what the reconstruction network will bring back; off saves time, and then --comcnn is off too",
+        help="measure what the reconstruction network will bring back; off saves time, and then --comcnn "
+        "is off too",
     )
     work = parser.add_argument_group("what is done")
     work.add_argument(
@@ -116,7 +127,11 @@ def run(args: argparse.Namespace) -> int:
     """Runs `foveate compress`; returns the exit status."""
     options = _options(args)
     try:
-        files = running.list_sources(options.sources, PICTURE_EXTENSIONS) if running.is_local(args.beam_flags) else []
+        files = (
+            running.list_sources(options.sources, PICTURE_EXTENSIONS)
+            if running.is_local(args.beam_flags)
+            else []
+        )
         index = ArchiveIndex.read(options.archive) if args.dry_run else None
     except (NothingFound, BadTable) as error:
         print(f"foveate compress: {error}", file=sys.stderr)
@@ -125,7 +140,10 @@ def run(args: argparse.Namespace) -> int:
         return _dry_run(options, files, index)
     clear_unfinished(options.archive)
     status, counts = running.run_pipeline(
-        lambda pipeline, file: build(pipeline, options, progress.Progress(file)), args.beam_flags, files, "Compressing"
+        lambda pipeline, file: build(pipeline, options, progress.Progress(file)),
+        args.beam_flags,
+        files,
+        "Compressing",
     )
     clear_unfinished(options.archive)
     if status != running.RUN_FAILED:
@@ -152,7 +170,8 @@ def build(root: beam.Pipeline, options: CompressOptions, counts: progress.Progre
     photos = (
         sources
         | "Spread paths" >> beam.Reshuffle()
-        | "Read photos" >> step("read", _source_url, functools.partial(read.read_photo, max_pixels=options.max_pixels), KEPT)
+        | "Read photos"
+        >> step("read", _source_url, functools.partial(read.read_photo, max_pixels=options.max_pixels), KEPT)
     )
     salient = _map_saliency(photos.good, settings)
     plain = salient.good | "Encode JPEG 2000" >> step(
@@ -164,10 +183,15 @@ def build(root: beam.Pipeline, options: CompressOptions, counts: progress.Progre
         "measure", measure.url_of, functools.partial(measure.measure_photo, run=labels)
     )
     written = archived.good | "Write archives" >> step(
-        "write", write.url_of, functools.partial(write.write_archived, archive=options.archive, progress=counts)
+        "write",
+        write.url_of,
+        functools.partial(write.write_archived, archive=options.archive, progress=counts),
     )
-    kept = (photos[KEPT], plain[KEPT]) | "All kept" >> beam.Flatten() | "Copy kept" >> step(
-        "copy", write.url_of, functools.partial(write.write_kept, run=labels, progress=counts)
+    kept = (
+        (photos[KEPT], plain[KEPT])
+        | "All kept" >> beam.Flatten()
+        | "Copy kept"
+        >> step("copy", write.url_of, functools.partial(write.write_kept, run=labels, progress=counts))
     )
     rows = [written.good, kept.good]
     if skipped is not None:
@@ -214,20 +238,24 @@ def _prepare(plain: Any, settings: CompressSettings, encoder: encode.Encoder) ->
 def _restore(coded: Any, options: CompressOptions) -> Any:
     if options.reccnn == "off" or options.settings.target.kind == "lossless":
         without = beam.Map(restore.without_reccnn)
-        return coded | "Skip RecCNN" >> without | "No failures" >> beam.Map(lambda x: x).with_outputs(
-            FAILURES, main="good"
+        return (
+            coded
+            | "Skip RecCNN" >> without
+            | "No failures" >> beam.Map(lambda x: x).with_outputs(FAILURES, main="good")
         )
     return coded | "Restore" >> inference.RunNetwork(restore.candidates_handler())
 
 
 def _options(args: argparse.Namespace) -> CompressOptions:
-    kind: Any = next((k for k in ("bpp", "ratio", "psnr", "jpeg-quality") if getattr(args, k.replace("-", "_"))), None)
+    kind: Any = next(
+        (k for k in ("bpp", "ratio", "psnr", "jpeg-quality") if getattr(args, k.replace("-", "_"))), None
+    )
     target = Target("bpp", 1.0)
     if kind:
         target = Target(kind, float(getattr(args, kind.replace("-", "_"))))
     elif args.lossless:
         target = Target("lossless", 0.0)
-    comcnn = "off" if args.reccnn == "off" and args.comcnn == "auto" else args.comcnn
+    comcnn: Comcnn = "off" if args.reccnn == "off" and args.comcnn == "auto" else args.comcnn
     settings = CompressSettings(target, args.roi, args.roi_gain, comcnn, args.min_saving)
     return CompressOptions(
         sources=tuple(args.sources),
@@ -252,7 +280,7 @@ def _labels(options: CompressOptions) -> measure.RunLabels:
 
 
 def _weights_digest(options: CompressOptions) -> bytes:
-    """Eight bytes for the weights of all networks that have a say in the archive's bytes; zeros if none has."""
+    """Eight bytes for the weights of all networks that shape the archive's bytes; zeros if none does."""
     from models import msroi, tiling
 
     settings = options.settings
@@ -280,7 +308,9 @@ def _dry_run(options: CompressOptions, files: list[SourceFile], index: ArchiveIn
     if len(todo) > _SHOWN:
         print(f"... and {len(todo) - _SHOWN} more")
     size = sum(file.size_bytes for file in todo) / 1e6
-    print(f"{len(todo)} of {len(files)} photos ({size:.1f} MB) would be compressed, the others are up to date")
+    print(
+        f"{len(todo)} of {len(files)} photos ({size:.1f} MB) would be compressed, the others are up to date"
+    )
     return OK
 
 

@@ -1,8 +1,8 @@
 """Bring an archive back: decode, reconstruct, write as photos with their metadata.
 
-Reads the JP2 files that `foveate compress` wrote and those of others (.jp2, .j2k, ...). The reconstruction network
-reads from each file's own packet headers how coarsely every place was coded. What the archive kept unchanged is
-copied.
+Reads the JP2 files that `foveate compress` wrote and those of others (.jp2, .j2k, ...). The reconstruction
+network reads from each file's own packet headers how coarsely every place was coded. What the archive kept
+unchanged is copied.
 """
 
 from __future__ import annotations
@@ -44,16 +44,24 @@ class RestoreOptions:
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Adds what `foveate restore` takes to `parser`."""
-    parser.add_argument("sources", nargs="+", metavar="SRC", help="an archive, a JPEG 2000 file, a folder, glob or URL")
-    parser.add_argument("--output", required=True, metavar="DEST", help="where the photos go: a folder or a URL")
+    parser.add_argument(
+        "sources", nargs="+", metavar="SRC", help="an archive, a JPEG 2000 file, a folder, glob or URL"
+    )
+    parser.add_argument(
+        "--output", required=True, metavar="DEST", help="where the photos go: a folder or a URL"
+    )
     parser.add_argument(
         "--format",
         choices=("png", "tiff", "jpeg", "webp", "avif"),
         default="png",
-        help="png, tiff and webp lose nothing more (webp holds 8 bits only); jpeg and avif do (default: %(default)s)",
+        help="png, tiff and webp lose nothing more (webp holds 8 bits only); jpeg and avif do "
+        "(default: %(default)s)",
     )
     parser.add_argument(
-        "--reccnn", choices=("fast", "off"), default="fast", help="the reconstruction network (default: %(default)s)"
+        "--reccnn",
+        choices=("fast", "off"),
+        default="fast",
+        help="the reconstruction network (default: %(default)s)",
     )
     parser.add_argument(
         "--max-pixels",
@@ -63,8 +71,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         help="refuse larger pictures, from their headers (default: %(default)s)",
     )
     parser.epilog = (
-        "Other flags are Beam's. Exit status: 0 all well, 1 the run failed, 2 wrong usage, 3 some files failed (see "
-        "DEST/_foveate/failures)."
+        "Other flags are Beam's. Exit status: 0 all well, 1 the run failed, 2 wrong usage, 3 some files "
+        "failed (see DEST/_foveate/failures)."
     )
 
 
@@ -79,13 +87,18 @@ def run(args: argparse.Namespace) -> int:
         run_id=running.new_run_id(),
     )
     try:
-        files = running.list_sources(options.sources, _EXTENSIONS) if running.is_local(args.beam_flags) else []
+        files = (
+            running.list_sources(options.sources, _EXTENSIONS) if running.is_local(args.beam_flags) else []
+        )
     except NothingFound as error:
         print(f"foveate restore: {error}", file=sys.stderr)
         return WRONG_USAGE
     clear_unfinished(options.output)
     status, counts = running.run_pipeline(
-        lambda pipeline, file: build(pipeline, options, progress.Progress(file)), args.beam_flags, files, "Restoring"
+        lambda pipeline, file: build(pipeline, options, progress.Progress(file)),
+        args.beam_flags,
+        files,
+        "Restoring",
     )
     clear_unfinished(options.output)
     if status != running.RUN_FAILED:

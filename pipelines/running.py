@@ -43,7 +43,7 @@ def new_run_id() -> str:
 
 
 def parse_beam_flags(parser: argparse.ArgumentParser, flags: Sequence[str]) -> list[str]:
-    """The flags that are not ours, if Beam knows them all; a usage error otherwise (Beam itself ignores typing slips)."""
+    """The flags that are not ours, if Beam knows them all; else a usage error: Beam ignores typing slips."""
     beams = argparse.ArgumentParser(add_help=False, allow_abbrev=False, conflict_handler="resolve")
     pending = list(PipelineOptions.__subclasses__())
     while pending:
@@ -85,13 +85,15 @@ def run_pipeline(
     """Runs a pipeline to its end, showing progress if it is local; the exit status, and Foveate's counters.
 
     Args:
-      build: wires the pipeline onto its root; its second argument is where progress lines go, None for nowhere.
+      build: wires the pipeline onto its root; its second argument is where progress lines go, or None.
       beam_flags: from `parse_beam_flags`.
       todo: the files that will be worked on, for the time left.
       verb: what happens to them, for the display.
     """
     # Beam says so once per network and worker, and nothing follows from it.
-    logging.getLogger().addFilter(lambda record: "Resource module is not available" not in record.getMessage())
+    logging.getLogger().addFilter(
+        lambda record: "Resource module is not available" not in record.getMessage()
+    )
     local = is_local(beam_flags)
     flags = [*beam_flags, *(_local_flags(beam_flags) if local else ())]
     with tempfile.TemporaryDirectory(prefix="foveate-") as folder:
@@ -171,7 +173,9 @@ def _status(file: Path, todo: Sequence[SourceFile], start: float) -> tuple[int, 
     return len(lines), ", ".join(parts)
 
 
-def _show_bar(console: Console, stop: threading.Event, file: Path, todo: Sequence[SourceFile], verb: str) -> None:
+def _show_bar(
+    console: Console, stop: threading.Event, file: Path, todo: Sequence[SourceFile], verb: str
+) -> None:
     columns = (
         TextColumn("{task.description}"),
         BarColumn(),
@@ -188,7 +192,9 @@ def _show_bar(console: Console, stop: threading.Event, file: Path, todo: Sequenc
         bar.update(task, completed=done, status=status)
 
 
-def _show_lines(console: Console, stop: threading.Event, file: Path, todo: Sequence[SourceFile], verb: str) -> None:
+def _show_lines(
+    console: Console, stop: threading.Event, file: Path, todo: Sequence[SourceFile], verb: str
+) -> None:
     start = time.monotonic()
     while not stop.wait(_LINE_SECONDS):
         done, status = _status(file, todo, start)
@@ -210,4 +216,3 @@ def summary(counts: dict[str, int], names: Sequence[tuple[str, str]]) -> str:
     line = ", ".join(parts) or "nothing to do"
     before, after = counts.get("source-bytes", 0), counts.get("archive-bytes", 0)
     return f"{line}; {_bytes(before)} became {_bytes(after)}" if before and after else line
-

@@ -1,7 +1,7 @@
 """Train the networks on folders of photos.
 
   msroi                 the saliency decoder; PHOTOS holds images/ and masks/ with the same names
-  restoration           ComCNN and RecCNN together through the wavelet stand-in, then RecCNN on real code streams
+  restoration           ComCNN and RecCNN together through the wavelet stand-in, then RecCNN on real streams
   restoration-joint     the first of these alone
   restoration-codec     the second alone, from weights that are there
 
@@ -28,14 +28,24 @@ _RATES = (0.06, 3.0)  # bits per pixel of training photos, drawn evenly on a log
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Adds what `foveate train` takes to `parser`."""
     parser.add_argument("network", choices=NETWORKS)
-    parser.add_argument("--photos", type=Path, required=True, metavar="DIR", help="training photos, searched below")
-    parser.add_argument("--output", type=Path, required=True, metavar="DIR", help="where weights and checkpoints go")
-    parser.add_argument("--steps", type=int, metavar="N", help="steps of each stage (default: as the shipped weights)")
+    parser.add_argument(
+        "--photos", type=Path, required=True, metavar="DIR", help="training photos, searched below"
+    )
+    parser.add_argument(
+        "--output", type=Path, required=True, metavar="DIR", help="where weights and checkpoints go"
+    )
+    parser.add_argument(
+        "--steps", type=int, metavar="N", help="steps of each stage (default: as the shipped weights)"
+    )
     parser.add_argument("--batch", type=int, default=16, help="patches a step (default: %(default)s)")
-    parser.add_argument("--patch", type=int, default=96, help="pixels a side, a multiple of 32 (default: %(default)s)")
+    parser.add_argument(
+        "--patch", type=int, default=96, help="pixels a side, a multiple of 32 (default: %(default)s)"
+    )
     parser.add_argument("--seed", type=int, default=0, help="default: %(default)s")
     parser.add_argument("--validation", type=Path, metavar="DIR", help="msroi: a folder to score in the end")
-    parser.add_argument("--backbone", type=Path, metavar="FILE", help="msroi: EfficientNet-Lite0's arrays (.npz)")
+    parser.add_argument(
+        "--backbone", type=Path, metavar="FILE", help="msroi: EfficientNet-Lite0's arrays (.npz)"
+    )
 
 
 def run(args: argparse.Namespace) -> int:
@@ -88,7 +98,7 @@ def _train_restoration(args: argparse.Namespace) -> None:
 def code_region(
     region: NDArray[np.uint8], rng: np.random.Generator
 ) -> tuple[NDArray[np.uint8], NDArray[np.float32]]:
-    """A part of a photo through the real codec at a random rate, weighting and block size: what RecCNN learns from.
+    """A part of a photo through the real codec at a random rate and weighting: what RecCNN learns from.
 
     Args:
       region: (n, n, 3) uint8.

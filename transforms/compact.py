@@ -11,7 +11,7 @@ from transforms.inference import PhotoHandler
 if TYPE_CHECKING:
     from models.tiling import Network
 
-# Below this mean normalised step ComCNN never won on the validation photos: its work is not worth its time there.
+# Below this mean normalised step ComCNN never won on the validation photos: not worth its time there.
 _FINEST_STEP = 0.05
 
 
@@ -28,7 +28,7 @@ def comcnn_handler(always: bool) -> PhotoHandler:
 
 
 def compact_where_coarse(network: Network, coded: CodedPhoto) -> CompactPhoto:
-    """ComCNN's version of a photo whose plain file is coarse; None for others and for those archived already."""
+    """ComCNN's version of a photo whose plain file is coarse; None for others and those archived already."""
     noise = coded.candidates[0].noise
     if coded.archived or noise is None or float(noise.mean()) < _FINEST_STEP:
         return CompactPhoto(coded, None, 0.0)

@@ -1,4 +1,4 @@
-"""From a JPEG 2000 file, ours or anyone's, to pixels and their coding-noise map; and from pixels to a photo file."""
+"""From any JPEG 2000 file to pixels and their coding-noise map; and from pixels to a photo file."""
 
 from __future__ import annotations
 
@@ -24,8 +24,10 @@ JPEG2000_EXTENSIONS = frozenset({".jp2", ".j2k", ".j2c", ".jpc", ".jpf", ".jpx"}
 COPIES = "copies"
 
 
-def name_outputs(named: tuple[str, Iterable[SourceFile]], file_format: PictureFormat) -> Iterator[tuple[SourceFile, str]]:
-    """(file, its path below the output) for the files that share a short name: alone short, together with full names."""
+def name_outputs(
+    named: tuple[str, Iterable[SourceFile]], file_format: PictureFormat
+) -> Iterator[tuple[SourceFile, str]]:
+    """(file, its path below the output) of files that share a short name: together they get full names."""
     files = sorted({file.url: file for file in named[1]}.values(), key=lambda file: file.url)
     for file in files:
         if not _is_jpeg2000(file):
@@ -37,7 +39,7 @@ def name_outputs(named: tuple[str, Iterable[SourceFile]], file_format: PictureFo
 
 
 def short_name(file: SourceFile, file_format: PictureFormat) -> str:
-    """Where a file belongs if no other wants the place: photo.jpg.jp2 -> photo.png; others keep their names."""
+    """Where a file belongs if no other wants the place: photo.jpg.jp2 -> photo.png; others keep theirs."""
     if not _is_jpeg2000(file):
         return file.relative_path
     name = _without_jp2(file.relative_path)
@@ -108,10 +110,13 @@ def full_range(pixels: Pixels, bit_depth: int) -> Pixels:
     peak, top = 2**bit_depth - 1, int(np.iinfo(pixels.dtype).max)
     if peak == top:
         return pixels
-    return ((pixels.astype(np.uint32) * top + peak // 2) // peak).astype(pixels.dtype)
+    stretched: Pixels = ((pixels.astype(np.uint32) * top + peak // 2) // peak).astype(pixels.dtype)
+    return stretched
 
 
-def write_picture(file: DecodedFile, output: str, file_format: PictureFormat, progress: Progress) -> Iterator[str]:
+def write_picture(
+    file: DecodedFile, output: str, file_format: PictureFormat, progress: Progress
+) -> Iterator[str]:
     """Writes a decoded file as a photo with its metadata; gives its url.
 
     Raises:

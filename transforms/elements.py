@@ -62,8 +62,8 @@ class KeptSource:
 class Coded:
     """A JP2 file, what a decoder makes of it, and how coarsely each place was coded.
 
-    `decoded` is like the photo's pixels; `noise` is the coding-noise map (ceil(H/8), ceil(W/8), 4) float32, None
-    where nothing was lost.
+    `decoded` is like the photo's pixels; `noise` is the coding-noise map (ceil(H/8), ceil(W/8), 4) float32,
+    None where nothing was lost.
     """
 
     jp2: bytes
@@ -75,7 +75,7 @@ class Coded:
 
 @dataclasses.dataclass(frozen=True, eq=False)
 class CodedPhoto:
-    """A photo and the files that could stand for it, the plain one first. `archived` if it is in the archive."""
+    """A photo and the files that could stand for it, the plain one first. `archived`: it is there already."""
 
     salient: SalientPhoto
     candidates: tuple[Coded, ...]
@@ -113,7 +113,7 @@ class Archived:
 
 @dataclasses.dataclass(frozen=True, eq=False)
 class DecodedFile:
-    """A JPEG 2000 file read back: pixels like `Photo`, and its coding-noise map (None: lossless, or not to be had)."""
+    """A JPEG 2000 file read back: pixels like `Photo`, and its noise map (None: lossless, or not known)."""
 
     source: SourceFile
     output_path: str  # below the output's root

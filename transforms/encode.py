@@ -56,11 +56,11 @@ def url_of(element: SalientPhoto | CompactPhoto) -> str:
 def encode_plain(salient: SalientPhoto, encoder: Encoder) -> Iterator[Any]:
     """A photo → `CodedPhoto` with its plain candidate, or a `KeptSource` under the tag "kept".
 
-    A file that an interrupted run has made already of the same source with the same settings is taken as it is.
+    A file that an interrupted run made of the same source with the same settings is taken as it is.
     """
-    coded = _already_archived(salient, encoder) if encoder.resume else None
-    if coded is not None:
-        yield CodedPhoto(salient, (coded,), archived=True)
+    archived = _already_archived(salient, encoder) if encoder.resume else None
+    if archived is not None:
+        yield CodedPhoto(salient, (archived,), archived=True)
         return
     photo, settings = salient.photo, encoder.settings
     source_bytes = photo.source.size_bytes
@@ -141,7 +141,9 @@ def _decoded_back(data: bytes, comcnn_used: bool, start: float) -> Coded:
     return Coded(data, decoded.pixels, noise_map, comcnn_used, seconds)
 
 
-def _encode_lossy(salient: SalientPhoto, pixels: Pixels, settings: CompressSettings, record: ArchiveRecord) -> bytes:
+def _encode_lossy(
+    salient: SalientPhoto, pixels: Pixels, settings: CompressSettings, record: ArchiveRecord
+) -> bytes:
     photo = salient.photo
     candidates = rank_contributions(pixels, salient.saliency, settings.roi_gain_db)
     if settings.target.kind == "psnr":
@@ -184,7 +186,7 @@ def rank_contributions(pixels: Pixels, saliency: NDArray[np.float32] | None, gai
 
 
 def _reach_psnr(candidates: Candidates, pixels: Pixels, target_db: float) -> NDArray[np.int32] | None:
-    """The smallest choice that decodes to at least `target_db`, within a small tolerance; None if there is none."""
+    """The smallest choice that decodes to at least `target_db`, within a small tolerance, or None."""
 
     def reached(count: int) -> float:
         decoded = openjpeg.decode(allocation.encode(candidates, allocation.take(candidates, count)))

@@ -43,7 +43,7 @@ def find_files(source: str, extensions: frozenset[str]) -> Iterator[SourceFile]:
 
 
 def list_folder(folder: str) -> Iterator[tuple[str, int]]:
-    """(path below it, size in bytes) of every file of a folder but Foveate's own; nothing if there is no folder."""
+    """(path below it, size in bytes) of every file of a folder, if there is one, but Foveate's own."""
     with contextlib.suppress(NothingFound):
         for path, root, size, _ in _candidates(folder):
             if root is not None:

@@ -1,12 +1,13 @@
 """The networks as Beam inference: one handler that takes and returns our own elements.
 
-Loading, sharing between threads and metrics are `RunInference`'s. One element is one batch: photos are large, and
-tiles within a photo fill the processor.
+Loading, sharing between threads and metrics are `RunInference`'s. One element is one batch: photos are large,
+and tiles within a photo fill the processor.
 """
 
 from __future__ import annotations
 
 import dataclasses
+import functools
 import threading
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any
@@ -55,8 +56,12 @@ class PhotoHandler(ModelHandler[Any, Any, Deferred]):  # type: ignore[misc]  # B
     ) -> Iterator[Any]:
         """One result or failure for each element."""
         for element in batch:
-            result, failed = attempt(self.url_of(element), self.step, lambda e=element: self.work(model.get(), e))
+            work = functools.partial(self._apply, model, element)
+            result, failed = attempt(self.url_of(element), self.step, work)
             yield failed or result
+
+    def _apply(self, model: Deferred, element: Any) -> Any:
+        return self.work(model.get(), element)
 
     def batch_elements_kwargs(self) -> Mapping[str, Any]:
         """Photos one by one."""

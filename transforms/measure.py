@@ -55,7 +55,9 @@ def measure_photo(element: RestoredPhoto, run: RunLabels) -> Iterator[Archived]:
     yield Archived(photo.source, row.archive_url, coded.jp2, row, write=not element.coded.archived)
 
 
-def _row(salient: SalientPhoto, coded: Coded, plain: Measures, recovered: Measures, run: RunLabels) -> MetricsRow:
+def _row(
+    salient: SalientPhoto, coded: Coded, plain: Measures, recovered: Measures, run: RunLabels
+) -> MetricsRow:
     photo = salient.photo
     height, width, channels = photo.pixels.shape
     archive_bytes = len(coded.jp2)
@@ -87,7 +89,9 @@ def _row(salient: SalientPhoto, coded: Coded, plain: Measures, recovered: Measur
         target=str(run.target),
         target_reached=_reached(run.target, photo, archive_bytes, plain.psnr_db),
         comcnn_used=coded.comcnn_used,
-        metadata_lost="; ".join((*photo.metadata_problems, *(f"{name} cannot be held by JP2" for name in lost))),
+        metadata_lost="; ".join(
+            (*photo.metadata_problems, *(f"{name} cannot be held by JP2" for name in lost))
+        ),
         read_seconds=photo.read_seconds,
         saliency_seconds=salient.saliency_seconds,
         encode_seconds=coded.encode_seconds,
@@ -102,9 +106,10 @@ def _row(salient: SalientPhoto, coded: Coded, plain: Measures, recovered: Measur
 
 def _reached(target: Target, photo: Photo, archive_bytes: int, psnr_db: float) -> float | None:
     """What became of the target, in its own unit; a JPEG quality and "lossless" have none."""
-    height, width = photo.pixels.shape[:2]
     if target.kind == "bpp":
-        return 8 * archive_bytes / (height * width)
+        height, width = photo.pixels.shape[:2]
+        bits_per_pixel: float = 8 * archive_bytes / (height * width)
+        return bits_per_pixel
     if target.kind == "ratio":
         return photo.source.size_bytes / archive_bytes
     return psnr_db if target.kind == "psnr" else None

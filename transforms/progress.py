@@ -1,6 +1,6 @@
 """How far a run is: workers on this machine append a line per photo to a file, a display reads it.
 
-A file works for threads and processes alike. Runs elsewhere have Beam's counters, which are counted here as well.
+A file works for threads and processes alike. Runs elsewhere have Beam's counters, counted here as well.
 """
 
 from __future__ import annotations

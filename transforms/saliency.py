@@ -49,7 +49,7 @@ def without_saliency(photo: Photo) -> Iterator[SalientPhoto]:
 
 
 def with_mask(photo: Photo, folder: str) -> Iterator[SalientPhoto]:
-    """A photo with the saliency that a person drew: `folder`/<relative path>.png, or with .png for its ending.
+    """A photo with a drawn saliency: `folder`/<relative path>.png, or with .png for its ending.
 
     Masks are gray pictures of any size, stretched over the upright photo: white matters, black does not.
 
@@ -73,4 +73,4 @@ def _read_mask(data: bytes, name: str) -> NDArray[np.float32]:
     except (UnidentifiedImageError, OSError, ValueError, Image.DecompressionBombError) as error:
         raise BadInput(f"the mask {name} cannot be read: {error}") from error
     mask.thumbnail((_MASK_SIDE, _MASK_SIDE), Image.Resampling.BOX)
-    return np.asarray(mask, np.float32) / 255
+    return np.asarray(mask, np.float32) / np.float32(255)

@@ -18,8 +18,8 @@ FORMAT_VERSION = 1
 class Target:
     """How small, or how good, an archive should be.
 
-    `value` is bits per pixel of the whole file, source bytes over archive bytes, dB, a JPEG quality from 1 to 100
-    whose file size is not to be exceeded, or 0 for lossless.
+    `value` is bits per pixel of the whole file, source bytes over archive bytes, dB, a JPEG quality from 1 to
+    100 whose file size is not to be exceeded, or 0 for lossless.
     """
 
     kind: TargetKind
@@ -33,8 +33,9 @@ class Target:
 class CompressSettings:
     """Everything that decides what an archive's bytes are, but the networks' weights.
 
-    `roi` is "msroi", "none" or "masks:FOLDER"; `roi_gain_db` how many dB of squared error a salience of 1 is worth
-    over one of 0; `min_saving` the share of the source's bytes that must be saved for a photo not to be kept as it is.
+    `roi` is "msroi", "none" or "masks:FOLDER"; `roi_gain_db` how many dB of squared error a salience of 1 is
+    worth over one of 0; `min_saving` the share of the source's bytes that must be saved for a photo not to be
+    kept as it is.
     """
 
     target: Target = Target("bpp", 1.0)

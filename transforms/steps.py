@@ -25,11 +25,11 @@ BAD_INPUT = (BadPicture, BadCodestream, UnsupportedCodestream)
 _log = logging.getLogger("foveate")
 
 
-class BadInput(ValueError):
+class BadInput(ValueError):  # noqa: N818
     """Something about a source that only a person can mend; the message says what."""
 
 
-class CannotGoOn(RuntimeError):
+class CannotGoOn(RuntimeError):  # noqa: N818
     """No photo can be written any more: the run ends."""
 
 
@@ -72,13 +72,15 @@ class PhotoStep(beam.DoFn):  # type: ignore[misc]  # Beam is untyped
 
 
 def step(name: str, url_of: Callable[[Any], str], work: Callable[[Any], Iterable[Any]], *tags: str) -> Any:
-    """The transform of a `PhotoStep`; outputs: "good" (the main one), "failures", and the tags that `work` uses."""
+    """The transform of a `PhotoStep`; outputs: "good" (the main one), "failures", and the tags of `work`."""
     return beam.ParDo(PhotoStep(name, url_of, work)).with_outputs(FAILURES, *tags, main="good")
 
 
 def split_failures(elements: Any, label: str) -> Any:
     """Separates `Failure` elements from others: outputs `None` (the main one) and "failures"."""
-    return elements | f"Set failures apart: {label}" >> beam.FlatMap(_tag_failures).with_outputs(FAILURES, main="good")
+    return elements | f"Set failures apart: {label}" >> beam.FlatMap(_tag_failures).with_outputs(
+        FAILURES, main="good"
+    )
 
 
 def _tag_failures(element: Any) -> Iterator[Any]:

@@ -1,4 +1,4 @@
-"""Writes finished files whole, each under a name that depends on its source's path alone, and passes on their rows."""
+"""Writes finished files whole, each under a name that its source's path alone decides; passes on the rows."""
 
 from __future__ import annotations
 

@@ -26,15 +26,13 @@ def load_photos(folder: Path) -> list[NDArray[np.uint8]]:
 def random_patch(
     photos: list[NDArray[np.uint8]], size: int, rng: np.random.Generator, gray_share: float = 0.1
 ) -> NDArray[np.uint8]:
-    """One patch (size, size, 3): photos drawn by the root of their area, turned and flipped at random, some
-    gray.
-    """
+    """One patch (size, size, 3): photos drawn by the root of their area, turned at random, some gray."""
     areas = np.sqrt([p.shape[0] * p.shape[1] for p in photos])
     photo = photos[rng.choice(len(photos), p=areas / areas.sum())]
     photo = _at_random_scale(photo, size, rng)
     top = rng.integers(photo.shape[0] - size + 1)
     left = rng.integers(photo.shape[1] - size + 1)
-    patch = np.rot90(photo[top : top + size, left : left + size], rng.integers(4))
+    patch = np.rot90(photo[top : top + size, left : left + size], int(rng.integers(4)))
     if rng.random() < 0.5:
         patch = patch[:, ::-1]
     if rng.random() < gray_share:

@@ -36,16 +36,16 @@ def random_noise_map(cells: int, rng: np.random.Generator) -> NDArray[np.float32
         ramp = np.linspace(-1, 1, cells)
         y, x = np.meshgrid(ramp, ramp, indexing="ij")
         direction = rng.normal(size=2)
-        soft = 1 / (
-            1 + np.exp(-rng.uniform(1, 12) * (direction[0] * y + direction[1] * x + rng.uniform(-1, 1)))
-        )
+        steepness = rng.uniform(1, 12)
+        across = direction[0] * y + direction[1] * x + rng.uniform(-1, 1)
+        soft = 1 / (1 + np.exp(-steepness * across))
         decibels = rng.uniform(0, 15) * soft[..., None]
-    jitter = rng.uniform(
-        -2.5, 2.5, size=(1, 1, 4)
-    )  # bit-planes end at whole powers of two, not where λ would
+    # Bit-planes end at whole powers of two, not where λ would.
+    jitter = rng.uniform(-2.5, 2.5, size=(1, 1, 4))
     missing = rng.random(4) < np.array([0.15, 0.05, 0.0, 0.15])  # whole octaves left out at low rates
     steps = step * 10 ** (-(decibels + jitter) / 20) * np.where(missing, 2.0, 1.0)
-    return np.clip(steps, FINEST / 4, 1.0).astype(np.float32)
+    noise: NDArray[np.float32] = np.clip(steps, FINEST / 4, 1.0).astype(np.float32)
+    return noise
 
 
 def train_joint(
@@ -58,9 +58,7 @@ def train_joint(
     rate: float = 1e-3,
     seed: int = 0,
 ) -> None:
-    """Stage "joint": writes comcnn.weights.h5 and reccnn_fast.weights.h5 to `output`; resumes what it finds
-    there.
-    """
+    """Stage "joint": writes both networks' weights to `output`; resumes what it finds there."""
     import keras
 
     keras.utils.set_random_seed(seed)
@@ -82,9 +80,7 @@ def train_on_codec(
     rate: float = 3e-4,
     seed: int = 1,
 ) -> None:
-    """Stage "codec": fine-tunes reccnn_fast.weights.h5 in `output` on what `coder` makes of regions of
-    photos.
-    """
+    """Stage "codec": fine-tunes RecCNN's weights in `output` on what `coder` makes of regions of photos."""
     import keras
 
     keras.utils.set_random_seed(seed)
@@ -157,9 +153,7 @@ def _joint_model(first: Any, second: Any) -> Any:
             return {"decoded": decoded, "bits": bits, "restored": restored}
 
         def compute_loss(self, x: Any = None, y: Any = None, y_pred: Any = None, *_: Any, **__: Any) -> Any:
-            """Mean log error (so that every rate counts alike) plus λ times the rate, λ at the step's own
-            slope.
-            """
+            """Mean log error (every rate counts alike) plus λ times the rate, λ at the step's own slope."""
             photo = x["photo"]
             restored = _mean_square(photo, y_pred["restored"])
             decoded = _mean_square(photo, y_pred["decoded"])
@@ -172,7 +166,8 @@ def _joint_model(first: Any, second: Any) -> Any:
             plain = 1.0 - x["prefilter"]
             _track(self.gain_db, x["photo"], y_pred["decoded"], y_pred["restored"], plain)
             _track(self.joint_gain_db, x["photo"], y_pred["decoded"], y_pred["restored"], x["prefilter"])
-            return self.get_metrics_result()
+            results: dict[str, Any] = self.get_metrics_result()
+            return results
 
     return Joint()
 
@@ -197,16 +192,17 @@ def _restoring_model(network: Any) -> Any:
 
         def compute_metrics(self, x: Any, y: Any, y_pred: Any, sample_weight: Any = None) -> dict[str, Any]:
             _track(self.gain_db, x["photo"], x["decoded"], y_pred)
-            return self.get_metrics_result()
+            results: dict[str, Any] = self.get_metrics_result()
+            return results
 
     return Restoring()
 
 
 def _joint_batches(photos: list[NDArray[np.uint8]], batch: int, patch: int, seed: int) -> Any:
     def make(rng: np.random.Generator) -> dict[str, NDArray[np.float32]]:
+        photo = np.stack([random_patch(photos, patch, rng) for _ in range(batch)])
         return {
-            "photo": np.stack([random_patch(photos, patch, rng) for _ in range(batch)]).astype(np.float32)
-            / 255,
+            "photo": photo.astype(np.float32) / np.float32(255),
             "noise": np.stack([random_noise_map(patch // wavelet.CELL, rng) for _ in range(batch)]),
             "prefilter": (np.arange(batch) % 8 < 3).astype(np.float32),
         }
@@ -215,9 +211,7 @@ def _joint_batches(photos: list[NDArray[np.uint8]], batch: int, patch: int, seed
 
 
 def _coded_batches(photos: list[NDArray[np.uint8]], coder: Coder, batch: int, patch: int, seed: int) -> Any:
-    """Batches of patches out of coded regions: an encoder shares bits out over a whole photo, not over a
-    patch.
-    """
+    """Batches of patches out of coded regions: an encoder shares bits out over photos, not patches."""
 
     def make(rng: np.random.Generator) -> dict[str, NDArray[np.float32]]:
         triples: list[tuple[NDArray[np.uint8], NDArray[np.uint8], NDArray[np.float32]]] = []
@@ -230,8 +224,8 @@ def _coded_batches(photos: list[NDArray[np.uint8]], coder: Coder, batch: int, pa
                 cells = np.s_[tuple(slice(s.start // wavelet.CELL, s.stop // wavelet.CELL) for s in window)]
                 triples.append((region[window], decoded[window], noise[cells]))
         return {
-            "photo": np.stack([photo for photo, _, _ in triples]).astype(np.float32) / 255,
-            "decoded": np.stack([decoded for _, decoded, _ in triples]).astype(np.float32) / 255,
+            "photo": np.stack([photo for photo, _, _ in triples]).astype(np.float32) / np.float32(255),
+            "decoded": np.stack([decoded for _, decoded, _ in triples]).astype(np.float32) / np.float32(255),
             "noise": np.stack([reccnn.with_preparation(noise, False) for _, _, noise in triples]),
         }
 
