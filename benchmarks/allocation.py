@@ -2,10 +2,10 @@
 
     python -m benchmarks.allocation PHOTOS [--count N] [--gain DB]
 
-Prints mean PSNR over the photos of a folder at equal bytes: ours, by choosing among the packets of a stream of many
-quality layers, and that of plain OpenJPEG. Both sides count the whole JP2 file, ours with its archive record.
-OpenJPEG is the better of its two rate controls (fixed quality, fixed rate) for each photo and figure, interpolated at
-exactly our bytes. The salient place is the middle quarter of the picture.
+Prints mean PSNR over the photos of a folder at equal bytes: ours, by choosing among the packets of a stream
+of many quality layers, and that of plain OpenJPEG. Both sides count the whole JP2 file, ours with its archive
+record. OpenJPEG is the better of its two rate controls (fixed quality, fixed rate) for each photo and figure,
+interpolated at exactly our bytes. The salient place is the middle quarter of the picture.
 """
 
 from __future__ import annotations
@@ -89,7 +89,7 @@ def plain(judge: Judge, size: int, near_db: float) -> Figures:
 
 
 def _by_quality(judge: Judge, size: int, near_db: float) -> Figures:
-    """Fixed quality: secant steps on the target until its size is close, then the line between the two nearest."""
+    """Fixed quality: steps on the target until sizes enclose the wanted one closely."""
     points: list[tuple[float, float, bytes]] = []  # target in dB, log2 of the size, stream
     target = near_db
     while len(points) < 6:
@@ -144,7 +144,8 @@ def _at_size(judge: Judge, points: Sequence[tuple[float, bytes]], size: int) -> 
     if second is None:
         return figures
     share = (wanted - first[0]) / (second[0] - first[0])
-    return figures + share * (judge.figures(second[1]) - figures)
+    between: Figures = figures + share * (judge.figures(second[1]) - figures)
+    return between
 
 
 def compare_plain(photo: Photo) -> Iterator[tuple[float, int, float, float]]:
@@ -166,16 +167,18 @@ def middle_quarter(height: int, width: int) -> Map:
 
 
 def compare_salient(photo: Photo, gain_db: float) -> Iterator[tuple[str, Figures]]:
-    """PSNR inside, outside, and weighted by salience (10^(gain * s / 10)): ours for each block size, and OpenJPEG's."""
+    """PSNR inside, outside, weighted by salience and over all: ours for each block size, and OpenJPEG's."""
     mask = middle_quarter(*photo.shape[:2])
-    judge = Judge(photo, (mask, 1 - mask, 10 ** (gain_db * mask / 10), np.ones_like(mask)))
-    size = 0
+    judge = Judge(
+        photo, (mask, 1 - mask, np.float32(10) ** (np.float32(gain_db / 10) * mask), np.ones_like(mask))
+    )
+    found = {}
     for block_size in BLOCK_SIZES:
         data = layered(photo, block_size, mask, gain_db).file(SALIENT_RATE_BPP)
-        size = size or len(data)
-        figures = judge.figures(data)
-        yield f"{block_size}x{block_size}", figures
-    yield "OpenJPEG", plain(judge, size, float(figures[-1]) + 0.5)
+        found[block_size] = judge.figures(data)
+        yield f"{block_size}x{block_size}", found[block_size]
+    yield "chosen", found[allocation.block_size(photo.shape[0], photo.shape[1], mask, gain_db)]
+    yield "OpenJPEG", plain(judge, len(data), float(found[block_size][-1]) + 0.5)
 
 
 def read_photos(folder: Path, count: int | None) -> Iterator[Photo]:
@@ -192,7 +195,8 @@ def main(argv: Sequence[str] | None = None, show: Callable[[str], None] = print)
     parser.add_argument("--count", type=int, help="so many of them only")
     parser.add_argument("--gain", type=float, default=12.0, help="dB that the middle is worth over the rest")
     arguments = parser.parse_args(argv)
-    rows, salient = [], {}
+    rows: list[list[tuple[float, int, float, float]]] = []
+    salient: dict[str, list[Figures]] = {}
     for photo in read_photos(arguments.photos, arguments.count):
         rows.append(list(compare_plain(photo)))
         for name, figures in compare_salient(photo, arguments.gain):

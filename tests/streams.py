@@ -1,4 +1,4 @@
-"""Small irregular codestreams for tests: by our binding, by Pillow and, where it is installed, by opj_compress."""
+"""Small irregular codestreams for tests: by our binding and, where it is installed, by opj_compress."""
 
 from __future__ import annotations
 
@@ -33,7 +33,9 @@ def texture(height: int, width: int, channels: int, bits: int = 8) -> NDArray[An
         plane = np.where(x + 0.3 * y > 0.55, plane, 0.8 * plane + 0.1)
         planes.append(plane + (0.02 + 0.2 * x) * rng.standard_normal((height, width)) * 0.4)
     peak = (1 << bits) - 1
-    return (np.clip(np.stack(planes, 2), 0, 1) * peak).round().astype(np.uint8 if bits <= 8 else np.uint16)
+    values = np.clip(np.stack(planes, 2), 0, 1) * peak
+    pixels: NDArray[Any] = values.round().astype(np.uint8 if bits <= 8 else np.uint16)
+    return pixels
 
 
 # height, width, channels, bits, block size, reversible

@@ -28,10 +28,9 @@ def emitted(stream: Codestream, layout: Layout, parts: Contributions, upto: NDAr
 
 def bodies(parts: Contributions, first: NDArray[Any], last: NDArray[Any]) -> list[bytes]:
     """The bytes of each block in the layers from `first` to before `last`."""
-    whole = parts.body.tobytes()
+    whole, start, end = parts.body.tobytes(), parts.offsets, parts.offsets + parts.lengths
     return [
-        b"".join(whole[parts.offsets[k, b] :][: parts.lengths[k, b]] for k in range(first[b], last[b]))
-        for b in range(len(first))
+        b"".join(whole[start[k, b] : end[k, b]] for k in range(first[b], last[b])) for b in range(len(first))
     ]
 
 
@@ -41,7 +40,8 @@ def check_round_trip(
     data = emitted(stream, layout, parts, upto)
     again, same_layout, kept = allocation.parse_layers(data)
     assert again.layers == len(upto)
-    assert all(np.array_equal(a, b) for a, b in zip(layout.blocks, same_layout.blocks, strict=True))
+    assert np.array_equal(layout.blocks.box, same_layout.blocks.box)
+    assert np.array_equal(layout.blocks.planes, same_layout.blocks.planes)
     before = np.vstack([np.zeros_like(upto[:1]), upto[:-1]])
     every = np.arange(upto.shape[1])
     for k in range(len(upto)):
@@ -143,17 +143,13 @@ def test_bounds_say_where_each_layer_of_each_tile_lies() -> None:
     assert np.array_equal(openjpeg.decode(one_part_a_layer).pixels, openjpeg.decode(stream.data).pixels)
 
 
-@given(st.sampled_from([(97, 131, 1, 8, 64, False), (150, 149, 3, 8, 4, False)]), st.integers(0, 1 << 30))
+@given(st.sampled_from([(97, 131, 1, 8, 64, False), (33, 70, 3, 16, 4, True)]), st.integers(0, 1 << 30))
 @settings(deadline=None, max_examples=40)
 def test_extreme_contributions_are_parsed_back(
     shape: tuple[int, int, int, int, int, bool], seed: int
 ) -> None:
     """Many or no passes, long or no bytes, up to 82 missing planes: whatever the headers can say."""
-    if shape not in streams.SHAPES:
-        source = openjpeg.encode(streams.texture(*shape[:3]), block_size=shape[4])
-    else:
-        source = streams.layered(*shape)
-    stream, layout, _ = allocation.parse_layers(source)
+    stream, layout, _ = allocation.parse_layers(streams.layered(*shape))
     rng = np.random.default_rng(seed)
     size = (4, len(layout.blocks.tile))
     passes = rng.choice([0, 0, 1, 2, 3, 5, 6, 36, 37, 40], size) * (rng.random(size) < rng.random())

@@ -1,0 +1,120 @@
+"""The coding-noise map: larger where coding is coarser, and of the size of the real error."""
+
+from __future__ import annotations
+
+import itertools
+
+import numpy as np
+import pytest
+
+from codec import allocation, noise, openjpeg
+from models import wavelet
+from tests import streams
+
+
+def noise_map(data: bytes) -> np.ndarray[tuple[int, ...], np.dtype[np.float32]]:
+    return noise.noise_map(*allocation.parse_layers(data))
+
+
+@pytest.mark.parametrize("shape", streams.SHAPES)
+def test_a_map_has_a_cell_for_every_eight_pixels_and_is_a_share_of_the_peak(
+    shape: tuple[int, int, int, int, int, bool],
+) -> None:
+    found = noise_map(streams.layered(*shape))
+    assert found.shape == (-(-shape[0] // 8), -(-shape[1] // 8), noise.CHANNELS)
+    assert found.dtype == np.float32
+    assert (found > 0).all()
+    assert (found <= 1).all()
+
+
+@pytest.mark.parametrize("name", streams.FOREIGN)
+def test_other_encoders_streams_have_a_map_too(name: str) -> None:
+    found = noise_map(streams.foreign(streams.FOREIGN[name]))
+    assert found.shape == (13, 17, noise.CHANNELS)
+    assert (found > 0).all()
+    assert (found <= 1).all()
+
+
+@pytest.mark.parametrize("high", [False, True])
+@pytest.mark.parametrize("level", range(1, wavelet.LEVELS + 1))
+def test_basis_norms_agree_with_the_wavelet_that_networks_train_through(level: int, high: bool) -> None:
+    expected = wavelet.basis_norms()[level - 1][high]
+    assert noise.basis_norm(True, level, high) == pytest.approx(expected, rel=1e-4)
+
+
+def test_color_norms_agree_with_the_wavelet_that_networks_train_through() -> None:
+    assert noise._COLOR_NORMS[True] == pytest.approx(tuple(wavelet.color_norms()), rel=1e-4)
+
+
+def test_norms_of_the_reversible_wavelet_are_those_of_its_filters() -> None:
+    assert noise.basis_norm(False, 1, False) == pytest.approx(np.sqrt(1.5))
+    assert noise.basis_norm(False, 1, True) == pytest.approx(np.sqrt(0.75**2 + 2 * 0.25**2 + 2 * 0.125**2))
+
+
+@pytest.mark.parametrize("reversible", [False, True])
+def test_coarser_coding_gives_larger_values(reversible: bool) -> None:
+    pixels = streams.texture(203, 260, 3)
+    maps = [
+        noise_map(openjpeg.encode(pixels, layer_psnrs_db=(target,), reversible=reversible))
+        for target in (28.0, 34.0, 40.0, 46.0)
+    ]
+    for coarse, fine in itertools.pairwise(maps):
+        assert (coarse.mean((0, 1)) > fine.mean((0, 1))).all()
+        assert (coarse >= 0.99 * fine).mean() > 0.95
+
+
+def test_a_place_that_is_kept_better_has_smaller_values() -> None:
+    stream, layout, parts = allocation.parse_layers(
+        openjpeg.encode(streams.texture(512, 640, 3), layer_psnrs_db=allocation.layer_psnrs(8), block_size=32)
+    )
+    saliency = np.zeros((4, 5), np.float32)
+    saliency[1:3, 1:3] = 1
+    slopes = allocation.layer_slopes(parts, allocation.layer_psnrs(8))
+    weights = allocation.saliency_weights(stream, layout, saliency, 15)
+    candidates = allocation.rank(stream, layout, parts, slopes, weights)
+    found = noise_map(allocation.encode(candidates, allocation.fit_bytes(candidates, 40_000)))
+    inside = found[20:44, 20:44].mean((0, 1))
+    outside = found[:, 52:].mean((0, 1))
+    assert (inside[:2] < 0.5 * outside[:2]).all()
+    assert (inside < outside).all()
+
+
+def predicted_rms(data: bytes) -> float:
+    """The error that uniform quantisation at the found steps makes, as a share of the peak."""
+    stream, layout, parts = allocation.parse_layers(data)
+    steps = noise.normalized_steps(stream, layout, parts)
+    box = layout.blocks.box
+    samples = (box[:, 2] - box[:, 0]) * (box[:, 3] - box[:, 1])
+    colors = len(stream.size.components) if stream.color_transform else 1
+    total = (steps**2 / 12 * samples)[layout.blocks.component < colors].sum()
+    return float(np.sqrt(total / (stream.size.width * stream.size.height)))
+
+
+@pytest.mark.parametrize("bits", [8, 16])
+@pytest.mark.parametrize("channels", [1, 3])
+@pytest.mark.parametrize("reversible", [False, True])
+def test_the_real_error_is_of_the_size_that_the_map_foretells(
+    bits: int, channels: int, reversible: bool
+) -> None:
+    pixels = streams.texture(256, 320, channels, bits)
+    peak = (1 << bits) - 1
+    for target_db in (46.0, 38.0, 30.0):
+        data = openjpeg.encode(pixels, layer_psnrs_db=(target_db,), reversible=reversible)
+        error = (pixels.astype(float) - openjpeg.decode(data).pixels) / peak
+        ratio = predicted_rms(data) / np.sqrt((error**2).mean())
+        assert 1 / 1.6 < ratio < 1.6, f"{target_db} dB: {ratio}"
+
+
+def test_fewer_levels_leave_no_channel_empty() -> None:
+    pixels = streams.texture(64, 72, 3)
+    for resolutions in (1, 2, 3):
+        found = noise_map(openjpeg.encode(pixels, layer_psnrs_db=(35.0,), resolutions=resolutions))
+        assert (found > 0).all()
+
+
+def test_alpha_does_not_count() -> None:
+    pixels = streams.texture(80, 96, 4)
+    opaque = pixels.copy()
+    opaque[:, :, 3] = 255
+    first, second = (noise_map(openjpeg.encode(p)) for p in (pixels, opaque))
+    assert np.array_equal(first, second)
