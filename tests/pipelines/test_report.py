@@ -28,7 +28,8 @@ def a_row(path: str, **changes: typing.Any) -> MetricsRow:
     hints = typing.get_type_hints(MetricsRow)
     values |= {name: "" for name, hint in hints.items() if hint is str}
     values |= {"source_url": f"/in/{path}", "archive_url": f"/out/{path}.jp2", "relative_path": path}
-    values |= {"outcome": "compressed", "source_bytes": 1000, "archive_bytes": 250, "source_format": "jpeg"}
+    values |= {"outcome": "compressed", "source_bytes": 1000, "source_modified": 1.5}
+    values |= {"archive_bytes": 250, "source_format": "jpeg"}
     values |= {"width": 1000, "height": 500, "compression_ratio": 4.0, "bits_per_pixel": 0.5, "psnr_db": 36.0}
     values |= {"rec_psnr_db": 36.5, "ssim": 0.9, "encode_seconds": 0.25, "run_id": "r1", "finished": NOON}
     return MetricsRow(**(values | changes))

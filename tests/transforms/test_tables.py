@@ -23,7 +23,8 @@ def a_row(path: str = "trip/a.jpg", **changes: typing.Any) -> MetricsRow:
     hints = typing.get_type_hints(MetricsRow)
     values |= {name: "" for name, hint in hints.items() if hint is str}
     values |= {"source_url": f"/in/{path}", "archive_url": f"/out/{path}.jp2", "relative_path": path}
-    values |= {"outcome": "compressed", "source_bytes": 1000, "archive_bytes": 250, "run_id": "r1"}
+    values |= {"outcome": "compressed", "source_bytes": 1000, "source_modified": 1.5}
+    values |= {"archive_bytes": 250, "run_id": "r1"}
     values |= {"finished": NOON, "width": 31, "psnr_db": 38.5, "source_sha256": "ab" * 32}
     return MetricsRow(**(values | changes))
 
