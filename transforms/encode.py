@@ -175,7 +175,7 @@ def rank_contributions(pixels: Pixels, saliency: NDArray[np.float32] | None, gai
     """Encodes once with many layers, and ranks everything in them by saliency-weighted slope."""
     height, width, _ = pixels.shape
     weighted = saliency is not None and gain_db > 0
-    block_size = allocation.block_size(height, width, saliency if weighted else None)
+    block_size = allocation.block_size(height, width, saliency if weighted else None, gain_db)
     psnrs = allocation.layer_psnrs(8 * pixels.dtype.itemsize)
     codestream = openjpeg.encode(pixels, layer_psnrs_db=psnrs, block_size=block_size)
     stream, geometry, parts = allocation.parse_layers(codestream)

@@ -11,7 +11,16 @@ import numpy as np
 
 from codec import jp2
 from quality.measures import Measures, measure
-from transforms.elements import Archived, Coded, KeptSource, MetricsRow, Photo, RestoredPhoto, SalientPhoto
+from transforms.elements import (
+    Archived,
+    Coded,
+    KeptSource,
+    MetricsRow,
+    Photo,
+    Pixels,
+    RestoredPhoto,
+    SalientPhoto,
+)
 from transforms.match import archive_url, kept_url, row_of_unmeasured
 from transforms.settings import Target
 
@@ -44,19 +53,28 @@ def measure_photo(element: RestoredPhoto, run: RunLabels) -> Iterator[Archived]:
     outcomes = []
     for coded, restored in zip(element.coded.candidates, element.restored, strict=True):
         plain = measure(photo.pixels, coded.decoded, salient.saliency)
-        recovered = plain if restored is None else measure(photo.pixels, restored, salient.saliency)
-        if recovered.psnr_s_db < plain.psnr_s_db:
+        recovered = _recovered(photo, salient, coded, restored, plain)
+        if recovered is not None and recovered.psnr_s_db < plain.psnr_s_db:
             coded = dataclasses.replace(coded, jp2=jp2.marked_for_plain_decode(coded.jp2))
             recovered = plain
-        outcomes.append((recovered.psnr_s_db, coded, plain, recovered))
+        outcomes.append(((recovered or plain).psnr_s_db, coded, plain, recovered))
     _, coded, plain, recovered = max(outcomes, key=lambda outcome: outcome[0])
     row = _row(salient, coded, plain, recovered, run)
     row = dataclasses.replace(row, measure_seconds=element.reccnn_seconds + time.perf_counter() - start)
     yield Archived(photo.source, row.archive_url, coded.jp2, row, write=not element.coded.archived)
 
 
+def _recovered(
+    photo: Photo, salient: SalientPhoto, coded: Coded, restored: Pixels | None, plain: Measures
+) -> Measures | None:
+    """What restoring will give: the same where nothing was lost, None where RecCNN was not asked."""
+    if restored is not None:
+        return measure(photo.pixels, restored, salient.saliency)
+    return plain if coded.noise is None else None
+
+
 def _row(
-    salient: SalientPhoto, coded: Coded, plain: Measures, recovered: Measures, run: RunLabels
+    salient: SalientPhoto, coded: Coded, plain: Measures, recovered: Measures | None, run: RunLabels
 ) -> MetricsRow:
     photo = salient.photo
     height, width, channels = photo.pixels.shape
@@ -83,7 +101,10 @@ def _row(
         raw_ratio=raw_bytes / archive_bytes,
         bits_per_pixel=8 * archive_bytes / (height * width),
         **dataclasses.asdict(plain),
-        **{f"rec_{name}": value for name, value in dataclasses.asdict(recovered).items()},
+        **{
+            f"rec_{name}": None if recovered is None else value
+            for name, value in dataclasses.asdict(recovered or plain).items()
+        },
         saliency_mean=None if saliency is None else float(saliency.mean()),
         salient_share=None if saliency is None else float(np.mean(saliency > 0.5)),
         target=str(run.target),
