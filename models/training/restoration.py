@@ -19,10 +19,12 @@ from models.training.photos import load_photos, random_patch
 
 STEPS_PER_EPOCH = 250
 COARSEST, FINEST = 0.6, 0.012  # normalised quantisation steps, as a share of the peak value
-AUXILIARY = 0.5  # weight of the plain decode's own error: an archive must look right without RecCNN
+AUXILIARY = 0.25  # weight of the plain decode's own error: an archive must look right without RecCNN
 
 REGION = 4  # patches a side of what is coded at once
 PATCHES_PER_REGION = 4
+
+COARSER = 1.19  # by how much the step is varied to find what a bit is worth
 
 # (photo uint8 (n, n, 3), generator) -> decoded uint8 (n, n, 3), noise map float32 (n/8, n/8, 4)
 Coder = Callable[[NDArray[np.uint8], np.random.Generator], tuple[NDArray[np.uint8], NDArray[np.float32]]]
@@ -110,8 +112,8 @@ def _fit(model: Any, data: Any, folder: Path, steps: int, rate: float) -> None:
     callbacks = [
         keras.callbacks.BackupAndRestore(folder / "checkpoint"),
         keras.callbacks.CSVLogger(folder / "log.csv", append=True),
-        # Other patches each epoch, also after a resumption.
-        keras.callbacks.LambdaCallback(on_epoch_end=lambda epoch, logs: setattr(data, "epoch", epoch + 1)),
+        # Other patches each epoch, also in the first one after a resumption.
+        keras.callbacks.LambdaCallback(on_epoch_begin=lambda epoch, logs: setattr(data, "epoch", epoch)),
     ]
     model.fit(data, epochs=_epochs(steps), callbacks=callbacks, verbose=2)
 
@@ -150,22 +152,31 @@ def _joint_model(first: Any, second: Any) -> Any:
             decoded, bits = wavelet.code(sent, noise)
             flag = ops.ones_like(noise[..., :1]) * prefilter[:, None, None, None]
             restored = self.reccnn([decoded, ops.concatenate([noise, flag], -1)], training=training)
-            return {"decoded": decoded, "bits": bits, "restored": restored}
+            plain, plain_bits = wavelet.code(photo, noise)
+            plain_error = _mean_square(photo, plain)
+            coarser, coarser_bits = wavelet.code(photo, noise * COARSER)
+            slope = (_mean_square(photo, coarser) - plain_error) / (plain_bits - coarser_bits + 1e-6)
+            return {
+                "decoded": decoded,
+                "restored": restored,
+                "plain_error": ops.stop_gradient(plain_error),
+                # What the bits cost or save against the plain photo, as a share of its error, at the codec's own rate
+                # of exchange.
+                "price": ops.stop_gradient(slope / plain_error) * (bits - ops.stop_gradient(plain_bits)),
+            }
 
         def compute_loss(self, x: Any = None, y: Any = None, y_pred: Any = None, *_: Any, **__: Any) -> Any:
-            """Mean log error (every rate counts alike) plus λ times the rate, λ at the step's own slope."""
-            photo = x["photo"]
-            restored = _mean_square(photo, y_pred["restored"])
-            decoded = _mean_square(photo, y_pred["decoded"])
-            # dD/dR of a uniform quantiser is 2 ln 2 D, with D = Δ²/12; in the dead zone about half of that.
-            slope = np.log(2.0) / 12 * ops.mean(ops.square(x["noise"][..., :3]), axis=(1, 2, 3))
-            price = slope * y_pred["bits"] / ops.stop_gradient(restored)
-            return ops.mean(ops.log(restored) + AUXILIARY * ops.log(decoded) + price)
+            """Mean log error (every rate counts alike) plus the price of the bits."""
+            restored = _mean_square(x["photo"], y_pred["restored"])
+            decoded = _mean_square(x["photo"], y_pred["decoded"])
+            return ops.mean(ops.log(restored) + AUXILIARY * ops.log(decoded) + y_pred["price"])
 
         def compute_metrics(self, x: Any, y: Any, y_pred: Any, sample_weight: Any = None) -> dict[str, Any]:
-            plain = 1.0 - x["prefilter"]
-            _track(self.gain_db, x["photo"], y_pred["decoded"], y_pred["restored"], plain)
-            _track(self.joint_gain_db, x["photo"], y_pred["decoded"], y_pred["restored"], x["prefilter"])
+            # Both at equal rate: bits saved count as the error they would have removed.
+            restored = _mean_square(x["photo"], y_pred["restored"])
+            gain = (ops.log(y_pred["plain_error"]) - ops.log(restored) - y_pred["price"]) * 10.0 / np.log(10.0)
+            self.gain_db.update_state(gain, 1.0 - x["prefilter"])
+            self.joint_gain_db.update_state(gain, x["prefilter"])
             results: dict[str, Any] = self.get_metrics_result()
             return results
 
