@@ -1,0 +1,158 @@
+"""ComCNN and RecCNN as networks: what they cost, and what holds whatever their weights are."""
+
+from __future__ import annotations
+
+import functools
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from numpy.typing import NDArray
+
+from models import comcnn, reccnn, tiling
+from models.tiling import Network
+
+BUILDERS: dict[str, tuple[Any, int, int]] = {
+    "comcnn": (comcnn.build, comcnn.RECEPTIVE_FIELD, 4),
+    "reccnn": (reccnn.build, reccnn.RECEPTIVE_FIELD, 5),
+}
+
+
+@functools.cache
+def random_model(name: str) -> Any:
+    """The network with random weights everywhere, strong enough that a wrong neighbour would show."""
+    build, _, _ = BUILDERS[name]
+    model = build()
+    rng = np.random.default_rng(3)
+    for weight in model.trainable_weights:
+        deviation = (1.5 / np.prod(weight.shape[:-1])) ** 0.5 if len(weight.shape) > 1 else 0.05
+        weight.assign(rng.normal(0, deviation, weight.shape).astype(np.float32))
+    return model
+
+
+@functools.cache
+def network(name: str) -> Network:
+    """`random_model`, ready for `tiling.run`."""
+    import tensorflow as tf
+
+    model = random_model(name)
+    _, receptive_field, channels = BUILDERS[name]
+    signature = [tf.TensorSpec((1, None, None, depth), tf.float32) for depth in (3, channels)]
+
+    @tf.function(input_signature=signature)  # type: ignore[untyped-decorator, unused-ignore]
+    def predict(picture: Any, noise: Any) -> Any:
+        return model([picture, noise], training=False)
+
+    return Network(predict, receptive_field, "")
+
+
+def picture(height: int, width: int, channels: int = 3, bits: int = 8) -> tiling.Pixels:
+    rng = np.random.default_rng(height * 31 + width)
+    dtype = np.uint8 if bits == 8 else np.uint16
+    return rng.integers(0, 1 << bits, (height, width, channels)).astype(dtype)
+
+
+def noise_map(name: str, height: int, width: int, scale: float = 0.3) -> NDArray[np.float32]:
+    rng = np.random.default_rng(height + width)
+    cells = (-(-height // 8), -(-width // 8), BUILDERS[name][2])
+    return (scale * rng.uniform(0.2, 1, cells)).astype(np.float32)
+
+
+def multiplications(model: Any) -> float:
+    """Multiply-accumulates of all layers with a kernel, a pixel."""
+    import keras
+
+    layers = [layer for layer in model.layers if getattr(layer, "kernel", None) is not None]
+    assert {type(layer).__name__ for layer in layers} <= {"Conv2D", "Conv2DTranspose"}
+    # A kernel is applied at every place of the output, a transposed one at every place of the input.
+    grids = [layer.input if type(layer).__name__ == "Conv2DTranspose" else layer.output for layer in layers]
+    side = 64
+    channels = model.inputs[1].shape[-1]
+    inputs = [
+        np.zeros((1, side, side, 3), np.float32),
+        np.zeros((1, side // 8, side // 8, channels), np.float32),
+    ]
+    values = keras.Model(model.inputs, grids)(inputs)
+    kernels = [float(np.prod(layer.kernel.shape)) for layer in layers]
+    places = [value.shape[1] * value.shape[2] for value in values]
+    return sum(k * p for k, p in zip(kernels, places, strict=True)) / side**2
+
+
+@pytest.mark.parametrize(("name", "budget"), [("comcnn", 12_000), ("reccnn", 60_000)])
+def test_a_pixel_costs_no_more_than_its_budget(name: str, budget: int) -> None:
+    assert budget / 20 < multiplications(random_model(name)) <= budget
+
+
+@pytest.mark.parametrize("name", BUILDERS)
+def test_a_fresh_network_changes_nothing(name: str) -> None:
+    build, _, _ = BUILDERS[name]
+    pixels = picture(40, 56)[None].astype(np.float32) / 255
+    out = build()([pixels, noise_map(name, 40, 56)[None]], training=False)
+    np.testing.assert_array_equal(out, pixels)
+
+
+@pytest.mark.parametrize("name", BUILDERS)
+def test_random_weights_change_a_good_deal(name: str) -> None:
+    pixels = picture(40, 56)
+    changed = tiling.run(network(name), pixels, noise_map(name, 40, 56))
+    assert np.abs(changed.astype(int) - pixels).mean() > 2
+
+
+@pytest.mark.parametrize("name", BUILDERS)
+def test_two_calls_give_the_same(name: str) -> None:
+    pixels, noise = picture(33, 47), noise_map(name, 33, 47)
+    first = tiling.run(network(name), pixels, noise)
+    np.testing.assert_array_equal(tiling.run(network(name), pixels, noise), first)
+
+
+@pytest.mark.parametrize("name", BUILDERS)
+def test_it_fades_to_nothing_where_nearly_nothing_was_lost(name: str) -> None:
+    pixels, noise = picture(48, 96), noise_map(name, 48, 96)
+    noise[:, :6] = 1e-6
+    changed = tiling.run(network(name), pixels, noise)
+    np.testing.assert_array_equal(changed[:, :48], pixels[:, :48])
+    assert (changed[:, 48:] != pixels[:, 48:]).any()
+
+
+@pytest.mark.parametrize("name", BUILDERS)
+def test_a_change_in_one_place_reaches_no_further_than_the_receptive_field(name: str) -> None:
+    _, reach, _ = BUILDERS[name]
+    noise = noise_map(name, 160, 176)
+    pixels = picture(160, 176)
+    other = pixels.copy()
+    other[80, 88] ^= 255
+    before, after = (tiling.run(network(name), p, noise).astype(int) for p in (pixels, other))
+    ys, xs = np.nonzero((before != after).any(2))
+    assert len(ys) > 20
+    assert max(abs(ys - 80).max(), abs(xs - 88).max()) <= reach
+
+
+def test_the_flag_of_preparation_is_a_fifth_channel() -> None:
+    noise = noise_map("comcnn", 16, 24)
+    for used in (False, True):
+        flagged = reccnn.with_preparation(noise, used)
+        assert flagged.dtype == np.float32
+        np.testing.assert_array_equal(flagged[..., :4], noise)
+        assert (flagged[..., 4] == used).all()
+
+
+@pytest.mark.parametrize("module", [comcnn, reccnn])
+def test_the_shipped_weights_load_and_name_themselves(module: Any) -> None:
+    loaded = module.load()
+    pixels = picture(24, 41)
+    noise = np.full((3, 6, 4 if module is comcnn else 5), 0.1, np.float32)
+    assert tiling.run(loaded, pixels, noise).shape == pixels.shape
+    assert len(loaded.sha256) == 64
+
+
+def test_missing_weights_are_named(tmp_path: Path) -> None:
+    with pytest.raises(FileNotFoundError, match=r"nowhere\.weights\.h5"):
+        reccnn.load(tmp_path / "nowhere.weights.h5")
+
+
+@pytest.mark.filterwarnings("ignore:Skipping")
+def test_weights_of_the_other_network_are_refused(tmp_path: Path) -> None:
+    random_model("comcnn").save_weights(tmp_path / "other.weights.h5")
+    with pytest.raises(ValueError, match=r"\S"):
+        reccnn.load(tmp_path / "other.weights.h5")

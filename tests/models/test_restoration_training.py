@@ -1,0 +1,170 @@
+"""Training on a few generated photos: the same seed trains the same, and what was interrupted goes on."""
+
+from __future__ import annotations
+
+import functools
+import shutil
+from pathlib import Path
+
+import numpy as np
+import pytest
+from numpy.typing import NDArray
+from PIL import Image
+
+from models import comcnn, reccnn, tiling
+from models.training import photos, restoration
+from pipelines.train import code_region
+from tests.pictures import sample
+from tests.streams import texture
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    root = tmp_path_factory.mktemp("photos")
+    (root / "below").mkdir()
+    Image.fromarray(texture(150, 210, 3)).save(root / "b.png")
+    Image.fromarray(texture(170, 140, 1)[..., 0]).save(root / "below" / "a.webp", lossless=True)
+    Image.fromarray(sample(300, 290, 3)).save(root / "c.jpg")
+    (root / "notes.txt").write_text("not a photo")
+    return root
+
+
+@functools.cache
+def region(size: int = 128) -> NDArray[np.uint8]:
+    pixels: NDArray[np.uint8] = texture(size, size, 3)
+    return pixels
+
+
+def test_photos_are_found_below_a_folder_in_order_and_as_colour(folder: Path) -> None:
+    assert [photo.shape for photo in photos.load_photos(folder)] == [
+        (150, 210, 3),
+        (170, 140, 3),
+        (300, 290, 3),
+    ]
+
+
+def test_a_folder_without_photos_is_named(tmp_path: Path) -> None:
+    with pytest.raises(FileNotFoundError, match=str(tmp_path)):
+        photos.load_photos(tmp_path)
+
+
+def test_the_same_seed_draws_the_same_patches(folder: Path) -> None:
+    loaded = photos.load_photos(folder)
+    first, again, other = (
+        [photos.random_patch(loaded, 32, rng) for _ in range(6)]
+        for rng in (np.random.default_rng(seed) for seed in (4, 4, 5))
+    )
+    assert all(patch.shape == (32, 32, 3) and patch.dtype == np.uint8 for patch in first)
+    np.testing.assert_array_equal(first, again)
+    assert (np.array(first) != np.array(other)).any()
+
+
+def test_some_patches_are_gray(folder: Path) -> None:
+    loaded = photos.load_photos(folder)[:1]
+    patch = photos.random_patch(loaded, 32, np.random.default_rng(1), gray_share=1)
+    assert (patch == patch[..., :1]).all()
+    assert np.ptp(patch) > 0
+
+
+@pytest.mark.parametrize("seed", range(8))
+def test_noise_maps_stay_within_the_steps_that_files_have(seed: int) -> None:
+    noise = restoration.random_noise_map(12, np.random.default_rng(seed))
+    assert noise.shape == (12, 12, 4) and noise.dtype == np.float32
+    assert noise.min() >= restoration.FINEST / 4 and noise.max() <= 1
+
+
+def test_a_coded_region_comes_with_the_noise_map_of_its_own_stream() -> None:
+    rng = np.random.default_rng(0)
+    errors, steps = [], []
+    for _ in range(8):
+        decoded, noise = code_region(region(), rng)
+        assert decoded.shape == region().shape and decoded.dtype == np.uint8
+        assert noise.shape == (16, 16, 4)
+        errors.append(np.mean((decoded.astype(float) - region()) ** 2))
+        steps.append(float(np.mean(np.log(noise))))
+    assert np.corrcoef(np.log(errors), steps)[0, 1] > 0.8
+
+
+def test_the_same_generator_codes_the_same_region() -> None:
+    first, again = (code_region(region(), np.random.default_rng(9)) for _ in range(2))
+    np.testing.assert_array_equal(first[0], again[0])
+    np.testing.assert_array_equal(first[1], again[1])
+
+
+class Coder:
+    """`code_region` that remembers the regions it was given, and fails at one of its calls."""
+
+    def __init__(self, fails_at: int = 0) -> None:
+        self.regions: list[bytes] = []
+        self.fails_at = fails_at
+
+    def __call__(
+        self, region: NDArray[np.uint8], rng: np.random.Generator
+    ) -> tuple[NDArray[np.uint8], NDArray[np.float32]]:
+        self.regions.append(region.tobytes())
+        if len(self.regions) == self.fails_at:
+            raise RuntimeError("the power went")
+        return code_region(region, rng)
+
+
+def train_on_codec(photos: Path, output: Path, coder: Coder) -> None:
+    """Three epochs of two steps, on top of what the joint stage left."""
+    if not output.exists():
+        output.mkdir()
+        shutil.copy(output.parent / "joint" / "reccnn_fast.weights.h5", output)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(restoration, "STEPS_PER_EPOCH", 2)
+        restoration.train_on_codec(photos, output, coder, steps=6, batch=2, patch=32, seed=5)
+
+
+@pytest.fixture(scope="module")
+def trained(folder: Path, tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Coder]:
+    """A folder where joint/ had one step of the joint stage, and codec/ six of the other with the coder."""
+    root, coder = tmp_path_factory.mktemp("trained"), Coder()
+    restoration.train_joint(folder, root / "joint", steps=1, batch=2, patch=32, seed=3)
+    train_on_codec(folder, root / "codec", coder)
+    return root, coder
+
+
+def test_both_stages_write_weights_that_load_and_serve(trained: tuple[Path, Coder]) -> None:
+    root, _ = trained
+    pixels = sample(24, 33, 3)
+    for load, name, channels in (
+        (comcnn.load, "joint/comcnn.weights.h5", 4),
+        (reccnn.load, "joint/reccnn_fast.weights.h5", 5),
+        (reccnn.load, "codec/reccnn_fast.weights.h5", 5),
+    ):
+        network = load(root / name)
+        out = tiling.run(network, pixels, np.full((3, 5, channels), 0.1, np.float32))
+        assert out.shape == pixels.shape
+    before, after = (root / stage / "reccnn_fast.weights.h5" for stage in ("joint", "codec"))
+    assert before.read_bytes() != after.read_bytes()
+
+
+def test_the_log_has_a_line_an_epoch(trained: tuple[Path, Coder]) -> None:
+    root, _ = trained
+    assert (root / "joint" / "joint" / "log.csv").read_text().count("\n") == 2
+    assert (root / "codec" / "codec" / "log.csv").read_text().count("\n") == 4
+
+
+def test_every_epoch_has_other_patches(trained: tuple[Path, Coder]) -> None:
+    _, coder = trained
+    assert len(set(coder.regions)) >= 6
+
+
+def test_training_that_was_interrupted_goes_on_where_it_was(
+    folder: Path, trained: tuple[Path, Coder]
+) -> None:
+    root, undisturbed = trained
+    first, second = Coder(fails_at=7), Coder()
+    # TensorFlow wraps what a thread that makes batches raised.
+    with pytest.raises(Exception, match="the power went"):
+        train_on_codec(folder, root / "halves", first)
+    train_on_codec(folder, root / "halves", second)
+    assert len(second.regions) < len(undisturbed.regions)
+    assert set(first.regions) | set(second.regions) == set(undisturbed.regions)
+    networks = [reccnn.build(), reccnn.build()]
+    for network, name in zip(networks, ("codec", "halves"), strict=True):
+        network.load_weights(root / name / "reccnn_fast.weights.h5")
+    for one, other in zip(networks[0].weights, networks[1].weights, strict=True):
+        np.testing.assert_allclose(one, other, atol=1e-6)
