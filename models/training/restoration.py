@@ -115,7 +115,14 @@ def _fit(model: Any, data: Any, folder: Path, steps: int, rate: float) -> None:
         # Other patches each epoch, also in the first one after a resumption.
         keras.callbacks.LambdaCallback(on_epoch_begin=lambda epoch, logs: setattr(data, "epoch", epoch)),
     ]
-    model.fit(data, epochs=_epochs(steps), callbacks=callbacks, verbose=2)
+    model.fit(
+        data,
+        epochs=_epochs(steps),
+        steps_per_epoch=steps if steps < STEPS_PER_EPOCH else None,
+        callbacks=callbacks,
+        shuffle=False,  # they are random already, and a resumption finds them in the same order
+        verbose=2,
+    )
 
 
 def _mean_square(a: Any, b: Any) -> Any:
@@ -160,8 +167,8 @@ def _joint_model(first: Any, second: Any) -> Any:
                 "decoded": decoded,
                 "restored": restored,
                 "plain_error": ops.stop_gradient(plain_error),
-                # What the bits cost or save against the plain photo, as a share of its error, at the codec's own rate
-                # of exchange.
+                # What the bits cost or save against the plain photo, as a share of its error, at the codec's own
+                # rate of exchange.
                 "price": ops.stop_gradient(slope / plain_error) * (bits - ops.stop_gradient(plain_bits)),
             }
 
@@ -174,7 +181,8 @@ def _joint_model(first: Any, second: Any) -> Any:
         def compute_metrics(self, x: Any, y: Any, y_pred: Any, sample_weight: Any = None) -> dict[str, Any]:
             # Both at equal rate: bits saved count as the error they would have removed.
             restored = _mean_square(x["photo"], y_pred["restored"])
-            gain = (ops.log(y_pred["plain_error"]) - ops.log(restored) - y_pred["price"]) * 10.0 / np.log(10.0)
+            gain = ops.log(y_pred["plain_error"]) - ops.log(restored) - y_pred["price"]
+            gain = gain * 10.0 / np.log(10.0)
             self.gain_db.update_state(gain, 1.0 - x["prefilter"])
             self.joint_gain_db.update_state(gain, x["prefilter"])
             results: dict[str, Any] = self.get_metrics_result()

@@ -48,9 +48,8 @@ def network(name: str) -> Network:
 
 
 def picture(height: int, width: int, channels: int = 3, bits: int = 8) -> tiling.Pixels:
-    rng = np.random.default_rng(height * 31 + width)
-    dtype = np.uint8 if bits == 8 else np.uint16
-    return rng.integers(0, 1 << bits, (height, width, channels)).astype(dtype)
+    values = np.random.default_rng(height * 31 + width).integers(0, 1 << bits, (height, width, channels))
+    return values.astype(np.uint8) if bits == 8 else values.astype(np.uint16)
 
 
 def noise_map(name: str, height: int, width: int, scale: float = 0.3) -> NDArray[np.float32]:
@@ -75,7 +74,7 @@ def multiplications(model: Any) -> float:
     ]
     values = keras.Model(model.inputs, grids)(inputs)
     kernels = [float(np.prod(layer.kernel.shape)) for layer in layers]
-    places = [value.shape[1] * value.shape[2] for value in values]
+    places = [float(value.shape[1] * value.shape[2]) for value in values]
     return sum(k * p for k, p in zip(kernels, places, strict=True)) / side**2
 
 

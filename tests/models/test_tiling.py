@@ -23,7 +23,7 @@ SHAPES = [  # height, width, channels, bits
 @pytest.mark.parametrize("name", BUILDERS)
 @pytest.mark.parametrize("shape", SHAPES, ids=str)
 def test_tiles_give_what_the_whole_photo_gives(name: str, shape: tuple[int, int, int, int]) -> None:
-    height, width, channels, bits = shape
+    height, width, _, bits = shape
     pixels, noise = picture(*shape), noise_map(name, height, width)
     whole = tiling.run(network(name), pixels, noise, tile=8192)
     tiled = tiling.run(network(name), pixels, noise, tile=64)
@@ -46,7 +46,8 @@ def test_gray_is_treated_as_the_colour_photo_of_equal_channels() -> None:
     gray = picture(50, 41, 1)
     noise = noise_map("reccnn", 50, 41)
     changed = tiling.run(network("reccnn"), gray, noise)
-    colored = tiling.run(network("reccnn"), np.repeat(gray, 3, 2), noise)
+    same = np.concatenate([gray] * 3, 2).astype(np.uint8)
+    colored = tiling.run(network("reccnn"), same, noise)
     assert changed.shape == gray.shape
     # Clipping before or after the mean differs at the ends of the range alone.
     inside = (colored > 2).all(2) & (colored < 253).all(2)

@@ -22,7 +22,8 @@ def photo() -> NDArray[np.float32]:
     y, x = np.mgrid[:SIZE, :SIZE] / SIZE
     plane = 0.3 + 0.3 * y + 0.2 * (x > 0.7)
     noisy = plane[None, :, :, None] + rng.normal(0, 0.03, (2, SIZE, SIZE, 3))
-    return np.clip(noisy, 0, 1).astype(np.float32)
+    values: NDArray[np.float32] = np.clip(noisy, 0, 1).astype(np.float32)
+    return values
 
 
 def noise_map(step: float) -> NDArray[np.float32]:
