@@ -1,7 +1,8 @@
 """What ComCNN and RecCNN bring at equal bytes: `python -m benchmarks.restoration PHOTOS`.
 
-Every photo is coded at several rates (all places alike), plainly and prepared by ComCNN, each decoded and restored;
-the table gives mean PSNR and SSIM over the set. Photos must not be those the networks were trained on.
+Every photo is coded at several rates (all places alike), plainly and prepared by ComCNN, each decoded and
+restored; the table gives mean PSNR and SSIM over the set. Photos must not be those the networks were trained
+on.
 """
 
 from __future__ import annotations
@@ -12,6 +13,7 @@ import sys
 from pathlib import Path
 
 import numpy as np
+from numpy.typing import NDArray
 
 from codec import allocation, jp2, noise, openjpeg
 from codec.jp2 import ArchiveRecord
@@ -31,11 +33,15 @@ VARIANTS = ("plain", "RecCNN", "ComCNN", "ComCNN + RecCNN")
 
 def main() -> int:
     """Measures and prints."""
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
     parser.add_argument("photos", type=Path)
     parser.add_argument("--count", type=int, help="only the first so many photos")
     parser.add_argument("--every", type=int, default=1, help="only every so-manyth photo")
-    parser.add_argument("--weights", type=Path, default=tiling.WEIGHTS, help="folder of the networks' weights")
+    parser.add_argument(
+        "--weights", type=Path, default=tiling.WEIGHTS, help="folder of the networks' weights"
+    )
     parser.add_argument("--rates", type=float, nargs="+", default=RATES, help="bits per pixel")
     parser.add_argument("--no-comcnn", action="store_true", help="RecCNN alone, twice as fast")
     args = parser.parse_args()
@@ -50,8 +56,9 @@ def main() -> int:
         figures = np.array([_measure(photo, rate, *networks) for photo in photos])
         means = figures.mean(0)
         worse = float(np.mean(figures[:, 1, 0] < figures[:, 0, 0]))
-        print(f"{rate:6g}" + "".join(f"{db:16.3f} ({similar:.4f})" for db, similar in means)
-              + f"   RecCNN gains {means[1, 0] - means[0, 0]:+.3f} dB, is worse on {worse:.0%}", flush=True)  # fmt: skip
+        cells = "".join(f"{db:16.3f} ({similar:.4f})" for db, similar in means)
+        gain = f"RecCNN gains {means[1, 0] - means[0, 0]:+.3f} dB, is worse on {worse:.0%}"
+        print(f"{rate:6g}{cells}   {gain}", flush=True)
     return 0
 
 
@@ -73,7 +80,7 @@ def _quality(photo: Pixels, other: Pixels | None) -> tuple[float, float]:
     return psnr(photo, other), ssim(photo, other)
 
 
-def _coded(photo: Pixels, pixels: Pixels, rate: float) -> tuple[Pixels, np.ndarray[tuple[int, ...], np.dtype[np.float32]]]:
+def _coded(photo: Pixels, pixels: Pixels, rate: float) -> tuple[Pixels, NDArray[np.float32]]:
     """What `pixels` decode to from a whole JP2 of at most `rate` bits per pixel, and the file's noise map."""
     height, width, channels = photo.shape
     candidates = rank_contributions(pixels, None, 0.0)

@@ -211,7 +211,9 @@ def icc_is_restricted(icc: bytes, channels: int) -> bool:
 
 
 def pack_record(record: ArchiveRecord, saliency_bytes: int = SALIENCY_BYTES) -> bytes:
-    """The content of our box: version, flags (bit 0: ComCNN, bit 1: plain decode), settings, weights, source, packed saliency.
+    """The content of our box: version, flags, settings, weights, source, packed saliency.
+
+    Bit 0 of the flags stands for ComCNN, bit 1 for the plain decode.
 
     Raises:
         ValueError: a digest has the wrong size, or the version is not the one written here.

@@ -48,20 +48,59 @@ def _symmetric(half: tuple[float, ...]) -> NDArray[np.float64]:
 def normalized_steps(stream: Codestream, layout: Layout, parts: Contributions) -> NDArray[np.float64]:
     """Each block's effective step times basis norm, per colour sample, as a share of the peak: (blocks,).
 
-    Blocks without any pass get the largest step found among the blocks that have some in their component
-    (they lost no more than those: allocation cuts all at one slope), at most 1.
+    Blocks without any pass get the mean of those that have some at the same place: in bands of the same
+    level, else of the next coarser one that has. An allocation cuts all that covers a place at about one step;
+    blocks that fall wholly below it have no pass. At most 1.
     """
     blocks = layout.blocks
     passes = parts.passes.sum(0, dtype=np.int64)
     remaining = blocks.planes - parts.zero_planes - (passes + 2) / 3
-    steps = _full_steps(stream, layout) * 2.0 ** np.maximum(remaining, 0)
+    steps = np.minimum(_full_steps(stream, layout) * 2.0 ** np.maximum(remaining, 0), 1.0)
     included = passes > 0
+    boxes, shape = _cells(stream, layout)
     for component in range(len(stream.size.components)):
-        here = blocks.component == component
-        known = here & included
-        steps[here & ~included] = steps[known].max() if known.any() else 1.0
-    limited: NDArray[np.float64] = np.minimum(steps, 1.0)
-    return limited
+        of_component = np.flatnonzero(blocks.component == component)
+        known = of_component[included[of_component]]
+        around = np.full(shape, np.median(steps[known]) if len(known) else 1.0)
+        for level in np.unique(blocks.level[of_component])[::-1]:
+            of_level = of_component[blocks.level[of_component] == level]
+            _spread(boxes[of_level], included[of_level], steps, of_level, around)
+    return steps
+
+
+def _cells(stream: Codestream, layout: Layout) -> tuple[NDArray[np.int64], tuple[int, int]]:
+    """The cells that each block covers, (blocks, 4): left, top, right, bottom; and the map's shape."""
+    blocks, size = layout.blocks, stream.size
+    shape = (-(-size.height // CELL), -(-size.width // CELL))
+    grid = np.array([(c.dx, c.dy, c.dx, c.dy) for c in size.components])[blocks.component]
+    pixels = (blocks.box << blocks.level[:, None].astype(np.int64)) * grid
+    pixels -= np.array([size.x0, size.y0, size.x0, size.y0])
+    cells = np.empty_like(pixels)
+    for axis, extent in ((0, shape[1]), (1, shape[0])):
+        cells[:, axis] = np.clip(pixels[:, axis] // CELL, 0, extent - 1)
+        cells[:, axis + 2] = np.clip(-(-pixels[:, axis + 2] // CELL), cells[:, axis] + 1, extent)
+    return cells, shape
+
+
+@compiled
+def _spread(boxes, included, steps, index, around):  # type: ignore[no-untyped-def]
+    """Enters the included blocks of one level into `around`, then gives the others what is around them."""
+    total, count = np.zeros(around.shape), np.zeros(around.shape)
+    for i in range(len(boxes)):
+        if included[i]:
+            left, top, right, bottom = boxes[i]
+            for y in range(top, bottom):
+                for x in range(left, right):
+                    total[y, x] += steps[index[i]]
+                    count[y, x] += 1
+    for y in range(around.shape[0]):
+        for x in range(around.shape[1]):
+            if count[y, x]:
+                around[y, x] = total[y, x] / count[y, x]
+    for i in range(len(boxes)):
+        if not included[i]:
+            left, top, right, bottom = boxes[i]
+            steps[index[i]] = around[top:bottom, left:right].mean()
 
 
 def _full_steps(stream: Codestream, layout: Layout) -> NDArray[np.float64]:
@@ -97,22 +136,15 @@ def noise_map(stream: Codestream, layout: Layout, parts: Contributions) -> NDArr
     as luma, and its chroma channel repeats the third. Alpha is left out.
     """
     blocks = layout.blocks
-    size = stream.size
-    shape = (-(-size.height // CELL), -(-size.width // CELL))
-    count = len(size.components)
-    colors = 3 if count >= 3 else 1
+    boxes, shape = _cells(stream, layout)
     channel = np.where(blocks.level <= 1, 0, np.where(blocks.level == 2, 1, 2))
     if stream.color_transform:
         channel = np.where(blocks.component > 0, 3, channel)
     power = normalized_steps(stream, layout, parts) ** 2
+    density = 4.0 ** -blocks.level.astype(np.float64)
     total, weight = np.zeros((*shape, CHANNELS)), np.zeros((*shape, CHANNELS))
-    used = blocks.component < colors
-    grid = np.array([(c.dx, c.dy, c.dx, c.dy) for c in size.components])[blocks.component]
-    pixels = (blocks.box << blocks.level[:, None].astype(np.int64)) * grid
-    pixels -= np.array([size.x0, size.y0, size.x0, size.y0])
-    _paint(
-        pixels[used], channel[used], power[used], 4.0 ** -blocks.level[used].astype(np.float64), total, weight
-    )
+    used = blocks.component < (3 if len(stream.size.components) >= 3 else 1)
+    _paint(boxes[used], channel[used], power[used], density[used], total, weight)
     for target, source in ((2, 1), (1, 0), (1, 2), (0, 1), (2, 1), (3, 2)):
         empty = weight[..., target] == 0  # few levels, or no chroma
         total[empty, target], weight[empty, target] = total[empty, source], weight[empty, source]
@@ -122,10 +154,8 @@ def noise_map(stream: Codestream, layout: Layout, parts: Contributions) -> NDArr
 @compiled
 def _paint(boxes, channels, power, density, total, weight):  # type: ignore[no-untyped-def]
     """Adds each block's power to the cells it covers."""
-    height, width = total.shape[0], total.shape[1]
     for i in range(len(boxes)):
-        left, top = max(0, boxes[i, 0] // CELL), max(0, boxes[i, 1] // CELL)
-        right, bottom = min(width, -(-boxes[i, 2] // CELL)), min(height, -(-boxes[i, 3] // CELL))
+        left, top, right, bottom = boxes[i]
         for y in range(top, bottom):
             for x in range(left, right):
                 total[y, x, channels[i]] += power[i] * density[i]
