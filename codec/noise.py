@@ -49,13 +49,15 @@ def normalized_steps(stream: Codestream, layout: Layout, parts: Contributions) -
     """Each block's effective step times basis norm, per colour sample, as a share of the peak: (blocks,).
 
     Blocks without any pass get the mean of those that have some at the same place: in bands of the same
-    level, else of the next coarser one that has. An allocation cuts all that covers a place at about one step;
-    blocks that fall wholly below it have no pass. At most 1.
+    level, else of the next coarser one that has. An allocation cuts all that covers a place at about one
+    step; blocks that fall wholly below it have no pass. At most 1.
     """
     blocks = layout.blocks
     passes = parts.passes.sum(0, dtype=np.int64)
     remaining = blocks.planes - parts.zero_planes - (passes + 2) / 3
-    steps = np.minimum(_full_steps(stream, layout) * 2.0 ** np.maximum(remaining, 0), 1.0)
+    steps: NDArray[np.float64] = np.minimum(
+        _full_steps(stream, layout) * 2.0 ** np.maximum(remaining, 0), 1.0
+    )
     included = passes > 0
     boxes, shape = _cells(stream, layout)
     for component in range(len(stream.size.components)):

@@ -66,7 +66,9 @@ def run(args: argparse.Namespace, load_gallery: LoadGallery | None = None) -> in
     else:
         print_report(report, Console())
     if args.output or not args.json:
-        return _write_page(report, args.output or default_output(args.archive), load_gallery or gallery_loader())
+        return _write_page(
+            report, args.output or default_output(args.archive), load_gallery or gallery_loader()
+        )
     return 0
 
 

@@ -17,7 +17,9 @@ from transforms.inference import Deferred
 from transforms.restore import restore_pixels
 
 # From nothing through blue and red to yellow, dark to light: readable without telling colours apart.
-_HEAT = np.array([(0, 0, 4), (66, 10, 104), (147, 38, 103), (221, 81, 58), (252, 165, 10), (252, 255, 164)], float)
+_HEAT = np.array(
+    [(0, 0, 4), (66, 10, 104), (147, 38, 103), (221, 81, 58), (252, 165, 10), (252, 255, 164)], float
+)
 _HEAT_SHARE = 0.6  # of the saliency colours over the gray photo
 
 
@@ -63,12 +65,13 @@ def _original(url: str) -> Picture | None:
 def _rgb(pixels: Pixels) -> Picture:
     """8-bit RGB of any kind of picture; what is transparent is shown over mid-gray."""
     channels = pixels.shape[2]
-    bits = pixels if pixels.dtype == np.uint8 else (pixels >> 8).astype(np.uint8)
-    colors = bits[..., :3] if channels >= 3 else np.repeat(bits[..., :1], 3, 2)
+    bits: Picture = pixels.astype(np.uint8) if pixels.dtype == np.uint8 else (pixels >> 8).astype(np.uint8)
+    colors: Picture = bits[..., :3] if channels >= 3 else np.repeat(bits[..., :1], 3, 2)
     if channels in (1, 3):
         return np.ascontiguousarray(colors)
     alpha = bits[..., -1:].astype(np.float32) / 255
-    return np.rint(colors * alpha + 128 * (1 - alpha)).astype(np.uint8)
+    shown: Picture = np.rint(colors * alpha + 128 * (1 - alpha)).astype(np.uint8)
+    return shown
 
 
 def heat_over(saliency: NDArray[np.float32], photo: Picture) -> Picture:
@@ -78,4 +81,5 @@ def heat_over(saliency: NDArray[np.float32], photo: Picture) -> Picture:
     steps = np.linspace(0, 1, len(_HEAT))
     heat = np.stack([np.interp(stretched, steps, _HEAT[:, i]) for i in range(3)], -1)
     gray = photo.mean(-1, keepdims=True)
-    return np.rint(_HEAT_SHARE * heat + (1 - _HEAT_SHARE) * gray).astype(np.uint8)
+    mixed: Picture = np.rint(_HEAT_SHARE * heat + (1 - _HEAT_SHARE) * gray).astype(np.uint8)
+    return mixed
