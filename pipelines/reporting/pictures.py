@@ -1,4 +1,4 @@
-"""The pictures of a report's gallery, from the archive itself: original, saliency, archived, reconstructed."""
+"""The pictures of a report's gallery, from the archive: original, saliency, archived, reconstructed."""
 
 from __future__ import annotations
 
