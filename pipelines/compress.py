@@ -126,6 +126,11 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 def run(args: argparse.Namespace) -> int:
     """Runs `foveate compress`; returns the exit status."""
     options = _options(args)
+    if args.comcnn == "on" and not options.settings.uses_comcnn:
+        print(
+            "foveate compress: --comcnn on goes with --bpp, --ratio and --jpeg-quality only", file=sys.stderr
+        )
+        return WRONG_USAGE
     try:
         files = (
             running.list_sources(options.sources, PICTURE_EXTENSIONS)
@@ -226,7 +231,7 @@ def _photo_url(photo: Photo) -> str:
 
 def _prepare(plain: Any, settings: CompressSettings, encoder: encode.Encoder) -> tuple[Any, list[Any]]:
     """ComCNN and the second encode where they are called for: coded photos, and what failed on the way."""
-    if settings.comcnn == "off" or settings.target.kind == "lossless":
+    if not settings.uses_comcnn:
         return plain, []
     compacted = plain | "Compact" >> inference.RunNetwork(compact.comcnn_handler(settings.comcnn == "on"))
     coded = compacted.good | "Encode compact" >> step(
@@ -288,7 +293,7 @@ def _weights_digest(options: CompressOptions) -> bytes:
     if settings.roi == "msroi":
         hashes.append(msroi.weights_sha256())
     if settings.target.kind != "lossless":
-        if settings.comcnn != "off":
+        if settings.uses_comcnn:
             hashes.append(tiling.weights_sha256(tiling.WEIGHTS / "comcnn.weights.h5"))
         if options.reccnn != "off":
             hashes.append(tiling.weights_sha256(tiling.WEIGHTS / "reccnn_fast.weights.h5"))

@@ -44,6 +44,11 @@ class CompressSettings:
     comcnn: Comcnn = "auto"
     min_saving: float = 0.05
 
+    @property
+    def uses_comcnn(self) -> bool:
+        """Whether ComCNN may have a say: it trades bytes for what RecCNN brings back, so bytes must be the target."""
+        return self.comcnn != "off" and self.target.kind not in ("lossless", "psnr")
+
     def digest(self) -> bytes:
         """Eight bytes that differ for settings (or format versions) that would give other archives."""
         text = json.dumps([FORMAT_VERSION, dataclasses.asdict(self)], sort_keys=True)
