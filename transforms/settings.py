@@ -46,7 +46,7 @@ class CompressSettings:
 
     @property
     def uses_comcnn(self) -> bool:
-        """Whether ComCNN may have a say: it trades bytes for what RecCNN brings back, so bytes must be the target."""
+        """Whether ComCNN may have a say: it trades bytes, so bytes must be the target."""
         return self.comcnn != "off" and self.target.kind not in ("lossless", "psnr")
 
     def digest(self) -> bytes:
