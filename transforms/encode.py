@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import math
 import time
 from collections.abc import Iterator
 from typing import Any
@@ -77,12 +78,16 @@ def encode_plain(salient: SalientPhoto, encoder: Encoder) -> Iterator[Any]:
 
 
 def encode_compact(element: CompactPhoto, encoder: Encoder) -> Iterator[CodedPhoto]:
-    """Adds the candidate that ComCNN prepared, if there is one."""
+    """Adds the candidate that ComCNN prepared, if there is one and it reaches the target."""
     coded = element.coded
     if element.compact is None:
         yield coded
         return
     compact = encode(coded.salient, element.compact, encoder, comcnn_used=True)
+    target = encoder.settings.target
+    if target.kind == "psnr" and psnr(coded.salient.photo.pixels, compact.decoded) < target.value:
+        yield coded
+        return
     compact = dataclasses.replace(compact, encode_seconds=compact.encode_seconds + element.comcnn_seconds)
     keep = () if encoder.settings.comcnn == "on" else coded.candidates
     yield dataclasses.replace(coded, candidates=(*keep, compact))
@@ -176,13 +181,22 @@ def rank_contributions(pixels: Pixels, saliency: NDArray[np.float32] | None, gai
     height, width, _ = pixels.shape
     weighted = saliency is not None and gain_db > 0
     block_size = allocation.block_size(height, width, saliency if weighted else None, gain_db)
-    psnrs = allocation.layer_psnrs(8 * pixels.dtype.itemsize)
+    psnrs = _layer_psnrs(pixels)
     codestream = openjpeg.encode(pixels, layer_psnrs_db=psnrs, block_size=block_size)
     stream, geometry, parts = allocation.parse_layers(codestream)
     weights = np.ones(len(geometry.blocks.tile))
     if weighted and saliency is not None:
         weights = allocation.saliency_weights(stream, geometry, saliency, gain_db)
     return allocation.rank(stream, geometry, parts, allocation.layer_slopes(parts, psnrs), weights)
+
+
+def _layer_psnrs(pixels: Pixels) -> tuple[float, ...]:
+    """The quality layers to encode: few for tiny photos, whose empty packets outgrow OpenJPEG's buffer."""
+    psnrs = allocation.layer_psnrs(8 * pixels.dtype.itemsize)
+    height, width, channels = pixels.shape
+    packets_per_layer = channels * min(6, min(height, width).bit_length())
+    most = max(1, pixels.nbytes // (8 * packets_per_layer))
+    return psnrs[:: -math.ceil(len(psnrs) / most)][::-1]
 
 
 def _reach_psnr(candidates: Candidates, pixels: Pixels, target_db: float) -> NDArray[np.int32] | None:
