@@ -1,0 +1,79 @@
+"""What flows between the steps, made small for tests: sources, photos, encoders."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Callable, Iterable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from apache_beam.pvalue import TaggedOutput
+from numpy.typing import NDArray
+
+from codec.metadata import PhotoMetadata
+from transforms.elements import Photo, Pixels, SalientPhoto, SourceFile
+from transforms.encode import Encoder
+from transforms.settings import CompressSettings, Target
+
+WEIGHTS = bytes(range(8))
+
+
+def source(path: Path, root: Path | None = None) -> SourceFile:
+    """The element of a file that lies there."""
+    status = path.stat()
+    relative = path.relative_to(root or path.parent)
+    return SourceFile(str(path), relative.as_posix(), status.st_size, status.st_mtime)
+
+
+def a_photo(pixels: Pixels, source_bytes: int | None = None, **metadata: Any) -> Photo:
+    """A photo of a source that need not exist, by default of as many bytes as its pixels."""
+    size = pixels.nbytes if source_bytes is None else source_bytes
+    return Photo(
+        source=SourceFile("/in/trip/a.png", "trip/a.png", size, 1.5),
+        pixels=pixels,
+        metadata=PhotoMetadata(**metadata),
+        source_format="png",
+        bit_depth=8 * pixels.dtype.itemsize,
+        source_sha256=hashlib.sha256(pixels.tobytes()).hexdigest(),
+        metadata_problems=(),
+        read_seconds=0.1,
+    )
+
+
+def salient(
+    pixels: Pixels, saliency: NDArray[np.float32] | None = None, source_bytes: int | None = None
+) -> SalientPhoto:
+    """A photo with its saliency."""
+    return SalientPhoto(a_photo(pixels, source_bytes), saliency, 0.1)
+
+
+def corner(rows: int = 24, columns: int = 32) -> NDArray[np.float32]:
+    """A saliency map whose lower right matters."""
+    saliency = np.zeros((rows, columns), np.float32)
+    saliency[rows // 2 :, columns // 2 :] = 1
+    return saliency
+
+
+def encoder(
+    kind: Any = "bpp", value: float = 1.0, archive: str = "/nowhere", resume: bool = False, **settings: Any
+) -> Encoder:
+    """An encoder for a target."""
+    chosen = CompressSettings(Target(kind, value), **{"roi": "none", "comcnn": "off"} | settings)
+    return Encoder(chosen, WEIGHTS, archive, resume)
+
+
+def outputs(results: Iterable[Any]) -> dict[str, list[Any]]:
+    """What a step's function yields, by tag; the main output is ""."""
+    found: dict[str, list[Any]] = {}
+    for result in results:
+        tagged = isinstance(result, TaggedOutput)
+        found.setdefault(result.tag if tagged else "", []).append(result.value if tagged else result)
+    return found
+
+
+def one(work: Callable[..., Iterable[Any]], *arguments: Any, **options: Any) -> Any:
+    """The only thing that a step's function yields, to its main output."""
+    results = outputs(work(*arguments, **options))
+    assert list(results) == [""] and len(results[""]) == 1, results
+    return results[""][0]

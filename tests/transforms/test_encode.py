@@ -1,0 +1,293 @@
+"""Every target is met, every byte counted; what is not worth it is kept; what is there already is taken."""
+
+from __future__ import annotations
+
+import dataclasses
+import functools
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from codec import jp2, openjpeg
+from codec.pictures import jpeg_bytes
+from quality.psnr import psnr, psnr_s
+from quality.saliency import resize_saliency
+from tests.photos import WEIGHTS, a_photo, corner, encoder, one, outputs, salient
+from tests.pictures import exif_block, icc_profile, xmp_packet
+from tests.streams import texture
+from transforms.elements import Coded, CodedPhoto, CompactPhoto, KeptSource, SalientPhoto
+from transforms.encode import byte_budget, encode_compact, encode_plain, url_of
+from transforms.read import KEPT
+from transforms.settings import Target
+
+picture = functools.cache(texture)
+SHAPE = (251, 330, 3)
+
+
+def coded(photo: SalientPhoto, kind: str, value: float, **options: Any) -> Coded:
+    result: CodedPhoto = one(encode_plain, photo, encoder(kind, value, **options))
+    assert result.salient is photo and not result.archived
+    (candidate,) = result.candidates
+    assert not candidate.comcnn_used and candidate.encode_seconds > 0
+    np.testing.assert_array_equal(candidate.decoded, openjpeg.decode(candidate.jp2).pixels)
+    return candidate
+
+
+def met(size: int, budget: int) -> bool:
+    """Whether a budget was met from below within 1 %, or within the few bytes that one contribution takes."""
+    return budget - max(0.01 * budget, 24) <= size <= budget
+
+
+@pytest.mark.parametrize("bpp", [0.05, 0.1, 0.25, 0.5, 1, 2, 4])
+@pytest.mark.parametrize("saliency", [None, corner()], ids=["plain", "weighted"])
+def test_bits_per_pixel_are_met_from_below(bpp: float, saliency: Any) -> None:
+    pixels = picture(*SHAPE)
+    result = coded(salient(pixels, saliency), "bpp", bpp)
+    assert met(len(result.jp2), int(bpp * SHAPE[0] * SHAPE[1] / 8))
+
+
+@pytest.mark.parametrize("channels", [1, 2, 4])
+def test_gray_and_alpha_meet_their_bits_per_pixel_too(channels: int) -> None:
+    result = coded(salient(picture(180, 133, channels)), "bpp", 0.75)
+    assert met(len(result.jp2), int(0.75 * 180 * 133 / 8))
+    assert result.decoded.shape == (180, 133, channels)
+
+
+def test_sixteen_bits_meet_theirs() -> None:
+    result = coded(salient(picture(130, 181, 3, 16)), "bpp", 2)
+    assert met(len(result.jp2), 2 * 130 * 181 // 8)
+    assert result.decoded.dtype == np.uint16
+
+
+@settings(max_examples=12, deadline=None)
+@given(bpp=st.floats(0.05, 4), gain=st.sampled_from([0.0, 6.0, 12.0]))
+def test_no_budget_is_ever_exceeded(bpp: float, gain: float) -> None:
+    photo = salient(picture(120, 177, 3), corner())
+    results = outputs(encode_plain(photo, encoder("bpp", bpp, roi_gain_db=gain)))
+    for result in results.get("", ()):
+        assert len(result.candidates[0].jp2) <= bpp * 120 * 177 / 8
+
+
+@pytest.mark.parametrize("ratio", [3, 10, 40])
+def test_a_ratio_is_met_in_the_sources_bytes(ratio: float) -> None:
+    result = coded(salient(picture(*SHAPE), source_bytes=90_001), "ratio", ratio)
+    assert met(len(result.jp2), int(90_001 / ratio))
+
+
+@pytest.mark.parametrize("target", [28, 33.3, 41, 46])
+def test_a_psnr_is_reached_and_hardly_exceeded(target: float) -> None:
+    pixels = picture(*SHAPE)
+    result = coded(salient(pixels, corner()), "psnr", target)
+    assert target <= psnr(pixels, result.decoded) <= target + 0.1
+
+
+def test_a_psnr_beyond_all_layers_is_lossless() -> None:
+    pixels = picture(97, 131, 3)
+    result = coded(salient(pixels), "psnr", 90)
+    assert result.noise is None
+    np.testing.assert_array_equal(result.decoded, pixels)
+
+
+@pytest.mark.parametrize("quality", [5, 50])
+def test_a_jpeg_quality_is_as_many_bytes_as_that_jpeg(quality: int) -> None:
+    pixels = picture(*SHAPE)
+    result = coded(salient(pixels), "jpeg-quality", quality)
+    assert met(len(result.jp2), jpeg_bytes(pixels, quality))
+
+
+@pytest.mark.parametrize("channels", [1, 2, 3, 4])
+@pytest.mark.parametrize("bits", [8, 16])
+def test_lossless_is_bit_exact_for_every_kind(channels: int, bits: int) -> None:
+    pixels = picture(61, 83, channels, bits)
+    result = coded(salient(pixels, corner()), "lossless", 0)
+    assert result.noise is None
+    assert result.decoded.dtype == pixels.dtype
+    np.testing.assert_array_equal(result.decoded, pixels)
+
+
+@pytest.mark.parametrize("shape", [(1, 1, 3), (1, 900, 3), (900, 1, 4), (2, 3, 1)])
+def test_the_smallest_and_thinnest_are_lossless_too(shape: tuple[int, int, int]) -> None:
+    pixels = picture(*shape)
+    result = coded(salient(pixels, source_bytes=10_000), "lossless", 0)
+    np.testing.assert_array_equal(result.decoded, pixels)
+
+
+def test_what_matters_gets_more_of_the_same_bytes() -> None:
+    pixels = picture(*SHAPE)
+    plain, weighted = (coded(salient(pixels, map_), "bpp", 0.5) for map_ in (None, corner()))
+    assert abs(len(plain.jp2) - len(weighted.jp2)) < 80
+    weights = resize_saliency(corner(), *SHAPE[:2])
+    assert psnr_s(pixels, weighted.decoded, weights) > psnr_s(pixels, plain.decoded, weights) + 0.6
+    assert psnr(pixels, weighted.decoded) < psnr(pixels, plain.decoded)
+
+
+def test_no_gain_makes_the_file_of_no_saliency() -> None:
+    pixels = picture(*SHAPE)
+    first = coded(salient(pixels, corner()), "bpp", 0.5, roi_gain_db=0.0)
+    plain = coded(salient(pixels), "bpp", 0.5)
+    assert psnr(pixels, first.decoded) == pytest.approx(psnr(pixels, plain.decoded), abs=0.1)
+
+
+def test_the_same_photo_gives_the_same_bytes() -> None:
+    pixels = picture(97, 131, 3)
+    first, again = (coded(salient(pixels, corner()), "bpp", 1) for _ in range(2))
+    assert first.jp2 == again.jp2
+
+
+def test_the_file_says_what_made_it_and_holds_the_metadata() -> None:
+    pixels = picture(97, 131, 3)
+    photo = SalientPhoto(
+        a_photo(pixels, 60_000, icc=icc_profile(), exif=exif_block(), xmp=xmp_packet(), dpi=(300.0, 300.0)),
+        corner(),
+        0.1,
+    )
+    used = encoder("bpp", 3)
+    parsed = jp2.parse(coded(photo, "bpp", 3).jp2)
+    assert parsed.metadata == photo.photo.metadata
+    record = parsed.record
+    assert record is not None and record.saliency is not None
+    assert record.source_sha256.hex() == photo.photo.source_sha256
+    assert (record.settings_digest, record.weights_digest) == (used.settings.digest(), WEIGHTS)
+    assert not record.comcnn_used and not record.plain_decode
+    assert record.saliency[-1, -1] > 0.9 and record.saliency[0, 0] < 0.1
+
+
+def test_the_noise_map_is_finer_where_it_matters() -> None:
+    noise = coded(salient(picture(*SHAPE), corner()), "bpp", 0.5).noise
+    assert noise is not None and noise.shape == (32, 42, 4)
+    assert noise[24:, 32:].mean() < 0.8 * noise[:12, :16].mean()
+
+
+@pytest.mark.parametrize("source_bytes", [4_000, 10_400])
+def test_what_saves_too_little_is_kept(source_bytes: int) -> None:
+    photo = salient(picture(*SHAPE), source_bytes=source_bytes)  # 1 bit a pixel is 10,353 bytes
+    (kept,) = outputs(encode_plain(photo, encoder("bpp", 1)))[KEPT]
+    assert isinstance(kept, KeptSource)
+    assert (kept.source, kept.source_sha256) == (photo.photo.source, photo.photo.source_sha256)
+    assert "kept unchanged" in kept.reason and "%" in kept.reason
+
+
+def test_what_saves_little_is_compressed_if_that_is_enough() -> None:
+    assert coded(salient(picture(*SHAPE), source_bytes=10_400), "bpp", 1, min_saving=0.0)
+
+
+@pytest.mark.parametrize("shape", [(1, 1, 3), (9, 13, 4)])
+def test_a_target_without_room_for_the_picture_keeps_it(shape: tuple[int, int, int]) -> None:
+    (kept,) = outputs(encode_plain(salient(picture(*shape)), encoder("bpp", 0.5)))[KEPT]
+    assert "no room" in kept.reason
+
+
+@pytest.mark.parametrize("side", [1, 2, 5, 8, 13, 21, 34, 55])
+@pytest.mark.parametrize(("channels", "bits"), [(4, 8), (1, 8), (4, 16)])
+def test_the_smallest_photos_are_coded_at_a_rate_they_have_room_for(
+    side: int, channels: int, bits: int
+) -> None:
+    noise = np.random.default_rng(side).integers(0, 1 << bits, (side, side + 4, channels))
+    pixels = noise.astype(np.uint8) if bits == 8 else noise.astype(np.uint16)
+    bpp = 8 * 400 / (side * (side + 4)) + 2
+    result = coded(salient(pixels, source_bytes=10**6), "bpp", bpp)
+    assert len(result.jp2) <= bpp * side * (side + 4) / 8
+
+
+def test_metadata_larger_than_the_budget_keep_the_file() -> None:
+    photo = SalientPhoto(a_photo(picture(97, 131, 3), xmp=b"x" * 5000), None, 0.1)
+    (kept,) = outputs(encode_plain(photo, encoder("bpp", 1)))[KEPT]
+    assert "no room" in kept.reason
+
+
+def test_budgets_are_in_whole_bytes() -> None:
+    photo = a_photo(picture(61, 83, 3), 1000)
+    assert byte_budget(photo, Target("bpp", 0.5)) == 61 * 83 // 16
+    assert byte_budget(photo, Target("ratio", 3)) == 333
+
+
+# What ComCNN prepared
+
+
+def compact(kind: str, value: float, prepared: Any, **options: Any) -> CodedPhoto:
+    pixels = picture(*SHAPE)
+    settings = {"comcnn": "auto"} | options
+    plain = one(encode_plain, salient(pixels), encoder(kind, value, **settings))
+    element = CompactPhoto(plain, prepared, 0.5)
+    assert url_of(element) == "/in/trip/a.png"
+    result: CodedPhoto = one(encode_compact, element, encoder(kind, value, **settings))
+    return result
+
+
+def blurred() -> Any:
+    pixels = picture(*SHAPE).astype(np.uint16)
+    return ((pixels + np.roll(pixels, 1, 0) + 1) // 2).astype(np.uint8)
+
+
+def test_without_a_prepared_photo_the_plain_file_stands_alone() -> None:
+    assert len(compact("bpp", 0.5, None).candidates) == 1
+
+
+def test_a_prepared_photo_is_a_second_file_of_the_same_budget() -> None:
+    result = compact("bpp", 0.5, blurred())
+    plain, prepared = result.candidates
+    assert (plain.comcnn_used, prepared.comcnn_used) == (False, True)
+    assert met(len(prepared.jp2), int(0.5 * SHAPE[0] * SHAPE[1] / 8))
+    record = jp2.parse(prepared.jp2).record
+    assert record is not None and record.comcnn_used
+    assert prepared.encode_seconds > 0.5
+
+
+def test_asked_for_always_the_prepared_file_stands_alone() -> None:
+    (prepared,) = compact("bpp", 0.5, blurred(), comcnn="on").candidates
+    assert prepared.comcnn_used
+
+
+def test_a_prepared_photo_that_misses_the_psnr_is_no_candidate() -> None:
+    for comcnn in ("auto", "on"):
+        (plain,) = compact("psnr", 40, blurred(), comcnn=comcnn).candidates
+        assert not plain.comcnn_used
+
+
+# What an interrupted run left
+
+
+def archived(folder: Path, photo: SalientPhoto, data: bytes) -> Path:
+    path = folder / "trip" / "a.png.jp2"
+    path.parent.mkdir(parents=True)
+    path.write_bytes(data)
+    return path
+
+
+def test_a_file_that_an_interrupted_run_left_is_taken_as_it_is(tmp_path: Path) -> None:
+    photo = salient(picture(97, 131, 3), corner())
+    first = coded(photo, "bpp", 1)
+    marked = jp2.marked_for_plain_decode(first.jp2)
+    archived(tmp_path, photo, marked)
+    result = one(encode_plain, photo, encoder("bpp", 1, str(tmp_path), resume=True))
+    assert result.archived
+    (found,) = result.candidates
+    assert found.jp2 == marked
+    np.testing.assert_array_equal(found.decoded, first.decoded)
+    np.testing.assert_array_equal(found.noise, first.noise)
+
+
+@pytest.mark.parametrize("change", ["settings", "weights", "source", "truncated", "foreign", "no picture"])
+def test_any_other_file_in_its_place_is_made_again(tmp_path: Path, change: str) -> None:
+    photo = salient(picture(97, 131, 3), corner())
+    wanted = encoder("bpp", 1, str(tmp_path), resume=True)
+    other, made_by = photo, wanted
+    if change == "settings":
+        made_by = encoder("bpp", 2, str(tmp_path))
+    elif change == "weights":
+        made_by = dataclasses.replace(wanted, weights_digest=bytes(8), resume=False)
+    elif change == "source":
+        other = salient(255 - picture(97, 131, 3), corner())
+    data = one(encode_plain, other, dataclasses.replace(made_by, resume=False)).candidates[0].jp2
+    if change == "truncated":
+        data = data[:-200]
+    elif change == "foreign":
+        data = jp2.wrap(openjpeg.encode(photo.photo.pixels), metadata=photo.photo.metadata)
+    elif change == "no picture":
+        data = b"no picture"
+    archived(tmp_path, photo, data)
+    assert not one(encode_plain, photo, wanted).archived

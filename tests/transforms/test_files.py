@@ -1,0 +1,129 @@
+"""Finding, reading and writing files: every name that a filesystem allows, whole or not at all."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+import pytest
+
+from transforms import files
+from transforms.files import NothingFound, find_files, write_whole
+
+PHOTOS = frozenset({".jpg", ".png"})
+
+
+def place(root: Path, *names: str) -> None:
+    for name in names:
+        path = root / name
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_bytes(name.encode(errors="surrogateescape"))
+
+
+def found(source: Path | str) -> list[str]:
+    return [file.relative_path for file in find_files(str(source), PHOTOS)]
+
+
+def test_a_folder_is_searched_below_and_other_files_left_out(tmp_path: Path) -> None:
+    place(tmp_path, "b.jpg", "a/d.PNG", "a/b/c.jpg", "notes.txt", "no-extension")
+    assert sorted(found(tmp_path)) == ["a/b/c.jpg", "a/d.PNG", "b.jpg"]
+
+
+def test_a_file_carries_its_url_size_and_time(tmp_path: Path) -> None:
+    place(tmp_path, "trip/a.jpg")
+    os.utime(tmp_path / "trip/a.jpg", (5, 1234.5))
+    (file,) = find_files(str(tmp_path), PHOTOS)
+    assert (file.url, file.relative_path) == (str(tmp_path / "trip/a.jpg"), "trip/a.jpg")
+    assert (file.size_bytes, file.modified) == (10, 1234.5)
+
+
+def test_a_file_named_itself_is_taken_whatever_its_name(tmp_path: Path) -> None:
+    place(tmp_path, "photo.unknown")
+    assert found(tmp_path / "photo.unknown") == ["photo.unknown"]
+
+
+def test_a_glob_keeps_the_paths_from_its_first_wildcard_on(tmp_path: Path) -> None:
+    place(tmp_path, "x/2019/a.jpg", "x/2019/b.txt", "x/2020/a.jpg", "y/2019/c.jpg")
+    assert found(f"{tmp_path}/x/*/a.jpg") == ["2019/a.jpg", "2020/a.jpg"]
+    assert found(f"{tmp_path}/x/2019/*") == ["a.jpg"]
+    assert found(f"{tmp_path}/**/a.jpg") == ["x/2019/a.jpg", "x/2020/a.jpg"]
+
+
+@pytest.mark.parametrize(
+    "name", ["Photos [2019]/a*b?.jpg", "with space/ü ñ.png", "a%20b#c&d.jpg", "{x}.jpg", "-.jpg"]
+)
+def test_names_with_special_characters_are_taken_literally(tmp_path: Path, name: str) -> None:
+    place(tmp_path, name)
+    assert found(tmp_path) == [name]
+    assert found(tmp_path / name) == [Path(name).name]
+    (file,) = find_files(str(tmp_path), PHOTOS)
+    assert files.read_whole(file.url) == name.encode()
+
+
+def test_a_folder_with_brackets_is_a_folder(tmp_path: Path) -> None:
+    place(tmp_path / "Photos [2019]", "a.jpg")
+    assert found(tmp_path / "Photos [2019]") == ["a.jpg"]
+
+
+def test_a_name_that_is_no_utf_8_is_found_and_read(tmp_path: Path) -> None:
+    name = os.fsdecode(b"caf\xe9.jpg")
+    (tmp_path / name).write_bytes(b"latin")
+    (file,) = find_files(str(tmp_path), PHOTOS)
+    assert file.relative_path == name
+    assert files.read_whole(file.url) == b"latin"
+
+
+def test_foveates_own_folder_is_left_out(tmp_path: Path) -> None:
+    place(tmp_path, "a.jpg", "_foveate/b.jpg", "c/_foveate/d.jpg")
+    assert found(tmp_path) == ["a.jpg"]
+    assert found(f"{tmp_path}/**/*.jpg") == ["a.jpg"]
+
+
+def test_a_dangling_link_is_passed_over(tmp_path: Path) -> None:
+    place(tmp_path, "a.jpg")
+    (tmp_path / "gone.jpg").symlink_to(tmp_path / "nowhere.jpg")
+    assert found(tmp_path) == ["a.jpg"]
+
+
+@pytest.mark.parametrize("source", ["nowhere", "nowhere/*.jpg", "empty", "texts"])
+def test_a_source_that_names_no_photo_is_an_error_that_names_it(tmp_path: Path, source: str) -> None:
+    (tmp_path / "empty").mkdir()
+    place(tmp_path, "texts/a.txt")
+    with pytest.raises(NothingFound, match=source.replace("*", r"\*")):
+        found(tmp_path / source)
+
+
+def test_a_listing_has_every_file_by_its_path_but_foveates_own(tmp_path: Path) -> None:
+    place(tmp_path, "a.jpg.jp2", "c/movie.mp4", "_foveate/metrics/x.parquet")
+    assert sorted(files.list_folder(str(tmp_path))) == [("a.jpg.jp2", 9), ("c/movie.mp4", 11)]
+    assert not list(files.list_folder(str(tmp_path / "nowhere")))
+
+
+def test_a_file_that_ends_in_gz_is_read_as_it_is(tmp_path: Path) -> None:
+    (tmp_path / "a.gz").write_bytes(b"no gzip at all")
+    assert files.read_whole(str(tmp_path / "a.gz")) == b"no gzip at all"
+    assert files.read_if_there(str(tmp_path / "b.gz")) is None
+
+
+def test_a_file_is_written_whole_over_an_older_one_and_nothing_else_stays(tmp_path: Path) -> None:
+    place(tmp_path, "trip/a.jp2")
+    for data in (b"one" * 1000, b"two"):
+        write_whole(str(tmp_path / "trip/a.jp2"), data, str(tmp_path))
+        assert (tmp_path / "trip/a.jp2").read_bytes() == data
+    files.clear_unfinished(str(tmp_path))
+    assert [path.name for path in tmp_path.rglob("*")] == ["trip", "a.jp2"]
+
+
+def test_a_write_that_fails_leaves_the_older_file_and_no_part(tmp_path: Path) -> None:
+    place(tmp_path, "a.jp2")
+    with pytest.raises(TypeError):
+        write_whole(str(tmp_path / "a.jp2"), "no bytes", str(tmp_path))  # type: ignore[arg-type]
+    assert (tmp_path / "a.jp2").read_bytes() == b"a.jp2"
+    assert not list(files.temporary_folder(str(tmp_path)).iterdir())
+
+
+def test_what_a_killed_run_left_is_cleared_and_tables_stay(tmp_path: Path) -> None:
+    place(tmp_path, "_foveate/unfinished/1-abc", "_foveate/metrics/run=1/0.parquet")
+    files.clear_unfinished(str(tmp_path))
+    assert [path.name for path in tmp_path.rglob("*") if path.is_file()] == ["0.parquet"]
+    files.clear_unfinished(str(tmp_path / "nowhere"))

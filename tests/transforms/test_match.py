@@ -1,0 +1,175 @@
+"""Which sources are worked on: each name once, and only what is not archived as it would be again."""
+
+from __future__ import annotations
+
+import dataclasses
+import hashlib
+import os
+from pathlib import Path
+
+import apache_beam as beam
+import pytest
+from apache_beam.testing.test_pipeline import TestPipeline
+from apache_beam.testing.util import assert_that, equal_to
+
+from tests.photos import outputs, source
+from tests.transforms.test_tables import a_row
+from transforms import tables
+from transforms.elements import SourceFile
+from transforms.match import (
+    ROWS,
+    ArchiveIndex,
+    MatchSources,
+    SkipArchived,
+    archive_url,
+    kept_url,
+    one_of_each_name,
+    row_of_unmeasured,
+)
+from transforms.steps import FAILURES
+
+SETTINGS, NETWORKS = "5e77", "3e16"
+
+
+@dataclasses.dataclass(frozen=True)
+class Archive:
+    """A source and its archive, of one file and one row."""
+
+    root: Path
+    file: Path
+
+    @property
+    def source(self) -> SourceFile:
+        return source(self.file, self.file.parents[1])
+
+    def up_to_date(self, settings: str = SETTINGS, weights: str = NETWORKS) -> bool:
+        return ArchiveIndex.read(str(self.root)).up_to_date(self.source, settings, weights) is not None
+
+
+@pytest.fixture(params=[".jp2", ""], ids=["compressed", "kept"])
+def archive(tmp_path: Path, request: pytest.FixtureRequest) -> Archive:
+    name = "trip [1]/ä.jpg"
+    file = tmp_path / "photos" / name
+    file.parent.mkdir(parents=True)
+    file.write_bytes(b"a photo")
+    os.utime(file, (1000, 1000.25))
+    root = tmp_path / "archive"
+    target = root / (name + request.param)
+    target.parent.mkdir(parents=True)
+    target.write_bytes(b"an archive file")
+    row = a_row(
+        name,
+        source_url=str(file),
+        archive_url=str(target),
+        outcome="compressed" if request.param else "kept",
+        source_bytes=7,
+        source_modified=1000.25,
+        source_sha256=hashlib.sha256(b"a photo").hexdigest(),
+        archive_bytes=15,
+        settings_digest=SETTINGS,
+        weights_digest=NETWORKS,
+    )
+    tables.write_metrics([row], f"{root}/_foveate/metrics/run=r1/0.parquet")
+    return Archive(root, file)
+
+
+def test_what_is_archived_alike_is_up_to_date(archive: Archive) -> None:
+    assert archive.up_to_date()
+
+
+def test_a_touched_source_with_the_same_bytes_is_up_to_date(archive: Archive) -> None:
+    os.utime(archive.file, (2000, 2000))
+    assert archive.up_to_date()
+
+
+def test_a_source_of_other_bytes_is_not(archive: Archive) -> None:
+    archive.file.write_bytes(b"A photo")
+    assert not archive.up_to_date()
+
+
+def test_a_source_of_another_size_is_not(archive: Archive) -> None:
+    archive.file.write_bytes(b"a photo, longer")
+    os.utime(archive.file, (1000, 1000.25))
+    assert not archive.up_to_date()
+
+
+def test_other_settings_or_weights_are_not(archive: Archive) -> None:
+    assert not archive.up_to_date(settings="0000")
+    assert not archive.up_to_date(weights="0000")
+
+
+def test_a_missing_archive_file_is_not(archive: Archive) -> None:
+    for path in archive.root.glob("trip*/*"):
+        path.unlink()
+    assert not archive.up_to_date()
+
+
+def test_a_truncated_archive_file_is_not(archive: Archive) -> None:
+    for path in archive.root.glob("trip*/*"):
+        path.write_bytes(path.read_bytes()[:-1])
+    assert not archive.up_to_date()
+
+
+def test_an_archive_that_was_moved_is_still_known(archive: Archive, tmp_path: Path) -> None:
+    moved = archive.root.rename(tmp_path / "elsewhere")
+    assert Archive(moved, archive.file).up_to_date()
+
+
+def test_a_moved_folder_of_sources_is_still_known(archive: Archive, tmp_path: Path) -> None:
+    moved = archive.file.parents[1].rename(tmp_path / "moved")
+    assert Archive(archive.root, moved / archive.file.relative_to(tmp_path / "photos")).up_to_date()
+
+
+def test_without_tables_nothing_is_up_to_date(tmp_path: Path) -> None:
+    assert ArchiveIndex.read(str(tmp_path / "nowhere")) == ArchiveIndex({}, {})
+
+
+def test_a_source_is_passed_on_or_becomes_a_skipped_row(archive: Archive) -> None:
+    skip = SkipArchived(str(archive.root), SETTINGS, NETWORKS, "1.0", "r2")
+    skip.setup()
+    known = archive.source
+    other = dataclasses.replace(known, relative_path="other.jpg")
+    assert outputs(skip.process(other)) == {"": [other]}
+    ((tag, [row]),) = outputs(skip.process(known)).items()
+    assert (tag, row.outcome, row.run_id) == (ROWS, "skipped", "r2")
+    assert (row.source_bytes, row.archive_bytes) == (7, 15)
+    assert row.reason and row.width is None
+
+
+def test_a_source_that_vanished_is_passed_on_to_be_reported(archive: Archive) -> None:
+    skip = SkipArchived(str(archive.root), SETTINGS, NETWORKS, "1.0", "r2")
+    skip.setup()
+    gone = dataclasses.replace(archive.source, modified=7.0, url=f"{archive.file}.gone")
+    assert outputs(skip.process(gone)) == {"": [gone]}
+
+
+def test_places_in_the_archive_depend_on_the_path_alone() -> None:
+    file = SourceFile("/in/trip/a.jpg", "trip/a.jpg", 7, 1.0)
+    assert archive_url("gs://bucket/archive/", file) == "gs://bucket/archive/trip/a.jpg.jp2"
+    assert kept_url("/archive", file) == "/archive/trip/a.jpg"
+
+
+def test_one_name_has_one_source_and_the_others_fail_by_name() -> None:
+    files = [SourceFile(f"/{root}/a.jpg", "a.jpg", 7, 1.0) for root in ("y", "x", "x", "z")]
+    results = outputs(one_of_each_name(("a.jpg", files)))
+    assert [file.url for file in results[""]] == ["/x/a.jpg"]
+    assert [failure.url for failure in results[FAILURES]] == ["/y/a.jpg", "/z/a.jpg"]
+    assert all("/x/a.jpg" in failure.message for failure in results[FAILURES])
+
+
+def test_a_row_without_measures_has_every_field() -> None:
+    row = row_of_unmeasured(SourceFile("/in/a.jpg", "a.jpg", 7, 1.0), outcome="kept", reason="because")
+    assert (row.source_url, row.outcome, row.reason, row.psnr_db) == ("/in/a.jpg", "kept", "because", None)
+
+
+def test_sources_named_twice_are_matched_once(tmp_path: Path) -> None:
+    for name in ("x/a.jpg", "x/b.jpg", "y/a.jpg"):
+        (tmp_path / name).parent.mkdir(exist_ok=True)
+        (tmp_path / name).write_bytes(b"")
+    sources = (str(tmp_path / "x"), str(tmp_path / "x" / "a.jpg"), str(tmp_path / "y"))
+    with TestPipeline(runner="FnApiRunner") as pipeline:
+        matched = pipeline | MatchSources(sources, frozenset({".jpg"}))
+        urls = matched.sources | "Urls" >> beam.Map(lambda file: file.url)
+        failed = matched[FAILURES] | "Failed" >> beam.Map(lambda failure: failure.url)
+        assert_that(urls, equal_to([f"{tmp_path}/x/a.jpg", f"{tmp_path}/x/b.jpg"]), label="urls")
+        assert_that(failed, equal_to([f"{tmp_path}/y/a.jpg"]), label="failed")

@@ -1,0 +1,73 @@
+"""What matters in a photo: drawn masks, the network, or nothing."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from tests.photos import a_photo, one
+from tests.streams import texture
+from transforms import saliency
+from transforms.steps import BadInput
+
+
+def mask(path: Path, height: int = 12, width: int = 16) -> None:
+    pixels = np.zeros((height, width), np.uint8)
+    pixels[: height // 2, width // 2 :] = 255
+    path.parent.mkdir(parents=True, exist_ok=True)
+    Image.fromarray(pixels).save(path)
+
+
+@pytest.mark.parametrize("name", ["trip/a.png.png", "trip/a.png"])
+def test_a_mask_is_found_by_the_full_name_or_by_png_for_the_ending(tmp_path: Path, name: str) -> None:
+    mask(tmp_path / name)
+    salient = one(saliency.with_mask, a_photo(texture(48, 64, 3)), folder=str(tmp_path))
+    assert salient.saliency.dtype == np.float32
+    np.testing.assert_array_equal(salient.saliency[:6, 8:], 1)
+    assert salient.saliency.sum() == 48
+    assert salient.saliency_seconds > 0
+
+
+def test_the_full_name_is_preferred(tmp_path: Path) -> None:
+    mask(tmp_path / "trip/a.png", 20, 20)
+    mask(tmp_path / "trip/a.png.png", 10, 10)
+    salient = one(saliency.with_mask, a_photo(texture(48, 64, 3)), folder=str(tmp_path))
+    assert salient.saliency.shape == (10, 10)
+
+
+def test_a_large_mask_is_averaged_down(tmp_path: Path) -> None:
+    mask(tmp_path / "trip/a.png", 100, 3000)
+    salient = one(saliency.with_mask, a_photo(texture(48, 64, 3)), folder=str(tmp_path))
+    assert max(salient.saliency.shape) == 1024
+    assert salient.saliency.mean() == pytest.approx(0.25, abs=0.01)
+
+
+def test_a_missing_mask_is_an_error_that_says_what_was_looked_for(tmp_path: Path) -> None:
+    with pytest.raises(BadInput, match=r"trip/a\.png\.png and trip/a\.png"):
+        list(saliency.with_mask(a_photo(texture(48, 64, 3)), folder=str(tmp_path)))
+
+
+def test_a_mask_that_is_no_picture_is_an_error_that_names_it(tmp_path: Path) -> None:
+    (tmp_path / "trip").mkdir()
+    (tmp_path / "trip" / "a.png").write_text("no picture")
+    with pytest.raises(BadInput, match=r"the mask trip/a\.png cannot be read"):
+        list(saliency.with_mask(a_photo(texture(48, 64, 3)), folder=str(tmp_path)))
+
+
+def test_without_saliency_all_places_are_alike() -> None:
+    photo = a_photo(texture(48, 64, 3))
+    salient = one(saliency.without_saliency, photo)
+    assert salient.photo is photo and salient.saliency is None
+
+
+@pytest.mark.parametrize(("channels", "bits"), [(1, 8), (2, 16), (3, 16), (4, 8)])
+def test_the_network_maps_photos_of_every_kind(channels: int, bits: int) -> None:
+    handler = saliency.msroi_handler()
+    photo = a_photo(texture(90, 131, channels, bits))
+    (salient,) = handler.run_inference([photo], handler.load_model())
+    assert salient.photo is photo
+    assert salient.saliency.ndim == 2 and salient.saliency.dtype == np.float32
+    assert salient.saliency.min() >= 0 and salient.saliency.max() <= 1
