@@ -14,6 +14,8 @@ from codec import allocation, jp2, noise, openjpeg
 from codec.codestream import IRREVERSIBLE
 from codec.errors import BadCodestream, UnsupportedCodestream
 from codec.jp2 import Jp2
+from codec.layout import Layout
+from codec.packets import Contributions
 from codec.pictures import PICTURE_EXTENSIONS, PictureFormat, encode_picture, extension
 from transforms.elements import DecodedFile, Pixels, SourceFile
 from transforms.files import join, read_if_there, read_whole, write_whole
@@ -99,10 +101,14 @@ def read_noise(parsed: Jp2) -> tuple[NDArray[np.float32] | None, str]:
         return None, "restored without RecCNN: its image area does not begin at a whole cell"
     if any(coding.transformation == IRREVERSIBLE for coding in stream.coding):
         return noise.noise_map(stream, geometry, parts), ""
-    steps = noise.normalized_steps(stream, geometry, parts)
-    peak = 2.0 ** max(c.bit_depth for c in size.components) - 1
-    whole = len(steps) == 0 or steps.max() <= 4 / peak  # every bit-plane of the reversible transform is there
-    return (None if whole else noise.noise_map(stream, geometry, parts)), ""
+    return (None if _has_every_bit_plane(geometry, parts) else noise.noise_map(stream, geometry, parts)), ""
+
+
+def _has_every_bit_plane(geometry: Layout, parts: Contributions) -> bool:
+    """Whether the blocks that are there are whole: with the reversible transform, nothing was lost then."""
+    passes = parts.passes.sum(0, dtype=np.int64)
+    all_passes = 3 * (geometry.blocks.planes.astype(np.int64) - parts.zero_planes) - 2
+    return bool(np.all((passes >= all_passes) | (passes == 0)))
 
 
 def full_range(pixels: Pixels, bit_depth: int) -> Pixels:
