@@ -78,16 +78,12 @@ def encode_plain(salient: SalientPhoto, encoder: Encoder) -> Iterator[Any]:
 
 
 def encode_compact(element: CompactPhoto, encoder: Encoder) -> Iterator[CodedPhoto]:
-    """Adds the candidate that ComCNN prepared, if there is one and it reaches the target."""
+    """Adds the candidate that ComCNN prepared, if there is one."""
     coded = element.coded
     if element.compact is None:
         yield coded
         return
     compact = encode(coded.salient, element.compact, encoder, comcnn_used=True)
-    target = encoder.settings.target
-    if target.kind == "psnr" and psnr(coded.salient.photo.pixels, compact.decoded) < target.value:
-        yield coded
-        return
     compact = dataclasses.replace(compact, encode_seconds=compact.encode_seconds + element.comcnn_seconds)
     keep = () if encoder.settings.comcnn == "on" else coded.candidates
     yield dataclasses.replace(coded, candidates=(*keep, compact))
@@ -97,6 +93,8 @@ def _not_worth_it(archive_bytes: int, source_bytes: int, min_saving: float) -> s
     saving = 1 - archive_bytes / source_bytes
     if saving >= min_saving and archive_bytes < source_bytes:
         return ""
+    if saving < 0:
+        return f"JPEG 2000 would take {-saving:.1%} more bytes: kept unchanged"
     return f"JPEG 2000 would save {saving:.1%} of its bytes, less than {min_saving:.0%}: kept unchanged"
 
 
