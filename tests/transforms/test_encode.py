@@ -242,12 +242,6 @@ def test_asked_for_always_the_prepared_file_stands_alone() -> None:
     assert prepared.comcnn_used
 
 
-def test_a_prepared_photo_that_misses_the_psnr_is_no_candidate() -> None:
-    for comcnn in ("auto", "on"):
-        (plain,) = compact("psnr", 40, blurred(), comcnn=comcnn).candidates
-        assert not plain.comcnn_used
-
-
 # What an interrupted run left
 
 

@@ -1,0 +1,239 @@
+"""Back from JPEG 2000: our files and anyone's, under names of their own, with what is known of noise."""
+
+from __future__ import annotations
+
+import dataclasses
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+from codec import jp2, openjpeg
+from codec.errors import BadCodestream, UnsupportedCodestream
+from codec.pictures import decode_picture
+from tests import pictures
+from tests.photos import corner, encoder, one, outputs, salient, source
+from tests.streams import compress, foreign, texture
+from transforms import restore
+from transforms.decode import (
+    COPIES,
+    copy_unchanged,
+    decode_file,
+    full_range,
+    name_outputs,
+    read_noise,
+    short_name,
+    write_picture,
+)
+from transforms.elements import DecodedFile, SourceFile
+from transforms.encode import encode_plain
+from transforms.progress import Progress, read_progress
+from transforms.steps import BadInput
+
+
+def file(path: str, root: str = "/in") -> SourceFile:
+    return SourceFile(f"{root}/{path}", path, 7, 1.0)
+
+
+def decoded(folder: Path, data: bytes, name: str = "a.jp2") -> DecodedFile:
+    (folder / name).write_bytes(data)
+    result: DecodedFile = one(decode_file, (source(folder / name), "a.png"), max_pixels=10**6)
+    return result
+
+
+def ours(**options: Any) -> Any:
+    """An archived photo: its bytes, and what a decoder makes of it."""
+    element = salient(texture(97, 131, 3), corner())
+    return one(encode_plain, element, encoder("bpp", 1, **options)).candidates[0]
+
+
+# Names
+
+
+@pytest.mark.parametrize(
+    ("path", "name"),
+    [
+        ("trip/a.jpg.jp2", "trip/a.png"),
+        ("a.tar.JP2", "a.tar.png"),
+        ("a.j2k", "a.png"),
+        ("a.png.jp2", "a.png"),
+        (".jp2", ".png"),
+        ("kept.gif", "kept.gif"),
+    ],
+)
+def test_the_short_name_drops_the_endings_of_photo_and_archive(path: str, name: str) -> None:
+    assert short_name(file(path), "png") == name
+
+
+def test_alone_a_file_gets_the_short_name_and_together_full_ones() -> None:
+    first, second = file("a.jpg.jp2"), file("a.png.jp2")
+    assert list(name_outputs(("a.png", [first]), "png")) == [(first, "a.png")]
+    together = {f.url: path for f, path in name_outputs(("a.png", [second, first]), "png")}
+    assert together == {"/in/a.jpg.jp2": "a.jpg.png", "/in/a.png.jp2": "a.png.png"}
+
+
+def test_a_kept_file_keeps_its_name_beside_a_photo_that_wants_it() -> None:
+    kept, archived = file("a.png"), file("a.jpg.jp2")
+    together = {f.url: path for f, path in name_outputs(("a.png", [archived, kept]), "png")}
+    assert together == {"/in/a.png": "a.png", "/in/a.jpg.jp2": "a.jpg.png"}
+
+
+def test_a_file_named_twice_is_restored_once() -> None:
+    assert len(list(name_outputs(("a.png", [file("a.jpg.jp2")] * 2), "png"))) == 1
+
+
+# Our own files
+
+
+def test_an_archived_photo_is_decoded_with_its_noise_and_metadata(tmp_path: Path) -> None:
+    candidate = ours()
+    result = decoded(tmp_path, candidate.jp2)
+    np.testing.assert_array_equal(result.pixels, candidate.decoded)
+    np.testing.assert_array_equal(result.noise, candidate.noise)
+    assert (result.output_path, result.comcnn_used, result.note) == ("a.png", False, "")
+
+
+def test_a_file_marked_for_plain_decode_has_no_noise_to_restore_by(tmp_path: Path) -> None:
+    candidate = ours()
+    result = decoded(tmp_path, jp2.marked_for_plain_decode(candidate.jp2))
+    np.testing.assert_array_equal(result.pixels, candidate.decoded)
+    assert result.noise is None
+    handler = restore.files_handler()
+    (restored,) = handler.run_inference([result], handler.load_model())
+    assert restored is result
+
+
+@pytest.mark.parametrize("channels", [1, 2, 3, 4])
+@pytest.mark.parametrize("bits", [8, 16])
+def test_a_lossless_file_has_nothing_to_restore(tmp_path: Path, channels: int, bits: int) -> None:
+    pixels = texture(161, 83, channels, bits)
+    element = one(encode_plain, salient(pixels), encoder("lossless", 0))
+    result = decoded(tmp_path, element.candidates[0].jp2)
+    np.testing.assert_array_equal(result.pixels, pixels)
+    assert result.noise is None and result.note == ""
+
+
+def test_reccnn_gives_a_picture_like_the_decoded_one(tmp_path: Path) -> None:
+    result = decoded(tmp_path, ours().jp2)
+    handler = restore.files_handler()
+    (restored,) = handler.run_inference([result], handler.load_model())
+    assert restored.pixels.shape == result.pixels.shape and restored.pixels.dtype == result.pixels.dtype
+    assert restore.url_of(restored) == result.source.url
+
+
+# Files of others
+
+
+def test_a_foreign_file_is_restored_by_its_own_packet_headers(tmp_path: Path) -> None:
+    coarse, fine = (decoded(tmp_path, foreign(f"-r {ratio} -I"), "a.j2k") for ratio in (40, 5))
+    assert coarse.note == fine.note == ""
+    assert coarse.noise is not None and fine.noise is not None
+    assert coarse.noise.shape == (13, 17, 4)
+    assert coarse.noise.mean() > 2 * fine.noise.mean()
+
+
+def test_a_foreign_reversible_file_is_restored_only_where_it_was_cut(tmp_path: Path) -> None:
+    assert decoded(tmp_path, foreign("-r 1")).noise is None
+    cut = decoded(tmp_path, foreign("-r 20"))
+    assert cut.noise is not None and cut.note == ""
+
+
+def test_a_file_of_twelve_bits_is_stretched_to_the_whole_range(tmp_path: Path) -> None:
+    pixels = (texture(40, 51, 1, 16) >> 4).astype(np.uint16)
+    data = openjpeg.encode(pixels, reversible=True, bit_depth=12)
+    result = decoded(tmp_path, data, "a.j2c")
+    expected = np.rint(pixels.astype(np.float64) * 65535 / 4095)
+    np.testing.assert_array_equal(result.pixels, expected)
+
+
+@pytest.mark.parametrize("bits", [1, 4, 8, 12, 16])
+def test_full_range_keeps_the_ends_and_the_order(bits: int) -> None:
+    dtype = np.uint8 if bits <= 8 else np.uint16
+    values = np.arange(1 << bits)[:, None, None]
+    stretched = full_range(values.astype(np.uint8) if bits <= 8 else values.astype(np.uint16), bits)
+    assert stretched.dtype == dtype
+    assert (stretched.min(), stretched.max()) == (0, np.iinfo(dtype).max)
+    assert (np.diff(stretched[:, 0, 0].astype(int)) > 0).all()
+
+
+@pytest.mark.parametrize(
+    ("options", "reason"),
+    [("-F 131,97,3,8,u@1x1:2x2:2x2 -r 10 -I", "sub-sampled"), ("-d 13,29 -r 30 -I", "whole cell")],
+)
+def test_what_has_no_noise_map_is_decoded_and_says_why(tmp_path: Path, options: str, reason: str) -> None:
+    result = decoded(tmp_path, compress(texture(97, 131, 3), options), "a.j2k")
+    assert result.pixels.shape == (97, 131, 3)
+    assert result.noise is None and reason in result.note
+
+
+def test_the_noise_map_of_our_own_stream_is_read_without_its_record() -> None:
+    candidate = ours()
+    parsed = jp2.parse(jp2.parse(candidate.jp2).codestream)
+    noise, note = read_noise(parsed)
+    assert note == ""
+    np.testing.assert_array_equal(noise, candidate.noise)
+
+
+# What is wrong with a file
+
+
+@pytest.mark.parametrize("cut", [1, 300, 1300])
+def test_a_truncated_file_is_refused(tmp_path: Path, cut: int) -> None:
+    with pytest.raises(BadCodestream, match=r"\w{3,}"):
+        decoded(tmp_path, ours().jp2[:-cut])
+
+
+def test_an_empty_file_is_refused(tmp_path: Path) -> None:
+    with pytest.raises(BadInput, match="empty"):
+        decoded(tmp_path, b"")
+
+
+def test_a_photo_named_like_an_archive_is_refused(tmp_path: Path) -> None:
+    with pytest.raises((BadCodestream, UnsupportedCodestream), match=r"\w{3,}"):
+        decoded(tmp_path, pictures.jpeg(pictures.sample(9, 13, 3)))
+
+
+def test_too_many_pixels_are_refused_from_the_header(tmp_path: Path) -> None:
+    (tmp_path / "a.jp2").write_bytes(ours().jp2)
+    with pytest.raises(UnsupportedCodestream, match="131"):
+        list(decode_file((source(tmp_path / "a.jp2"), "a.png"), max_pixels=97 * 131 - 1))
+
+
+def test_a_file_that_is_no_jpeg_2000_by_name_is_to_be_copied(tmp_path: Path) -> None:
+    (tmp_path / "a.gif").write_bytes(b"whatever")
+    element = (source(tmp_path / "a.gif"), "a.gif")
+    assert outputs(decode_file(element, max_pixels=10)) == {COPIES: [element]}
+
+
+# Writing
+
+
+def test_a_picture_is_written_with_its_metadata_and_counted(tmp_path: Path) -> None:
+    result = decoded(tmp_path, ours().jp2)
+    metadata = dataclasses.replace(
+        result.metadata, icc=pictures.icc_profile(), exif=pictures.exif_block(), xmp=pictures.xmp_packet()
+    )
+    result = dataclasses.replace(result, metadata=metadata, output_path="trip/a.png")
+    progress = Progress(str(tmp_path / "progress"))
+    url = one(write_picture, result, str(tmp_path / "out"), "png", progress)
+    assert url == f"{tmp_path}/out/trip/a.png"
+    picture = decode_picture(Path(url).read_bytes())
+    np.testing.assert_array_equal(picture.pixels, result.pixels)
+    assert picture.metadata.icc == metadata.icc and picture.metadata.exif
+    assert read_progress(tmp_path / "progress") == [("restored", 97 * 131, result.source.size_bytes, 0)]
+
+
+def test_a_picture_that_a_format_cannot_hold_is_an_error_that_says_so(tmp_path: Path) -> None:
+    wide = np.zeros((1, 70_000, 3), np.uint8)
+    result = dataclasses.replace(decoded(tmp_path, ours().jp2), pixels=wide, output_path="a.webp")
+    with pytest.raises(BadInput, match="cannot be written as webp"):
+        list(write_picture(result, str(tmp_path / "out"), "webp", Progress()))
+
+
+def test_a_kept_file_is_copied_once(tmp_path: Path) -> None:
+    (tmp_path / "a.gif").write_bytes(b"an animation")
+    element = (source(tmp_path / "a.gif"), "trip/a.gif")
+    for _ in range(2):
+        url = one(copy_unchanged, element, str(tmp_path / "out"), Progress())
+        assert Path(url).read_bytes() == b"an animation"

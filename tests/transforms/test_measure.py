@@ -1,0 +1,147 @@
+"""The best file is taken, by what it is worth in the end, and its row says what it cost and kept."""
+
+from __future__ import annotations
+
+import dataclasses
+import functools
+import math
+from typing import Any
+
+import numpy as np
+import pytest
+
+from codec import jp2
+from quality.measures import measure
+from tests.photos import corner, encoder, one, salient
+from tests.streams import texture
+from transforms.elements import Archived, CodedPhoto, KeptSource, RestoredPhoto, SalientPhoto, SourceFile
+from transforms.encode import encode, encode_plain
+from transforms.measure import RunLabels, measure_photo, row_of_kept, url_of
+from transforms.settings import Target
+
+LABELS = RunLabels("/archive", Target("bpp", 1.0), "5e77", "3e16", "1.0", "r1")
+
+
+@functools.cache
+def photo(weighted: bool = True) -> SalientPhoto:
+    return salient(texture(97, 131, 3), corner() if weighted else None, source_bytes=60_000)
+
+
+def coded(kind: str = "bpp", value: float = 1.0, weighted: bool = True) -> CodedPhoto:
+    result: CodedPhoto = one(encode_plain, photo(weighted), encoder(kind, value))
+    return result
+
+
+def measured(coded: CodedPhoto, *restored: Any, labels: RunLabels = LABELS) -> Archived:
+    element = RestoredPhoto(coded, restored, 0.25)
+    assert url_of(element) == "/in/trip/a.png"
+    result: Archived = one(measure_photo, element, run=labels)
+    return result
+
+
+def nearer(coded: CodedPhoto) -> Any:
+    """Half way from what was decoded to the source."""
+    decoded = coded.candidates[0].decoded.astype(np.uint16)
+    return ((decoded + coded.salient.photo.pixels) // 2).astype(np.uint8)
+
+
+def is_plain(archived: Archived) -> bool:
+    record = jp2.parse(archived.jp2).record
+    assert record is not None
+    return record.plain_decode
+
+
+def test_a_row_has_the_figures_of_the_file_and_of_its_decode() -> None:
+    element = coded()
+    archived = measured(element, None)
+    row, data = archived.row, element.candidates[0].jp2
+    assert (archived.url, archived.jp2, archived.write) == ("/archive/trip/a.png.jp2", data, True)
+    assert (row.outcome, row.width, row.height, row.channels, row.bit_depth) == ("compressed", 131, 97, 3, 8)
+    assert (row.source_bytes, row.archive_bytes) == (60_000, len(data))
+    assert row.compression_ratio == pytest.approx(60_000 / len(data))
+    assert row.raw_ratio == pytest.approx(97 * 131 * 3 / len(data))
+    assert row.bits_per_pixel == row.target_reached == pytest.approx(8 * len(data) / (97 * 131))
+    figures = measure(photo().photo.pixels, element.candidates[0].decoded, corner())
+    for name, value in dataclasses.asdict(figures).items():
+        assert getattr(row, name) == value
+        assert getattr(row, f"rec_{name}") is None  # RecCNN was not asked
+    assert row.salient_share == pytest.approx(0.25)
+    assert (row.target, row.settings_digest, row.run_id) == ("bpp=1", "5e77", "r1")
+    assert row.measure_seconds is not None and row.measure_seconds > 0.25
+    assert row.metadata_lost == ""
+
+
+def test_what_restoring_gains_stands_in_the_row() -> None:
+    element = coded()
+    archived = measured(element, nearer(element))
+    assert archived.row.rec_psnr_db is not None and archived.row.psnr_db is not None
+    assert archived.row.rec_psnr_db > archived.row.psnr_db + 4
+    assert not is_plain(archived)
+
+
+def test_a_photo_that_restoring_harms_is_marked_to_be_restored_without() -> None:
+    element = coded()
+    worse = np.roll(element.candidates[0].decoded, 3, 0)
+    archived = measured(element, worse)
+    assert archived.row.rec_psnr_db == archived.row.psnr_db
+    assert is_plain(archived)
+    assert len(archived.jp2) == len(element.candidates[0].jp2)
+
+
+def test_the_candidate_is_taken_that_is_best_after_restoring() -> None:
+    first = coded()
+    pixels = first.salient.photo.pixels
+    second = encode(first.salient, pixels, encoder("bpp", 0.5), comcnn_used=True)
+    both = dataclasses.replace(first, candidates=(*first.candidates, second))
+    assert measured(both, None, None).row.comcnn_used is False
+    assert measured(both, None, pixels).row.comcnn_used is True
+    assert measured(both, nearer(first), None).row.comcnn_used is False
+
+
+def test_a_file_that_is_there_already_is_not_written_again() -> None:
+    assert not measured(dataclasses.replace(coded(), archived=True), None).write
+
+
+def test_a_lossless_file_has_infinite_psnr_and_no_target_to_reach() -> None:
+    labels = dataclasses.replace(LABELS, target=Target("lossless", 0))
+    row = measured(coded("lossless", 0), None, labels=labels).row
+    assert row.psnr_db == row.rec_psnr_db == math.inf and row.mse == 0
+    assert (row.target, row.target_reached) == ("lossless", None)
+
+
+@pytest.mark.parametrize(
+    ("target", "name"),
+    [
+        (Target("ratio", 4), "compression_ratio"),
+        (Target("psnr", 30), "psnr_db"),
+        (Target("jpeg-quality", 5), ""),
+    ],
+    ids=str,
+)
+def test_the_target_is_answered_in_its_own_unit(target: Target, name: str) -> None:
+    row = measured(coded(), None, labels=dataclasses.replace(LABELS, target=target)).row
+    assert row.target_reached == (getattr(row, name) if name else None)
+
+
+def test_without_saliency_its_columns_are_empty_and_the_weighted_figures_plain() -> None:
+    row = measured(coded(weighted=False), None).row
+    assert (row.saliency_mean, row.salient_share) == (None, None)
+    assert row.psnr_s_db == row.psnr_db
+
+
+def test_metadata_that_were_lost_are_named() -> None:
+    element = coded()
+    metadata = dataclasses.replace(element.salient.photo.metadata, exif=b"no tiff")
+    changed = dataclasses.replace(
+        element.salient.photo, metadata=metadata, metadata_problems=("XMP is cut off",)
+    )
+    element = dataclasses.replace(element, salient=dataclasses.replace(element.salient, photo=changed))
+    assert measured(element, None).row.metadata_lost == "XMP is cut off; exif cannot be held by JP2"
+
+
+def test_the_row_of_a_kept_source_says_why_and_counts_its_bytes() -> None:
+    kept = KeptSource(SourceFile("/in/a.gif", "a.gif", 77, 1.5), "gif", "ab" * 32, "an animation")
+    row = row_of_kept(kept, LABELS)
+    assert (row.outcome, row.reason, row.archive_url) == ("kept", "an animation", "/archive/a.gif")
+    assert (row.source_bytes, row.archive_bytes, row.compression_ratio) == (77, 77, 1.0)
+    assert (row.psnr_db, row.width) == (None, None)

@@ -1,0 +1,54 @@
+"""How far a run is: a line a photo, whole even when many write at once."""
+
+from __future__ import annotations
+
+import concurrent.futures
+import dataclasses
+import math
+from pathlib import Path
+
+from tests.transforms.test_tables import a_failure, a_row
+from transforms.progress import Progress, read_progress
+
+
+def test_every_outcome_adds_its_line(tmp_path: Path) -> None:
+    progress = Progress(str(tmp_path / "progress"))
+    progress.add(a_row(width=30, height=20))
+    progress.add(a_row(outcome="kept", width=None, height=None, archive_bytes=1000))
+    row, failure = a_row(outcome="skipped"), a_failure()
+    assert progress.skip(row) is row
+    assert progress.fail(failure) is failure
+    progress.add_restored(600, 250)
+    assert read_progress(tmp_path / "progress") == [
+        ("compressed", 600, 1000, 250),
+        ("kept", 0, 1000, 1000),
+        ("skipped", 0, 1000, 250),
+        ("failed", 0, 0, 0),
+        ("restored", 600, 250, 0),
+    ]
+
+
+def test_lines_of_many_writers_stay_whole(tmp_path: Path) -> None:
+    progress = Progress(str(tmp_path / "progress"))
+    rows = [a_row(width=number, height=1) for number in range(1, 201)]
+    with concurrent.futures.ThreadPoolExecutor(16) as pool:
+        list(pool.map(progress.add, rows))
+    lines = read_progress(tmp_path / "progress")
+    assert sum(line[1] for line in lines) == math.comb(201, 2)
+
+
+def test_a_line_that_is_not_whole_yet_is_left_for_the_next_look(tmp_path: Path) -> None:
+    file = tmp_path / "progress"
+    Progress(str(file)).add(a_row(width=3, height=2))
+    with file.open("a") as handle:
+        handle.write('["kept", 1')
+    assert len(read_progress(file)) == 1
+
+
+def test_before_the_first_photo_there_is_nothing_to_read(tmp_path: Path) -> None:
+    assert read_progress(tmp_path / "nowhere") == []
+
+
+def test_without_a_file_nothing_is_written() -> None:
+    Progress().add(a_row())
+    assert dataclasses.asdict(Progress()) == {"file": None}

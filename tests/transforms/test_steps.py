@@ -1,0 +1,166 @@
+"""How a step treats a photo: what is wrong with it becomes a row, a bug is seen, a full disk ends the run."""
+
+from __future__ import annotations
+
+import dataclasses
+import hashlib
+import logging
+import os
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import apache_beam as beam
+import pytest
+from apache_beam.testing.test_pipeline import TestPipeline
+from apache_beam.testing.util import assert_that, equal_to
+
+from codec.errors import BadCodestream
+from codec.picture import BadPicture
+from tests.photos import one, outputs, source
+from tests.transforms.test_tables import a_row
+from transforms import write
+from transforms.elements import Archived, Failure, KeptSource
+from transforms.measure import RunLabels
+from transforms.progress import Progress
+from transforms.settings import Target
+from transforms.steps import FAILURES, BadInput, CannotGoOn, PhotoStep, attempt, split_failures, step
+
+LABELS = RunLabels("/archive", Target("bpp", 1.0), "5e77", "3e16", "1.0", "r1")
+
+
+def doubled(number: int) -> Iterator[Any]:
+    if number == 13:
+        raise BadInput("thirteen is not taken")
+    if number == 0:
+        yield 1 / number
+    yield 2 * number
+    if number > 100:
+        raise BadPicture("too large after all")
+    if number % 2:
+        yield beam.pvalue.TaggedOutput("odd", number)
+
+
+@pytest.mark.parametrize("error", [BadInput, BadPicture, BadCodestream, FileNotFoundError])
+def test_bad_input_becomes_a_row_with_its_message(error: type[Exception]) -> None:
+    def work() -> None:
+        raise error("it ends after 12 bytes")
+
+    result, failure = attempt("/in/a.jpg", "read", work)
+    assert result is None and failure is not None
+    assert (failure.url, failure.step, failure.error_type) == ("/in/a.jpg", "read", error.__name__)
+    assert failure.message == "it ends after 12 bytes"
+    assert failure.time.endswith("+00:00")
+
+
+def test_a_bug_becomes_a_row_that_says_so_and_is_logged_with_its_trace(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    with caplog.at_level(logging.ERROR, "foveate"):
+        _, failure = attempt("/in/a.jpg", "encode", lambda: 1 / 0)
+    assert failure is not None
+    assert (failure.step, failure.error_type) == ("encode (internal error)", "ZeroDivisionError")
+    assert "/in/a.jpg" in caplog.text and "Traceback" in caplog.text
+
+
+def test_an_error_without_a_message_is_named() -> None:
+    def work() -> None:
+        raise KeyError
+
+    _, failure = attempt("/in/a.jpg", "read", work)
+    assert failure is not None and failure.message == "KeyError()"
+
+
+def test_that_no_photo_can_be_written_is_not_a_photos_failure() -> None:
+    def work() -> None:
+        raise CannotGoOn("the disk is full")
+
+    with pytest.raises(CannotGoOn, match="full"):
+        attempt("/in/a.jpg", "write", work)
+
+
+def test_a_photo_that_fails_half_way_leaves_nothing_but_its_failure() -> None:
+    results = outputs(PhotoStep("double", str, doubled).process(102))
+    assert list(results) == [FAILURES] and len(results[FAILURES]) == 1
+
+
+def test_a_step_on_the_runner_separates_results_tags_and_failures() -> None:
+    with TestPipeline(runner="FnApiRunner") as pipeline:
+        results = pipeline | beam.Create([0, 2, 3, 13]) | "Double" >> step("double", str, doubled, "odd")
+        failed = results[FAILURES] | "Types" >> beam.Map(lambda failure: (failure.url, failure.error_type))
+        assert_that(results.good, equal_to([4, 6]), label="good")
+        assert_that(results["odd"], equal_to([3]), label="odd")
+        assert_that(failed, equal_to([("0", "ZeroDivisionError"), ("13", "BadInput")]), label="failed")
+
+
+def test_failures_among_results_are_set_apart() -> None:
+    failure = Failure("/in/a.jpg", "read", "BadImage", "bad", "now")
+    with TestPipeline(runner="FnApiRunner") as pipeline:
+        mixed = pipeline | beam.Create(["good", failure]) | beam.Map(lambda x: x).with_output_types(Any)
+        results = split_failures(mixed, "test")
+        assert_that(results.good, equal_to(["good"]), label="good")
+        assert_that(results[FAILURES], equal_to([failure]), label="failures")
+
+
+# Writing: what is a photo's fault, and what ends the run
+
+
+def archived(tmp_path: Path, url: str = "", write: bool = True) -> Archived:
+    (tmp_path / "a.jpg").write_bytes(b"a photo")
+    url = url or f"{tmp_path}/archive/a.jpg.jp2"
+    return Archived(source(tmp_path / "a.jpg"), url, b"a jp2", a_row(), write)
+
+
+def test_an_archived_photo_is_written_and_its_row_passed_on(tmp_path: Path) -> None:
+    element = archived(tmp_path)
+    row = one(write.write_archived, element, str(tmp_path / "archive"), Progress())
+    assert row is element.row
+    assert (tmp_path / "archive" / "a.jpg.jp2").read_bytes() == b"a jp2"
+    assert write.url_of(element) == str(tmp_path / "a.jpg")
+
+
+def test_what_is_there_already_is_left_alone(tmp_path: Path) -> None:
+    one(write.write_archived, archived(tmp_path, write=False), str(tmp_path / "archive"), Progress())
+    assert not (tmp_path / "archive").exists()
+
+
+def test_a_name_that_the_filesystem_refuses_is_a_photos_failure(tmp_path: Path) -> None:
+    url = f"{tmp_path}/archive/{'x' * 300}.jp2"
+    with pytest.raises(BadInput, match="too long"):
+        list(write.write_archived(archived(tmp_path, url), str(tmp_path / "archive"), Progress()))
+
+
+def test_a_destination_that_takes_nothing_ends_the_run(tmp_path: Path) -> None:
+    # A device that is always full.
+    full = Path("/dev/full")
+    if not full.exists():
+        pytest.skip("there is no /dev/full here")
+    parts = tmp_path / "archive" / "_foveate" / "unfinished"
+    parts.mkdir(parents=True)
+    element = archived(tmp_path)
+    (parts / f"{os.getpid()}-{abs(hash(element.url)):x}").symlink_to(full)
+    with pytest.raises(CannotGoOn, match="No space left"):
+        list(write.write_archived(element, str(tmp_path / "archive"), Progress()))
+    assert not (tmp_path / "archive" / "a.jpg.jp2").exists()
+
+
+def kept(tmp_path: Path, sha256: str = "") -> KeptSource:
+    (tmp_path / "a.gif").write_bytes(b"an animation")
+    return KeptSource(
+        source(tmp_path / "a.gif"), "gif", sha256 or hashlib.sha256(b"an animation").hexdigest(), "it moves"
+    )
+
+
+def test_a_kept_source_is_copied_once(tmp_path: Path) -> None:
+    labels = dataclasses.replace(LABELS, archive=str(tmp_path / "archive"))
+    row = one(write.write_kept, kept(tmp_path), labels, Progress())
+    copy = tmp_path / "archive" / "a.gif"
+    assert (row.outcome, copy.read_bytes()) == ("kept", b"an animation")
+    before = copy.stat()
+    one(write.write_kept, kept(tmp_path), labels, Progress())
+    assert (copy.stat().st_ino, copy.stat().st_mtime_ns) == (before.st_ino, before.st_mtime_ns)
+
+
+def test_a_source_that_changed_meanwhile_is_not_kept(tmp_path: Path) -> None:
+    with pytest.raises(BadInput, match="changed"):
+        list(write.write_kept(kept(tmp_path, "ab" * 32), LABELS, Progress()))
