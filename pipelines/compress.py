@@ -111,7 +111,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     work.add_argument("--dry-run", action="store_true", help="say what would be done, and do nothing")
     work.add_argument(
         "--max-pixels",
-        type=int,
+        type=running.positive_count,
         default=MAX_PIXELS,
         metavar="N",
         help="refuse larger photos, from their headers (default: %(default)s)",
@@ -319,32 +319,39 @@ def _dry_run(options: CompressOptions, files: list[SourceFile], index: ArchiveIn
     return OK
 
 
+def _number(text: str) -> float:
+    try:
+        return float(text)
+    except ValueError as error:
+        raise argparse.ArgumentTypeError(f"must be a number, not {text}") from error
+
+
 def _positive(text: str) -> float:
-    value = float(text)
+    value = _number(text)
     if not (value > 0 and math.isfinite(value)):
         raise argparse.ArgumentTypeError(f"must be above 0, not {text}")
     return value
 
 
 def _decibels(text: str) -> float:
-    value = float(text)
+    value = _number(text)
     if not 0 <= value <= 40:
         raise argparse.ArgumentTypeError(f"must be from 0 to 40 dB, not {text}")
     return value
 
 
 def _share(text: str) -> float:
-    value = float(text)
+    value = _number(text)
     if not 0 <= value < 1:
         raise argparse.ArgumentTypeError(f"must be a share from 0 up to, not including, 1, not {text}")
     return value
 
 
 def _quality(text: str) -> int:
-    value = int(text)
-    if not 1 <= value <= 100:
-        raise argparse.ArgumentTypeError(f"a JPEG quality is from 1 to 100, not {text}")
-    return value
+    value = _number(text)
+    if not (1 <= value <= 100 and value.is_integer()):
+        raise argparse.ArgumentTypeError(f"must be a whole number from 1 to 100, not {text}")
+    return int(value)
 
 
 def _roi(text: str) -> str:

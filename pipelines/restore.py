@@ -65,7 +65,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     )
     parser.add_argument(
         "--max-pixels",
-        type=int,
+        type=running.positive_count,
         default=_MAX_PIXELS,
         metavar="N",
         help="refuse larger pictures, from their headers (default: %(default)s)",

@@ -58,6 +58,13 @@ def parse_beam_flags(parser: argparse.ArgumentParser, flags: Sequence[str]) -> l
     return list(flags)
 
 
+def positive_count(text: str) -> int:
+    """A whole number above 0, for argparse."""
+    if not (text.isdecimal() and int(text)):
+        raise argparse.ArgumentTypeError(f"must be a whole number above 0, not {text}")
+    return int(text)
+
+
 def is_local(beam_flags: Sequence[str]) -> bool:
     """Whether a run happens in this process."""
     runner = PipelineOptions(list(beam_flags)).get_all_options().get("runner")
