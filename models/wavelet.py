@@ -1,6 +1,6 @@
 """A differentiable stand-in for JPEG 2000: colour transform, 9/7 wavelet, dead-zone quantisation, rate proxy.
 
-    photo ─▶ ICT ─▶ 9/7 analysis ─▶ quantise (straight-through) ─▶ 9/7 synthesis ─▶ inverse ICT ─▶ decoded
+    photo ─▶ ICT ─▶ 9/7 analysis ─▶ quantise (smooth gradient) ─▶ 9/7 synthesis ─▶ inverse ICT ─▶ decoded
                                         └▶ ½ Σ log2(1 + (c / Δ)²) ─▶ bits
 
 The codec itself has no gradient; this has one, so that ComCNN and RecCNN can be trained through it together.
@@ -89,7 +89,7 @@ def code(photo: Any, noise: Any) -> tuple[Any, Any]:
       noise: (batch, n/8, n/8, 4), see `NOISE_CHANNELS`.
 
     Returns:
-      The decoded photos, like `photo` (straight-through gradient), and bits per colour sample, (batch,).
+      The decoded photos, like `photo`, and bits per colour sample, (batch,).
     """
     from keras import ops
 
@@ -142,7 +142,7 @@ def _steps(noise: Any, level: int, size: int) -> Any:
 
 
 def _quantise(coefficients: Any, step: Any) -> tuple[Any, Any]:
-    """Dead-zone quantiser, mid-point reconstruction (15444-1 Annex E), straight-through; its rate proxy."""
+    """Dead-zone quantiser, mid-point reconstruction (15444-1 Annex E); its rate proxy."""
     from keras import ops
 
     magnitude = ops.abs(coefficients) / step
@@ -150,4 +150,6 @@ def _quantise(coefficients: Any, step: Any) -> tuple[Any, Any]:
     decoded = ops.where(index > 0, ops.sign(coefficients) * (index + 0.5) * step, 0.0)
     # Flat at zero: what the dead zone swallows costs next to nothing, however small it is.
     bits = 0.5 * ops.sum(ops.log2(1.0 + ops.square(magnitude)), axis=(1, 2, 3))
-    return coefficients + ops.stop_gradient(decoded - coefficients), bits
+    # The quantiser has no gradient; this smooth curve's is like it: none at zero, one beyond the dead zone.
+    smooth = coefficients * ops.square(magnitude) / (1.0 + ops.square(magnitude))
+    return smooth + ops.stop_gradient(decoded - smooth), bits

@@ -167,8 +167,8 @@ def _joint_model(first: Any, second: Any) -> Any:
                 "decoded": decoded,
                 "restored": restored,
                 "plain_error": ops.stop_gradient(plain_error),
-                # What the bits cost or save against the plain photo, as a share of its error, at the codec's own
-                # rate of exchange.
+                # What the bits cost or save against the plain photo, as a share of its error, at the
+                # codec's own rate of exchange.
                 "price": ops.stop_gradient(slope / plain_error) * (bits - ops.stop_gradient(plain_bits)),
             }
 
