@@ -88,12 +88,21 @@ def test_chroma_is_coded_by_its_own_channel() -> None:
     assert np.abs(decoded - photo()).max() > 0.03
 
 
-def test_the_gradient_passes_as_if_nothing_had_been_quantised() -> None:
+def gradient_along(pattern: np.ndarray[tuple[int, ...], np.dtype[np.float32]], step: float) -> float:
+    """How much of a faint pattern's change arrives in the decoded picture, by the gradient."""
     import tensorflow as tf
 
-    picture = tf.constant(photo())
+    picture = tf.constant(np.full((1, 96, 96, 3), 0.6, np.float32) + 0.02 * pattern)
     with tf.GradientTape() as tape:
         tape.watch(picture)
-        decoded, _ = wavelet.code(picture, tf.constant(noise_map(0.2)))
-        total = tf.reduce_sum(decoded)
-    np.testing.assert_allclose(tape.gradient(total, picture), 1.0, atol=1e-3)
+        decoded, _ = wavelet.code(picture, tf.constant(noise_map(step)))
+        response = tf.reduce_sum(decoded * pattern)
+    gradient = np.asarray(tape.gradient(response, picture))
+    return float((gradient * pattern).sum() / (pattern**2).sum())
+
+
+def test_the_gradient_is_one_beyond_the_dead_zone_and_fades_inside() -> None:
+    checkers = np.indices((96, 96)).sum(0) % 2 * 2.0 - 1
+    pattern = np.broadcast_to(checkers[None, :, :, None], (1, 96, 96, 3)).astype(np.float32)
+    assert 0.9 < gradient_along(pattern, 1e-3) < 1.2
+    assert gradient_along(pattern, 0.5) < 0.1
