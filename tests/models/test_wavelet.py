@@ -92,7 +92,7 @@ def gradient_along(pattern: np.ndarray[tuple[int, ...], np.dtype[np.float32]], s
     """How much of a faint pattern's change arrives in the decoded picture, by the gradient."""
     import tensorflow as tf
 
-    picture = tf.constant(np.full((1, 96, 96, 3), 0.6, np.float32) + 0.02 * pattern)
+    picture = tf.constant(np.full(pattern.shape, 0.6, np.float32) + 0.02 * pattern)
     with tf.GradientTape() as tape:
         tape.watch(picture)
         decoded, _ = wavelet.code(picture, tf.constant(noise_map(step)))
@@ -102,7 +102,7 @@ def gradient_along(pattern: np.ndarray[tuple[int, ...], np.dtype[np.float32]], s
 
 
 def test_the_gradient_is_one_beyond_the_dead_zone_and_fades_inside() -> None:
-    checkers = np.indices((96, 96)).sum(0) % 2 * 2.0 - 1
-    pattern = np.broadcast_to(checkers[None, :, :, None], (1, 96, 96, 3)).astype(np.float32)
+    checkers = np.indices(photo().shape[1:3]).sum(0) % 2 * 2.0 - 1
+    pattern = np.broadcast_to(checkers[None, :, :, None], photo().shape).astype(np.float32)
     assert 0.9 < gradient_along(pattern, 1e-3) < 1.2
     assert gradient_along(pattern, 0.5) < 0.1
