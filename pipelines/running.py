@@ -116,14 +116,11 @@ def run_pipeline(
             logging.getLogger("foveate").debug("the run failed", exc_info=error)
             print(f"foveate: the run failed: {cause}", file=sys.stderr)
             return RUN_FAILED, {}
-    counts = {
-        counter.key.metric.name: counter.result
-        for counter in result.metrics().query()["counters"]
-        if counter.key.metric.namespace == NAMESPACE
-    }
     totals: dict[str, int] = {}
-    for name, value in counts.items():
-        totals[name] = totals.get(name, 0) + int(value or 0)
+    for counter in result.metrics().query()["counters"]:  # one a step: several steps count alike
+        if counter.key.metric.namespace == NAMESPACE:
+            name = counter.key.metric.name
+            totals[name] = totals.get(name, 0) + int(counter.result or 0)
     return (SOME_FAILED if totals.get("failed") else OK), totals
 
 
