@@ -68,8 +68,8 @@ def encode_plain(salient: SalientPhoto, encoder: Encoder) -> Iterator[Any]:
     try:
         coded = encode(salient, photo.pixels, encoder, comcnn_used=False)
         reason = _not_worth_it(len(coded.jp2), source_bytes, settings.min_saving)
-    except BudgetTooSmall as error:
-        reason = f"the target leaves no room for the picture ({error}): kept unchanged"
+    except BudgetTooSmall:
+        reason = "the target leaves no room for the picture beside its headers and metadata: kept unchanged"
     if reason:
         kept = KeptSource(photo.source, photo.source_format, photo.source_sha256, reason)
         yield beam.pvalue.TaggedOutput(KEPT, kept)
@@ -90,12 +90,13 @@ def encode_compact(element: CompactPhoto, encoder: Encoder) -> Iterator[CodedPho
 
 
 def _not_worth_it(archive_bytes: int, source_bytes: int, min_saving: float) -> str:
+    """Why a photo is kept, "" if it is not: the same words for all, since the report counts reasons."""
     saving = 1 - archive_bytes / source_bytes
     if saving >= min_saving and archive_bytes < source_bytes:
         return ""
-    if saving < 0:
-        return f"JPEG 2000 would take {-saving:.1%} more bytes: kept unchanged"
-    return f"JPEG 2000 would save {saving:.1%} of its bytes, less than {min_saving:.0%}: kept unchanged"
+    if saving <= 0:
+        return "JPEG 2000 would take more bytes: kept unchanged"
+    return f"JPEG 2000 would save less than {min_saving:.0%} of its bytes: kept unchanged"
 
 
 def _already_archived(salient: SalientPhoto, encoder: Encoder) -> Coded | None:

@@ -15,6 +15,7 @@ from transforms.elements import KeptSource, Photo, SourceFile
 from transforms.files import read_whole
 
 KEPT = "kept"
+_FORMATS = {"jpg": "jpeg", "tif": "tiff", "heif": "heic"}  # endings that are not the format's name
 
 
 def read_photo(source: SourceFile, max_pixels: int | None) -> Iterator[Any]:
@@ -29,8 +30,9 @@ def read_photo(source: SourceFile, max_pixels: int | None) -> Iterator[Any]:
     try:
         picture = decode_picture(data, max_pixels=max_pixels)
     except NotForJpeg2000 as reason:
-        extension = source.relative_path.rpartition(".")[2].lower()
-        yield beam.pvalue.TaggedOutput(KEPT, KeptSource(source, extension, sha256, str(reason)))
+        ending = source.relative_path.rpartition(".")[2].lower()
+        kept = KeptSource(source, _FORMATS.get(ending, ending), sha256, str(reason))
+        yield beam.pvalue.TaggedOutput(KEPT, kept)
         return
     icc = picture.metadata.icc
     if icc is not None and not icc_is_restricted(icc, picture.pixels.shape[2]):
