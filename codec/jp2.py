@@ -27,6 +27,7 @@ SRGB, GRAYSCALE, SYCC = 16, 17, 18
 
 _SIGNATURE = b"\x00\x00\x00\x0cjP  \r\n\x87\n"
 _CODESTREAM_START = b"\xff\x4f\xff\x51"
+_END_OF_CODESTREAM = b"\xff\xd9"
 
 _EXIF_UUID = b"JpgTiffExif->JP2"
 _PHOTOSHOP_EXIF_UUID = uuid.UUID("0537cdab-9d0c-4431-a72a-fa561f2a113e").bytes
@@ -263,7 +264,8 @@ def _try_record(content: bytes) -> tuple[ArchiveRecord | None, str | None]:
 def pack_saliency(saliency: npt.NDArray[np.float32], max_bytes: int) -> bytes:
     """A saliency map in few bytes: averaged down to at most 40 cells a side, quantised, predicted, deflated.
 
-    The finest of several grids and numbers of levels is taken that fits.
+    The finest of several grids and numbers of levels is taken that fits and has no 0xFFD9 in it: to FFmpeg's
+    demuxer of pipes that is the end of a picture, wherever it stands.
 
     Args:
         saliency: (h, w) floats in [0, 1].
@@ -282,7 +284,7 @@ def pack_saliency(saliency: npt.NDArray[np.float32], max_bytes: int) -> bytes:
         raise ValueError("a saliency map has values within [0, 1]")
     for cells, levels in _SALIENCY_FORMS:
         packed = _pack_cells(_average_down(saliency, cells), levels)
-        if len(packed) <= max_bytes:
+        if len(packed) <= max_bytes and _END_OF_CODESTREAM not in packed:
             return packed
     return b""
 

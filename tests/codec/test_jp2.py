@@ -227,6 +227,13 @@ def test_a_soft_map_keeps_its_bright_spot_in_place_in_a_few_hundred_bytes() -> N
     assert abs(column - 20) <= 2
 
 
+def test_a_packed_map_never_holds_what_ffmpeg_takes_for_the_end_of_a_codestream() -> None:
+    blobs = [np.roll(blob(30, 40), shift, 1) for shift in range(40)]
+    maps = [np.clip(map_ * gain / 40, 0, 1) for map_ in blobs for gain in range(1, 41, 3)]
+    packed = [jp2.pack_saliency(map_.astype(np.float32), 480) for map_ in maps]
+    assert not [form for form in packed if b"\xff\xd9" in form or not form]
+
+
 def test_a_map_that_cannot_fit_is_left_out_of_the_record() -> None:
     noise = np.random.default_rng(3).random((50, 50), np.float32)
     assert jp2.pack_saliency(noise, 6) == b""
