@@ -133,7 +133,7 @@ def run(args: argparse.Namespace) -> int:
         return WRONG_USAGE
     try:
         files = (
-            running.list_sources(options.sources, PICTURE_EXTENSIONS)
+            running.list_sources(options.sources, PICTURE_EXTENSIONS, options.archive)
             if running.is_local(args.beam_flags)
             else []
         )
@@ -165,7 +165,7 @@ def build(root: beam.Pipeline, options: CompressOptions, counts: progress.Progre
     labels = _labels(options)
     weights = bytes.fromhex(labels.weights_digest)
     encoder = encode.Encoder(settings, weights, options.archive, resume=not options.force)
-    matched = root | "Match sources" >> MatchSources(options.sources, PICTURE_EXTENSIONS)
+    matched = root | "Match sources" >> MatchSources(options.sources, PICTURE_EXTENSIONS, options.archive)
     sources, skipped = matched.sources, None
     if not options.force:
         skip = SkipArchived(options.archive, labels.settings_digest, labels.weights_digest,

@@ -88,7 +88,9 @@ def run(args: argparse.Namespace) -> int:
     )
     try:
         files = (
-            running.list_sources(options.sources, _EXTENSIONS) if running.is_local(args.beam_flags) else []
+            running.list_sources(options.sources, _EXTENSIONS, options.output)
+            if running.is_local(args.beam_flags)
+            else []
         )
     except NothingFound as error:
         print(f"foveate restore: {error}", file=sys.stderr)
@@ -114,7 +116,7 @@ def build(root: beam.Pipeline, options: RestoreOptions, counts: progress.Progres
     named = (
         root
         | "Name sources" >> beam.Create(options.sources)
-        | "List files" >> beam.FlatMap(find_files, _EXTENSIONS).with_output_types(SourceFile)
+        | "List files" >> beam.FlatMap(find_files, _EXTENSIONS, options.output).with_output_types(SourceFile)
         | "Key by output" >> beam.Map(lambda file: (decode.short_name(file, options.file_format), file))
         | "Gather outputs" >> beam.GroupByKey()
         | "Name outputs" >> beam.FlatMap(decode.name_outputs, options.file_format)

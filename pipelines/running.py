@@ -71,13 +71,13 @@ def is_local(beam_flags: Sequence[str]) -> bool:
     return runner in (None, LOCAL_RUNNER)
 
 
-def list_sources(sources: Sequence[str], extensions: frozenset[str]) -> list[SourceFile]:
-    """All files that the sources name, each url once.
+def list_sources(sources: Sequence[str], extensions: frozenset[str], output: str) -> list[SourceFile]:
+    """All files that the sources name, each url once; arguments as of `find_files`.
 
     Raises:
       NothingFound: one of them names nothing.
     """
-    found = {file.url: file for source in sources for file in find_files(source, extensions)}
+    found = {file.url: file for source in sources for file in find_files(source, extensions, output)}
     if not found:
         raise NothingFound("no photo found")
     return list(found.values())
@@ -131,7 +131,8 @@ def _cause(error: BaseException) -> str:
         root = root.__cause__
     text = str(root) or repr(root)
     if CannotGoOn.__name__ in text or isinstance(root, CannotGoOn):
-        return text.rpartition(f"{CannotGoOn.__name__}: ")[2].splitlines()[0]
+        text = text.rpartition(f"{CannotGoOn.__name__}: ")[2].splitlines()[0]
+        return text.partition(" [while running ")[0]
     return text.strip().splitlines()[-1]
 
 

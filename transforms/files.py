@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import functools
 import glob
 import os
 from collections.abc import Iterator
@@ -21,12 +22,13 @@ class NothingFound(ValueError):  # noqa: N818
     """A source that does not exist."""
 
 
-def find_files(source: str, extensions: frozenset[str]) -> Iterator[SourceFile]:
+def find_files(source: str, extensions: frozenset[str], output: str) -> Iterator[SourceFile]:
     """The files that a command-line source names.
 
     Args:
       source: a file (whatever its name), a folder (searched with its sub-folders), a glob, or a URL.
       extensions: which files of a folder or glob are taken: lower case, with dot.
+      output: where the results go: what lies there already is no source, even if it lies below one.
 
     Raises:
       NothingFound: there is no such file or folder, or it holds no file with such an extension.
@@ -34,12 +36,24 @@ def find_files(source: str, extensions: frozenset[str]) -> Iterator[SourceFile]:
     found = False
     for path, root, size, modified in _candidates(source):
         if root is None or Path(path).suffix.lower() in extensions:
-            found = True
             base = root if root is not None else path.rpartition("/")[0]
             relative = path[len(base) :].lstrip("/") if base else path
-            yield SourceFile(path, relative, size, modified)
+            results = None if root is None else _path_below(output, root)
+            if results is None or not relative.startswith(f"{results}/"):
+                found = True
+                yield SourceFile(path, relative, size, modified)
     if not found:
         raise NothingFound(f"no such file, or no photo in it: {source}")
+
+
+@functools.lru_cache
+def _path_below(folder: str, root: str) -> str | None:
+    """A folder's path below a root, None where it is not below it."""
+    if "://" in root or "://" in folder:
+        prefix = f"{root.rstrip('/')}/"
+        return folder.rstrip("/")[len(prefix) :] or None if folder.startswith(prefix) else None
+    relative = os.path.relpath(folder, root or ".")
+    return None if relative.partition("/")[0] in (".", "..") else relative
 
 
 def list_folder(folder: str) -> Iterator[tuple[str, int]]:
@@ -72,10 +86,11 @@ def _candidates(source: str) -> Iterator[tuple[str, str | None, int, float]]:
 def _local_candidates(source: str) -> Iterator[tuple[str, str | None, int, float]]:
     path = Path(source)
     if path.is_dir():
+        root = "" if path == Path() else str(path)  # paths below "." do not begin with it
         for folder, folders, names in os.walk(path):
             folders[:] = sorted(name for name in folders if name != PRIVATE_FOLDER)
             for name in sorted(names):
-                yield from _local_file(Path(folder) / name, str(path))
+                yield from _local_file(Path(folder) / name, root)
     elif path.exists():
         yield from _local_file(path, None)
     elif any(c in source for c in _GLOB):

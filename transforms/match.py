@@ -27,13 +27,15 @@ class MatchSources(beam.PTransform):  # type: ignore[misc]  # Beam is untyped
 
     sources: tuple[str, ...]
     extensions: frozenset[str]
+    archive: str
 
     def expand(self, root: Any) -> Any:
         """Lists, groups by name, and takes one of each."""
         return (
             root
             | "Name sources" >> beam.Create(self.sources)
-            | "List files" >> beam.FlatMap(find_files, self.extensions).with_output_types(SourceFile)
+            | "List files"
+            >> beam.FlatMap(find_files, self.extensions, self.archive).with_output_types(SourceFile)
             | "Key by name" >> beam.Map(lambda source: (source.relative_path, source))
             | "Gather names" >> beam.GroupByKey()
             | "Take each once" >> beam.FlatMap(one_of_each_name).with_outputs(FAILURES, main="sources")

@@ -266,6 +266,27 @@ def test_other_settings_compress_again_and_force_does_too(tmp_path: Path) -> Non
     assert contents(tmp_path / "archive")["a.png.jp2"][0] == before[0]
 
 
+def test_an_archive_below_its_sources_does_not_swallow_itself(tmp_path: Path) -> None:
+    for name in ("cmyk.jpg", "animated.webp"):
+        (tmp_path / name).write_bytes(KEPT[name])
+    for _ in range(2):
+        assert compress(tmp_path, tmp_path / "archive", *WITHOUT_NETWORKS).status == 0
+    assert set(hashes(tmp_path / "archive")) == {"cmyk.jpg", "animated.webp"}
+
+
+def test_a_destination_that_cannot_be_written_ends_the_run_with_a_sentence(tmp_path: Path) -> None:
+    (tmp_path / "a.png").write_bytes(png(texture(97, 131, 3)))
+    (tmp_path / "file").write_text("no folder")
+    command = [sys.executable, "-m", "pipelines.cli", "compress", str(tmp_path / "a.png"), *WITHOUT_NETWORKS]
+    done = subprocess.run(
+        [*command, "--output", str(tmp_path / "file")], cwd=ROOT, capture_output=True, text=True, check=False
+    )
+    assert done.returncode == 1
+    last = done.stderr.splitlines()[-1]  # after what Beam itself has to say
+    assert last.startswith("foveate: the run failed: ") and "cannot be written" in last
+    assert "while running" not in last
+
+
 def test_two_sources_of_one_name_are_one_archived_and_one_failed(tmp_path: Path) -> None:
     for folder in ("x", "y"):
         (tmp_path / folder).mkdir()

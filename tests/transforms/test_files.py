@@ -20,8 +20,8 @@ def place(root: Path, *names: str) -> None:
         path.write_bytes(name.encode(errors="surrogateescape"))
 
 
-def found(source: Path | str) -> list[str]:
-    return [file.relative_path for file in find_files(str(source), PHOTOS)]
+def found(source: Path | str, output: Path | str = "/nowhere") -> list[str]:
+    return [file.relative_path for file in find_files(str(source), PHOTOS, str(output))]
 
 
 def test_a_folder_is_searched_below_and_other_files_left_out(tmp_path: Path) -> None:
@@ -29,10 +29,19 @@ def test_a_folder_is_searched_below_and_other_files_left_out(tmp_path: Path) -> 
     assert sorted(found(tmp_path)) == ["a/b/c.jpg", "a/d.PNG", "b.jpg"]
 
 
+def test_the_current_folder_is_a_folder_like_others(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    place(tmp_path, "a.jpg", "b/c.jpg")
+    monkeypatch.chdir(tmp_path)
+    for source in (".", "./", "*.jpg", "a.jpg"):
+        assert "a.jpg" in found(source)
+    assert found("b") == ["c.jpg"] and sorted(found(".")) == ["a.jpg", "b/c.jpg"]
+    assert ("a.jpg", 5) in files.list_folder(".")
+
+
 def test_a_file_carries_its_url_size_and_time(tmp_path: Path) -> None:
     place(tmp_path, "trip/a.jpg")
     os.utime(tmp_path / "trip/a.jpg", (5, 1234.5))
-    (file,) = find_files(str(tmp_path), PHOTOS)
+    (file,) = find_files(str(tmp_path), PHOTOS, "/nowhere")
     assert (file.url, file.relative_path) == (str(tmp_path / "trip/a.jpg"), "trip/a.jpg")
     assert (file.size_bytes, file.modified) == (10, 1234.5)
 
@@ -56,7 +65,7 @@ def test_names_with_special_characters_are_taken_literally(tmp_path: Path, name:
     place(tmp_path, name)
     assert found(tmp_path) == [name]
     assert found(tmp_path / name) == [Path(name).name]
-    (file,) = find_files(str(tmp_path), PHOTOS)
+    (file,) = find_files(str(tmp_path), PHOTOS, "/nowhere")
     assert files.read_whole(file.url) == name.encode()
 
 
@@ -68,7 +77,7 @@ def test_a_folder_with_brackets_is_a_folder(tmp_path: Path) -> None:
 def test_a_name_that_is_no_utf_8_is_found_and_read(tmp_path: Path) -> None:
     name = os.fsdecode(b"caf\xe9.jpg")
     (tmp_path / name).write_bytes(b"latin")
-    (file,) = find_files(str(tmp_path), PHOTOS)
+    (file,) = find_files(str(tmp_path), PHOTOS, "/nowhere")
     assert file.relative_path == name
     assert files.read_whole(file.url) == b"latin"
 
@@ -77,6 +86,23 @@ def test_foveates_own_folder_is_left_out(tmp_path: Path) -> None:
     place(tmp_path, "a.jpg", "_foveate/b.jpg", "c/_foveate/d.jpg")
     assert found(tmp_path) == ["a.jpg"]
     assert found(f"{tmp_path}/**/*.jpg") == ["a.jpg"]
+
+
+def test_results_below_a_source_are_no_sources(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    place(tmp_path, "a.jpg", "archive/kept.png", "archive 2/b.jpg")
+    expected = ["a.jpg", "archive 2/b.jpg"]
+    assert sorted(found(tmp_path, tmp_path / "archive")) == expected
+    assert sorted(found(f"{tmp_path}/**/*.*", f"{tmp_path}/archive/")) == expected
+    monkeypatch.chdir(tmp_path)
+    assert sorted(found(".", "archive")) == expected
+    assert sorted(found(tmp_path, "./archive")) == expected
+
+
+def test_results_beside_their_sources_leave_these_sources(tmp_path: Path) -> None:
+    place(tmp_path, "a.jpg", "archive/kept.png")
+    assert sorted(found(tmp_path, tmp_path)) == ["a.jpg", "archive/kept.png"]
+    assert found(tmp_path / "archive", tmp_path) == ["kept.png"]
+    assert found(tmp_path / "archive" / "kept.png", tmp_path / "archive") == ["kept.png"]
 
 
 def test_a_dangling_link_is_passed_over(tmp_path: Path) -> None:

@@ -168,7 +168,7 @@ def test_sources_named_twice_are_matched_once(tmp_path: Path) -> None:
         (tmp_path / name).write_bytes(b"")
     sources = (str(tmp_path / "x"), str(tmp_path / "x" / "a.jpg"), str(tmp_path / "y"))
     with TestPipeline(runner="FnApiRunner") as pipeline:
-        matched = pipeline | MatchSources(sources, frozenset({".jpg"}))
+        matched = pipeline | MatchSources(sources, frozenset({".jpg"}), "/nowhere")
         urls = matched.sources | "Urls" >> beam.Map(lambda file: file.url)
         failed = matched[FAILURES] | "Failed" >> beam.Map(lambda failure: failure.url)
         assert_that(urls, equal_to([f"{tmp_path}/x/a.jpg", f"{tmp_path}/x/b.jpg"]), label="urls")
