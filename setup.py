@@ -10,7 +10,15 @@ setup(
     description="Bulk-compress photo archives into region-weighted JPEG 2000, and bring them back",
     license="Apache-2.0",
     python_requires=">=3.11,<3.14",
-    packages=["codec", "models", "models.training", "quality", "transforms", "pipelines", "pipelines.reporting"],
+    packages=[
+        "codec",
+        "models",
+        "models.training",
+        "quality",
+        "transforms",
+        "pipelines",
+        "pipelines.reporting",
+    ],
     package_data={"models": ["weights/*"], "pipelines.reporting": ["page.html", "page.css", "page.js"]},
     install_requires=[
         "apache-beam[gcp]>=2.72,<3",
