@@ -177,6 +177,18 @@ def marked_for_plain_decode(data: bytes) -> bytes:
     raise BadCodestream("the file has no archive record")
 
 
+def read_record(head: bytes) -> ArchiveRecord | None:
+    """The record of a JP2 file, None if it has none that can be read; the file's beginning is enough.
+
+    Raises:
+        BadCodestream: a malformed box, or `head` ends before the record's box does.
+    """
+    for box in _file_boxes(head):
+        if box.kind == b"uuid" and head[box.start : box.start + 16] == _RECORD_UUID:
+            return _try_record(head[box.start + 16 : box.end])[0]
+    return None
+
+
 def codestream_span(data: bytes) -> tuple[int, int]:
     """Where the first codestream begins and ends in a JP2 file, or in a bare codestream.
 

@@ -19,7 +19,7 @@ from codec.pictures import jpeg_bytes
 from quality.psnr import psnr
 from transforms.elements import Coded, CodedPhoto, CompactPhoto, KeptSource, Photo, Pixels, SalientPhoto
 from transforms.files import read_if_there
-from transforms.match import archive_url
+from transforms.match import archive_url, made_alike
 from transforms.read import KEPT
 from transforms.settings import CompressSettings, Target
 
@@ -106,10 +106,8 @@ def _already_archived(salient: SalientPhoto, encoder: Encoder) -> Coded | None:
     try:
         record = jp2.parse(data).record
         wanted = encoder.record(salient, False)
-        if record is None or any(
-            getattr(record, name) != getattr(wanted, name)
-            for name in ("source_sha256", "settings_digest", "weights_digest")
-        ):
+        digests = (wanted.source_sha256, wanted.settings_digest, wanted.weights_digest)
+        if record is None or not made_alike(record, *(digest.hex() for digest in digests)):
             return None
         return _decoded_back(data, record.comcnn_used, 0.0)
     except ValueError:  # damaged or foreign: it is made again

@@ -9,13 +9,19 @@ from collections.abc import Iterable, Iterator
 from typing import Any
 
 import apache_beam as beam
+from apache_beam.io.filesystem import CompressionTypes
+from apache_beam.io.filesystems import FileSystems
 
+from codec import jp2
+from codec.errors import BadCodestream
+from codec.jp2 import ArchiveRecord
 from transforms.elements import MetricsRow, SourceFile
 from transforms.files import find_files, join, list_folder, read_whole
 from transforms.steps import FAILURES, BadInput, failure
 from transforms.tables import ArchivedRow, latest_rows, table_text
 
 ROWS = "rows"
+_HEAD_BYTES = 1 << 16  # of an archived file: its record stands before the codestream
 
 
 @dataclasses.dataclass
@@ -64,10 +70,35 @@ def kept_url(archive: str, source: SourceFile) -> str:
     return join(archive, source.relative_path)
 
 
+def made_alike(
+    record: ArchiveRecord | None, source_sha256: str, settings_digest: str, weights_digest: str
+) -> bool:
+    """Whether a file's own record says that it was made of this source, with these settings and weights."""
+    return record is not None and (
+        record.source_sha256.hex(),
+        record.settings_digest.hex(),
+        record.weights_digest.hex(),
+    ) == (source_sha256, settings_digest, weights_digest)
+
+
+def _archived_record(url: str) -> ArchiveRecord | None:
+    """The record of an archived file, None if it cannot be read; mostly from the file's beginning alone."""
+    try:
+        with FileSystems.open(url, compression_type=CompressionTypes.UNCOMPRESSED) as file:
+            head = file.read(_HEAD_BYTES)
+            try:
+                return jp2.read_record(head)
+            except BadCodestream:  # there is more metadata than that before it
+                return jp2.read_record(head + file.read())
+    except (BadCodestream, OSError):  # damaged or foreign: it is made again
+        return None
+
+
 @dataclasses.dataclass(frozen=True)
 class ArchiveIndex:
     """What an archive holds already: its newest rows, and the sizes of its files by their paths below it."""
 
+    archive: str
     rows: dict[str, ArchivedRow]
     sizes: dict[str, int]
 
@@ -75,12 +106,13 @@ class ArchiveIndex:
     def read(archive: str) -> ArchiveIndex:
         """Reads the tables, and lists the files once."""
         rows = latest_rows(archive)
-        return ArchiveIndex(rows, dict(list_folder(archive)) if rows else {})
+        return ArchiveIndex(archive, rows, dict(list_folder(archive)) if rows else {})
 
     def up_to_date(self, source: SourceFile, settings_digest: str, weights_digest: str) -> ArchivedRow | None:
         """The row of a source that need not be archived again, None if it must be.
 
-        A source that moved or was touched is read, and is the same if its bytes are.
+        A source that moved or was touched is read, and is the same if its bytes are. A JP2 file has the last
+        word on what made it: rows are written at a run's end, and a run that was killed has left files only.
         """
         row = self.rows.get(table_text(source.relative_path))
         if row is None or row.source_bytes != source.size_bytes:
@@ -88,7 +120,12 @@ class ArchiveIndex:
         if (row.settings_digest, row.weights_digest) != (settings_digest, weights_digest):
             return None
         compressed = row.archive_url.endswith(table_text(source.relative_path) + ".jp2")
-        if self.sizes.get(source.relative_path + (".jp2" if compressed else "")) != row.archive_bytes:
+        place = source.relative_path + (".jp2" if compressed else "")
+        if self.sizes.get(place) != row.archive_bytes:
+            return None
+        if compressed and not made_alike(
+            _archived_record(join(self.archive, place)), row.source_sha256, settings_digest, weights_digest
+        ):
             return None
         untouched = source.modified and source.modified == row.source_modified
         if untouched and row.source_url == table_text(source.url):
