@@ -39,22 +39,31 @@ class MatchSources(beam.PTransform):  # type: ignore[misc]  # Beam is untyped
         """Lists, groups by name, and takes one of each."""
         return (
             root
-            | "Name sources" >> beam.Create(self.sources)
+            | "Name sources" >> beam.Create([name_bytes(source) for source in self.sources])
             | "List files"
-            >> beam.FlatMap(find_files, self.extensions, self.archive).with_output_types(SourceFile)
-            | "Key by name" >> beam.Map(lambda source: (source.relative_path, source))
+            >> beam.FlatMap(_find_named, self.extensions, self.archive).with_output_types(SourceFile)
+            | "Key by name" >> beam.Map(lambda source: (name_bytes(source.relative_path), source))
             | "Gather names" >> beam.GroupByKey()
             | "Take each once" >> beam.FlatMap(one_of_each_name).with_outputs(FAILURES, main="sources")
         )
 
 
-def one_of_each_name(named: tuple[str, Iterable[SourceFile]]) -> Iterator[Any]:
+def name_bytes(name: str) -> bytes:
+    """A name as Beam's coders take it: a file's name need not be UTF-8, a string that they write must be."""
+    return name.encode(errors="surrogatepass")
+
+
+def _find_named(source: bytes, extensions: frozenset[str], archive: str) -> Iterator[SourceFile]:
+    return find_files(source.decode(errors="surrogatepass"), extensions, archive)
+
+
+def one_of_each_name(named: tuple[bytes, Iterable[SourceFile]]) -> Iterator[Any]:
     """The first source of a name by its url; others of that name become failures, repetitions are dropped."""
     sources = sorted({source.url: source for source in named[1]}.values(), key=lambda source: source.url)
     yield sources[0]
     for other in sources[1:]:
         error = BadInput(
-            f"its place in the archive, {named[0]}, is taken by {sources[0].url}: "
+            f"its place in the archive, {other.relative_path}, is taken by {sources[0].url}: "
             "compress it to another destination"
         )
         yield beam.pvalue.TaggedOutput(FAILURES, failure(other.url, "match", error))

@@ -5,6 +5,7 @@ from __future__ import annotations
 import dataclasses
 import hashlib
 import os
+import sys
 from pathlib import Path
 
 import apache_beam as beam
@@ -200,7 +201,7 @@ def test_places_in_the_archive_depend_on_the_path_alone() -> None:
 
 def test_one_name_has_one_source_and_the_others_fail_by_name() -> None:
     files = [SourceFile(f"/{root}/a.jpg", "a.jpg", 7, 1.0) for root in ("y", "x", "x", "z")]
-    results = outputs(one_of_each_name(("a.jpg", files)))
+    results = outputs(one_of_each_name((b"a.jpg", files)))
     assert [file.url for file in results[""]] == ["/x/a.jpg"]
     assert [failure.url for failure in results[FAILURES]] == ["/y/a.jpg", "/z/a.jpg"]
     assert all("/x/a.jpg" in failure.message for failure in results[FAILURES])
@@ -222,3 +223,23 @@ def test_sources_named_twice_are_matched_once(tmp_path: Path) -> None:
         failed = matched[FAILURES] | "Failed" >> beam.Map(lambda failure: failure.url)
         assert_that(urls, equal_to([f"{tmp_path}/x/a.jpg", f"{tmp_path}/x/b.jpg"]), label="urls")
         assert_that(failed, equal_to([f"{tmp_path}/y/a.jpg"]), label="failed")
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="other systems have no such names")
+def test_names_that_are_no_utf8_are_matched_like_others(tmp_path: Path) -> None:
+    names = [os.fsdecode(b"caf\xe9.png"), "plain.png"]
+    for name in ("x", os.fsdecode(b"\xff")):
+        (tmp_path / name).mkdir()
+        for photo in names:
+            (tmp_path / name / photo).write_bytes(b"")
+    sources = (str(tmp_path / "x"), str(tmp_path / os.fsdecode(b"\xff") / names[0]))
+    with TestPipeline(runner="FnApiRunner") as pipeline:
+        matched = pipeline | MatchSources(sources, frozenset({".png"}), "/nowhere")
+        spread = matched.sources | "Spread" >> beam.Reshuffle()
+        skip = SkipArchived(str(tmp_path / "nothing"), SETTINGS, NETWORKS, "1.0", "r2")
+        fresh = spread | "Skip" >> beam.ParDo(skip).with_outputs(ROWS, main="sources")
+        urls = fresh.sources | "Urls" >> beam.Map(lambda file: os.fsencode(file.url))
+        failed = matched[FAILURES] | "Failed" >> beam.Map(lambda failure: os.fsencode(failure.url))
+        root = os.fsencode(tmp_path)
+        assert_that(urls, equal_to([root + b"/x/caf\xe9.png", root + b"/x/plain.png"]), label="urls")
+        assert_that(failed, equal_to([root + b"/\xff/caf\xe9.png"]), label="failed")
