@@ -41,11 +41,15 @@ class Photo:
 
 @dataclasses.dataclass(frozen=True, eq=False)
 class SalientPhoto:
-    """A photo and its saliency (h, w) float32 in [0, 1] at the network's own resolution; None: all alike."""
+    """A photo and its saliency (h, w) float32 in [0, 1] at the network's own resolution; None: all alike.
+
+    `mask_sha256` is of the file that the saliency was drawn in, b"" where settings and weights decide it.
+    """
 
     photo: Photo
     saliency: NDArray[np.float32] | None
     saliency_seconds: float
+    mask_sha256: bytes = b""
 
 
 @dataclasses.dataclass(frozen=True)

@@ -41,7 +41,7 @@ class Encoder:
         """What our box says of a photo."""
         return ArchiveRecord(
             source_sha256=bytes.fromhex(salient.photo.source_sha256),
-            settings_digest=self.settings.digest(),
+            settings_digest=self.settings.digest(salient.mask_sha256),
             weights_digest=self.weights_digest,
             comcnn_used=comcnn_used,
             saliency=salient.saliency,

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import io
 import time
 from collections.abc import Iterator
@@ -62,7 +63,8 @@ def with_mask(photo: Photo, folder: str) -> Iterator[SalientPhoto]:
     for name in names:
         data = read_if_there(join(folder, name))
         if data is not None:
-            yield SalientPhoto(photo, _read_mask(data, name), time.perf_counter() - start)
+            mask, sha256 = _read_mask(data, name), hashlib.sha256(data).digest()
+            yield SalientPhoto(photo, mask, time.perf_counter() - start, sha256)
             return
     raise BadInput(f"no mask for it in {folder}: looked for {' and '.join(names)}")
 

@@ -49,7 +49,15 @@ class CompressSettings:
         """Whether ComCNN may have a say: it trades bytes, so bytes must be the target."""
         return self.comcnn != "off" and self.target.kind not in ("lossless", "psnr")
 
-    def digest(self) -> bytes:
-        """Eight bytes that differ for settings (or format versions) that would give other archives."""
+    @property
+    def mask_folder(self) -> str | None:
+        """Where masks are, None without; what a mask holds is in no table, only in the file's record."""
+        return self.roi.removeprefix("masks:") if self.roi.startswith("masks:") else None
+
+    def digest(self, mask_sha256: bytes = b"") -> bytes:
+        """Eight bytes that differ for settings (or format versions) that would give other archives.
+
+        With masks, `mask_sha256` makes them one photo's: they differ for another mask too.
+        """
         text = json.dumps([FORMAT_VERSION, dataclasses.asdict(self)], sort_keys=True)
-        return hashlib.sha256(text.encode()).digest()[:8]
+        return hashlib.sha256(text.encode() + mask_sha256).digest()[:8]

@@ -8,9 +8,10 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from tests.photos import a_photo, one
+from tests.photos import a_photo, encoder, one
 from tests.streams import texture
 from transforms import saliency
+from transforms.encode import encode_plain
 from transforms.steps import BadInput
 
 
@@ -55,6 +56,21 @@ def test_a_mask_that_is_no_picture_is_an_error_that_names_it(tmp_path: Path) -> 
     (tmp_path / "trip" / "a.png").write_text("no picture")
     with pytest.raises(BadInput, match=r"the mask trip/a\.png cannot be read"):
         list(saliency.with_mask(a_photo(texture(48, 64, 3)), folder=str(tmp_path)))
+
+
+def test_another_mask_is_another_file_in_the_archive(tmp_path: Path) -> None:
+    photo = a_photo(texture(48, 64, 3))
+    archive = tmp_path / "archive"
+    made_by = encoder("bpp", 3, str(archive), resume=True, roi=f"masks:{tmp_path}")
+    mask(tmp_path / "trip/a.png")
+    first = one(saliency.with_mask, photo, folder=str(tmp_path))
+    made = one(encode_plain, first, made_by)
+    assert not made.archived
+    (archive / "trip").mkdir(parents=True)
+    (archive / "trip/a.png.jp2").write_bytes(made.candidates[0].jp2)
+    assert one(encode_plain, one(saliency.with_mask, photo, folder=str(tmp_path)), made_by).archived
+    mask(tmp_path / "trip/a.png", 12, 20)
+    assert not one(encode_plain, one(saliency.with_mask, photo, folder=str(tmp_path)), made_by).archived
 
 
 def test_without_saliency_all_places_are_alike() -> None:
