@@ -3,15 +3,16 @@
 from __future__ import annotations
 
 import hashlib
-import io
 import time
 from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
 import numpy as np
 from numpy.typing import NDArray
-from PIL import Image, UnidentifiedImageError
+from PIL import Image
 
+from codec.picture import BadPicture, NotForJpeg2000, pillow_image
+from codec.pictures import decode_picture
 from transforms.elements import Photo, SalientPhoto
 from transforms.files import join, read_if_there
 from transforms.inference import PhotoHandler
@@ -21,6 +22,7 @@ if TYPE_CHECKING:
     from models.msroi import MsRoi
 
 _MASK_SIDE = 1024  # masks are averaged down to this: finer than any code-block's footprint
+_MASK_PIXELS = 250_000_000  # larger ones are refused, from their headers
 
 
 def url_of(photo: Photo) -> str:
@@ -52,7 +54,8 @@ def without_saliency(photo: Photo) -> Iterator[SalientPhoto]:
 def with_mask(photo: Photo, folder: str) -> Iterator[SalientPhoto]:
     """A photo with a drawn saliency: `folder`/<relative path>.png, or with .png for its ending.
 
-    Masks are gray pictures of any size, stretched over the upright photo: white matters, black does not.
+    Masks are pictures of any size, stretched over the upright photo: white matters, black does not. Of a
+    coloured mask its luma counts; alpha does not.
 
     Raises:
       BadInput: there is no mask, or it cannot be read.
@@ -71,8 +74,10 @@ def with_mask(photo: Photo, folder: str) -> Iterator[SalientPhoto]:
 
 def _read_mask(data: bytes, name: str) -> NDArray[np.float32]:
     try:
-        mask = Image.open(io.BytesIO(data)).convert("L")
-    except (UnidentifiedImageError, OSError, ValueError, Image.DecompressionBombError) as error:
-        raise BadInput(f"the mask {name} cannot be read: {error}") from error
+        picture = decode_picture(data, max_pixels=_MASK_PIXELS)
+    except (BadPicture, NotForJpeg2000) as error:
+        reason = str(error).removesuffix(", kept unchanged")
+        raise BadInput(f"the mask {name} cannot be read: {reason}") from error
+    mask = pillow_image(picture.pixels, gray=True).convert("L")
     mask.thumbnail((_MASK_SIDE, _MASK_SIDE), Image.Resampling.BOX)
     return np.asarray(mask, np.float32) / np.float32(255)

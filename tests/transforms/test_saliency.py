@@ -9,6 +9,7 @@ import pytest
 from PIL import Image
 
 from tests.photos import a_photo, encoder, one
+from tests.pictures import animated, png
 from tests.streams import texture
 from transforms import saliency
 from transforms.encode import encode_plain
@@ -46,6 +47,27 @@ def test_a_large_mask_is_averaged_down(tmp_path: Path) -> None:
     assert salient.saliency.mean() == pytest.approx(0.25, abs=0.01)
 
 
+@pytest.mark.parametrize("channels", [1, 2, 3, 4])
+@pytest.mark.parametrize("bits", [8, 16])
+def test_masks_of_every_kind_are_as_bright_as_they_look(tmp_path: Path, channels: int, bits: int) -> None:
+    levels = np.repeat(np.array([[0, 64, 128, 255]], np.uint8), 3, 0)[:, :, np.newaxis]
+    pixels = np.repeat(levels, channels, 2)
+    if channels in (2, 4):
+        pixels[:, :, -1] = 255
+    (tmp_path / "trip").mkdir()
+    (tmp_path / "trip" / "a.png").write_bytes(png(pixels if bits == 8 else pixels.astype(np.uint16) * 257))
+    salient = one(saliency.with_mask, a_photo(texture(48, 64, 3)), folder=str(tmp_path))
+    np.testing.assert_allclose(salient.saliency, levels[:, :, 0] / 255, atol=1e-6)
+
+
+def test_a_mask_of_two_values_is_black_and_white(tmp_path: Path) -> None:
+    (tmp_path / "trip").mkdir()
+    drawn = np.array([[False, True, True], [True, False, False]])
+    Image.fromarray(drawn).save(tmp_path / "trip" / "a.png", bits=1)
+    salient = one(saliency.with_mask, a_photo(texture(48, 64, 3)), folder=str(tmp_path))
+    np.testing.assert_array_equal(salient.saliency, drawn)
+
+
 def test_a_missing_mask_is_an_error_that_says_what_was_looked_for(tmp_path: Path) -> None:
     with pytest.raises(BadInput, match=r"trip/a\.png\.png and trip/a\.png"):
         list(saliency.with_mask(a_photo(texture(48, 64, 3)), folder=str(tmp_path)))
@@ -71,6 +93,13 @@ def test_another_mask_is_another_file_in_the_archive(tmp_path: Path) -> None:
     assert one(encode_plain, one(saliency.with_mask, photo, folder=str(tmp_path)), made_by).archived
     mask(tmp_path / "trip/a.png", 12, 20)
     assert not one(encode_plain, one(saliency.with_mask, photo, folder=str(tmp_path)), made_by).archived
+
+
+def test_a_mask_that_moves_is_an_error_that_names_it(tmp_path: Path) -> None:
+    (tmp_path / "trip").mkdir()
+    (tmp_path / "trip" / "a.png").write_bytes(animated("PNG"))
+    with pytest.raises(BadInput, match=r"the mask trip/a\.png cannot be read: an? .*animat[^,]*$"):
+        list(saliency.with_mask(a_photo(texture(48, 64, 3)), folder=str(tmp_path)))
 
 
 def test_without_saliency_all_places_are_alike() -> None:
