@@ -26,7 +26,7 @@ _HEAD_BYTES = 1 << 16  # of an archived file: its record stands before the codes
 
 @dataclasses.dataclass
 class MatchSources(beam.PTransform):  # type: ignore[misc]  # Beam is untyped
-    """Sources as named on a command line → `SourceFile`s, each path once; outputs: main and "failures".
+    """Sources as named on a command line → `SourceFile`s, each place once; outputs: main and "failures".
 
     Grouping by name is the only shuffle on the way, and paths are all that crosses it.
     """
@@ -42,7 +42,7 @@ class MatchSources(beam.PTransform):  # type: ignore[misc]  # Beam is untyped
             | "Name sources" >> beam.Create([name_bytes(source) for source in self.sources])
             | "List files"
             >> beam.FlatMap(_find_named, self.extensions, self.archive).with_output_types(SourceFile)
-            | "Key by name" >> beam.Map(lambda source: (name_bytes(source.relative_path), source))
+            | "Key by name" >> beam.Map(lambda source: (name_bytes(_claim(source.relative_path)), source))
             | "Gather names" >> beam.GroupByKey()
             | "Take each once" >> beam.FlatMap(one_of_each_name).with_outputs(FAILURES, main="sources")
         )
@@ -57,13 +57,21 @@ def _find_named(source: bytes, extensions: frozenset[str], archive: str) -> Iter
     return find_files(source.decode(errors="surrogatepass"), extensions, archive)
 
 
+def _claim(relative_path: str) -> str:
+    """What sources share that may want one place: `p.png` made a JP2 is `p.png.jp2`, as that kept unchanged."""
+    while relative_path.endswith(".jp2"):
+        relative_path = relative_path.removesuffix(".jp2")
+    return relative_path
+
+
 def one_of_each_name(named: tuple[bytes, Iterable[SourceFile]]) -> Iterator[Any]:
-    """The first source of a name by its url; others of that name become failures, repetitions are dropped."""
+    """The first source of a place by its url; others there become failures, repetitions are dropped."""
     sources = sorted({source.url: source for source in named[1]}.values(), key=lambda source: source.url)
     yield sources[0]
     for other in sources[1:]:
+        place = max(other.relative_path, sources[0].relative_path, key=len)
         error = BadInput(
-            f"its place in the archive, {other.relative_path}, is taken by {sources[0].url}: "
+            f"its place in the archive, {place}, is taken by {sources[0].url}: "
             "compress it to another destination"
         )
         yield beam.pvalue.TaggedOutput(FAILURES, failure(other.url, "match", error))

@@ -207,6 +207,22 @@ def test_one_name_has_one_source_and_the_others_fail_by_name() -> None:
     assert all("/x/a.jpg" in failure.message for failure in results[FAILURES])
 
 
+def test_a_jp2_may_not_take_the_place_of_a_photos_own(tmp_path: Path) -> None:
+    for name in ("p.png", "p.png.jp2", "q.jp2", "r.png"):
+        (tmp_path / name).write_bytes(b"")
+    sources = tuple(str(tmp_path / name) for name in ("p.png.jp2", "q.jp2", "p.png", "r.png"))
+    with TestPipeline(runner="FnApiRunner") as pipeline:
+        matched = pipeline | MatchSources(sources, frozenset({".png"}), "/nowhere")
+        names = matched.sources | "Names" >> beam.Map(lambda file: file.relative_path)
+        told = matched[FAILURES] | "Told" >> beam.Map(lambda failure: (failure.url, failure.message))
+        sentence = (
+            f"its place in the archive, p.png.jp2, is taken by {tmp_path}/p.png: "
+            "compress it to another destination"
+        )
+        assert_that(names, equal_to(["p.png", "q.jp2", "r.png"]), label="names")
+        assert_that(told, equal_to([(f"{tmp_path}/p.png.jp2", sentence)]), label="told")
+
+
 def test_a_row_without_measures_has_every_field() -> None:
     row = row_of_unmeasured(SourceFile("/in/a.jpg", "a.jpg", 7, 1.0), outcome="kept", reason="because")
     assert (row.source_url, row.outcome, row.reason, row.psnr_db) == ("/in/a.jpg", "kept", "because", None)
