@@ -11,6 +11,7 @@ from typing import Any
 import apache_beam as beam
 from apache_beam.io.filesystem import CompressionTypes
 from apache_beam.io.filesystems import FileSystems
+from apache_beam.utils.shared import Shared
 
 from codec import jp2
 from codec.errors import BadCodestream
@@ -158,11 +159,12 @@ class SkipArchived(beam.DoFn):  # type: ignore[misc]  # Beam is untyped
     ) -> None:
         self.archive, self.version, self.run_id = archive, version, run_id
         self.settings_digest, self.weights_digest = settings_digest, weights_digest
+        self.shared = Shared()
         self.index: ArchiveIndex | None = None
 
     def setup(self) -> None:
-        """Reads what the archive holds."""
-        self.index = ArchiveIndex.read(self.archive)
+        """Reads what the archive holds, once for all threads of a process."""
+        self.index = self.shared.acquire(lambda: ArchiveIndex.read(self.archive), self.run_id)
 
     def process(self, source: SourceFile) -> Iterator[Any]:
         """One source in, itself or its "skipped" row out."""

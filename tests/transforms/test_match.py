@@ -5,6 +5,7 @@ from __future__ import annotations
 import dataclasses
 import hashlib
 import os
+import pickle
 import sys
 from pathlib import Path
 
@@ -184,6 +185,18 @@ def test_a_source_is_passed_on_or_becomes_a_skipped_row(archive: Archive) -> Non
     assert (tag, row.outcome, row.run_id) == (ROWS, "skipped", "r2")
     assert row.source_bytes == 7 and row.archive_bytes in (7, len(a_jp2()))
     assert row.reason and row.width is None
+
+
+def test_the_archive_is_read_once_a_process_and_run(archive: Archive) -> None:
+    skip = SkipArchived(str(archive.root), SETTINGS, NETWORKS, "1.0", "r2")
+    threads = [pickle.loads(pickle.dumps(skip)) for _ in range(3)]
+    for thread in threads:
+        thread.setup()
+    assert all(thread.index is threads[0].index for thread in threads)
+    assert threads[0].index is not None and threads[0].index.rows
+    later = SkipArchived(str(archive.root), SETTINGS, NETWORKS, "1.0", "r3")
+    later.setup()
+    assert later.index is not threads[0].index
 
 
 def test_a_source_that_vanished_is_passed_on_to_be_reported(archive: Archive) -> None:
