@@ -5,6 +5,7 @@ from __future__ import annotations
 import dataclasses
 import datetime
 import hashlib
+import os
 from collections.abc import Iterable, Iterator
 from typing import Any
 
@@ -59,15 +60,24 @@ def _find_named(source: bytes, extensions: frozenset[str], archive: str) -> Iter
 
 
 def _claim(relative_path: str) -> str:
-    """What sources share that may want one place: `p.png` made a JP2 is `p.png.jp2`, as that kept unchanged."""
+    """What sources share that may want one place: `p.png` becomes `p.png.jp2`, and that may be one too."""
     while relative_path.endswith(".jp2"):
         relative_path = relative_path.removesuffix(".jp2")
     return relative_path
 
 
+def _file_of(source: SourceFile) -> tuple[str, str]:
+    """What is alike for one file under several spellings: relative, absolute, through links to folders."""
+    url = source.url if "://" in source.url else os.path.realpath(source.url)
+    return url, source.relative_path
+
+
 def one_of_each_name(named: tuple[bytes, Iterable[SourceFile]]) -> Iterator[Any]:
     """The first source of a place by its url; others there become failures, repetitions are dropped."""
-    sources = sorted({source.url: source for source in named[1]}.values(), key=lambda source: source.url)
+    by_file: dict[tuple[str, str], SourceFile] = {}
+    for source in sorted(named[1], key=lambda source: source.url):
+        by_file.setdefault(_file_of(source), source)
+    sources = list(by_file.values())
     yield sources[0]
     for other in sources[1:]:
         place = max(other.relative_path, sources[0].relative_path, key=len)

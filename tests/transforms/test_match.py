@@ -254,6 +254,22 @@ def test_sources_named_twice_are_matched_once(tmp_path: Path) -> None:
         assert_that(failed, equal_to([f"{tmp_path}/y/a.jpg"]), label="failed")
 
 
+def test_a_file_under_several_spellings_is_matched_once(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "x").mkdir()
+    (tmp_path / "x" / "a.jpg").write_bytes(b"")
+    (tmp_path / "y").symlink_to(tmp_path / "x")
+    files = [
+        SourceFile(url, "a.jpg", 0, 1.0) for url in ("x/a.jpg", f"{tmp_path}/x/a.jpg", "y/a.jpg", "./x/a.jpg")
+    ]
+    assert [file.url for file in outputs(one_of_each_name((b"a.jpg", files)))[""]] == ["./x/a.jpg"]
+    assert list(outputs(one_of_each_name((b"a.jpg", files)))) == [""]
+    others = [SourceFile(f"s3://{bucket}/a.jpg", "a.jpg", 0, 1.0) for bucket in "ab"]
+    assert len(outputs(one_of_each_name((b"a.jpg", others)))[FAILURES]) == 1
+
+
 @pytest.mark.skipif(sys.platform != "linux", reason="other systems have no such names")
 def test_names_that_are_no_utf8_are_matched_like_others(tmp_path: Path) -> None:
     names = [os.fsdecode(b"caf\xe9.png"), "plain.png"]
