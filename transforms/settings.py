@@ -57,7 +57,16 @@ class CompressSettings:
     def digest(self, mask_sha256: bytes = b"") -> bytes:
         """Eight bytes that differ for settings (or format versions) that would give other archives.
 
-        With masks, `mask_sha256` makes them one photo's: they differ for another mask too.
+        With masks, `mask_sha256` makes them one photo's: they differ for another mask too. What has no say
+        beside the other settings makes no difference.
         """
-        text = json.dumps([FORMAT_VERSION, dataclasses.asdict(self)], sort_keys=True)
+        gain_counts = self.roi != "none" and self.target.kind != "lossless"
+        normal = CompressSettings(
+            target=Target(self.target.kind, float(self.target.value)),
+            roi=self.roi,
+            roi_gain_db=(float(self.roi_gain_db) or 0.0) if gain_counts else 0.0,  # -0.0 is 0.0
+            comcnn=self.comcnn if self.uses_comcnn else "off",
+            min_saving=float(self.min_saving),
+        )
+        text = json.dumps([FORMAT_VERSION, dataclasses.asdict(normal)], sort_keys=True)
         return hashlib.sha256(text.encode() + mask_sha256).digest()[:8]
