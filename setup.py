@@ -40,6 +40,7 @@ setup(
         "rich>=13",
     ],
     extras_require={
+        "aws": ["apache-beam[aws]>=2.72,<3"],
         "dev": [
             "bjontegaard>=1.3",
             "hypothesis>=6.100",

@@ -13,6 +13,7 @@ import functools
 import hashlib
 import math
 import sys
+from pathlib import Path
 from typing import Any
 
 import apache_beam as beam
@@ -31,7 +32,7 @@ from transforms.tables import BadTable, WriteFailures, WriteMetrics
 
 __all__ = ["add_arguments", "build", "parse_beam_flags", "run"]
 
-MAX_PIXELS = 1_000_000_000
+MAX_PIXELS = 250_000_000  # some 10 GB of memory while it is coded
 _SHOWN = 20  # photos that a dry run names
 
 
@@ -126,16 +127,14 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 def run(args: argparse.Namespace) -> int:
     """Runs `foveate compress`; returns the exit status."""
     options = _options(args)
-    if args.comcnn == "on" and not options.settings.uses_comcnn:
-        print(
-            "foveate compress: --comcnn on goes with --bpp, --ratio and --jpeg-quality only", file=sys.stderr
-        )
+    if problem := _contradiction(args, options):
+        print(f"foveate compress: {problem}", file=sys.stderr)
         return WRONG_USAGE
+    listed_here = args.dry_run or running.is_local(args.beam_flags)
     try:
+        running.set_up_filesystems(args.beam_flags)
         files = (
-            running.list_sources(options.sources, PICTURE_EXTENSIONS, options.archive)
-            if running.is_local(args.beam_flags)
-            else []
+            running.list_sources(options.sources, PICTURE_EXTENSIONS, options.archive) if listed_here else []
         )
         index = ArchiveIndex.read(options.archive) if args.dry_run else None
     except (NothingFound, BadTable) as error:
@@ -151,7 +150,7 @@ def run(args: argparse.Namespace) -> int:
         "Compressing",
     )
     clear_unfinished(options.archive)
-    if status != running.RUN_FAILED:
+    if status in (running.OK, running.SOME_FAILED):
         names = [(name, name) for name in ("compressed", "kept", "skipped", "failed")]
         print(f"{running.summary(counts, names)}. The archive is {options.archive}", file=sys.stderr)
         if counts.get("failed"):
@@ -271,6 +270,20 @@ def _options(args: argparse.Namespace) -> CompressOptions:
         max_pixels=args.max_pixels,
         run_id=running.new_run_id(),
     )
+
+
+def _contradiction(args: argparse.Namespace, options: CompressOptions) -> str:
+    """What in a command line does not go together or is not there, as a sentence; "" if nothing."""
+    if args.comcnn == "on" and not options.settings.uses_comcnn:
+        return "--comcnn on goes with --bpp, --ratio and --jpeg-quality only"
+    if args.comcnn == "on" and args.reccnn == "off":
+        return "--comcnn on wants RecCNN, which brings back what it leaves out: not with --reccnn off"
+    if Path(options.archive).is_file():
+        return f"{options.archive} is a file; --output names the archive's folder"
+    masks = options.settings.roi.removeprefix("masks:")
+    if masks != options.settings.roi and "://" not in masks and not Path(masks).is_dir():
+        return f"there is no folder of masks {masks}"
+    return ""
 
 
 def _labels(options: CompressOptions) -> measure.RunLabels:

@@ -10,7 +10,9 @@ from __future__ import annotations
 import argparse
 import dataclasses
 import functools
+import os
 import sys
+from pathlib import Path
 
 import apache_beam as beam
 
@@ -18,7 +20,7 @@ from codec.pictures import PICTURE_EXTENSIONS, PictureFormat
 from pipelines import running
 from pipelines.running import WRONG_USAGE, parse_beam_flags
 from transforms import decode, inference, progress, restore
-from transforms.decode import COPIES, JPEG2000_EXTENSIONS
+from transforms.decode import COPIES, JPEG2000_EXTENSIONS, NamedFile
 from transforms.elements import DecodedFile, SourceFile
 from transforms.files import NothingFound, clear_unfinished, find_files
 from transforms.steps import FAILURES, step
@@ -27,7 +29,7 @@ from transforms.tables import WriteFailures
 __all__ = ["add_arguments", "build", "parse_beam_flags", "run"]
 
 _EXTENSIONS = JPEG2000_EXTENSIONS | PICTURE_EXTENSIONS
-_MAX_PIXELS = 1_000_000_000
+_MAX_PIXELS = 250_000_000  # some 10 GB of memory while it is decoded
 
 
 @dataclasses.dataclass(frozen=True)
@@ -86,7 +88,11 @@ def run(args: argparse.Namespace) -> int:
         max_pixels=args.max_pixels,
         run_id=running.new_run_id(),
     )
+    if Path(options.output).is_file():
+        print(f"foveate restore: {options.output} is a file; --output names a folder", file=sys.stderr)
+        return WRONG_USAGE
     try:
+        running.set_up_filesystems(args.beam_flags)
         files = (
             running.list_sources(options.sources, _EXTENSIONS, options.output)
             if running.is_local(args.beam_flags)
@@ -103,7 +109,7 @@ def run(args: argparse.Namespace) -> int:
         "Restoring",
     )
     clear_unfinished(options.output)
-    if status != running.RUN_FAILED:
+    if status in (running.OK, running.SOME_FAILED):
         names = [("restored", "restored"), ("failed", "failed")]
         print(f"{running.summary(counts, names)}. The photos are in {options.output}", file=sys.stderr)
         if counts.get("failed"):
@@ -117,15 +123,24 @@ def build(root: beam.Pipeline, options: RestoreOptions, counts: progress.Progres
         root
         | "Name sources" >> beam.Create(options.sources)
         | "List files" >> beam.FlatMap(find_files, _EXTENSIONS, options.output).with_output_types(SourceFile)
-        | "Key by output" >> beam.Map(lambda file: (decode.short_name(file, options.file_format), file))
-        | "Gather outputs" >> beam.GroupByKey()
+        # Names as bytes: not every file name is text.
+        | "Key by short name"
+        >> beam.Map(lambda file: (os.fsencode(decode.short_name(file, options.file_format)), file))
+        | "Gather short names" >> beam.GroupByKey()
         | "Name outputs" >> beam.FlatMap(decode.name_outputs, options.file_format)
+        | "Key by path" >> beam.Map(lambda file: (os.fsencode(file.path), file))
+        | "Gather paths" >> beam.GroupByKey()
+        | "Take each path once" >> beam.FlatMap(decode.one_of_each_path).with_outputs(FAILURES, main="files")
+    )
+    decoded = (
+        named.files
         | "Spread paths" >> beam.Reshuffle()
+        | "Decode JPEG 2000"
+        >> step(
+            "decode", _named_url, functools.partial(decode.decode_file, max_pixels=options.max_pixels), COPIES
+        )
     )
-    decoded = named | "Decode JPEG 2000" >> step(
-        "decode", _first_url, functools.partial(decode.decode_file, max_pixels=options.max_pixels), COPIES
-    )
-    photos, failures = decoded.good, [decoded[FAILURES]]
+    photos, failures = decoded.good, [named[FAILURES], decoded[FAILURES]]
     if options.reccnn != "off":
         restored = photos | "Restore" >> inference.RunNetwork(restore.files_handler())
         photos = restored.good
@@ -135,7 +150,7 @@ def build(root: beam.Pipeline, options: RestoreOptions, counts: progress.Progres
     )
     written = photos | "Write photos" >> step("write", _file_url, write)
     copy = functools.partial(decode.copy_unchanged, output=options.output, progress=counts)
-    copied = decoded[COPIES] | "Copy kept" >> step("copy", _first_url, copy)
+    copied = decoded[COPIES] | "Copy kept" >> step("copy", _named_url, copy)
     (
         (*failures, written[FAILURES], copied[FAILURES])
         | "All failures" >> beam.Flatten()
@@ -144,8 +159,8 @@ def build(root: beam.Pipeline, options: RestoreOptions, counts: progress.Progres
     )
 
 
-def _first_url(element: tuple[SourceFile, str]) -> str:
-    return element[0].url
+def _named_url(element: NamedFile) -> str:
+    return element.source.url
 
 
 def _file_url(file: DecodedFile) -> str:

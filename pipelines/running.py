@@ -17,6 +17,7 @@ from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 
 import apache_beam as beam
+from apache_beam.io.filesystems import FileSystems
 from apache_beam.options.pipeline_options import PipelineOptions
 from rich.console import Console
 from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn
@@ -28,6 +29,8 @@ from transforms.steps import NAMESPACE, CannotGoOn
 
 LOCAL_RUNNER = "FnApiRunner"
 OK, RUN_FAILED, WRONG_USAGE, SOME_FAILED = 0, 1, 2, 3
+INTERRUPTED = 130  # as shells have it
+_WORKER_BYTES = 2 << 30  # a photo of 20 megapixels with its networks
 _LINE_SECONDS = 15  # between progress lines where there is no terminal
 
 
@@ -63,6 +66,11 @@ def positive_count(text: str) -> int:
     if not (text.isdecimal() and int(text)):
         raise argparse.ArgumentTypeError(f"must be a whole number above 0, not {text}")
     return int(text)
+
+
+def set_up_filesystems(beam_flags: Sequence[str]) -> None:
+    """Lets Beam's filesystems know of credentials and endpoints before any pipeline is there."""
+    FileSystems.set_options(PipelineOptions(list(beam_flags)))
 
 
 def is_local(beam_flags: Sequence[str]) -> bool:
@@ -111,10 +119,13 @@ def run_pipeline(
                 build(pipeline, file)
                 result = pipeline.run()
                 result.wait_until_finish()
+        except KeyboardInterrupt:
+            print("foveate: stopped; the same command goes on where it was", file=sys.stderr)
+            return INTERRUPTED, {}
         except Exception as error:  # Beam wraps whatever ended the run; it has to be said, and the status set
-            cause = _cause(error)
-            logging.getLogger("foveate").debug("the run failed", exc_info=error)
-            print(f"foveate: the run failed: {cause}", file=sys.stderr)
+            if CannotGoOn.__name__ not in repr(error) and not isinstance(error, CannotGoOn):
+                logging.getLogger("foveate").error("the run failed", exc_info=error)
+            print(f"foveate: the run failed: {_cause(error)}", file=sys.stderr)
             return RUN_FAILED, {}
     totals: dict[str, int] = {}
     for counter in result.metrics().query()["counters"]:  # one a step: several steps count alike
@@ -139,9 +150,21 @@ def _cause(error: BaseException) -> str:
 def _local_flags(beam_flags: Sequence[str]) -> list[str]:
     """The in-process runner on all cores: threads, since pixels are worked on outside Python's lock."""
     flags = [f"--runner={LOCAL_RUNNER}"]
-    if not any(flag.startswith("--direct") for flag in beam_flags):
-        flags += ["--direct_running_mode=multi_threading", f"--direct_num_workers={os.cpu_count() or 1}"]
+    if not any(flag.startswith("--direct_running_mode") for flag in beam_flags):
+        flags.append("--direct_running_mode=multi_threading")
+    if not any(flag.startswith("--direct_num_workers") for flag in beam_flags):
+        flags.append(f"--direct_num_workers={_worker_count()}")
     return flags
+
+
+def _worker_count() -> int:
+    """As many photos at once as there are cores for, and memory."""
+    cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+    try:
+        memory = os.sysconf("SC_AVPHYS_PAGES") * os.sysconf("SC_PAGE_SIZE")
+    except (ValueError, OSError):  # not known on every system
+        return cores
+    return max(1, min(cores, memory // _WORKER_BYTES))
 
 
 @contextlib.contextmanager
@@ -150,7 +173,7 @@ def _display(file: Path, todo: Sequence[SourceFile], verb: str) -> Iterator[None
     console = Console(stderr=True)
     stop = threading.Event()
     show = _show_bar if console.is_terminal else _show_lines
-    thread = threading.Thread(target=show, args=(console, stop, file, todo, verb), daemon=True)
+    thread = threading.Thread(target=show, args=(console, stop, _Tally(file, len(todo)), verb), daemon=True)
     thread.start()
     try:
         yield
@@ -159,51 +182,55 @@ def _display(file: Path, todo: Sequence[SourceFile], verb: str) -> Iterator[None
         thread.join()
 
 
-def _status(file: Path, todo: Sequence[SourceFile], start: float) -> tuple[int, str]:
-    """How many photos are done, and the rest of the display's line."""
-    lines = read_progress(file)
-    pixels = sum(line[1] for line in lines)
-    worked = [line for line in lines if line[0] in ("compressed", "kept")]
-    saved = sum(line[2] - line[3] for line in worked)
-    failed = sum(line[0] == "failed" for line in lines)
-    parts = [f"{pixels / 1e6:.1f} MP"]
-    if worked:
-        parts.append(f"{_bytes(saved)} saved")
-    if failed:
-        parts.append(f"{failed} failed")
-    left = len(todo) - len(lines)
-    if lines and left > 0:
-        seconds = (time.monotonic() - start) / len(lines) * left
-        parts.append(f"{datetime.timedelta(seconds=round(seconds))} left")
-    return len(lines), ", ".join(parts)
+class _Tally:
+    """What the progress file says so far; reads only what is new."""
+
+    def __init__(self, file: Path, total: int) -> None:
+        self.file, self.total, self.start = file, total, time.monotonic()
+        self.offset = self.done = self.pixels = self.worked = self.saved = self.failed = 0
+
+    def look(self) -> str:
+        """Brings the sums up to date; megapixels, bytes saved, failures and time left, for the display."""
+        lines, self.offset = read_progress(self.file, self.offset)
+        for outcome, pixels, before, after in lines:
+            self.done += 1
+            self.pixels += pixels
+            self.failed += outcome == "failed"
+            if outcome in ("compressed", "kept"):
+                self.worked += 1
+                self.saved += before - after
+        parts = [f"{self.pixels / 1e6:.1f} MP"]
+        if self.worked:
+            parts.append(f"{_bytes(self.saved)} saved")
+        if self.failed:
+            parts.append(f"{self.failed} failed")
+        left = self.total - self.done
+        if self.done and left > 0:
+            seconds = (time.monotonic() - self.start) / self.done * left
+            parts.append(f"{datetime.timedelta(seconds=round(seconds))} left")
+        return ", ".join(parts)
 
 
-def _show_bar(
-    console: Console, stop: threading.Event, file: Path, todo: Sequence[SourceFile], verb: str
-) -> None:
+def _show_bar(console: Console, stop: threading.Event, tally: _Tally, verb: str) -> None:
     columns = (
         TextColumn("{task.description}"),
         BarColumn(),
         TextColumn("{task.completed}/{task.total} photos, {task.fields[status]}"),
         TimeElapsedColumn(),
     )
-    start = time.monotonic()
     with Progress(*columns, console=console) as bar:
-        task = bar.add_task(verb, total=len(todo), status="starting")
+        task = bar.add_task(verb, total=tally.total, status="starting")
         while not stop.wait(0.5):
-            done, status = _status(file, todo, start)
-            bar.update(task, completed=done, status=status)
-        done, status = _status(file, todo, start)
-        bar.update(task, completed=done, status=status)
+            status = tally.look()
+            bar.update(task, completed=tally.done, status=status)
+        status = tally.look()
+        bar.update(task, completed=tally.done, status=status)
 
 
-def _show_lines(
-    console: Console, stop: threading.Event, file: Path, todo: Sequence[SourceFile], verb: str
-) -> None:
-    start = time.monotonic()
+def _show_lines(console: Console, stop: threading.Event, tally: _Tally, verb: str) -> None:
     while not stop.wait(_LINE_SECONDS):
-        done, status = _status(file, todo, start)
-        console.print(f"{verb}: {done}/{len(todo)} photos, {status}", highlight=False)
+        status = tally.look()
+        console.print(f"{verb}: {tally.done}/{tally.total} photos, {status}", highlight=False)
 
 
 def _bytes(count: float) -> str:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import hashlib
 from collections.abc import Iterable, Iterator
 from typing import Any
@@ -20,24 +21,41 @@ from codec.pictures import PICTURE_EXTENSIONS, PictureFormat, encode_picture, ex
 from transforms.elements import DecodedFile, Pixels, SourceFile
 from transforms.files import join, read_if_there, read_whole, write_whole
 from transforms.progress import Progress
-from transforms.steps import BadInput
+from transforms.steps import FAILURES, BadInput, failure
 
 JPEG2000_EXTENSIONS = frozenset({".jp2", ".j2k", ".j2c", ".jpc", ".jpf", ".jpx"})
 COPIES = "copies"
 
 
+@dataclasses.dataclass(frozen=True)
+class NamedFile:
+    """A file to restore and its path below the output."""
+
+    source: SourceFile
+    path: str
+
+
 def name_outputs(
-    named: tuple[str, Iterable[SourceFile]], file_format: PictureFormat
-) -> Iterator[tuple[SourceFile, str]]:
-    """(file, its path below the output) of files that share a short name: together they get full names."""
+    named: tuple[bytes, Iterable[SourceFile]], file_format: PictureFormat
+) -> Iterator[NamedFile]:
+    """Names the files that share a short name: one alone gets it, several keep their full names."""
     files = sorted({file.url: file for file in named[1]}.values(), key=lambda file: file.url)
     for file in files:
-        if not _is_jpeg2000(file):
-            yield file, file.relative_path
-        elif len(files) == 1:
-            yield file, named[0]
+        if len(files) == 1 or not _is_jpeg2000(file):
+            yield NamedFile(file, short_name(file, file_format))
         else:
-            yield file, _without_jp2(file.relative_path) + extension(file_format)
+            yield NamedFile(file, _without_jp2(file.relative_path) + extension(file_format))
+
+
+def one_of_each_path(named: tuple[bytes, Iterable[NamedFile]]) -> Iterator[Any]:
+    """The first file of a path by its url; others become failures."""
+    first, *others = sorted(named[1], key=lambda file: file.source.url)
+    yield first
+    for other in others:
+        error = BadInput(
+            f"its place, {first.path}, is taken by {first.source.url}: restore it to another destination"
+        )
+        yield beam.pvalue.TaggedOutput(FAILURES, failure(other.source.url, "match", error))
 
 
 def short_name(file: SourceFile, file_format: PictureFormat) -> str:
@@ -59,14 +77,14 @@ def _without_jp2(path: str) -> str:
     return path.rpartition(".")[0]
 
 
-def decode_file(element: tuple[SourceFile, str], max_pixels: int) -> Iterator[Any]:
+def decode_file(element: NamedFile, max_pixels: int) -> Iterator[Any]:
     """Reads one archive file: a `DecodedFile`, or the element itself under "copies" if it is no JPEG 2000.
 
     Raises:
       BadCodestream: damaged.
       UnsupportedCodestream: more pixels than `max_pixels`, or of a kind that is not read.
     """
-    file, path = element
+    file = element.source
     if not _is_jpeg2000(file):
         yield beam.pvalue.TaggedOutput(COPIES, element)
         return
@@ -79,7 +97,7 @@ def decode_file(element: tuple[SourceFile, str], max_pixels: int) -> Iterator[An
     record = parsed.record
     yield DecodedFile(
         source=file,
-        output_path=path,
+        output_path=element.path,
         pixels=full_range(decoded.pixels, decoded.bit_depth),
         metadata=parsed.metadata,
         noise=None if record is not None and record.plain_decode else noise_map,
@@ -138,10 +156,9 @@ def write_picture(
     yield url
 
 
-def copy_unchanged(element: tuple[SourceFile, str], output: str, progress: Progress) -> Iterator[str]:
+def copy_unchanged(element: NamedFile, output: str, progress: Progress) -> Iterator[str]:
     """Copies a file that the archive kept as it was; gives its url."""
-    file, path = element
-    url = join(output, path)
+    file, url = element.source, join(output, element.path)
     data = read_whole(file.url)
     current = read_if_there(url)
     if current is None or hashlib.sha256(current).digest() != hashlib.sha256(data).digest():

@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 import contextlib
+import errno
 import functools
 import glob
 import os
+import stat
+import uuid
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -13,9 +16,12 @@ from apache_beam.io.filesystem import BeamIOError, CompressionTypes
 from apache_beam.io.filesystems import FileSystems
 
 from transforms.elements import SourceFile
+from transforms.steps import BadInput, CannotGoOn
 
 PRIVATE_FOLDER = "_foveate"  # tables and temporary files below an archive's root
 _GLOB = "*?["
+# What a name can do to a filesystem; a full disk is nobody's photo's fault and ends the run.
+_NAME_ERRORS = {errno.ENAMETOOLONG, errno.EINVAL, errno.EILSEQ, errno.ENOTDIR, errno.EISDIR}
 
 
 class NothingFound(ValueError):  # noqa: N818
@@ -66,6 +72,7 @@ def list_folder(folder: str) -> Iterator[tuple[str, int]]:
 
 def _candidates(source: str) -> Iterator[tuple[str, str | None, int, float]]:
     """(path, root it was found under or None for a file named itself, size, modified)."""
+    source = source.removeprefix("file://")
     if "://" not in source:
         yield from _local_candidates(source)
         return
@@ -74,7 +81,10 @@ def _candidates(source: str) -> Iterator[tuple[str, str | None, int, float]]:
     for number, pattern in enumerate(patterns):
         try:
             matched = FileSystems.match([pattern])[0].metadata_list
-        except BeamIOError as error:
+        except (
+            BeamIOError,
+            ValueError,
+        ) as error:  # ValueError: no such kind of URL, or its package is missing
             raise NothingFound(f"{source} cannot be listed: {error}") from error
         named = len(patterns) > 1 and number == 0
         root = None if named else _root(pattern)
@@ -87,7 +97,12 @@ def _local_candidates(source: str) -> Iterator[tuple[str, str | None, int, float
     path = Path(source)
     if path.is_dir():
         root = "" if path == Path() else str(path)  # paths below "." do not begin with it
-        for folder, folders, names in os.walk(path):
+        seen: set[str] = set()
+        for folder, folders, names in os.walk(path, followlinks=True):
+            if (real := os.path.realpath(folder)) in seen:  # a link back up
+                folders.clear()
+                continue
+            seen.add(real)
             folders[:] = sorted(name for name in folders if name != PRIVATE_FOLDER)
             for name in sorted(names):
                 yield from _local_file(Path(folder) / name, root)
@@ -103,7 +118,8 @@ def _local_candidates(source: str) -> Iterator[tuple[str, str | None, int, float
 def _local_file(path: Path, root: str | None) -> Iterator[tuple[str, str | None, int, float]]:
     with contextlib.suppress(FileNotFoundError):  # deleted meanwhile, or a dangling link
         status = path.stat()
-        yield str(path), root, status.st_size, status.st_mtime
+        if stat.S_ISREG(status.st_mode):  # a pipe or socket would never end
+            yield str(path), root, status.st_size, status.st_mtime
 
 
 def _root(pattern: str) -> str:
@@ -138,16 +154,27 @@ def write_whole(url: str, data: bytes, archive: str) -> None:
 
     Object stores show an object when its upload is complete. A local file is written below the archive's
     private folder, brought to the disk, and moved to its name in one step.
+
+    Raises:
+      BadInput: the filesystem does not take such a name.
+      CannotGoOn: it takes no more files at all: it is full, read-only or gone.
     """
-    if "://" in url:
-        with FileSystems.create(url, compression_type=CompressionTypes.UNCOMPRESSED) as handle:
-            handle.write(data)
-        return
-    target = Path(url)
+    try:
+        if "://" in url:
+            with FileSystems.create(url, compression_type=CompressionTypes.UNCOMPRESSED) as handle:
+                handle.write(data)
+        else:
+            _write_local(Path(url), data, temporary_folder(archive))
+    except OSError as error:
+        if error.errno in _NAME_ERRORS:
+            raise BadInput(f"cannot be written to {url}: {error.strerror}") from error
+        raise CannotGoOn(f"{url} cannot be written: {error}") from error
+
+
+def _write_local(target: Path, data: bytes, temporary: Path) -> None:
     target.parent.mkdir(parents=True, exist_ok=True)
-    temporary = temporary_folder(archive)
     temporary.mkdir(parents=True, exist_ok=True)
-    part = temporary / f"{os.getpid()}-{abs(hash(url)):x}"
+    part = temporary / uuid.uuid4().hex
     try:
         with part.open("wb") as handle:
             handle.write(data)
@@ -168,10 +195,9 @@ def clear_unfinished(archive: str) -> None:
     """Removes what a killed run left unfinished in a local archive, to which one run at a time may write."""
     if "://" in archive:
         return
-    folder = temporary_folder(archive)
-    if folder.is_dir():
-        for part in folder.iterdir():
-            part.unlink()
-        folder.rmdir()
-        with contextlib.suppress(OSError):  # there are tables beside it
-            folder.parent.rmdir()
+    private = Path(archive) / PRIVATE_FOLDER
+    for part in [*temporary_folder(archive).glob("*"), *private.glob("*/run=*/*.partial-*")]:
+        part.unlink(missing_ok=True)
+    for folder in (temporary_folder(archive), private):
+        with contextlib.suppress(OSError):  # it is not there, or there are tables in it
+            folder.rmdir()

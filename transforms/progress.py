@@ -57,9 +57,12 @@ class Progress:
             os.close(descriptor)
 
 
-def read_progress(file: Path) -> list[tuple[str, int, int, int]]:
-    """The lines so far: outcome, pixels, source bytes, archive bytes."""
+def read_progress(file: Path, start: int = 0) -> tuple[list[tuple[str, int, int, int]], int]:
+    """The whole lines from a byte on: outcome, pixels, source bytes, archive bytes; and where they end."""
     if not file.exists():
-        return []
-    lines = file.read_text().split("\n")[:-1]
-    return [tuple(json.loads(line)) for line in lines]
+        return [], start
+    with file.open("rb") as handle:
+        handle.seek(start)
+        whole = handle.read().rpartition(b"\n")[0]
+    lines = whole.split(b"\n") if whole else []
+    return [tuple(json.loads(line)) for line in lines], start + len(whole) + bool(lines)

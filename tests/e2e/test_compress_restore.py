@@ -276,15 +276,23 @@ def test_an_archive_below_its_sources_does_not_swallow_itself(tmp_path: Path) ->
 
 def test_a_destination_that_cannot_be_written_ends_the_run_with_a_sentence(tmp_path: Path) -> None:
     (tmp_path / "a.png").write_bytes(png(texture(97, 131, 3)))
-    (tmp_path / "file").write_text("no folder")
+    (tmp_path / "archive" / "_foveate").mkdir(parents=True)
+    (tmp_path / "archive" / "_foveate" / "unfinished").write_text("a file where a folder belongs")
     command = [sys.executable, "-m", "pipelines.cli", "compress", str(tmp_path / "a.png"), *WITHOUT_NETWORKS]
-    done = subprocess.run(
-        [*command, "--output", str(tmp_path / "file")], cwd=ROOT, capture_output=True, text=True, check=False
-    )
+    command += ["--output", str(tmp_path / "archive")]
+    done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False)
     assert done.returncode == 1
     last = done.stderr.splitlines()[-1]  # after what Beam itself has to say
     assert last.startswith("foveate: the run failed: ") and "cannot be written" in last
     assert "while running" not in last
+
+
+def test_a_file_is_no_destination(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    (tmp_path / "a.png").write_bytes(png(texture(97, 131, 3)))
+    (tmp_path / "file").write_text("no folder")
+    for command in ("compress", "restore"):
+        assert main([command, str(tmp_path / "a.png"), "--output", str(tmp_path / "file")]) == 2
+        assert "is a file" in capsys.readouterr().err
 
 
 def test_two_sources_of_one_name_are_one_archived_and_one_failed(tmp_path: Path) -> None:

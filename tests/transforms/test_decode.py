@@ -18,10 +18,12 @@ from tests.streams import compress, foreign, texture
 from transforms import restore
 from transforms.decode import (
     COPIES,
+    NamedFile,
     copy_unchanged,
     decode_file,
     full_range,
     name_outputs,
+    one_of_each_path,
     read_noise,
     short_name,
     write_picture,
@@ -38,7 +40,7 @@ def file(path: str, root: str = "/in") -> SourceFile:
 
 def decoded(folder: Path, data: bytes, name: str = "a.jp2") -> DecodedFile:
     (folder / name).write_bytes(data)
-    result: DecodedFile = one(decode_file, (source(folder / name), "a.png"), max_pixels=10**6)
+    result: DecodedFile = one(decode_file, NamedFile(source(folder / name), "a.png"), max_pixels=10**6)
     return result
 
 
@@ -68,19 +70,28 @@ def test_the_short_name_drops_the_endings_of_photo_and_archive(path: str, name: 
 
 def test_alone_a_file_gets_the_short_name_and_together_full_ones() -> None:
     first, second = file("a.jpg.jp2"), file("a.png.jp2")
-    assert list(name_outputs(("a.png", [first]), "png")) == [(first, "a.png")]
-    together = {f.url: path for f, path in name_outputs(("a.png", [second, first]), "png")}
+    assert list(name_outputs((b"a.png", [first]), "png")) == [NamedFile(first, "a.png")]
+    together = {n.source.url: n.path for n in name_outputs((b"a.png", [second, first]), "png")}
     assert together == {"/in/a.jpg.jp2": "a.jpg.png", "/in/a.png.jp2": "a.png.png"}
 
 
 def test_a_kept_file_keeps_its_name_beside_a_photo_that_wants_it() -> None:
     kept, archived = file("a.png"), file("a.jpg.jp2")
-    together = {f.url: path for f, path in name_outputs(("a.png", [archived, kept]), "png")}
+    together = {n.source.url: n.path for n in name_outputs((b"a.png", [archived, kept]), "png")}
     assert together == {"/in/a.png": "a.png", "/in/a.jpg.jp2": "a.jpg.png"}
 
 
 def test_a_file_named_twice_is_restored_once() -> None:
-    assert len(list(name_outputs(("a.png", [file("a.jpg.jp2")] * 2), "png"))) == 1
+    assert len(list(name_outputs((b"a.png", [file("a.jpg.jp2")] * 2), "png"))) == 1
+
+
+def test_two_files_that_want_one_path_are_one_restored_and_one_failed() -> None:
+    first = NamedFile(file("a.jpg.jp2"), "a.png")
+    second = NamedFile(dataclasses.replace(first.source, url="/other/a.jpg.jp2"), "a.png")
+    found = outputs(one_of_each_path((b"a.png", [second, first])))
+    assert found[""] == [first]
+    (failed,) = found["failures"]
+    assert failed.url == "/other/a.jpg.jp2" and "/in/a.jpg.jp2" in failed.message
 
 
 # Our own files
@@ -197,12 +208,12 @@ def test_a_photo_named_like_an_archive_is_refused(tmp_path: Path) -> None:
 def test_too_many_pixels_are_refused_from_the_header(tmp_path: Path) -> None:
     (tmp_path / "a.jp2").write_bytes(ours().jp2)
     with pytest.raises(UnsupportedCodestream, match="131"):
-        list(decode_file((source(tmp_path / "a.jp2"), "a.png"), max_pixels=97 * 131 - 1))
+        list(decode_file(NamedFile(source(tmp_path / "a.jp2"), "a.png"), max_pixels=97 * 131 - 1))
 
 
 def test_a_file_that_is_no_jpeg_2000_by_name_is_to_be_copied(tmp_path: Path) -> None:
     (tmp_path / "a.gif").write_bytes(b"whatever")
-    element = (source(tmp_path / "a.gif"), "a.gif")
+    element = NamedFile(source(tmp_path / "a.gif"), "a.gif")
     assert outputs(decode_file(element, max_pixels=10)) == {COPIES: [element]}
 
 
@@ -221,7 +232,7 @@ def test_a_picture_is_written_with_its_metadata_and_counted(tmp_path: Path) -> N
     picture = decode_picture(Path(url).read_bytes())
     np.testing.assert_array_equal(picture.pixels, result.pixels)
     assert picture.metadata.icc == metadata.icc and picture.metadata.exif
-    assert read_progress(tmp_path / "progress") == [("restored", 97 * 131, result.source.size_bytes, 0)]
+    assert read_progress(tmp_path / "progress")[0] == [("restored", 97 * 131, result.source.size_bytes, 0)]
 
 
 def test_a_picture_that_a_format_cannot_hold_is_an_error_that_says_so(tmp_path: Path) -> None:
@@ -233,7 +244,7 @@ def test_a_picture_that_a_format_cannot_hold_is_an_error_that_says_so(tmp_path: 
 
 def test_a_kept_file_is_copied_once(tmp_path: Path) -> None:
     (tmp_path / "a.gif").write_bytes(b"an animation")
-    element = (source(tmp_path / "a.gif"), "trip/a.gif")
+    element = NamedFile(source(tmp_path / "a.gif"), "trip/a.gif")
     for _ in range(2):
         url = one(copy_unchanged, element, str(tmp_path / "out"), Progress())
         assert Path(url).read_bytes() == b"an animation"

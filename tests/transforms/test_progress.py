@@ -19,7 +19,7 @@ def test_every_outcome_adds_its_line(tmp_path: Path) -> None:
     assert progress.skip(row) is row
     assert progress.fail(failure) is failure
     progress.add_restored(600, 250)
-    assert read_progress(tmp_path / "progress") == [
+    assert read_progress(tmp_path / "progress")[0] == [
         ("compressed", 600, 1000, 250),
         ("kept", 0, 1000, 1000),
         ("skipped", 0, 1000, 250),
@@ -33,7 +33,7 @@ def test_lines_of_many_writers_stay_whole(tmp_path: Path) -> None:
     rows = [a_row(width=number, height=1) for number in range(1, 201)]
     with concurrent.futures.ThreadPoolExecutor(16) as pool:
         list(pool.map(progress.add, rows))
-    lines = read_progress(tmp_path / "progress")
+    lines, _ = read_progress(tmp_path / "progress")
     assert sum(line[1] for line in lines) == math.comb(201, 2)
 
 
@@ -42,11 +42,15 @@ def test_a_line_that_is_not_whole_yet_is_left_for_the_next_look(tmp_path: Path) 
     Progress(str(file)).add(a_row(width=3, height=2))
     with file.open("a") as handle:
         handle.write('["kept", 1')
-    assert len(read_progress(file)) == 1
+    lines, end = read_progress(file)
+    assert len(lines) == 1
+    with file.open("a") as handle:
+        handle.write(", 2, 1]\n")
+    assert read_progress(file, end)[0] == [("kept", 1, 2, 1)]
 
 
 def test_before_the_first_photo_there_is_nothing_to_read(tmp_path: Path) -> None:
-    assert read_progress(tmp_path / "nowhere") == []
+    assert read_progress(tmp_path / "nowhere") == ([], 0)
 
 
 def test_without_a_file_nothing_is_written() -> None:

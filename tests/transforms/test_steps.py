@@ -5,7 +5,7 @@ from __future__ import annotations
 import dataclasses
 import hashlib
 import logging
-import os
+import uuid
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -130,7 +130,9 @@ def test_a_name_that_the_filesystem_refuses_is_a_photos_failure(tmp_path: Path) 
         list(write.write_archived(archived(tmp_path, url), str(tmp_path / "archive"), Progress()))
 
 
-def test_a_destination_that_takes_nothing_ends_the_run(tmp_path: Path) -> None:
+def test_a_destination_that_takes_nothing_ends_the_run(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     # A device that is always full.
     full = Path("/dev/full")
     if not full.exists():
@@ -138,7 +140,9 @@ def test_a_destination_that_takes_nothing_ends_the_run(tmp_path: Path) -> None:
     parts = tmp_path / "archive" / "_foveate" / "unfinished"
     parts.mkdir(parents=True)
     element = archived(tmp_path)
-    (parts / f"{os.getpid()}-{abs(hash(element.url)):x}").symlink_to(full)
+    name = uuid.UUID(int=1)
+    monkeypatch.setattr(uuid, "uuid4", lambda: name)
+    (parts / name.hex).symlink_to(full)
     with pytest.raises(CannotGoOn, match="No space left"):
         list(write.write_archived(element, str(tmp_path / "archive"), Progress()))
     assert not (tmp_path / "archive" / "a.jpg.jp2").exists()
