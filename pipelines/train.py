@@ -88,10 +88,10 @@ def _train_restoration(args: argparse.Namespace) -> None:
 
     sizes = {"batch": args.batch, "patch": args.patch}
     if args.network != "restoration-codec":
-        restoration.train_joint(args.photos, args.output, steps=args.steps or 8_500, seed=args.seed, **sizes)
+        restoration.train_joint(args.photos, args.output, steps=args.steps or 12_000, seed=args.seed, **sizes)
     if args.network != "restoration-joint":
         restoration.train_on_codec(
-            args.photos, args.output, code_region, steps=args.steps or 3_000, seed=args.seed + 1, **sizes
+            args.photos, args.output, code_region, steps=args.steps or 1_500, seed=args.seed + 1, **sizes
         )
 
 

@@ -11,7 +11,8 @@ from transforms.inference import PhotoHandler
 if TYPE_CHECKING:
     from models.tiling import Network
 
-# Below this mean normalised step ComCNN never won on the validation photos: not worth its time there.
+# Mean normalised step of about half a bit per pixel. What ComCNN wins on finer files, under 0.02 dB on the
+# validation photos, is not worth coding a photo twice.
 _FINEST_STEP = 0.05
 
 
