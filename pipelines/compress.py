@@ -28,7 +28,7 @@ from transforms.match import ROWS, ArchiveIndex, MatchSources, SkipArchived
 from transforms.read import KEPT
 from transforms.settings import Comcnn, CompressSettings, Target
 from transforms.steps import FAILURES, step
-from transforms.tables import BadTable, WriteFailures, WriteMetrics
+from transforms.tables import BadTable, WriteFailures, WriteMetrics, table_text
 
 __all__ = ["add_arguments", "build", "parse_beam_flags", "run"]
 
@@ -166,7 +166,7 @@ def build(root: beam.Pipeline, options: CompressOptions, counts: progress.Progre
     encoder = encode.Encoder(settings, weights, options.archive, resume=not options.force)
     matched = root | "Match sources" >> MatchSources(options.sources, PICTURE_EXTENSIONS, options.archive)
     sources, skipped = matched.sources, None
-    if not options.force:
+    if not options.force and settings.mask_folder is None:  # the table does not know the masks
         skip = SkipArchived(options.archive, labels.settings_digest, labels.weights_digest,
                             labels.foveate_version, labels.run_id)  # fmt: skip
         fresh = sources | "Skip archived" >> beam.ParDo(skip).with_outputs(ROWS, main="sources")
@@ -219,8 +219,8 @@ def _map_saliency(photos: Any, settings: CompressSettings) -> Any:
     if settings.roi == "msroi":
         return photos | "Map saliency" >> inference.RunNetwork(saliency.msroi_handler())
     work = saliency.without_saliency
-    if settings.roi.startswith("masks:"):
-        work = functools.partial(saliency.with_mask, folder=settings.roi.removeprefix("masks:"))
+    if settings.mask_folder is not None:
+        work = functools.partial(saliency.with_mask, folder=settings.mask_folder)
     return photos | "Map saliency" >> step("saliency", _photo_url, work)
 
 
@@ -280,8 +280,8 @@ def _contradiction(args: argparse.Namespace, options: CompressOptions) -> str:
         return "--comcnn on wants RecCNN, which brings back what it leaves out: not with --reccnn off"
     if Path(options.archive).is_file():
         return f"{options.archive} is a file; --output names the archive's folder"
-    masks = options.settings.roi.removeprefix("masks:")
-    if masks != options.settings.roi and "://" not in masks and not Path(masks).is_dir():
+    masks = options.settings.mask_folder
+    if masks is not None and "://" not in masks and not Path(masks).is_dir():
         return f"there is no folder of masks {masks}"
     return ""
 
@@ -316,13 +316,14 @@ def _weights_digest(options: CompressOptions) -> bytes:
 def _dry_run(options: CompressOptions, files: list[SourceFile], index: ArchiveIndex) -> int:
     """Says which photos would be compressed, without writing anything."""
     labels = _labels(options)
+    every = options.force or options.settings.mask_folder is not None
     todo = [
         file
         for file in files
-        if options.force or index.up_to_date(file, labels.settings_digest, labels.weights_digest) is None
+        if every or index.up_to_date(file, labels.settings_digest, labels.weights_digest) is None
     ]
     for file in todo[:_SHOWN]:
-        print(f"{file.url} -> {match.archive_url(options.archive, file)}")
+        print(f"{table_text(file.url)} -> {table_text(match.archive_url(options.archive, file))}")
     if len(todo) > _SHOWN:
         print(f"... and {len(todo) - _SHOWN} more")
     size = sum(file.size_bytes for file in todo) / 1e6

@@ -121,9 +121,12 @@ def build(root: beam.Pipeline, options: RestoreOptions, counts: progress.Progres
     """Wires the pipeline: the mirror image of compress."""
     named = (
         root
-        | "Name sources" >> beam.Create(options.sources)
-        | "List files" >> beam.FlatMap(find_files, _EXTENSIONS, options.output).with_output_types(SourceFile)
+        | "Name sources" >> beam.Create([os.fsencode(source) for source in options.sources])
         # Names as bytes: not every file name is text.
+        | "List files"
+        >> beam.FlatMap(
+            lambda source: find_files(os.fsdecode(source), _EXTENSIONS, options.output)
+        ).with_output_types(SourceFile)
         | "Key by short name"
         >> beam.Map(lambda file: (os.fsencode(decode.short_name(file, options.file_format)), file))
         | "Gather short names" >> beam.GroupByKey()

@@ -85,7 +85,11 @@ def list_sources(sources: Sequence[str], extensions: frozenset[str], output: str
     Raises:
       NothingFound: one of them names nothing.
     """
-    found = {file.url: file for source in sources for file in find_files(source, extensions, output)}
+    found = {
+        (file.url if "://" in file.url else os.path.realpath(file.url), file.relative_path): file
+        for source in sources
+        for file in find_files(source, extensions, output)
+    }
     if not found:
         raise NothingFound("no photo found")
     return list(found.values())

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import hashlib
+import os
 from collections.abc import Iterable, Iterator
 from typing import Any
 
@@ -140,8 +141,8 @@ def full_range(pixels: Pixels, bit_depth: int) -> Pixels:
 
 def write_picture(
     file: DecodedFile, output: str, file_format: PictureFormat, progress: Progress
-) -> Iterator[str]:
-    """Writes a decoded file as a photo with its metadata; gives its url.
+) -> Iterator[bytes]:
+    """Writes a decoded file as a photo with its metadata; gives its url, as bytes: not every name is text.
 
     Raises:
       BadInput: the format cannot hold it.
@@ -153,15 +154,15 @@ def write_picture(
         raise BadInput(f"cannot be written as {file_format}: {error}") from error
     write_whole(url, data, output)
     progress.add_restored(file.pixels.shape[0] * file.pixels.shape[1], file.source.size_bytes)
-    yield url
+    yield os.fsencode(url)
 
 
-def copy_unchanged(element: NamedFile, output: str, progress: Progress) -> Iterator[str]:
-    """Copies a file that the archive kept as it was; gives its url."""
+def copy_unchanged(element: NamedFile, output: str, progress: Progress) -> Iterator[bytes]:
+    """Copies a file that the archive kept as it was; gives its url, as bytes: not every name is text."""
     file, url = element.source, join(output, element.path)
     data = read_whole(file.url)
     current = read_if_there(url)
     if current is None or hashlib.sha256(current).digest() != hashlib.sha256(data).digest():
         write_whole(url, data, output)
     progress.add_restored(0, file.size_bytes)
-    yield url
+    yield os.fsencode(url)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import os
 from pathlib import Path
 from typing import Any
 
@@ -227,7 +228,7 @@ def test_a_picture_is_written_with_its_metadata_and_counted(tmp_path: Path) -> N
     )
     result = dataclasses.replace(result, metadata=metadata, output_path="trip/a.png")
     progress = Progress(str(tmp_path / "progress"))
-    url = one(write_picture, result, str(tmp_path / "out"), "png", progress)
+    url = os.fsdecode(one(write_picture, result, str(tmp_path / "out"), "png", progress))
     assert url == f"{tmp_path}/out/trip/a.png"
     picture = decode_picture(Path(url).read_bytes())
     np.testing.assert_array_equal(picture.pixels, result.pixels)
@@ -246,5 +247,5 @@ def test_a_kept_file_is_copied_once(tmp_path: Path) -> None:
     (tmp_path / "a.gif").write_bytes(b"an animation")
     element = NamedFile(source(tmp_path / "a.gif"), "trip/a.gif")
     for _ in range(2):
-        url = one(copy_unchanged, element, str(tmp_path / "out"), Progress())
+        url = os.fsdecode(one(copy_unchanged, element, str(tmp_path / "out"), Progress()))
         assert Path(url).read_bytes() == b"an animation"
