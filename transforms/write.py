@@ -2,11 +2,17 @@
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
 from collections.abc import Iterator
 
+from apache_beam.io.filesystems import FileSystems
+
+from codec import jp2
+from codec.errors import BadCodestream
 from transforms.elements import Archived, KeptSource, MetricsRow
 from transforms.files import read_if_there, read_whole, write_whole
+from transforms.match import archive_url
 from transforms.measure import RunLabels, row_of_kept
 from transforms.progress import Progress
 from transforms.steps import BadInput
@@ -37,5 +43,18 @@ def write_kept(kept: KeptSource, run: RunLabels, progress: Progress) -> Iterator
         raise BadInput("it changed while it was being archived: run again")
     if read_if_there(row.archive_url) != data:
         write_whole(row.archive_url, data, run.archive)
+    _drop_former_jp2(kept, run)
     progress.add(row)
     yield row
+
+
+def _drop_former_jp2(kept: KeptSource, run: RunLabels) -> None:
+    """Removes the file that an earlier run, with other settings, made of a photo that is kept now.
+
+    Only what carries our record is ours to remove.
+    """
+    url = archive_url(run.archive, kept.source)
+    data = read_if_there(url)
+    with contextlib.suppress(BadCodestream):  # not ours
+        if data is not None and jp2.read_record(data) is not None:
+            FileSystems.delete([url])

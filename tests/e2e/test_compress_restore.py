@@ -553,3 +553,13 @@ def test_twenty_megapixels_are_archived(tmp_path: Path) -> None:
     assert (row["width"], row["height"], row["outcome"]) == (5472, 3648, "compressed")
     assert 0.099 <= row["bits_per_pixel"] <= 0.1
     assert jp2.parse((tmp_path / "archive" / "large.jpg.jp2").read_bytes()).record is not None
+
+
+def test_a_photo_that_is_kept_after_all_does_not_stand_twice_in_the_archive(tmp_path: Path) -> None:
+    (tmp_path / "in").mkdir()
+    (tmp_path / "in" / "a.png").write_bytes(png(texture(97, 131, 3)))
+    command = ["compress", str(tmp_path / "in"), "--output", str(tmp_path / "out"), *WITHOUT_NETWORKS]
+    assert main([*command, "--bpp", "2"]) == 0
+    assert (tmp_path / "out" / "a.png.jp2").exists()
+    assert main([*command, "--bpp", "2", "--min-saving", "0.99"]) == 0
+    assert (tmp_path / "out" / "a.png").exists() and not (tmp_path / "out" / "a.png.jp2").exists()
