@@ -23,7 +23,7 @@ from pipelines import running
 from pipelines.running import OK, WRONG_USAGE, parse_beam_flags
 from transforms import compact, encode, inference, match, measure, progress, read, restore, saliency, write
 from transforms.elements import Photo, SourceFile
-from transforms.files import NothingFound, clear_unfinished
+from transforms.files import NothingFound
 from transforms.match import ROWS, ArchiveIndex, MatchSources, SkipArchived
 from transforms.read import KEPT
 from transforms.settings import Comcnn, CompressSettings, Target
@@ -142,23 +142,13 @@ def run(args: argparse.Namespace) -> int:
         return WRONG_USAGE
     if index is not None:
         return _dry_run(options, files, index)
-    clear_unfinished(options.archive)
-    status, counts = running.run_pipeline(
-        lambda pipeline, file: build(pipeline, options, progress.Progress(file)),
-        args.beam_flags,
-        files,
-        "Compressing",
+    job = running.Job(
+        "Compressing", ("compressed", "kept", "skipped", "failed"), options.archive, options.run_id
     )
-    clear_unfinished(options.archive)
-    if status in (running.OK, running.SOME_FAILED):
-        names = [(name, name) for name in ("compressed", "kept", "skipped", "failed")]
-        print(f"{running.summary(counts, names)}. The archive is {options.archive}", file=sys.stderr)
-        if counts.get("failed"):
-            print(f"Why: {options.archive}/_foveate/failures/run={options.run_id}/", file=sys.stderr)
-    return status
+    return running.run_job(job, functools.partial(build, options=options), args.beam_flags, files)
 
 
-def build(root: beam.Pipeline, options: CompressOptions, counts: progress.Progress) -> None:
+def build(root: beam.Pipeline, counts: progress.Progress, options: CompressOptions) -> None:
     """Wires the pipeline: from paths to files and rows, every photo with one outcome."""
     settings = options.settings
     labels = _labels(options)

@@ -22,7 +22,7 @@ from pipelines.running import WRONG_USAGE, parse_beam_flags
 from transforms import decode, inference, progress, restore
 from transforms.decode import COPIES, JPEG2000_EXTENSIONS, NamedFile
 from transforms.elements import DecodedFile, SourceFile
-from transforms.files import NothingFound, clear_unfinished, find_files
+from transforms.files import NothingFound, find_files
 from transforms.steps import FAILURES, step
 from transforms.tables import WriteFailures
 
@@ -101,23 +101,11 @@ def run(args: argparse.Namespace) -> int:
     except NothingFound as error:
         print(f"foveate restore: {error}", file=sys.stderr)
         return WRONG_USAGE
-    clear_unfinished(options.output)
-    status, counts = running.run_pipeline(
-        lambda pipeline, file: build(pipeline, options, progress.Progress(file)),
-        args.beam_flags,
-        files,
-        "Restoring",
-    )
-    clear_unfinished(options.output)
-    if status in (running.OK, running.SOME_FAILED):
-        names = [("restored", "restored"), ("failed", "failed")]
-        print(f"{running.summary(counts, names)}. The photos are in {options.output}", file=sys.stderr)
-        if counts.get("failed"):
-            print(f"Why: {options.output}/_foveate/failures/run={options.run_id}/", file=sys.stderr)
-    return status
+    job = running.Job("Restoring", ("restored", "failed"), options.output, options.run_id)
+    return running.run_job(job, functools.partial(build, options=options), args.beam_flags, files)
 
 
-def build(root: beam.Pipeline, options: RestoreOptions, counts: progress.Progress) -> None:
+def build(root: beam.Pipeline, counts: progress.Progress, options: RestoreOptions) -> None:
     """Wires the pipeline: the mirror image of compress."""
     named = (
         root

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import contextlib
+import dataclasses
 import datetime
 import importlib.metadata
 import logging
@@ -19,12 +20,12 @@ from pathlib import Path
 import apache_beam as beam
 from apache_beam.io.filesystems import FileSystems
 from apache_beam.options.pipeline_options import PipelineOptions
+from rich import progress as bars
 from rich.console import Console
-from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn
 
 from transforms.elements import SourceFile
-from transforms.files import NothingFound, find_files
-from transforms.progress import read_progress
+from transforms.files import NothingFound, clear_unfinished, find_files
+from transforms.progress import Progress, read_progress
 from transforms.steps import NAMESPACE, CannotGoOn
 
 LOCAL_RUNNER = "FnApiRunner"
@@ -95,20 +96,50 @@ def list_sources(sources: Sequence[str], extensions: frozenset[str], output: str
     return list(found.values())
 
 
-def run_pipeline(
-    build: Callable[[beam.Pipeline, str | None], None],
+@dataclasses.dataclass(frozen=True)
+class Job:
+    """What a person sees of a run: its verb, the outcomes that are counted, where results go, its name."""
+
+    verb: str
+    outcomes: tuple[str, ...]
+    output: str
+    run_id: str
+
+
+def run_job(
+    job: Job,
+    build: Callable[[beam.Pipeline, Progress], None],
+    beam_flags: Sequence[str],
+    todo: Sequence[SourceFile],
+) -> int:
+    """Runs a pipeline into a place that it tidies before and after, and says what became of every photo.
+
+    Args:
+      job: what is said.
+      build: wires the pipeline onto its root; its second argument counts photos.
+      beam_flags: from `parse_beam_flags`.
+      todo: the files that will be worked on, for the time left.
+
+    Returns:
+      The exit status.
+    """
+    clear_unfinished(job.output)
+    status, counts = _run_pipeline(build, beam_flags, todo, job.verb)
+    clear_unfinished(job.output)
+    if status in (OK, SOME_FAILED):
+        print(f"{summary(counts, job.outcomes)}. See {job.output}", file=sys.stderr)
+        if counts.get("failed"):
+            print(f"Why: {job.output}/_foveate/failures/run={job.run_id}/", file=sys.stderr)
+    return status
+
+
+def _run_pipeline(
+    build: Callable[[beam.Pipeline, Progress], None],
     beam_flags: Sequence[str],
     todo: Sequence[SourceFile],
     verb: str,
 ) -> tuple[int, dict[str, int]]:
-    """Runs a pipeline to its end, showing progress if it is local; the exit status, and Foveate's counters.
-
-    Args:
-      build: wires the pipeline onto its root; its second argument is where progress lines go, or None.
-      beam_flags: from `parse_beam_flags`.
-      todo: the files that will be worked on, for the time left.
-      verb: what happens to them, for the display.
-    """
+    """Runs a pipeline to its end, showing progress if it is local; the exit status, Foveate's counters."""
     # Beam says so once per network and worker, and nothing follows from it.
     logging.getLogger().addFilter(
         lambda record: "Resource module is not available" not in record.getMessage()
@@ -120,7 +151,7 @@ def run_pipeline(
         try:
             with _display(Path(folder) / "progress", todo, verb) if local else contextlib.nullcontext():
                 pipeline = beam.Pipeline(options=PipelineOptions(flags))
-                build(pipeline, file)
+                build(pipeline, Progress(file))
                 result = pipeline.run()
                 result.wait_until_finish()
         except KeyboardInterrupt:
@@ -217,12 +248,12 @@ class _Tally:
 
 def _show_bar(console: Console, stop: threading.Event, tally: _Tally, verb: str) -> None:
     columns = (
-        TextColumn("{task.description}"),
-        BarColumn(),
-        TextColumn("{task.completed}/{task.total} photos, {task.fields[status]}"),
-        TimeElapsedColumn(),
+        bars.TextColumn("{task.description}"),
+        bars.BarColumn(),
+        bars.TextColumn("{task.completed}/{task.total} photos, {task.fields[status]}"),
+        bars.TimeElapsedColumn(),
     )
-    with Progress(*columns, console=console) as bar:
+    with bars.Progress(*columns, console=console) as bar:
         task = bar.add_task(verb, total=tally.total, status="starting")
         while not stop.wait(0.5):
             status = tally.look()
@@ -246,9 +277,9 @@ def _bytes(count: float) -> str:
     return f"{sign}{count:.1f} TB"
 
 
-def summary(counts: dict[str, int], names: Sequence[tuple[str, str]]) -> str:
+def summary(counts: dict[str, int], outcomes: Sequence[str]) -> str:
     """One line that accounts for every photo: "12 compressed, 1 kept, 1 failed", and the bytes."""
-    parts = [f"{counts[name]} {text}" for name, text in names if counts.get(name)]
+    parts = [f"{counts[outcome]} {outcome}" for outcome in outcomes if counts.get(outcome)]
     line = ", ".join(parts) or "nothing to do"
     before, after = counts.get("source-bytes", 0), counts.get("archive-bytes", 0)
     return f"{line}; {_bytes(before)} became {_bytes(after)}" if before and after else line

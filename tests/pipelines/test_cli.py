@@ -123,6 +123,6 @@ def test_beams_flags_are_taken_and_typing_slips_are_not(capsys: pytest.CaptureFi
 
 def test_the_summary_accounts_for_every_photo() -> None:
     counts = {"compressed": 12, "kept": 1, "failed": 2, "source-bytes": 5_000_000, "archive-bytes": 900}
-    names = [(name, name) for name in ("compressed", "kept", "skipped", "failed")]
+    names = ("compressed", "kept", "skipped", "failed")
     assert summary(counts, names) == "12 compressed, 1 kept, 2 failed; 5.0 MB became 900 B"
     assert summary({}, names) == "nothing to do"
