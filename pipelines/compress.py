@@ -231,12 +231,7 @@ def _prepare(plain: Any, settings: CompressSettings, encoder: encode.Encoder) ->
 
 def _restore(coded: Any, options: CompressOptions) -> Any:
     if options.reccnn == "off" or options.settings.target.kind == "lossless":
-        without = beam.Map(restore.without_reccnn)
-        return (
-            coded
-            | "Skip RecCNN" >> without
-            | "No failures" >> beam.Map(lambda x: x).with_outputs(FAILURES, main="good")
-        )
+        return coded | "Skip RecCNN" >> step("skip RecCNN", restore.url_of, restore.without_reccnn)
     return coded | "Restore" >> inference.RunNetwork(restore.candidates_handler())
 
 

@@ -31,7 +31,7 @@ def comcnn_handler(always: bool) -> PhotoHandler:
 def compact_where_coarse(network: Network, coded: CodedPhoto) -> CompactPhoto:
     """ComCNN's version of a photo whose plain file is coarse; None for others and those archived already."""
     noise = coded.candidates[0].noise
-    if coded.archived or noise is None or float(noise.mean()) < _FINEST_STEP:
+    if noise is not None and float(noise.mean()) < _FINEST_STEP:
         return CompactPhoto(coded, None, 0.0)
     return compact_always(network, coded)
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import time
+from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
 from numpy.typing import NDArray
@@ -55,9 +56,9 @@ def restore_candidates(network: Network, coded: CodedPhoto) -> RestoredPhoto:
     return RestoredPhoto(coded, restored, time.perf_counter() - start)
 
 
-def without_reccnn(coded: CodedPhoto) -> RestoredPhoto:
+def without_reccnn(coded: CodedPhoto) -> Iterator[RestoredPhoto]:
     """A coded photo that is not restored."""
-    return RestoredPhoto(coded, (None,) * len(coded.candidates), 0.0)
+    yield RestoredPhoto(coded, (None,) * len(coded.candidates), 0.0)
 
 
 def restore_file(network: Network, file: DecodedFile) -> DecodedFile:
