@@ -43,9 +43,9 @@ def gallery_loader() -> LoadGallery:
         saliency = record.saliency if record is not None else None
         return GalleryPictures(
             original=_original(photo.source_url),
-            saliency=None if saliency is None else heat_over(saliency, _rgb(pixels)),
-            archived=_rgb(pixels),
-            reconstructed=_rgb(pixels if restored is None else restored),
+            saliency=None if saliency is None else heat_over(saliency, as_rgb(pixels)),
+            archived=as_rgb(pixels),
+            reconstructed=as_rgb(pixels if restored is None else restored),
         )
 
     return load
@@ -59,10 +59,10 @@ def _load_reccnn() -> object:
 
 def _original(url: str) -> Picture | None:
     data = read_if_there(url)
-    return None if data is None else _rgb(decode_picture(data).pixels)
+    return None if data is None else as_rgb(decode_picture(data).pixels)
 
 
-def _rgb(pixels: Pixels) -> Picture:
+def as_rgb(pixels: Pixels) -> Picture:
     """8-bit RGB of any kind of picture; what is transparent is shown over mid-gray."""
     channels = pixels.shape[2]
     bits: Picture = pixels.astype(np.uint8) if pixels.dtype == np.uint8 else (pixels >> 8).astype(np.uint8)

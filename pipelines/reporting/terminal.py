@@ -50,7 +50,7 @@ def measures_table(measures: Sequence[Measure]) -> Table:
     """Mean, median, 5 and 95 % of every measure that has values, decoded and reconstructed."""
     both = any(measure.mean_gain is not None for measure in measures)
     names = ["Mean", "Median", "5 %", "95 %", "Lossless"] + (["Reconstructed", "Gain"] if both else [])
-    table = _table("Measure", names)
+    table = borderless_table("Measure", names)
     for measure in measures:
         found, unit = measure.decoded, measure.unit
         if not found.photos:
@@ -66,13 +66,13 @@ def measures_table(measures: Sequence[Measure]) -> Table:
 
 def groups_table(name: str, groups: Sequence[Group], total: int) -> Table:
     """The photos by folder or by format."""
-    table = _table(name, ["Photos", "Before", "After", "Saved", "bpp", "PSNR", "rec.", "PSNR-S"])
+    table = borderless_table(name, ["Photos", "Before", "After", "Saved", "bpp", "PSNR", "rec.", "PSNR-S"])
     for group in groups:
         before, after = group.source_bytes, group.archive_bytes
         saved = (before - after) / before if before else None
         quality = (group.mean_psnr_db, group.mean_rec_psnr_db, group.mean_psnr_s_db)
         table.add_row(
-            _plain(group.name or "(top folder)"),
+            plain_text(group.name or "(top folder)"),
             *(count_text(group.photos), bytes_text(before), bytes_text(after)),
             *(share_text(saved), measure_text(group.mean_bits_per_pixel, "bpp")),
             *(measure_text(value, "dB") for value in quality),
@@ -84,27 +84,27 @@ def groups_table(name: str, groups: Sequence[Group], total: int) -> Table:
 
 def reasons_table(report: Report) -> Table:
     """Why photos were kept or skipped."""
-    table = _table("Kept or skipped because", ["Outcome", "Photos", "Bytes"])
+    table = borderless_table("Kept or skipped because", ["Outcome", "Photos", "Bytes"])
     for reason in report.reasons:
-        text = _plain(reason.reason or "not said")
+        text = plain_text(reason.reason or "not said")
         table.add_row(text, reason.outcome, count_text(reason.photos), bytes_text(reason.source_bytes))
     return table
 
 
 def failures_table(report: Report) -> Table:
     """Failures by kind, one example each."""
-    table = _table("Failed with", ["Step", "Photos"])
+    table = borderless_table("Failed with", ["Step", "Photos"])
     table.add_column("For example", overflow="fold")
     for group in report.failures:
         example = group.examples[0]
-        said = f"{_plain(example.url)}: {_plain(example.message)}"
-        table.add_row(_plain(group.error_type), _plain(group.step), count_text(group.photos), said)
+        said = f"{plain_text(example.url)}: {plain_text(example.message)}"
+        table.add_row(plain_text(group.error_type), plain_text(group.step), count_text(group.photos), said)
     return table
 
 
 def steps_table(report: Report) -> Table:
     """What each step cost."""
-    table = _table("Step", ["Photos", "In all", "A photo", "MP/s (one worker)"])
+    table = borderless_table("Step", ["Photos", "In all", "A photo", "MP/s (one worker)"])
     for step in report.steps:
         seconds = (duration_text(step.total_seconds), duration_text(step.mean_seconds))
         speed = f"{step.megapixels_per_second:.1f}" if step.megapixels_per_second is not None else "–"
@@ -112,7 +112,8 @@ def steps_table(report: Report) -> Table:
     return table
 
 
-def _table(first: str, others: Sequence[str]) -> Table:
+def borderless_table(first: str, others: Sequence[str]) -> Table:
+    """An empty table of one column of text and others of figures."""
     table = Table(
         box=None, header_style="bold dim", pad_edge=False, padding=(0, 1, 0, 0), caption_justify="left"
     )
@@ -122,6 +123,6 @@ def _table(first: str, others: Sequence[str]) -> Table:
     return table
 
 
-def _plain(text: str) -> str:
+def plain_text(text: str) -> str:
     """`text` as it is: no markup, and no control characters that a terminal would obey."""
     return markup.escape("".join(sign if sign.isprintable() else "\ufffd" for sign in text))
