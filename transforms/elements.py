@@ -23,6 +23,7 @@ class SourceFile:
     relative_path: str  # below the root it was found under, with forward slashes
     size_bytes: int
     modified: float  # seconds since 1970, 0 where the filesystem does not say
+    frame: int = 0  # the one of a file of several that is meant, counted from 1; 0: the file
 
 
 @dataclasses.dataclass(frozen=True, eq=False)
@@ -33,7 +34,7 @@ class Photo:
     pixels: Pixels
     metadata: PhotoMetadata
     source_format: str  # "jpeg", "png", "tiff", ...
-    bit_depth: int  # of the source; samples of 10 and 12 bits are stretched to uint16
+    bit_depth: int  # of the source; samples of 9 to 15 bits are stretched to uint16
     source_sha256: str  # of the source file's bytes
     metadata_problems: tuple[str, ...]  # what of the metadata could not be read or carried
     read_seconds: float
