@@ -41,6 +41,14 @@ setup(
     ],
     extras_require={
         "aws": ["apache-beam[aws]>=2.72,<3"],
+        # tensorflow-io is built against TensorFlow 2.16 (2.17 still loads it), for Python up to 3.12.
+        "tfio": [
+            "tensorflow-io==0.37.1; python_version < '3.13'",
+            f"tensorflow-cpu<2.18; {CPU_ONLY}",
+            "tensorflow<2.18; sys_platform != 'linux' or platform_machine != 'x86_64'",
+            "numpy<2",
+        ],
+        "tfio-dev": ["pydicom>=3"],
         "dev": [
             "bjontegaard>=1.3",
             "hypothesis>=6.100",

@@ -31,15 +31,15 @@ class Picture:
 
     `pixels` is (H, W, C), C-contiguous, uint8 in [0, 255] or uint16 in [0, 65535]; C is 1 (gray), 2 (gray
     and alpha), 3 (RGB) or 4 (RGB and alpha, not premultiplied). `bit_depth` is the source's: 8 or less is
-    given as 8, and samples of 10 or 12 bits are stretched to the whole range of uint16 (round(v * 65535 /
+    given as 8, and samples of 9 to 15 bits are stretched to the whole range of uint16 (round(v * 65535 /
     (2**bit_depth - 1)), which can be undone exactly). `metadata_problems` says in sentences what of the
     metadata could not be read or carried.
     """
 
     pixels: Pixels
     metadata: PhotoMetadata
-    format: str  # "jpeg", "png", "tiff", "webp", "bmp", "avif" or "gif"
-    bit_depth: int  # 8, 10, 12 or 16
+    format: str  # "jpeg", "png", "tiff", "webp", "bmp", "avif", "gif" or "dicom"
+    bit_depth: int  # 8 to 16
     metadata_problems: tuple[str, ...] = ()
 
 

@@ -17,6 +17,7 @@ from PIL import BmpImagePlugin, GifImagePlugin, ImageFile
 
 from codec import exif, png
 from codec.avif import decode_avif, encode_avif
+from codec.dicom import decode_dicom, is_dicom
 from codec.jpeg import decode_jpeg, encode_jpeg, jpeg_bytes
 from codec.metadata import PhotoMetadata
 from codec.picture import (
@@ -35,6 +36,7 @@ from codec.tiff import decode_tiff, encode_tiff
 from codec.webp import decode_webp, encode_webp
 
 __all__ = [
+    "DICOM_EXTENSIONS",
     "PICTURE_EXTENSIONS",
     "BadPicture",
     "NotForJpeg2000",
@@ -62,7 +64,8 @@ _RAW = (
     ".3fr .arw .cr2 .cr3 .crw .dcr .dng .erf .fff .iiq .kdc .mef .mos .mrw .nef .nrw .orf .pef .raf .rw2 .rwl"
     " .sr2 .srf .srw .x3f"
 )
-PICTURE_EXTENSIONS: frozenset[str] = frozenset(f"{_READ} {_KEPT} {_RAW}".split())
+DICOM_EXTENSIONS: frozenset[str] = frozenset((".dcm", ".dicom", ".ima"))
+PICTURE_EXTENSIONS: frozenset[str] = frozenset(f"{_READ} {_KEPT} {_RAW}".split()) | DICOM_EXTENSIONS
 """What counts as a photo by its name, in lower case with the dot: formats read, and kept unchanged."""
 
 _NOT_READ = (
@@ -79,17 +82,21 @@ _NOT_READ = (
     (0, b"FOVb", "a RAW photo"),
     (6, b"HEAPCCDR", "a RAW photo"),
 )
+_BARE_DATASET = re.compile(rb"[\2\x08]\0[\0-\x18]\0(?:[A-Z][A-Z]|..\0\0)", re.DOTALL)
 _XMP_ORIENTATION = re.compile(rb"(tiff:Orientation(?:\s*=\s*[\"']|>\s*))[2-8]")
 _DEFAULT_JPEG_QUALITY, _DEFAULT_AVIF_QUALITY = 95, 90
 
 
-def decode_picture(data: bytes, *, max_pixels: int | None = None) -> Picture:
-    """A JPEG, PNG, TIFF, WebP, BMP, AVIF or still GIF as upright pixels, its EXIF orientation tag set to 1.
+def decode_picture(data: bytes, *, max_pixels: int | None = None, frame: int = 0) -> Picture:
+    """A JPEG, PNG, TIFF, WebP, BMP, AVIF, DICOM or still GIF as upright pixels, EXIF orientation set to 1.
 
-    `max_pixels` is held against the header, before anything is decoded. Raises BadPicture for what is
+    `max_pixels` is held against the header, before anything is decoded; `frame` chooses one of a DICOM file
+    of several, counted from 1, and 0 refuses such a file. Raises BadPicture for what is
     broken or no picture, and NotForJpeg2000 for what an archive should keep as it is. Metadata that cannot
     be read is dropped and named in the picture's `metadata_problems`; it never costs the pixels.
     """
+    if is_dicom(data):  # by the mark after its preamble, which may be any bytes
+        return decode_dicom(data, max_pixels, frame)
     return _upright(_decoded(data, max_pixels))
 
 
@@ -139,6 +146,8 @@ def _decoded(data: bytes, max_pixels: int | None) -> Picture:
     for at, mark, reason in _NOT_READ:
         if data.startswith(mark, at):
             raise NotForJpeg2000(f"{reason}, kept unchanged")
+    if _BARE_DATASET.match(data):
+        raise NotForJpeg2000("a DICOM dataset without a file header, kept unchanged")
     if data[:4] in (b"II*\0", b"MM\0*", b"II+\0", b"MM\0+"):
         return decode_tiff(data, max_pixels)
     if data.startswith(b"RIFF") and data[8:12] == b"WEBP":

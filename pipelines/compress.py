@@ -24,6 +24,7 @@ from pipelines.running import OK, WRONG_USAGE, parse_beam_flags
 from transforms import compact, encode, inference, match, measure, progress, read, restore, saliency, write
 from transforms.elements import Photo, SourceFile
 from transforms.files import NothingFound
+from transforms.frames import DicomFrames, ExpandFrames, expand_frames
 from transforms.match import ROWS, ArchiveIndex, MatchSources, SkipArchived
 from transforms.read import KEPT
 from transforms.settings import Comcnn, CompressSettings, Target
@@ -46,6 +47,7 @@ class CompressOptions:
     reccnn: str
     force: bool
     max_pixels: int
+    dicom_frames: DicomFrames
     run_id: str
 
 
@@ -117,6 +119,13 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         metavar="N",
         help="refuse larger photos, from their headers (default: %(default)s)",
     )
+    work.add_argument(
+        "--dicom-frames",
+        choices=("keep", "first", "all"),
+        default="keep",
+        help="of a DICOM file with several frames: keep it unchanged (default), or compress the first frame, "
+        "or each into a file of its own",
+    )
     parser.epilog = (
         "Other flags are Beam's (--runner, --direct_num_workers, --temp_location, ...).\n"
         "Exit status: 0 all well, 1 the run failed, 2 wrong usage, 3 some photos failed (see "
@@ -136,6 +145,7 @@ def run(args: argparse.Namespace) -> int:
         files = (
             running.list_sources(options.sources, PICTURE_EXTENSIONS, options.archive) if listed_here else []
         )
+        files = [frame for file in files for frame in expand_frames(file, options.dicom_frames)]
         index = ArchiveIndex.read(options.archive) if args.dry_run else None
     except (NothingFound, BadTable) as error:
         print(f"foveate compress: {error}", file=sys.stderr)
@@ -155,7 +165,7 @@ def build(root: beam.Pipeline, counts: progress.Progress, options: CompressOptio
     weights = bytes.fromhex(labels.weights_digest)
     encoder = encode.Encoder(settings, weights, options.archive, resume=not options.force)
     matched = root | "Match sources" >> MatchSources(options.sources, PICTURE_EXTENSIONS, options.archive)
-    sources, skipped = matched.sources, None
+    sources, skipped = matched.sources | "Expand frames" >> ExpandFrames(options.dicom_frames), None
     if not options.force and settings.mask_folder is None:  # the table does not know the masks
         skip = SkipArchived(options.archive, labels.settings_digest, labels.weights_digest,
                             labels.foveate_version, labels.run_id)  # fmt: skip
@@ -253,6 +263,7 @@ def _options(args: argparse.Namespace) -> CompressOptions:
         reccnn=args.reccnn,
         force=args.force,
         max_pixels=args.max_pixels,
+        dicom_frames=args.dicom_frames,
         run_id=running.new_run_id(),
     )
 

@@ -67,8 +67,9 @@ def encode_plain(salient: SalientPhoto, encoder: Encoder) -> Iterator[Any]:
     source_bytes = photo.source.size_bytes
     try:
         coded = encode(salient, photo.pixels, encoder, comcnn_used=False)
-        # A frame can't be kept: its file holds the others too, and a person asked for each by itself.
-        reason = "" if photo.source.frame else _not_worth_it(len(coded.jp2), source_bytes, settings.min_saving)
+        reason = _not_worth_it(len(coded.jp2), source_bytes, settings.min_saving)
+        if photo.source.frame:  # it can't be kept: its file holds the others too
+            reason = ""
     except BudgetTooSmall:
         reason = "the target leaves no room for the picture beside its headers and metadata: kept unchanged"
     if reason:

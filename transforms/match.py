@@ -15,6 +15,7 @@ from apache_beam.io.filesystems import FileSystems
 from apache_beam.utils.shared import Shared
 
 from codec import jp2
+from codec.dicom import MISSING_EXTRA
 from codec.errors import BadCodestream
 from codec.jp2 import ArchiveRecord
 from transforms.elements import MetricsRow, SourceFile
@@ -144,6 +145,8 @@ class ArchiveIndex:
         """
         row = self.rows.get(table_text(source.relative_path))
         if row is None or row.source_bytes != source.size_bytes:
+            return None
+        if row.reason.startswith(MISSING_EXTRA):  # it may be there now
             return None
         if (row.settings_digest, row.weights_digest) != (settings_digest, weights_digest):
             return None

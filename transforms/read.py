@@ -15,7 +15,8 @@ from transforms.elements import KeptSource, Photo, SourceFile
 from transforms.files import read_whole
 
 KEPT = "kept"
-_FORMATS = {"jpg": "jpeg", "tif": "tiff", "heif": "heic"}  # endings that are not the format's name
+# Endings that are not the format's name.
+_FORMATS = {"jpg": "jpeg", "tif": "tiff", "heif": "heic", "dcm": "dicom", "ima": "dicom"}
 
 
 def read_photo(source: SourceFile, max_pixels: int | None) -> Iterator[Any]:
@@ -28,7 +29,7 @@ def read_photo(source: SourceFile, max_pixels: int | None) -> Iterator[Any]:
     data = read_whole(source.url)
     sha256 = hashlib.sha256(data).hexdigest()
     try:
-        picture = decode_picture(data, max_pixels=max_pixels)
+        picture = decode_picture(data, max_pixels=max_pixels, frame=source.frame)
     except NotForJpeg2000 as reason:
         ending = source.relative_path.rpartition(".")[2].lower()
         kept = KeptSource(source, _FORMATS.get(ending, ending), sha256, str(reason))

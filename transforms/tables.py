@@ -64,6 +64,7 @@ class ArchivedRow:
     source_url: str
     archive_url: str
     outcome: str
+    reason: str
     source_bytes: int
     source_modified: float
     source_sha256: str

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import hashlib
+import re
 from collections.abc import Iterator
 
 from apache_beam.io.filesystems import FileSystems
@@ -35,8 +36,11 @@ def write_kept(kept: KeptSource, run: RunLabels, progress: Progress) -> Iterator
     """Copies a source unchanged into the archive unless it is there already; gives its row.
 
     Raises:
-      BadInput: the source has changed since it was looked at.
+      BadInput: the source has changed since it was looked at, or is one frame of a file.
     """
+    if kept.source.frame:
+        reason = re.sub("[,:;] kept unchanged.*", "", kept.reason)
+        raise BadInput(f"frame {kept.source.frame} cannot be archived by itself: {reason}")
     row = row_of_kept(kept, run)
     data = read_whole(kept.source.url)
     if hashlib.sha256(data).hexdigest() != kept.source_sha256:

@@ -6,7 +6,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from codec import jp2, openjpeg
-from codec.pictures import decode_picture
+from codec.pictures import NotForJpeg2000, decode_picture
 from pipelines.reporting.aggregate import PhotoFigures
 from pipelines.reporting.gallery import GalleryPictures, LoadGallery, Picture
 from quality.saliency import resize_saliency
@@ -59,7 +59,10 @@ def _load_reccnn() -> object:
 
 def _original(url: str) -> Picture | None:
     data = read_if_there(url)
-    return None if data is None else as_rgb(decode_picture(data).pixels)
+    try:
+        return None if data is None else as_rgb(decode_picture(data).pixels)
+    except NotForJpeg2000:  # one frame of a file, or what reads it is not installed here
+        return None
 
 
 def as_rgb(pixels: Pixels) -> Picture:

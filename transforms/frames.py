@@ -1,0 +1,68 @@
+"""DICOM files of several frames: each frame becomes a source, and so a photo with one outcome, by itself.
+
+    scan.dcm (3 frames) ─▶ scan.dcm.0001, scan.dcm.0002, scan.dcm.0003
+
+A frame's place in the archive depends on its file's path and its number alone. It is expanded before anything
+is looked up in the archive, so every later step treats it like a file.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Iterator
+from pathlib import PurePosixPath
+from typing import Any, Literal
+
+import apache_beam as beam
+
+from codec.dicom import frame_count
+from codec.pictures import DICOM_EXTENSIONS, PICTURE_EXTENSIONS
+from transforms.elements import SourceFile
+from transforms.files import read_whole
+
+DicomFrames = Literal["keep", "first", "all"]
+
+
+@dataclasses.dataclass
+class ExpandFrames(beam.PTransform):  # type: ignore[misc]  # Beam is untyped
+    """`SourceFile`s → `SourceFile`s, those of several frames as one a frame that is asked for."""
+
+    frames: DicomFrames
+
+    def expand(self, sources: Any) -> Any:
+        """Spreads the sources, since each DICOM file is read, and expands them."""
+        if self.frames == "keep":
+            return sources
+        return (
+            sources
+            | "Spread files" >> beam.Reshuffle()
+            | "Expand files" >> beam.FlatMap(expand_frames, self.frames).with_output_types(SourceFile)
+        )
+
+
+def expand_frames(source: SourceFile, frames: DicomFrames) -> Iterator[SourceFile]:
+    """The frames of a DICOM file with several, the first or all; every other source as it is.
+
+    A frame counts as its even share of the file's bytes, so that all frames sum up to the file.
+    """
+    count = 1 if frames == "keep" or not _may_be_dicom(source) else _frame_count(source)
+    if count == 1:
+        yield source
+        return
+    for frame in range(1, 1 + (count if frames == "all" else 1)):
+        size = source.size_bytes * frame // count - source.size_bytes * (frame - 1) // count
+        name = f"{source.relative_path}.{frame:04d}"
+        yield dataclasses.replace(source, relative_path=name, size_bytes=size, frame=frame)
+
+
+def _may_be_dicom(source: SourceFile) -> bool:
+    """By its ending, or because that is none of a picture's: DICOM files often have numbers for names."""
+    ending = PurePosixPath(source.relative_path).suffix.lower()
+    return ending in DICOM_EXTENSIONS or ending not in PICTURE_EXTENSIONS
+
+
+def _frame_count(source: SourceFile) -> int:
+    try:
+        return frame_count(read_whole(source.url))
+    except OSError:  # the step that reads it will say why
+        return 1
