@@ -7,8 +7,6 @@ the picture. It costs no bits, and any Part 1 file has it.
 
 from __future__ import annotations
 
-import functools
-
 import numpy as np
 from numpy.typing import NDArray
 
@@ -16,33 +14,13 @@ from codec.codestream import IRREVERSIBLE, Codestream
 from codec.compiled import compiled
 from codec.layout import Layout
 from codec.packets import Contributions
+from codec.wavelet import basis_norm
 
 CELL = 8  # pixels of the photo to a cell of the map, each way
 CHANNELS = 4  # luma: finest octave, second, all coarser; chroma
 
-# Synthesis filters, centre and one side (15444-1 Annex F; analysis gain 1 at DC and 2 at Nyquist).
-_LOW_97 = (1.115087052456994, 0.591271763114247, -0.057543526228500, -0.091271763114250)
-_HIGH_97 = (0.602949018236358, -0.266864118442872, -0.078223266528988, 0.016864118442875, 0.026748757410810)
-_LOW_53 = (1.0, 0.5)
-_HIGH_53 = (0.75, -0.25, -0.125)
 # RMS change of an RGB sample for a unit change of each transformed component (Annex G: ICT and RCT).
 _COLOR_NORMS = {True: (1.0, 1.0421793, 0.9084040), False: (1.0, 0.4787136, 0.4787136)}
-
-
-@functools.cache
-def basis_norm(irreversible: bool, level: int, high: bool) -> float:
-    """L2 norm of the one-dimensional synthesis basis functions of a decomposition level, counted from 1."""
-    low_filter, high_filter = (_LOW_97, _HIGH_97) if irreversible else (_LOW_53, _HIGH_53)
-    signal = _symmetric(high_filter if high else low_filter)
-    for _ in range(level - 1):
-        spread = np.zeros(2 * len(signal) - 1)
-        spread[::2] = signal
-        signal = np.convolve(spread, _symmetric(low_filter))
-    return float(np.linalg.norm(signal))
-
-
-def _symmetric(half: tuple[float, ...]) -> NDArray[np.float64]:
-    return np.array(half[:0:-1] + half)
 
 
 def normalized_steps(stream: Codestream, layout: Layout, parts: Contributions) -> NDArray[np.float64]:
