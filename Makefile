@@ -9,7 +9,7 @@ export PIP_DISABLE_PIP_VERSION_CHECK := 1
 
 need_photos = $(if $(PHOTOS),,$(error Say which photos: make $@ PHOTOS=folder))
 
-.PHONY: help install demo test lint format check bench-allocation bench-saliency bench-restoration \
+.PHONY: help install demo test test-tfio lint format check bench-allocation bench-saliency bench-restoration \
 	train-restoration lock clean
 
 help: ## show this list
@@ -17,35 +17,48 @@ help: ## show this list
 
 install: .venv/.installed ## set up .venv with the pinned packages (once)
 
-# The Python is chosen by what runs, not by what is found: a name on the PATH may be a stub.
+.venv/.installed: pythons := 3.11 3.12 3.13
+.venv/.installed: extras := dev
 .venv/.installed: setup.py constraints.txt
-	@python=; \
-	for candidate in $(or $(PYTHON),python3.11 python3.12 python3.13 python3); do \
-		if $$candidate -c 'import sys; sys.exit(not (3, 11) <= sys.version_info[:2] <= (3, 13))' 2>/dev/null; \
-		then python=$$candidate; break; fi; \
-	done; \
-	if [ -z "$$python" ]; then \
-		echo "Foveate needs Python 3.11, 3.12 or 3.13; none of them runs here. Install one, or name it:" >&2; \
-		echo "    make install PYTHON=/path/to/python3.12" >&2; exit 1; \
-	fi; \
-	if [ ! -x $(BIN)/python ] || ! $(BIN)/python -m pip --version >/dev/null 2>&1; then \
-		echo "Making .venv with $$($$python --version) ($$(command -v $$python))"; \
-		rm -rf .venv; \
-		$$python -m venv .venv || { \
-			echo "No virtual environment: on Debian and Ubuntu, apt install python3-venv" >&2; exit 1; }; \
-	fi
-	@echo "Installing the pinned packages: some 800 MB to fetch the first time; a few minutes"
-	@{ $(BIN)/python -m pip install --progress-bar off -c constraints.txt -e '.[dev]' </dev/null 2>&1; \
-		echo $$? > .venv/.status; } | tee .venv/install.log | sed -n -u \
-		-e 's/^ *\(Downloading\|Using cached\) \([^-]*\)-\([^-]*\)-.*(\([0-9.]* MB\)).*/  \1 \2 \3 (\4)/p' \
-		-e 's/^Installing collected packages.*/  Unpacking/p' \
-		-e '/^ERROR/p'
-	@if [ "$$(cat .venv/.status)" != 0 ]; then \
-		echo "The installation failed; all that pip said is in .venv/install.log, its end is:" >&2; \
-		tail -n 20 .venv/install.log >&2; exit 1; \
-	fi
-	@touch $@
+	$(set_up)
 	@echo "Installed: $(BIN)/foveate"
+
+# What reads DICOM needs an older TensorFlow, and so an environment of its own.
+.venv-tfio/.installed: pythons := 3.11 3.12
+.venv-tfio/.installed: extras := dev,tfio,tfio-dev
+.venv-tfio/.installed: setup.py constraints-tfio.txt
+	$(set_up)
+
+# Sets up the environment that a target lies in, from the lock that is its second prerequisite. The Python is
+# chosen by what runs, not by what is found: a name on the PATH may be a stub.
+define set_up
+@venv=$(@D); python=; \
+for candidate in $(or $(PYTHON),$(addprefix python,$(pythons)) python3); do \
+	if $$candidate -c 'import sys; sys.exit("%d.%d" % sys.version_info[:2] not in "$(pythons)".split())' 2>/dev/null; \
+	then python=$$candidate; break; fi; \
+done; \
+if [ -z "$$python" ]; then \
+	echo "$$venv needs a Python of these: $(pythons); none of them runs here. Install one, or name it:" >&2; \
+	echo "    make $(or $(MAKECMDGOALS),install) PYTHON=/path/to/python3.12" >&2; exit 1; \
+fi; \
+if [ ! -x $$venv/bin/python ] || ! $$venv/bin/python -m pip --version >/dev/null 2>&1; then \
+	echo "Making $$venv with $$($$python --version) ($$(command -v $$python))"; \
+	rm -rf $$venv; \
+	$$python -m venv $$venv || { \
+		echo "No virtual environment: on Debian and Ubuntu, apt install python3-venv" >&2; exit 1; }; \
+fi
+@echo "Installing the pinned packages: some 800 MB to fetch the first time; a few minutes"
+@{ $(@D)/bin/python -m pip install --progress-bar off -c $(word 2,$^) -e '.[$(extras)]' </dev/null 2>&1; \
+	echo $$? > $(@D)/.status; } | tee $(@D)/install.log | sed -n -u \
+	-e 's/^ *\(Downloading\|Using cached\) \([^-]*\)-\([^-]*\)-.*(\([0-9.]* MB\)).*/  \1 \2 \3 (\4)/p' \
+	-e 's/^Installing collected packages.*/  Unpacking/p' \
+	-e '/^ERROR/p'
+@if [ "$$(cat $(@D)/.status)" != 0 ]; then \
+	echo "The installation failed; all that pip said is in $(@D)/install.log, its end is:" >&2; \
+	tail -n 20 $(@D)/install.log >&2; exit 1; \
+fi
+@touch $@
+endef
 
 demo: install ## compress, restore and report on the example photos
 	$(BIN)/foveate compress examples/photos --output demo/archive --bpp 0.5
@@ -58,6 +71,9 @@ demo: install ## compress, restore and report on the example photos
 
 test: install ## run the tests (ARGS='-k name' picks some)
 	$(BIN)/python -m pytest -rfEs $(ARGS)
+
+test-tfio: .venv-tfio/.installed ## run the tests where DICOM is read (needs Python 3.11 or 3.12)
+	FOVEATE_REQUIRE_TFIO=1 .venv-tfio/bin/python -m pytest -rfEs $(ARGS)
 
 lint: install ## check style, format and types; changes nothing
 	$(BIN)/ruff check .
@@ -82,9 +98,9 @@ bench-restoration: install ## RecCNN against the plain decode at several rates (
 train-restoration: install ## train ComCNN and RecCNN into training/ (PHOTOS=folder; hours)
 	$(need_photos)$(BIN)/foveate train restoration --photos $(PHOTOS) --output training/restoration $(ARGS)
 
-lock: ## resolve constraints.txt afresh (needs python3.11, python3.12 and python3.13)
+lock: ## resolve the constraints afresh (needs python3.11, python3.12 and python3.13)
 	python3.11 .ci/lock.py
 
 clean: ## remove .venv, the demo's output and all caches
-	rm -rf .venv build demo *.egg-info .pytest_cache .ruff_cache .mypy_cache .hypothesis
+	rm -rf .venv .venv-tfio build demo *.egg-info .pytest_cache .ruff_cache .mypy_cache .hypothesis
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +

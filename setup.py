@@ -41,8 +41,11 @@ setup(
     ],
     extras_require={
         "aws": ["apache-beam[aws]>=2.72,<3"],
-        # tensorflow-io is built against TensorFlow 2.16 (2.17 still loads it), for Python up to 3.12.
+        # tensorflow-io is built against TensorFlow 2.16 (2.17 still loads it), for Python up to 3.12. What
+        # that TensorFlow wants of Beam and protobuf is said here, or pip would look for it for long.
         "tfio": [
+            "apache-beam[gcp]<2.73",
+            "protobuf<5",
             "tensorflow-io==0.37.1; python_version < '3.13'",
             f"tensorflow-cpu<2.18; {CPU_ONLY}",
             "tensorflow<2.18; sys_platform != 'linux' or platform_machine != 'x86_64'",
