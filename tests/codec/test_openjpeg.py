@@ -5,10 +5,14 @@ from __future__ import annotations
 import concurrent.futures
 import ctypes
 import multiprocessing
+import os
 import resource
+import shutil
 import struct
+import subprocess
 import sys
 from collections.abc import Sequence
+from pathlib import Path
 
 import hypothesis
 import hypothesis.strategies as st
@@ -16,9 +20,10 @@ import numpy as np
 import numpy.typing as npt
 import pytest
 
-from codec import jp2, openjpeg
+from codec import jp2, openjp2, openjpeg
 from codec.errors import BadCodestream, UnsupportedCodestream
 from codec.metadata import PhotoMetadata
+from codec.openjp2_streams import Messages, opened_codec, writer
 
 LAYERS_DB = (25.0, 30.0, 35.0, 40.0, 0.0)
 
@@ -38,25 +43,34 @@ def psnr_db(first: npt.NDArray[np.integer], second: npt.NDArray[np.integer], pea
     return float(10 * np.log10(peak**2 / max(error, 1e-12)))
 
 
+def tool(name: str) -> str:
+    """The path of an independent program; skips without it, fails if FOVEATE_REQUIRE_TOOLS=1."""
+    path = shutil.which(name)
+    if path is None:
+        if os.environ.get("FOVEATE_REQUIRE_TOOLS") == "1":
+            pytest.fail(f"{name} is not on the PATH, and FOVEATE_REQUIRE_TOOLS=1 asks for it")
+        pytest.skip(f"{name} is not installed")
+    return path
+
+
 def encode_planes(planes: Sequence[openjpeg.Pixels], steps: Sequence[tuple[int, int]]) -> bytes:
     """A lossless codestream of components on grids of different (horizontal, vertical) steps."""
-    library = openjpeg._library()
-    parameters = openjpeg._Cparameters()
+    library = openjp2.library()
+    parameters = openjp2.EncoderParameters()
     library.opj_set_default_encoder_parameters(ctypes.byref(parameters))
     parameters.numresolution, parameters.tcp_numlayers, parameters.cp_disto_alloc = 3, 1, 1
     sizes = [
-        openjpeg._Plane(dx=dx, dy=dy, w=plane.shape[1], h=plane.shape[0], prec=8, bpp=8)
+        openjp2.Plane(dx=dx, dy=dy, w=plane.shape[1], h=plane.shape[0], prec=8, bpp=8)
         for plane, (dx, dy) in zip(planes, steps, strict=True)
     ]
-    image = library.opj_image_create(len(sizes), (openjpeg._Plane * len(sizes))(*sizes), 0)
+    image = library.opj_image_tile_create(len(sizes), (openjp2.Plane * len(sizes))(*sizes), 0)
     image.contents.y1, image.contents.x1 = planes[0].shape
-    for number, plane in enumerate(planes):
-        np.ctypeslib.as_array(image.contents.comps[number].data, plane.shape)[...] = plane
-    codec = library.opj_create_compress(openjpeg._CODEC_J2K)
-    with openjpeg._codec(library, codec, openjpeg._Messages()), openjpeg._writer(library) as (stream, out):
+    samples = b"".join(plane.tobytes() for plane in planes)
+    codec = library.opj_create_compress(openjp2.CODEC_J2K)
+    with opened_codec(library, codec, Messages()), writer(library) as (stream, out):
         assert library.opj_setup_encoder(codec, ctypes.byref(parameters), image)
         assert library.opj_start_compress(codec, image, stream)
-        assert library.opj_encode(codec, stream)
+        assert library.opj_write_tile(codec, 0, samples, len(samples), stream)
         assert library.opj_end_compress(codec, stream)
     library.opj_image_destroy(image)
     return bytes(out)
@@ -126,6 +140,54 @@ def test_threads_change_no_byte() -> None:
     one, three = (openjpeg.encode(pixels, layer_psnrs_db=LAYERS_DB, threads=n) for n in (1, 3))
     assert one == three
     np.testing.assert_array_equal(openjpeg.decode(one, threads=3).pixels, openjpeg.decode(one).pixels)
+
+
+@pytest.mark.parametrize("dtype", [np.uint8, np.uint16])
+@pytest.mark.parametrize(
+    ("shape", "tile"),
+    [((65, 97, 3), 32), ((129, 64, 1), 64), ((40, 200, 4), 128), ((7, 5, 2), 1), ((90, 70, 3), 90)],
+)
+def test_tiles_give_every_pixel_back_down_to_remainders_of_one_sample(
+    shape: tuple[int, int, int], tile: int, dtype: type
+) -> None:
+    pixels = photo(*shape, dtype)
+    decoded = openjpeg.decode(openjpeg.encode(pixels, reversible=True, tile_size=tile))
+    np.testing.assert_array_equal(decoded.pixels, pixels)
+    assert decoded.warnings == ()
+
+
+def test_one_tile_is_the_same_with_and_without_its_size() -> None:
+    pixels = photo(60, 90, 3)
+    whole = openjpeg.encode(pixels, layer_psnrs_db=LAYERS_DB)
+    for tile in (90, 4096):
+        assert openjpeg.encode(pixels, layer_psnrs_db=LAYERS_DB, tile_size=tile) == whole
+
+
+def test_every_tile_is_coded_as_a_picture_of_its_own_would_be() -> None:
+    pixels = photo(129, 150, 3)
+    tiled = openjpeg.decode(openjpeg.encode(pixels, layer_psnrs_db=LAYERS_DB, tile_size=128), layers=2)
+    alone = openjpeg.decode(openjpeg.encode(pixels[:128, :128], layer_psnrs_db=LAYERS_DB), layers=2)
+    np.testing.assert_array_equal(tiled.pixels[:128, :128], alone.pixels)
+
+
+def test_tiles_are_limited_in_size_and_number() -> None:
+    with pytest.raises(ValueError, match="tile size of 0"):
+        openjpeg.encode(photo(30, 30, 1), tile_size=0)
+    with pytest.raises(ValueError, match="90000 tiles"):
+        openjpeg.encode(np.zeros((300, 300, 1), np.uint8), tile_size=1)
+
+
+@pytest.mark.parametrize("shape", [(65, 97, 3), (129, 64, 1)])
+def test_an_independent_decoder_reads_tiles_and_their_thin_remainders(
+    shape: tuple[int, int, int], tmp_path: Path
+) -> None:
+    pixels = photo(*shape)
+    (tmp_path / "tiles.j2k").write_bytes(openjpeg.encode(pixels, reversible=True, tile_size=32))
+    raw = tmp_path / "tiles.raw"
+    command = f"{tool('ffmpeg')} -v error -c:v jpeg2000 -i {tmp_path}/tiles.j2k -f rawvideo {raw}"
+    run = subprocess.run(command.split(), capture_output=True, text=True, check=True)
+    assert run.stderr == ""
+    np.testing.assert_array_equal(np.fromfile(raw, np.uint8).reshape(shape), pixels)
 
 
 def test_the_color_transform_spares_bytes_with_alpha_too() -> None:
