@@ -194,6 +194,8 @@ class _Walk:
                 marker = self.marker(self.position, self.end)
                 self.main_header.append(marker)
                 self.position += marker.bytes
+            if not self.width or not self.height:
+                raise _Broken("the main header has no SIZ of a picture")
             while self.peek(self.position) == SOT:
                 self.tile_part()
             if self.peek(self.position) != EOC:
@@ -242,7 +244,8 @@ class _Walk:
         if length == 0:  # up to EOC, which padding may follow
             end = self.data.rfind(b"\xff\xd9", start + _SOT_BYTES, self.end)
             end = self.end if end < 0 else end
-        markers, position = [], start
+        markers: list[Marker] = []
+        position = start
         while not markers or markers[-1].name != "SOD":
             markers.append(self.marker(position, min(end, self.end)))
             position += markers[-1].bytes

@@ -223,10 +223,8 @@ def _progression(order: int) -> str:
 def _style(payload: bytes, own_precincts: bool) -> str:
     levels, width, height, style, wavelet = struct.unpack_from(">5B", payload)
     kernel = {0: "9/7", 1: "5/3"}.get(wavelet, f"wavelet {wavelet}")
-    said = [
-        f"{kernel} in {_count(levels, 'level')}",
-        f"code-blocks of {4 << width % 16} × {4 << height % 16}",
-    ]
+    blocks = f"{4 << width % 16} × {4 << height % 16}"
+    said = [f"{kernel} in {_count(levels, 'level')}", f"code-blocks of {blocks}"]
     if own_precincts:
         sizes = [f"{1 << (size & 15)} × {1 << (size >> 4)}" for size in payload[5 : 6 + levels]]
         said.append("precincts of " + _runs(sizes))

@@ -33,11 +33,12 @@ _EXIF_UUID = b"JpgTiffExif->JP2"
 _PHOTOSHOP_EXIF_UUID = uuid.UUID("0537cdab-9d0c-4431-a72a-fa561f2a113e").bytes
 _XMP_UUID = uuid.UUID("be7acfcb-97a9-42e8-9c71-999491e3afac").bytes
 _RECORD_UUID = uuid.UUID("9de31d97-f6d9-4392-88d5-000acd786d7d").bytes
+RECORD_NAME = "Foveate's archive record"
 UUID_NAMES = {
     _EXIF_UUID: "EXIF",
     _PHOTOSHOP_EXIF_UUID: "EXIF as Photoshop has it",
     _XMP_UUID: "XMP",
-    _RECORD_UUID: "Foveate's archive record",
+    _RECORD_UUID: RECORD_NAME,
 }
 
 _METRES_PER_INCH = Fraction(127, 5000)

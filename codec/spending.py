@@ -100,12 +100,14 @@ def bits_per_pixel(
     bits = 8.0 * parts.lengths.sum(0, dtype=np.int64)
     density = bits / ((box[:, 2] - box[:, 0]) * (box[:, 3] - box[:, 1]))
     cells = box * (np.array([columns, rows, columns, rows]) / extent)
-    return _spread(cells, density, np.zeros((rows, columns))).astype(np.float32)
+    total = np.zeros((rows, columns))
+    _spread(cells, density, total)
+    return total.astype(np.float32)
 
 
 @compiled
 def _spread(cells, density, total):  # type: ignore[no-untyped-def]
-    """Adds each density to the cells that its box covers, by the share of the cell that it covers."""
+    """Adds each density to the cells that its box covers, by the share that it covers of each."""
     rows, columns = total.shape
     for i in range(len(cells)):
         left, top, right, bottom = cells[i]
@@ -115,4 +117,3 @@ def _spread(cells, density, total):  # type: ignore[no-untyped-def]
             height = min(bottom, y + 1) - max(top, y)
             for x in range(int(left), min(columns, int(np.ceil(right)))):
                 total[y, x] += density[i] * height * (min(right, x + 1) - max(left, x))
-    return total

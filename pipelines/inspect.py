@@ -1,0 +1,141 @@
+"""Say what is in JPEG 2000 files, Foveate's or anyone's: as text, as JSON, as a picture.
+
+Boxes and markers, tiles and layers, where the bytes and bits went, and what Foveate noted about the source.
+Nothing is decoded but the photo of the picture.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+from apache_beam.io.filesystem import BeamIOError
+from rich.console import Console
+
+from codec.errors import BadCodestream
+from pipelines import running
+from pipelines.reporting.inspection import SCHEMA, Inspection, as_json, broken_as_json, examine
+from pipelines.reporting.inspection_sheet import SheetFormat, render_sheet
+from pipelines.reporting.inspection_terminal import print_inspection
+from pipelines.running import OK, RUN_FAILED, WRONG_USAGE, parse_beam_flags
+from transforms.decode import JPEG2000_EXTENSIONS
+from transforms.elements import SourceFile
+from transforms.files import NothingFound, join, read_whole
+from transforms.tables import open_whole
+
+__all__ = ["add_arguments", "parse_beam_flags", "run"]
+
+_PICTURE_FORMATS: dict[str, SheetFormat] = {".png": "png", ".webp": "webp"}
+_WIDTH_OF_A_PIPE = 120  # characters of a line where there is no terminal
+
+
+class _Unusable(ValueError):  # noqa: N818
+    """What was asked for contradicts itself; the message says how."""
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Adds what `foveate inspect` takes to `parser`."""
+    parser.add_argument(
+        "sources", nargs="+", metavar="FILE", help="a JPEG 2000 file, a folder of them, a glob or URL"
+    )
+    parser.add_argument("--json", action="store_true", help="print one JSON document (docs/inspect.md)")
+    parser.add_argument(
+        "--picture",
+        metavar="OUT",
+        help="also draw the photo, where its bits went and its saliency map: a .png or .webp file, or a "
+        "folder for the pictures of several files",
+    )
+    parser.epilog = (
+        "Other flags are Beam's. Exit status: 0 all well, 1 some file is broken or cannot be read, 2 wrong "
+        "usage."
+    )
+
+
+def run(args: argparse.Namespace) -> int:
+    """Runs `foveate inspect`; returns the exit status."""
+    try:
+        running.set_up_filesystems(args.beam_flags)
+        # Nothing is written where sources are looked for, unless pictures are.
+        files = running.list_sources(args.sources, JPEG2000_EXTENSIONS, args.picture or os.devnull)
+        pictures = _picture_urls(files, args.picture)
+    except (NothingFound, _Unusable) as error:
+        print(f"foveate inspect: {error}", file=sys.stderr)
+        return WRONG_USAGE
+    console = Console(width=None if sys.stdout.isatty() else _WIDTH_OF_A_PIPE)
+    found: list[dict[str, Any]] = []
+    problems = 0
+    for number, (file, picture) in enumerate(zip(files, pictures, strict=True)):
+        if number and not args.json:
+            console.print()
+        described, said = _inspect(file, picture, None if args.json else console)
+        found.append(described)
+        for problem in said:
+            print(f"foveate inspect: {_shown(file.url)}: {problem}", file=sys.stderr)
+        problems += len(said)
+    if args.json:
+        print(json.dumps({"schema": SCHEMA, "files": found}, indent=1))
+    return RUN_FAILED if problems else OK
+
+
+def _inspect(
+    file: SourceFile, picture: str | None, console: Console | None
+) -> tuple[dict[str, Any], Sequence[str]]:
+    """Shows one file on a console, if given, and draws it; what stands in the JSON, and what is wrong."""
+    name = _shown(file.url)
+    try:
+        data = read_whole(file.url)
+        inspection = examine(name, data)
+    except (OSError, BeamIOError, BadCodestream) as error:
+        return broken_as_json(name, str(error)), [str(error)]
+    if console is not None:
+        print_inspection(inspection, console)
+    problems = list(inspection.problems)
+    if picture is not None and not problems:
+        problems += _draw(inspection, data, picture)
+    return as_json(inspection), problems
+
+
+def _draw(inspection: Inspection, data: bytes, url: str) -> list[str]:
+    """Writes a file's picture; what went wrong."""
+    try:
+        sheet, note = render_sheet(inspection, data, _PICTURE_FORMATS[Path(url).suffix.lower()])
+        if "://" not in url:
+            Path(url).parent.mkdir(parents=True, exist_ok=True)
+        with open_whole(url) as handle:
+            handle.write(sheet)
+    except BadCodestream as error:
+        return [f"no picture: {error}"]
+    except (OSError, BeamIOError) as error:
+        return [f"{url} cannot be written: {error}"]
+    print(f"Wrote {_shown(url)}{f' ({note})' if note else ''}", file=sys.stderr)
+    return []
+
+
+def _picture_urls(files: Sequence[SourceFile], output: str | None) -> list[str | None]:
+    """Where each file's picture goes; None for none."""
+    if output is None:
+        return [None] * len(files)
+    output = output.removeprefix("file://")
+    if Path(output).suffix.lower() in _PICTURE_FORMATS:
+        if len(files) > 1:
+            raise _Unusable(f"{output} is one picture, but there are {len(files)} files: name a folder")
+        return [output]
+    if Path(output).is_file():
+        raise _Unusable(f"{output} is a file; --picture names a .png, a .webp or a folder")
+    taken: dict[str, int] = {}
+    urls: list[str | None] = []
+    for file in files:
+        count = taken[file.relative_path] = taken.get(file.relative_path, 0) + 1
+        again = f".{count}" if count > 1 else ""  # two of the same name, from two folders
+        urls.append(join(output, f"{file.relative_path}{again}.png"))
+    return urls
+
+
+def _shown(name: str) -> str:
+    """A name that can be printed: not every file name is text."""
+    return name.encode("utf-8", "backslashreplace").decode()

@@ -1,0 +1,329 @@
+"""`foveate inspect`: what it says of good, foreign and broken files, and the picture it draws."""
+
+from __future__ import annotations
+
+import functools
+import io
+import json
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from PIL import Image
+from rich.console import Console
+
+from codec import jp2, openjpeg
+from codec.metadata import PhotoMetadata
+from pipelines.cli import main
+from pipelines.reporting import inspection, inspection_sheet
+from pipelines.reporting.inspection import Inspection, examine
+from pipelines.reporting.inspection_terminal import print_inspection
+from tests import streams
+from tests.photos import a_photo, encoder
+from transforms.elements import SalientPhoto
+from transforms.encode import encode
+
+ROOT = Path(__file__).parents[2]
+TILED = "-t 50,37 -r 40,10,3"
+
+
+@functools.cache
+def salient_centre(height: int = 240, width: int = 360) -> bytes:
+    """Our archive file of a photo that is alike everywhere, but matters in the middle."""
+    rng = np.random.default_rng(8)
+    pixels = rng.normal(128, 30, (height, width, 3)).clip(0, 255).astype(np.uint8)
+    saliency = np.zeros((24, 36), np.float32)
+    saliency[8:16, 12:24] = 1
+    photo = SalientPhoto(a_photo(pixels), saliency, 0.1)
+    return encode(photo, pixels, encoder("bpp", 1.5, roi_gain_db=20.0), comcnn_used=False).jp2
+
+
+def wrapped(height: int, width: int, channels: int, bits: int = 8, **options: Any) -> bytes:
+    stream = openjpeg.encode(streams.texture(height, width, channels, bits), **options)
+    return jp2.wrap(stream, metadata=PhotoMetadata())
+
+
+def printed(found: Inspection) -> str:
+    out = io.StringIO()
+    print_inspection(found, Console(file=out, width=120))
+    return out.getvalue()
+
+
+def inspect(*arguments: object) -> int:
+    return main(["inspect", *map(str, arguments)])
+
+
+def files_in(text: str) -> list[dict[str, Any]]:
+    document = json.loads(text)
+    assert document["schema"] == 1
+    files: list[dict[str, Any]] = document["files"]
+    return files
+
+
+# What is found
+
+
+@pytest.mark.parametrize("name", streams.FOREIGN)
+def test_the_account_of_a_file_adds_up_to_its_bytes(name: str) -> None:
+    stream = streams.foreign(streams.FOREIGN[name])
+    record = jp2.ArchiveRecord(bytes(32), bytes(8), saliency=np.eye(5, dtype=np.float32))
+    file = stream
+    if "of half" not in name:  # what we wrap is not sub-sampled
+        file = jp2.wrap(stream, metadata=PhotoMetadata(dpi=(72, 72)), record=record)
+    found = examine(name, file)
+    described = inspection.as_json(found)
+    assert not found.problems and not found.notes
+    assert sum(described["account"].values()) == len(file)
+    assert min(described["account"].values()) >= 0
+    assert described["account"]["unread"] == 0
+    assert (described["account"]["sop_and_padding"] > 0) == ("-SOP" in streams.FOREIGN[name])
+    assert described["account"]["boxes"] == len(file) - len(stream)
+    assert described["layers"][-1]["file_bytes"] == len(file)
+    assert described["layers"][-1]["bits_per_pixel"] == pytest.approx(8 * len(file) / (131 * 97), rel=0.5)
+
+
+def test_layers_say_what_a_file_that_ended_with_them_would_take() -> None:
+    found = examine("a", streams.layered(150, 149, 3, 8, 32))
+    ends = inspection.layer_ends(found)
+    sizes = [end.file_bytes for end in ends]
+    assert len(ends) == len(streams.LAYERS_DB) and sizes == sorted(sizes)
+    assert sizes[-1] == len(streams.layered(150, 149, 3, 8, 32))
+    assert ends[2].bits_per_pixel == pytest.approx(8 * sizes[2] / (150 * 149))
+
+
+def test_our_record_is_shown() -> None:
+    data = salient_centre()
+    found = examine("a", data)
+    record = inspection.as_json(found)["record"]
+    assert record["source_sha256"] == jp2.parse(data).record.source_sha256.hex()  # type: ignore[union-attr]
+    assert (record["saliency_rows"], record["saliency_columns"]) == (24, 36)
+    assert record["saliency_bytes"] == len(jp2.pack_saliency(np.asarray(found.record.saliency), 480))  # type: ignore[union-attr]
+    text = printed(found)
+    assert record["source_sha256"] in text and "36 × 24 cells" in text and "RecCNN on restoring" in text
+
+
+def test_a_record_of_a_later_version_is_a_note() -> None:
+    data = bytearray(salient_centre())
+    at = data.index(bytes.fromhex("9de31d97f6d9439288d5000acd786d7d")) + 16
+    data[at] = 9
+    found = examine("a", bytes(data))
+    assert not found.problems and found.record is None
+    assert "version 9" in found.notes[0] and "version 9" in printed(found)
+
+
+def test_what_packets_are_not_read_of_still_shows_boxes_and_markers() -> None:
+    found = examine("a", streams.foreign("-M 1 -r 10"))  # arithmetic coding bypass
+    if found.packets is not None:
+        pytest.skip("bypass is read")
+    text = printed(found)
+    assert "arithmetic coding bypass" in text and "packets are not read" in text
+    assert inspection.as_json(found)["account"]["unread"] > 1000
+    assert not found.problems
+
+
+def test_names_and_comments_do_what_they_like_to_no_terminal() -> None:
+    stream = streams.layered(61, 83, 4)
+    comment = b"\xff\x64\x00\x14\0\1[red]\x1b[2Jevil[/]\n"
+    found = examine("[bold]\x1b[2J.jp2", stream[:-2].replace(b"\xff\x52", comment[:22] + b"\xff\x52", 1))
+    text = printed(found)
+    assert "\x1b" not in text and "[red]" in text and "[bold]" in text
+
+
+def test_every_key_of_the_json_is_documented() -> None:
+    text = (ROOT / "docs/inspect.md").read_text()
+
+    def keys(value: Any) -> set[str]:
+        if isinstance(value, dict):
+            return set(value).union(*map(keys, value.values()))
+        return set().union(*map(keys, value)) if isinstance(value, list | tuple) else set()
+
+    found = keys(inspection.as_json(examine("a", salient_centre())))
+    assert {"tile_parts", "saliency_bytes", "dx", "included"} <= found
+    assert not {key for key in found if f"`{key}`" not in text}
+
+
+def test_long_lists_are_shown_by_their_ends() -> None:
+    found = examine("a", openjpeg.encode(streams.texture(90, 90, 1), layer_psnrs_db=range(15, 45)))
+    text = printed(found)
+    layers = text.partition("\nLayer ")[2].partition("\n\n")[0].splitlines()[1:]
+    assert [line.split()[0] for line in layers] == [*map(str, range(1, 9)), "…", *map(str, range(23, 31))]
+
+
+# The picture
+
+
+def drawn(data: bytes, file_format: inspection_sheet.SheetFormat = "png") -> Image.Image:
+    sheet, note = inspection_sheet.render_sheet(examine("some/[photo] ü.jp2", data), data, file_format)
+    assert not note
+    image = Image.open(io.BytesIO(sheet))
+    image.load()
+    assert image.format == file_format.upper()
+    return image.convert("RGB")
+
+
+KINDS: tuple[tuple[int, int, int, int], ...] = (
+    (1, 1, 3, 8),
+    (1, 1, 1, 16),
+    (3000, 1, 3, 8),
+    (1, 3000, 1, 8),
+    (97, 131, 1, 16),
+    (131, 97, 2, 8),
+    (101, 330, 4, 16),
+    (700, 1500, 3, 8),
+)
+
+
+@pytest.mark.parametrize(("height", "width", "channels", "bits"), KINDS)
+def test_any_kind_of_photo_has_a_picture(height: int, width: int, channels: int, bits: int) -> None:
+    image = drawn(wrapped(height, width, channels, bits))
+    assert 600 <= image.width <= 4 * 1700 and 500 <= image.height <= 4 * 1700
+    assert image.getcolors(100) is None  # there are more
+
+
+def test_a_photo_of_many_pixels_is_decoded_at_what_is_needed(monkeypatch: pytest.MonkeyPatch) -> None:
+    reduced: list[int] = []
+    whole = openjpeg.decode
+
+    def decode(data: bytes, *, reduce: int = 0) -> openjpeg.Decoded:
+        reduced.append(reduce)
+        return whole(data, reduce=reduce)
+
+    monkeypatch.setattr(openjpeg, "decode", decode)
+    drawn(wrapped(40, 5000, 1))
+    assert reduced == [2]
+    drawn(wrapped(40, 5000, 1, resolutions=2))
+    assert reduced[1:] == [2, 1]
+
+
+def test_the_middle_that_matters_has_more_bits_and_is_lighter_in_the_picture() -> None:
+    data = salient_centre()
+    image = drawn(data)
+    found = examine("a", data)
+    panel = inspection_sheet._bits_panel(found, np.full((240, 360, 3), 128, np.uint8))
+    light = panel.picture.mean(-1)
+    assert light[90:150, 140:220].mean() > 1.3 * light[:30].mean()
+    with_map = image.size
+    without = drawn(wrapped(240, 360, 3)).size
+    assert with_map[1] > without[1]  # the saliency map is one panel more
+
+
+def test_a_photo_that_cannot_be_decoded_still_shows_its_bits() -> None:
+    deep = bytearray(streams.layered(61, 83, 1))
+    deep[42] = 19  # 20 bits a sample
+    found = examine("a", bytes(deep))
+    sheet, note = inspection_sheet.render_sheet(found, bytes(deep), "webp")
+    assert "20 bits" in note
+    assert Image.open(io.BytesIO(sheet)).format == "WEBP"
+
+
+@pytest.mark.parametrize(
+    ("high", "top"), [(0.0, 1.0), (0.43, 0.5), (1.0, 1.0), (2.2, 3.0), (7, 8), (93, 100)]
+)
+def test_the_scale_ends_at_a_round_number(high: float, top: float) -> None:
+    assert inspection_sheet._scale_top(np.full((3, 3), high, np.float32)) == pytest.approx(top)
+
+
+# The command
+
+
+@pytest.fixture
+def folder(tmp_path: Path) -> Path:
+    """Good files, foreign and broken ones."""
+    place = tmp_path / "files"
+    (place / "trip").mkdir(parents=True)
+    (place / "trip/ours.jpg.jp2").write_bytes(salient_centre())
+    (place / "layers.j2k").write_bytes(streams.layered(61, 203, 2, 8, 32, True))
+    (place / "notes.txt").write_bytes(b"no photo")
+    return place
+
+
+def test_a_folder_is_shown_file_by_file(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert inspect(folder) == 0
+    said = capsys.readouterr()
+    assert said.out.index("layers.j2k") < said.out.index("ours.jpg.jp2")
+    assert "360 × 240" in said.out and "203 × 61" in said.out
+    assert not said.err
+
+
+def test_json_is_one_document(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    (folder / "text.jp2").write_bytes(b"hello")
+    assert inspect(folder, "--json") == 1
+    said = capsys.readouterr()
+    files = files_in(said.out)
+    assert [Path(file["name"]).name for file in files] == ["layers.j2k", "text.jp2", "ours.jpg.jp2"]
+    assert files[1] == {"name": str(folder / "text.jp2"), "problems": [files[1]["problems"][0]]}
+    assert files[2]["file_bytes"] == (folder / "trip/ours.jpg.jp2").stat().st_size
+    assert "text.jp2" in said.err and "neither a JP2 file nor a codestream" in said.err
+
+
+def broken(folder: Path) -> Sequence[tuple[str, bytes, str]]:
+    whole = (folder / "trip/ours.jpg.jp2").read_bytes()
+    return (
+        ("empty.jp2", b"", "the file is empty"),
+        ("text.jp2", b"hello, this is no picture", "neither a JP2 file nor a codestream"),
+        ("cut.jp2", whole[: len(whole) // 2], "bytes past the end"),
+        ("head.jp2", whole[:50], "no codestream"),
+        ("cut.j2k", streams.layered(61, 203, 2, 8, 32, True)[:-1], "cut off"),
+    )
+
+
+def test_broken_files_are_shown_as_far_as_they_go_and_the_status_says_so(
+    folder: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    for name, data, sentence in broken(folder):
+        path, picture = folder / name, tmp_path / "out.png"
+        path.write_bytes(data)
+        status = inspect(path, "--picture", picture)
+        said = capsys.readouterr()
+        assert "Traceback" not in said.err
+        assert status == 1, name
+        assert f"foveate inspect: {path}: " in said.err and sentence in said.err
+        assert not picture.exists()
+
+
+def test_pictures_are_written_to_a_file_or_a_folder(
+    folder: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    one = tmp_path / "deep" / "one.WEBP"
+    assert inspect(folder / "layers.j2k", "--picture", one) == 0
+    assert Image.open(one).format == "WEBP"
+    (folder / "other").mkdir()
+    twin = folder / "other" / "layers.j2k"
+    twin.write_bytes(streams.layered(97, 131, 1, 8, 64))
+    assert inspect(folder / "layers.j2k", twin, folder / "trip", "--picture", tmp_path / "all") == 0
+    names = sorted(str(path.relative_to(tmp_path / "all")) for path in (tmp_path / "all").rglob("*.*"))
+    assert names == ["layers.j2k.2.png", "layers.j2k.png", "ours.jpg.jp2.png"]
+    assert capsys.readouterr().err.count("Wrote ") == 4
+
+
+@pytest.mark.parametrize(
+    ("arguments", "sentence"),
+    [
+        (["FOLDER", "--picture", "one.png"], "one.png is one picture, but there are 2 files"),
+        (["FOLDER", "--picture", "FOLDER/notes.txt"], "notes.txt is a file; --picture names"),
+        (["FOLDER/nowhere.jp2"], "no such file, or no photo in it"),
+        (["FOLDER/none"], "no such file, or no photo in it"),
+        (["FOLDER", "--pictures", "out"], "neither Foveate nor Beam knows --pictures out"),
+        ([], "the following arguments are required: FILE"),
+        (["nowhere://bucket/a.jp2"], "cannot be listed"),
+    ],
+)
+def test_wrong_usage_is_refused_with_a_sentence(
+    arguments: list[str], sentence: str, folder: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (folder / "none").mkdir()
+    try:
+        status = inspect(*(argument.replace("FOLDER", str(folder)) for argument in arguments))
+    except SystemExit as stop:
+        status = int(stop.code or 0)
+    assert status == 2
+    said = capsys.readouterr().err
+    assert sentence in said and "Traceback" not in said
+
+
+def test_a_place_that_cannot_be_written_is_said(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    file = folder / "layers.j2k"
+    assert inspect(file, "--picture", f"{folder}/notes.txt/one.png") == 1
+    assert "cannot be written" in capsys.readouterr().err
