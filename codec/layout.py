@@ -6,19 +6,26 @@ that one precinct holds: it has a grid of code-blocks and the two tag trees of t
 
 from __future__ import annotations
 
+import contextlib
 import dataclasses
-from typing import NamedTuple
+from collections.abc import Callable, Sequence
+from typing import Any, NamedTuple, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
 
 from codec.codestream import Codestream
+from codec.compiled import compiled
 from codec.errors import BadCodestream, UnsupportedCodestream
+from codec.parameters import CodingStyle, Parameters, ProgressionVolume, Quantization
 
 _MAX_BLOCKS = 1 << 21  # RGB of 2.8 gigapixels in blocks of 64 x 64
 _MAX_PRECINCTS = 1 << 20
-_MAX_RESOLUTIONS = 1 << 21  # of all tiles and components together: what can be walked in seconds
+_MAX_RESOLUTIONS = 1 << 21  # of all tiles and components together
 LL, HL, LH, HH = 0, 1, 2, 3
+_OK, _TOO_MANY_PACKETS, _TOO_MANY_PRECINCTS, _TOO_MANY_BLOCKS, _NO_STEP = range(5)
+_RESOLUTIONS = 33
+_Said = TypeVar("_Said")
 
 
 class Blocks(NamedTuple):
@@ -30,8 +37,10 @@ class Blocks(NamedTuple):
     level: NDArray[np.int32]  # decomposition level: samples of the band are 2^level pixels apart
     band: NDArray[np.int32]  # LL, HL, LH or HH
     box: NDArray[np.int64]  # (n, 4): x0, y0, x1, y1 in the band's own coordinates
-    planes: NDArray[np.int32]  # magnitude bit-planes of the band (Mb of Equation E-2)
+    planes: NDArray[np.int32]  # magnitude bit-planes: Mb of Equation E-2, and the region's shift on top
     precinct_band: NDArray[np.int32]
+    region_shift: NDArray[np.int32]  # bit-planes that a region of interest is raised by (Annex H), else 0
+    style: NDArray[np.int32]  # code-block style (Table A.19)
 
 
 class PrecinctBands(NamedTuple):
@@ -66,12 +75,41 @@ class Layout:
     parents: NDArray[np.int64]  # of each tag-tree node, -1 at a root; leaves first, in raster order
     tiles: int
 
-    def packets(self, progression: str, layers: int, tile: int) -> NDArray[np.int64]:
-        """The packets of a tile in order, (n, 2): precinct, layer (B.12)."""
+    def packets(
+        self, progression: str, layers: int, tile: int, volumes: Sequence[ProgressionVolume] = ()
+    ) -> NDArray[np.int64]:
+        """The packets of a tile in order, (n, 2): precinct, layer (B.12).
+
+        Where there are volumes of POC, these say the order instead of `progression` (A.6.6): each sends what
+        is due in its precincts, from the first layer that none has sent before.
+        """
+        chosen = np.arange(*np.searchsorted(self.precincts.tile, [tile, tile + 1]))
+        sent = np.zeros(len(chosen), np.int64)  # layers of each precinct
+        if not volumes:
+            return self._in_order(progression, chosen, sent, layers)
+        component, resolution = self.precincts.component[chosen], self.precincts.resolution[chosen]
+        pieces = []
+        for volume in volumes:
+            end = min(layers, volume.end_layer)
+            due = np.flatnonzero(
+                (resolution >= volume.first_resolution)
+                & (resolution < volume.end_resolution)
+                & (component >= volume.first_component)
+                & (component < volume.end_component)
+                & (sent < end)
+            )
+            pieces.append(self._in_order(volume.progression, chosen[due], sent[due], end))
+            sent[due] = end
+        return np.concatenate(pieces)
+
+    def _in_order(
+        self, progression: str, chosen: NDArray[np.int64], start: NDArray[np.int64], end: int
+    ) -> NDArray[np.int64]:
+        """The packets of some precincts, of each those of the layers from its own `start` to `end`."""
         p = self.precincts
-        chosen = np.arange(*np.searchsorted(p.tile, [tile, tile + 1]))
-        precinct = np.repeat(chosen, layers)
-        layer = np.tile(np.arange(layers), len(chosen))
+        count = end - start
+        precinct = np.repeat(chosen, count)
+        layer = np.arange(len(precinct)) - np.repeat(count.cumsum() - end, count)
         c, r, k = p.component[precinct], p.resolution[precinct], p.number[precinct]
         x, y = p.x[precinct], p.y[precinct]
         keys = {
@@ -85,191 +123,263 @@ class Layout:
         return np.stack([precinct[order], layer[order]], 1)
 
 
-def _ceil_div(a: int, b: int) -> int:
-    return -(-a // b)
-
-
-class _Builder:
-    """Collects precincts, their bands and blocks; holds what the arrays are made of until all are known."""
-
-    def __init__(self, stream: Codestream) -> None:
-        self.stream = stream
-        self.precincts: list[tuple[int, ...]] = []
-        self.bands: list[tuple[int, int, int, int]] = []
-        self.blocks: list[NDArray[np.int64]] = []
-        self.parents: list[NDArray[np.int64]] = []
-        self.trees: dict[tuple[int, int], NDArray[np.int64]] = {}
-        self.packet_bytes = sum(part.end - part.start for part in stream.tile_parts)
-        self.block_count = 0
-        self.node_count = 0
-
-    def add_tile(self, tile: int) -> None:
-        size = self.stream.size
-        p, q = tile % size.tiles_across, tile // size.tiles_across
-        x0 = max(size.tile_x0 + p * size.tile_width, size.x0)
-        y0 = max(size.tile_y0 + q * size.tile_height, size.y0)
-        x1 = min(size.tile_x0 + (p + 1) * size.tile_width, size.x1)
-        y1 = min(size.tile_y0 + (q + 1) * size.tile_height, size.y1)
-        for component, shape in enumerate(size.components):
-            box = (
-                _ceil_div(x0, shape.dx),
-                _ceil_div(y0, shape.dy),
-                _ceil_div(x1, shape.dx),
-                _ceil_div(y1, shape.dy),
-            )
-            for resolution in range(self.stream.coding[component].levels + 1):
-                self.add_resolution(tile, (x0, y0), component, resolution, box)
-
-    def add_resolution(
-        self,
-        tile: int,
-        corner: tuple[int, int],
-        component: int,
-        resolution: int,
-        box: tuple[int, int, int, int],
-    ) -> None:
-        """Cuts one resolution of a tile-component into precincts (B.6)."""
-        coding = self.stream.coding[component]
-        shape = self.stream.size.components[component]
-        scale = 1 << (coding.levels - resolution)
-        x0, y0, x1, y1 = (_ceil_div(v, scale) for v in box)
-        if x1 <= x0 or y1 <= y0:
-            return  # no packets at all
-        width_log2, height_log2 = coding.precincts_log2[resolution]
-        left, top = x0 >> width_log2, y0 >> height_log2
-        right, bottom = _ceil_div(x1, 1 << width_log2), _ceil_div(y1, 1 << height_log2)
-        precincts = (right - left) * (bottom - top) + len(self.precincts)
-        if precincts * self.stream.layers > self.packet_bytes:
-            raise BadCodestream(
-                f"{precincts} or more precincts in {self.stream.layers} layers, a byte each at least, "
-                f"cannot lie in {self.packet_bytes} bytes"
-            )
-        if precincts > _MAX_PRECINCTS:
-            raise UnsupportedCodestream(f"more than {_MAX_PRECINCTS} precincts")
-        for number in range((right - left) * (bottom - top)):
-            px, py = left + number % (right - left), top + number // (right - left)
-            first_band = len(self.bands)
-            for band in (LL,) if resolution == 0 else (HL, LH, HH):
-                self.add_precinct_band(tile, component, resolution, band, box, (px, py))
-            reference_x = max(corner[0], (px << width_log2) * scale * shape.dx)
-            reference_y = max(corner[1], (py << height_log2) * scale * shape.dy)
-            self.precincts.append(
-                (
-                    tile,
-                    component,
-                    resolution,
-                    number,
-                    reference_x,
-                    reference_y,
-                    first_band,
-                    len(self.bands) - first_band,
-                )
-            )
-
-    def add_precinct_band(
-        self,
-        tile: int,
-        component: int,
-        resolution: int,
-        band: int,
-        box: tuple[int, int, int, int],
-        precinct: tuple[int, int],
-    ) -> None:
-        """The code-blocks of one band in one precinct (B.5, B.7)."""
-        coding = self.stream.coding[component]
-        level = coding.levels - resolution + (1 if resolution else 0)
-        shift_x, shift_y = (band & 1) << level >> 1, (band >> 1) << level >> 1
-        bx0, bx1 = (_ceil_div(v - shift_x, 1 << level) for v in (box[0], box[2]))
-        by0, by1 = (_ceil_div(v - shift_y, 1 << level) for v in (box[1], box[3]))
-        if bx1 <= bx0 or by1 <= by0:
-            return  # an empty band is skipped in the packet
-        halved = 1 if resolution else 0
-        width_log2, height_log2 = (v - halved for v in coding.precincts_log2[resolution])
-        x0, x1 = max(bx0, precinct[0] << width_log2), min(bx1, (precinct[0] + 1) << width_log2)
-        y0, y1 = max(by0, precinct[1] << height_log2), min(by1, (precinct[1] + 1) << height_log2)
-        cw, ch = min(coding.block_width_log2, width_log2), min(coding.block_height_log2, height_log2)
-        across = _ceil_div(x1, 1 << cw) - (x0 >> cw) if x1 > x0 and y1 > y0 else 0
-        down = _ceil_div(y1, 1 << ch) - (y0 >> ch) if across else 0
-        self.bands.append((self.block_count, across, down, self.node_count))
-        if not across:
-            return
-        if self.block_count + across * down > _MAX_BLOCKS:
-            raise UnsupportedCodestream(f"more than {_MAX_BLOCKS} code-blocks")
-        exponent, _ = self.stream.quantization[component].band(resolution, band)
-        planes = max(0, self.stream.quantization[component].guard_bits + exponent - 1)
-        column = ((x0 >> cw) + np.arange(across)) << cw
-        row = ((y0 >> ch) + np.arange(down)) << ch
-        grid_y, grid_x = np.meshgrid(row, column, indexing="ij")
-        entry = np.empty((across * down, 11), np.int64)
-        entry[:] = (tile, component, resolution, level, band, 0, 0, 0, 0, planes, len(self.bands) - 1)
-        entry[:, 5] = np.maximum(grid_x, x0).ravel()
-        entry[:, 6] = np.maximum(grid_y, y0).ravel()
-        entry[:, 7] = np.minimum(grid_x + (1 << cw), x1).ravel()
-        entry[:, 8] = np.minimum(grid_y + (1 << ch), y1).ravel()
-        self.blocks.append(entry)
-        parents = self.trees.get((across, down))
-        if parents is None:
-            parents = self.trees[across, down] = tag_tree_parents(across, down)
-        self.parents.append(np.where(parents < 0, -1, parents + self.node_count))
-        self.block_count += len(entry)
-        self.node_count += len(parents)
-
-    def build(self) -> Layout:
-        if not self.blocks:
-            self.blocks.append(np.empty((0, 11), np.int64))
-
-        def column(i: int) -> NDArray[np.int32]:
-            return np.concatenate([entry[:, i].astype(np.int32) for entry in self.blocks])
-
-        blocks = Blocks(
-            tile=column(0),
-            component=column(1),
-            resolution=column(2),
-            level=column(3),
-            band=column(4),
-            box=np.concatenate([entry[:, 5:9] for entry in self.blocks]),
-            planes=column(9),
-            precinct_band=column(10),
-        )
-        bands = np.array(self.bands, np.int64).reshape(-1, 4)
-        precincts = np.array(self.precincts, np.int64).reshape(-1, 8)
-        return Layout(
-            blocks=blocks,
-            precinct_bands=PrecinctBands(*(np.ascontiguousarray(column) for column in bands.T)),
-            precincts=Precincts(*(np.ascontiguousarray(column) for column in precincts.T)),
-            parents=np.concatenate(self.parents) if self.parents else np.empty(0, np.int64),
-            tiles=self.stream.size.tiles_across * self.stream.size.tiles_down,
-        )
-
-
-def tag_tree_parents(across: int, down: int) -> NDArray[np.int64]:
-    """The parent of each node of a tag tree over a grid (B.10.2), leaves first; the root's is -1."""
-    parents = []
-    offset = 0
-    while across * down > 1:
-        y, x = np.divmod(np.arange(across * down), across)
-        half = (across + 1) // 2
-        parents.append(offset + across * down + (y // 2) * half + x // 2)
-        offset += across * down
-        across, down = half, (down + 1) // 2
-    parents.append(np.array([-1]))
-    return np.concatenate(parents)
-
-
 def lay_out(stream: Codestream) -> Layout:
     """Finds every code-block of a codestream.
 
+    A packet takes a byte at least, so there are at most as many packets as bytes; and at most a million
+    precincts, 2 million blocks and 2 million resolutions of tile-components. That bounds time (a second) and
+    memory (some 200 bytes a block and a precinct) whatever the headers claim.
+
     Raises:
-      UnsupportedCodestream: more blocks, or tiles times components, than can be handled.
+      UnsupportedCodestream: more blocks, precincts, or resolutions than can be handled.
       BadCodestream: a band without a quantization step; a tile without packets, or more packets than bytes.
     """
-    builder = _Builder(stream)
     tiles = stream.size.tiles_across * stream.size.tiles_down
     missing = tiles - len({part.tile for part in stream.tile_parts})
     if missing:
         raise BadCodestream(f"{missing} of {tiles} tiles have no tile-part")
-    if tiles * sum(coding.levels + 1 for coding in stream.coding) > _MAX_RESOLUTIONS:
+    tables = _tables(stream, tiles)
+    packet_bytes = sum(part.end - part.start for part in stream.tile_parts)
+    packet_bytes += sum(map(len, stream.packed_headers.values()))
+    status, *counts = _walk(*tables, packet_bytes, *_arrays(0, 0, 0, 0), False)
+    if status == _TOO_MANY_PACKETS:
+        raise BadCodestream(
+            f"more packets (precincts times layers), a byte each, than can lie in {packet_bytes} bytes"
+        )
+    if status == _NO_STEP:
+        raise BadCodestream("QCD or QCC has no step for a band")
+    if status != _OK:
+        raise UnsupportedCodestream(f"more than {_MAX_PRECINCTS} precincts or {_MAX_BLOCKS} code-blocks")
+    arrays = _arrays(*counts)
+    _walk(*tables, packet_bytes, *arrays, True)
+    precincts, bands, blocks, boxes, parents = arrays
+    tile, component, resolution, level, band, planes, precinct_band, shift, style = blocks
+    return Layout(
+        blocks=Blocks(tile, component, resolution, level, band, boxes, planes, precinct_band, shift, style),
+        precinct_bands=PrecinctBands(*bands),
+        precincts=Precincts(*precincts),
+        parents=parents,
+        tiles=tiles,
+    )
+
+
+def _arrays(precincts: int, bands: int, blocks: int, nodes: int) -> tuple[NDArray[Any], ...]:
+    """Room for `Precincts`, `PrecinctBands`, `Blocks`, their boxes, and the parents of tag-tree nodes."""
+    return (
+        np.empty((8, precincts), np.int64),
+        np.empty((4, bands), np.int64),
+        np.empty((9, blocks), np.int32),
+        np.empty((blocks, 4), np.int64),
+        np.empty(nodes, np.int64),
+    )
+
+
+def _tables(stream: Codestream, tiles: int) -> tuple[Any, ...]:
+    """What `_walk` has to know of the marker segments: tiles choose a set of parameters, sets choose rows."""
+    sets: list[Parameters] = [stream, *stream.tile_parameters.values()]
+    set_of_tile = np.zeros(tiles, np.int64)
+    set_of_tile[list(stream.tile_parameters)] = np.arange(1, len(sets))
+    resolutions = np.array([sum(coding.levels + 1 for coding in one.coding) for one in sets])
+    if resolutions[set_of_tile].sum() > _MAX_RESOLUTIONS:
         raise UnsupportedCodestream(f"{tiles} tiles of {len(stream.coding)} components are too many")
-    for tile in range(tiles):
-        builder.add_tile(tile)
-    return builder.build()
+    size = stream.size
+    return (
+        size.tiles_across,
+        np.array([size.tile_x0, size.tile_y0, size.tile_width, size.tile_height], np.int64),
+        np.array([size.x0, size.y0, size.x1, size.y1], np.int64),
+        np.array([(c.dx, c.dy) for c in size.components], np.int64),
+        set_of_tile,
+        np.array([one.layers for one in sets], np.int64),
+        *_numbered([one.coding for one in sets], _coding_row),
+        *_numbered([one.quantization for one in sets], _planes_row),
+        np.array([one.region_shifts for one in sets], np.int64),
+    )
+
+
+def _numbered(
+    sets: Sequence[tuple[_Said, ...]], row: Callable[[_Said], NDArray[np.int16]]
+) -> tuple[NDArray[np.int32], NDArray[np.int16]]:
+    """Which row each component of each set has, (sets, components), and the rows of all that differ."""
+    rows: list[NDArray[np.int16]] = []
+    number: dict[int, int] = {}
+    for said in (said for one in sets for said in one):
+        if id(said) not in number:
+            number[id(said)] = len(rows)
+            rows.append(row(said))
+    return np.array([[number[id(said)] for said in one] for one in sets], np.int32), np.stack(rows)
+
+
+def _coding_row(coding: CodingStyle) -> NDArray[np.int16]:
+    """Levels, code-block size and style, then width and height of each resolution's precincts."""
+    row = np.zeros(4 + 2 * _RESOLUTIONS, np.int16)
+    row[:4] = coding.levels, coding.block_width_log2, coding.block_height_log2, coding.block_style
+    row[4 : 6 + 2 * coding.levels] = np.ravel(coding.precincts_log2)
+    return row
+
+
+def _planes_row(quantization: Quantization) -> NDArray[np.int16]:
+    """Mb of each resolution's bands (Equation E-2), -1 where there is no step."""
+    row = np.full(4 * _RESOLUTIONS, -1, np.int16)
+    for resolution in range(_RESOLUTIONS):
+        for band in (HL, LH, HH) if resolution else (LL,):
+            with contextlib.suppress(BadCodestream):
+                exponent, _ = quantization.band(resolution, band)
+                row[4 * resolution + band] = max(0, quantization.guard_bits + exponent - 1)
+    return row
+
+
+def tag_tree_parents(across: int, down: int) -> NDArray[np.int64]:
+    """The parent of each node of a tag tree over a grid (B.10.2), leaves first; the root's is -1."""
+    parents = np.empty(_tag_tree_nodes(across, down), np.int64)
+    _plant_tag_tree(across, down, 0, parents)
+    return parents
+
+
+@compiled
+def _tag_tree_nodes(across, down):  # type: ignore[no-untyped-def]
+    nodes = 1
+    while across * down > 1:
+        nodes += across * down
+        across, down = (across + 1) // 2, (down + 1) // 2
+    return nodes
+
+
+@compiled
+def _plant_tag_tree(across, down, first, parents):  # type: ignore[no-untyped-def]
+    """Fills the parents of one tree's nodes, which begin at `first`."""
+    while across * down > 1:
+        above, half = first + across * down, (across + 1) // 2
+        for y in range(down):
+            for x in range(across):
+                parents[first + y * across + x] = above + (y // 2) * half + x // 2
+        first, across, down = above, half, (down + 1) // 2
+    parents[first] = -1
+
+
+@compiled
+def _ceil_shift(value, bits):  # type: ignore[no-untyped-def]
+    return (value + (np.int64(1) << bits) - 1) >> bits
+
+
+@compiled
+def _walk(  # type: ignore[no-untyped-def]
+    tiles_across, tile_grid, image, sampling, set_of_tile, layers, coding_of, codings, planes_of, planes,
+    shifts, packet_bytes, precincts, bands, blocks, boxes, parents, fill,
+):  # fmt: skip
+    """Walks all resolutions of all tile-components; counts what is there or, if `fill`, enters it.
+
+    Returns a status and the numbers of precincts, precinct bands, blocks and tag-tree nodes.
+    """
+    counts = np.zeros(4, np.int64)
+    packets = 0
+    tile_box = np.empty(4, np.int64)
+    box = np.empty(4, np.int64)
+    for tile in range(len(set_of_tile)):
+        own = set_of_tile[tile]
+        for axis in range(2):
+            place = tile // tiles_across if axis else tile % tiles_across
+            start = tile_grid[axis] + place * tile_grid[2 + axis]
+            tile_box[axis] = max(start, image[axis])
+            tile_box[2 + axis] = min(start + tile_grid[2 + axis], image[2 + axis])
+        for component in range(len(sampling)):
+            for side in range(4):
+                box[side] = -(-tile_box[side] // sampling[component, side % 2])
+            coding = codings[coding_of[own, component]]
+            for resolution in range(coding[0] + 1):
+                before = counts[0]
+                status = _walk_resolution(
+                    tile, component, resolution, tile_box, box, sampling[component], coding,
+                    planes[planes_of[own, component]], shifts[own, component],
+                    packet_bytes // layers[own], counts, precincts, bands, blocks, boxes, parents, fill,
+                )  # fmt: skip
+                packets += (counts[0] - before) * layers[own]
+                if status == _OK and packets > packet_bytes:
+                    status = _TOO_MANY_PACKETS
+                if status != _OK:
+                    return status, counts[0], counts[1], counts[2], counts[3]
+    return _OK, counts[0], counts[1], counts[2], counts[3]
+
+
+@compiled
+def _walk_resolution(  # type: ignore[no-untyped-def]
+    tile, component, resolution, tile_box, box, sampling, coding, planes, shift, most_precincts, counts,
+    precincts, bands, blocks, boxes, parents, fill,
+):  # fmt: skip
+    """Cuts one resolution of a tile-component into precincts (B.6); empty ones have no packets at all."""
+    down_by = np.int64(coding[0] - resolution)
+    x0, y0, x1, y1 = [_ceil_shift(box[side], down_by) for side in range(4)]
+    if x1 <= x0 or y1 <= y0:
+        return _OK
+    width_log2, height_log2 = np.int64(coding[4 + 2 * resolution]), np.int64(coding[5 + 2 * resolution])
+    left, top = x0 >> width_log2, y0 >> height_log2
+    across, down = _ceil_shift(x1, width_log2) - left, _ceil_shift(y1, height_log2) - top
+    if across > most_precincts or down > most_precincts or across * down > most_precincts:
+        return _TOO_MANY_PACKETS
+    if counts[0] + across * down > _MAX_PRECINCTS:
+        return _TOO_MANY_PRECINCTS
+    for number in range(across * down):
+        px, py = left + number % across, top + number // across
+        first_band = counts[1]
+        for band in range(1 if resolution else 0, 4 if resolution else 1):
+            status = _walk_precinct_band(
+                tile, component, resolution, band, box, px, py, coding, planes, shift, counts,
+                bands, blocks, boxes, parents, fill,
+            )  # fmt: skip
+            if status != _OK:
+                return status
+        if fill:
+            entry = precincts[:, counts[0]]
+            entry[0], entry[1], entry[2], entry[3] = tile, component, resolution, number
+            entry[4] = max(tile_box[0], (px << (width_log2 + down_by)) * sampling[0])
+            entry[5] = max(tile_box[1], (py << (height_log2 + down_by)) * sampling[1])
+            entry[6], entry[7] = first_band, counts[1] - first_band
+        counts[0] += 1
+    return _OK
+
+
+@compiled
+def _walk_precinct_band(  # type: ignore[no-untyped-def]
+    tile, component, resolution, band, box, px, py, coding, planes, shift, counts,
+    bands, blocks, boxes, parents, fill,
+):  # fmt: skip
+    """The code-blocks of one band in one precinct (B.5, B.7)."""
+    halved = 1 if resolution else 0
+    level = np.int64(coding[0] - resolution + halved)
+    shift_x = np.int64(band & 1) << level >> 1
+    shift_y = np.int64(band >> 1) << level >> 1
+    bx0, bx1 = _ceil_shift(box[0] - shift_x, level), _ceil_shift(box[2] - shift_x, level)
+    by0, by1 = _ceil_shift(box[1] - shift_y, level), _ceil_shift(box[3] - shift_y, level)
+    if bx1 <= bx0 or by1 <= by0:
+        return _OK  # an empty band is skipped in the packet
+    width_log2 = np.int64(coding[4 + 2 * resolution] - halved)
+    height_log2 = np.int64(coding[5 + 2 * resolution] - halved)
+    x0, x1 = max(bx0, px << width_log2), min(bx1, (px + 1) << width_log2)
+    y0, y1 = max(by0, py << height_log2), min(by1, (py + 1) << height_log2)
+    cw, ch = min(np.int64(coding[1]), width_log2), min(np.int64(coding[2]), height_log2)
+    across, down = 0, 0
+    if x1 > x0 and y1 > y0:
+        across, down = _ceil_shift(x1, cw) - (x0 >> cw), _ceil_shift(y1, ch) - (y0 >> ch)
+    if fill:
+        entry = bands[:, counts[1]]
+        entry[0], entry[1], entry[2], entry[3] = counts[2], across, down, counts[3]
+    counts[1] += 1
+    if not across:
+        return _OK
+    if counts[2] + across * down > _MAX_BLOCKS:
+        return _TOO_MANY_BLOCKS
+    if planes[4 * resolution + band] < 0:
+        return _NO_STEP
+    if fill:
+        _plant_tag_tree(across, down, counts[3], parents)
+        for i in range(across * down):
+            block = counts[2] + i
+            here = blocks[:, block]
+            here[0], here[1], here[2], here[3], here[4] = tile, component, resolution, level, band
+            here[5], here[6] = planes[4 * resolution + band] + shift, counts[1] - 1
+            here[7], here[8] = shift, coding[3]
+            cx, cy = (x0 >> cw) + i % across, (y0 >> ch) + i // across
+            boxes[block, 0], boxes[block, 1] = max(cx << cw, x0), max(cy << ch, y0)
+            boxes[block, 2], boxes[block, 3] = min((cx + 1) << cw, x1), min((cy + 1) << ch, y1)
+    counts[2] += across * down
+    counts[3] += _tag_tree_nodes(across, down)
+    return _OK

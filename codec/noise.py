@@ -12,12 +12,17 @@ from numpy.typing import NDArray
 
 from codec.codestream import IRREVERSIBLE, Codestream
 from codec.compiled import compiled
-from codec.layout import Layout
+from codec.errors import UnsupportedCodestream
+from codec.layout import Blocks, Layout
 from codec.packets import Contributions
+from codec.parameters import Parameters
 from codec.wavelet import basis_norm
 
 CELL = 8  # pixels of the photo to a cell of the map, each way
 CHANNELS = 4  # luma: finest octave, second, all coarser; chroma
+_MAX_CELLS = 1 << 24  # a gigapixel
+_MAX_VISITS = 1 << 28  # of cells, once for each level of each component
+_COMPUTED_LEVELS = 12
 
 # RMS change of an RGB sample for a unit change of each transformed component (Annex G: ICT and RCT).
 _COLOR_NORMS = {True: (1.0, 1.0421793, 0.9084040), False: (1.0, 0.4787136, 0.4787136)}
@@ -29,12 +34,17 @@ def normalized_steps(stream: Codestream, layout: Layout, parts: Contributions) -
     Blocks without any pass get the mean of those that have some at the same place: in bands of the same
     level, else of the next coarser one that has. An allocation cuts all that covers a place at about one
     step; blocks that fall wholly below it have no pass. At most 1.
+
+    A block that holds some of a region of interest (Maxshift, Annex H) counts as coded as finely as the
+    region's samples; which of its samples those are only the arithmetic decoder would tell.
+
+    Raises:
+      UnsupportedCodestream: the map of the picture would have too many cells (more than a gigapixel's).
     """
     blocks = layout.blocks
     passes = parts.passes.sum(0, dtype=np.int64)
-    remaining = blocks.planes - parts.zero_planes - (passes + 2) / 3
     steps: NDArray[np.float64] = np.minimum(
-        _full_steps(stream, layout) * 2.0 ** np.maximum(remaining, 0), 1.0
+        _full_steps(stream, layout) * 2.0 ** _missing_planes(blocks, parts.zero_planes, passes), 1.0
     )
     included = passes > 0
     boxes, shape = _cells(stream, layout)
@@ -48,18 +58,37 @@ def normalized_steps(stream: Codestream, layout: Layout, parts: Contributions) -
     return steps
 
 
+def _missing_planes(
+    blocks: Blocks, zero_planes: NDArray[np.uint8], passes: NDArray[np.int64]
+) -> NDArray[np.float64]:
+    """How many of each block's bit-planes were not decoded, a third for each pass of one.
+
+    Maxshift raises the samples of a region above all others, by `region_shift` bit-planes, and they have no
+    more planes below; other samples have none above. So a block that begins above the shift holds a region.
+    """
+    coded = blocks.planes - zero_planes.astype(np.int64)
+    shift = np.where(coded > blocks.region_shift, blocks.region_shift, 0)
+    return np.maximum(coded - (passes + 2) / 3 - shift, 0)
+
+
 def _cells(stream: Codestream, layout: Layout) -> tuple[NDArray[np.int64], tuple[int, int]]:
     """The cells that each block covers, (blocks, 4): left, top, right, bottom; and the map's shape."""
     blocks, size = layout.blocks, stream.size
     shape = (-(-size.height // CELL), -(-size.width // CELL))
+    cells = shape[0] * shape[1]
+    levels = len(np.unique(blocks.component.astype(np.int64) << 6 | blocks.level))
+    if cells > _MAX_CELLS or cells * max(levels, len(size.components)) > _MAX_VISITS:
+        raise UnsupportedCodestream(
+            f"a noise map of {shape[1]} x {shape[0]} cells from {levels} levels of components is too large"
+        )
     grid = np.array([(c.dx, c.dy, c.dx, c.dy) for c in size.components])[blocks.component]
     pixels = (blocks.box << blocks.level[:, None].astype(np.int64)) * grid
     pixels -= np.array([size.x0, size.y0, size.x0, size.y0])
-    cells = np.empty_like(pixels)
+    covered = np.empty_like(pixels)
     for axis, extent in ((0, shape[1]), (1, shape[0])):
-        cells[:, axis] = np.clip(pixels[:, axis] // CELL, 0, extent - 1)
-        cells[:, axis + 2] = np.clip(-(-pixels[:, axis + 2] // CELL), cells[:, axis] + 1, extent)
-    return cells, shape
+        covered[:, axis] = np.clip(pixels[:, axis] // CELL, 0, extent - 1)
+        covered[:, axis + 2] = np.clip(-(-pixels[:, axis + 2] // CELL), covered[:, axis] + 1, extent)
+    return covered, shape
 
 
 @compiled
@@ -86,40 +115,59 @@ def _spread(boxes, included, steps, index, around):  # type: ignore[no-untyped-d
 def _full_steps(stream: Codestream, layout: Layout) -> NDArray[np.float64]:
     """The normalised step of each block with all its bit-planes decoded."""
     blocks = layout.blocks
-    keys = np.stack([blocks.component, blocks.resolution, blocks.level, blocks.band], 1)
+    own = np.zeros(layout.tiles, np.int32)  # 0, or the number of a tile with parameters of its own
+    own[list(stream.tile_parameters)] = np.arange(1, len(stream.tile_parameters) + 1)
+    sets = [stream, *stream.tile_parameters.values()]
+    keys = np.stack([own[blocks.tile], blocks.component, blocks.resolution, blocks.level, blocks.band], 1)
     kinds, index = np.unique(keys, axis=0, return_inverse=True)
     steps = np.empty(len(kinds))
-    for i, (component, resolution, level, band) in enumerate(kinds.tolist()):
-        irreversible = stream.coding[component].transformation == IRREVERSIBLE
+    for i, (number, component, resolution, level, band) in enumerate(kinds.tolist()):
         depth = stream.size.components[component].bit_depth
-        step = 1.0
-        if irreversible:
-            exponent, mantissa = stream.quantization[component].band(resolution, band)
-            gain = (band & 1) + (band >> 1)
-            step = 2.0 ** (depth + gain - exponent) * (1 + mantissa / 2048)
-        norm = 1.0
-        if level:
-            norm = basis_norm(irreversible, level, bool(band & 1)) * basis_norm(
-                irreversible, level, bool(band >> 1)
-            )
-        if stream.color_transform and component < 3:
-            norm *= _COLOR_NORMS[irreversible][component]
-        steps[i] = step * norm / (2.0**depth - 1)
+        steps[i] = _full_step(sets[number], component, depth, resolution, level, band)
     return steps[index.reshape(-1)]
+
+
+def _norm(irreversible: bool, level: int, high: bool) -> float:
+    """The norm of a level's basis functions; far up, where these are long, it grows by sqrt(2) a level."""
+    beyond = max(0, level - _COMPUTED_LEVELS)
+    growth: float = 2.0 ** (beyond / 2)
+    return growth * basis_norm(irreversible, level - beyond, high)
+
+
+def _full_step(
+    parameters: Parameters, component: int, depth: int, resolution: int, level: int, band: int
+) -> float:
+    irreversible = parameters.coding[component].transformation == IRREVERSIBLE
+    step = 1.0
+    if irreversible:
+        exponent, mantissa = parameters.quantization[component].band(resolution, band)
+        gain = (band & 1) + (band >> 1)
+        step = 2.0 ** (depth + gain - exponent) * (1 + mantissa / 2048)
+    norm = 1.0
+    if level:
+        norm = _norm(irreversible, level, bool(band & 1)) * _norm(irreversible, level, bool(band >> 1))
+    if parameters.color_transform and component < 3:
+        norm *= _COLOR_NORMS[irreversible][component]
+    return step * norm / (2.0**depth - 1)
 
 
 def noise_map(stream: Codestream, layout: Layout, parts: Contributions) -> NDArray[np.float32]:
     """The coding-noise map of a codestream, (ceil(H/8), ceil(W/8), 4) float32 in (0, 1].
 
     Channels are RMS normalised steps (`normalized_steps`) over what covers a cell: luma in the finest octave,
-    the second, and all coarser ones; chroma. A picture without colour transform counts its colour components
-    as luma, and its chroma channel repeats the third. Alpha is left out.
+    the second, and all coarser ones; chroma. A tile without colour transform counts its colour components
+    as luma, and where there is no chroma its channel repeats the third. Alpha is left out.
+
+    Raises:
+      UnsupportedCodestream: like `normalized_steps`.
     """
     blocks = layout.blocks
     boxes, shape = _cells(stream, layout)
     channel = np.where(blocks.level <= 1, 0, np.where(blocks.level == 2, 1, 2))
-    if stream.color_transform:
-        channel = np.where(blocks.component > 0, 3, channel)
+    transformed = np.full(layout.tiles, stream.color_transform)
+    for tile, parameters in stream.tile_parameters.items():
+        transformed[tile] = parameters.color_transform
+    channel = np.where(transformed[blocks.tile] & (blocks.component > 0), 3, channel)
     power = normalized_steps(stream, layout, parts) ** 2
     density = 4.0 ** -blocks.level.astype(np.float64)
     total, weight = np.zeros((*shape, CHANNELS)), np.zeros((*shape, CHANNELS))

@@ -8,35 +8,44 @@ from __future__ import annotations
 
 import dataclasses
 import functools
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
+from codec import packet_loops
 from codec.codestream import Codestream
-from codec.compiled import compiled
 from codec.errors import BadCodestream, UnsupportedCodestream
 from codec.layout import Layout
+from codec.parameters import BYPASS, TERMALL
 
-# Code-block styles that cut a contribution into several segments, each with a length of its own (A.19).
-_SEGMENTED_STYLES = {1: "selective arithmetic coding bypass", 4: "termination on each coding pass"}
-_MAX_PLANES = 82  # 38 bits, 7 guard bits, and what wavelet and colour transform can add
-_MAX_PASSES = 164  # of one code-block in one packet (Table B.4), and so in all of them once merged
 _MAX_CELLS = 1 << 27  # layers times blocks: 2 GB of tables
+_MAX_VOLUME_VISITS = 1 << 26  # precincts that the volumes of POC are tried on, in all tiles together
+_VOLUME_COST = 1 << 10  # what a volume counts for beside its tile's precincts
 _FAR = 1 << 30
-_OK, _CUT_OFF, _BAD_HEADER, _NO_ROOM = 0, 1, 2, 3
+
+Bytes = NDArray[np.uint8]
+
+
+def _no_cuts() -> NDArray[np.int64]:
+    return np.empty(0, np.int64)
 
 
 @dataclasses.dataclass(frozen=True, eq=False)
 class Contributions:
     """What each code-block has in each layer. Arrays over (layers, blocks), and `zero_planes` over blocks."""
 
-    body: NDArray[np.uint8]  # what the offsets point into
+    body: Bytes  # what the offsets point into
     passes: NDArray[np.uint8]
     lengths: NDArray[np.int32]  # bytes
     offsets: NDArray[np.int64]
     zero_planes: NDArray[np.uint8]  # missing most significant bit-planes; 0 where a block is never included
     header_bytes: NDArray[np.int64]  # packet headers, by layer
+    # Where code-blocks are coded in several codeword segments (BYPASS and TERMALL of Table A.19), the bytes
+    # of block b up to each end of a segment are cuts[first_cut[b]:first_cut[b + 1]]. Else both are empty.
+    cuts: NDArray[np.int64] = dataclasses.field(default_factory=_no_cuts)
+    first_cut: NDArray[np.int64] = dataclasses.field(default_factory=_no_cuts)
 
     @functools.cached_property
     def passes_before(self) -> NDArray[np.uint8]:
@@ -59,58 +68,98 @@ def _running_sums(table: NDArray[Any], dtype: Any) -> NDArray[Any]:
 def parse(stream: Codestream, layout: Layout) -> Contributions:
     """Reads all packet headers of a codestream.
 
+    Each packet is visited once, and in it each of its blocks: time and memory are bounded by the packets, of
+    which `lay_out` allows at most one a byte (some 150 bytes of memory each), by the table of layers and
+    blocks (2^27 cells of 13 bytes, of which empty ones are never touched), by 16 bytes for each codeword
+    segment that ends (3 bits of a header at least), and by 2^26 precincts to try volumes of POC on, where a
+    volume counts as 2^10 more. So the worst of all headers takes some ten seconds and 4 GB.
+
     Raises:
       BadCodestream: malformed or cut off.
-      UnsupportedCodestream: a code-block style that splits contributions, or more of them than memory holds.
+      UnsupportedCodestream: more than 164 coding passes in a code-block, or more layers, blocks or volumes
+        than those bounds allow.
     """
-    for coding in stream.coding:
-        for style, name in _SEGMENTED_STYLES.items():
-            if coding.block_style & style:
-                raise UnsupportedCodestream(f"code-block style: {name}")
+    blocks, layers = len(layout.blocks.tile), stream.max_layers
+    if layers * blocks > _MAX_CELLS:
+        raise UnsupportedCodestream(f"{blocks} code-blocks in {layers} layers are too many")
+    _check_volumes(stream, layout)
     body, bounds = _tile_bodies(stream, layout.tiles)
-    blocks = len(layout.blocks.tile)
-    shape = (stream.layers, blocks)
-    if stream.layers * blocks > _MAX_CELLS:
-        raise UnsupportedCodestream(f"{blocks} code-blocks in {stream.layers} layers are too many")
+    heads, head_bounds = _joined_headers(stream)
     result = Contributions(
         body=body,
-        passes=np.zeros(shape, np.uint8),
-        lengths=np.zeros(shape, np.int32),
-        offsets=np.zeros(shape, np.int64),
+        passes=np.zeros((layers, blocks), np.uint8),
+        lengths=np.zeros((layers, blocks), np.int32),
+        offsets=np.zeros((layers, blocks), np.int64),
         zero_planes=np.zeros(blocks, np.uint8),
-        header_bytes=np.zeros(stream.layers, np.int64),
+        header_bytes=np.zeros(layers, np.int64),
     )
     trees = np.zeros((2, len(layout.parents)), np.int32), np.full((2, len(layout.parents)), _FAR, np.int32)
     length_bits = np.full(blocks, 3, np.uint8)
-    total = np.zeros(blocks, np.int32)
+    total, taken = np.zeros(blocks, np.int32), np.zeros(blocks, np.int64)
+    cuts, cut_count = np.empty((0, 2), np.int64), 0
     for tile in range(layout.tiles):
-        sequence = layout.packets(stream.progression, stream.layers, tile)
-        status, at = _parse_packets(
-            sequence,
+        parameters = stream.of_tile(tile)
+        packed = tile in head_bounds
+        status, at, cuts, cut_count = packet_loops.parse_packets(
+            layout.packets(parameters.progression, parameters.layers, tile, parameters.volumes),
             layout.precincts,
             layout.precinct_bands,
             layout.parents,
             *trees,
             length_bits,
             total,
-            result.body,
+            taken,
+            layout.blocks.style,
+            body,
             *bounds[tile],
-            stream.sop,
-            stream.eph,
+            heads if packed else body,
+            *head_bounds.get(tile, (0, 0)),
+            packed,
+            parameters.sop,
+            parameters.eph,
             result.passes,
             result.lengths,
             result.offsets,
             result.zero_planes,
             result.header_bytes,
+            cuts,
+            cut_count,
         )
-        if status == _CUT_OFF:
-            raise BadCodestream(f"the packets of tile {tile} are cut off")
-        if status == _BAD_HEADER:
-            raise BadCodestream(f"malformed packet header near byte {at} of tile {tile}")
-    return result
+        _check_status(status, at, tile)
+    if not _segmented(layout):
+        return result
+    order = np.argsort(cuts[:cut_count, 0], kind="stable")
+    first_cut = np.searchsorted(cuts[order, 0], np.arange(blocks + 1))
+    return dataclasses.replace(result, cuts=cuts[order, 1], first_cut=first_cut)
 
 
-def _tile_bodies(stream: Codestream, tiles: int) -> tuple[NDArray[np.uint8], NDArray[np.int64]]:
+def _segmented(layout: Layout) -> bool:
+    """Whether any block is coded in several codeword segments."""
+    return bool((layout.blocks.style & (BYPASS | TERMALL)).any())
+
+
+def _check_status(status: int, at: int, tile: int) -> None:
+    if status == packet_loops.CUT_OFF:
+        raise BadCodestream(f"the packets of tile {tile} are cut off")
+    if status == packet_loops.BAD_HEADER:
+        raise BadCodestream(f"malformed packet header near byte {at} of tile {tile}")
+    if status == packet_loops.TOO_MANY_PASSES:
+        raise UnsupportedCodestream(
+            f"a code-block of more than {packet_loops.MAX_PASSES} coding passes near byte {at} of tile {tile}"
+        )
+
+
+def _check_volumes(stream: Codestream, layout: Layout) -> None:
+    """Refuses what would take too long to put in order: a tile of sense has a handful of volumes."""
+    volumes = np.full(layout.tiles, len(stream.volumes))
+    for tile, parameters in stream.tile_parameters.items():
+        volumes[tile] = len(parameters.volumes)
+    precincts = np.bincount(layout.precincts.tile, minlength=layout.tiles)
+    if (volumes * (precincts + _VOLUME_COST)).sum() > _MAX_VOLUME_VISITS:
+        raise UnsupportedCodestream(f"{volumes.sum()} progression order changes (POC) are too many")
+
+
+def _tile_bodies(stream: Codestream, tiles: int) -> tuple[Bytes, NDArray[np.int64]]:
     """The packets of all tiles, each tile's in one piece; and where those begin and end, (tiles, 2)."""
     whole = np.frombuffer(stream.data, np.uint8)
     pieces: list[list[tuple[int, int]]] = [[] for _ in range(tiles)]
@@ -118,16 +167,25 @@ def _tile_bodies(stream: Codestream, tiles: int) -> tuple[NDArray[np.uint8], NDA
         pieces[part.tile].append((part.start, part.end))
     if all(len(p) == 1 for p in pieces):
         return whole, np.array([p[0] for p in pieces], np.int64)
-    arrays, bounds, position = [], np.zeros((tiles, 2), np.int64), 0
-    for tile, parts in enumerate(pieces):
-        bounds[tile, 0] = position
-        for start, end in parts:
-            arrays.append(whole[start:end])
-            position += end - start
-        bounds[tile, 1] = position
-    joined = np.concatenate(arrays)
+    joined = np.concatenate([whole[start:end] for parts in pieces for start, end in parts])
     joined.flags.writeable = False  # like `whole`, so that the loops are compiled for one kind of array
-    return joined, bounds
+    sizes = [sum(end - start for start, end in parts) for parts in pieces]
+    return joined, _bounds(sizes)
+
+
+def _joined_headers(stream: Codestream) -> tuple[Bytes, dict[int, Sequence[int]]]:
+    """What PPM or PPT hold; and where each tile's part of it begins and ends, for the tiles that have one."""
+    headers = stream.packed_headers
+    bounds = _bounds([len(header) for header in headers.values()])
+    return np.frombuffer(b"".join(headers.values()), np.uint8), dict(
+        zip(headers, bounds.tolist(), strict=True)
+    )
+
+
+def _bounds(sizes: Sequence[int]) -> NDArray[np.int64]:
+    """Where pieces of these sizes, joined, begin and end: (pieces, 2)."""
+    ends = np.cumsum(np.array(sizes, np.int64))
+    return np.stack([ends - sizes, ends], 1)
 
 
 @dataclasses.dataclass(frozen=True, eq=False)
@@ -138,54 +196,65 @@ class Packets:
     bounds: NDArray[np.int64]  # (tiles, layers + 1)
 
 
-def emit(layout: Layout, parts: Contributions, upto: NDArray[np.int32]) -> Packets:
-    """Packets in LRCP order.
+def emit(layout: Layout, parts: Contributions, upto: NDArray[np.int32], progression: str = "LRCP") -> Packets:
+    """Packets with any choice of contributions, in the code-block styles of the source.
 
     Args:
       layout: the geometry the contributions were parsed with.
       parts: contributions to choose from.
       upto: (output layers, blocks), non-decreasing along the first axis: output layer k holds each block's
         contributions up to, not including, this input layer.
+      progression: their order; only in LRCP do the layers of a tile lie one after another, and bounds between
+        them mean something.
     """
-    room = int(parts.lengths.sum(dtype=np.int64)) + _header_room(layout, upto)
+    room = int(parts.lengths.sum(dtype=np.int64)) + _header_room(layout, parts, upto)
     out = np.empty(room, np.uint8)
-    end, bounds = _emit_into(layout, parts, upto, out, True)
+    end, bounds = _emit_into(layout, parts, upto, progression, out, True)
     return Packets(out[:end].tobytes(), bounds)
 
 
 def emitted_size(layout: Layout, parts: Contributions, upto: NDArray[np.int32]) -> int:
     """The length of what `emit` would return, in bytes, without copying any contribution."""
-    return _emit_into(layout, parts, upto, np.empty(_header_room(layout, upto), np.uint8), False)[0]
+    room = np.empty(_header_room(layout, parts, upto), np.uint8)
+    return _emit_into(layout, parts, upto, "LRCP", room, False)[0]
 
 
-def _header_room(layout: Layout, upto: NDArray[np.int32]) -> int:
-    """Enough bytes for the headers of any emission: generously so many for each block and packet."""
+def _header_room(layout: Layout, parts: Contributions, upto: NDArray[np.int32]) -> int:
+    """Enough bytes for the headers of any emission: generously so many for each block, packet and segment."""
     blocks = len(layout.blocks.tile)
     packets = len(upto) * (len(layout.precincts.tile) + 1)
-    return 16 * packets + (32 + 8 * len(upto)) * (blocks + 1)
+    return 16 * packets + (64 + 8 * len(upto)) * (blocks + 1) + 5 * len(parts.cuts)
 
 
 def _emit_into(
-    layout: Layout, parts: Contributions, upto: NDArray[np.int32], out: NDArray[np.uint8], copy: bool
+    layout: Layout,
+    parts: Contributions,
+    upto: NDArray[np.int32],
+    progression: str,
+    out: Bytes,
+    copy: bool,
 ) -> tuple[int, NDArray[np.int64]]:
+    if _segmented(layout) and not len(parts.first_cut):
+        raise ValueError("code-blocks of several codeword segments, but contributions without cuts")
     upto = np.ascontiguousarray(upto, np.int32)
     bounds = np.zeros((layout.tiles, len(upto) + 1), np.int64)
     position = 0
     trees = np.zeros((2, len(layout.parents)), np.int32), np.full((2, len(layout.parents)), _FAR, np.int32)
     known = np.zeros((2, len(layout.parents)), np.bool_)
     length_bits = np.full(len(layout.blocks.tile), 3, np.uint8)
-    _plant_trees(
+    packet_loops.plant_trees(
         layout.precinct_bands, layout.parents, trees[1], parts.passes_before, upto, parts.zero_planes
     )
     for tile in range(layout.tiles):
-        status, position = _emit_packets(
-            layout.packets("LRCP", len(upto), tile),
+        status, position = packet_loops.emit_packets(
+            layout.packets(progression, len(upto), tile),
             layout.precincts,
             layout.precinct_bands,
             layout.parents,
             *trees,
             known,
             length_bits,
+            layout.blocks.style,
             parts.passes_before,
             parts.bytes_before,
             upto,
@@ -193,319 +262,13 @@ def _emit_into(
             parts.lengths,
             parts.offsets,
             parts.zero_planes,
+            parts.cuts,
+            parts.first_cut,
             out,
             position,
             copy,
             bounds[tile],
         )
-        if status != _OK:
+        if status != packet_loops.OK:
             raise AssertionError("the output buffer of the packet writer was too small")
     return position, bounds
-
-
-# Compiled loops. Bit readers and writers keep their state in a small array:
-# [position, current byte, bits left in it, error]; after a byte 0xFF only seven bits follow (B.10.1).
-
-
-@compiled
-def _read_bit(data, state, end):  # type: ignore[no-untyped-def]
-    if state[2] == 0:
-        if state[0] >= end:
-            state[3] = _CUT_OFF
-            return 0
-        state[2] = 7 if state[1] == 0xFF else 8
-        state[1] = data[state[0]]
-        state[0] += 1
-    state[2] -= 1
-    return (state[1] >> state[2]) & 1
-
-
-@compiled
-def _read_bits(data, state, end, count):  # type: ignore[no-untyped-def]
-    value = 0
-    for _ in range(count):
-        value = value << 1 | _read_bit(data, state, end)
-    return value
-
-
-@compiled
-def _decode_tag(data, state, end, parents, low, value, leaf, threshold, path):  # type: ignore[no-untyped-def]
-    """True when the leaf's value is below the threshold (B.10.2)."""
-    depth = 0
-    node = leaf
-    while node >= 0:
-        path[depth] = node
-        depth += 1
-        node = parents[node]
-    bound = 0
-    while depth > 0:
-        depth -= 1
-        node = path[depth]
-        bound = max(bound, low[node])
-        while bound < threshold and bound < value[node]:
-            if _read_bit(data, state, end):
-                value[node] = bound
-            elif state[3]:
-                return False
-            else:
-                bound += 1
-        low[node] = bound
-    return value[leaf] < threshold
-
-
-@compiled
-def _read_pass_count(data, state, end):  # type: ignore[no-untyped-def]
-    """Table B.4."""
-    if not _read_bit(data, state, end):
-        return 1
-    if not _read_bit(data, state, end):
-        return 2
-    bits = _read_bits(data, state, end, 2)
-    if bits < 3:
-        return 3 + bits
-    bits = _read_bits(data, state, end, 5)
-    if bits < 31:
-        return 6 + bits
-    return 37 + _read_bits(data, state, end, 7)
-
-
-@compiled
-def _floor_log2(value):  # type: ignore[no-untyped-def]
-    result = 0
-    while value > 1:
-        value >>= 1
-        result += 1
-    return result
-
-
-@compiled
-def _parse_packets(  # type: ignore[no-untyped-def]
-    sequence, precincts, bands, parents, low, value, length_bits, total, data, start, end, sop, eph,
-    passes, lengths, offsets, zero_planes, header_bytes,
-):  # fmt: skip
-    state = np.zeros(4, np.int64)
-    path = np.zeros(64, np.int64)
-    position = start
-    for packet in range(len(sequence)):
-        precinct, layer = sequence[packet, 0], sequence[packet, 1]
-        if sop and position + 6 <= end and data[position] == 0xFF and data[position + 1] == 0x91:
-            position += 6
-        header_start = position
-        state[0], state[1], state[2] = position, 0, 0
-        filled = _read_bit(data, state, end)
-        first = precincts.first_band[precinct]
-        last = first + precincts.bands[precinct]
-        if filled:
-            for band in range(first, last):
-                for i in range(bands.across[band] * bands.down[band]):
-                    block = bands.first_block[band] + i
-                    leaf = bands.first_node[band] + i
-                    if total[block]:
-                        here = _read_bit(data, state, end) == 1
-                    else:
-                        here = _decode_tag(data, state, end, parents, low[0], value[0], leaf, layer + 1, path)
-                    if state[3]:
-                        return state[3], position - start
-                    if not here:
-                        continue
-                    if not total[block]:
-                        planes = 0
-                        while not _decode_tag(
-                            data, state, end, parents, low[1], value[1], leaf, planes + 1, path
-                        ):
-                            planes += 1
-                            if state[3] or planes > _MAX_PLANES:
-                                return _BAD_HEADER, position - start
-                        zero_planes[block] = planes
-                    count = _read_pass_count(data, state, end)
-                    while _read_bit(data, state, end):
-                        length_bits[block] += 1
-                        if length_bits[block] > 31:
-                            return _BAD_HEADER, position - start
-                    bits = length_bits[block] + _floor_log2(count)
-                    if bits > 31:
-                        return _BAD_HEADER, position - start
-                    total[block] += count
-                    if total[block] > _MAX_PASSES:
-                        return _BAD_HEADER, position - start
-                    passes[layer, block] = count
-                    lengths[layer, block] = _read_bits(data, state, end, bits)
-        if state[1] == 0xFF:
-            state[0] += 1  # a header never ends in 0xFF: one stuffed byte follows
-        position = state[0]
-        if state[3] or position > end:
-            return _CUT_OFF, position - start
-        if eph and position + 2 <= end and data[position] == 0xFF and data[position + 1] == 0x92:
-            position += 2
-        header_bytes[layer] += position - header_start
-        if filled:
-            for band in range(first, last):
-                for i in range(bands.across[band] * bands.down[band]):
-                    block = bands.first_block[band] + i
-                    if passes[layer, block]:
-                        offsets[layer, block] = position
-                        position += lengths[layer, block]
-                        if position > end:
-                            return _CUT_OFF, position - start
-    return _OK, position - start
-
-
-@compiled
-def _write_bit(out, state, bit):  # type: ignore[no-untyped-def]
-    """state: [position, current byte, bits free in it, unused]."""
-    state[2] -= 1
-    state[1] |= bit << state[2]
-    if state[2] == 0:
-        out[state[0]] = state[1]
-        state[0] += 1
-        state[2] = 7 if state[1] == 0xFF else 8
-        state[1] = 0
-
-
-@compiled
-def _write_bits(out, state, value, count):  # type: ignore[no-untyped-def]
-    for i in range(count - 1, -1, -1):
-        _write_bit(out, state, (value >> i) & 1)
-
-
-@compiled
-def _finish_header(out, state):  # type: ignore[no-untyped-def]
-    """Aligns to a byte; a header that ends in 0xFF gets one zero byte more."""
-    after_ff = state[0] > 0 and state[2] == 7 and out[state[0] - 1] == 0xFF and state[3] < state[0]
-    if state[2] < 8 and not (state[2] == 7 and after_ff):
-        out[state[0]] = state[1]
-        state[0] += 1
-        if state[1] == 0xFF:
-            out[state[0]] = 0
-            state[0] += 1
-    elif after_ff:
-        out[state[0]] = 0
-        state[0] += 1
-
-
-@compiled
-def _write_pass_count(out, state, count):  # type: ignore[no-untyped-def]
-    """Table B.4."""
-    if count == 1:
-        _write_bit(out, state, 0)
-    elif count == 2:
-        _write_bits(out, state, 2, 2)
-    elif count <= 5:
-        _write_bits(out, state, 0xC | (count - 3), 4)
-    elif count <= 36:
-        _write_bits(out, state, 0x1E0 | (count - 6), 9)
-    else:
-        _write_bits(out, state, 0xFF80 | (count - 37), 16)
-
-
-@compiled
-def _encode_tag(out, state, parents, low, value, known, leaf, threshold, path):  # type: ignore[no-untyped-def]
-    depth = 0
-    node = leaf
-    while node >= 0:
-        path[depth] = node
-        depth += 1
-        node = parents[node]
-    bound = 0
-    while depth > 0:
-        depth -= 1
-        node = path[depth]
-        bound = max(bound, low[node])
-        while bound < threshold:
-            if bound >= value[node]:
-                if not known[node]:
-                    _write_bit(out, state, 1)
-                    known[node] = True
-                break
-            _write_bit(out, state, 0)
-            bound += 1
-        low[node] = bound
-
-
-@compiled
-def _plant_trees(bands, parents, value, passes_before, upto, zero_planes):  # type: ignore[no-untyped-def]
-    """Fills the trees with first output layers and with zero bit-planes; inner nodes hold minima."""
-    for band in range(len(bands.first_block)):
-        for i in range(bands.across[band] * bands.down[band]):
-            block = bands.first_block[band] + i
-            for layer in range(len(upto)):
-                if passes_before[block, upto[layer, block]] > 0:
-                    for tree in range(2):
-                        node = bands.first_node[band] + i
-                        leaf_value = layer if tree == 0 else zero_planes[block]
-                        while node >= 0 and value[tree, node] > leaf_value:
-                            value[tree, node] = leaf_value
-                            node = parents[node]
-                    break
-
-
-@compiled
-def _emit_packets(  # type: ignore[no-untyped-def]
-    sequence, precincts, bands, parents, low, value, known, length_bits, passes_before, bytes_before, upto,
-    data, lengths, offsets, zero_planes, out, position, copy, bounds,
-):  # fmt: skip
-    state = np.zeros(4, np.int64)
-    path = np.zeros(64, np.int64)
-    bounds[0] = position
-    for packet in range(len(sequence)):
-        precinct, layer = sequence[packet, 0], sequence[packet, 1]
-        first = precincts.first_band[precinct]
-        last = first + precincts.bands[precinct]
-        filled = False
-        for band in range(first, last):
-            for i in range(bands.across[band] * bands.down[band]):
-                block = bands.first_block[band] + i
-                before = upto[layer - 1, block] if layer else 0
-                if passes_before[block, upto[layer, block]] > passes_before[block, before]:
-                    filled = True
-        at = position if copy else 0
-        if at + 16 > len(out):
-            return _NO_ROOM, position
-        state[0], state[1], state[2], state[3] = at, 0, 8, at
-        if not filled:
-            _write_bit(out, state, 0)
-            _finish_header(out, state)
-            position += state[0] - at
-            bounds[layer + 1] = position
-            continue
-        _write_bit(out, state, 1)
-        for band in range(first, last):
-            for i in range(bands.across[band] * bands.down[band]):
-                block = bands.first_block[band] + i
-                leaf = bands.first_node[band] + i
-                before = upto[layer - 1, block] if layer else 0
-                after = upto[layer, block]
-                count = np.int64(passes_before[block, after]) - np.int64(passes_before[block, before])
-                if passes_before[block, before] > 0:
-                    _write_bit(out, state, 1 if count else 0)
-                else:
-                    _encode_tag(out, state, parents, low[0], value[0], known[0], leaf, layer + 1, path)
-                if count == 0:
-                    continue
-                if passes_before[block, before] == 0:
-                    _encode_tag(
-                        out, state, parents, low[1], value[1], known[1], leaf, zero_planes[block] + 1, path
-                    )
-                length = bytes_before[block, after] - bytes_before[block, before]
-                _write_pass_count(out, state, count)
-                spare = _floor_log2(count)
-                while length >> (length_bits[block] + spare):
-                    _write_bit(out, state, 1)
-                    length_bits[block] += 1
-                _write_bit(out, state, 0)
-                _write_bits(out, state, length, length_bits[block] + spare)
-        _finish_header(out, state)
-        position += state[0] - at
-        for band in range(first, last):
-            for i in range(bands.across[band] * bands.down[band]):
-                block = bands.first_block[band] + i
-                before = upto[layer - 1, block] if layer else 0
-                if not copy:
-                    position += bytes_before[block, upto[layer, block]] - bytes_before[block, before]
-                    continue
-                for k in range(before, upto[layer, block]):
-                    n = lengths[k, block]
-                    out[position : position + n] = data[offsets[k, block] : offsets[k, block] + n]
-                    position += n
-        bounds[layer + 1] = position
-    return _OK, position

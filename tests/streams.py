@@ -86,6 +86,13 @@ FOREIGN = {
     "long blocks": "-b 4,1024 -r 10,3",
     "reset and causal contexts": "-M 10 -r 10,3",
     "segmentation symbols": "-M 32 -r 10,3 -I",
+    "progression changes": "-POC T1=0,0,3,3,3,RLCP/T1=3,0,3,6,3,CPRL -c [32,32] -r 20,5,2",
+    "progression changes in a tile": "-t 131,60 -POC T1=0,0,3,6,1,RPCL/T1=0,1,3,6,3,PCRL -r 20,5,2",
+    "bypass": "-M 1 -r 20,5,1",
+    "bypass in small blocks": "-M 1 -b 16,16 -r 40,20,10,5,3,2 -I",
+    "a segment each pass": "-M 4 -r 20,5,2",
+    "all styles": "-M 63 -t 64,64 -SOP -EPH -r 20,5,1",
+    "raised component": "-ROI c=0,U=5 -r 20,5",
     "chroma of half size": "-F 131,97,3,8,u@1x1:2x2:2x2 -r 10,3 -I",
     "chroma of half width in tiles": "-F 131,97,3,8,u@1x1:2x1:2x1 -t 33,47 -p PCRL -c [32,32] -r 10,3",
 }

@@ -121,25 +121,18 @@ def test_what_is_broken_is_refused_with_the_reason(broken: bytes, complaint: str
 @pytest.mark.parametrize(
     ("legal", "complaint"),
     [
-        (with_segment(0xFF5E, b"\x00\x00\x05"), "RGN"),
-        (with_segment(0xFF5F, bytes(7)), "POC"),
-        (with_segment(0xFF60, bytes(4)), "PPM"),
         (with_segment(0xFF50, bytes(6)), "CAP"),
         (patched(start_of("COD") + 13, b"\x02"), "transformation 2"),
-        (patched(start_of("COD") + 12, b"\x01"), "bypass"),
-        (patched(start_of("COD") + 12, b"\x04"), "termination"),
+        (patched(start_of("COD") + 4, b"\x08"), "coding style 0x08"),
+        (patched(start_of("COD") + 8, b"\x02"), "component transformation 2"),
+        (patched(start_of("SIZ") + 4, b"\x80\x00"), "Rsiz 0x8000"),
+        (with_segment(0xFF5E, b"\x00\x01\x05"), "region of interest style 1"),
         (patched(start_of("COD") + 12, b"\x40"), "style 0x40"),
     ],
 )
 def test_what_is_legal_but_unknown_is_named(legal: bytes, complaint: str) -> None:
     with pytest.raises(UnsupportedCodestream, match=complaint):
         allocation.parse_layers(legal)
-
-
-def test_region_of_interest_by_another_encoder_is_refused_by_name() -> None:
-    data = streams.foreign("-ROI c=0,U=5 -r 10")
-    with pytest.raises(UnsupportedCodestream, match="Maxshift"):
-        codestream.parse(data)
 
 
 def test_emitted_headers_keep_size_and_steps_and_change_layers_alone() -> None:
@@ -178,7 +171,7 @@ def survives(data: bytes) -> None:
     except (BadCodestream, UnsupportedCodestream):
         return
     weights = np.ones(len(layout.blocks.tile))
-    slopes = np.zeros(stream.layers)
+    slopes = np.zeros(len(parts.passes))
     candidates = allocation.rank(stream, layout, parts, slopes, weights)
     upto = allocation.take(candidates, len(candidates))
     again = allocation.encode(candidates, upto)

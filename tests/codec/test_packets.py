@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 
 from codec import allocation, codestream, openjpeg, packets
 from codec.codestream import Codestream
-from codec.errors import BadCodestream
+from codec.errors import BadCodestream, UnsupportedCodestream
 from codec.layout import Layout
 from codec.packets import Contributions
 from tests import streams
@@ -174,7 +174,7 @@ def test_more_passes_than_a_header_can_say_are_refused() -> None:
     assert (many.passes.sum(0, dtype=int) > 164).any()
     found = packets.emit(layout, many, streams.everything(many))
     data = codestream.emit(stream, stream.layers, streams.tile_parts(layout, found.data, found.bounds))
-    with pytest.raises(BadCodestream, match="packet header"):
+    with pytest.raises(UnsupportedCodestream, match="164 coding passes"):
         allocation.parse_layers(data)
 
 
