@@ -84,6 +84,8 @@ def _declare(library: Any) -> None:
         "opj_decoder_set_strict_mode": (ctypes.c_int, [pointer, ctypes.c_int]),
         "opj_read_header": (ctypes.c_int, [pointer, pointer, ctypes.POINTER(image)]),
         "opj_decode": (ctypes.c_int, [pointer, pointer, image]),
+        "opj_read_tile_header": (ctypes.c_int, [pointer, pointer, *[pointer] * 8]),
+        "opj_decode_tile_data": (ctypes.c_int, [pointer, word, pointer, word, pointer]),
         "opj_end_decompress": (ctypes.c_int, [pointer, pointer]),
         "opj_codec_set_threads": (ctypes.c_int, [pointer, ctypes.c_int]),
         "opj_has_thread_support": (ctypes.c_int, []),

@@ -7,6 +7,7 @@ import ctypes
 from collections.abc import Iterator
 from typing import Any
 
+from codec.errors import BadCodestream
 from codec.openjp2 import MESSAGE_HANDLER, READ, SEEK, SKIP, OpenjpegError
 
 _STREAM_BUFFER_BYTES = 1 << 20
@@ -55,6 +56,14 @@ def opened_codec(library: Any, codec: int | None, messages: Messages) -> Iterato
         yield codec
     finally:
         library.opj_destroy_codec(codec)
+
+
+def require_decoded(succeeded: int, messages: Messages) -> None:
+    """Raises what a failed call of the decoder means: ValueError for `reduce`, else BadCodestream."""
+    if not succeeded:
+        if any("resolutions to remove" in error for error in messages.errors):
+            raise ValueError(f"`reduce` is too large: {messages.said()}")
+        raise BadCodestream(f"OpenJPEG refuses the data: {messages.said()}")
 
 
 def set_threads(library: Any, codec: int, threads: int) -> None:

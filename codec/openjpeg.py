@@ -12,8 +12,8 @@ import contextlib
 import ctypes
 import dataclasses
 import functools
-import itertools
 import math
+import struct
 from collections.abc import Iterator, Sequence
 from typing import Any
 
@@ -24,7 +24,8 @@ from codec import openjp2
 from codec.errors import BadCodestream, UnsupportedCodestream
 from codec.jp2 import codestream_span
 from codec.openjp2 import MAX_LAYERS, MAX_RESOLUTIONS, OpenjpegError
-from codec.openjp2_streams import Messages, opened_codec, reader, set_threads, writer
+from codec.openjp2_streams import Messages, opened_codec, reader, require_decoded, set_threads, writer
+from codec.openjp2_tiles import read_tiles, write_tiles
 
 __all__ = ["MAX_LAYERS", "Decoded", "OpenjpegError", "Pixels", "decode", "encode", "library_version"]
 
@@ -156,17 +157,21 @@ def decode(
         opened_codec(library, library.opj_create_decompress(_format_of(data)), messages) as codec,
         reader(library, data) as stream,
     ):
-        _require_decoded(library.opj_setup_decoder(codec, ctypes.byref(parameters)), messages)
-        _require_decoded(library.opj_decoder_set_strict_mode(codec, int(strict)), messages)
+        require_decoded(library.opj_setup_decoder(codec, ctypes.byref(parameters)), messages)
+        require_decoded(library.opj_decoder_set_strict_mode(codec, int(strict)), messages)
         set_threads(library, codec, threads)
         handle = ctypes.POINTER(openjp2.Image)()
         try:
-            _require_decoded(library.opj_read_header(stream, codec, ctypes.byref(handle)), messages)
+            require_decoded(library.opj_read_header(stream, codec, ctypes.byref(handle)), messages)
             _check_header(handle.contents, max_pixels)
             if strict:
                 _require_whole(data)
-            _require_decoded(library.opj_decode(codec, stream, handle), messages)
-            _require_decoded(library.opj_end_decompress(codec, stream), messages)
+            if strict and _goes_by_tiles(data, handle.contents, reduce):
+                pixels = read_tiles(library, codec, stream, handle.contents, reduce, messages)
+                require_decoded(library.opj_end_decompress(codec, stream), messages)
+                return _picture_of_tiles(handle.contents, pixels, tuple(messages.warnings))
+            require_decoded(library.opj_decode(codec, stream, handle), messages)
+            require_decoded(library.opj_end_decompress(codec, stream), messages)
             return _picture(handle.contents, tuple(messages.warnings))
         finally:
             if handle:
@@ -244,23 +249,12 @@ def _run_encoder(
         if done:
             set_threads(library, codec, threads)
         done = done and library.opj_start_compress(codec, image, stream)
-        done = done and all(
-            library.opj_write_tile(codec, number, planes.ctypes.data, planes.nbytes, stream)
-            for number, planes in enumerate(_tiles(pixels, depth, side))
-        )
+        done = done and write_tiles(library, codec, stream, pixels, depth, side)
         done = done and library.opj_end_compress(codec, stream)
         if not done:
             raise OpenjpegError(f"OpenJPEG did not encode {pixels.shape} pixels: {messages.said()}")
     # The stream has flushed its last bytes by now.
     return bytes(out)
-
-
-def _tiles(pixels: Pixels, depth: int, side: int) -> Iterator[npt.NDArray[Any]]:
-    """Each tile as opj_write_tile wants it: (C, h, w), one byte a sample up to 8 bits, else two."""
-    height, width, _ = pixels.shape
-    sample = np.uint8 if depth <= 8 else np.uint16
-    for top, left in itertools.product(range(0, height, side), range(0, width, side)):
-        yield np.ascontiguousarray(pixels[top : top + side, left : left + side].transpose(2, 0, 1), sample)
 
 
 @contextlib.contextmanager
@@ -291,13 +285,6 @@ def _format_of(data: bytes) -> int:
     raise BadCodestream(
         f"neither a JP2 file nor a codestream: it begins with {data[:12].hex(' ') or 'nothing'}"
     )
-
-
-def _require_decoded(succeeded: int, messages: Messages) -> None:
-    if not succeeded:
-        if any("resolutions to remove" in error for error in messages.errors):
-            raise ValueError(f"`reduce` is too large: {messages.said()}")
-        raise BadCodestream(f"OpenJPEG refuses the data: {messages.said()}")
 
 
 def _require_whole(data: bytes) -> None:
@@ -338,6 +325,42 @@ def _components(image: openjp2.Image) -> list[openjp2.Component]:
                 f"components of {component.prec} bits are not supported, only 1 to 16"
             )
     return components
+
+
+def _goes_by_tiles(data: bytes, image: openjp2.Image, reduce: int) -> bool:
+    """Whether a picture is several tiles of samples that need no more than to be put in their place."""
+    start, _ = codestream_span(data)
+    x1, y1, _, _, tile_width, tile_height, tile_x0, tile_y0 = struct.unpack_from(">8I", data, start + 8)
+    if x1 - tile_x0 <= tile_width and y1 - tile_y0 <= tile_height:
+        return False
+    if reduce and (image.x0 or image.y0):  # whole decoding has its own way of rounding the size there
+        return False
+    first, *others = _components(image)
+    same = ("dx", "dy", "prec", "sgnd")
+    alike = all(getattr(first, name) == getattr(other, name) for other in others for name in same)
+    return alike and _color_space(image, [first]) != "sycc" and _channels_stand_as_coded(data[:start])
+
+
+def _channels_stand_as_coded(head: bytes) -> bool:
+    """Whether a file's boxes before the codestream (I.5.3) neither map nor move channels."""
+    if b"pclr" in head:
+        return False
+    at = head.find(b"cdef")
+    if at < 0:
+        return True
+    (count,) = struct.unpack_from(">H", head, at + 4) if at + 6 <= len(head) else (0,)
+    if not count or at + 6 + 6 * count > len(head):
+        return False
+    entries = struct.iter_unpack(">3H", head[at + 6 : at + 6 + 6 * count])
+    return all(
+        channel == place and association == (0 if kind else place + 1)
+        for place, (channel, kind, association) in enumerate(entries)
+    )
+
+
+def _picture_of_tiles(image: openjp2.Image, pixels: Pixels, warnings: tuple[str, ...]) -> Decoded:
+    components = _components(image)
+    return Decoded(pixels, components[0].prec, warnings, _color_space(image, components))
 
 
 def _picture(image: openjp2.Image, warnings: tuple[str, ...]) -> Decoded:

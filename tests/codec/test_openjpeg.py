@@ -24,6 +24,7 @@ from codec import jp2, openjp2, openjpeg
 from codec.errors import BadCodestream, UnsupportedCodestream
 from codec.metadata import PhotoMetadata
 from codec.openjp2_streams import Messages, opened_codec, writer
+from tests import streams
 
 LAYERS_DB = (25.0, 30.0, 35.0, 40.0, 0.0)
 
@@ -188,6 +189,64 @@ def test_an_independent_decoder_reads_tiles_and_their_thin_remainders(
     run = subprocess.run(command.split(), capture_output=True, text=True, check=True)
     assert run.stderr == ""
     np.testing.assert_array_equal(np.fromfile(raw, np.uint8).reshape(shape), pixels)
+
+
+def decoded_alike(data: bytes, **arguments: int) -> openjpeg.Decoded:
+    """Decoded tile by tile, after comparing it with the whole decoding that leniency asks for."""
+    tiles, whole = (openjpeg.decode(data, strict=strict, **arguments) for strict in (True, False))
+    np.testing.assert_array_equal(tiles.pixels, whole.pixels)
+    assert (tiles.pixels.dtype, tiles.bit_depth) == (whole.pixels.dtype, whole.bit_depth)
+    assert (tiles.warnings, tiles.color_space) == (whole.warnings, whole.color_space)
+    return tiles
+
+
+@pytest.mark.parametrize("channels", [1, 2, 3, 4])
+@pytest.mark.parametrize("dtype", [np.uint8, np.uint16])
+def test_tile_by_tile_a_file_decodes_as_it_does_as_a_whole(channels: int, dtype: type) -> None:
+    codestream = openjpeg.encode(photo(65, 97, channels, dtype), layer_psnrs_db=LAYERS_DB, tile_size=32)
+    for data in (codestream, jp2.wrap(codestream, metadata=PhotoMetadata(dpi=(300, 300)))):
+        for reduce, layers in ((0, 0), (0, 2), (1, 0), (3, 1)):
+            decoded = decoded_alike(data, reduce=reduce, layers=layers)
+            assert decoded.pixels.shape == (-(-65 >> reduce), -(-97 >> reduce), channels)
+
+
+@pytest.mark.parametrize(
+    "options",
+    ["-t 33,47 -TP R", "-t 64,64 -d 40,30 -T 33,17", "-t 50,50 -p CPRL -TP C", "-t 33,47 -r 20,5 -PLT -TLM"],
+)
+def test_tiles_of_another_encoder_decode_as_a_whole_does(options: str) -> None:
+    codestream = streams.foreign(options)
+    decoded = decoded_alike(codestream)
+    assert decoded.pixels.shape == (97, 131, 3)
+    assert decoded_alike(codestream, reduce=1).pixels.shape[2] == 3
+
+
+def test_signed_tiles_and_those_of_a_few_bits_decode_as_a_whole_does() -> None:
+    codestream = bytearray(openjpeg.encode(photo(40, 50, 1), reversible=True, tile_size=32))
+    codestream[42] |= 0x80
+    np.testing.assert_array_equal(decoded_alike(bytes(codestream)).pixels, photo(40, 50, 1))
+    coarse = (photo(40, 50, 3) // 8).astype(np.uint8)
+    few = openjpeg.encode(coarse, reversible=True, tile_size=32, bit_depth=5)
+    np.testing.assert_array_equal(decoded_alike(few).pixels, coarse)
+
+
+def test_a_missing_tile_stays_black_and_a_missing_end_is_refused() -> None:
+    codestream = openjpeg.encode(photo(40, 90, 3), tile_size=32)
+    last = codestream.rindex(b"\xff\x90\x00\x0a")
+    decoded = decoded_alike(codestream[:last] + b"\xff\xd9")
+    assert decoded.pixels[:32].any() and not decoded.pixels[32:, 64:].any()
+    with pytest.raises(BadCodestream):
+        openjpeg.decode(codestream[:last])
+
+
+def test_a_file_that_moves_channels_is_not_decoded_as_coded() -> None:
+    codestream = openjpeg.encode(photo(40, 90, 4), reversible=True, tile_size=32)
+    data = bytearray(jp2.wrap(codestream, metadata=PhotoMetadata()))
+    at = data.index(b"cdef") + 6
+    first, third = at + 4, at + 16  # the associations of red and blue
+    data[first : first + 2], data[third : third + 2] = data[third : third + 2], data[first : first + 2]
+    decoded = decoded_alike(bytes(data)).pixels
+    np.testing.assert_array_equal(decoded, photo(40, 90, 4)[:, :, [2, 1, 0, 3]])
 
 
 def test_the_color_transform_spares_bytes_with_alpha_too() -> None:
