@@ -58,6 +58,9 @@ _GIVEN_ON = _PALETTE_TAGS | {_SAMPLES, _PLANAR, _ROWS, _COLUMNS, _ALLOCATED, _ST
 _GRAY = ("MONOCHROME1", "MONOCHROME2", "PALETTE COLOR")
 _COLOR = ("RGB", "YBR_FULL", "YBR_FULL_422", "YBR_RCT", "YBR_ICT")
 
+# The decoder's inversion is not exact, and it does not know that JPEG 2000 gives RGB (PS3.5 clause 8.2.4).
+_GIVEN_AS = {"MONOCHROME1": "MONOCHROME2", "YBR_RCT": "RGB", "YBR_ICT": "RGB"}
+
 _decoder_lock = threading.Lock()  # its tables of codecs are global
 
 
@@ -177,6 +180,8 @@ def _full_range(samples: NDArray[np.uint16], dataset: _Dataset, what: _Descripti
         samples = high if bits == 8 else samples
     if samples.max(initial=0) >> bits:
         raise NotForJpeg2000("a DICOM file whose samples exceed its described depth, kept unchanged")
+    if what.photometric == "MONOCHROME1":
+        samples = np.uint16((1 << bits) - 1) - samples
     if bits == 8:
         return with_channels(samples.astype(np.uint8)), 8
     return with_channels(stretched(samples, bits)), bits
@@ -219,8 +224,7 @@ def _decode_alone(decode: Callable[..., Any], file: bytes, syntax: str) -> NDArr
 
 def _one_frame_file(dataset: _Dataset, what: _Description, pixel_data: bytes) -> bytes:
     """A DICOM file of one frame with nothing in it but what its pixels are."""
-    # What a JPEG 2000 decoder returns is RGB already (PS3.5 clause 8.2.4), which the decoder does not know.
-    photometric = what.photometric if what.photometric not in ("YBR_RCT", "YBR_ICT") else "RGB"
+    photometric = _GIVEN_AS.get(what.photometric, what.photometric)
     parts = {
         tag: dataset.data[element.start : element.end]
         for tag, element in dataset.elements.items()

@@ -82,7 +82,7 @@ _NOT_READ = (
     (0, b"FOVb", "a RAW photo"),
     (6, b"HEAPCCDR", "a RAW photo"),
 )
-_BARE_DATASET = re.compile(rb"[\2\x08]\0[\0-\x18]\0(?:[A-Z][A-Z]|..\0\0)", re.DOTALL)
+_BARE_DATASET = re.compile(rb"[\2\x08]\0.\0(?:[A-Z][A-Z]|..\0\0)", re.DOTALL)
 _XMP_ORIENTATION = re.compile(rb"(tiff:Orientation(?:\s*=\s*[\"']|>\s*))[2-8]")
 _DEFAULT_JPEG_QUALITY, _DEFAULT_AVIF_QUALITY = 95, 90
 

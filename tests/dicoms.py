@@ -2,12 +2,21 @@
 
 from __future__ import annotations
 
+import importlib.util
+import os
 import struct
 from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
+import pytest
 from numpy.typing import NDArray
+
+# Without the extra these tests skip; where FOVEATE_REQUIRE_TFIO=1 they fail.
+needs_tfio = pytest.mark.skipif(
+    importlib.util.find_spec("tensorflow_io") is None and os.environ.get("FOVEATE_REQUIRE_TFIO") != "1",
+    reason="the extra tfio is not installed (make test-tfio installs it)",
+)
 
 IMPLICIT, EXPLICIT, BIG_ENDIAN = "1.2.840.10008.1.2", "1.2.840.10008.1.2.1", "1.2.840.10008.1.2.2"
 DEFLATED, RLE, JPEG = "1.2.840.10008.1.2.1.99", "1.2.840.10008.1.2.5", "1.2.840.10008.1.2.4.50"
@@ -19,18 +28,16 @@ Element = tuple[int, bytes, Any]  # tag, value representation, value: bytes, a t
 def element(tag: int, vr: bytes, value: Any, syntax: str = EXPLICIT, length: int | None = None) -> bytes:
     """One data element; `length` is what it claims to have."""
     order = ">" if syntax == BIG_ENDIAN else "<"
-    if isinstance(value, int):
-        value = struct.pack(f"{order}H", value)
-    if isinstance(value, str):
-        value = value.encode()
-    value += (b"\0" if vr in (b"UI", b"OB", b"OW", b"UN") else b" ") * (len(value) % 2)
-    length = len(value) if length is None else length
+    raw: bytes = struct.pack(f"{order}H", value) if isinstance(value, int) else value
+    raw = value.encode() if isinstance(value, str) else raw
+    raw += (b"\0" if vr in (b"UI", b"OB", b"OW", b"UN") else b" ") * (len(raw) % 2)
+    length = len(raw) if length is None else length
     head = struct.pack(f"{order}HH", tag >> 16, tag & 0xFFFF)
     if syntax == IMPLICIT:
-        return head + struct.pack("<I", length) + value
+        return head + struct.pack("<I", length) + raw
     if vr in (b"OB", b"OW", b"SQ", b"UN", b"UT", b"OF"):
-        return head + vr + bytes(2) + struct.pack(f"{order}I", length) + value
-    return head + vr + struct.pack(f"{order}H", length) + value
+        return head + vr + bytes(2) + struct.pack(f"{order}I", length) + raw
+    return head + vr + struct.pack(f"{order}H", length) + raw
 
 
 def file(elements: Sequence[bytes], syntax: str = EXPLICIT) -> bytes:
@@ -40,7 +47,7 @@ def file(elements: Sequence[bytes], syntax: str = EXPLICIT) -> bytes:
     return head + meta + b"".join(elements)
 
 
-def fragments(frames: Sequence[bytes], offsets: Sequence[int] = ()) -> bytes:
+def fragments(frames: Sequence[bytes | bytearray], offsets: Sequence[int] = ()) -> bytes:
     """Compressed frames as the value of pixel data, one fragment each."""
     parts = [struct.pack(f"<{len(offsets)}I", *offsets), *(frame + bytes(len(frame) % 2) for frame in frames)]
     items = (struct.pack("<HHI", 0xFFFE, 0xE000, len(part)) + part for part in parts)
@@ -58,7 +65,7 @@ def dicom(
     also: Sequence[Element] = (),
     without: Sequence[int] = (),
 ) -> bytes:
-    """A file of stored samples (frames * H, W) or (H, W, 3), uint8, uint16, int8 or int16, `bits` of them stored.
+    """A file of stored samples (frames * H, W) or (H, W, 3) of 8, 16 or 32 bits, of which `bits` are stored.
 
     `coded` are compressed pixels to stand in place of the samples; `also` are elements that are added, or
     take the place of those that would be there, and `without` are left out.
@@ -103,12 +110,15 @@ def scan(rows: int = 61, columns: int = 47, bits: int = 12, signed: bool = False
     values = np.rint(wave * ((1 << bits) - 1)).astype(np.int64)
     values[0, 0], values[-1, -1] = 0, (1 << bits) - 1
     if signed:
-        return (values - (1 << (bits - 1))).astype(np.int8 if bits == 8 else np.int16)
-    return values.astype(np.uint8 if bits == 8 else np.uint16)
+        values -= 1 << (bits - 1)
+    kind = f"{'i' if signed else 'u'}{1 if bits == 8 else 2}"
+    samples: NDArray[Any] = values.astype(kind)
+    return samples
 
 
 def unstretched(pixels: NDArray[Any], bits: int) -> NDArray[np.int64]:
     """A picture's samples as they were stored, but raised where they were signed: undoes the stretch."""
     peak = (1 << bits) - 1
     whole = 255 if pixels.dtype == np.uint8 else 65535
-    return (pixels.astype(np.int64) * peak + whole // 2) // whole
+    values: NDArray[np.int64] = (pixels.astype(np.int64) * peak + whole // 2) // whole
+    return values
