@@ -11,14 +11,13 @@ import dataclasses
 import struct
 from collections.abc import Iterator
 
-from codec.codestream import EOC, SOC, SOD, SOT
+from codec.codestream import EOC, SIZ, SOC, SOD, SOT
 from codec.contents import box_name, describe_box, describe_marker, marker_name
 from codec.errors import BadCodestream
 
 _CODESTREAM_START = b"\xff\x4f\xff\x51"
 _JP2_START = b"\x00\x00\x00\x0cjP  \r\n\x87\n"
 _SUPERBOXES = (b"jp2h", b"res ")
-_SIZ, _PPM, _PPT = 0xFF51, 0xFF60, 0xFF61
 _SOT_BYTES = 12
 
 
@@ -78,7 +77,6 @@ class Anatomy:
     tile_parts: in order.
     end: the EOC marker.
     trailing_bytes: of the codestream, after its end or after what could be read.
-    packed_header_bytes: of packet headers that stand in PPM and PPT segments, not between the packets.
     problems: sentences about what is broken, empty for a sound file.
     """
 
@@ -93,7 +91,6 @@ class Anatomy:
     tile_parts: tuple[TilePart, ...]
     end: Marker | None
     trailing_bytes: int
-    packed_header_bytes: int
     problems: tuple[str, ...]
 
 
@@ -166,7 +163,6 @@ def _with_codestream(
         tile_parts=tuple(walk.tile_parts),
         end=walk.end_marker,
         trailing_bytes=walk.end - walk.position,
-        packed_header_bytes=walk.packed_header_bytes,
         problems=tuple(problems),
     )
 
@@ -181,7 +177,7 @@ class _Walk:
     def __init__(self, data: bytes, start: int, end: int, problems: list[str]) -> None:
         self.data, self.position, self.end = data, start, end
         self.problems = problems
-        self.width = self.height = self.components = self.packed_header_bytes = 0
+        self.width = self.height = self.components = 0
         self.main_header: list[Marker] = []
         self.tile_parts: list[TilePart] = []
         self.end_marker: Marker | None = None
@@ -228,12 +224,10 @@ class _Walk:
 
     def note(self, number: int, payload: bytes) -> None:
         """Keeps what is needed to understand the rest."""
-        if number == _SIZ and len(payload) >= 36:
+        if number == SIZ and len(payload) >= 36:
             x1, y1, x0, y0 = struct.unpack_from(">4I", payload, 2)
             self.width, self.height = max(0, x1 - x0), max(0, y1 - y0)
             (self.components,) = struct.unpack_from(">H", payload, 34)
-        elif number in (_PPM, _PPT):
-            self.packed_header_bytes += len(payload) - 1
 
     def tile_part(self) -> None:
         start = self.position

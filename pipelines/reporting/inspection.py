@@ -67,7 +67,7 @@ class Inspection:
 
     name: how the file was named.
     anatomy: its boxes, markers and tile-parts.
-    packets: None where they could not be read.
+    packets: None where they, or all markers up to the end, could not be read.
     record: our box, None without one.
     saliency_bytes: what the record's map takes.
     notes: sentences on what of a sound file could not be read.
@@ -103,7 +103,8 @@ def examine(name: str, data: bytes) -> Inspection:
         parsed = jp2.parse(data)
         if parsed.record_problem:
             notes.append(parsed.record_problem)
-        packets = Packets(*allocation.parse_layers(parsed.codestream))
+        if found.end is not None:  # else some tile-part is not accounted for
+            packets = Packets(*allocation.parse_layers(parsed.codestream))
     except UnsupportedCodestream as error:
         notes.append(f"packets are not read: {error}")
     except BadCodestream as error:
@@ -129,7 +130,7 @@ def account(inspection: Inspection) -> Account:
     headers = blocks = 0
     if packets is not None:
         blocks = sum(layer.block_bytes for layer in spending.by_layer(packets.parts))
-        headers = int(packets.parts.header_bytes.sum()) - found.packed_header_bytes
+        headers = _headers_between_packets(packets)
     return Account(
         boxes=found.file_bytes - found.unread_bytes - found.codestream_bytes,
         main_header=sum(marker.bytes for marker in found.main_header),
@@ -140,6 +141,15 @@ def account(inspection: Inspection) -> Account:
         end=found.end.bytes if found.end is not None else 0,
         unread=found.unread_bytes + found.trailing_bytes + (area if packets is None else 0),
     )
+
+
+def _headers_between_packets(packets: Packets) -> int:
+    """The bytes of packet headers that do not stand in PPM or PPT segments."""
+    packed = packets.stream.packed_headers
+    if len(packed) == packets.layout.tiles:
+        return 0
+    whole = int(packets.parts.header_bytes.sum())
+    return max(0, whole - sum(len(headers) for headers in packed.values()))
 
 
 def layer_ends(inspection: Inspection) -> tuple[LayerEnd, ...]:

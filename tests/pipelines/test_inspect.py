@@ -5,6 +5,7 @@ from __future__ import annotations
 import functools
 import io
 import json
+import struct
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -114,13 +115,35 @@ def test_a_record_of_a_later_version_is_a_note() -> None:
 
 
 def test_what_packets_are_not_read_of_still_shows_boxes_and_markers() -> None:
-    found = examine("a", streams.foreign("-M 1 -r 10"))  # arithmetic coding bypass
-    if found.packets is not None:
-        pytest.skip("bypass is read")
+    stream = streams.layered(97, 131, 1, 8, 64)
+    after_siz = 4 + int.from_bytes(stream[4:6])
+    of_part_15 = stream[:after_siz] + b"\xff\x50\0\x08\0\2\0\0\0\0" + stream[after_siz:]
+    found = examine("a", of_part_15)
     text = printed(found)
-    assert "arithmetic coding bypass" in text and "packets are not read" in text
-    assert inspection.as_json(found)["account"]["unread"] > 1000
+    assert "131 × 97" in text and "capabilities beyond Part 1" in text and "packets are not read" in text
+    counted = inspection.as_json(found)["account"]
+    assert counted["unread"] > 1000 and sum(counted.values()) == len(of_part_15)
     assert not found.problems
+
+
+def test_packet_headers_in_the_tile_parts_header_are_counted_once() -> None:
+    stream = openjpeg.encode(streams.texture(61, 83, 1), resolutions=1)  # one packet
+    packets = examine("a", stream).packets
+    assert packets is not None
+    part, size = packets.stream.tile_parts[0], int(packets.parts.header_bytes.sum())
+    headers, bodies = stream[part.start : part.start + size], stream[part.start + size : part.end]
+    sot = part.start - 14
+    packed = struct.pack(">HHB", 0xFF61, 3 + size, 0) + headers
+    length = struct.pack(">I", 14 + len(packed) + len(bodies))
+    data = b"".join(
+        (stream[: sot + 6], length, stream[sot + 10 : sot + 12], packed, b"\xff\x93", bodies, b"\xff\xd9")
+    )
+    found = examine("b", data)
+    counted = inspection.account(found)
+    assert not found.problems and "PPT" in printed(found)
+    assert (counted.packet_headers, counted.sop_and_padding) == (0, 0)
+    assert counted.code_blocks == len(bodies) and counted.tile_part_headers == 14 + len(packed)
+    assert inspection.layer_ends(found)[-1].file_bytes == len(data)
 
 
 def test_names_and_comments_do_what_they_like_to_no_terminal() -> None:
