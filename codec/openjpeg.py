@@ -78,7 +78,8 @@ def encode(
         block_size: side of a code-block, a power of two from 4 to 64.
         resolutions: wavelet levels + 1, from 1 to 33; reduced where the shorter side of the picture, or of a
             whole tile, has no room for them. Tiles cut off by the picture's edge have as many as the others.
-        color_transform: RCT/ICT over the first three components; by default where there are three.
+        color_transform: RCT/ICT over the first three components; by default where there are three of more
+            than one bit: OpenJPEG's two guard bits don't hold what the transform makes of single bits.
         bit_depth: significant bits of the values, 1 to 16; by default 8 for uint8 and 16 for uint16.
         threads: threads that code blocks.
         tile_size: side of square tiles from the upper left corner on, in samples; None, or one at least as
@@ -92,9 +93,9 @@ def encode(
     _check_pixels(pixels)
     height, width, channels = pixels.shape
     depth = _checked_depth(pixels, bit_depth)
-    transform = channels >= 3 if color_transform is None else color_transform
-    if transform and channels < 3:
-        raise ValueError(f"a colour transform needs three components, not {channels}")
+    transform = channels >= 3 and depth > 1 if color_transform is None else color_transform
+    if transform and (channels < 3 or depth < 2):
+        raise ValueError(f"a colour transform needs three components of two bits, not {channels} of {depth}")
     _check_layers(layer_psnrs_db)
     if block_size not in (4, 8, 16, 32, 64):
         raise ValueError(f"block size {block_size} is not a power of two from 4 to 64")
