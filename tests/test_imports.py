@@ -23,7 +23,7 @@ FORBIDDEN = {  # folder → packages it may import nowhere
     "models": {"apache_beam"},
     "quality": {"apache_beam", "tensorflow", "keras"},
 }
-SLOW = {"tensorflow", "keras"}  # seconds to import: nowhere at a module's top
+SLOW = {"tensorflow", "tensorflow_io", "keras"}  # seconds to import: nowhere at a module's top
 FUNCTIONS = (ast.FunctionDef, ast.AsyncFunctionDef, ast.Lambda)
 OURS = {*ALLOWED, "benchmarks", "deploy", "examples", "tests"}
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import sys
 from pathlib import Path
+from typing import Any
 
 import imagecodecs
 import numpy as np
@@ -169,7 +170,7 @@ def test_without_the_extra_dicom_is_kept_and_looked_at_again(
     assert outcomes["ct/slice.dcm"] == "kept" and outcomes["photo.jpg"] == "skipped"
 
 
-def _again(run: Run, *options: str) -> list[dict[str, object]]:
+def _again(run: Run, *options: str) -> list[dict[str, Any]]:
     """What another run over the same archive writes into its table."""
     runs = run.runs()
     assert compress(run.photos, run.archive, *options).status == 0
