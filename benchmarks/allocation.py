@@ -20,7 +20,7 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
-from codec import allocation, jp2, openjpeg
+from codec import allocation, jp2, openjpeg, weights
 from codec.metadata import PhotoMetadata
 
 RATES_BPP = (0.25, 0.5, 1.0, 2.0)
@@ -61,8 +61,8 @@ class Layered:
         record = jp2.ArchiveRecord(bytes(32), bytes(8), saliency=self.saliency)
         extra = jp2.overhead(3, metadata=PhotoMetadata(), record=record)
         budget = int(bits_per_pixel * size.width * size.height / 8)
-        upto = allocation.fit_bytes(self.candidates, budget - extra)
-        return jp2.wrap(allocation.encode(self.candidates, upto), metadata=PhotoMetadata(), record=record)
+        choice = allocation.fit_bytes(self.candidates, budget - extra)
+        return jp2.wrap(allocation.encode(choice), metadata=PhotoMetadata(), record=record)
 
 
 def layered(photo: Photo, block_size: int, saliency: Map | None, gain_db: float) -> Layered:
@@ -70,11 +70,11 @@ def layered(photo: Photo, block_size: int, saliency: Map | None, gain_db: float)
     psnrs = allocation.layer_psnrs(8)
     data = openjpeg.encode(photo, layer_psnrs_db=psnrs, block_size=block_size)
     stream, layout, parts = allocation.parse_layers(data)
-    weights = np.ones(len(layout.blocks.tile))
+    of_blocks = np.ones(len(layout.blocks.tile))
     if saliency is not None:
-        weights = allocation.saliency_weights(stream, layout, saliency, gain_db)
-    slopes = allocation.layer_slopes(parts, psnrs)
-    return Layered(allocation.rank(stream, layout, parts, slopes, weights), saliency)
+        of_blocks = weights.saliency_weights(stream, layout, saliency, gain_db)
+    slopes = allocation.layer_slopes(layout, parts, psnrs)
+    return Layered(allocation.rank(stream, layout, parts, slopes, of_blocks), saliency)
 
 
 def plain(judge: Judge, size: int, near_db: float) -> Figures:
@@ -177,7 +177,7 @@ def compare_salient(photo: Photo, gain_db: float) -> Iterator[tuple[str, Figures
         data = layered(photo, block_size, mask, gain_db).file(SALIENT_RATE_BPP)
         found[block_size] = judge.figures(data)
         yield f"{block_size}x{block_size}", found[block_size]
-    yield "chosen", found[allocation.block_size(photo.shape[0], photo.shape[1], mask, gain_db)]
+    yield "chosen", found[weights.block_size(photo.shape[0], photo.shape[1], mask, gain_db)]
     yield "OpenJPEG", plain(judge, len(data), float(found[block_size][-1]) + 0.5)
 
 

@@ -16,6 +16,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from codec import allocation, jp2, noise, openjpeg
+from codec.encoder import Emphasis, layered
 from codec.jp2 import ArchiveRecord
 from codec.metadata import PhotoMetadata
 from models import comcnn, reccnn, tiling
@@ -24,7 +25,6 @@ from models.training.photos import load_photos
 from quality.psnr import psnr
 from quality.ssim import ssim
 from transforms.elements import Pixels
-from transforms.encode import rank_contributions
 from transforms.restore import restore_pixels
 
 RATES = (0.125, 0.25, 0.5, 1.0, 2.0)
@@ -83,11 +83,11 @@ def _quality(photo: Pixels, other: Pixels | None) -> tuple[float, float]:
 def _coded(photo: Pixels, pixels: Pixels, rate: float) -> tuple[Pixels, NDArray[np.float32]]:
     """What `pixels` decode to from a whole JP2 of at most `rate` bits per pixel, and the file's noise map."""
     height, width, channels = photo.shape
-    candidates = rank_contributions(pixels, None, 0.0)
+    candidates = layered(pixels, Emphasis())
     record = ArchiveRecord(source_sha256=bytes(32), settings_digest=bytes(8))
     overhead = jp2.overhead(channels, metadata=PhotoMetadata(), record=record)
-    upto = allocation.fit_bytes(candidates, int(rate * height * width / 8) - overhead)
-    codestream = allocation.encode(candidates, upto)
+    choice = allocation.fit_bytes(candidates, int(rate * height * width / 8) - overhead)
+    codestream = allocation.encode(choice)
     return openjpeg.decode(codestream).pixels, noise.noise_map(*allocation.parse_layers(codestream))
 
 

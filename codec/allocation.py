@@ -1,34 +1,34 @@
-"""Who gets the bits: rate-distortion optimisation after compression, among packets, weighted by saliency.
+"""Who gets the bits: rate-distortion optimisation after compression, among packets, weighted by place.
 
-An encoder that wrote many quality layers has cut every code-block at one slope per layer. Dropping a block's
-contributions past a layer is truncating it at that layer's slope. So each contribution is an increment with a
-known slope and size; weighting the slope by the block's saliency and keeping the steepest until the bytes are
-used up is rate allocation optimal for weighted squared error (Taubman's PCRD, 15444-1 Annex J.14), without
-encoding again.
+An encoder that wrote many quality layers has cut every code-block at one slope per layer, on the convex
+hull of its truncation points. Dropping a block's contributions past a layer is truncating it at that layer's
+slope. So each contribution is an increment with a known slope and size; weighting the slope by what an error
+in that block counts for and keeping the steepest until the bytes are used up is rate allocation optimal for
+weighted squared error (Taubman's PCRD, 15444-1 Annex J.14), over all blocks of all tiles and components at
+once, without encoding again.
 """
 
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Sequence
-from typing import Literal
+from collections.abc import Callable, Sequence
 
 import numpy as np
 from numpy.typing import NDArray
 
-from codec import codestream, layout, packets
+from codec import codestream, layout, packets, tier1
 from codec.codestream import Codestream
 from codec.compiled import compiled
 from codec.layout import Layout
 from codec.packets import Contributions
 
 _FILL_CANDIDATES = 20_000  # increments past the threshold that are tried for the last bytes
-
-
 _BOTTOM_DB, _TOP_DB, _LAYER_STEP_DB = 17.0, 59.75, 0.75  # layers of 8-bit photos
 _MAX_LAYERS = 100  # OpenJPEG takes no more
-_LEVEL_SHARES = np.array([0.35, 0.35, 0.2, 0.1])  # of the bytes at 0.5 bits a pixel, finest octave first
-_WORTH_SMALL_BLOCKS_DB = 0.2
+_LAYER_RATIO = 2.0  # of the bytes of an output layer and those before it, to those of the ones before
+_TIGHTENING = 0.02  # of the bytes, at most, are won by cutting tighter
+_QUALITY_TRIALS = 12
+_SHARE_AT_FIRST = 0.3  # of all increments, for want of two points on the curve
 
 
 class BudgetTooSmall(ValueError):  # noqa: N818
@@ -47,6 +47,18 @@ class Candidates:
 
     def __len__(self) -> int:
         return len(self.block)
+
+
+@dataclasses.dataclass(frozen=True, eq=False)
+class Choice:
+    """What is kept of the candidates, in one or more output layers.
+
+    `upto` is (output layers, blocks), non-decreasing along the first axis: the first input layer that each
+    block does *not* get, up to each output layer.
+    """
+
+    candidates: Candidates
+    upto: NDArray[np.int32]
 
 
 def layer_psnrs(bit_depth: int) -> tuple[float, ...]:
@@ -73,23 +85,43 @@ def parse_layers(data: bytes) -> tuple[Codestream, Layout, Contributions]:
     return stream, geometry, packets.parse(stream, geometry)
 
 
-def layer_slopes(parts: Contributions, psnrs_db: Sequence[float]) -> NDArray[np.float64]:
-    """log10 of each layer's distortion-rate slope, from its PSNR and bytes; non-increasing.
+def layer_slopes(geometry: Layout, parts: Contributions, psnrs_db: Sequence[float]) -> NDArray[np.float64]:
+    """log10 of the distortion-rate slope of each layer in each tile, non-increasing: (layers, tiles).
+
+    Slopes of different tiles compare: they are summed squared error per byte, but for one common factor.
 
     Args:
-      parts: contributions of a codestream with one layer per entry of `psnrs_db`.
+      geometry: of the codestream.
+      parts: its contributions; every tile has one layer per entry of `psnrs_db`.
       psnrs_db: increasing; a last entry of 0 stands for "everything".
     """
     psnrs = np.array(psnrs_db, np.float64)
     if psnrs[-1] == 0:
         psnrs[-1] = psnrs[-2] + 6 if len(psnrs) > 1 else 60.0
     distortion = 10 ** (-psnrs / 10)
-    rates = parts.lengths.sum(1, dtype=np.int64) + parts.header_bytes
-    slopes = np.full(len(psnrs), np.nan)
+    slopes = np.empty((len(psnrs), geometry.tiles))
+    first = np.searchsorted(geometry.blocks.tile, np.arange(geometry.tiles + 1))
+    sides = geometry.blocks.box[:, 2:] - geometry.blocks.box[:, :2]
+    included = (parts.passes > 0).sum(1)
+    for tile in range(geometry.tiles):
+        of_tile = slice(first[tile], first[tile + 1])
+        rates = parts.lengths[:, of_tile].sum(1, dtype=np.int64)
+        # Packet headers are noted by layer, not by tile: a tile's share goes by its contributions.
+        share = (parts.passes[:, of_tile] > 0).sum(1) / np.maximum(included, 1)
+        log_samples = np.log10(max(1, int(sides[of_tile].prod(1).sum())))
+        slopes[:, tile] = log_samples + _tile_slopes(distortion, rates, parts.header_bytes * share)
+    return slopes
+
+
+def _tile_slopes(
+    distortion: NDArray[np.float64], rates: NDArray[np.int64], header_bytes: NDArray[np.float64]
+) -> NDArray[np.float64]:
+    """log10 of a tile's slope in each layer, from the mean squared error that each leaves."""
+    slopes = np.full(len(distortion), np.nan)
     previous = None  # the distortion before the first layer is not known
-    for i in np.flatnonzero(parts.lengths.any(1)):
+    for i in np.flatnonzero(rates):
         if previous is not None:
-            slopes[i] = (distortion[previous] - distortion[i]) / rates[i]
+            slopes[i] = (distortion[previous] - distortion[i]) / (rates[i] + header_bytes[i])
         previous = i
     return _non_increasing(slopes)
 
@@ -103,107 +135,6 @@ def _non_increasing(slopes: NDArray[np.float64]) -> NDArray[np.float64]:
     return np.minimum.accumulate(np.log10(slopes[known[following]]))
 
 
-def saliency_weights(
-    stream: Codestream, geometry: Layout, saliency: NDArray[np.float32], gain_db: float
-) -> NDArray[np.float64]:
-    """Each code-block's distortion weight: the mean of 10^(gain * s / 10) over its footprint in the photo.
-
-    Args:
-      stream: the codestream whose blocks are weighed.
-      geometry: its layout.
-      saliency: (h, w) float32 in [0, 1], any resolution, stretched over the photo.
-      gain_db: how many decibels of squared error a salience of 1 is worth over one of 0.
-
-    Returns:
-      (blocks,) float64, at least 1 where the gain is positive.
-    """
-    weight = 10.0 ** (gain_db * saliency.astype(np.float64) / 10)
-    size, blocks = stream.size, geometry.blocks
-    grid = np.array([(c.dx, c.dy, c.dx, c.dy) for c in size.components])[blocks.component]
-    box = ((blocks.box << blocks.level[:, None].astype(np.int64)) * grid).astype(np.float64)
-    x0, y0, x1, y1 = (box - (size.x0, size.y0, size.x0, size.y0)).T
-    means = _box_means(_summed(weight), x0, y0, x1, y1, size.height, size.width)
-    return np.clip(means, weight.min(), weight.max())
-
-
-def block_size(
-    height: int, width: int, saliency: NDArray[np.float32] | None, gain_db: float = 12.0
-) -> Literal[32, 64]:
-    """The side of code-blocks that suits a photo and its saliency map; 64 where there is no map.
-
-    Smaller blocks cost 0.1 to 0.25 dB, but follow the map more closely. What they can gain is foretold by how
-    much of the map's contrast lies between the footprints of the two sizes: with weights w, the mean over
-    squares of that size spreads allocation by 10 log10 (arithmetic mean of w / geometric mean of w) dB;
-    levels count by the bytes that they usually take. Over 17 photos of 512 to 2048 pixels, five kinds of map,
-    0.25 to 1 bit a pixel and 12 dB of gain, a foretold 0.2 dB or more meant +0.05 to +1.8 dB of PSNR-S with
-    32 on average for each kind and size (a quarter of the picture: +1.5 dB at 512, +0.7 at 1024, +0.3 at 2048
-    pixels; MS-ROI maps +0.15 to +0.7), less meant -0.3 to 0.0 dB. At 6 dB only what fills much of a small
-    photo gains (+0.3 to +0.8).
-
-    Args:
-      height, width: of the photo.
-      saliency: (h, w) float32 in [0, 1], stretched over the photo, or None.
-      gain_db: what a salience of 1 is worth over one of 0.
-    """
-    if saliency is None:
-        return 64
-    weight = 10.0 ** (gain_db * saliency.astype(np.float64) / 10)
-    table = _summed(weight)
-    spread = []
-    for side in (64, 128, 256, 512, 1024):  # pixels that a block of 32 covers at level 1, 2, ...
-        y0, x0 = np.arange(0.0, height, side)[:, None], np.arange(0.0, width, side)
-        means = _box_means(table, x0, y0, x0 + side, y0 + side, height, width)
-        means = np.clip(means, weight.min(), weight.max())
-        spread.append(10 * (np.log10(means.mean()) - np.log10(means).mean()))
-    finer = -np.diff(spread)
-    return 32 if finer @ _LEVEL_SHARES > _WORTH_SMALL_BLOCKS_DB else 64
-
-
-def _summed(weight: NDArray[np.float64]) -> NDArray[np.float64]:
-    """The summed-area table, a row and a column larger."""
-    table = np.zeros((weight.shape[0] + 1, weight.shape[1] + 1))
-    table[1:, 1:] = weight.cumsum(0).cumsum(1)
-    return table
-
-
-def _box_means(
-    table: NDArray[np.float64],
-    x0: NDArray[np.float64],
-    y0: NDArray[np.float64],
-    x1: NDArray[np.float64],
-    y1: NDArray[np.float64],
-    height: int,
-    width: int,
-) -> NDArray[np.float64]:
-    """Means of a map, given its summed-area table, over boxes of the photo that it is stretched over."""
-    x0, x1 = _stretched(x0, x1, width, table.shape[1] - 1)
-    y0, y1 = _stretched(y0, y1, height, table.shape[0] - 1)
-    total = _sample(table, y1, x1) - _sample(table, y0, x1) - _sample(table, y1, x0) + _sample(table, y0, x0)
-    return total / ((x1 - x0) * (y1 - y0))
-
-
-def _stretched(
-    start: NDArray[np.float64], end: NDArray[np.float64], extent: int, cells: int
-) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
-    """A footprint's ends in map cells, inside the map and at least a thousandth of a cell apart."""
-    scale = cells / extent
-    start = np.clip(start * scale, 0, cells - 1e-3)
-    return start, np.clip(end * scale, start + 1e-3, cells)
-
-
-def _sample(
-    table: NDArray[np.float64], y: NDArray[np.float64], x: NDArray[np.float64]
-) -> NDArray[np.float64]:
-    """The summed-area table between its grid points: exact for a map that is constant in each cell."""
-    i = np.minimum(y.astype(np.int64), table.shape[0] - 2)
-    j = np.minimum(x.astype(np.int64), table.shape[1] - 2)
-    v, u = y - i, x - j
-    top = table[i, j] * (1 - u) + table[i, j + 1] * u
-    bottom = table[i + 1, j] * (1 - u) + table[i + 1, j + 1] * u
-    value: NDArray[np.float64] = top * (1 - v) + bottom * v
-    return value
-
-
 def rank(
     stream: Codestream,
     geometry: Layout,
@@ -215,17 +146,21 @@ def rank(
 
     Args:
       stream, geometry, parts: a layered codestream, from `parse_layers`.
-      slopes: (layers,) log10, non-increasing, from `layer_slopes`.
+      slopes: (layers, tiles) log10, non-increasing, from `layer_slopes`.
       weights: (blocks,) positive.
     """
     layer, block = np.nonzero(parts.passes)
-    value = slopes[layer] + np.log10(weights)[block]
+    value = slopes[layer, geometry.blocks.tile[block]] + np.log10(weights)[block]
     order = np.argsort(-value, kind="stable")
     return Candidates(stream, geometry, parts, block[order].astype(np.int32), layer[order].astype(np.int32))
 
 
-def take(candidates: Candidates, count: int) -> NDArray[np.int32]:
-    """The first input layer that each block does *not* get if the best `count` are kept: (blocks,)."""
+def take(candidates: Candidates, count: int, layers: int = 1) -> Choice:
+    """The best `count` increments, in so many output layers."""
+    return Choice(candidates, _layered(candidates, _upto(candidates, count), layers))
+
+
+def _upto(candidates: Candidates, count: int) -> NDArray[np.int32]:
     upto = np.zeros(len(candidates.layout.blocks.tile), np.int32)
     _keep(candidates.block[:count], candidates.layer[:count], upto)
     return upto
@@ -237,49 +172,127 @@ def _keep(block, layer, upto):  # type: ignore[no-untyped-def]
         upto[block[i]] = layer[i] + 1
 
 
-def fit_bytes(candidates: Candidates, budget: int) -> NDArray[np.int32]:
-    """The best choice whose codestream is at most `budget` bytes: (blocks,) like `take`.
+def _layered(candidates: Candidates, upto: NDArray[np.int32], layers: int) -> NDArray[np.int32]:
+    """Cuts what is kept into output layers, each of as many bytes as all before it: (layers, blocks)."""
+    if layers == 1:
+        return upto[None]
+    kept = upto[candidates.block] > candidates.layer
+    lengths = np.where(kept, candidates.parts.lengths[candidates.layer, candidates.block], 0)
+    total = np.cumsum(lengths, dtype=np.int64)
+    whole = int(total[-1]) if len(total) else 0
+    cuts = np.empty((layers, len(upto)), np.int32)
+    for k in range(layers - 1):
+        count = int(np.searchsorted(total, whole * _LAYER_RATIO ** (k + 1 - layers), side="right"))
+        cuts[k] = np.minimum(_upto(candidates, count), upto)
+    cuts[-1] = upto
+    return cuts
+
+
+def fit_bytes(candidates: Candidates, budget: int, layers: int = 1) -> Choice:
+    """The best choice whose codestream is at most `budget` bytes.
 
     First the steepest increments, to the slope where the bytes run out; then whatever still fits.
 
     Raises:
       BudgetTooSmall: headers and empty packets alone take more.
     """
-    smallest = encoded_size(candidates, take(candidates, 0))
+    smallest = encoded_size(take(candidates, 0, layers))
     if smallest > budget:
         raise BudgetTooSmall(f"{budget} bytes asked for, but an empty codestream takes {smallest}")
+    roughly = _largest_count(candidates, smallest, int(budget * (1 + _TIGHTENING)), layers)
+    candidates = _tightened(candidates, _upto(candidates, roughly))
+    count = _largest_count(candidates, smallest, budget, layers)
+    return _fill(take(candidates, count, layers), count, budget)
+
+
+def _largest_count(candidates: Candidates, smallest: int, budget: int, layers: int) -> int:
+    """How many of the steepest increments fit a budget."""
     lengths = candidates.parts.lengths[candidates.layer, candidates.block]
     total = np.cumsum(lengths, dtype=np.int64)
     low, high = 0, int(np.searchsorted(total, budget - smallest, side="right"))  # high may or may not fit
-    if encoded_size(candidates, take(candidates, high)) <= budget:
-        low = high
+    if encoded_size(take(candidates, high, layers)) <= budget:
+        return high
     while high - low > 1:
         middle = (low + high) // 2
-        if encoded_size(candidates, take(candidates, middle)) <= budget:
+        if encoded_size(take(candidates, middle, layers)) <= budget:
             low = middle
         else:
             high = middle
-    return _fill(candidates, take(candidates, low), low, budget)
+    return low
 
 
-def _fill(candidates: Candidates, upto: NDArray[np.int32], start: int, budget: int) -> NDArray[np.int32]:
+def fit_quality(
+    candidates: Candidates,
+    target: float,
+    tolerance: float,
+    quality: Callable[[bytes], float],
+    layers: int = 1,
+) -> Choice | None:
+    """The smallest choice of at least a quality, exceeding it by no more than a tolerance where it can.
+
+    Args:
+      candidates: to choose from.
+      target: in the unit of `quality`.
+      tolerance: likewise; the search ends inside it, or after 12 trials.
+      quality: of what a codestream decodes to; more bytes must not mean less of it, but for ripples.
+      layers: output layers.
+
+    Returns:
+      None where all there is does not reach the target.
+    """
+
+    def reached(count: int) -> float:
+        return quality(encode(take(candidates, count)))
+
+    low, high = 0, len(candidates)  # low misses the target, high reaches it
+    low_value, high_value = -np.inf, reached(high)
+    if high_value < target:
+        return None
+    for _ in range(_QUALITY_TRIALS):
+        if high - low <= 1 or high_value - target <= tolerance:
+            break
+        share = _SHARE_AT_FIRST if low == 0 else (target - low_value) / (high_value - low_value)
+        share = min(max(share + 0.02, 0.1), 0.9)
+        middle = min(max(low + round(share * (high - low)), low + 1), high - 1)
+        value = reached(middle)
+        if value >= target:
+            high, high_value = middle, value
+        else:
+            low, low_value = middle, value
+    return tightened(take(candidates, high, layers))
+
+
+def tightened(choice: Choice) -> Choice:
+    """The same picture in a little less: every codeword cut as early as a decoder allows."""
+    return dataclasses.replace(choice, candidates=_tightened(choice.candidates, choice.upto[-1]))
+
+
+def _tightened(candidates: Candidates, upto: NDArray[np.int32]) -> Candidates:
+    parts = tier1.tighten(candidates.stream, candidates.layout, candidates.parts, upto)
+    return dataclasses.replace(candidates, parts=parts)
+
+
+def _fill(choice: Choice, start: int, budget: int) -> Choice:
     """Adds increments past the threshold while bytes are left; their headers' cost is known only after."""
+    candidates, layers = choice.candidates, len(choice.upto)
     reserve = 0
     for _ in range(8):
-        room = budget - encoded_size(candidates, upto) - reserve
+        room = budget - encoded_size(choice) - reserve
         if room <= 0:
             break
         end = min(len(candidates), start + _FILL_CANDIDATES)
+        upto = choice.upto[-1]
         filled = _greedy(candidates.block[start:end], candidates.layer[start:end], candidates.parts.lengths,
                          candidates.parts.passes, upto, room)  # fmt: skip
         if np.array_equal(filled, upto):
             break
-        excess = encoded_size(candidates, filled) - budget
+        more = Choice(candidates, _layered(candidates, filled, layers))
+        excess = encoded_size(more) - budget
         if excess <= 0:
-            upto, reserve = filled, 0
+            choice, reserve = more, 0
         else:
             reserve += excess
-    return upto
+    return choice
 
 
 @compiled
@@ -302,17 +315,25 @@ def _greedy(block, layer, lengths, passes, upto, room):  # type: ignore[no-untyp
     return upto
 
 
-def encoded_size(candidates: Candidates, upto: NDArray[np.int32]) -> int:
+def encoded_size(choice: Choice) -> int:
     """The length of the codestream that `encode` would return, in bytes."""
-    size = packets.emitted_size(candidates.layout, candidates.parts, upto[None])
-    return size + codestream.emitted_overhead(candidates.stream, candidates.layout.tiles)
+    candidates = choice.candidates
+    size = packets.emitted_size(candidates.layout, candidates.parts, choice.upto)
+    tile_parts = candidates.layout.tiles * len(choice.upto)
+    return size + codestream.emitted_overhead(candidates.stream, tile_parts)
 
 
-def encode(candidates: Candidates, upto: NDArray[np.int32]) -> bytes:
-    """The standard codestream of one quality layer that holds each block's contributions up to `upto`."""
-    emitted = packets.emit(candidates.layout, candidates.parts, upto[None])
+def encode(choice: Choice) -> bytes:
+    """The standard codestream of a choice: LRCP, one tile-part for each output layer of each tile.
+
+    The tile-parts of the first layer come first. So what stands before any layer's first tile-part is, with
+    an end-of-codestream marker, a codestream of the layers before it.
+    """
+    candidates, layers = choice.candidates, len(choice.upto)
+    emitted = packets.emit(candidates.layout, candidates.parts, choice.upto)
     parts = [
-        (tile, emitted.data[emitted.bounds[tile, 0] : emitted.bounds[tile, -1]])
+        (tile, emitted.data[emitted.bounds[tile, layer] : emitted.bounds[tile, layer + 1]])
+        for layer in range(layers)
         for tile in range(candidates.layout.tiles)
     ]
-    return codestream.emit(candidates.stream, 1, parts)
+    return codestream.emit(candidates.stream, layers, parts)

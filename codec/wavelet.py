@@ -1,4 +1,4 @@
-"""Basis functions of the synthesis by the two wavelets of Part 1, one dimension at a time (15444-1 Annex F)."""
+"""Basis functions of synthesis by the two wavelets of Part 1, in one dimension (15444-1 Annex F)."""
 
 from __future__ import annotations
 

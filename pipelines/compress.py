@@ -34,6 +34,7 @@ from transforms.tables import BadTable, WriteFailures, WriteMetrics, table_text
 __all__ = ["add_arguments", "build", "parse_beam_flags", "run"]
 
 MAX_PIXELS = 250_000_000  # some 10 GB of memory while it is coded
+_MOST_LAYERS = 50  # a tile has at most 255 tile-parts, one a layer
 _SHOWN = 20  # photos that a dry run names
 
 
@@ -69,6 +70,18 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "--psnr", type=_positive, metavar="DB", help="as small as a PSNR of at least DB decibels allows"
     )
     one.add_argument(
+        "--roi-psnr",
+        type=_positive,
+        metavar="DB",
+        help="likewise, every error counted by how much its place matters",
+    )
+    one.add_argument(
+        "--ssim",
+        type=_similarity,
+        metavar="S",
+        help="as small as a structural similarity of at least S allows",
+    )
+    one.add_argument(
         "--jpeg-quality", type=_quality, metavar="Q", help="at most the bytes of a JPEG of quality Q"
     )
     one.add_argument("--lossless", action="store_true", help="bit for bit (reversible 5/3 wavelet)")
@@ -87,6 +100,21 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         default=12.0,
         metavar="DB",
         help="how much more an error counts where it matters most (default: %(default)g dB)",
+    )
+    where.add_argument(
+        "--tune",
+        choices=("psnr", "ssim"),
+        default="psnr",
+        help="psnr: every error counts by its square (default); ssim: less where the picture hides it, and "
+        "in colour",
+    )
+    where.add_argument(
+        "--layers",
+        type=_layers,
+        default=1,
+        metavar="N",
+        help="quality layers, what matters first: a viewer can show a file that is still arriving, and a "
+        "prefix of a file is a smaller file (default: %(default)s)",
     )
     where.add_argument(
         "--comcnn",
@@ -247,15 +275,17 @@ def _restore(coded: Any, options: CompressOptions) -> Any:
 
 def _options(args: argparse.Namespace) -> CompressOptions:
     kind: Any = next(
-        (k for k in ("bpp", "ratio", "psnr", "jpeg-quality") if getattr(args, k.replace("-", "_"))), None
+        (k for k in ("bpp", "ratio", "psnr", "roi-psnr", "ssim", "jpeg-quality") if _given(args, k)), None
     )
     target = Target("bpp", 1.0)
     if kind:
-        target = Target(kind, float(getattr(args, kind.replace("-", "_"))))
+        target = Target(kind, float(_given(args, kind)))
     elif args.lossless:
         target = Target("lossless", 0.0)
     comcnn: Comcnn = "off" if args.reccnn == "off" and args.comcnn == "auto" else args.comcnn
-    settings = CompressSettings(target, args.roi, args.roi_gain, comcnn, args.min_saving)
+    settings = CompressSettings(
+        target, args.roi, args.roi_gain, comcnn, args.min_saving, args.tune, args.layers
+    )
     return CompressOptions(
         sources=tuple(args.sources),
         archive=args.output.removeprefix("file://").rstrip("/") or "/",
@@ -268,12 +298,19 @@ def _options(args: argparse.Namespace) -> CompressOptions:
     )
 
 
+def _given(args: argparse.Namespace, kind: str) -> Any:
+    """The value of a target's option, None where it was not given."""
+    return getattr(args, kind.replace("-", "_"))
+
+
 def _contradiction(args: argparse.Namespace, options: CompressOptions) -> str:
     """What in a command line does not go together or is not there, as a sentence; "" if nothing."""
     if args.comcnn == "on" and not options.settings.uses_comcnn:
         return "--comcnn on goes with --bpp, --ratio and --jpeg-quality only"
     if args.comcnn == "on" and args.reccnn == "off":
         return "--comcnn on wants RecCNN, which brings back what it leaves out: not with --reccnn off"
+    if args.roi_psnr and args.roi == "none":
+        return "--roi-psnr counts errors by where they matter: not with --roi none"
     if Path(options.archive).is_file():
         return f"{options.archive} is a file; --output names the archive's folder"
     masks = options.settings.mask_folder
@@ -355,6 +392,20 @@ def _share(text: str) -> float:
     if not 0 <= value < 1:
         raise argparse.ArgumentTypeError(f"must be a share from 0 up to, not including, 1, not {text}")
     return value
+
+
+def _similarity(text: str) -> float:
+    value = _number(text)
+    if not 0 < value < 1:
+        raise argparse.ArgumentTypeError(f"must be between 0 and 1, not {text}")
+    return value
+
+
+def _layers(text: str) -> int:
+    value = _number(text)
+    if not (1 <= value <= _MOST_LAYERS and value.is_integer()):
+        raise argparse.ArgumentTypeError(f"must be a whole number from 1 to {_MOST_LAYERS}, not {text}")
+    return int(value)
 
 
 def _quality(text: str) -> int:

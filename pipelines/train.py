@@ -18,7 +18,7 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from codec import allocation, noise, openjpeg
+from codec import allocation, noise, openjpeg, weights
 
 WRONG_USAGE = 2
 NETWORKS = ("msroi", "restoration", "restoration-joint", "restoration-codec")
@@ -112,14 +112,15 @@ def code_region(
     block_size = int(rng.choice([32, 64]))
     codestream = openjpeg.encode(region, layer_psnrs_db=psnrs, block_size=block_size)
     stream, geometry, parts = allocation.parse_layers(codestream)
-    weights = np.ones(len(geometry.blocks.tile))
+    of_blocks = np.ones(len(geometry.blocks.tile))
     if rng.random() < 0.5:
         saliency = np.clip(rng.normal(0.5, 0.6, (3, 3)), 0, 1).astype(np.float32)
-        weights = allocation.saliency_weights(stream, geometry, saliency, float(rng.uniform(3, 15)))
-    ranked = allocation.rank(stream, geometry, parts, allocation.layer_slopes(parts, psnrs), weights)
+        of_blocks = weights.saliency_weights(stream, geometry, saliency, float(rng.uniform(3, 15)))
+    slopes = allocation.layer_slopes(geometry, parts, psnrs)
+    ranked = allocation.rank(stream, geometry, parts, slopes, of_blocks)
     rate = np.exp(rng.uniform(*np.log(_RATES)))
     # A region has the headers of a whole photo, which would otherwise eat up low rates.
-    budget = allocation.encoded_size(ranked, allocation.take(ranked, 0)) + int(rate * size * size / 8)
-    coded = allocation.encode(ranked, allocation.fit_bytes(ranked, budget))
+    budget = allocation.encoded_size(allocation.take(ranked, 0)) + int(rate * size * size / 8)
+    coded = allocation.encode(allocation.fit_bytes(ranked, budget))
     decoded = openjpeg.decode(coded).pixels.astype(np.uint8)
     return decoded, noise.noise_map(*allocation.parse_layers(coded))

@@ -3,28 +3,27 @@
 from __future__ import annotations
 
 import dataclasses
-import math
 import time
 from collections.abc import Iterator
 from typing import Any
 
 import apache_beam as beam
 import numpy as np
-from numpy.typing import NDArray
 
 from codec import allocation, jp2, noise, openjpeg
-from codec.allocation import BudgetTooSmall, Candidates
+from codec.allocation import BudgetTooSmall
+from codec.encoder import Emphasis, layered
 from codec.jp2 import ArchiveRecord
 from codec.pictures import jpeg_bytes
-from quality.psnr import psnr
+from quality.psnr import psnr, psnr_s
+from quality.ssim import ssim
 from transforms.elements import Coded, CodedPhoto, CompactPhoto, KeptSource, Photo, Pixels, SalientPhoto
 from transforms.files import read_if_there
 from transforms.match import archive_url, made_alike
 from transforms.read import KEPT
 from transforms.settings import CompressSettings, Target
 
-_PSNR_TOLERANCE_DB = 0.05
-_PSNR_TRIALS = 12
+_TOLERANCES = {"psnr": 0.05, "roi-psnr": 0.05, "ssim": 0.001}  # how far above a target the search may end
 _SALIENCY_SHARE = 100  # the embedded map may take one byte in so many of the archive
 
 
@@ -123,13 +122,14 @@ def encode(salient: SalientPhoto, pixels: Pixels, encoder: Encoder, *, comcnn_us
       BudgetTooSmall: the target does not even hold headers and metadata.
     """
     start = time.perf_counter()
-    photo, target = salient.photo, encoder.settings.target
+    target = encoder.settings.target
     record = encoder.record(salient, comcnn_used)
     if target.kind == "lossless":
-        codestream = openjpeg.encode(pixels, reversible=True)
-        data = jp2.wrap(codestream, metadata=photo.metadata, record=record)
+        data = _lossless(salient, pixels, encoder.settings, record)
+    elif target.kind in _TOLERANCES:
+        data = _of_quality(salient, pixels, encoder.settings, record)
     else:
-        data = _encode_lossy(salient, pixels, encoder.settings, record)
+        data = _within_budget(salient, pixels, encoder.settings, record)
     coded = _decoded_back(data, comcnn_used, start)
     if coded.noise is None and not np.array_equal(coded.decoded, pixels):
         raise AssertionError("a lossless archive does not decode to its source")
@@ -145,23 +145,59 @@ def _decoded_back(data: bytes, comcnn_used: bool, start: float) -> Coded:
     return Coded(data, decoded.pixels, noise_map, comcnn_used, seconds)
 
 
-def _encode_lossy(
+def _emphasis(salient: SalientPhoto, settings: CompressSettings) -> Emphasis:
+    return Emphasis(salient.saliency, settings.roi_gain_db, settings.tune)
+
+
+def _lossless(
     salient: SalientPhoto, pixels: Pixels, settings: CompressSettings, record: ArchiveRecord
 ) -> bytes:
+    """Every bit; with several layers the salient places come first."""
+    candidates = layered(pixels, _emphasis(salient, settings), reversible=True)
+    codestream = allocation.encode(allocation.take(candidates, len(candidates), settings.layers))
+    return jp2.wrap(codestream, metadata=salient.photo.metadata, record=record)
+
+
+def _of_quality(
+    salient: SalientPhoto, pixels: Pixels, settings: CompressSettings, record: ArchiveRecord
+) -> bytes:
+    """As small as the quality asked for allows; lossless where nothing short of it is that good."""
+    target = settings.target
+
+    def quality(codestream: bytes) -> float:
+        return _quality(target.kind, salient, openjpeg.decode(codestream).pixels)
+
+    candidates = layered(pixels, _emphasis(salient, settings))
+    choice = allocation.fit_quality(
+        candidates, target.value, _TOLERANCES[target.kind], quality, settings.layers
+    )
+    if choice is None:
+        return _lossless(salient, pixels, settings, record)
+    return jp2.wrap(allocation.encode(choice), metadata=salient.photo.metadata, record=record)
+
+
+def _quality(kind: str, salient: SalientPhoto, decoded: Pixels) -> float:
+    pixels, saliency = salient.photo.pixels, salient.saliency
+    if kind == "ssim":
+        return ssim(pixels, decoded)
+    if kind == "roi-psnr" and saliency is not None:
+        return psnr_s(pixels, decoded, saliency)
+    return psnr(pixels, decoded)
+
+
+def _within_budget(
+    salient: SalientPhoto, pixels: Pixels, settings: CompressSettings, record: ArchiveRecord
+) -> bytes:
+    """As good as the bytes asked for allow; they hold the boxes too."""
     photo = salient.photo
-    candidates = rank_contributions(pixels, salient.saliency, settings.roi_gain_db)
-    if settings.target.kind == "psnr":
-        upto = _reach_psnr(candidates, photo.pixels, settings.target.value)
-        if upto is None:  # nothing short of lossless is that good
-            return jp2.wrap(openjpeg.encode(pixels, reversible=True), metadata=photo.metadata, record=record)
-        return jp2.wrap(allocation.encode(candidates, upto), metadata=photo.metadata, record=record)
     budget = byte_budget(photo, settings.target)
     saliency_bytes = min(jp2.SALIENCY_BYTES, budget // _SALIENCY_SHARE)
     overhead = jp2.overhead(
         pixels.shape[2], metadata=photo.metadata, record=record, saliency_bytes=saliency_bytes
     )
-    upto = allocation.fit_bytes(candidates, budget - overhead)
-    codestream = allocation.encode(candidates, upto)
+    candidates = layered(pixels, _emphasis(salient, settings))
+    choice = allocation.fit_bytes(candidates, budget - overhead, settings.layers)
+    codestream = allocation.encode(choice)
     return jp2.wrap(codestream, metadata=photo.metadata, record=record, saliency_bytes=saliency_bytes)
 
 
@@ -173,56 +209,3 @@ def byte_budget(photo: Photo, target: Target) -> int:
     if target.kind == "ratio":
         return int(photo.source.size_bytes / target.value)
     return jpeg_bytes(photo.pixels, round(target.value))
-
-
-def rank_contributions(pixels: Pixels, saliency: NDArray[np.float32] | None, gain_db: float) -> Candidates:
-    """Encodes once with many layers, and ranks everything in them by saliency-weighted slope."""
-    height, width, _ = pixels.shape
-    weighted = saliency is not None and gain_db > 0
-    block_size = allocation.block_size(height, width, saliency if weighted else None, gain_db)
-    psnrs = _layer_psnrs(pixels)
-    codestream = openjpeg.encode(pixels, layer_psnrs_db=psnrs, block_size=block_size)
-    stream, geometry, parts = allocation.parse_layers(codestream)
-    weights = np.ones(len(geometry.blocks.tile))
-    if weighted and saliency is not None:
-        weights = allocation.saliency_weights(stream, geometry, saliency, gain_db)
-    return allocation.rank(stream, geometry, parts, allocation.layer_slopes(parts, psnrs), weights)
-
-
-def _layer_psnrs(pixels: Pixels) -> tuple[float, ...]:
-    """The quality layers to encode: few for tiny photos, whose empty packets outgrow OpenJPEG's buffer."""
-    psnrs = allocation.layer_psnrs(8 * pixels.dtype.itemsize)
-    height, width, channels = pixels.shape
-    packets_per_layer = channels * min(6, min(height, width).bit_length())
-    most = max(1, pixels.nbytes // (8 * packets_per_layer))
-    return psnrs[:: -math.ceil(len(psnrs) / most)][::-1]
-
-
-def _reach_psnr(candidates: Candidates, pixels: Pixels, target_db: float) -> NDArray[np.int32] | None:
-    """The smallest choice that decodes to at least `target_db`, within a small tolerance, or None."""
-
-    def reached(count: int) -> float:
-        decoded = openjpeg.decode(allocation.encode(candidates, allocation.take(candidates, count)))
-        return psnr(pixels, decoded.pixels)
-
-    low, high = 0, len(candidates)  # low misses the target, high reaches it
-    if reached(high) < target_db:
-        return None
-    low_db, high_db = 0.0, np.inf
-    for _ in range(_PSNR_TRIALS):
-        if high - low <= 1 or high_db - target_db <= _PSNR_TOLERANCE_DB:
-            break
-        middle = _between(low, high, low_db, high_db, target_db)
-        middle_db = reached(middle)
-        if middle_db >= target_db:
-            high, high_db = middle, middle_db
-        else:
-            low, low_db = middle, middle_db
-    return allocation.take(candidates, high)
-
-
-def _between(low: int, high: int, low_db: float, high_db: float, target_db: float) -> int:
-    """Where to try next: where a line through both ends meets the target, kept away from the ends."""
-    share = (target_db - low_db) / (high_db - low_db) if np.isfinite(high_db) and low_db > 0 else 0.5
-    share = min(max(share + 0.02, 0.1), 0.9)
-    return min(max(low + round(share * (high - low)), low + 1), high - 1)

@@ -7,19 +7,21 @@ import hashlib
 import json
 from typing import Literal
 
-TargetKind = Literal["bpp", "ratio", "psnr", "jpeg-quality", "lossless"]
+from codec.weights import Tune
+
+TargetKind = Literal["bpp", "ratio", "psnr", "roi-psnr", "ssim", "jpeg-quality", "lossless"]
 Comcnn = Literal["auto", "on", "off"]
 
 # Raised whenever the same settings would give other bytes: what was made before is then no longer up to date.
-FORMAT_VERSION = 1
+FORMAT_VERSION = 2
 
 
 @dataclasses.dataclass(frozen=True)
 class Target:
     """How small, or how good, an archive should be.
 
-    `value` is bits per pixel of the whole file, source bytes over archive bytes, dB, a JPEG quality from 1 to
-    100 whose file size is not to be exceeded, or 0 for lossless.
+    `value` is bits per pixel of the whole file, source bytes over archive bytes, dB, dB weighted by saliency,
+    SSIM, a JPEG quality from 1 to 100 whose file size is not to be exceeded, or 0 for lossless.
     """
 
     kind: TargetKind
@@ -34,8 +36,8 @@ class CompressSettings:
     """Everything that decides what an archive's bytes are, but the networks' weights.
 
     `roi` is "msroi", "none" or "masks:FOLDER"; `roi_gain_db` how many dB of squared error a salience of 1 is
-    worth over one of 0; `min_saving` the share of the source's bytes that must be saved for a photo not to be
-    kept as it is.
+    worth over one of 0; `tune` what else errors count for; `layers` how many quality layers a file has;
+    `min_saving` the share of the source's bytes that must be saved for a photo not to be kept as it is.
     """
 
     target: Target = Target("bpp", 1.0)
@@ -43,11 +45,13 @@ class CompressSettings:
     roi_gain_db: float = 12.0
     comcnn: Comcnn = "auto"
     min_saving: float = 0.05
+    tune: Tune = "psnr"
+    layers: int = 1
 
     @property
     def uses_comcnn(self) -> bool:
         """Whether ComCNN may have a say: it trades bytes, so bytes must be the target."""
-        return self.comcnn != "off" and self.target.kind not in ("lossless", "psnr")
+        return self.comcnn != "off" and self.target.kind in ("bpp", "ratio", "jpeg-quality")
 
     @property
     def mask_folder(self) -> str | None:
@@ -60,13 +64,17 @@ class CompressSettings:
         With masks, `mask_sha256` makes them one photo's: they differ for another mask too. What has no say
         beside the other settings makes no difference.
         """
-        gain_counts = self.roi != "none" and self.target.kind != "lossless"
+        orders = self.target.kind != "lossless" or self.layers > 1  # whether any weight has a say
         normal = CompressSettings(
             target=Target(self.target.kind, float(self.target.value)),
             roi=self.roi,
-            roi_gain_db=(float(self.roi_gain_db) or 0.0) if gain_counts else 0.0,  # -0.0 is 0.0
+            roi_gain_db=(float(self.roi_gain_db) or 0.0)
+            if orders and self.roi != "none"
+            else 0.0,  # -0.0 is 0.0
             comcnn=self.comcnn if self.uses_comcnn else "off",
             min_saving=float(self.min_saving),
+            tune=self.tune if orders else "psnr",
+            layers=self.layers,
         )
         text = json.dumps([FORMAT_VERSION, dataclasses.asdict(normal)], sort_keys=True)
         return hashlib.sha256(text.encode() + mask_sha256).digest()[:8]

@@ -171,11 +171,11 @@ def survives(data: bytes) -> None:
     except (BadCodestream, UnsupportedCodestream):
         return
     weights = np.ones(len(layout.blocks.tile))
-    slopes = np.zeros(len(parts.passes))
+    slopes = np.zeros((len(parts.passes), layout.tiles))
     candidates = allocation.rank(stream, layout, parts, slopes, weights)
-    upto = allocation.take(candidates, len(candidates))
-    again = allocation.encode(candidates, upto)
-    assert len(again) == allocation.encoded_size(candidates, upto)
+    choice = allocation.take(candidates, len(candidates))
+    again = allocation.encode(choice)
+    assert len(again) == allocation.encoded_size(choice)
     _, _, kept = allocation.parse_layers(again)
     assert np.array_equal(kept.passes[0], parts.passes.sum(0))
 

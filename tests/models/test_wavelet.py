@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
-from codec import noise as codec_noise
+from codec import wavelet as codec_wavelet
 from models import wavelet
 
 SIZE = 64
@@ -49,8 +49,8 @@ def test_a_constant_lies_in_the_low_band_alone_and_keeps_its_value() -> None:
 
 def test_the_norms_of_the_synthesis_are_those_of_the_real_codec() -> None:
     for level, (low, high) in enumerate(wavelet.basis_norms(), 1):
-        assert low == pytest.approx(codec_noise.basis_norm(True, level, False), rel=1e-3)
-        assert high == pytest.approx(codec_noise.basis_norm(True, level, True), rel=1e-3)
+        assert low == pytest.approx(codec_wavelet.basis_norm(True, level, False), rel=1e-3)
+        assert high == pytest.approx(codec_wavelet.basis_norm(True, level, True), rel=1e-3)
 
 
 def test_the_finest_steps_lose_almost_nothing_and_coarser_ones_more_for_fewer_bits() -> None:

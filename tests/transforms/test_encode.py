@@ -9,6 +9,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+import skimage.data
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -117,7 +118,7 @@ def test_the_smallest_and_thinnest_are_lossless_too(shape: tuple[int, int, int])
 
 
 def test_what_matters_gets_more_of_the_same_bytes() -> None:
-    pixels = picture(*SHAPE)
+    pixels = np.ascontiguousarray(skimage.data.coffee()[: SHAPE[0], : SHAPE[1]])
     plain, weighted = (coded(salient(pixels, map_), "bpp", 0.5) for map_ in (None, corner()))
     assert abs(len(plain.jp2) - len(weighted.jp2)) < 80
     weights = resize_saliency(corner(), *SHAPE[:2])
