@@ -39,7 +39,7 @@ class Emphasis:
 def layered(pixels: Pixels, emphasis: Emphasis, *, reversible: bool = False) -> Candidates:
     """Encodes a photo once with many layers, and ranks everything in them by weighted slope.
 
-    Photos of more than 33 megapixels are coded in tiles of equal size, up to 4096 x 4096, so that memory
+    Photos of more than 33 megapixels are coded in tiles of up to 4096 x 4096, so that memory
     stays near that of one; the ranking is over all of them.
 
     Args:
@@ -60,7 +60,7 @@ def layered(pixels: Pixels, emphasis: Emphasis, *, reversible: bool = False) -> 
         layer_psnrs_db=psnrs,
         block_size=block_size,
         reversible=reversible,
-        tile_size=tile_size(height, width),
+        tile_size=tile_side(height, width),
     )
     stream, geometry, parts = allocation.parse_layers(codestream)
     of_blocks = np.ones(len(geometry.blocks.tile))
@@ -81,13 +81,13 @@ def layer_psnrs(pixels: Pixels) -> tuple[float, ...]:
     return psnrs[:: -math.ceil(len(psnrs) / most)][::-1]
 
 
-def tile_size(height: int, width: int) -> tuple[int, int] | None:
-    """Width and height of the tiles for a photo; None for a single one. No tile is a sliver."""
+def tile_side(height: int, width: int) -> int | None:
+    """The side of square tiles for a photo, so that none is less than half of one; None for a single tile."""
     if height * width <= _MOST_IN_ONE_TILE:
         return None
-    return _tile_side(width), _tile_side(height)
+    sides = range(_LARGEST_TILE, _LARGEST_TILE // 2, -_TILE_UNIT)
 
+    def least(side: int) -> int:
+        return min((length - 1) % side + 1 for length in (height, width) if length > side)
 
-def _tile_side(side: int) -> int:
-    count = math.ceil(side / _LARGEST_TILE)
-    return math.ceil(side / count / _TILE_UNIT) * _TILE_UNIT
+    return next((side for side in sides if 2 * least(side) >= side), max(sides, key=least))

@@ -109,7 +109,8 @@ def tighten(
       Contributions whose body holds each block's bytes in one piece; `parts` itself where a code-block style
       changes what is decoded.
     """
-    if any(coding.block_style for coding in stream.coding):
+    parameters = (stream, *stream.tile_parameters.values())
+    if any(coding.block_style for own in parameters for coding in own.coding):
         return parts
     starts = np.zeros(parts.lengths.shape[1] + 1, np.int64)
     np.cumsum(parts.lengths.sum(0, dtype=np.int64), out=starts[1:])

@@ -49,7 +49,9 @@ def test_color_norms_agree_with_the_wavelet_that_networks_train_through() -> Non
 
 def test_norms_of_the_reversible_wavelet_are_those_of_its_filters() -> None:
     assert codec_wavelet.basis_norm(False, 1, False) == pytest.approx(np.sqrt(1.5))
-    assert codec_wavelet.basis_norm(False, 1, True) == pytest.approx(np.sqrt(0.75**2 + 2 * 0.25**2 + 2 * 0.125**2))
+    assert codec_wavelet.basis_norm(False, 1, True) == pytest.approx(
+        np.sqrt(0.75**2 + 2 * 0.25**2 + 2 * 0.125**2)
+    )
 
 
 @pytest.mark.parametrize("reversible", [False, True])
