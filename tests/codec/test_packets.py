@@ -19,11 +19,18 @@ from codec.packets import Contributions
 from tests import streams
 
 
-def emitted(stream: Codestream, layout: Layout, parts: Contributions, upto: NDArray[np.int32]) -> bytes:
-    found = packets.emit(layout, parts, upto)
+def emitted(
+    stream: Codestream,
+    layout: Layout,
+    parts: Contributions,
+    upto: NDArray[np.int32],
+    progression: str = "LRCP",
+) -> bytes:
+    found = packets.emit(layout, parts, upto, progression)
     assert packets.emitted_size(layout, parts, upto) == len(found.data)
     assert found.bounds[-1, -1] == len(found.data)
-    return codestream.emit(stream, len(upto), streams.tile_parts(layout, found.data, found.bounds))
+    tile_parts = streams.tile_parts(layout, found.data, found.bounds)
+    return codestream.emit(stream, len(upto), tile_parts, progression)
 
 
 def bodies(parts: Contributions, first: NDArray[Any], last: NDArray[Any]) -> list[bytes]:
@@ -35,9 +42,13 @@ def bodies(parts: Contributions, first: NDArray[Any], last: NDArray[Any]) -> lis
 
 
 def check_round_trip(
-    stream: Codestream, layout: Layout, parts: Contributions, upto: NDArray[np.int32]
+    stream: Codestream,
+    layout: Layout,
+    parts: Contributions,
+    upto: NDArray[np.int32],
+    progression: str = "LRCP",
 ) -> bytes:
-    data = emitted(stream, layout, parts, upto)
+    data = emitted(stream, layout, parts, upto, progression)
     again, same_layout, kept = allocation.parse_layers(data)
     assert again.layers == len(upto)
     assert np.array_equal(layout.blocks.box, same_layout.blocks.box)
