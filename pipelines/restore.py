@@ -40,7 +40,7 @@ class RestoreOptions:
     output: str
     file_format: PictureFormat
     reccnn: str
-    max_pixels: int
+    extent: decode.Extent
     run_id: str
 
 
@@ -66,6 +66,20 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         help="the reconstruction network (default: %(default)s)",
     )
     parser.add_argument(
+        "--reduce",
+        type=running.count,
+        default=0,
+        metavar="N",
+        help="halve width and height N times, without decoding more than that (and without RecCNN)",
+    )
+    parser.add_argument(
+        "--layers",
+        type=running.positive_count,
+        default=0,
+        metavar="K",
+        help="decode the first K quality layers only (default: all)",
+    )
+    parser.add_argument(
         "--max-pixels",
         type=running.positive_count,
         default=_MAX_PIXELS,
@@ -85,7 +99,7 @@ def run(args: argparse.Namespace) -> int:
         output=args.output.removeprefix("file://").rstrip("/") or "/",
         file_format=args.format,
         reccnn=args.reccnn,
-        max_pixels=args.max_pixels,
+        extent=decode.Extent(args.max_pixels, args.reduce, args.layers),
         run_id=running.new_run_id(),
     )
     if Path(options.output).is_file():
@@ -127,9 +141,7 @@ def build(root: beam.Pipeline, counts: progress.Progress, options: RestoreOption
         named.files
         | "Spread paths" >> beam.Reshuffle()
         | "Decode JPEG 2000"
-        >> step(
-            "decode", _named_url, functools.partial(decode.decode_file, max_pixels=options.max_pixels), COPIES
-        )
+        >> step("decode", _named_url, functools.partial(decode.decode_file, extent=options.extent), COPIES)
     )
     photos, failures = decoded.good, [named[FAILURES], decoded[FAILURES]]
     if options.reccnn != "off":

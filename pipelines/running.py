@@ -69,6 +69,13 @@ def positive_count(text: str) -> int:
     return int(text)
 
 
+def count(text: str) -> int:
+    """A whole number from 0 on, for argparse."""
+    if not text.isdecimal():
+        raise argparse.ArgumentTypeError(f"must be a whole number from 0 on, not {text}")
+    return int(text)
+
+
 def set_up_filesystems(beam_flags: Sequence[str]) -> None:
     """Lets Beam's filesystems know of credentials and endpoints before any pipeline is there."""
     FileSystems.set_options(PipelineOptions(list(beam_flags)))

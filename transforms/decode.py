@@ -78,10 +78,20 @@ def _without_jp2(path: str) -> str:
     return path.rpartition(".")[0]
 
 
-def decode_file(element: NamedFile, max_pixels: int) -> Iterator[Any]:
+@dataclasses.dataclass(frozen=True)
+class Extent:
+    """How much of a file is decoded: `reduce` halvings of its sides, `layers` quality layers (0: all)."""
+
+    max_pixels: int
+    reduce: int = 0
+    layers: int = 0
+
+
+def decode_file(element: NamedFile, extent: Extent) -> Iterator[Any]:
     """Reads one archive file: a `DecodedFile`, or the element itself under "copies" if it is no JPEG 2000.
 
     Raises:
+      BadInput: empty, or too few resolutions for `extent.reduce`.
       BadCodestream: damaged.
       UnsupportedCodestream: more pixels than `max_pixels`, or of a kind that is not read.
     """
@@ -93,26 +103,42 @@ def decode_file(element: NamedFile, max_pixels: int) -> Iterator[Any]:
     if not data:
         raise BadInput("the file is empty")
     parsed = jp2.parse(data)
-    decoded = openjpeg.decode(data, max_pixels=max_pixels)
-    noise_map, note = read_noise(parsed)
+    try:
+        decoded = openjpeg.decode(
+            data, max_pixels=extent.max_pixels, reduce=extent.reduce, layers=extent.layers
+        )
+    except (BadCodestream, UnsupportedCodestream):
+        raise
+    except ValueError as error:
+        raise BadInput(f"cannot be reduced {extent.reduce} times: {error}") from error
+    noise_map, note = None, "restored without RecCNN: its resolution is reduced"
+    if not extent.reduce:
+        noise_map, note = read_noise(parsed, extent.layers)
     record = parsed.record
+    # The mark is for the whole file; what has fewer layers is coarser.
+    plain = record is not None and record.plain_decode and not extent.layers
     yield DecodedFile(
         source=file,
         output_path=element.path,
         pixels=full_range(decoded.pixels, decoded.bit_depth),
         metadata=parsed.metadata,
-        noise=None if record is not None and record.plain_decode else noise_map,
+        noise=None if plain else noise_map,
         comcnn_used=record is not None and record.comcnn_used,
         note=note,
     )
 
 
-def read_noise(parsed: Jp2) -> tuple[NDArray[np.float32] | None, str]:
-    """The coding-noise map of a file, or None; and why there is none, "" where nothing was lost."""
+def read_noise(parsed: Jp2, layers: int = 0) -> tuple[NDArray[np.float32] | None, str]:
+    """The coding-noise map of a file, or None; and why there is none, "" where nothing was lost.
+
+    With `layers`, that of a decode of only the first so many quality layers.
+    """
     try:
         stream, geometry, parts = allocation.parse_layers(parsed.codestream)
     except (BadCodestream, UnsupportedCodestream) as error:
         return None, f"restored without RecCNN: {error}"
+    if layers:
+        parts = dataclasses.replace(parts, passes=parts.passes[:layers])
     size = stream.size
     if parsed.has_palette or any((c.dx, c.dy) != (1, 1) for c in size.components):
         return None, "restored without RecCNN: it has a palette or sub-sampled components"

@@ -19,6 +19,7 @@ from tests.streams import compress, foreign, texture
 from transforms import restore
 from transforms.decode import (
     COPIES,
+    Extent,
     NamedFile,
     copy_unchanged,
     decode_file,
@@ -39,9 +40,10 @@ def file(path: str, root: str = "/in") -> SourceFile:
     return SourceFile(f"{root}/{path}", path, 7, 1.0)
 
 
-def decoded(folder: Path, data: bytes, name: str = "a.jp2") -> DecodedFile:
+def decoded(folder: Path, data: bytes, name: str = "a.jp2", reduce: int = 0, layers: int = 0) -> DecodedFile:
     (folder / name).write_bytes(data)
-    result: DecodedFile = one(decode_file, NamedFile(source(folder / name), "a.png"), max_pixels=10**6)
+    extent = Extent(10**6, reduce, layers)
+    result: DecodedFile = one(decode_file, NamedFile(source(folder / name), "a.png"), extent)
     return result
 
 
@@ -187,6 +189,31 @@ def test_the_noise_map_of_our_own_stream_is_read_without_its_record() -> None:
     np.testing.assert_array_equal(noise, candidate.noise)
 
 
+def test_the_first_layers_alone_are_coarser_and_the_noise_map_knows(tmp_path: Path) -> None:
+    data = ours(layers=4).jp2
+    whole = decoded(tmp_path, data)
+    steps, errors = [], []
+    for layers in (1, 2, 3, 4):
+        part = decoded(tmp_path, data, layers=layers)
+        assert part.noise is not None
+        steps.append(float(part.noise.mean()))
+        errors.append(float(np.square(part.pixels.astype(float) - texture(97, 131, 3)).mean()))
+    np.testing.assert_array_equal(part.pixels, whole.pixels)
+    assert np.all(np.diff(steps) < 0) and np.all(np.diff(errors) < 0)
+
+
+@pytest.mark.parametrize("reduce", [1, 3])
+def test_a_reduced_decode_is_small_and_goes_without_reccnn(tmp_path: Path, reduce: int) -> None:
+    result = decoded(tmp_path, ours().jp2, reduce=reduce)
+    assert result.pixels.shape == (-(-97 // 2**reduce), -(-131 // 2**reduce), 3)
+    assert result.noise is None and "reduced" in result.note
+
+
+def test_what_has_too_few_resolutions_says_so(tmp_path: Path) -> None:
+    with pytest.raises(BadInput, match="reduced 9 times"):
+        decoded(tmp_path, ours().jp2, reduce=9)
+
+
 # What is wrong with a file
 
 
@@ -209,13 +236,13 @@ def test_a_photo_named_like_an_archive_is_refused(tmp_path: Path) -> None:
 def test_too_many_pixels_are_refused_from_the_header(tmp_path: Path) -> None:
     (tmp_path / "a.jp2").write_bytes(ours().jp2)
     with pytest.raises(UnsupportedCodestream, match="131"):
-        list(decode_file(NamedFile(source(tmp_path / "a.jp2"), "a.png"), max_pixels=97 * 131 - 1))
+        list(decode_file(NamedFile(source(tmp_path / "a.jp2"), "a.png"), Extent(97 * 131 - 1)))
 
 
 def test_a_file_that_is_no_jpeg_2000_by_name_is_to_be_copied(tmp_path: Path) -> None:
     (tmp_path / "a.gif").write_bytes(b"whatever")
     element = NamedFile(source(tmp_path / "a.gif"), "a.gif")
-    assert outputs(decode_file(element, max_pixels=10)) == {COPIES: [element]}
+    assert outputs(decode_file(element, Extent(10))) == {COPIES: [element]}
 
 
 # Writing
