@@ -49,7 +49,7 @@ _TRANSFER_SYNTAX = 0x00020010
 _SAMPLES, _PHOTOMETRIC, _PLANAR, _FRAMES = 0x00280002, 0x00280004, 0x00280006, 0x00280008
 _ROWS, _COLUMNS = 0x00280010, 0x00280011
 _ALLOCATED, _STORED, _HIGH_BIT, _SIGNED = 0x00280100, 0x00280101, 0x00280102, 0x00280103
-_ICC = 0x00282000
+_PALETTE, _ICC = 0x00281101, 0x00282000
 _PIXEL_DATA = 0x7FE00010
 _FLOAT_PIXELS = (0x7FE00008, 0x7FE00009)
 _PALETTE_TAGS = frozenset((*range(0x00281101, 0x00281104), *range(0x00281201, 0x00281204)))
@@ -174,10 +174,8 @@ def decode_dicom(data: bytes, max_pixels: int | None, frame: int = 0) -> Picture
 def _full_range(samples: NDArray[np.uint16], dataset: _Dataset, what: _Description) -> tuple[Pixels, int]:
     """The samples as a picture's, and their depth: 8 bits as uint8, more stretched to uint16."""
     bits = what.stored
-    if what.photometric == "PALETTE COLOR":  # given as 16 bits, of which tables of 8 fill the upper byte
-        low, high = samples & np.uint16(255), samples >> np.uint16(8)
-        bits = 16 if low.any() and not np.array_equal(low, high) else 8
-        samples = high if bits == 8 else samples
+    if what.photometric == "PALETTE COLOR":
+        samples, bits = _palette_colors(samples, dataset.bytes_of(_PALETTE) or b"", dataset.order)
     if samples.max(initial=0) >> bits:
         raise NotForJpeg2000("a DICOM file whose samples exceed its described depth, kept unchanged")
     if what.photometric == "MONOCHROME1":
@@ -185,6 +183,23 @@ def _full_range(samples: NDArray[np.uint16], dataset: _Dataset, what: _Descripti
     if bits == 8:
         return with_channels(samples.astype(np.uint8)), 8
     return with_channels(stretched(samples, bits)), bits
+
+
+def _palette_colors(
+    samples: NDArray[np.uint16], descriptor: bytes, order: str
+) -> tuple[NDArray[np.uint16], int]:
+    """The colors of a palette (PS3.3 C.7.6.3.1.5) and their depth: 16 bits often hold 8 in the upper byte."""
+    depth = struct.unpack_from(f"{order}H", descriptor, 4)[0] if len(descriptor) >= 6 else 0
+    if depth == 8:
+        return samples, 8
+    if depth != 16:
+        raise NotForJpeg2000(f"a DICOM file with a palette of {depth} bits, kept unchanged")
+    low, high = samples & np.uint16(255), samples >> np.uint16(8)
+    if not low.any() or np.array_equal(low, high):
+        return high, 8
+    if not high.any():
+        raise NotForJpeg2000("a DICOM file with a palette of 16 bits that fills 8 only, kept unchanged")
+    return samples, 16
 
 
 # ---------------------------------------------------------------- the decoder

@@ -172,7 +172,7 @@ def _pixels(data: bytes, directory: exif.Directory) -> Pixels:
     photometric = _number(data, directory, _PHOTOMETRIC, 1)
     bits = _number(data, directory, _BITS, 1)
     with reading("TIFF"):
-        samples = _packed_samples(data) if bits in (2, 4) else imagecodecs.tiff_decode(data)
+        samples = _packed_samples(data) if bits < 8 else imagecodecs.tiff_decode(data)
     if samples.ndim == 3 and _number(data, directory, _PLANAR, 1) == 2:
         samples = samples.transpose(1, 2, 0)
     if samples.dtype == np.bool_:
@@ -181,15 +181,15 @@ def _pixels(data: bytes, directory: exif.Directory) -> Pixels:
         raise BadPicture(f"broken TIFF: its samples decode as {samples.dtype}")
     if photometric == _MAPPED:
         return _mapped(samples, exif.numbers(data, directory, _COLOR_MAP))
-    # libtiff leaves "white is zero" to its caller, Pillow (2 and 4 bits) does not; alpha is never inverted.
+    # libtiff leaves "white is zero" to its caller, Pillow (below 8 bits) does not; alpha is never inverted.
     pixels = with_channels(samples)
-    if photometric == _WHITE_IS_ZERO and bits not in (2, 4):
+    if photometric == _WHITE_IS_ZERO and bits >= 8:
         pixels[:, :, 0] = np.iinfo(pixels.dtype).max - pixels[:, :, 0]
     return pixels
 
 
 def _packed_samples(data: bytes) -> NDArray[Any]:
-    """(H, W) uint8 of 2 or 4 bits a sample, which Pillow unpacks: gray in [0, 255], or palette indices."""
+    """(H, W) of 1, 2 or 4 bits a sample, which Pillow unpacks: bool, gray in [0, 255], or palette indices."""
     with TiffImagePlugin.TiffImageFile(io.BytesIO(exif.upright(data))) as image:
         return np.array(image)
 

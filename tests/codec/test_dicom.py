@@ -122,12 +122,12 @@ def test_what_says_how_to_show_values_does_not_change_them(also: list[dicoms.Ele
 
 @needs_tfio
 @pytest.mark.parametrize("syntax", [IMPLICIT, EXPLICIT, BIG_ENDIAN])
-@pytest.mark.parametrize("bits", [8, 16])
-def test_color_of_8_and_16_bits_is_read_in_every_encoding(syntax: str, bits: int) -> None:
-    color = sample(9, 15, 3, bits)
-    assert np.array_equal(stored(dicom(color, syntax=syntax), bits), color)
+@pytest.mark.parametrize("bits", [8, 12, 16])
+def test_color_of_8_to_16_bits_is_read_in_every_encoding(syntax: str, bits: int) -> None:
+    color = sample(9, 15, 3, 8 if bits == 8 else 16) >> (4 if bits == 12 else 0)
+    assert np.array_equal(stored(dicom(color, bits, syntax=syntax), bits), color)
     planes = np.ascontiguousarray(color.transpose(2, 0, 1)).reshape(color.shape)
-    by_plane = dicom(planes, syntax=syntax, also=[(0x00280006, b"US", 1)])
+    by_plane = dicom(planes, bits, syntax=syntax, also=[(0x00280006, b"US", 1)])
     assert np.array_equal(stored(by_plane, bits), color)
 
 
@@ -145,18 +145,46 @@ def _ybr(color: NDArray[Any]) -> NDArray[np.uint8]:
     return ybr
 
 
-@needs_tfio
-@pytest.mark.parametrize("upper_byte", [True, False])
-def test_a_palette_becomes_its_colors(upper_byte: bool) -> None:
-    table = np.random.default_rng(3).integers(0, 256, (3, 256)).astype(np.uint16)
-    entries = table << 8 if upper_byte else table * 257
+def palette(indices: NDArray[Any], table: NDArray[Any], depth: int, first: int = 0) -> bytes:
+    """A file whose colors are those of a table (3, entries)."""
     also: list[dicoms.Element] = []
     for channel in range(3):
-        also.append((0x00281101 + channel, b"US", struct.pack("<3H", 256, 0, 16)))
-        also.append((0x00281201 + channel, b"OW", entries[channel].tobytes()))
+        also.append((0x00281101 + channel, b"US", struct.pack("<3H", table.shape[1], first, depth)))
+        also.append((0x00281201 + channel, b"OW", table[channel].tobytes()))
+    bits = 8 if indices.dtype == np.uint8 else 12
+    return dicom(indices, bits, photometric="PALETTE COLOR", also=also)
+
+
+@needs_tfio
+@pytest.mark.parametrize("entries", ["bytes", "upper byte", "both bytes"])
+def test_a_palette_of_8_bits_becomes_its_colors_however_it_is_stored(entries: str) -> None:
+    table = np.random.default_rng(3).integers(0, 256, (3, 256)).astype(np.uint8)
+    wide = table.astype(np.uint16) * np.uint16(256 if entries == "upper byte" else 257)
     indices = scan(bits=8)
-    data = dicom(indices, photometric="PALETTE COLOR", also=also)
+    data = palette(indices, table, 8) if entries == "bytes" else palette(indices, wide, 16)
     assert np.array_equal(stored(data, 8), table.T[indices])
+    part = (
+        palette(indices, table[:, :100], 8, 50)
+        if entries == "bytes"
+        else palette(indices, wide[:, :100], 16, 50)
+    )
+    clipped = np.clip(indices.astype(int) - 50, 0, 99)
+    assert np.array_equal(stored(part, 8), table.T[clipped])
+
+
+@needs_tfio
+def test_a_palette_of_16_bits_becomes_its_colors() -> None:
+    table = np.random.default_rng(3).integers(0, 65536, (3, 4096)).astype(np.uint16)
+    indices = scan(bits=12)
+    assert np.array_equal(stored(palette(indices, table, 16), 16), table.T[indices])
+
+
+@needs_tfio
+def test_a_palette_whose_depth_is_in_doubt_keeps_the_file() -> None:
+    table = np.random.default_rng(3).integers(0, 256, (3, 256)).astype(np.uint16)
+    for depth in (12, 16):
+        with pytest.raises(NotForJpeg2000, match=f"palette of {depth} bits"):
+            decode_picture(palette(scan(bits=8), table, depth))
 
 
 @needs_tfio
