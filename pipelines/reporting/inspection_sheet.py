@@ -144,7 +144,7 @@ def _bits_panel(inspection: Inspection, photo: Picture) -> _Panel:
     # By the square root, as most of a photo has few bits and some places have many times the mean.
     heat = heat_over(np.sqrt(np.clip(bits / top, 0, 1)), _dimmed(photo))
     more = "+" if float(bits.max()) > 1.005 * top else ""
-    marks = [(0.0, "0")] + [(share, f"{top * share**2:.3g}") for share in (0.25, 0.5, 0.75)]
+    marks = [(math.sqrt(share), f"{top * share:.3g}") for share in (0, 0.1, 0.25, 0.5)]
     caption = "Where the bits went, in bits per pixel"
     return _Panel(caption, heat, (*marks, (1.0, f"{top:.3g}{more}")))
 
