@@ -12,6 +12,9 @@ Plane = NDArray[np.float32]
 
 BT601 = (0.299, 0.587, 0.114)
 _BAND_SAMPLES = 1 << 16  # rows are taken in bands of about this many samples, so that the work stays in cache
+_STRIP_PIXELS = (
+    1 << 20
+)  # photos are measured in strips of about this many pixels: memory stays that of a strip
 
 
 def check_pair(a: Pixels, b: Pixels) -> None:
@@ -43,6 +46,13 @@ def luma(pixels: Pixels) -> Plane:
     for rows in bands(colour.shape):
         result[rows] = colour[rows].astype(np.float32) @ np.asarray(BT601, np.float32)
     return result
+
+
+def strips(pixels: Pixels) -> Iterator[slice]:
+    """Slices that cut a photo (H, W, C) into strips of whole rows, from the top down."""
+    height, width, _ = pixels.shape
+    step = max(16, _STRIP_PIXELS // width // 16 * 16)  # rows that halve evenly at every scale
+    return (slice(top, min(top + step, height)) for top in range(0, height, step))
 
 
 def bands(shape: tuple[int, ...]) -> Iterator[slice]:

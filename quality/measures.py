@@ -1,4 +1,4 @@
-"""All measures of one photo at once, sharing their work."""
+"""All measures of one photo at once, sharing their work, strip by strip."""
 
 from __future__ import annotations
 
@@ -7,10 +7,10 @@ import dataclasses
 import numpy as np
 from numpy.typing import NDArray
 
-from quality.colour import Pixels, luma, peak_of
-from quality.psnr import decibels, luma_mse, squared_errors
-from quality.saliency import resize_saliency, weighted_mean
-from quality.ssim import at_window_centres, ms_ssim_of_luma, similarity_map
+from quality.colour import Pixels, check_pair, luma, peak_of, strips
+from quality.psnr import decibels, luma_errors, squared_errors
+from quality.saliency import StretchedMap, WeightedMean
+from quality.ssim import StructuralSimilarity
 
 
 @dataclasses.dataclass(frozen=True)
@@ -33,23 +33,28 @@ class Measures:
 def measure(original: Pixels, decoded: Pixels, saliency: NDArray[np.float32] | None) -> Measures:
     """Every measure of `decoded` against `original`, (H, W, C) uint8 or uint16 alike, C in 1..4.
 
-    `saliency` is (h, w), not negative, and is stretched over the photo; None is the same as all alike. Takes
-    about 20 bytes of memory a pixel beyond the photos. Raises ValueError for an unlike pair or an
-    impossible map.
+    `saliency` is (h, w), not negative, and is stretched over the photo; None is the same as all alike. Works
+    strip by strip: beside the photos it takes some 50 MB, however large they are. Raises ValueError for an
+    unlike pair or an impossible map.
     """
-    errors = squared_errors(original, decoded)
-    weights = None if saliency is None else resize_saliency(saliency, *errors.shape)
+    check_pair(original, decoded)
+    height, width, _ = original.shape
+    weights = None if saliency is None else StretchedMap.over(saliency, height, width)
     peak = peak_of(original)
-    error, weighted_error = weighted_mean(errors, None), weighted_mean(errors, weights)
-    del errors
-    planes = luma(original), luma(decoded)
-    first = similarity_map(*planes, peak)
+    error, luma_error = WeightedMean(), WeightedMean()
+    structure = StructuralSimilarity(height, width, peak, weights=weights)
+    for rows in strips(original):
+        strip = original[rows], decoded[rows]
+        error.add(squared_errors(*strip), None if weights is None else weights.rows(rows))
+        planes = luma(strip[0]), luma(strip[1])
+        luma_error.add(luma_errors(*planes), None)
+        structure.add(*planes)
     return Measures(
-        mse=error,
-        psnr_db=decibels(error, peak),
-        psnr_y_db=decibels(luma_mse(*planes), peak),
-        ssim=weighted_mean(first[0], None),
-        ms_ssim=ms_ssim_of_luma(*planes, peak, first),
-        psnr_s_db=decibels(weighted_error, peak),
-        ssim_s=weighted_mean(first[0], None if weights is None else at_window_centres(weights)),
+        mse=error.plain,
+        psnr_db=decibels(error.plain, peak),
+        psnr_y_db=decibels(luma_error.plain, peak),
+        ssim=structure.ssim,
+        ms_ssim=structure.ms_ssim,
+        psnr_s_db=decibels(error.weighted, peak),
+        ssim_s=structure.ssim_s,
     )

@@ -12,13 +12,13 @@ import math
 import numpy as np
 from numpy.typing import NDArray
 
-from quality.colour import Pixels, Plane, bands, check_pair, colour_channels, luma, peak_of
-from quality.saliency import resize_saliency, weighted_mean
+from quality.colour import Pixels, Plane, bands, check_pair, colour_channels, luma, peak_of, strips
+from quality.saliency import StretchedMap, WeightedMean
 
 
 def mse(a: Pixels, b: Pixels) -> float:
     """Mean squared error over all colour channels, in squared sample units; ValueError for an unlike pair."""
-    return weighted_mean(squared_errors(a, b), None)
+    return _mean_error(a, b, None).plain
 
 
 def psnr(a: Pixels, b: Pixels, peak: float | None = None) -> float:
@@ -29,7 +29,10 @@ def psnr(a: Pixels, b: Pixels, peak: float | None = None) -> float:
 def psnr_y(a: Pixels, b: Pixels, peak: float | None = None) -> float:
     """Peak signal-to-noise ratio of the BT.601 luma, in dB."""
     check_pair(a, b)
-    return decibels(luma_mse(luma(a), luma(b)), peak or peak_of(a))
+    mean = WeightedMean()
+    for rows in strips(a):
+        mean.add(luma_errors(luma(a[rows]), luma(b[rows])), None)
+    return decibels(mean.plain, peak or peak_of(a))
 
 
 def psnr_s(a: Pixels, b: Pixels, saliency: NDArray[np.float32], peak: float | None = None) -> float:
@@ -37,13 +40,21 @@ def psnr_s(a: Pixels, b: Pixels, saliency: NDArray[np.float32], peak: float | No
 
     `saliency` is (h, w), not negative; it is stretched over the photo. All zero: the same as `psnr`.
     """
-    errors = squared_errors(a, b)
-    return decibels(weighted_mean(errors, resize_saliency(saliency, *errors.shape)), peak or peak_of(a))
+    return decibels(_mean_error(a, b, saliency).weighted, peak or peak_of(a))
+
+
+def _mean_error(a: Pixels, b: Pixels, saliency: NDArray[np.float32] | None) -> WeightedMean:
+    check_pair(a, b)
+    height, width, _ = a.shape
+    weights = None if saliency is None else StretchedMap.over(saliency, height, width)
+    mean = WeightedMean()
+    for rows in strips(a):
+        mean.add(squared_errors(a[rows], b[rows]), None if weights is None else weights.rows(rows))
+    return mean
 
 
 def squared_errors(a: Pixels, b: Pixels) -> Plane:
-    """(H, W) float32: squared error of each pixel, averaged over its colour channels."""
-    check_pair(a, b)
+    """(H, W) float32: squared error of each pixel of an alike pair, averaged over its colour channels."""
     a, b = colour_channels(a), colour_channels(b)
     result = np.empty(a.shape[:2], np.float32)
     for rows in bands(a.shape):
@@ -53,13 +64,11 @@ def squared_errors(a: Pixels, b: Pixels) -> Plane:
     return result
 
 
-def luma_mse(a: Plane, b: Plane) -> float:
-    """Mean squared error of two planes (H, W) float32."""
-    total = 0.0
-    for rows in bands(a.shape):
-        difference = a[rows] - b[rows]
-        total += float(np.square(difference).sum(dtype=np.float64))
-    return total / a.size
+def luma_errors(a: Plane, b: Plane) -> Plane:
+    """(H, W) float32: squared error of two luma planes."""
+    difference: Plane = a - b
+    difference *= difference
+    return difference
 
 
 def decibels(mean_squared_error: float, peak: float) -> float:

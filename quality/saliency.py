@@ -1,6 +1,8 @@
-"""Saliency maps as weights of errors."""
+"""Saliency maps as weights of errors, and means under them."""
 
 from __future__ import annotations
+
+import dataclasses
 
 import numpy as np
 from numpy.typing import NDArray
@@ -8,35 +10,74 @@ from numpy.typing import NDArray
 Plane = NDArray[np.float32]
 
 
+@dataclasses.dataclass(frozen=True, eq=False)
+class StretchedMap:
+    """A saliency map laid over a photo, whose rows are made when they are asked for."""
+
+    wide: Plane  # (h, width): its columns are stretched already
+    height: int
+
+    @classmethod
+    def over(cls, saliency: Plane, height: int, width: int) -> StretchedMap:
+        """Stretches a map (h, w) over a photo, bilinearly.
+
+        Samples sit at pixel centres and the border is continued, so the whole map covers the whole photo.
+        Raises ValueError for a map that is not two-dimensional, is empty, or holds negative or non-finite
+        values.
+        """
+        if saliency.ndim != 2 or saliency.size == 0:
+            raise ValueError(f"expected a non-empty (h, w) saliency map, got {saliency.shape}")
+        if not np.isfinite(saliency).all() or saliency.min() < 0:
+            raise ValueError("a saliency map must be finite and not negative")
+        columns = _stretched(saliency.astype(np.float32).T, width, slice(0, width))
+        return cls(np.ascontiguousarray(columns.T), height)
+
+    def rows(self, rows: slice) -> Plane:
+        """Rows of the photo from `rows.start` up to `rows.stop`: (rows, width) float32."""
+        return _stretched(self.wide, self.height, rows)
+
+
 def resize_saliency(saliency: Plane, height: int, width: int) -> Plane:
-    """Stretch a map (h, w) over a photo: (height, width) float32, bilinear.
-
-    Samples sit at pixel centres and the border is continued, so the whole map covers the whole photo.
-    Raises ValueError for a map that is not two-dimensional, is empty, or holds negative or non-finite values.
-    """
-    if saliency.ndim != 2 or saliency.size == 0:
-        raise ValueError(f"expected a non-empty (h, w) saliency map, got {saliency.shape}")
-    if not np.isfinite(saliency).all() or saliency.min() < 0:
-        raise ValueError("a saliency map must be finite and not negative")
-    wide = _stretch_rows(saliency.astype(np.float32).T, width).T
-    return _stretch_rows(np.ascontiguousarray(wide), height)
+    """A whole `StretchedMap`: (height, width) float32; raises like it."""
+    return StretchedMap.over(saliency, height, width).rows(slice(0, height))
 
 
-def _stretch_rows(plane: Plane, rows: int) -> Plane:
-    position = (np.arange(rows, dtype=np.float64) + 0.5) * (plane.shape[0] / rows) - 0.5
+def _stretched(plane: Plane, extent: int, rows: slice) -> Plane:
+    """`rows` of a plane whose rows are stretched to `extent`."""
+    position = (np.arange(rows.start, rows.stop, dtype=np.float64) + 0.5) * (plane.shape[0] / extent) - 0.5
     position = position.clip(0, plane.shape[0] - 1)
     above = position.astype(np.intp)
     below = np.minimum(above + 1, plane.shape[0] - 1)
     share = (position - above).astype(np.float32)
-    result = np.empty((rows, plane.shape[1]), np.float32)
-    for row in range(rows):
+    result = np.empty((len(position), plane.shape[1]), np.float32)
+    for row in range(len(position)):
         result[row] = plane[above[row]] + share[row] * (plane[below[row]] - plane[above[row]])
     return result
 
 
-def weighted_mean(values: Plane, weights: Plane | None) -> float:
-    """Mean of `values` (H, W) under `weights` (H, W); the plain mean where those are None or sum to zero."""
-    total = 0.0 if weights is None else float(weights.sum(dtype=np.float64))
-    if weights is None or total == 0:
-        return float(values.mean(dtype=np.float64))
-    return float(np.einsum("ij,ij->i", values, weights).sum(dtype=np.float64)) / total
+@dataclasses.dataclass
+class WeightedMean:
+    """A mean that is fed piece by piece."""
+
+    total: float = 0.0
+    count: int = 0
+    weighted_total: float = 0.0
+    weight: float = 0.0
+
+    def add(self, values: Plane, weights: Plane | None) -> None:
+        """Takes values (h, w) and their weights alike."""
+        self.total += float(values.sum(dtype=np.float64))
+        self.count += values.size
+        if weights is not None:
+            self.weighted_total += float(np.einsum("ij,ij->i", values, weights).sum(dtype=np.float64))
+            self.weight += float(weights.sum(dtype=np.float64))
+
+    @property
+    def plain(self) -> float:
+        """The mean of all values alike."""
+        return self.total / self.count
+
+    @property
+    def weighted(self) -> float:
+        """The mean under the weights; the plain one where there are none or they sum to zero."""
+        return self.weighted_total / self.weight if self.weight else self.plain

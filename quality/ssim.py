@@ -11,22 +11,25 @@ five: 2 μx μy = (μu² − μv²) / 2, μx² + μy² = (μu² + μv²) / 2, an
 
 from __future__ import annotations
 
+import itertools
+from collections.abc import Iterator
+
 import numpy as np
 from numpy.typing import NDArray
 
-from quality.colour import Pixels, Plane, bands, check_pair, luma, peak_of
-from quality.saliency import resize_saliency, weighted_mean
+from quality.colour import Pixels, Plane, check_pair, luma, peak_of, strips
+from quality.saliency import StretchedMap, WeightedMean
 
 RADIUS = 5
 SIGMA = 1.5
 K1, K2 = 0.01, 0.03
+_BLOCK_ROWS, _BLOCK_COLUMNS = 64, 1024
 SCALE_WEIGHTS = (0.0448, 0.2856, 0.3001, 0.2363, 0.1333)  # Wang et al. 2003, section 3.2
 
 
 def ssim(a: Pixels, b: Pixels) -> float:
     """Mean structural similarity, at most 1, which identical photos reach; ValueError for an unlike pair."""
-    check_pair(a, b)
-    return weighted_mean(similarity_map(luma(a), luma(b), peak_of(a))[0], None)
+    return _compared(a, b, scales=1).ssim
 
 
 def ssim_s(a: Pixels, b: Pixels, saliency: NDArray[np.float32]) -> float:
@@ -34,9 +37,7 @@ def ssim_s(a: Pixels, b: Pixels, saliency: NDArray[np.float32]) -> float:
 
     Each window counts with the saliency at its centre. All zero there: the same as `ssim`.
     """
-    check_pair(a, b)
-    similarity = similarity_map(luma(a), luma(b), peak_of(a))[0]
-    return weighted_mean(similarity, at_window_centres(resize_saliency(saliency, *a.shape[:2])))
+    return _compared(a, b, scales=1, saliency=saliency).ssim_s
 
 
 def ms_ssim(a: Pixels, b: Pixels) -> float:
@@ -46,22 +47,70 @@ def ms_ssim(a: Pixels, b: Pixels) -> float:
     side would be below 11 samples are left out and the weights of the others scaled to sum to one. A scale of
     negative mean similarity counts as zero.
     """
+    return _compared(a, b, scales=len(SCALE_WEIGHTS)).ms_ssim
+
+
+def _compared(
+    a: Pixels, b: Pixels, *, scales: int, saliency: NDArray[np.float32] | None = None
+) -> StructuralSimilarity:
     check_pair(a, b)
-    planes = luma(a), luma(b)
-    return ms_ssim_of_luma(*planes, peak_of(a), similarity_map(*planes, peak_of(a)))
+    height, width, _ = a.shape
+    weights = None if saliency is None else StretchedMap.over(saliency, height, width)
+    similarity = StructuralSimilarity(height, width, peak_of(a), scales=scales, weights=weights)
+    for rows in strips(a):
+        similarity.add(luma(a[rows]), luma(b[rows]))
+    return similarity
 
 
-def ms_ssim_of_luma(a: Plane, b: Plane, peak: float, first: tuple[Plane, float]) -> float:
-    """`ms_ssim` of luma planes (H, W) whose `similarity_map` at full scale is known already."""
-    count = scale_count(*a.shape)
-    weights = np.asarray(SCALE_WEIGHTS[:count]) / sum(SCALE_WEIGHTS[:count])
-    similarity, contrast = first
-    result = 1.0
-    for weight in weights[:-1]:
-        result *= max(contrast, 0.0) ** weight
-        a, b = halve(a), halve(b)
-        similarity, contrast = similarity_map(a, b, peak)
-    return float(result * max(weighted_mean(similarity, None), 0.0) ** weights[-1])
+class StructuralSimilarity:
+    """SSIM, MS-SSIM and SSIM-S of two photos whose luma is fed strip by strip, from the top down.
+
+    Memory is that of a strip, not of a photo.
+    """
+
+    def __init__(
+        self,
+        height: int,
+        width: int,
+        peak: float,
+        *,
+        scales: int = len(SCALE_WEIGHTS),
+        weights: StretchedMap | None = None,
+    ) -> None:
+        count = min(scales, scale_count(height, width))
+        self._scales = [
+            _Scale(height >> scale, width >> scale, peak, weights if scale == 0 else None)
+            for scale in range(count)
+        ]
+
+    def add(self, a: Plane, b: Plane) -> None:
+        """Takes the next rows (h, width) of both; less than 11 only if there are no more."""
+        *finer, coarsest = self._scales
+        for scale in finer:
+            scale.add(a, b)
+            a, b = scale.halved(a, b)
+        coarsest.add(a, b)
+
+    @property
+    def ssim(self) -> float:
+        """The mean over all windows of the first scale."""
+        return self._scales[0].similarity.plain
+
+    @property
+    def ssim_s(self) -> float:
+        """The mean under the saliency at the windows' centres."""
+        return self._scales[0].similarity.weighted
+
+    @property
+    def ms_ssim(self) -> float:
+        """The weighted product over all scales."""
+        weights = np.asarray(SCALE_WEIGHTS[: len(self._scales)])
+        *finer, coarsest = zip(self._scales, weights / weights.sum(), strict=True)
+        result = 1.0
+        for scale, weight in finer:
+            result *= max(scale.contrast.plain, 0.0) ** weight
+        scale, weight = coarsest
+        return float(result * max(scale.similarity.plain, 0.0) ** weight)
 
 
 def scale_count(height: int, width: int) -> int:
@@ -79,30 +128,65 @@ def halve(plane: Plane) -> Plane:
     return halved
 
 
-def at_window_centres(plane: Plane) -> Plane:
-    """The part of a photo-sized plane (H, W) where the windows of `similarity_map` have their centres."""
-    top, left = (RADIUS if side > 2 * RADIUS else 0 for side in plane.shape)
-    return plane[top : plane.shape[0] - top, left : plane.shape[1] - left]
+class _Scale:
+    """The windows of one scale, of `height` by `width` samples, and the rows that later ones still need."""
+
+    def __init__(self, height: int, width: int, peak: float, weights: StretchedMap | None) -> None:
+        self.similarity, self.contrast = WeightedMean(), WeightedMean()
+        self._inside = tuple(RADIUS if side > 2 * RADIUS else 0 for side in (height, width))
+        self._peak, self._weights = np.float32(peak), weights
+        self._windows = 0  # rows of them that have been counted
+        self._kept = self._odd = (np.empty((0, width), np.float32),) * 2
+
+    def add(self, a: Plane, b: Plane) -> None:
+        """Counts the windows that the next rows complete."""
+        a, b = _joined(self._kept, (a, b))
+        self._kept = a[max(0, len(a) - 2 * RADIUS) :].copy(), b[max(0, len(b) - 2 * RADIUS) :].copy()
+        a, b = self._continued(a), self._continued(b)
+        count, width = len(a) - 2 * RADIUS, a.shape[1] - 2 * RADIUS
+        if count <= 0:
+            return
+        weights = self._at_centres(count)
+        for block in _blocks(count, width):
+            reach = tuple(slice(side.start, side.stop + 2 * RADIUS) for side in block)
+            luminance, contrast = _factors(a[reach], b[reach], self._peak)
+            self.contrast.add(contrast, None)
+            luminance *= contrast
+            self.similarity.add(luminance, None if weights is None else weights[block])
+        self._windows += count
+
+    def halved(self, a: Plane, b: Plane) -> tuple[Plane, Plane]:
+        """The next rows at half the resolution; one that has no partner yet waits for it."""
+        a, b = _joined(self._odd, (a, b))
+        whole = len(a) // 2 * 2
+        self._odd = a[whole:].copy(), b[whole:].copy()
+        return halve(a), halve(b)
+
+    def _continued(self, plane: Plane) -> Plane:
+        """Mirrors the sides that are too short to hold one window; a photo of few rows comes as one strip."""
+        pads = [(RADIUS - inside, RADIUS - inside) for inside in self._inside]
+        return np.pad(plane, pads, mode="symmetric") if any(before for before, _ in pads) else plane
+
+    def _at_centres(self, count: int) -> Plane | None:
+        """The weights at the centres of the next `count` rows of windows."""
+        if self._weights is None:
+            return None
+        top, left = self._inside
+        first = self._windows + top
+        rows = self._weights.rows(slice(first, first + count))
+        return rows[:, left : rows.shape[1] - left]
 
 
-def similarity_map(a: Plane, b: Plane, peak: float) -> tuple[Plane, float]:
-    """SSIM of every window of two luma planes (H, W), and the mean of its contrast-structure factor alone."""
-    a, b = _continued(a), _continued(b)
-    height, width = (side - 2 * RADIUS for side in a.shape)
-    similarity = np.empty((height, width), np.float32)
-    contrast_total = 0.0
-    for rows in bands((height, width)):
-        reach = slice(rows.start, rows.stop + 2 * RADIUS)
-        luminance, contrast = _factors(a[reach], b[reach], np.float32(peak))
-        contrast_total += float(contrast.sum(dtype=np.float64))
-        np.multiply(luminance, contrast, out=similarity[rows])
-    return similarity, contrast_total / similarity.size
+def _joined(before: tuple[Plane, Plane], after: tuple[Plane, Plane]) -> tuple[Plane, Plane]:
+    if not len(before[0]):
+        return after
+    return np.concatenate((before[0], after[0])), np.concatenate((before[1], after[1]))
 
 
-def _continued(plane: Plane) -> Plane:
-    """Mirror the sides that are too short to hold one window."""
-    pads = [(0, 0) if side > 2 * RADIUS else (RADIUS, RADIUS) for side in plane.shape]
-    return np.pad(plane, pads, mode="symmetric") if any(before for before, _ in pads) else plane
+def _blocks(height: int, width: int) -> Iterator[tuple[slice, slice]]:
+    """Blocks of windows whose work stays in cache."""
+    for top, left in itertools.product(range(0, height, _BLOCK_ROWS), range(0, width, _BLOCK_COLUMNS)):
+        yield slice(top, min(top + _BLOCK_ROWS, height)), slice(left, min(left + _BLOCK_COLUMNS, width))
 
 
 def _factors(a: Plane, b: Plane, peak: np.float32) -> tuple[Plane, Plane]:

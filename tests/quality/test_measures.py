@@ -6,9 +6,10 @@ from typing import Any
 import numpy as np
 import pytest
 
-from quality.colour import Pixels
+from quality.colour import Pixels, strips
 from quality.measures import Measures, measure
 from quality.psnr import mse, psnr, psnr_s, psnr_y
+from quality.saliency import resize_saliency
 from quality.ssim import ms_ssim, ssim, ssim_s
 
 
@@ -53,7 +54,7 @@ def test_the_measures_are_plain_python_floats() -> None:
     assert {type(value) for value in values.values()} == {float}
 
 
-def test_memory_stays_below_twenty_four_bytes_a_pixel() -> None:
+def test_memory_is_that_of_a_strip_whatever_the_photo() -> None:
     a, b = photo_and_copy((2500, 2000, 3))
     tracemalloc.start()
     try:
@@ -61,4 +62,18 @@ def test_memory_stays_below_twenty_four_bytes_a_pixel() -> None:
         peak = tracemalloc.get_traced_memory()[1]
     finally:
         tracemalloc.stop()
-    assert peak < 24 * 2500 * 2000
+    assert peak < 40_000_000
+
+
+@pytest.mark.parametrize("shape", [(2300, 1000, 3), (3000, 700, 1)])
+def test_a_photo_of_several_strips_measures_as_its_parts_do(shape: tuple[int, int, int]) -> None:
+    a, b = photo_and_copy(shape)
+    saliency = np.random.default_rng(4).random((9, 7), dtype=np.float32)
+    assert len(list(strips(a))) == 3
+    measures = measure(a, b, saliency)
+    errors = ((a.astype(np.float64) - b) ** 2).mean(2)
+    weights = resize_saliency(saliency, *shape[:2])
+    assert measures.mse == pytest.approx(errors.mean(), rel=1e-9)
+    assert measures.psnr_s_db == pytest.approx(
+        20 * math.log10(255) - 10 * math.log10(np.average(errors, weights=weights))
+    )

@@ -6,7 +6,7 @@ from hypothesis.extra import numpy as hnp
 from skimage.transform import resize
 
 from quality.colour import Plane
-from quality.saliency import resize_saliency, weighted_mean
+from quality.saliency import StretchedMap, WeightedMean, resize_saliency
 
 maps = hnp.arrays(
     np.float32, hnp.array_shapes(min_dims=2, max_dims=2, max_side=9), elements=st.floats(0, 1, width=32)
@@ -43,7 +43,21 @@ def test_a_map_of_the_photos_size_stays_as_it_is(saliency: Plane) -> None:
 
 
 def test_a_weighted_mean_by_hand() -> None:
-    values = np.array([[1, 2], [3, 4]], np.float32)
-    assert weighted_mean(values, None) == 2.5
-    assert weighted_mean(values, np.array([[0, 1], [0, 3]], np.float32)) == 3.5
-    assert weighted_mean(values, np.zeros((2, 2), np.float32)) == 2.5
+    mean = WeightedMean()
+    mean.add(np.array([[1, 2]], np.float32), np.array([[0, 1]], np.float32))
+    mean.add(np.array([[3, 4]], np.float32), np.array([[0, 3]], np.float32))
+    assert (mean.plain, mean.weighted) == (2.5, 3.5)
+    for weights in (None, np.zeros((1, 2), np.float32)):
+        alike = WeightedMean()
+        alike.add(np.array([[1, 2]], np.float32), weights)
+        assert alike.weighted == 1.5
+
+
+@given(maps, st.integers(1, 40), st.integers(1, 40), st.data())
+def test_rows_of_a_stretched_map_are_those_of_the_whole(
+    saliency: Plane, height: int, width: int, data: st.DataObject
+) -> None:
+    top = data.draw(st.integers(0, height))
+    bottom = data.draw(st.integers(top, height))
+    rows = StretchedMap.over(saliency, height, width).rows(slice(top, bottom))
+    np.testing.assert_array_equal(rows, resize_saliency(saliency, height, width)[top:bottom])

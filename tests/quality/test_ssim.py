@@ -1,3 +1,4 @@
+import itertools
 from typing import Any
 
 import numpy as np
@@ -11,7 +12,8 @@ from skimage import data
 from skimage.metrics import structural_similarity
 
 from quality.colour import Pixels, luma
-from quality.ssim import SCALE_WEIGHTS, halve, ms_ssim, scale_count, ssim, ssim_s
+from quality.saliency import StretchedMap
+from quality.ssim import SCALE_WEIGHTS, StructuralSimilarity, halve, ms_ssim, scale_count, ssim, ssim_s
 
 photos = hnp.arrays(np.uint8, st.tuples(st.integers(1, 30), st.integers(1, 30), st.integers(1, 4)))
 
@@ -76,6 +78,20 @@ def test_ms_ssim_agrees_with_the_textbook_at_every_number_of_scales(height: int,
     assert scale_count(*a.shape[:2]) == scales
     expected = textbook_ms_ssim(luma(a), luma(b), scales)
     assert ms_ssim(a, b) == pytest.approx(expected, abs=1e-5)
+
+
+@pytest.mark.parametrize("cuts", [(1, 2, 13), (11, 100, 101), (16, 32, 299)])
+@pytest.mark.parametrize("width", [451, 9])
+def test_how_the_rows_are_fed_changes_no_value(cuts: tuple[int, ...], width: int) -> None:
+    a, b = (luma(photo[:, :width]) for photo in chelsea_and_noise())
+    height = len(a)
+    weights = StretchedMap.over(np.random.default_rng(1).random((4, 5), dtype=np.float32), height, width)
+    whole, parts = (StructuralSimilarity(height, width, 255, weights=weights) for _ in range(2))
+    whole.add(a, b)
+    for top, bottom in itertools.pairwise((0, *cuts, height)):
+        parts.add(a[top:bottom], b[top:bottom])
+    for measure in ("ssim", "ssim_s", "ms_ssim"):
+        assert getattr(parts, measure) == pytest.approx(getattr(whole, measure), rel=1e-6)
 
 
 def test_ssim_s_looks_where_the_saliency_is() -> None:
