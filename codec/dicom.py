@@ -133,7 +133,7 @@ def frame_count(data: bytes) -> int:
     try:
         dataset = _parse(data)
         description = _describe(dataset)
-        _load_decoder()
+        load_decoder()
         for frame in (1, description.frames):
             _frame_pixels(dataset, description, frame)
     except (BadPicture, NotForJpeg2000):
@@ -159,7 +159,7 @@ def decode_dicom(data: bytes, max_pixels: int | None, frame: int = 0) -> Picture
             f"{description.frames} frames: kept unchanged; --dicom-frames first or all compresses them"
         )
     pixel_data = _frame_pixels(dataset, description, frame or 1)
-    decode = _load_decoder()
+    decode = load_decoder()
     samples = _decode_alone(decode, _one_frame_file(dataset, description, pixel_data), dataset.syntax)
     channels = 1 if description.photometric.startswith("MONOCHROME") else 3
     if samples.shape != (1, description.rows, description.columns, channels):
@@ -205,7 +205,7 @@ def _palette_colors(
 # ---------------------------------------------------------------- the decoder
 
 
-def _load_decoder() -> Callable[..., Any]:
+def load_decoder() -> Callable[..., Any]:
     """tensorflow-io's decoder; raises NotForJpeg2000 where it is missing or does not load."""
     try:
         import tensorflow_io

@@ -15,10 +15,11 @@ from typing import Any, Literal
 
 import apache_beam as beam
 
-from codec.dicom import frame_count
+from codec.dicom import frame_count, is_dicom
 from codec.pictures import DICOM_EXTENSIONS, PICTURE_EXTENSIONS
 from transforms.elements import SourceFile
 from transforms.files import read_whole
+from transforms.read import load_dicom_decoder
 
 DicomFrames = Literal["keep", "first", "all"]
 
@@ -63,6 +64,9 @@ def _may_be_dicom(source: SourceFile) -> bool:
 
 def _frame_count(source: SourceFile) -> int:
     try:
-        return frame_count(read_whole(source.url))
+        data = read_whole(source.url)
     except OSError:  # the step that reads it will say why
         return 1
+    if is_dicom(data):
+        load_dicom_decoder()
+    return frame_count(data)

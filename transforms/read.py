@@ -2,15 +2,19 @@
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
+import sys
 import time
 from collections.abc import Iterator
 from typing import Any
 
 import apache_beam as beam
 
+from codec import dicom
 from codec.jp2 import icc_is_restricted
 from codec.pictures import NotForJpeg2000, decode_picture
+from models.quiet import quiet_import
 from transforms.elements import KeptSource, Photo, SourceFile
 from transforms.files import read_whole
 
@@ -28,6 +32,8 @@ def read_photo(source: SourceFile, max_pixels: int | None) -> Iterator[Any]:
     start = time.perf_counter()
     data = read_whole(source.url)
     sha256 = hashlib.sha256(data).hexdigest()
+    if dicom.is_dicom(data):
+        load_dicom_decoder()
     try:
         picture = decode_picture(data, max_pixels=max_pixels, frame=source.frame)
     except NotForJpeg2000 as reason:
@@ -50,3 +56,10 @@ def read_photo(source: SourceFile, max_pixels: int | None) -> Iterator[Any]:
         metadata_problems=picture.metadata_problems,
         read_seconds=time.perf_counter() - start,
     )
+
+
+def load_dicom_decoder() -> None:
+    """Loads what decodes DICOM, if it is there, without the greetings of TensorFlow."""
+    if "tensorflow_io" not in sys.modules:
+        with quiet_import(), contextlib.suppress(NotForJpeg2000):
+            dicom.load_decoder()
