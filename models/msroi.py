@@ -35,6 +35,7 @@ from models.quiet import quiet_import
 
 if TYPE_CHECKING:
     import keras
+    from PIL import Image
 
 Pixels = NDArray[np.uint8] | NDArray[np.uint16]
 SaliencyMap = NDArray[np.float32]
@@ -46,6 +47,7 @@ MAX_TILES = 56  # of 32×32 samples
 OUTPUT_STRIDE = 4
 LEVELS = 255  # maps are rounded to this many steps, so that they don't hang on the last bits of a float
 BATCH = 8
+_BAND_PIXELS = 1 << 22  # a photo is scaled down in bands of about this many pixels
 DECODER = {"stride32": 64, "stride16": 64, "stride8": 40, "stride4": 24}  # channels at each resolution
 CLASS_COUNT = 20  # how many likely classes make up the class-activation map
 CLASS_THRESHOLD = 0.2  # of a class map's own peak; what is below does not count
@@ -134,20 +136,38 @@ def thumbnail(pixels: Pixels) -> NDArray[np.float32]:
 
     Gray becomes RGB; alpha blends into mid-gray (127, where the network sees nothing).
     """
-    from PIL import Image
-
     if pixels.ndim != 3 or not 1 <= pixels.shape[2] <= 4 or pixels.size == 0:
         raise ValueError(f"expected non-empty (H, W, C) with C in 1..4, got {pixels.shape}")
     if pixels.dtype not in (np.uint8, np.uint16):
         raise ValueError(f"expected uint8 or uint16 samples, got {pixels.dtype}")
-    eight = pixels if pixels.dtype == np.uint8 else (pixels >> 8).astype(np.uint8)
-    photo = Image.fromarray(np.ascontiguousarray(eight[..., 0] if eight.shape[2] == 1 else eight))
-    height, width = thumbnail_size(*pixels.shape[:2])
-    small = photo.resize((width, height), Image.Resampling.BILINEAR, reducing_gap=2.0)
-    if small.mode in ("LA", "RGBA"):
-        gray = Image.new("RGBA", small.size, (127, 127, 127, 255))
-        small = Image.alpha_composite(gray, small.convert("RGBA"))
+    from PIL import Image
+
+    height, width = pixels.shape[:2]
+    rows, columns = thumbnail_size(height, width)
+    # Whole blocks first, as Pillow's `reducing_gap=2.0` would: fast, and still twice the thumbnail's size.
+    across, down = max(1, width // columns // 2), max(1, height // rows // 2)
+    part = (0, 0, width / across, height / down)
+    small = _reduced(pixels, across, down).resize((columns, rows), Image.Resampling.BILINEAR, part)
+    if small.mode in ("La", "RGBa"):
+        small = small.convert({"La": "LA", "RGBa": "RGBA"}[small.mode]).convert("RGBA")
+        small = Image.alpha_composite(Image.new("RGBA", small.size, (127, 127, 127, 255)), small)
     return np.asarray(small.convert("RGB"), np.float32)
+
+
+def _reduced(pixels: Pixels, across: int, down: int) -> Image.Image:
+    """The means of blocks of `across` by `down` samples, band by band; alpha premultiplied."""
+    from PIL import Image
+
+    height, width, channels = pixels.shape
+    mode = ("L", "La", "RGB", "RGBa")[channels - 1]
+    result = Image.new(mode, (-(-width // across), -(-height // down)))
+    step = max(1, _BAND_PIXELS // (width * down)) * down
+    for top in range(0, height, step):
+        band = pixels[top : top + step]
+        eight = band if band.dtype == np.uint8 else (band >> 8).astype(np.uint8)
+        image = Image.fromarray(np.ascontiguousarray(eight[..., 0] if channels == 1 else eight))
+        result.paste(image.convert(mode).reduce((across, down)), (0, top // down))
+    return result
 
 
 def pad(small: NDArray[np.float32]) -> NDArray[np.float32]:

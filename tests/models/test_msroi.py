@@ -130,6 +130,14 @@ def test_an_opaque_alpha_changes_nothing_and_a_clear_one_hides_all(model: msroi.
     assert (clear == 127).all()
 
 
+def test_a_thumbnail_is_the_same_in_bands_as_at_once() -> None:
+    rows, columns = np.mgrid[:2600, :1700]
+    photo = np.stack([rows // 11, columns // 7, rows * columns // 17351], -1).astype(np.uint8)
+    height, width = msroi.thumbnail_size(2600, 1700)
+    at_once = Image.fromarray(photo).resize((width, height), Image.Resampling.BILINEAR, reducing_gap=2.0)
+    np.testing.assert_array_equal(msroi.thumbnail(photo), np.asarray(at_once, np.float32))
+
+
 @pytest.mark.parametrize("shape", [(0, 4, 3), (4, 4), (4, 4, 5)])
 def test_what_is_no_photo_is_refused(model: msroi.MsRoi, shape: tuple[int, ...]) -> None:
     with pytest.raises(ValueError, match="expected"):
