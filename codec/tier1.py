@@ -38,13 +38,22 @@ _STATES = np.array(
     np.int32,
 )  # fmt: skip
 
+
+def _with_symbols(states: NDArray[np.int32]) -> NDArray[np.int32]:
+    """The states by index and symbol: entry 2 i + s holds probability, next state, next if rare."""
+    symbol = np.tile([0, 1], len(states))
+    probability, more, less, switch = states.repeat(2, 0).T
+    return np.stack([probability, 2 * more + symbol, 2 * less + (symbol ^ switch)], 1).astype(np.int32)
+
+
+_SYMBOL_STATES = _with_symbols(_STATES)
+
 # State of a coefficient: which neighbours are significant, which of those are negative, and its own.
 _NE, _SE, _SW, _NW, _N, _E, _S, _W = (1 << i for i in range(8))
 _N_MINUS, _E_MINUS, _S_MINUS, _W_MINUS = (1 << i for i in range(8, 12))
 _SIGNIFICANT, _REFINED, _VISITED = 1 << 12, 1 << 13, 1 << 14
 _NEIGHBOURS = 0xFF
 _RUN, _UNIFORM, _CONTEXTS = 17, 18, 19
-_A, _C, _CT, _BP = 0, 1, 2, 3  # registers of the decoder
 
 
 def _zero_contexts() -> NDArray[np.uint8]:
@@ -119,9 +128,12 @@ def tighten(
     offsets = np.zeros_like(parts.offsets)
     _tighten(parts.body, parts.passes, parts.lengths, parts.offsets, layout.blocks.band, layout.blocks.box,
              np.ascontiguousarray(upto, np.int32), starts, body, lengths, offsets,
-             _STATES, _ZERO_CONTEXTS, _SIGN_CONTEXTS)  # fmt: skip
+             _SYMBOL_STATES, _ZERO_CONTEXTS, _SIGN_CONTEXTS)  # fmt: skip
     body.flags.writeable = False  # like what was parsed
     return dataclasses.replace(parts, body=body, lengths=lengths, offsets=offsets)
+
+
+# The decoder's registers A, C, CT and BP (C.3) travel as a tuple, so that they stay in the processor's.
 
 
 @compiled
@@ -129,11 +141,12 @@ def _tighten(  # type: ignore[no-untyped-def]
     source, passes, source_lengths, source_offsets, bands, boxes, upto, starts, body, lengths, offsets,
     states, zero_contexts, sign_contexts,
 ):  # fmt: skip
-    registers, contexts = np.zeros(4, np.int64), np.zeros(_CONTEXTS, np.int32)
-    longest = 0
+    contexts = np.zeros(_CONTEXTS, np.int32)
+    widest, highest = 0, 0
     for b in range(len(bands)):
-        longest = max(longest, (boxes[b, 2] - boxes[b, 0] + 2) * (boxes[b, 3] - boxes[b, 1] + 2))
-    scratch = np.zeros(longest, np.int32)
+        widest, highest = max(widest, boxes[b, 2] - boxes[b, 0]), max(highest, boxes[b, 3] - boxes[b, 1])
+    scratch = np.zeros((widest + 2) * (highest + 2), np.int32)
+    columns = np.zeros(((highest + 3) // 4 + 2, widest + 2), np.bool_)
     for b in range(len(bands)):
         position = starts[b]
         for k in range(len(passes)):
@@ -143,8 +156,12 @@ def _tighten(  # type: ignore[no-untyped-def]
         data = body[starts[b] : starts[b + 1]]
         across, down = boxes[b, 2] - boxes[b, 0], boxes[b, 3] - boxes[b, 1]
         flags = scratch[: (across + 2) * (down + 2)]
-        flags[:] = 0
-        _start(registers, contexts, data)
+        busy = columns[: (down + 3) // 4 + 2, : across + 2]
+        if upto[b]:
+            flags[:] = 0
+            busy[:] = False
+            _reset(contexts)
+        registers = _start(data)
         done, given, safe = 0, 0, 0
         for k in range(len(passes)):
             safe += source_lengths[k, b]
@@ -153,8 +170,15 @@ def _tighten(  # type: ignore[no-untyped-def]
                 if not passes[k, b]:
                     continue
                 for _ in range(passes[k, b]):
-                    _decode_pass((done + 2) % 3, flags, across, down, registers, contexts, data,
-                                 states, zero_contexts[bands[b]], sign_contexts)  # fmt: skip
+                    kind = (done + 2) % 3
+                    if kind == 0:
+                        registers = _propagate(flags, busy, across, down, registers, contexts, data,
+                                               states, zero_contexts[bands[b]], sign_contexts)  # fmt: skip
+                    elif kind == 1:
+                        registers = _refine(flags, busy, across, down, registers, contexts, data, states)
+                    else:
+                        registers = _clean_up(flags, busy, across, down, registers, contexts, data,
+                                              states, zero_contexts[bands[b]], sign_contexts)  # fmt: skip
                     done += 1
                 end = min(safe, _shortest(registers, data))
             offsets[k, b] = starts[b] + given
@@ -165,9 +189,9 @@ def _tighten(  # type: ignore[no-untyped-def]
 @compiled
 def _shortest(registers, data):  # type: ignore[no-untyped-def]
     """The least number of bytes that decode up to here, extended with ones."""
-    limit = registers[_A] << 16
-    value, unit = registers[_C], 16 - registers[_CT]  # of the last byte read: its lowest bit's place
-    last = registers[_BP]
+    a, value, count, last = registers
+    limit = a << 16
+    unit = 16 - count  # the place of the lowest bit of the last byte read
     if last >= len(data):
         return len(data)
     best = last + 1
@@ -183,127 +207,159 @@ def _shortest(registers, data):  # type: ignore[no-untyped-def]
 
 
 @compiled
-def _start(registers, contexts, data):  # type: ignore[no-untyped-def]
-    """INITDEC (C.3.5) and the contexts' first states (Table D.7)."""
-    registers[_BP] = 0
-    registers[_C] = (data[0] if len(data) else 0xFF) << 16
-    _read_byte(registers, data)
-    registers[_C] <<= 7
-    registers[_CT] -= 7
-    registers[_A] = 0x8000
+def _reset(contexts):  # type: ignore[no-untyped-def]
+    """The contexts' first states (Table D.7)."""
     contexts[:] = 0
     contexts[0], contexts[_RUN], contexts[_UNIFORM] = 4 << 1, 3 << 1, 46 << 1
 
 
 @compiled
-def _read_byte(registers, data):  # type: ignore[no-untyped-def]
+def _start(data):  # type: ignore[no-untyped-def]
+    """INITDEC (C.3.5)."""
+    c = np.int64(data[0] if len(data) else 0xFF) << 16
+    c, count, at = _read_byte(c, np.int64(0), data)
+    return np.int64(0x8000), c << 7, count - 7, at
+
+
+@compiled
+def _read_byte(c, at, data):  # type: ignore[no-untyped-def]
     """BYTEIN (C.3.4); past the end there are ones."""
-    at = registers[_BP]
-    here = data[at] if at < len(data) else 0xFF
-    following = data[at + 1] if at + 1 < len(data) else 0xFF
-    if here == 0xFF:
-        if following > 0x8F:
-            registers[_C] += 0xFF00
-            registers[_CT] = 8
-            registers[_BP] = max(at, len(data))
-        else:
-            registers[_BP] = at + 1
-            registers[_C] += following << 9
-            registers[_CT] = 7
-    else:
-        registers[_BP] = at + 1
-        registers[_C] += following << 8
-        registers[_CT] = 8
+    size = len(data)
+    here = np.int64(data[at]) if at < size else np.int64(0xFF)
+    following = np.int64(data[at + 1]) if at + 1 < size else np.int64(0xFF)
+    if here != 0xFF:
+        return c + (following << 8), np.int64(8), at + 1
+    if following <= 0x8F:
+        return c + (following << 9), np.int64(7), at + 1
+    return c + 0xFF00, np.int64(8), max(at, np.int64(size))
 
 
 @compiled
 def _decode(context, registers, contexts, data, states):  # type: ignore[no-untyped-def]
-    """DECODE (C.3.2). A context is its state's index times two, plus its more probable symbol."""
-    state = contexts[context] >> 1
-    bit = contexts[context] & 1
-    rare = states[state, 0]
-    a = registers[_A] - rare
-    if (registers[_C] >> 16) < rare:
+    """DECODE (C.3.2): the next bit, and the registers after it."""
+    a, c, count, at = registers
+    state = contexts[context]
+    bit = state & 1
+    rare = np.int64(states[state, 0])
+    a -= rare
+    if (c >> 16) < rare:
         if a < rare:
-            contexts[context] = states[state, 1] << 1 | bit
+            contexts[context] = states[state, 1]
         else:
-            contexts[context] = states[state, 2] << 1 | (bit ^ states[state, 3])
+            contexts[context] = states[state, 2]
             bit ^= 1
         a = rare
     else:
-        registers[_C] -= rare << 16
+        c -= rare << 16
         if a & 0x8000:
-            registers[_A] = a
-            return bit
+            return bit, (a, c, count, at)
         if a < rare:
-            contexts[context] = states[state, 2] << 1 | (bit ^ states[state, 3])
+            contexts[context] = states[state, 2]
             bit ^= 1
         else:
-            contexts[context] = states[state, 1] << 1 | bit
+            contexts[context] = states[state, 1]
     while True:
-        if registers[_CT] == 0:
-            _read_byte(registers, data)
+        if count == 0:
+            c, count, at = _read_byte(c, at, data)
         a <<= 1
-        registers[_C] <<= 1
-        registers[_CT] -= 1
+        c <<= 1
+        count -= 1
         if a & 0x8000:
-            break
-    registers[_A] = a
-    return bit
+            return bit, (a, c, count, at)
+
+
+# A column is four coefficients of a stripe, one below the other (D.1). Most columns of a coarsely coded block
+# stay idle: `busy`, (stripes + 2, across + 2), says which have a significant coefficient in or next to them.
 
 
 @compiled
-def _decode_pass(  # type: ignore[no-untyped-def]
-    kind, flags, across, down, registers, contexts, data, states, zero_contexts, sign_contexts
+def _propagate(  # type: ignore[no-untyped-def]
+    flags, busy, across, down, registers, contexts, data, states, zero_contexts, sign_contexts
 ):
-    """Significance propagation (kind 0), magnitude refinement (1) or cleanup (2) of a block (D.3)."""
+    """Significance propagation (D.3.1)."""
+    wide = across + 2
+    for top in range(0, down, 4):
+        for x in range(across):
+            if not busy[(top >> 2) + 1, x + 1]:
+                continue
+            at = (top + 1) * wide + x + 1
+            for y in range(top, min(top + 4, down)):
+                flag = flags[at]
+                if flag & _NEIGHBOURS and not flag & _SIGNIFICANT:
+                    flags[at] = flag | _VISITED
+                    bit, registers = _decode(
+                        zero_contexts[flag & _NEIGHBOURS], registers, contexts, data, states
+                    )
+                    if bit:
+                        registers = _decode_sign(x, y, wide, flags, busy, registers, contexts, data, states,
+                                                 sign_contexts)  # fmt: skip
+                at += wide
+    return registers
+
+
+@compiled
+def _refine(flags, busy, across, down, registers, contexts, data, states):  # type: ignore[no-untyped-def]
+    """Magnitude refinement (D.3.3)."""
+    wide = across + 2
+    for top in range(0, down, 4):
+        for x in range(across):
+            if not busy[(top >> 2) + 1, x + 1]:
+                continue
+            at = (top + 1) * wide + x + 1
+            for _ in range(top, min(top + 4, down)):
+                flag = flags[at]
+                if flag & (_SIGNIFICANT | _VISITED) == _SIGNIFICANT:
+                    context = 16 if flag & _REFINED else 15 if flag & _NEIGHBOURS else 14
+                    _, registers = _decode(context, registers, contexts, data, states)
+                    flags[at] = flag | _REFINED
+                at += wide
+    return registers
+
+
+@compiled
+def _clean_up(  # type: ignore[no-untyped-def]
+    flags, busy, across, down, registers, contexts, data, states, zero_contexts, sign_contexts
+):
+    """Cleanup (D.3.4)."""
     wide = across + 2
     for top in range(0, down, 4):
         bottom = min(top + 4, down)
         for x in range(across):
-            first = (top + 1) * wide + x + 1
             y = top
-            if kind == 2 and bottom - top == 4:
-                idle = _SIGNIFICANT | _VISITED | _NEIGHBOURS
-                if not (flags[first] | flags[first + wide] | flags[first + 2 * wide]
-                        | flags[first + 3 * wide]) & idle:  # fmt: skip
-                    if not _decode(_RUN, registers, contexts, data, states):
-                        continue
-                    run = _decode(_UNIFORM, registers, contexts, data, states) << 1
-                    run |= _decode(_UNIFORM, registers, contexts, data, states)
-                    y = top + run
-                    _decode_sign(first + run * wide, wide, flags, registers, contexts, data, states,
-                                 sign_contexts)  # fmt: skip
-                    y += 1
-            while y < bottom:
-                at = (y + 1) * wide + x + 1
+            if not busy[(top >> 2) + 1, x + 1] and bottom - top == 4:
+                bit, registers = _decode(_RUN, registers, contexts, data, states)
+                if not bit:
+                    continue
+                upper, registers = _decode(_UNIFORM, registers, contexts, data, states)
+                lower, registers = _decode(_UNIFORM, registers, contexts, data, states)
+                y += upper << 1 | lower
+                registers = _decode_sign(x, y, wide, flags, busy, registers, contexts, data, states,
+                                         sign_contexts)  # fmt: skip
                 y += 1
+            at = (y + 1) * wide + x + 1
+            for below in range(y, bottom):
                 flag = flags[at]
-                if kind == 1:
-                    if flag & (_SIGNIFICANT | _VISITED) == _SIGNIFICANT:
-                        context = 16 if flag & _REFINED else 15 if flag & _NEIGHBOURS else 14
-                        _decode(context, registers, contexts, data, states)
-                        flags[at] = flag | _REFINED
-                elif kind == 0:
-                    if not flag & _SIGNIFICANT and flag & _NEIGHBOURS:
-                        flags[at] = flag | _VISITED
-                        context = zero_contexts[flag & _NEIGHBOURS]
-                        if _decode(context, registers, contexts, data, states):
-                            _decode_sign(at, wide, flags, registers, contexts, data, states, sign_contexts)
-                elif not flag & (_SIGNIFICANT | _VISITED):
-                    context = zero_contexts[flag & _NEIGHBOURS]
-                    if _decode(context, registers, contexts, data, states):
-                        _decode_sign(at, wide, flags, registers, contexts, data, states, sign_contexts)
-    if kind == 2:
-        for at in range(len(flags)):
-            flags[at] &= ~_VISITED
+                if not flag & (_SIGNIFICANT | _VISITED):
+                    bit, registers = _decode(
+                        zero_contexts[flag & _NEIGHBOURS], registers, contexts, data, states
+                    )
+                    if bit:
+                        registers = _decode_sign(x, below, wide, flags, busy, registers, contexts, data,
+                                                 states, sign_contexts)  # fmt: skip
+                flags[at] &= ~_VISITED
+                at += wide
+    return registers
 
 
 @compiled
-def _decode_sign(at, wide, flags, registers, contexts, data, states, sign_contexts):  # type: ignore[no-untyped-def]
+def _decode_sign(  # type: ignore[no-untyped-def]
+    x, y, wide, flags, busy, registers, contexts, data, states, sign_contexts
+):
     """The sign of a coefficient that has become significant; tells its neighbours."""
+    at = (y + 1) * wide + x + 1
     context = sign_contexts[(flags[at] >> 4) & 0xFF]
-    minus = _decode(context & 127, registers, contexts, data, states) ^ (context >> 7)
+    bit, registers = _decode(context & 127, registers, contexts, data, states)
+    minus = bit ^ (context >> 7)
     flags[at] |= _SIGNIFICANT
     flags[at - wide - 1] |= _SE
     flags[at - wide + 1] |= _SW
@@ -313,3 +369,6 @@ def _decode_sign(at, wide, flags, registers, contexts, data, states, sign_contex
     flags[at + wide] |= _N | (_N_MINUS if minus else 0)
     flags[at - 1] |= _E | (_E_MINUS if minus else 0)
     flags[at + 1] |= _W | (_W_MINUS if minus else 0)
+    for stripe in range(((y - 1) >> 2) + 1, ((y + 1) >> 2) + 2):
+        busy[stripe, x : x + 3] = True
+    return registers
