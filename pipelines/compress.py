@@ -24,7 +24,7 @@ from pipelines.running import OK, WRONG_USAGE, parse_beam_flags
 from transforms import compact, encode, inference, match, measure, progress, read, restore, saliency, write
 from transforms.elements import Photo, SourceFile
 from transforms.files import NothingFound
-from transforms.frames import DicomFrames, ExpandFrames, expand_frames
+from transforms.frames import DicomFrames, expand_frames
 from transforms.match import ROWS, ArchiveIndex, MatchSources, SkipArchived
 from transforms.read import KEPT
 from transforms.settings import Comcnn, CompressSettings, Target
@@ -192,8 +192,9 @@ def build(root: beam.Pipeline, counts: progress.Progress, options: CompressOptio
     labels = _labels(options)
     weights = bytes.fromhex(labels.weights_digest)
     encoder = encode.Encoder(settings, weights, options.archive, resume=not options.force)
-    matched = root | "Match sources" >> MatchSources(options.sources, PICTURE_EXTENSIONS, options.archive)
-    sources, skipped = matched.sources | "Expand frames" >> ExpandFrames(options.dicom_frames), None
+    matching = MatchSources(options.sources, PICTURE_EXTENSIONS, options.archive, options.dicom_frames)
+    matched = root | "Match sources" >> matching
+    sources, skipped = matched.sources, None
     if not options.force and settings.mask_folder is None:  # the table does not know the masks
         skip = SkipArchived(options.archive, labels.settings_digest, labels.weights_digest,
                             labels.foveate_version, labels.run_id)  # fmt: skip

@@ -2,8 +2,8 @@
 
     scan.dcm (3 frames) ─▶ scan.dcm.0001, scan.dcm.0002, scan.dcm.0003
 
-A frame's place in the archive depends on its file's path and its number alone. It is expanded before anything
-is looked up in the archive, so every later step treats it like a file.
+A frame's place in the archive depends on its file's path and its number alone. It is expanded before places
+are given away and anything is looked up in the archive, so every later step treats it like a file.
 """
 
 from __future__ import annotations

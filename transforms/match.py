@@ -20,6 +20,7 @@ from codec.errors import BadCodestream
 from codec.jp2 import ArchiveRecord
 from transforms.elements import MetricsRow, SourceFile
 from transforms.files import find_files, join, list_folder, read_whole
+from transforms.frames import DicomFrames, ExpandFrames
 from transforms.steps import FAILURES, BadInput, failure
 from transforms.tables import ArchivedRow, latest_rows, table_text
 
@@ -31,12 +32,13 @@ _HEAD_BYTES = 1 << 16  # of an archived file: its record stands before the codes
 class MatchSources(beam.PTransform):  # type: ignore[misc]  # Beam is untyped
     """Sources as named on a command line → `SourceFile`s, each place once; outputs: main and "failures".
 
-    Grouping by name is the only shuffle on the way, and paths are all that crosses it.
+    Paths are all that is shuffled: by name, and before that where the frames of files are asked for.
     """
 
     sources: tuple[str, ...]
     extensions: frozenset[str]
     archive: str
+    dicom_frames: DicomFrames = "keep"
 
     def expand(self, root: Any) -> Any:
         """Lists, groups by name, and takes one of each."""
@@ -45,6 +47,7 @@ class MatchSources(beam.PTransform):  # type: ignore[misc]  # Beam is untyped
             | "Name sources" >> beam.Create([name_bytes(source) for source in self.sources])
             | "List files"
             >> beam.FlatMap(_find_named, self.extensions, self.archive).with_output_types(SourceFile)
+            | "Expand frames" >> ExpandFrames(self.dicom_frames)
             | "Key by name" >> beam.Map(lambda source: (name_bytes(_claim(source.relative_path)), source))
             | "Gather names" >> beam.GroupByKey()
             | "Take each once" >> beam.FlatMap(one_of_each_name).with_outputs(FAILURES, main="sources")

@@ -152,6 +152,19 @@ def test_a_frame_that_cannot_be_decoded_is_a_failure_and_the_others_are_archived
     assert "frame 2 cannot be archived by itself" in run.failures()["cine.dcm"]["message"]
 
 
+@needs_tfio
+def test_a_file_that_has_a_frames_name_does_not_share_its_place(tmp_path: Path) -> None:
+    cine = dicom(np.concatenate(FRAMES), 12, frames=3)
+    photos = placed(tmp_path / "in", {"cine.dcm": cine, "cine.dcm.0002": dicom(FRAMES[0], 12)})
+    sources = [str(photos / name) for name in ("cine.dcm", "cine.dcm.0002")]
+    archive = tmp_path / "archive"
+    command = ["compress", *sources, "--output", str(archive), "--dicom-frames", "all", *WITHOUT_NETWORKS]
+    assert main(command) == 3
+    run = Run(photos, archive, 3)
+    assert set(run.rows()) == {f"cine.dcm.000{number}" for number in (1, 2, 3)}
+    assert "is taken by" in run.failures()["cine.dcm.0002"]["message"]
+
+
 def test_without_the_extra_dicom_is_kept_and_looked_at_again(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
