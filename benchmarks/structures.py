@@ -22,6 +22,9 @@ from codec.layout import Layout
 COM, PLT, TLM = 0xFF64, 0xFF58, 0xFF55
 SEGMENT_BYTES = 300  # small, so that packed headers are cut into several segments
 _NEVER = 1 << 20
+_PASSES = (1, 1, 1, 1, 2, 2, 2, 2, 3, 3, 3, 3, 5, 5, 6, 6, 12, 12, 36, 37, 50)  # what Table B.4 tells apart
+_SIZES = (0, 0, 1, 1, 1, 1, 7, 7, 7, 7, 8, 8, 8, 8, 30, 30, 30, 30, 30, 300)
+_CONTENT = np.array([0, 0xFF, 0x8F, 7], np.uint8)  # no marker within
 
 
 @dataclasses.dataclass(frozen=True, eq=False)
@@ -40,7 +43,7 @@ def random_structure(seed: int) -> Structure:
     rng = np.random.default_rng(seed)
     main, tiles = _random_headers(rng)
     # Geometry, and precedence of headers, are taken from a draft with room for any packets.
-    draft = codestream.parse(assemble(main, [(tile, own, bytes(1 << 20)) for tile, own in enumerate(tiles)]))
+    draft = codestream.parse(assemble(main, [(tile, own, bytes(1 << 16)) for tile, own in enumerate(tiles)]))
     geometry = layout.lay_out(draft)
     blocks = _random_blocks(rng, draft, geometry)
     written = [list(_packets(rng, draft, geometry, tile, blocks)) for tile in range(len(tiles))]
@@ -53,7 +56,7 @@ def random_structure(seed: int) -> Structure:
 def _random_headers(rng: np.random.Generator) -> tuple[list[bytes], list[list[bytes]]]:
     """Segments of the main header, and of each tile's."""
     count = int(rng.choice([1, 1, 2, 3, 3, 4, 6])) if rng.random() < 0.97 else 260
-    side = 90 if count < 9 else 12
+    side = 70 if count < 9 else 12
     x0, y0, width, height = (int(v) for v in (*rng.integers(0, 40, 2), *rng.integers(1, side, 2)))
     tile_x0, tile_y0 = int(rng.integers(0, x0 + 1)), int(rng.integers(0, y0 + 1))
     x1, y1 = x0 + width, y0 + height
@@ -145,21 +148,14 @@ def _random_blocks(rng: np.random.Generator, stream: Codestream, geometry: Layou
     for block in range(count):
         total = 0
         for layer in range(stream.of_tile(int(blocks.tile[block])).layers):
-            more = int(
-                rng.choice(
-                    [1, 2, 3, 5, 6, 12, 36, 37, 50], p=[0.2, 0.2, 0.2, 0.1, 0.1, 0.1, 0.05, 0.03, 0.02]
-                )
-            )
+            more = _PASSES[rng.integers(len(_PASSES))]
             if rng.random() > density or total + more > 164:
                 continue
             passes[layer, block] = more
             count_of_runs = len(runs(int(blocks.style[block]), total, more))
-            sizes = [
-                int(v)
-                for v in rng.choice([0, 1, 7, 8, 30, 300], count_of_runs, p=[0.1, 0.2, 0.2, 0.2, 0.27, 0.03])
-            ]
+            sizes = [_SIZES[i] for i in rng.integers(len(_SIZES), size=count_of_runs)]
             segments[layer, block] = sizes
-            bodies[layer, block] = rng.choice(np.array([0, 0xFF, 0x8F, 7], np.uint8), sum(sizes)).tobytes()
+            bodies[layer, block] = _CONTENT[rng.integers(4, size=sum(sizes))].tobytes()
             total += more
     zero_planes = rng.integers(0, rng.choice([3, 20, 83]), count)
     return Structure(b"", passes, segments, bodies, zero_planes)
