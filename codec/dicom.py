@@ -43,6 +43,7 @@ _ENCAPSULATED = re.compile(r"1\.2\.840\.10008\.1\.2\.(4\.\d+|5)")
 _VIDEO = re.compile(r"1\.2\.840\.10008\.1\.2\.4\.10\d(\.1)?")
 _LONG_VRS = frozenset((b"OB OD OF OL OV OW SQ SV UC UN UR UT UV").split())  # PS3.5 table 7.1-1
 _UNDEFINED = 0xFFFFFFFF
+_MOST_INFLATED = 1 << 31
 _ITEM, _ITEM_END, _SEQUENCE_END = 0xFFFEE000, 0xFFFEE00D, 0xFFFEE0DD
 
 _TRANSFER_SYNTAX = 0x00020010
@@ -325,7 +326,8 @@ def _frame_fragments(dataset: _Dataset, what: _Description, frame: int) -> bytes
     element = dataset.elements[_PIXEL_DATA]
     if dataset.data[element.value : element.value + 4] != struct.pack("<HH", 0xFFFE, 0xE000):
         raise BadPicture("broken DICOM: its compressed pixels are not in fragments")
-    (_, first, end), *fragments = _items(dataset.data, element.value)
+    with reading("DICOM"):
+        (_, first, end), *fragments = _items(dataset.data[: element.end], element.value)
     starts = struct.unpack(f"<{(end - first) // 4}I", dataset.data[first : first + (end - first) // 4 * 4])
     if what.frames == 1:
         chosen = fragments
@@ -353,7 +355,10 @@ def _parse(data: bytes) -> _Dataset:
         at, syntax = _after_meta(data)
         body = data[at:]
         if syntax == _DEFLATED:
-            body = zlib.decompressobj(-15).decompress(body)
+            inflater = zlib.decompressobj(-15)
+            body = inflater.decompress(body, _MOST_INFLATED)
+            if inflater.unconsumed_tail:
+                raise NotForJpeg2000("a deflated DICOM file of more than 2 GiB, kept unchanged")
         elements = {}
         order = ">" if syntax == _BIG_ENDIAN else "<"
         for element in _elements(body, 0, order, implicit=syntax == _IMPLICIT):
