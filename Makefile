@@ -9,7 +9,7 @@ export PIP_DISABLE_PIP_VERSION_CHECK := 1
 
 need_photos = $(if $(PHOTOS),,$(error Say which photos: make $@ PHOTOS=folder))
 
-.PHONY: help install demo test test-tfio lint format check bench-allocation bench-saliency bench-restoration \
+.PHONY: help install demo test test-tfio lint format check bench-codec bench-saliency bench-restoration \
 	train-restoration lock clean
 
 help: ## show this list
@@ -86,8 +86,8 @@ format: install ## put imports and layout in order
 
 check: lint test ## what must pass before a commit
 
-bench-allocation: install ## region-weighted files against OpenJPEG at equal bytes (PHOTOS=folder)
-	$(need_photos)$(BIN)/python -m benchmarks.allocation $(PHOTOS) $(ARGS)
+bench-codec: install ## files against OpenJPEG's and other codecs', time, memory (PHOTOS=folder)
+	$(need_photos)$(BIN)/python -m benchmarks.codec $(PHOTOS) $(ARGS)
 
 bench-saliency: install ## MS-ROI against baselines (PHOTOS=folder with images/ and masks/)
 	$(need_photos)$(BIN)/python -m benchmarks.saliency $(PHOTOS) $(ARGS)

@@ -1,0 +1,107 @@
+"""Rate-distortion curves: files of one codec, what they look like, and how codecs compare.
+
+All figures are on scales in decibels, so that they run nearly straight over the logarithm of the bytes: PSNRs
+as they are, SSIM and MS-SSIM as -10 log10(1 - x).
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import math
+from collections.abc import Mapping, Sequence
+
+import bjontegaard
+import numpy as np
+from scipy.interpolate import PchipInterpolator
+
+from quality.colour import Pixels
+from quality.measures import measure
+
+MEASURES = ("psnr", "psnr_y", "ssim", "ms_ssim")
+_LEAST_DISSIMILARITY = 1e-9  # an SSIM of 1 is 90 dB
+
+Figures = dict[str, float]
+
+
+@dataclasses.dataclass(frozen=True)
+class Point:
+    """One file: its bytes, and its figures in dB by their names."""
+
+    size: float
+    figures: Mapping[str, float]
+
+
+Curve = tuple[Point, ...]
+
+
+def fidelity(original: Pixels, decoded: Pixels) -> Figures:
+    """The figures `MEASURES` of a decoded photo, each on its scale in dB."""
+    found = measure(original, decoded, None)
+    return {
+        "psnr": found.psnr_db,
+        "psnr_y": found.psnr_y_db,
+        "ssim": similarity_db(found.ssim),
+        "ms_ssim": similarity_db(found.ms_ssim),
+    }
+
+
+def similarity_db(similarity: float) -> float:
+    """-10 log10(1 - x), at most 90."""
+    return -10 * math.log10(max(1 - similarity, _LEAST_DISSIMILARITY))
+
+
+def similarity(decibels: float) -> float:
+    """The inverse of `similarity_db`."""
+    return float(1 - 10 ** (-decibels / 10))
+
+
+def bd_rate(reference: Curve, other: Curve, figure: str) -> float:
+    """Bytes that `other` takes beyond those of `reference` at equal figures, in percent (Bjontegaard 2001).
+
+    Piecewise cubic (PCHIP) interpolation of log bytes over the figure, averaged over the figures that both
+    curves have; NaN where they have none in common.
+    """
+    (sizes, values), (other_sizes, other_values) = _rising(reference, figure), _rising(other, figure)
+    if min(len(values), len(other_values)) < 2:
+        return math.nan
+    if max(values[0], other_values[0]) >= min(values[-1], other_values[-1]):
+        return math.nan
+    percent = bjontegaard.bd_rate(
+        sizes, values, other_sizes, other_values, "pchip", require_matching_points=False, min_overlap=0
+    )
+    return float(percent)
+
+
+def at_size(curve: Curve, size: float, figure: str) -> float:
+    """The figure at so many bytes, by PCHIP over the log of the bytes; NaN outside of the curve."""
+    sizes, values = _rising(curve, figure)
+    if len(sizes) < 2 or not sizes[0] <= size <= sizes[-1]:
+        return math.nan
+    return float(PchipInterpolator(np.log(sizes), values)(math.log(size)))
+
+
+def _rising(curve: Curve, figure: str) -> tuple[list[float], list[float]]:
+    """Sizes and figures, without files that are no better than a smaller one."""
+    sizes: list[float] = []
+    values: list[float] = []
+    for point in sorted(curve, key=lambda p: (p.size, -p.figures[figure])):
+        value = point.figures[figure]
+        if not values or (value > values[-1] and point.size > sizes[-1]):
+            sizes.append(point.size)
+            values.append(value)
+    return sizes, values
+
+
+def without(curve: Curve, overhead: int) -> Curve:
+    """The curve of files that are so many bytes shorter."""
+    return tuple(dataclasses.replace(point, size=point.size - overhead) for point in curve)
+
+
+def share_of_the_way(percent: float, whole_percent: float) -> float:
+    """How far a BD-rate goes towards another, both in percent, as a ratio of logarithms of bytes."""
+    return math.log1p(percent / 100) / math.log1p(whole_percent / 100)
+
+
+def mean(values: Sequence[float]) -> float:
+    """The mean; NaN as soon as one of them is, so that all codecs' means are over the same photos."""
+    return float(np.mean(values)) if values else math.nan

@@ -1,0 +1,72 @@
+"""What lossless files take, against OpenJPEG's."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+
+import numpy as np
+
+from benchmarks import ours
+from benchmarks.photos import deepened, gray, read_photo, with_alpha
+from benchmarks.tables import Section, Table, number
+from codec import allocation, encoder, jp2, openjpeg
+from codec.encoder import Emphasis
+from codec.metadata import PhotoMetadata
+from codec.weights import Pixels
+
+Sizes = Mapping[str, tuple[int, int]]  # Foveate's and OpenJPEG's bytes, by kind of picture
+
+
+class NotLossless(AssertionError):  # noqa: N818
+    """A file did not decode to its source."""
+
+
+def pictures(photo: Pixels) -> dict[str, Pixels]:
+    """Pictures of every kind made of an 8-bit RGB photo."""
+    photo = photo.astype(np.uint8)
+    deep = deepened(photo)
+    return {
+        "gray, 8 bits": gray(photo),
+        "gray and alpha, 8 bits": with_alpha(gray(photo)),
+        "colour, 8 bits": photo,
+        "colour and alpha, 8 bits": with_alpha(photo),
+        "gray, 16 bits": np.ascontiguousarray(deep[:, :, 1:2]),
+        "colour, 16 bits": deep,
+        "colour and alpha, 16 bits": with_alpha(deep),
+    }
+
+
+def sizes(path: Path) -> Sizes:
+    """Both sides' bytes for each kind of picture of a photo; raises NotLossless."""
+    return {kind: _sizes(kind, pixels) for kind, pixels in pictures(read_photo(path)).items()}
+
+
+def _sizes(kind: str, pixels: Pixels) -> tuple[int, int]:
+    candidates = encoder.layered(pixels, Emphasis(), reversible=True)
+    data = ours.wrapped(allocation.encode(allocation.take(candidates, len(candidates))))
+    if not np.array_equal(openjpeg.decode(data).pixels, pixels):
+        raise NotLossless(f"{kind}, {pixels.shape}: the file does not decode to its source")
+    plain = openjpeg.encode(pixels, reversible=True)
+    return len(data), len(plain) + jp2.overhead(pixels.shape[2], metadata=PhotoMetadata())
+
+
+def lossless_section(photos: Sequence[Sizes]) -> Section:
+    """Sums over the photos by kind of picture."""
+    rows, figures = [], {}
+    for kind in photos[0]:
+        mine, theirs = np.array([found[kind] for found in photos]).T
+        percent = 100 * (mine.sum() / theirs.sum() - 1)
+        worst = 100 * (mine / theirs - 1).max()
+        rows.append(
+            (kind, f"{mine.sum():,}", f"{theirs.sum():,}", number(percent, "+.3f"), number(worst, "+.3f"))
+        )
+        figures[kind] = {"ours_bytes": int(mine.sum()), "openjpeg_bytes": int(theirs.sum())}
+    text = (
+        "`--lossless`, whole files; every one is decoded and compared with its source, and all are exact. "
+        "The 16-bit pictures are the photos at half their sides: the mean light of 2 x 2 samples in sRGB's "
+        "curve. Alpha is an ellipse with a soft edge."
+    )
+    head = ("pictures", "Foveate, bytes", "OpenJPEG, bytes", "more, %", "worst, %")
+    table = Table(f"Bytes of {len(photos)} photos", head, tuple(rows))
+    return Section("lossless", "Lossless", text, (table,), (), figures)

@@ -1,0 +1,37 @@
+"""Beginnings of files are those that a decoder sees as the first layers."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+from benchmarks.progressive import prefixes
+from codec import allocation, encoder, openjpeg
+from codec.encoder import Emphasis
+from tests import streams
+
+
+@pytest.mark.parametrize("tiles", [False, True])
+def test_each_prefix_decodes_to_the_layers_that_stand_before_the_cut(
+    tiles: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    if tiles:
+        monkeypatch.setattr(encoder, "_MOST_IN_ONE_TILE", 128 * 128)
+        monkeypatch.setattr(encoder, "_LARGEST_TILE", 128)
+    candidates = encoder.layered(streams.texture(200, 260, 3), Emphasis())
+    data = allocation.encode(allocation.fit_bytes(candidates, 9000, 4))
+    found = prefixes(data)
+    assert len(found) == 4
+    assert found[-1] == data
+    sizes = [len(prefix) for prefix in found]
+    assert sizes == sorted(set(sizes))
+    for count, prefix in enumerate(found, 1):
+        np.testing.assert_array_equal(
+            openjpeg.decode(prefix).pixels, openjpeg.decode(data, layers=count).pixels
+        )
+
+
+def test_a_file_of_one_layer_has_no_prefix_but_itself() -> None:
+    candidates = encoder.layered(streams.texture(60, 70, 1), Emphasis())
+    data = allocation.encode(allocation.fit_bytes(candidates, 900))
+    assert prefixes(data) == (data,)

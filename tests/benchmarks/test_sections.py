@@ -1,0 +1,158 @@
+"""What the sections make of curves and figures, and that what they measure is what Foveate does."""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+import math
+
+import numpy as np
+import pytest
+
+from benchmarks import fidelity, lossless, ours, peers, photos, salient, speed
+from benchmarks.curves import Curve, Point
+from benchmarks.fidelity import Measured
+from benchmarks.speed import Case
+from benchmarks.tables import Bar, Section, Table, markdown, plain_text, section_from
+from codec import encoder, jp2, openjpeg, weights
+from codec.encoder import Emphasis
+from tests import streams
+
+PIXELS = 512 * 512
+
+
+def _curve(share: float = 1.0) -> Curve:
+    """A codec's files at all rates, of as many bytes as asked for, that look like files of bytes / share."""
+    return tuple(
+        Point(
+            rate * PIXELS / 8,
+            dict.fromkeys(("psnr", "psnr_y", "ssim", "ms_ssim"), 12 + 10 * math.log10(rate / share)),
+        )
+        for rate in fidelity.RATES
+    )
+
+
+def test_files_like_openjpegs_neither_gain_nor_lose_but_for_their_boxes() -> None:
+    photo = Measured(PIXELS, {"OpenJPEG": _curve(), "Foveate, psnr": _curve()})
+    section = fidelity.plain_section([photo, photo])
+    assert section.figures["whole_file_percent"] == pytest.approx([0, 0], abs=1e-9)
+    assert all(-2 < percent < 0 for percent in section.figures["codestream_percent"])
+    gains = {table.caption: [row[3] for row in table.rows] for table in section.tables[1:]}
+    whole, bare = gains.values()
+    assert whole == ["+0.000"] * 5
+    assert all(float(gain) > 0 for gain in bare)
+    assert [bar.met for bar in section.bars] == [True, True, section.bars[2].value <= 0, True]
+
+
+def test_the_way_to_avif_and_means_are_those_of_the_curves() -> None:
+    shares = dict(zip(fidelity.CODECS, (1, 1, 0.9, 1.3, 1.1, 0.85, 0.81), strict=True))
+    photo = Measured(PIXELS, {codec: _curve(share) for codec, share in shares.items()})
+    section = fidelity.ssim_section([photo])
+    rows = {row[0]: row[1:] for row in section.tables[0].rows}
+    assert rows["Foveate, ssim"][0] == "-10.0"
+    assert rows["Foveate, ssim"][-1] == "50%"
+    assert rows["OpenJPEG"][0] == "+0.0"
+    assert rows["AVIF"][3] == f"{1 - 10 ** (-1.2) * 0.81:.4f}"
+    assert not section.bars[0].met
+    others = fidelity.peers_section([photo])
+    assert {row[0]: row[1] for row in others.tables[0].rows}["JPEG"] == "+30.0"
+    assert len(others.figures["curves"]) == len(fidelity.CODECS) * len(fidelity.RATES)
+
+
+def test_a_rate_that_one_photo_does_not_reach_has_no_mean() -> None:
+    near, far = Measured(PIXELS, {"AVIF": _curve()}), Measured(8 * PIXELS, {"AVIF": _curve()})
+    assert not math.isnan(fidelity.mean_at([near], "AVIF", 0.5, "psnr"))
+    assert math.isnan(fidelity.mean_at([near, far], "AVIF", 0.5, "psnr"))
+
+
+def test_an_error_outside_of_the_mask_is_none_inside() -> None:
+    photo = streams.texture(40, 60, 3)
+    decoded = photo.copy()
+    decoded[0, :] ^= 8
+    figures = salient.judge(photo, photos.middle_quarter(40, 60), 12.0)(decoded)
+    assert math.isinf(figures["inside"])
+    assert figures["outside"] < figures["psnr"] < figures["weighted"] < math.inf
+
+
+def test_files_hold_the_boxes_that_are_counted_for_them() -> None:
+    photo = streams.texture(200, 256, 3)
+    mask = photos.middle_quarter(200, 256)
+    data = ours.file_within(encoder.layered(photo, Emphasis(mask, 12.0)), 16_000, mask)
+    parsed = jp2.parse(data)
+    assert 15_900 < len(data) <= 16_000
+    assert len(data) - len(parsed.codestream) == ours.overhead(3, 16_000, mask) > ours.overhead(3)
+    assert parsed.record is not None
+    assert parsed.record.saliency is not None
+
+
+@pytest.mark.parametrize("case", [Case("plain", 1.0), Case("all", 0.6, "ssim", True, 3)])
+def test_the_steps_that_are_timed_make_the_encoders_file(case: Case) -> None:
+    photo = streams.texture(200, 256, 3)
+    mask = photos.middle_quarter(200, 256) if case.salient else None
+    emphasis = Emphasis(mask, speed.GAIN_DB, case.tune)
+    budget = ours.budget_of(case.bits_per_pixel, 200, 256)
+    made = ours.file_within(encoder.layered(photo, emphasis), budget, layers=case.layers)
+    timed = speed.timed(photo, case, rounds=1)
+    assert set(timed.steps) == {*speed.STEPS, "tightening"}
+    assert timed.total == pytest.approx(sum(timed.steps[name] for name in speed.STEPS))
+    assert 0.1 < timed.memory < 200
+    data = openjpeg.encode(
+        photo,
+        layer_psnrs_db=encoder.layer_psnrs(photo),
+        block_size=weights.block_size(200, 256, mask, speed.GAIN_DB),
+    )
+    assert speed.chosen(photo, data, case, apart=False)[1] == jp2.parse(made).codestream
+
+
+def test_lossless_pictures_are_of_every_kind_and_come_back() -> None:
+    photo = streams.texture(51, 60, 3)
+    made = lossless.pictures(photo)
+    assert [p.shape for p in made.values()] == [
+        (51, 60, 1), (51, 60, 2), (51, 60, 3), (51, 60, 4), (25, 30, 1), (25, 30, 3), (25, 30, 4),
+    ]  # fmt: skip
+    assert [str(p.dtype) for p in made.values()] == ["uint8"] * 4 + ["uint16"] * 3
+    alpha = made["colour and alpha, 8 bits"][:, :, 3]
+    assert alpha[0, 0] == 0
+    assert alpha[25, 30] == 255
+    for kind, pixels in made.items():
+        mine, theirs = lossless._sizes(kind, pixels)
+        assert 0 < mine - theirs < 150
+
+
+def test_sixteen_bit_pictures_use_more_than_eight() -> None:
+    deep = photos.deepened(streams.texture(64, 64, 3))
+    assert np.mean(deep % 257 != 0) > 0.9
+    flat = photos.deepened(np.full((4, 4, 3), 90, np.uint8))
+    assert np.all(flat == 90 * 257)
+
+
+def test_a_photo_is_mirrored_or_cut_to_a_size() -> None:
+    photo = streams.texture(30, 40, 3)
+    large = photos.mirrored_to(photo, 50, 35)
+    assert large.shape == (50, 35, 3)
+    np.testing.assert_array_equal(large[:30], photo[:, :35])
+    np.testing.assert_array_equal(large[30], photo[29, :35])
+
+
+@pytest.mark.parametrize("peer", peers.PEERS)
+def test_a_peers_files_get_larger_and_better_with_its_setting(peer: str) -> None:
+    points = peers.curve(peer, streams.texture(48, 64, 3))
+    first, last = min(points, key=lambda p: p.size), max(points, key=lambda p: p.size)
+    assert last.size > 2 * first.size
+    assert last.figures["psnr"] > first.figures["psnr"] + 3
+
+
+def test_a_bar_is_met_on_its_own_side_and_never_by_no_number() -> None:
+    assert Bar("", -12.0, -12.0, "%", True).met
+    assert not Bar("", -11.9, -12.0, "%", True).met
+    assert Bar("", 2.6, 2.5, "dB", False).met
+    assert not Bar("", math.nan, 2.5, "dB", False).met
+
+
+def test_a_section_comes_back_from_json_and_prints_its_cells() -> None:
+    table = Table("Sizes", ("codec", "bytes"), (("AVIF", "12"), ("Foveate", "9")))
+    section = Section("x", "Title", "Text.", (table,), (Bar("size", 9, 10, "bytes", True),), {"a": [1]})
+    assert section_from(json.loads(json.dumps(dataclasses.asdict(section)))) == section
+    assert "| AVIF | 12 |\n| Foveate | 9 |" in markdown(section)
+    assert "AVIF        12\nFoveate      9" in plain_text(section)
+    assert "- met: size: +9.00 bytes (at most 10 bytes)" in markdown(section)
