@@ -29,7 +29,7 @@ _LAYER_RATIO = 2.0  # of the bytes of an output layer and those before it, to th
 _TIGHTENING = 0.01  # of the bytes, at most, are won by cutting tighter
 _DECODED = 0.015  # of the bytes of all candidates are decoded for that
 _LEFT_TO_FILL = 0.0005  # of the bytes
-_QUALITY_TRIALS = 12
+_QUALITY_TRIALS = 16
 _SHARE_AT_FIRST = 0.3  # of all increments, for want of two points on the curve
 
 
@@ -238,7 +238,7 @@ def fit_quality(
     Args:
       candidates: to choose from.
       target: in the unit of `quality`.
-      tolerance: likewise; the search ends inside it, or after 12 trials.
+      tolerance: likewise; the search ends inside it, or after 16 trials.
       quality: of what a codestream decodes to; more bytes must not mean less of it, but for ripples.
       layers: output layers.
 
@@ -253,17 +253,24 @@ def fit_quality(
     low_value, high_value = -np.inf, reached(high)
     if high_value < target:
         return None
+    same_side = 0  # how often in a row the same end moved: a curve, whose chord lies far off
     for _ in range(_QUALITY_TRIALS):
         if high - low <= 1 or high_value - target <= tolerance:
             break
-        share = _SHARE_AT_FIRST if low == 0 else (target - low_value) / (high_value - low_value)
-        share = min(max(share + 0.02, 0.1), 0.9)
+        if low == 0:
+            share = _SHARE_AT_FIRST
+        elif abs(same_side) > 1:
+            share = 0.5
+        else:
+            share = (target + tolerance / 2 - low_value) / (high_value - low_value)
         middle = min(max(low + round(share * (high - low)), low + 1), high - 1)
         value = reached(middle)
         if value >= target:
             high, high_value = middle, value
+            same_side = max(same_side, 0) + 1
         else:
             low, low_value = middle, value
+            same_side = min(same_side, 0) - 1
     return tightened(take(candidates, high, layers))
 
 

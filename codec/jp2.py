@@ -95,6 +95,7 @@ def wrap(
     metadata: PhotoMetadata,
     record: ArchiveRecord | None = None,
     saliency_bytes: int = SALIENCY_BYTES,
+    open_ended: bool = False,
 ) -> bytes:
     """Put a JP2 file around a codestream.
 
@@ -106,6 +107,8 @@ def wrap(
         metadata: what to embed.
         record: our own box, or None for a file without one.
         saliency_bytes: what the record's saliency may take at most.
+        open_ended: let the codestream's box, the last, reach to the end of the file whatever its length, so
+            that a prefix of the file with an end-of-codestream marker is a valid file too.
 
     Raises:
         BadCodestream: the codestream has no valid SIZ at its start.
@@ -113,7 +116,8 @@ def wrap(
         ValueError: a field of the record has the wrong size or range.
     """
     head = _head(_read_siz(codestream), metadata, record, saliency_bytes)
-    return b"".join([head, _box_head(b"jp2c", len(codestream)), codestream])
+    box_head = struct.pack(">I4s", 0, b"jp2c") if open_ended else _box_head(b"jp2c", len(codestream))
+    return b"".join([head, box_head, codestream])
 
 
 def overhead(

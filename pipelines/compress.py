@@ -121,7 +121,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         choices=("auto", "on", "off"),
         default="auto",
         help="the preparing network: auto tries it on coarsely coded photos and keeps the better file "
-        "(default), on takes it always",
+        "(default; photos of more than 300 MB of samples would need too much memory), on takes it always",
     )
     where.add_argument(
         "--reccnn",
@@ -328,6 +328,7 @@ def _labels(options: CompressOptions) -> measure.RunLabels:
         weights_digest=_weights_digest(options).hex(),
         foveate_version=running.version(),
         run_id=options.run_id,
+        tune=options.settings.tune,
     )
 
 

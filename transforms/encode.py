@@ -155,7 +155,9 @@ def _lossless(
     """Every bit; with several layers the salient places come first."""
     candidates = layered(pixels, _emphasis(salient, settings), reversible=True)
     codestream = allocation.encode(allocation.take(candidates, len(candidates), settings.layers))
-    return jp2.wrap(codestream, metadata=salient.photo.metadata, record=record)
+    return jp2.wrap(
+        codestream, metadata=salient.photo.metadata, record=record, open_ended=settings.layers > 1
+    )
 
 
 def _of_quality(
@@ -173,7 +175,12 @@ def _of_quality(
     )
     if choice is None:
         return _lossless(salient, pixels, settings, record)
-    return jp2.wrap(allocation.encode(choice), metadata=salient.photo.metadata, record=record)
+    return jp2.wrap(
+        allocation.encode(choice),
+        metadata=salient.photo.metadata,
+        record=record,
+        open_ended=settings.layers > 1,
+    )
 
 
 def _quality(kind: str, salient: SalientPhoto, decoded: Pixels) -> float:
@@ -197,8 +204,13 @@ def _within_budget(
     )
     candidates = layered(pixels, _emphasis(salient, settings))
     choice = allocation.fit_bytes(candidates, budget - overhead, settings.layers)
-    codestream = allocation.encode(choice)
-    return jp2.wrap(codestream, metadata=photo.metadata, record=record, saliency_bytes=saliency_bytes)
+    return jp2.wrap(
+        allocation.encode(choice),
+        metadata=photo.metadata,
+        record=record,
+        saliency_bytes=saliency_bytes,
+        open_ended=settings.layers > 1,
+    )
 
 
 def byte_budget(photo: Photo, target: Target) -> int:

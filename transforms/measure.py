@@ -10,6 +10,7 @@ from collections.abc import Iterator
 import numpy as np
 
 from codec import jp2
+from codec.weights import Tune
 from quality.measures import Measures, measure
 from transforms.elements import (
     Archived,
@@ -35,6 +36,7 @@ class RunLabels:
     weights_digest: str
     foveate_version: str
     run_id: str
+    tune: Tune = "psnr"
 
 
 def url_of(restored: RestoredPhoto) -> str:
@@ -43,7 +45,7 @@ def url_of(restored: RestoredPhoto) -> str:
 
 
 def measure_photo(element: RestoredPhoto, run: RunLabels) -> Iterator[Archived]:
-    """Chooses the candidate that is best in the end, by saliency-weighted PSNR, and makes its metrics row.
+    """Chooses the candidate that is best in the end, by what it was tuned for, and makes its metrics row.
 
     Where a photo measures better without RecCNN, its file says so, and it will be restored without.
     """
@@ -54,14 +56,19 @@ def measure_photo(element: RestoredPhoto, run: RunLabels) -> Iterator[Archived]:
     for coded, restored in zip(element.coded.candidates, element.restored, strict=True):
         plain = measure(photo.pixels, coded.decoded, salient.saliency)
         recovered = _recovered(photo, salient, coded, restored, plain)
-        if recovered is not None and recovered.psnr_s_db < plain.psnr_s_db:
+        if recovered is not None and _merit(recovered, run.tune) < _merit(plain, run.tune):
             coded = dataclasses.replace(coded, jp2=jp2.marked_for_plain_decode(coded.jp2))
             recovered = plain
-        outcomes.append(((recovered or plain).psnr_s_db, coded, plain, recovered))
+        outcomes.append((_merit(recovered or plain, run.tune), coded, plain, recovered))
     _, coded, plain, recovered = max(outcomes, key=lambda outcome: outcome[0])
     row = _row(salient, coded, plain, recovered, run)
     row = dataclasses.replace(row, measure_seconds=element.reccnn_seconds + time.perf_counter() - start)
     yield Archived(photo.source, row.archive_url, coded.jp2, row, write=not element.coded.archived)
+
+
+def _merit(measures: Measures, tune: Tune) -> float:
+    """MS-SSIM for what was tuned for it, else saliency-weighted PSNR."""
+    return measures.ms_ssim if tune == "ssim" else measures.psnr_s_db
 
 
 def _recovered(
@@ -108,7 +115,7 @@ def _row(
         saliency_mean=None if saliency is None else float(saliency.mean()),
         salient_share=None if saliency is None else float(np.mean(saliency > 0.5)),
         target=str(run.target),
-        target_reached=_reached(run.target, photo, archive_bytes, plain.psnr_db),
+        target_reached=_reached(run.target, photo, archive_bytes, plain),
         comcnn_used=coded.comcnn_used,
         metadata_lost="; ".join(
             (*photo.metadata_problems, *(f"{name} cannot be held by JP2" for name in lost))
@@ -125,7 +132,7 @@ def _row(
     )
 
 
-def _reached(target: Target, photo: Photo, archive_bytes: int, psnr_db: float) -> float | None:
+def _reached(target: Target, photo: Photo, archive_bytes: int, plain: Measures) -> float | None:
     """What became of the target, in its own unit; a JPEG quality and "lossless" have none."""
     if target.kind == "bpp":
         height, width = photo.pixels.shape[:2]
@@ -133,7 +140,8 @@ def _reached(target: Target, photo: Photo, archive_bytes: int, psnr_db: float) -
         return bits_per_pixel
     if target.kind == "ratio":
         return photo.source.size_bytes / archive_bytes
-    return psnr_db if target.kind == "psnr" else None
+    measured = {"psnr": plain.psnr_db, "roi-psnr": plain.psnr_s_db, "ssim": plain.ssim}
+    return measured.get(target.kind)
 
 
 def row_of_kept(kept: KeptSource, run: RunLabels) -> MetricsRow:
