@@ -7,6 +7,7 @@ of packets follow the loops and figures of ISO/IEC 15444-1 Annex B word for word
 
 from __future__ import annotations
 
+import collections
 import dataclasses
 import struct
 from collections.abc import Iterator, Sequence
@@ -497,7 +498,7 @@ def assemble(
 ) -> bytes:
     """A codestream of a main header and tile-parts (tile, segments of its header, what follows)."""
     chunks = [b"\xff\x4f", *main]
-    counts = {tile: sum(other == tile for other, _, _ in parts) for tile in {part[0] for part in parts}}
+    counts = collections.Counter(tile for tile, _, _ in parts)
     written: dict[int, int] = {}
     for i, (tile, own, packets) in enumerate(parts):
         number = written.get(tile, 0)
