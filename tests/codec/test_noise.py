@@ -2,15 +2,21 @@
 
 from __future__ import annotations
 
+import dataclasses
 import itertools
+import struct
 
 import numpy as np
 import pytest
 
-from codec import allocation, noise, openjpeg, weights
+from benchmarks import structures
+from benchmarks.structures import segment
+from codec import allocation, codestream, layout, noise, openjpeg, packets, weights
 from codec import wavelet as codec_wavelet
+from codec.errors import UnsupportedCodestream
 from models import wavelet
 from tests import streams
+from tests.codec.test_structures import SIZ, cod, qcd, rgn
 
 
 def noise_map(data: bytes) -> np.ndarray[tuple[int, ...], np.dtype[np.float32]]:
@@ -121,3 +127,51 @@ def test_alpha_does_not_count() -> None:
     opaque[:, :, 3] = 255
     first, second = (noise_map(openjpeg.encode(p)) for p in (pixels, opaque))
     assert np.array_equal(first, second)
+
+
+def test_blocks_of_a_region_count_as_finely_as_it_is_coded_and_others_as_they_are() -> None:
+    """Mb = 9 and a shift of 12: what begins above the twelfth bit-plane is of the region (Annex H)."""
+    blocks = layout.lay_out(
+        codestream.parse(
+            structures.assemble(
+                [SIZ, cod(0), qcd(8), rgn(0, 12), rgn(1, 12)], [(0, [], bytes(9)), (1, [], bytes(9))]
+            )
+        )
+    ).blocks
+    assert set(blocks.planes) == {21}
+    zero_planes = np.zeros(len(blocks.tile), np.uint8)
+    zero_planes[:4] = 2, 2, 2, 12
+    passes = np.ones(len(blocks.tile), np.int64)
+    passes[:4] = 1, 1 + 3 * 4, 1 + 3 * 12, 1 + 3 * 2
+    # A region of 7 planes: one coded, five, all with four planes of the ground. A ground of 9: three coded.
+    assert noise._missing_planes(blocks, zero_planes, passes)[:4].tolist() == [6, 2, 0, 6]
+
+
+def test_tiles_are_judged_by_their_own_quantization_and_colour_transform() -> None:
+    main = [SIZ, cod(1), qcd(8)]
+    blank = codestream.parse(structures.assemble(main, [(0, [], bytes(40)), (1, [qcd(9)], bytes(40))]))
+    geometry = layout.lay_out(blank)
+    parts = packets.parse(blank, geometry)
+    full = dataclasses.replace(parts, passes=np.ones_like(parts.passes))
+    steps = noise.normalized_steps(blank, geometry, full)
+    first, second = (steps[geometry.blocks.tile == tile] for tile in range(2))
+    assert np.allclose(second, np.minimum(2 * first, 1))  # one more bit-plane that is not coded
+
+
+def test_basis_norms_far_up_grow_as_those_that_can_be_computed() -> None:
+    for irreversible, high in itertools.product((False, True), repeat=2):
+        ratio = noise._norm(irreversible, 12, high) / noise._norm(irreversible, 11, high)
+        assert ratio == pytest.approx(np.sqrt(2), rel=1e-5)
+        assert noise._norm(irreversible, 32, high) == pytest.approx(
+            noise._norm(irreversible, 12, high) * 1024, rel=1e-9
+        )
+
+
+def test_a_map_of_a_picture_that_is_large_only_by_subsampling_is_refused() -> None:
+    far = segment(
+        0xFF51,
+        struct.pack(">HIIIIIIIIHBBB", 0, 1 << 20, 1 << 20, 0, 0, 1 << 20, 1 << 20, 0, 0, 1, 7, 255, 255),
+    )
+    data = structures.assemble([far, cod(0), qcd(8)], [(0, [], bytes(9))])
+    with pytest.raises(UnsupportedCodestream, match="131072 x 131072 cells"):
+        noise_map(data)
