@@ -22,7 +22,7 @@ from codec.pictures import PICTURE_EXTENSIONS
 from pipelines import running
 from pipelines.running import OK, WRONG_USAGE, parse_beam_flags
 from transforms import compact, encode, inference, match, measure, progress, read, restore, saliency, write
-from transforms.elements import Photo, SourceFile
+from transforms.elements import MetricsRow, Photo, SourceFile
 from transforms.files import NothingFound
 from transforms.frames import DicomFrames, expand_frames
 from transforms.match import ROWS, ArchiveIndex, MatchSources, SkipArchived
@@ -219,12 +219,13 @@ def build(root: beam.Pipeline, counts: progress.Progress, options: CompressOptio
         "write",
         write.url_of,
         functools.partial(write.write_archived, archive=options.archive, progress=counts),
+        output=MetricsRow,
     )
+    copy = functools.partial(write.write_kept, run=labels, progress=counts)
     kept = (
         (photos[KEPT], plain[KEPT])
         | "All kept" >> beam.Flatten()
-        | "Copy kept"
-        >> step("copy", write.url_of, functools.partial(write.write_kept, run=labels, progress=counts))
+        | "Copy kept" >> step("copy", write.url_of, copy, output=MetricsRow)
     )
     rows = [written.good, kept.good]
     if skipped is not None:

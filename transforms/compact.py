@@ -14,6 +14,8 @@ if TYPE_CHECKING:
 # Mean normalised step of about half a bit per pixel. What ComCNN wins on finer files, under 0.02 dB on the
 # validation photos, is not worth coding a photo twice.
 _FINEST_STEP = 0.05
+# Two candidates and what they are restored to are five pictures beside the photo, all in memory at once.
+_MOST_BYTES = 300_000_000
 
 
 def url_of(coded: CodedPhoto) -> str:
@@ -22,16 +24,20 @@ def url_of(coded: CodedPhoto) -> str:
 
 
 def comcnn_handler(always: bool) -> PhotoHandler:
-    """`CodedPhoto` → `CompactPhoto`; unless `always`, only where the plain file is coded coarsely."""
+    """`CodedPhoto` → `CompactPhoto`; unless `always`, only coarsely coded photos that are no giants."""
     from models import comcnn
 
     return PhotoHandler("ComCNN", url_of, comcnn.load, compact_always if always else compact_where_coarse)
 
 
 def compact_where_coarse(network: Network, coded: CodedPhoto) -> CompactPhoto:
-    """ComCNN's version of a photo whose plain file is coarse; None for others and those archived already."""
+    """ComCNN's version of a photo whose plain file is coarse; None for others and those archived already.
+
+    None too for photos of more than 300 MB of samples: some 100 megapixels of 8 bits.
+    """
     noise = coded.candidates[0].noise
-    if noise is not None and float(noise.mean()) < _FINEST_STEP:
+    giant = coded.salient.photo.pixels.nbytes > _MOST_BYTES
+    if giant or (noise is not None and float(noise.mean()) < _FINEST_STEP):
         return CompactPhoto(coded, None, 0.0)
     return compact_always(network, coded)
 

@@ -15,7 +15,7 @@ from typing import Any
 import apache_beam as beam
 from apache_beam.ml.inference.base import ModelHandler, RunInference
 
-from transforms.steps import attempt, split_failures
+from transforms.steps import Element, attempt, split_failures
 
 
 class Deferred:
@@ -67,6 +67,10 @@ class PhotoHandler(ModelHandler[Any, Any, Deferred]):  # type: ignore[misc]  # B
         """Photos one by one."""
         return {"min_batch_size": 1, "max_batch_size": 1}
 
+    def get_num_bytes(self, batch: Sequence[Any]) -> int:
+        """Nothing is counted: Beam's own way pickles the batch, a copy of all pixels, to learn its size."""
+        return 0
+
     def get_metrics_namespace(self) -> str:
         """Where Beam counts this network's batches and times."""
         return f"foveate-{self.step}"
@@ -80,5 +84,7 @@ class RunNetwork(beam.PTransform):  # type: ignore[misc]  # Beam is untyped
 
     def expand(self, elements: Any) -> Any:
         """Infers, then sets failures apart."""
-        results = elements | f"Run {self.handler.step}" >> RunInference(self.handler).with_output_types(Any)
+        results = elements | f"Run {self.handler.step}" >> RunInference(self.handler).with_output_types(
+            Element
+        )
         return split_failures(results, self.handler.step)

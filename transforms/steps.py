@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import datetime
 import logging
+import pickle
 import time
 from collections.abc import Callable, Iterable, Iterator
 from typing import Any
@@ -52,6 +53,40 @@ def attempt(url: str, step: str, work: Callable[[], Any]) -> tuple[Any, Failure 
         return None, failure(url, f"{step} (internal error)", error)
 
 
+class Element:
+    """Any dataclass of `transforms.elements`, for Beam's type hints: it chooses their coder."""
+
+
+class ElementCoder(beam.coders.Coder):  # type: ignore[misc]  # Beam is untyped
+    """Pickles an element that has to leave its process, and does not weigh it.
+
+    Beam's own coders pickle what they sample to learn its size: at every step a copy of all pixels, twice.
+    """
+
+    def encode(self, value: Any) -> bytes:
+        """The element's bytes."""
+        return pickle.dumps(value, protocol=5)
+
+    def decode(self, encoded: bytes) -> Any:
+        """The other half of `encode`."""
+        return pickle.loads(encoded)
+
+    def estimate_size(self, value: Any) -> int:
+        """One, whatever the element."""
+        return 1
+
+    def is_deterministic(self) -> bool:
+        """No: pickles are no keys."""
+        return False
+
+    def to_type_hint(self) -> type[Element]:
+        """What it is registered for."""
+        return Element
+
+
+beam.coders.registry.register_coder(Element, ElementCoder)
+
+
 class PhotoStep(beam.DoFn):  # type: ignore[misc]  # Beam is untyped
     """Applies a function to each element; its outputs go on, its errors to the tag "failures"."""
 
@@ -71,16 +106,25 @@ class PhotoStep(beam.DoFn):  # type: ignore[misc]  # Beam is untyped
             yield from outputs
 
 
-def step(name: str, url_of: Callable[[Any], str], work: Callable[[Any], Iterable[Any]], *tags: str) -> Any:
-    """The transform of a `PhotoStep`; outputs: "good" (the main one), "failures", and the tags of `work`."""
-    return beam.ParDo(PhotoStep(name, url_of, work)).with_outputs(FAILURES, *tags, main="good")
+def step(
+    name: str,
+    url_of: Callable[[Any], str],
+    work: Callable[[Any], Iterable[Any]],
+    *tags: str,
+    output: Any = Element,
+) -> Any:
+    """The transform of a `PhotoStep`; outputs: "good" (the main one), "failures", and the tags of `work`.
+
+    `output` is the type of what the main one holds, where that is no `Element`.
+    """
+    typed = beam.ParDo(PhotoStep(name, url_of, work)).with_output_types(output)
+    return typed.with_outputs(FAILURES, *tags, main="good")
 
 
 def split_failures(elements: Any, label: str) -> Any:
     """Separates `Failure` elements from others: outputs `None` (the main one) and "failures"."""
-    return elements | f"Set failures apart: {label}" >> beam.FlatMap(_tag_failures).with_outputs(
-        FAILURES, main="good"
-    )
+    typed = beam.FlatMap(_tag_failures).with_output_types(Element)
+    return elements | f"Set failures apart: {label}" >> typed.with_outputs(FAILURES, main="good")
 
 
 def _tag_failures(element: Any) -> Iterator[Any]:
