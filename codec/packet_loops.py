@@ -22,23 +22,32 @@ _FIRST_RAW_PASS = 10
 
 @compiled
 def _read_bit(data, state, end):  # type: ignore[no-untyped-def]
-    if state[2] == 0:
-        if state[0] >= end:
-            state[3] = CUT_OFF
-            return 0
-        state[2] = 7 if state[1] == 0xFF else 8
-        state[1] = data[state[0]]
-        state[0] += 1
-    state[2] -= 1
-    return (state[1] >> state[2]) & 1
+    at, byte, left, error = state
+    if left == 0:
+        if at >= end:
+            return 0, (at, byte, left, CUT_OFF)
+        left = 7 if byte == 0xFF else 8
+        byte = np.int64(data[at])
+        at += 1
+    left -= 1
+    return (byte >> left) & 1, (at, byte, left, error)
 
 
 @compiled
 def _read_bits(data, state, end, count):  # type: ignore[no-untyped-def]
     value = 0
     for _ in range(count):
-        value = value << 1 | _read_bit(data, state, end)
-    return value
+        bit, state = _read_bit(data, state, end)
+        value = value << 1 | bit
+    return value, state
+
+
+@compiled
+def _is_known(parents, low, leaf, threshold):  # type: ignore[no-untyped-def]
+    """Whether a leaf of a tag tree is known to reach a threshold: no bit says so again."""
+    while leaf >= 0 and low[leaf] < threshold:
+        leaf = parents[leaf]
+    return leaf >= 0
 
 
 @compiled
@@ -54,7 +63,7 @@ def _climb(parents, leaf, path):  # type: ignore[no-untyped-def]
 
 @compiled
 def _decode_tag(data, state, end, parents, low, value, leaf, threshold, path):  # type: ignore[no-untyped-def]
-    """True when the leaf's value is below the threshold (B.10.2)."""
+    """Whether the leaf's value is below the threshold (B.10.2), and the reader's state."""
     depth = _climb(parents, leaf, path)
     bound = 0
     while depth > 0:
@@ -62,30 +71,34 @@ def _decode_tag(data, state, end, parents, low, value, leaf, threshold, path):  
         node = path[depth]
         bound = max(bound, low[node])
         while bound < threshold and bound < value[node]:
-            if _read_bit(data, state, end):
+            bit, state = _read_bit(data, state, end)
+            if bit:
                 value[node] = bound
             elif state[3]:
-                return False
+                return False, state
             else:
                 bound += 1
         low[node] = bound
-    return value[leaf] < threshold
+    return value[leaf] < threshold, state
 
 
 @compiled
 def _read_pass_count(data, state, end):  # type: ignore[no-untyped-def]
     """Table B.4."""
-    if not _read_bit(data, state, end):
-        return 1
-    if not _read_bit(data, state, end):
-        return 2
-    bits = _read_bits(data, state, end, 2)
+    bit, state = _read_bit(data, state, end)
+    if not bit:
+        return 1, state
+    bit, state = _read_bit(data, state, end)
+    if not bit:
+        return 2, state
+    bits, state = _read_bits(data, state, end, 2)
     if bits < 3:
-        return 3 + bits
-    bits = _read_bits(data, state, end, 5)
+        return 3 + bits, state
+    bits, state = _read_bits(data, state, end, 5)
     if bits < 31:
-        return 6 + bits
-    return 37 + _read_bits(data, state, end, 7)
+        return 6 + bits, state
+    bits, state = _read_bits(data, state, end, 7)
+    return 37 + bits, state
 
 
 @compiled
@@ -146,9 +159,12 @@ def parse_packets(  # type: ignore[no-untyped-def]
     `total` and `taken` are passes and bytes of each block so far; `cuts` lists (block, its bytes) wherever a
     codeword segment ends. Returns a status, where it stopped, and the list of cuts with its length.
     """
-    state = np.zeros(4, np.int64)
+    # Taken out of their tuples once: in the loops that would count references each time.
+    first_block, first_node = bands.first_block, bands.first_node
+    across, down, first_band, band_count = bands.across, bands.down, precincts.first_band, precincts.bands
+    low_first, low_planes, value_first, value_planes = low[0], low[1], value[0], value[1]
     path = np.zeros(64, np.int64)
-    position = start
+    position, head, heads_end = np.int64(start), np.int64(head), np.int64(heads_end)
     for packet in range(len(sequence)):
         precinct, layer = sequence[packet, 0], sequence[packet, 1]
         if sop and position + 6 <= end and data[position] == 0xFF and data[position + 1] == 0x91:
@@ -156,20 +172,22 @@ def parse_packets(  # type: ignore[no-untyped-def]
         if not packed:
             head, heads_end = position, end
         header_start = head
-        state[0], state[1], state[2] = head, 0, 0
-        filled = _read_bit(heads, state, heads_end)
-        first = precincts.first_band[precinct]
-        last = first + precincts.bands[precinct]
+        filled, state = _read_bit(heads, (head, np.int64(0), np.int64(0), OK), heads_end)
+        first = first_band[precinct]
+        last = first + band_count[precinct]
         if filled:
             for band in range(first, last):
-                for i in range(bands.across[band] * bands.down[band]):
-                    block = bands.first_block[band] + i
-                    leaf = bands.first_node[band] + i
+                for i in range(across[band] * down[band]):
+                    block = first_block[band] + i
+                    leaf = first_node[band] + i
                     if total[block]:
-                        here = _read_bit(heads, state, heads_end) == 1
+                        bit, state = _read_bit(heads, state, heads_end)
+                        here = bit == 1
+                    elif _is_known(parents, low_first, leaf, layer + 1):
+                        continue
                     else:
-                        here = _decode_tag(
-                            heads, state, heads_end, parents, low[0], value[0], leaf, layer + 1, path
+                        here, state = _decode_tag(
+                            heads, state, heads_end, parents, low_first, value_first, leaf, layer + 1, path
                         )
                     if state[3]:
                         return state[3], position - start, cuts, count_cuts
@@ -177,18 +195,31 @@ def parse_packets(  # type: ignore[no-untyped-def]
                         continue
                     if not total[block]:
                         planes = 0
-                        while not _decode_tag(
-                            heads, state, heads_end, parents, low[1], value[1], leaf, planes + 1, path
-                        ):
+                        below = False
+                        while not below:
+                            below, state = _decode_tag(
+                                heads,
+                                state,
+                                heads_end,
+                                parents,
+                                low_planes,
+                                value_planes,
+                                leaf,
+                                planes + 1,
+                                path,
+                            )
                             planes += 1
-                            if state[3] or planes > _MAX_PLANES:
+                            if state[3] or planes > _MAX_PLANES + 1:
                                 return BAD_HEADER, position - start, cuts, count_cuts
+                        planes -= 1
                         zero_planes[block] = planes
-                    count = _read_pass_count(heads, state, heads_end)
-                    while _read_bit(heads, state, heads_end):
+                    count, state = _read_pass_count(heads, state, heads_end)
+                    longer, state = _read_bit(heads, state, heads_end)
+                    while longer:
                         length_bits[block] += 1
                         if length_bits[block] > 31:
                             return BAD_HEADER, position - start, cuts, count_cuts
+                        longer, state = _read_bit(heads, state, heads_end)
                     if total[block] + count > MAX_PASSES:
                         return TOO_MANY_PASSES, position - start, cuts, count_cuts
                     size, left = 0, count
@@ -197,7 +228,8 @@ def parse_packets(  # type: ignore[no-untyped-def]
                         bits = length_bits[block] + _floor_log2(run)
                         if bits > 31:
                             return BAD_HEADER, position - start, cuts, count_cuts
-                        size += _read_bits(heads, state, heads_end, bits)
+                        part, state = _read_bits(heads, state, heads_end, bits)
+                        size += part
                         total[block] += run
                         left -= run
                         if style[block] & _SEGMENTED and _run(style[block], total[block] - 1, 2) == 1:
@@ -209,9 +241,9 @@ def parse_packets(  # type: ignore[no-untyped-def]
                         taken[block] += size
                     passes[layer, block] = count
                     lengths[layer, block] = size
-        if state[1] == 0xFF:
-            state[0] += 1  # a header never ends in 0xFF: one stuffed byte follows
         head = state[0]
+        if state[1] == 0xFF:
+            head += 1  # a header never ends in 0xFF: one stuffed byte follows
         if state[3] or head > heads_end:
             return CUT_OFF, position - start, cuts, count_cuts
         if eph and head + 2 <= heads_end and heads[head] == 0xFF and heads[head + 1] == 0x92:
@@ -221,8 +253,8 @@ def parse_packets(  # type: ignore[no-untyped-def]
             position = head
         if filled:
             for band in range(first, last):
-                for i in range(bands.across[band] * bands.down[band]):
-                    block = bands.first_block[band] + i
+                for i in range(across[band] * down[band]):
+                    block = first_block[band] + i
                     if passes[layer, block]:
                         offsets[layer, block] = position
                         position += lengths[layer, block]
