@@ -127,8 +127,8 @@ def lay_out(stream: Codestream) -> Layout:
     """Finds every code-block of a codestream.
 
     A packet takes a byte at least, so there are at most as many packets as bytes; and at most a million
-    precincts, 2 million blocks and 2 million resolutions of tile-components. That bounds time (a few seconds) and
-    memory (some 200 bytes a block and a precinct) whatever the headers claim.
+    precincts, 2 million blocks and 2 million resolutions of tile-components. That bounds time (a few seconds)
+    and memory (some 200 bytes a block and a precinct) whatever the headers claim.
 
     Raises:
       UnsupportedCodestream: more blocks, precincts, or resolutions than can be handled.
