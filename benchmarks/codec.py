@@ -11,7 +11,7 @@ import argparse
 import dataclasses
 import functools
 import json
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterator, Sequence
 from concurrent.futures import ProcessPoolExecutor
 from pathlib import Path
 from typing import TypeVar
@@ -43,6 +43,7 @@ class Run:
     """The photos, and how to go through them."""
 
     paths: Sequence[Path]
+    with_peers: Collection[Path]
     jobs: int
     kept: Kept
 
@@ -61,8 +62,10 @@ def main(argv: Sequence[str] | None = None, show: Callable[[str], None] = print)
     )
     parser.add_argument("photos", type=Path, help="a folder of photos that nothing was trained on")
     parser.add_argument("--count", type=int, help="only the first so many photos")
-    parser.add_argument("--every", type=int, default=1, help="only every so-manyth photo")
     parser.add_argument("--only", default=",".join(SECTIONS), help="sections, by commas: %(default)s")
+    parser.add_argument(
+        "--peers-every", type=int, default=1, help="JPEG, WebP, AVIF, JPEG XL on every so-manyth photo only"
+    )
     parser.add_argument("--jobs", type=int, default=1, help="photos measured at once, but for times")
     parser.add_argument(
         "--keep", type=Path, help="a folder to keep other codecs' figures in, for the next run"
@@ -72,11 +75,13 @@ def main(argv: Sequence[str] | None = None, show: Callable[[str], None] = print)
     wanted = args.only.split(",")
     if not set(wanted) <= set(SECTIONS):
         parser.error(f"--only {args.only}: the sections are {', '.join(SECTIONS)}")
-    paths = photo_paths(args.photos, args.count, args.every) if args.photos.is_dir() else []
+    paths = photo_paths(args.photos, args.count) if args.photos.is_dir() else []
     if not paths:
         parser.error(f"{args.photos} holds no file")
     found = []
-    for section in measured(Run(paths, args.jobs, Kept(args.keep)), wanted):
+    for section in measured(
+        Run(paths, frozenset(paths[:: args.peers_every]), args.jobs, Kept(args.keep)), wanted
+    ):
         show(plain_text(section))
         found.append(section)
     if args.output:
@@ -106,7 +111,9 @@ def _of_curves(run: Run, wanted: Sequence[str]) -> Iterator[Section]:
         codecs = (fidelity.REFERENCE, "Foveate, psnr")
     else:
         return
-    photos = run.each(functools.partial(fidelity.measured, codecs=codecs, kept=run.kept))
+    photos = run.each(
+        functools.partial(fidelity.measured, codecs=codecs, with_peers=run.with_peers, kept=run.kept)
+    )
     sections = {
         "plain": fidelity.plain_section, "ssim": fidelity.ssim_section, "peers": fidelity.peers_section,
     }  # fmt: skip

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import dataclasses
 import functools
+import math
 import statistics
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from pathlib import Path
 
 import numpy as np
@@ -26,6 +27,8 @@ CODECS = (REFERENCE, *OURS, *peers.PEERS)
 MEASURE_NAMES = {"psnr": "PSNR", "psnr_y": "PSNR-Y", "ssim": "SSIM", "ms_ssim": "MS-SSIM"}
 
 
+_SSIM_RATES = (0.25, 0.5, 1.0)
+
 PLAIN_LIMIT, SSIM_LIMIT, SSIM_GOAL = 0.3, -12.0, -20.0  # percent
 
 
@@ -44,9 +47,10 @@ _HOW = (
 )
 
 
-def measured(path: Path, codecs: Sequence[str], kept: Kept) -> Measured:
-    """The curves of a photo for some of `CODECS`."""
+def measured(path: Path, codecs: Sequence[str], with_peers: Collection[Path], kept: Kept) -> Measured:
+    """The curves of a photo for some of `CODECS`; for peers only if the photo is among `with_peers`."""
     photo = read_photo(path)
+    codecs = [codec for codec in codecs if path in with_peers or codec not in peers.PEERS]
     return Measured(photo.shape[0] * photo.shape[1], {codec: _curve(photo, codec, kept) for codec in codecs})
 
 
@@ -154,35 +158,57 @@ def ssim_section(photos: Sequence[Measured]) -> Section:
     """What tuning for MS-SSIM gains, and how far it goes towards AVIF.
 
     Args:
-      photos: curves of each photo, of all codecs.
+      photos: curves of each photo, of OpenJPEG and Foveate; of some, those of all peers too.
     """
-    rates = {codec: bd_rates(photos, codec, "ms_ssim") for codec in CODECS[1:]}
-    means = {codec: curves.mean(values) for codec, values in rates.items()}
-    rows = []
-    for codec in CODECS:
-        similar = (mean_at(photos, codec, rate, "ms_ssim", curves.similarity) for rate in (0.25, 0.5, 1.0))
-        percent = means.get(codec, 0.0)
-        way = curves.share_of_the_way(percent, means["AVIF"])
-        rows.append(
-            (codec, number(percent, "+.1f"), *(number(v, ".4f") for v in similar), number(way, ".0%"))
+    all_photos, sampled = [_ssim_rows(some) for some in (photos, having_peers(photos))]
+    tables = [
+        _ssim_table(
+            f"BD-rate in MS-SSIM against OpenJPEG, and mean MS-SSIM, {len(photos)} photos", all_photos
         )
-    head = ("codec", "BD-rate, %", "at 0.25 bpp", "at 0.5 bpp", "at 1 bpp", "way to AVIF")
-    table = Table("BD-rate in MS-SSIM against OpenJPEG, and mean MS-SSIM at equal bytes", head, tuple(rows))
-    mine = means["Foveate, ssim"]
+    ]
+    if sampled:
+        count = len(having_peers(photos))
+        tables.append(_ssim_table(f"The same beside other codecs, {count} photos", sampled))
+    mine = bd_rates(photos, "Foveate, ssim", "ms_ssim")
     bars = (
-        Bar("BD-rate in MS-SSIM, whole files", mine, SSIM_LIMIT, "%", True),
-        Bar("the goal", mine, SSIM_GOAL, "%", True),
+        Bar("BD-rate in MS-SSIM, whole files", curves.mean(mine), SSIM_LIMIT, "%", True),
+        Bar("the goal", curves.mean(mine), SSIM_GOAL, "%", True),
     )
     text = (
         "`--roi none --tune ssim`. BD-rates are taken over -10 log10(1 - MS-SSIM) and over the figures of "
         "OpenJPEG's files from 0.125 to 2 bits a pixel. The way to AVIF is the BD-rate over AVIF's, both as "
         f"logarithms. {_HOW}"
     )
-    return Section("ssim", "Nothing favoured: MS-SSIM", text, (table,), bars, {"percent": rates})
+    title = "Nothing favoured: MS-SSIM"
+    return Section("ssim", title, text, tuple(tables), bars, {"percent": mine})
+
+
+def _ssim_rows(photos: Sequence[Measured]) -> list[tuple[str, ...]]:
+    """A row for each codec that all the photos have."""
+    codecs = [codec for codec in CODECS if photos and all(codec in found.curves for found in photos)]
+    means = {codec: curves.mean(bd_rates(photos, codec, "ms_ssim")) for codec in codecs}
+    rows = []
+    for codec, percent in means.items():
+        similar = (mean_at(photos, codec, rate, "ms_ssim", curves.similarity) for rate in _SSIM_RATES)
+        way = curves.share_of_the_way(percent, means.get("AVIF", math.nan))
+        cells = (number(percent, "+.1f"), *(number(v, ".4f") for v in similar), number(way, ".0%"))
+        rows.append((codec, *cells))
+    return rows
+
+
+def _ssim_table(caption: str, rows: Sequence[tuple[str, ...]]) -> Table:
+    head = ("codec", "BD-rate, %", *(f"at {rate:g} bpp" for rate in _SSIM_RATES), "way to AVIF")
+    return Table(caption, head, tuple(rows))
+
+
+def having_peers(photos: Sequence[Measured]) -> list[Measured]:
+    """Those photos that have every codec's curve."""
+    return [found for found in photos if set(CODECS) <= set(found.curves)]
 
 
 def peers_section(photos: Sequence[Measured]) -> Section:
-    """All codecs against OpenJPEG in all measures, and the points of the picture."""
+    """All codecs against OpenJPEG in all measures, and the points of the picture, of photos that have all."""
+    photos = having_peers(photos)
     rates = {
         codec: {figure: bd_rates(photos, codec, figure) for figure in curves.MEASURES} for codec in CODECS[1:]
     }
@@ -191,7 +217,7 @@ def peers_section(photos: Sequence[Measured]) -> Section:
         for codec, found in rates.items()
     )
     head = ("codec", *(MEASURE_NAMES[figure] for figure in curves.MEASURES))
-    tables = [Table("Mean BD-rate against OpenJPEG, in percent", head, rows)]
+    tables = [Table(f"Mean BD-rate against OpenJPEG in percent, {len(photos)} photos", head, rows)]
     for figure, back, form in (("psnr", float, ".2f"), ("ms_ssim", curves.similarity, ".4f")):
         cells = tuple(
             (codec, *(number(mean_at(photos, codec, rate, figure, back), form) for rate in RATES))

@@ -15,9 +15,9 @@ LARGE_PIXELS = 1_000_000  # from so many on a photo counts among the large ones
 Photo = NDArray[np.uint8]
 
 
-def photo_paths(folder: Path, count: int | None = None, every: int = 1) -> list[Path]:
+def photo_paths(folder: Path, count: int | None = None) -> list[Path]:
     """The files of a folder in the order of their names."""
-    return sorted(path for path in folder.iterdir() if path.is_file())[:count:every]
+    return sorted(path for path in folder.iterdir() if path.is_file())[:count]
 
 
 def read_photo(path: Path) -> Photo:

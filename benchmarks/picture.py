@@ -18,10 +18,10 @@ from PIL import Image, ImageDraw, ImageFont
 from codec.metadata import PhotoMetadata
 from codec.pictures import decode_picture
 from models import msroi, reccnn
-from pipelines.reporting.pictures import heat_over
 from quality.psnr import psnr_s
 from transforms.elements import Coded, Photo, Pixels, SalientPhoto, SourceFile
 from transforms.encode import Encoder, encode
+from transforms.overlay import heat_over
 from transforms.restore import restore_pixels
 from transforms.settings import CompressSettings, Target
 

@@ -68,7 +68,8 @@ def _around_quality(photo: Pixels, size: int, near_db: float) -> list[File]:
         files.append((len(data) + OVERHEAD, data))
         points.append((target, math.log2(files[-1][0] / size)))
         misses = [miss for _, miss in points]
-        if min(misses) <= 0 <= max(misses) and sorted(map(abs, misses))[1] < _CLOSE:
+        enclosed = min(misses) <= 0 <= max(misses)
+        if 0 in misses or (enclosed and sorted(map(abs, misses))[1] < _CLOSE):
             break
         target = _next_target(points)
     return files

@@ -37,7 +37,7 @@ class Compared:
 
 
 def judge(photo: Photo, mask: NDArray[np.float32], gain_db: float) -> Callable[[Pixels], Figures]:
-    """PSNRs inside the mask and outside, weighted as the encoder weighs, and over all."""
+    """PSNRs inside the mask and outside, with errors inside worth so many decibels more, and over all."""
     weight = np.float32(10) ** (np.float32(gain_db / 10) * mask)
 
     def figures(decoded: Pixels) -> Figures:
@@ -92,7 +92,7 @@ def salient_section(photos: Sequence[Compared]) -> Section:
         gains[kind] = gain
     text = (
         f"A mask over the middle quarter, `--roi-gain {GAIN_DB:g} --bpp {RATE:g} --tune psnr`; the weighted "
-        "PSNR counts errors as the encoder does. Foveate's files have the mask in their record."
+        f"PSNR counts errors inside {GAIN_DB:g} dB more. Foveate's files have the mask in their record."
     )
     return Section("salient", "A quarter favoured", text, tuple(tables), tuple(bars), {"gain_db": gains})
 

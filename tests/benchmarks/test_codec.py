@@ -41,10 +41,10 @@ def test_what_other_codecs_did_is_measured_once(tmp_path: Path) -> None:
     photo = streams.texture(224, 256, 3)
     path = _photos(tmp_path / "photos") / "a.png"
     kept = Kept(tmp_path / "kept")
-    first = fidelity.measured(path, ["OpenJPEG"], kept)
+    first = fidelity.measured(path, ["OpenJPEG", "AVIF"], (), kept)
     (file,) = (tmp_path / "kept").iterdir()
     file.write_text(file.read_text().replace('"psnr"', '"other"'))
-    again = fidelity.measured(path, ["OpenJPEG"], kept)
+    again = fidelity.measured(path, ["OpenJPEG", "AVIF"], (), kept)
     assert "psnr" in first.curves["OpenJPEG"][0].figures
     assert "other" in again.curves["OpenJPEG"][0].figures
     assert kept.curve(photo, "another", lambda: ()) == ()

@@ -36,6 +36,11 @@ def test_between_two_files_figures_lie_between_theirs() -> None:
     assert all(low[name] < value < high[name] for name, value in figures.items())
 
 
+def test_a_file_of_exactly_the_size_is_enough() -> None:
+    size, data = _of_quality(30)
+    assert reference._around_quality(PHOTO, size, 30) == [(size, data)]
+
+
 def test_the_better_of_both_rate_controls_counts() -> None:
     size = 4000
     point = reference.plain(PHOTO, size, JUDGE)

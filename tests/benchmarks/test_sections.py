@@ -47,14 +47,16 @@ def test_files_like_openjpegs_neither_gain_nor_lose_but_for_their_boxes() -> Non
 def test_the_way_to_avif_and_means_are_those_of_the_curves() -> None:
     shares = dict(zip(fidelity.CODECS, (1, 1, 0.9, 1.3, 1.1, 0.85, 0.81), strict=True))
     photo = Measured(PIXELS, {codec: _curve(share) for codec, share in shares.items()})
-    section = fidelity.ssim_section([photo])
-    rows = {row[0]: row[1:] for row in section.tables[0].rows}
+    without = Measured(PIXELS, {codec: photo.curves[codec] for codec in fidelity.CODECS[:3]})
+    section = fidelity.ssim_section([photo, without])
+    assert [row[0] for row in section.tables[0].rows] == list(fidelity.CODECS[:3])
+    rows = {row[0]: row[1:] for row in section.tables[1].rows}
     assert rows["Foveate, ssim"][0] == "-10.0"
     assert rows["Foveate, ssim"][-1] == "50%"
     assert rows["OpenJPEG"][0] == "+0.0"
     assert rows["AVIF"][3] == f"{1 - 10 ** (-1.2) * 0.81:.4f}"
     assert not section.bars[0].met
-    others = fidelity.peers_section([photo])
+    others = fidelity.peers_section([without, photo])
     assert {row[0]: row[1] for row in others.tables[0].rows}["JPEG"] == "+30.0"
     assert len(others.figures["curves"]) == len(fidelity.CODECS) * len(fidelity.RATES)
 
@@ -85,11 +87,10 @@ def test_files_hold_the_boxes_that_are_counted_for_them() -> None:
     assert parsed.record.saliency is not None
 
 
-@pytest.mark.parametrize("case", [Case("plain", 1.0), Case("all", 0.6, "ssim", True, 3)])
+@pytest.mark.parametrize("case", [Case("plain", 1.0), Case("all", 0.6, "ssim", (20, 30), 3)])
 def test_the_steps_that_are_timed_make_the_encoders_file(case: Case) -> None:
     photo = streams.texture(200, 256, 3)
-    mask = photos.middle_quarter(200, 256) if case.salient else None
-    emphasis = Emphasis(mask, speed.GAIN_DB, case.tune)
+    emphasis = Emphasis(case.saliency, speed.GAIN_DB, case.tune)
     budget = ours.budget_of(case.bits_per_pixel, 200, 256)
     made = ours.file_within(encoder.layered(photo, emphasis), budget, layers=case.layers)
     timed = speed.timed(photo, case, rounds=1)
@@ -99,7 +100,7 @@ def test_the_steps_that_are_timed_make_the_encoders_file(case: Case) -> None:
     data = openjpeg.encode(
         photo,
         layer_psnrs_db=encoder.layer_psnrs(photo),
-        block_size=weights.block_size(200, 256, mask, speed.GAIN_DB),
+        block_size=weights.block_size(200, 256, case.saliency, speed.GAIN_DB),
     )
     assert speed.chosen(photo, data, case, apart=False)[1] == jp2.parse(made).codestream
 

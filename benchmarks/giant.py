@@ -1,0 +1,159 @@
+"""What a giant takes: time and memory of compressing and restoring 200 megapixels, and whether tiles show.
+
+    python -m benchmarks.giant PHOTOS
+
+A mosaic of enlarged photos, blended and with grain so that nothing of it is smooth, is written in each format
+and goes through the real command line, RecCNN on. Memory is that of all its processes together, sampled.
+Linux only.
+"""
+
+from __future__ import annotations
+
+import argparse
+import dataclasses
+import subprocess
+import sys
+import tempfile
+import time
+from pathlib import Path
+
+import numpy as np
+from PIL import Image
+
+from codec import codestream, jp2, openjpeg
+from codec.metadata import PhotoMetadata
+from codec.pictures import PictureFormat, Pixels, decode_picture, encode_picture, extension
+
+_FORMATS: tuple[PictureFormat, ...] = ("png", "jpeg", "tiff")
+_CELLS = 4  # photos along each side of the mosaic
+_GRAIN = 2.5  # standard deviation, in levels of 255
+_STRIP = 8  # pixels beside a tile's edge that are looked at
+_SAMPLE_SECONDS = 0.1
+
+
+@dataclasses.dataclass(frozen=True)
+class Cost:
+    """What one command took: wall time, and the most resident memory of its process tree, in bytes."""
+
+    seconds: float
+    peak_bytes: int
+
+    def __str__(self) -> str:
+        return f"{self.seconds:7.1f} s {self.peak_bytes / 2**30:6.2f} GiB"
+
+
+def main() -> int:
+    """Measures and prints."""
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument("photos", type=Path)
+    parser.add_argument("--width", type=int, default=16_000)
+    parser.add_argument("--height", type=int, default=12_500)
+    parser.add_argument("--formats", nargs="+", choices=_FORMATS, default=_FORMATS)
+    parser.add_argument("--keep", type=Path, help="a folder for all files, which stay there")
+    parser.add_argument("flags", nargs="*", help="for `foveate compress`, after --", default=["--bpp", "0.5"])
+    args = parser.parse_args()
+    with tempfile.TemporaryDirectory(prefix="foveate-giant-") as folder:
+        work = args.keep or Path(folder)
+        for name in args.formats:
+            source = work / name / f"giant{extension(name)}"
+            if not source.exists():
+                source.parent.mkdir(parents=True, exist_ok=True)
+                giant = mosaic(sorted(args.photos.iterdir()), args.height, args.width)
+                source.write_bytes(encode_picture(giant, PhotoMetadata(), name))
+                del giant
+            _report(source, work / f"{name}-archive", work / f"{name}-restored", args.flags)
+    return 0
+
+
+def _report(source: Path, archive: Path, restored: Path, flags: list[str]) -> None:
+    compressing = cost(["compress", str(source), "--output", str(archive), "--force", *flags])
+    restoring = cost(["restore", str(archive), "--output", str(restored), "--format", "png"])
+    data = (archive / f"{source.name}.jp2").read_bytes()
+    original, again = (_read(path) for path in (source, restored / f"{source.stem}.png"))
+    size = codestream.parse(jp2.parse(data).codestream).size
+    bits = 8 * len(data) / (size.width * size.height)
+    print(f"{source.suffix[1:]}, {source.stat().st_size / 1e6:.0f} MB, to {bits:.3f} bits a pixel")
+    print(f"  compress {compressing}")
+    print(f"  restore  {restoring}")
+    print(f"  tiles of {size.tile_width} x {size.tile_height}; error at their edges over that between them:")
+    for name, pixels in (("decoded", openjpeg.decode(data).pixels), ("restored", again)):
+        across, down = edge_ratios(original, pixels, size.tile_width, size.tile_height)
+        print(f"    {name:9} {across:.3f} across, {down:.3f} down", flush=True)
+
+
+def _read(path: Path) -> Pixels:
+    return decode_picture(path.read_bytes()).pixels
+
+
+def mosaic(paths: list[Path], height: int, width: int) -> Pixels:
+    """A picture (height, width, 3): photos enlarged to cells, each blended with another, larger one."""
+    rng = np.random.default_rng(5)
+    result: Pixels = np.empty((height, width, 3), np.uint8)
+    rows, columns = (np.linspace(0, side, _CELLS + 1).astype(int) for side in (height, width))
+    for number in range(_CELLS**2):
+        i, j = divmod(number, _CELLS)
+        cell = result[rows[i] : rows[i + 1], columns[j] : columns[j + 1]]
+        size = cell.shape[1], cell.shape[0]
+        first, second = (Image.open(paths[(number + off) % len(paths)]).convert("RGB") for off in (0, 7))
+        part = (0, 0, second.width / 2, second.height / 2)
+        fine = np.asarray(first.resize(size, Image.Resampling.BICUBIC), np.int16)
+        coarse = np.asarray(second.resize(size, Image.Resampling.BILINEAR, part), np.int16)
+        grain = rng.normal(0, _GRAIN, (*cell.shape[:2], 1)).round().astype(np.int16)
+        cell[...] = np.clip((3 * fine + coarse) // 4 + grain, 0, 255)
+    return result
+
+
+def edge_ratios(original: Pixels, decoded: Pixels, tile_width: int, tile_height: int) -> tuple[float, float]:
+    """Squared error in the strips beside the inner tile edges over that in strips between them.
+
+    Edges between columns of tiles first, then those between rows. The strips compared are a quarter of a
+    tile away on both sides, over much the same content.
+    """
+    return (
+        _ratio(original.swapaxes(0, 1), decoded.swapaxes(0, 1), tile_width),
+        _ratio(original, decoded, tile_height),
+    )
+
+
+def _ratio(original: Pixels, decoded: Pixels, side: int) -> float:
+    errors: list[list[float]] = [[], []]
+    for edge in range(side, len(original), side):
+        for offset, where in ((0, 0), (-side // 4, 1), (side // 4, 1)):
+            rows = slice(edge + offset - _STRIP, min(edge + offset + _STRIP, len(original)))
+            if len(range(*rows.indices(len(original)))) == 2 * _STRIP:
+                difference = original[rows].astype(np.float32) - decoded[rows]
+                errors[where].append(float(np.square(difference).mean(dtype=np.float64)))
+    return float(np.mean(errors[0]) / np.mean(errors[1])) if all(errors) else float("nan")
+
+
+def cost(arguments: list[str]) -> Cost:
+    """Runs `foveate` with the arguments; raises CalledProcessError if it fails."""
+    start, peak = time.perf_counter(), 0
+    process = subprocess.Popen([sys.executable, "-m", "pipelines.cli", *arguments])
+    while process.poll() is None:
+        peak = max(peak, _resident(process.pid))
+        time.sleep(_SAMPLE_SECONDS)
+    if process.returncode:
+        raise subprocess.CalledProcessError(process.returncode, process.args)
+    return Cost(time.perf_counter() - start, peak)
+
+
+def _resident(root: int) -> int:
+    """Resident bytes of a process and all that it started, shared pages counted each time."""
+    total = 0
+    pending = [root]
+    while pending:
+        folder = Path("/proc") / str(pending.pop())
+        try:
+            total += int((folder / "statm").read_text().split()[1]) * 4096
+            for task in (folder / "task").iterdir():
+                pending += map(int, (task / "children").read_text().split())
+        except OSError:  # it ended meanwhile
+            continue
+    return total
+
+
+if __name__ == "__main__":
+    sys.exit(main())
