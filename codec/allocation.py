@@ -292,7 +292,7 @@ def _tightened(candidates: Candidates, upto: NDArray[np.int32]) -> Candidates:
     count = np.searchsorted(decoded, _DECODED * parts.lengths.sum(dtype=np.int64), side="right")
     bound = np.zeros_like(upto)
     bound[shortest_first[:count]] = upto[shortest_first[:count]]
-    parts = tier1.tighten(candidates.stream, candidates.layout, parts, bound)
+    parts = tier1.tighten(candidates.layout, parts, bound)
     return dataclasses.replace(candidates, parts=parts)
 
 

@@ -67,6 +67,12 @@ class Codestream(Parameters):
         return self.tile_parameters.get(tile, self)
 
     @property
+    def reversible(self) -> bool:
+        """Whether every component of every tile goes through the reversible wavelet."""
+        parameters = (self, *self.tile_parameters.values())
+        return all(coding.transformation == REVERSIBLE for own in parameters for coding in own.coding)
+
+    @property
     def max_layers(self) -> int:
         """The number of quality layers of the tile that has most."""
         own = [parameters.layers for parameters in self.tile_parameters.values()]

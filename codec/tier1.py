@@ -14,7 +14,6 @@ import dataclasses
 import numpy as np
 from numpy.typing import NDArray
 
-from codec.codestream import Codestream
 from codec.compiled import compiled
 from codec.layout import HH, HL, Layout
 from codec.packets import Contributions
@@ -103,23 +102,20 @@ def _sign_contexts() -> NDArray[np.uint8]:
 _ZERO_CONTEXTS, _SIGN_CONTEXTS = _zero_contexts(), _sign_contexts()
 
 
-def tighten(
-    stream: Codestream, layout: Layout, parts: Contributions, upto: NDArray[np.int32]
-) -> Contributions:
+def tighten(layout: Layout, parts: Contributions, upto: NDArray[np.int32]) -> Contributions:
     """The same contributions, cut as early as a decoder allows at every layer's end.
 
     Decodes to exactly the same coefficients, whatever layers are kept.
 
     Args:
-      stream, layout, parts: a layered codestream, from `allocation.parse_layers`.
+      layout, parts: of a layered codestream, from `allocation.parse_layers`.
       upto: (blocks,) the first layer of each block that is left as it is. Each takes the time to decode.
 
     Returns:
       Contributions whose body holds each block's bytes in one piece; `parts` itself where a code-block style
       changes what is decoded.
     """
-    parameters = (stream, *stream.tile_parameters.values())
-    if any(coding.block_style for own in parameters for coding in own.coding):
+    if layout.blocks.style.any():
         return parts
     starts = np.zeros(parts.lengths.shape[1] + 1, np.int64)
     np.cumsum(parts.lengths.sum(0, dtype=np.int64), out=starts[1:])

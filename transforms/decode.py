@@ -13,7 +13,6 @@ import numpy as np
 from numpy.typing import NDArray
 
 from codec import allocation, jp2, noise, openjpeg
-from codec.codestream import IRREVERSIBLE
 from codec.errors import BadCodestream, UnsupportedCodestream
 from codec.jp2 import Jp2
 from codec.layout import Layout
@@ -144,7 +143,7 @@ def read_noise(parsed: Jp2, layers: int = 0) -> tuple[NDArray[np.float32] | None
         return None, "restored without RecCNN: it has a palette or sub-sampled components"
     if size.x0 % noise.CELL or size.y0 % noise.CELL:
         return None, "restored without RecCNN: its image area does not begin at a whole cell"
-    if any(coding.transformation == IRREVERSIBLE for coding in stream.coding):
+    if not stream.reversible:
         return noise.noise_map(stream, geometry, parts), ""
     return (None if _has_every_bit_plane(geometry, parts) else noise.noise_map(stream, geometry, parts)), ""
 

@@ -139,8 +139,7 @@ def encode(salient: SalientPhoto, pixels: Pixels, encoder: Encoder, *, comcnn_us
 def _decoded_back(data: bytes, comcnn_used: bool, start: float) -> Coded:
     decoded = openjpeg.decode(data)
     stream, geometry, parts = allocation.parse_layers(jp2.parse(data).codestream)
-    lossless = all(coding.transformation == 1 for coding in stream.coding)
-    noise_map = None if lossless else noise.noise_map(stream, geometry, parts)
+    noise_map = None if stream.reversible else noise.noise_map(stream, geometry, parts)
     seconds = time.perf_counter() - start if start else 0.0
     return Coded(data, decoded.pixels, noise_map, comcnn_used, seconds)
 

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from codec import allocation, encoder, openjpeg, weights
+from codec import allocation, encoder, openjpeg
 from codec.encoder import Emphasis
 from tests import streams
 
@@ -38,7 +40,8 @@ def test_all_candidates_of_a_reversible_encode_are_the_picture(
     channels: int, dtype: type[np.uint8] | type[np.uint16], shape: tuple[int, int]
 ) -> None:
     scale = 1 if dtype == np.uint8 else 257
-    pixels: weights.Pixels = (streams.texture(*shape, channels).astype(np.uint16) * scale).astype(dtype)
+    samples = streams.texture(*shape, channels).astype(np.uint16) * scale
+    pixels: Any = samples.astype(dtype)
     candidates = encoder.layered(pixels, Emphasis(tune="ssim"), reversible=True)
     for layers in (1, 5):
         data = allocation.encode(allocation.take(candidates, len(candidates), layers))

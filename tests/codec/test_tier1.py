@@ -41,7 +41,7 @@ def test_any_layers_of_any_block_decode_to_the_same_pixels_in_no_more_bytes(
     blocks = len(whole.layout.blocks.tile)
     upto = rng.integers(0, len(LAYERS_DB) + 1, (1, blocks)).astype(np.int32)
     bound = rng.integers(0, len(LAYERS_DB) + 1, blocks).astype(np.int32)
-    parts = tier1.tighten(whole.stream, whole.layout, whole.parts, bound)
+    parts = tier1.tighten(whole.layout, whole.parts, bound)
     before = allocation.encode(Choice(whole, upto))
     after = allocation.encode(Choice(dataclasses.replace(whole, parts=parts), upto))
     assert len(after) <= len(before)
@@ -56,7 +56,7 @@ def test_a_byte_less_is_too_few_for_most_blocks() -> None:
     """The last byte left decides: without it, what is decoded differs in nearly every block."""
     whole = candidates(128, 128, 1, 64, False)
     upto = np.full((1, len(whole.layout.blocks.tile)), 4, np.int32)
-    tightest = tier1.tighten(whole.stream, whole.layout, whole.parts, upto[0])
+    tightest = tier1.tighten(whole.layout, whole.parts, upto[0])
     tight = Choice(dataclasses.replace(whole, parts=tightest), upto)
     reference = openjpeg.decode(allocation.encode(tight)).pixels
     lengths = tight.candidates.parts.lengths
@@ -76,7 +76,7 @@ def test_a_byte_less_is_too_few_for_most_blocks() -> None:
 def test_tightening_saves_bytes() -> None:
     whole = candidates(150, 150, 3, 32, False)
     choice = allocation.take(whole, len(whole) // 2)
-    parts = tier1.tighten(whole.stream, whole.layout, whole.parts, choice.upto[0])
+    parts = tier1.tighten(whole.layout, whole.parts, choice.upto[0])
     tight = Choice(dataclasses.replace(whole, parts=parts), choice.upto)
     some, every, none = (allocation.encoded_size(c) for c in (allocation.tightened(choice), tight, choice))
     assert 0.002 < 1 - every / none < 0.05
@@ -85,10 +85,10 @@ def test_tightening_saves_bytes() -> None:
 
 def test_streams_of_other_code_block_styles_are_left_as_they_are() -> None:
     whole = candidates(60, 60, 1, 32, False)
-    style = dataclasses.replace(whole.stream.coding[0], block_style=8)
-    stream = dataclasses.replace(whole.stream, coding=(style,))
-    bound = np.full(len(whole.layout.blocks.tile), 9, np.int32)
-    assert tier1.tighten(stream, whole.layout, whole.parts, bound) is whole.parts
+    blocks = whole.layout.blocks._replace(style=np.full_like(whole.layout.blocks.style, 8))
+    layout = dataclasses.replace(whole.layout, blocks=blocks)
+    bound = np.full(len(blocks.tile), 9, np.int32)
+    assert tier1.tighten(layout, whole.parts, bound) is whole.parts
 
 
 def test_what_was_tightened_is_parsed_back() -> None:
