@@ -14,6 +14,7 @@ from collections.abc import Sequence
 COMMANDS = {
     "compress": "compress photos into an archive of region-weighted JPEG 2000 files",
     "restore": "bring an archive (or any JPEG 2000 files) back, through the reconstruction network",
+    "saliency": "show what the saliency network finds in photos, as pictures",
     "report": "what an archive saved and what it kept: terminal, JSON, HTML",
     "inspect": "what is in JPEG 2000 files, and where their bits went: text, JSON, picture",
     "train": "train the networks",

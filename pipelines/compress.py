@@ -22,6 +22,7 @@ from codec.pictures import PICTURE_EXTENSIONS
 from pipelines import running
 from pipelines.running import OK, WRONG_USAGE, parse_beam_flags
 from transforms import compact, encode, inference, match, measure, progress, read, restore, saliency, write
+from transforms.boxes import Box, emit_boxes, parse_box
 from transforms.elements import MetricsRow, Photo, SourceFile
 from transforms.files import NothingFound
 from transforms.frames import DicomFrames, expand_frames
@@ -86,13 +87,22 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     )
     one.add_argument("--lossless", action="store_true", help="bit for bit (reversible 5/3 wavelet)")
     where = parser.add_argument_group("where the bits go")
-    where.add_argument(
+    what = where.add_mutually_exclusive_group()
+    what.add_argument(
         "--roi",
         type=_roi,
-        default="msroi",
         metavar="WHAT",
         help="msroi: the saliency network (default); none: every place alike; masks:DIR: "
         "DIR/<relative path>.png, white matters",
+    )
+    what.add_argument(
+        "--roi-box",
+        type=_box,
+        action="append",
+        metavar="X,Y,W,H",
+        help="instead: what is in this box of every photo (left, top, width, height; each in pixels of the "
+        "upright photo, or in percent of its width or height: 10%%,200,50%%,300); may be repeated. A "
+        "photo's edges cut it off; in a photo that no box reaches, all places are alike",
     )
     where.add_argument(
         "--roi-gain",
@@ -248,7 +258,9 @@ def _source_url(source: SourceFile) -> str:
 def _map_saliency(photos: Any, settings: CompressSettings) -> Any:
     if settings.roi == "msroi":
         return photos | "Map saliency" >> inference.RunNetwork(saliency.msroi_handler())
-    work = saliency.without_saliency
+    work: Any = saliency.without_saliency
+    if settings.boxes:
+        work = functools.partial(saliency.with_boxes, boxes=settings.boxes)
     if settings.mask_folder is not None:
         work = functools.partial(saliency.with_mask, folder=settings.mask_folder)
     return photos | "Map saliency" >> step("saliency", _photo_url, work)
@@ -285,9 +297,8 @@ def _options(args: argparse.Namespace) -> CompressOptions:
     elif args.lossless:
         target = Target("lossless", 0.0)
     comcnn: Comcnn = "off" if args.reccnn == "off" and args.comcnn == "auto" else args.comcnn
-    settings = CompressSettings(
-        target, args.roi, args.roi_gain, comcnn, args.min_saving, args.tune, args.layers
-    )
+    roi = f"boxes:{emit_boxes(args.roi_box)}" if args.roi_box else args.roi or "msroi"
+    settings = CompressSettings(target, roi, args.roi_gain, comcnn, args.min_saving, args.tune, args.layers)
     return CompressOptions(
         sources=tuple(args.sources),
         archive=args.output.removeprefix("file://").rstrip("/") or "/",
@@ -422,3 +433,10 @@ def _roi(text: str) -> str:
     if text not in ("msroi", "none") and not (text.startswith("masks:") and len(text) > 6):
         raise argparse.ArgumentTypeError(f"msroi, none or masks:FOLDER, not {text}")
     return text
+
+
+def _box(text: str) -> Box:
+    try:
+        return parse_box(text)
+    except ValueError as error:
+        raise argparse.ArgumentTypeError(str(error)) from error

@@ -86,8 +86,7 @@ def one_of_each_name(named: tuple[bytes, Iterable[SourceFile]]) -> Iterator[Any]
     for other in sources[1:]:
         place = max(other.relative_path, sources[0].relative_path, key=len)
         error = BadInput(
-            f"its place in the archive, {place}, is taken by {sources[0].url}: "
-            "compress it to another destination"
+            f"its place in the output, {place}, is taken by {sources[0].url}: give it another destination"
         )
         yield beam.pvalue.TaggedOutput(FAILURES, failure(other.url, "match", error))
 

@@ -32,8 +32,12 @@ class Progress:
 
     def add_restored(self, pixels: int, source_bytes: int) -> None:
         """Counts one restored photo."""
-        Metrics.counter(NAMESPACE, "restored").inc()
-        self._append("restored", pixels, source_bytes, 0)
+        self.count("restored", pixels, source_bytes)
+
+    def count(self, outcome: str, pixels: int, source_bytes: int) -> None:
+        """Counts one photo that makes no row."""
+        Metrics.counter(NAMESPACE, outcome).inc()
+        self._append(outcome, pixels, source_bytes, 0)
 
     def fail(self, failure: Failure) -> Failure:
         """Counts one failure, and passes it on."""

@@ -1,10 +1,10 @@
-"""What matters in a photo: the MS-ROI network, a folder of masks, or nothing."""
+"""What matters in a photo: by the MS-ROI network, a folder of masks, boxes, or nothing."""
 
 from __future__ import annotations
 
 import hashlib
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -13,6 +13,7 @@ from PIL import Image
 
 from codec.picture import BadPicture, NotForJpeg2000, pillow_image
 from codec.pictures import decode_picture
+from transforms.boxes import Box, saliency_of_boxes
 from transforms.elements import Photo, SalientPhoto
 from transforms.files import join, read_if_there
 from transforms.inference import PhotoHandler
@@ -70,6 +71,12 @@ def with_mask(photo: Photo, folder: str) -> Iterator[SalientPhoto]:
             yield SalientPhoto(photo, mask, time.perf_counter() - start, sha256)
             return
     raise BadInput(f"no mask for it in {folder}: looked for {' and '.join(names)}")
+
+
+def with_boxes(photo: Photo, boxes: Sequence[Box]) -> Iterator[SalientPhoto]:
+    """A photo of which what lies in boxes matters; all of it alike where none of them reaches into it."""
+    height, width = photo.pixels.shape[:2]
+    yield SalientPhoto(photo, saliency_of_boxes(boxes, height, width), 0.0)
 
 
 def _read_mask(data: bytes, name: str) -> NDArray[np.float32]:

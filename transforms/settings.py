@@ -8,6 +8,7 @@ import json
 from typing import Literal
 
 from codec.weights import Tune
+from transforms.boxes import Box, parse_boxes
 
 TargetKind = Literal["bpp", "ratio", "psnr", "roi-psnr", "ssim", "jpeg-quality", "lossless"]
 Comcnn = Literal["auto", "on", "off"]
@@ -35,9 +36,10 @@ class Target:
 class CompressSettings:
     """Everything that decides what an archive's bytes are, but the networks' weights.
 
-    `roi` is "msroi", "none" or "masks:FOLDER"; `roi_gain_db` how many dB of squared error a salience of 1 is
-    worth over one of 0; `tune` what else errors count for; `layers` how many quality layers a file has;
-    `min_saving` the share of the source's bytes that must be saved for a photo not to be kept as it is.
+    `roi` is "msroi", "none", "masks:FOLDER", or "boxes:" and what `emit_boxes` gives; `roi_gain_db` how many
+    dB of squared error a salience of 1 is worth over one of 0; `tune` what else errors count for; `layers`
+    how many quality layers a file has; `min_saving` the share of the source's bytes that must be saved for a
+    photo not to be kept as it is.
     """
 
     target: Target = Target("bpp", 1.0)
@@ -57,6 +59,11 @@ class CompressSettings:
     def mask_folder(self) -> str | None:
         """Where masks are, None without; what a mask holds is in no table, only in the file's record."""
         return self.roi.removeprefix("masks:") if self.roi.startswith("masks:") else None
+
+    @property
+    def boxes(self) -> tuple[Box, ...]:
+        """What was drawn for all photos, () without."""
+        return parse_boxes(self.roi.removeprefix("boxes:")) if self.roi.startswith("boxes:") else ()
 
     def digest(self, mask_sha256: bytes = b"") -> bytes:
         """Eight bytes that differ for settings (or format versions) that would give other archives.

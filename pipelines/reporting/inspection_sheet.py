@@ -22,8 +22,8 @@ from codec.picture import saved
 from pipelines.reporting.figures import bytes_text, measure_text, share_text
 from pipelines.reporting.gallery import Picture
 from pipelines.reporting.inspection import Inspection, account, layer_ends
-from pipelines.reporting.pictures import as_rgb, heat_over
 from transforms.decode import full_range
+from transforms.overlay import as_rgb, heat_over
 
 SheetFormat = Literal["png", "webp"]
 

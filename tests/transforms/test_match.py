@@ -229,8 +229,7 @@ def test_a_jp2_may_not_take_the_place_of_a_photos_own(tmp_path: Path) -> None:
         names = matched.sources | "Names" >> beam.Map(lambda file: file.relative_path)
         told = matched[FAILURES] | "Told" >> beam.Map(lambda failure: (failure.url, failure.message))
         sentence = (
-            f"its place in the archive, p.png.jp2, is taken by {tmp_path}/p.png: "
-            "compress it to another destination"
+            f"its place in the output, p.png.jp2, is taken by {tmp_path}/p.png: give it another destination"
         )
         assert_that(names, equal_to(["p.png", "q.jp2", "r.png"]), label="names")
         assert_that(told, equal_to([(f"{tmp_path}/p.png.jp2", sentence)]), label="told")

@@ -1,0 +1,156 @@
+"""See what the saliency network finds in photos, as pictures.
+
+Writes for each photo a gray PNG of its size, DIR/<relative path>.png: white is what matters most, black what
+matters least. With --overlay, DIR/<relative path>.overlay.jpg beside it shows the map as colours over the
+photo.
+
+The maps are masks: retouch them if you know better, and let them decide where the bits go with
+foveate compress SRC... --output DEST --roi masks:DIR
+"""
+
+from __future__ import annotations
+
+import argparse
+import dataclasses
+import functools
+import os
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+
+import apache_beam as beam
+
+from codec.pictures import PICTURE_EXTENSIONS
+from pipelines import running
+from pipelines.running import WRONG_USAGE, parse_beam_flags
+from transforms import inference, maps, progress, read, saliency
+from transforms.elements import SourceFile
+from transforms.files import NothingFound
+from transforms.frames import DicomFrames, expand_frames
+from transforms.match import MatchSources
+from transforms.read import KEPT
+from transforms.steps import FAILURES, step
+from transforms.tables import WriteFailures, table_text
+
+__all__ = ["add_arguments", "build", "parse_beam_flags", "run"]
+
+_MAX_PIXELS = 250_000_000  # as compress has it: what that refuses needs no map
+
+
+@dataclasses.dataclass(frozen=True)
+class SaliencyOptions:
+    """What a run was asked for; see `add_arguments`."""
+
+    sources: tuple[str, ...]
+    output: str
+    overlay: bool
+    max_pixels: int
+    dicom_frames: DicomFrames
+    run_id: str
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Adds what `foveate saliency` takes to `parser`."""
+    parser.add_argument(
+        "sources", nargs="+", metavar="SRC", help="a photo, a folder, a glob, or a URL (gs://, s3://)"
+    )
+    parser.add_argument("--output", required=True, metavar="DIR", help="the maps: a folder or a URL")
+    parser.add_argument(
+        "--overlay", action="store_true", help="also the map over the photo, at most 2048 pixels a side"
+    )
+    parser.add_argument(
+        "--max-pixels",
+        type=running.positive_count,
+        default=_MAX_PIXELS,
+        metavar="N",
+        help="refuse larger photos, from their headers (default: %(default)s)",
+    )
+    parser.add_argument(
+        "--dicom-frames",
+        choices=("keep", "first", "all"),
+        default="keep",
+        help="of a DICOM file with several frames, as for compress: no map (default), that of the first "
+        "frame, or one of each",
+    )
+    parser.epilog = (
+        "What compress copies unchanged (animations, CMYK, RAW, ...) needs no map and is skipped.\n"
+        "Other flags are Beam's (--runner, --direct_num_workers, --temp_location, ...).\n"
+        "Exit status: 0 all well, 1 the run failed, 2 wrong usage, 3 some photos failed (see "
+        "DIR/_foveate/failures)."
+    )
+
+
+def run(args: argparse.Namespace) -> int:
+    """Runs `foveate saliency`; returns the exit status."""
+    options = SaliencyOptions(
+        sources=tuple(args.sources),
+        output=args.output.removeprefix("file://").rstrip("/") or "/",
+        overlay=args.overlay,
+        max_pixels=args.max_pixels,
+        dicom_frames=args.dicom_frames,
+        run_id=running.new_run_id(),
+    )
+    try:
+        running.set_up_filesystems(args.beam_flags)
+        files = (
+            running.list_sources(options.sources, PICTURE_EXTENSIONS, options.output)
+            if running.is_local(args.beam_flags)
+            else []
+        )
+    except NothingFound as error:
+        print(f"foveate saliency: {error}", file=sys.stderr)
+        return WRONG_USAGE
+    files = [frame for file in files for frame in expand_frames(file, options.dicom_frames)]
+    if problem := _no_place_for_maps(options, files):
+        print(f"foveate saliency: {problem}", file=sys.stderr)
+        return WRONG_USAGE
+    job = running.Job("Mapping", ("mapped", "skipped", "failed"), options.output, options.run_id)
+    return running.run_job(job, functools.partial(build, options=options), args.beam_flags, files)
+
+
+def build(root: beam.Pipeline, counts: progress.Progress, options: SaliencyOptions) -> None:
+    """Wires the pipeline: the beginning of compress, and then pictures."""
+    matched = root | "Match sources" >> MatchSources(
+        options.sources, PICTURE_EXTENSIONS, options.output, options.dicom_frames
+    )
+    photos = (
+        matched.sources
+        | "Spread paths" >> beam.Reshuffle()
+        | "Read photos"
+        >> step("read", _source_url, functools.partial(read.read_photo, max_pixels=options.max_pixels), KEPT)
+    )
+    salient = photos.good | "Map saliency" >> inference.RunNetwork(saliency.msroi_handler())
+    write = functools.partial(maps.write_map, output=options.output, overlay=options.overlay, progress=counts)
+    written = salient.good | "Write maps" >> step("write", maps.url_of, write, output=bytes)
+    photos[KEPT] | "Count skipped" >> beam.Map(maps.skip_kept, counts)
+    (
+        (matched[FAILURES], photos[FAILURES], salient[FAILURES], written[FAILURES])
+        | "All failures" >> beam.Flatten()
+        | "Count failures" >> beam.Map(counts.fail)
+        | "Write failures" >> WriteFailures(options.output, options.run_id)
+    )
+
+
+def _source_url(source: SourceFile) -> str:
+    return source.url
+
+
+def _no_place_for_maps(options: SaliencyOptions, files: Sequence[SourceFile]) -> str:
+    """Why the output cannot hold the maps, as a sentence; "" if it can."""
+    output = options.output
+    if "://" not in output and Path(output).is_file():
+        return f"{output} is a file; --output names a folder"
+    for source in options.sources:
+        if _place(source.removeprefix("file://")) == _place(output):
+            return f"{output} is the folder of the photos, where maps would be taken for photos; name another"
+    photos = {_place(file.url) for file in files}
+    for file in files:
+        for url in (maps.map_url(output, file), maps.overlay_url(output, file)):
+            if _place(url) in photos:
+                return f"the map of {table_text(file.url)} would overwrite the photo {table_text(url)}"
+    return ""
+
+
+def _place(url: str) -> str:
+    """What is alike for one place under several spellings."""
+    return url.rstrip("/") if "://" in url else os.path.realpath(url)
