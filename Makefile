@@ -9,7 +9,7 @@ export PIP_DISABLE_PIP_VERSION_CHECK := 1
 
 need_photos = $(if $(PHOTOS),,$(error Say which photos: make $@ PHOTOS=folder))
 
-.PHONY: help install demo test test-tfio lint format check bench-codec bench-saliency bench-restoration \
+.PHONY: help install demo test test-tfio lint format check bench-codec bench-saliency bench-restoration bench-giant \
 	train-restoration lock clean
 
 help: ## show this list
@@ -94,6 +94,9 @@ bench-saliency: install ## MS-ROI against baselines (PHOTOS=folder with images/ 
 
 bench-restoration: install ## RecCNN against the plain decode at several rates (PHOTOS=folder)
 	$(need_photos)$(BIN)/python -m benchmarks.restoration $(PHOTOS) $(ARGS)
+
+bench-giant: install ## time and memory of 200 megapixels, and whether tiles show (PHOTOS=folder; an hour)
+	$(need_photos)$(BIN)/python -m benchmarks.giant $(PHOTOS) $(ARGS)
 
 train-restoration: install ## train ComCNN and RecCNN into training/ (PHOTOS=folder; hours)
 	$(need_photos)$(BIN)/foveate train restoration --photos $(PHOTOS) --output training/restoration $(ARGS)

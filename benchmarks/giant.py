@@ -27,7 +27,7 @@ from codec.pictures import PictureFormat, Pixels, decode_picture, encode_picture
 _FORMATS: tuple[PictureFormat, ...] = ("png", "jpeg", "tiff")
 _CELLS = 4  # photos along each side of the mosaic
 _GRAIN = 2.5  # standard deviation, in levels of 255
-_STRIP = 8  # pixels beside a tile's edge that are looked at
+_NEAR, _APART = 8, (32, 64)  # pixels from a tile's edge whose errors are compared
 _SAMPLE_SECONDS = 0.1
 
 
@@ -77,7 +77,9 @@ def _report(source: Path, archive: Path, restored: Path, flags: list[str]) -> No
     print(f"{source.suffix[1:]}, {source.stat().st_size / 1e6:.0f} MB, to {bits:.3f} bits a pixel")
     print(f"  compress {compressing}")
     print(f"  restore  {restoring}")
-    print(f"  tiles of {size.tile_width} x {size.tile_height}; error at their edges over that between them:")
+    print(
+        f"  tiles of {size.tile_width} x {size.tile_height}; error near their edges over that farther away:"
+    )
     for name, pixels in (("decoded", openjpeg.decode(data).pixels), ("restored", again)):
         across, down = edge_ratios(original, pixels, size.tile_width, size.tile_height)
         print(f"    {name:9} {across:.3f} across, {down:.3f} down", flush=True)
@@ -106,10 +108,9 @@ def mosaic(paths: list[Path], height: int, width: int) -> Pixels:
 
 
 def edge_ratios(original: Pixels, decoded: Pixels, tile_width: int, tile_height: int) -> tuple[float, float]:
-    """Squared error in the strips beside the inner tile edges over that in strips between them.
+    """Squared error within 8 pixels of inner tile edges over that at 32 to 64 pixels from them.
 
-    Edges between columns of tiles first, then those between rows. The strips compared are a quarter of a
-    tile away on both sides, over much the same content.
+    Edges between columns of tiles first, then those between rows; not a number where there are none.
     """
     return (
         _ratio(original.swapaxes(0, 1), decoded.swapaxes(0, 1), tile_width),
@@ -118,14 +119,18 @@ def edge_ratios(original: Pixels, decoded: Pixels, tile_width: int, tile_height:
 
 
 def _ratio(original: Pixels, decoded: Pixels, side: int) -> float:
-    errors: list[list[float]] = [[], []]
-    for edge in range(side, len(original), side):
-        for offset, where in ((0, 0), (-side // 4, 1), (side // 4, 1)):
-            rows = slice(edge + offset - _STRIP, min(edge + offset + _STRIP, len(original)))
-            if len(range(*rows.indices(len(original)))) == 2 * _STRIP:
-                difference = original[rows].astype(np.float32) - decoded[rows]
-                errors[where].append(float(np.square(difference).mean(dtype=np.float64)))
-    return float(np.mean(errors[0]) / np.mean(errors[1])) if all(errors) else float("nan")
+    near, apart = [], []
+    for edge in range(side, len(original) - _APART[1], side):
+        for direction in (-1, 1):
+            near.append(_error(original, decoded, edge, direction, (0, _NEAR)))
+            apart.append(_error(original, decoded, edge, direction, _APART))
+    return float(np.mean(near) / np.mean(apart)) if near else float("nan")
+
+
+def _error(original: Pixels, decoded: Pixels, edge: int, direction: int, reach: tuple[int, int]) -> float:
+    start, stop = sorted(edge + direction * distance for distance in reach)
+    difference = original[start:stop].astype(np.float32) - decoded[start:stop]
+    return float(np.square(difference).mean(dtype=np.float64))
 
 
 def cost(arguments: list[str]) -> Cost:

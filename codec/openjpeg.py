@@ -84,7 +84,7 @@ def encode(
         threads: threads that code blocks.
         tile_size: side of square tiles from the upper left corner on, in samples; None, or one at least as
             long as the picture's longer side, for one tile. Memory beside `pixels` and the codestream is some
-            11 bytes a sample of one tile.
+            8 bytes a sample of one tile.
 
     Raises:
         ValueError: an argument is out of its range.
