@@ -134,6 +134,10 @@ def decode(
     signed components are offset to unsigned; components of fewer bits are stretched to those of the most
     precise.
 
+    Several tiles whose components are alike are decoded one by one: beside the result, memory holds some 5
+    bytes a sample of one tile. Anything else takes 4 bytes a sample of the whole picture and more; so does
+    every file where `strict` is off.
+
     Args:
         data: the file or codestream.
         reduce: how many of the finest resolutions to leave out; each halves width and height.

@@ -93,6 +93,29 @@ def test_a_step_on_the_runner_separates_results_tags_and_failures() -> None:
         assert_that(failed, equal_to([("0", "ZeroDivisionError"), ("13", "BadInput")]), label="failed")
 
 
+class Pixels:
+    """What must not be copied."""
+
+    def __reduce__(self) -> str:
+        raise AssertionError("pickled")
+
+
+def pixels(_: int) -> Iterator[Pixels]:
+    yield Pixels()
+
+
+def counted(_: Pixels) -> Iterator[int]:
+    yield 1
+
+
+def test_what_flows_from_step_to_step_is_never_pickled() -> None:
+    with TestPipeline(runner="FnApiRunner") as pipeline:
+        good = (pipeline | beam.Create([1, 2]) | "Read" >> step("read", str, pixels)).good
+        apart = split_failures(good, "test").good
+        results = apart | "Count" >> step("count", lambda _: "url", counted)
+        assert_that(results.good, equal_to([1, 1]))
+
+
 def test_failures_among_results_are_set_apart() -> None:
     failure = Failure("/in/a.jpg", "read", "BadImage", "bad", "now")
     with TestPipeline(runner="FnApiRunner") as pipeline:

@@ -1,0 +1,40 @@
+"""When ComCNN is called for."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import pytest
+
+from models.tiling import Network
+from tests.photos import encoder, one, salient
+from tests.streams import texture
+from transforms import compact
+from transforms.elements import CodedPhoto
+from transforms.encode import encode_plain
+
+
+def coded(bpp: float) -> CodedPhoto:
+    result: CodedPhoto = one(encode_plain, salient(texture(120, 131, 3)), encoder("bpp", bpp))
+    return result
+
+
+def brighter(picture: Any, noise: Any) -> Any:
+    return np.asarray(picture) + 1 / 255
+
+
+NETWORK = Network(brighter, 8, "")
+
+
+def test_coarsely_coded_photos_are_prepared_and_fine_ones_are_not() -> None:
+    assert compact.compact_where_coarse(NETWORK, coded(0.3)).compact is not None
+    assert compact.compact_where_coarse(NETWORK, coded(6)).compact is None
+    assert compact.compact_always(NETWORK, coded(6)).compact is not None
+
+
+def test_giants_are_not_prepared_unless_asked_for(monkeypatch: pytest.MonkeyPatch) -> None:
+    photo = coded(0.3)
+    monkeypatch.setattr(compact, "_MOST_BYTES", photo.salient.photo.pixels.nbytes - 1)
+    assert compact.compact_where_coarse(NETWORK, photo).compact is None
+    assert compact.compact_always(NETWORK, photo).compact is not None
