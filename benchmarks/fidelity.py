@@ -14,7 +14,7 @@ import numpy as np
 from benchmarks import curves, ours, peers, reference
 from benchmarks.curves import Curve, Point
 from benchmarks.kept import Kept
-from benchmarks.photos import Photo, read_photo
+from benchmarks.photos import LARGE_PIXELS, Photo, read_photo
 from benchmarks.tables import Bar, Section, Table, number
 from codec import encoder, openjpeg
 from codec.encoder import Emphasis
@@ -110,14 +110,23 @@ def plain_section(photos: Sequence[Measured]) -> Section:
     )
     spread = Table(
         "BD-rate in PSNR against OpenJPEG, 0.125 to 2 bits a pixel, in percent",
-        ("bytes counted", "mean", "median", "best", "worst"),
-        tuple(
-            (name, *(number(f(values), "+.2f") for f in (curves.mean, statistics.median, min, max)))
-            for name, values in (("whole file", whole), ("codestream", bare))
-        ),
+        ("bytes counted", "photos", "mean", "median", "best", "worst"),
+        (*_spread_rows("whole files", whole, photos), *_spread_rows("codestreams", bare, photos)),
     )
     figures = {"whole_file_percent": whole, "codestream_percent": bare}
     return Section("plain", "Nothing favoured: PSNR", text, (spread, *gains), bars, figures)
+
+
+def _spread_rows(name: str, percents: Sequence[float], photos: Sequence[Measured]) -> list[tuple[str, ...]]:
+    """Rows over all photos, the large ones and the others."""
+    rows = []
+    for kind, wanted in (("", (True, False)), (", a megapixel or more", (True,)), (", less", (False,))):
+        pairs = zip(percents, photos, strict=True)
+        values = [percent for percent, found in pairs if (found.pixels >= LARGE_PIXELS) in wanted]
+        if values:
+            cells = (number(f(values), "+.2f") for f in (curves.mean, statistics.median, min, max))
+            rows.append((f"{name}{kind}", str(len(values)), *cells))
+    return rows
 
 
 def _gain_table(photos: Sequence[Measured], bare: bool) -> Table:
@@ -190,7 +199,7 @@ def _ssim_rows(photos: Sequence[Measured]) -> list[tuple[str, ...]]:
     rows = []
     for codec, percent in means.items():
         similar = (mean_at(photos, codec, rate, "ms_ssim", curves.similarity) for rate in _SSIM_RATES)
-        way = curves.share_of_the_way(percent, means.get("AVIF", math.nan))
+        way = curves.share_of_the_way(percent, means.get("AVIF", math.nan)) if percent else math.nan
         cells = (number(percent, "+.1f"), *(number(v, ".4f") for v in similar), number(way, ".0%"))
         rows.append((codec, *cells))
     return rows

@@ -37,6 +37,10 @@ def test_files_like_openjpegs_neither_gain_nor_lose_but_for_their_boxes() -> Non
     section = fidelity.plain_section([photo, photo])
     assert section.figures["whole_file_percent"] == pytest.approx([0, 0], abs=1e-9)
     assert all(-2 < percent < 0 for percent in section.figures["codestream_percent"])
+    assert [row[:3] for row in section.tables[0].rows[:2]] == [
+        ("whole files", "2", "+0.00"),
+        ("whole files, less", "2", "+0.00"),
+    ]
     gains = {table.caption: [row[3] for row in table.rows] for table in section.tables[1:]}
     whole, bare = gains.values()
     assert whole == ["+0.000"] * 5
