@@ -40,7 +40,7 @@ def test_help_reads_well(arguments: tuple[str, ...], capsys: pytest.CaptureFixtu
     assert "==SUPPRESS==" not in text and "None" not in text
     if not arguments or arguments == ("--help",):
         assert all(name in text and COMMANDS[name] in text for name in COMMANDS)
-    elif arguments[0] in ("compress", "restore"):
+    elif arguments[0] in ("compress", "restore", "saliency"):
         assert "Exit status: 0 all well" in text and "Beam" in text
 
 
@@ -87,6 +87,16 @@ def test_help_is_quick() -> None:
             ["compress", "PHOTOS", "--output", "DEST", "--psnr", "40", "--comcnn", "on"],
             "--comcnn on goes with",
         ),
+        (["compress", "PHOTOS", "--output", "DEST", "--roi-box", "1,2,3"], "--roi-box: x,y,width,height in"),
+        (["compress", "PHOTOS", "--output", "DEST", "--roi-box", "1,2,0,4"], "holds nothing: 1,2,0,4"),
+        (
+            ["compress", "PHOTOS", "--output", "DEST", "--roi", "msroi", "--roi-box", "1,2,3,4"],
+            "not allowed with",
+        ),
+        (["saliency", "PHOTOS"], "required: --output"),
+        (["saliency", "NOWHERE", "--output", "DEST"], "no such file, or no photo in it: "),
+        (["saliency", "PHOTOS", "--output", "PHOTO"], "is a file; --output names a folder"),
+        (["saliency", "PHOTOS", "--output", "PHOTOS"], "is the folder of the photos"),
         (["restore", "NOWHERE", "--output", "DEST"], "no such file, or no photo in it: "),
         (["restore", "PHOTOS", "--output", "DEST", "--format", "gif"], "invalid choice: 'gif'"),
         (["restore", "PHOTOS", "--output", "DEST", "--reccnn", "best"], "invalid choice: 'best'"),
@@ -100,7 +110,8 @@ def test_help_is_quick() -> None:
 def test_wrong_usage_is_refused_with_a_sentence(
     arguments: list[str], sentence: str, photos: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    places = {"PHOTOS": str(photos), "DEST": str(tmp_path / "dest"), "NOWHERE": str(tmp_path / "nowhere")}
+    names = {"DEST": "dest", "NOWHERE": "nowhere", "PHOTO": "photos/a.jpg", "PHOTOS": "photos"}
+    places = {word: str(tmp_path / name) for word, name in names.items()}
     assert status_of(*(places.get(argument, argument) for argument in arguments)) == 2
     said = capsys.readouterr().err
     assert sentence in said

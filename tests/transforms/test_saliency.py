@@ -1,4 +1,4 @@
-"""What matters in a photo: drawn masks, the network, or nothing."""
+"""What matters in a photo: drawn masks and boxes, the network, or nothing."""
 
 from __future__ import annotations
 
@@ -12,6 +12,7 @@ from tests.photos import a_photo, encoder, one
 from tests.pictures import animated, png
 from tests.streams import texture
 from transforms import saliency
+from transforms.boxes import parse_box
 from transforms.encode import encode_plain
 from transforms.steps import BadInput
 
@@ -100,6 +101,14 @@ def test_a_mask_that_moves_is_an_error_that_names_it(tmp_path: Path) -> None:
     (tmp_path / "trip" / "a.png").write_bytes(animated("PNG"))
     with pytest.raises(BadInput, match=r"the mask trip/a\.png cannot be read: an? .*animat[^,]*$"):
         list(saliency.with_mask(a_photo(texture(48, 64, 3)), folder=str(tmp_path)))
+
+
+def test_what_is_inside_a_box_matters() -> None:
+    photo = a_photo(texture(48, 64, 3))
+    salient = one(saliency.with_boxes, photo, boxes=(parse_box("75%,50%,999,999"), parse_box("0,0,1,1")))
+    assert salient.photo is photo and not salient.mask_sha256
+    np.testing.assert_array_equal(salient.saliency[24:, 48:], 1)
+    assert salient.saliency.sum() == 24 * 16 + 1
 
 
 def test_without_saliency_all_places_are_alike() -> None:

@@ -6,6 +6,7 @@ import itertools
 
 import pytest
 
+from transforms.boxes import parse_box
 from transforms.settings import CompressSettings, Target
 
 BPP, PSNR, LOSSLESS = Target("bpp", 1.0), Target("psnr", 40.0), Target("lossless", 0.0)
@@ -21,6 +22,8 @@ def test_other_settings_have_other_digests() -> None:
         CompressSettings(PSNR, roi_gain_db=6.0),
         CompressSettings(roi="none"),
         CompressSettings(roi="masks:m"),
+        CompressSettings(roi="boxes:1,2,3,4"),
+        CompressSettings(roi="boxes:1,2,3,4%"),
         CompressSettings(roi_gain_db=6.0),
         CompressSettings(roi_gain_db=0.0),
         CompressSettings(comcnn="on"),
@@ -57,3 +60,9 @@ def test_every_mask_makes_a_digest_of_its_own() -> None:
 def test_the_folder_of_masks_is_known() -> None:
     assert CompressSettings(roi="masks:s3://b/m").mask_folder == "s3://b/m"
     assert CompressSettings().mask_folder is None and CompressSettings(roi="none").mask_folder is None
+
+
+def test_the_boxes_are_known() -> None:
+    settings = CompressSettings(roi="boxes:1,2,3,4;5%,6%,7%,8%")
+    assert settings.boxes == (parse_box("1,2,3,4"), parse_box("5%,6%,7%,8%"))
+    assert settings.mask_folder is None and CompressSettings().boxes == ()
