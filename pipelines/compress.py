@@ -34,7 +34,7 @@ from transforms.tables import BadTable, WriteFailures, WriteMetrics, table_text
 
 __all__ = ["add_arguments", "build", "parse_beam_flags", "run"]
 
-MAX_PIXELS = 250_000_000  # some 10 GB of memory while it is coded
+MAX_PIXELS = 250_000_000  # some 3 GB of memory while it is coded
 _MOST_LAYERS = 50  # a tile has at most 255 tile-parts, one a layer
 _SHOWN = 20  # photos that a dry run names
 

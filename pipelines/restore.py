@@ -29,7 +29,7 @@ from transforms.tables import WriteFailures
 __all__ = ["add_arguments", "build", "parse_beam_flags", "run"]
 
 _EXTENSIONS = JPEG2000_EXTENSIONS | PICTURE_EXTENSIONS
-_MAX_PIXELS = 250_000_000  # some 10 GB of memory while it is decoded
+_MAX_PIXELS = 250_000_000  # some 3 GB of memory where it is tiled, 8 GB where not
 
 
 @dataclasses.dataclass(frozen=True)

@@ -31,7 +31,7 @@ from transforms.steps import NAMESPACE, CannotGoOn
 LOCAL_RUNNER = "FnApiRunner"
 OK, RUN_FAILED, WRONG_USAGE, SOME_FAILED = 0, 1, 2, 3
 INTERRUPTED = 130  # as shells have it
-_WORKER_BYTES = 2 << 30  # a photo of 20 megapixels with its networks
+_WORKER_BYTES = 3 << 30  # a photo of 200 megapixels with its networks
 _LINE_SECONDS = 15  # between progress lines where there is no terminal
 
 
