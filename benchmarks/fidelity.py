@@ -169,15 +169,12 @@ def ssim_section(photos: Sequence[Measured]) -> Section:
     Args:
       photos: curves of each photo, of OpenJPEG and Foveate; of some, those of all peers too.
     """
-    all_photos, sampled = [_ssim_rows(some) for some in (photos, having_peers(photos))]
-    tables = [
-        _ssim_table(
-            f"BD-rate in MS-SSIM against OpenJPEG, and mean MS-SSIM, {len(photos)} photos", all_photos
-        )
-    ]
-    if sampled:
-        count = len(having_peers(photos))
-        tables.append(_ssim_table(f"The same beside other codecs, {count} photos", sampled))
+    caption = f"BD-rate in MS-SSIM against OpenJPEG, and mean MS-SSIM, {len(photos)} photos"
+    tables = [_ssim_table(caption, _ssim_rows(photos))]
+    sampled = having_peers(photos)
+    if 0 < len(sampled) < len(photos):
+        caption = f"The same beside other codecs, {len(sampled)} photos"
+        tables.append(_ssim_table(caption, _ssim_rows(sampled)))
     mine = bd_rates(photos, "Foveate, ssim", "ms_ssim")
     bars = (
         Bar("BD-rate in MS-SSIM, whole files", curves.mean(mine), SSIM_LIMIT, "%", True),
