@@ -20,6 +20,7 @@ from benchmarks.photos import Photo, middle_quarter, mirrored_to, read_photo
 from benchmarks.tables import Bar, Section, Table, number
 from codec import allocation, encoder, openjpeg, weights
 from codec.allocation import Choice
+from codec.encoder import Emphasis
 from codec.weights import Tune
 from quality.psnr import psnr
 
@@ -111,15 +112,10 @@ def chosen(photo: Photo, data: bytes, case: Case, apart: bool = True) -> tuple[S
       case: what is asked for.
       apart: time the tightening once more for itself.
     """
-    saliency = case.saliency
     clock = [time.process_time()]
     stream, geometry, parts = allocation.parse_layers(data)
     clock.append(time.process_time())
-    of_blocks = np.ones(len(geometry.blocks.tile))
-    if saliency is not None:
-        of_blocks *= weights.saliency_weights(stream, geometry, saliency, GAIN_DB)
-    if case.tune == "ssim":
-        of_blocks *= weights.ssim_weights(stream, geometry, photo)
+    of_blocks = encoder.block_weights(stream, geometry, photo, Emphasis(case.saliency, GAIN_DB, case.tune))
     clock.append(time.process_time())
     slopes = allocation.layer_slopes(geometry, parts, encoder.layer_psnrs(photo))
     candidates = allocation.rank(stream, geometry, parts, slopes, of_blocks)

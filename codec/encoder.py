@@ -10,6 +10,8 @@ from numpy.typing import NDArray
 
 from codec import allocation, openjpeg, weights
 from codec.allocation import Candidates
+from codec.codestream import Codestream
+from codec.layout import Layout
 from codec.weights import Pixels, Tune
 
 _LARGEST_TILE = 4096  # pixels of a side; OpenJPEG needs some 35 bytes of memory a pixel of a tile
@@ -63,13 +65,22 @@ def layered(pixels: Pixels, emphasis: Emphasis, *, reversible: bool = False) -> 
         tile_size=tile_side(height, width),
     )
     stream, geometry, parts = allocation.parse_layers(codestream)
-    of_blocks = np.ones(len(geometry.blocks.tile))
-    if emphasis.by_place and emphasis.saliency is not None:
-        of_blocks *= weights.saliency_weights(stream, geometry, emphasis.saliency, emphasis.gain_db)
-    if emphasis.tune == "ssim":
-        of_blocks *= weights.ssim_weights(stream, geometry, pixels)
+    of_blocks = block_weights(stream, geometry, pixels, emphasis)
     slopes = allocation.layer_slopes(geometry, parts, psnrs)
     return allocation.rank(stream, geometry, parts, slopes, of_blocks)
+
+
+def block_weights(
+    stream: Codestream, geometry: Layout, pixels: Pixels, emphasis: Emphasis
+) -> NDArray[np.float64]:
+    """What a squared error counts for in each code-block of a photo's codestream: (blocks,), positive."""
+    if emphasis.tune == "ssim":
+        of_blocks = weights.ssim_weights(stream, geometry, pixels)
+    else:
+        of_blocks = weights.subband_weights(stream, geometry)
+    if emphasis.by_place and emphasis.saliency is not None:
+        of_blocks *= weights.saliency_weights(stream, geometry, emphasis.saliency, emphasis.gain_db)
+    return of_blocks
 
 
 def layer_psnrs(pixels: Pixels) -> tuple[float, ...]:

@@ -13,12 +13,13 @@ from numpy.typing import NDArray
 
 from codec import wavelet
 from codec.codestream import IRREVERSIBLE, Codestream
-from codec.layout import Layout
+from codec.layout import LL, Layout
 
 Tune = Literal["psnr", "ssim"]
 Pixels = NDArray[np.uint8] | NDArray[np.uint16]
 
 _RESTRAINT = 0.85
+_FINEST_CELL = 8  # pixels of the photo; what a map shows below that makes no difference to blocks
 _LEVEL_SHARES = np.array([0.35, 0.35, 0.2, 0.1])  # of the bytes at 0.5 bits a pixel, finest octave first
 _WORTH_SMALL_BLOCKS_DB = 0.45
 
@@ -83,9 +84,48 @@ def saliency_weights(
     Returns:
       (blocks,) float64, at least 1 where the gain is positive.
     """
-    weight = 10.0 ** (gain_db * saliency.astype(np.float64) / 10)
-    means = _box_means(_summed(weight), footprints(stream, layout).T, stream.size.height, stream.size.width)
+    weight, height, width = _weight_map(saliency, gain_db, stream.size.height, stream.size.width)
+    means = _box_means(_summed(weight), footprints(stream, layout).T, height, width)
     return np.clip(means, weight.min(), weight.max()) ** _RESTRAINT
+
+
+def _weight_map(
+    saliency: NDArray[np.float32], gain_db: float, height: int, width: int
+) -> tuple[NDArray[np.float64], float, float]:
+    """10^(gain * s / 10), averaged to cells of some 8 pixels where it is finer.
+
+    Also the height and width of what its cells cover: the photo, and what the last ones reach beyond it.
+    """
+    rows, columns = saliency.shape
+    down, across = max(1, _FINEST_CELL * rows // height), max(1, _FINEST_CELL * columns // width)
+    strips = []
+    for top in range(0, rows, _STRIP // down * down or down):
+        strip = saliency[top : top + (_STRIP // down * down or down)]
+        strip = np.pad(strip, [(0, -strip.shape[0] % down), (0, -columns % across)], mode="edge")
+        weight = np.exp(np.asarray(strip, np.float32) * np.float32(gain_db / 10 * np.log(10)))
+        cells = weight.reshape(weight.shape[0] // down, down, -1, across)
+        strips.append(cells.mean((1, 3), dtype=np.float64))
+    averaged = np.concatenate(strips)
+    covered = averaged.shape[0] * down / rows, averaged.shape[1] * across / columns
+    return averaged, height * covered[0], width * covered[1]
+
+
+def subband_weights(stream: Codestream, layout: Layout) -> NDArray[np.float64]:
+    """What the encoder's own estimates of squared error leave out, by level and component: (blocks,).
+
+    Up to 0.3 dB either way, found by trial on 20 photos of 512 pixels; worth 0.004 dB on 15 others and 0.014
+    dB on 3 of 2048. Only for streams with the colour transform.
+    """
+    blocks = layout.blocks
+    gain_db = np.zeros(len(blocks.tile))
+    if stream.color_transform:
+        luma, low, level = blocks.component == 0, blocks.band == LL, blocks.level
+        gain_db += np.where(
+            low, -0.2, np.where(level >= 4, -0.1, np.choose(np.minimum(level, 3), (0, 0.3, 0.15, 0)))
+        )
+        gain_db -= np.where(~low & (level == 1) & ~luma, 0.3, 0)
+        gain_db += np.where(blocks.component == 1, 0.1, 0) + np.where(blocks.component == 2, 0.3, 0)
+    return np.asarray(10 ** (gain_db / 10))
 
 
 def ssim_weights(stream: Codestream, layout: Layout, pixels: Pixels) -> NDArray[np.float64]:
@@ -203,12 +243,12 @@ def block_size(
     """
     if saliency is None:
         return 64
-    weight = 10.0 ** (gain_db * saliency.astype(np.float64) / 10)
+    weight, covered_height, covered_width = _weight_map(saliency, gain_db, height, width)
     table = _summed(weight)
     spread = []
     for side in (64, 128, 256, 512, 1024):  # pixels that a block of 32 covers at level 1, 2, ...
         y0, x0 = np.arange(0.0, height, side)[:, None], np.arange(0.0, width, side)
-        means = _box_means(table, (x0, y0, x0 + side, y0 + side), height, width)
+        means = _box_means(table, (x0, y0, x0 + side, y0 + side), covered_height, covered_width)
         means = np.clip(means, weight.min(), weight.max())
         spread.append(10 * (np.log10(means.mean()) - np.log10(means).mean()))
     finer = -np.diff(spread)
@@ -225,8 +265,8 @@ def _summed(weight: NDArray[np.float64]) -> NDArray[np.float64]:
 def _box_means(
     table: NDArray[np.float64],
     boxes: NDArray[np.float64] | tuple[NDArray[np.float64], ...],
-    height: int,
-    width: int,
+    height: float,
+    width: float,
 ) -> NDArray[np.float64]:
     """Means of a map, by its summed-area table, over boxes (x0, y0, x1, y1) of what it is stretched over."""
     x0, y0, x1, y1 = boxes
@@ -237,7 +277,7 @@ def _box_means(
 
 
 def _stretched(
-    start: NDArray[np.float64], end: NDArray[np.float64], extent: int, cells: int
+    start: NDArray[np.float64], end: NDArray[np.float64], extent: float, cells: int
 ) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
     """A footprint's ends in map cells, inside the map and at least a thousandth of a cell apart."""
     scale = cells / extent

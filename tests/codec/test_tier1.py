@@ -73,7 +73,8 @@ def test_a_byte_less_is_too_few_for_most_blocks() -> None:
     assert differing >= 0.6 * tried
 
 
-def test_tightening_saves_bytes() -> None:
+def test_tightening_saves_bytes(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(allocation, "_DECODED_BYTES", 3000)
     whole = candidates(150, 150, 3, 32, False)
     choice = allocation.take(whole, len(whole) // 2)
     parts = tier1.tighten(whole.layout, whole.parts, choice.upto[0])

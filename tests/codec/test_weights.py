@@ -131,3 +131,19 @@ def test_tiny_photos_have_weights_too(shape: tuple[int, int, int]) -> None:
     stream, layout, _ = allocation.parse_layers(openjpeg.encode(pixels))
     found = weights.ssim_weights(stream, layout, pixels)
     assert np.isfinite(found).all() and (found > 0).all()
+
+
+def test_a_mask_finer_than_any_block_counts_as_its_average() -> None:
+    stream, layout, _ = taken_apart(301, 437)
+    coarse = np.random.default_rng(3).random((26, 37)).astype(np.float32)
+    fine = coarse.repeat(12, 0).repeat(12, 1)  # 312 x 444: finer than the photo
+    expected = weights.saliency_weights(stream, layout, coarse, 12)
+    np.testing.assert_allclose(weights.saliency_weights(stream, layout, fine, 12), expected, rtol=0.03)
+    assert weights.block_size(301, 437, fine) == weights.block_size(301, 437, coarse)
+
+
+def test_subbands_are_weighed_by_less_than_a_decibel_and_gray_ones_not_at_all() -> None:
+    stream, layout, _ = taken_apart(301, 437, 3)
+    found = weights.subband_weights(stream, layout)
+    assert 10**-0.1 < found.min() < 1 < found.max() < 10**0.1
+    assert (weights.subband_weights(*taken_apart(301, 437, 1)[:2]) == 1).all()
