@@ -1,66 +1,100 @@
-"""How well MS-ROI finds what matters: the shipped weights against what needs no decoder, on photos with
-masks.
+"""How well MS-ROI finds what matters, and what that is worth: `python -m benchmarks.saliency FOLDER`.
 
-    python -m benchmarks.saliency FOLDER [--weights FILE]
-
-FOLDER holds images/ and masks/ of the same stems. Prints mean absolute error, best F-measure (beta² = 0.3)
-and seconds a photo, for a centre prior, the plain class-activation map and the network.
+FOLDER holds images/ and masks/ of the same stems, of photos that nothing was trained on. Prints a table for
+each section; `--output DIR` also writes benchmarks-saliency.md, the figures as benchmarks-saliency.json, and
+pictures of the best and worst ten in images/. Sections that were not run stay as they were in that folder.
 """
 
 from __future__ import annotations
 
 import argparse
-import time
-from collections.abc import Callable, Sequence
+import dataclasses
+import json
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 
-import numpy as np
-from numpy.typing import NDArray
-
+from benchmarks import saliency_bytes, saliency_maps, saliency_places, saliency_sheets, saliency_speed
+from benchmarks.tables import Section, markdown, plain_text, section_from
 from models import msroi
-from models.training.msroi import Score, read_pairs, score_maps
+from models.training.salient_views import Pair, read_pairs
 
-PRIOR_WIDTH = 0.25  # standard deviation of the centre prior, in sides of the photo
+SECTIONS = ("maps", "calibration", "steadiness", "bytes", "places", "speed")
+_NAME = "benchmarks-saliency"
+_SHEETS = ("best", "worst")
+_INTRODUCTION = """\
+Made by `make bench-saliency PHOTOS=folder ARGS='--output docs'`; with `--only maps,bytes` those sections are
+repeated and the others stay as they were. What Foveate publishes is of 100 photos of ECSSD, on which nothing
+was trained. How the maps look, and where they fail, stands in [saliency.md](saliency.md)."""
 
-Photos = Sequence[NDArray[np.uint8]]
-Maps = list[NDArray[np.float32]]
 
-
-def main(argv: Sequence[str] | None = None) -> None:
-    """Print one line for each way of making maps."""
-    parser = argparse.ArgumentParser(description="Score MS-ROI against baselines on photos with masks.")
+def main(argv: Sequence[str] | None = None, show: Callable[[str], None] = print) -> None:
+    """Measures, prints and writes."""
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
     parser.add_argument("folder", type=Path, help="holds images/ and masks/ of the same stems")
     parser.add_argument("--weights", type=Path, default=msroi.WEIGHTS)
-    arguments = parser.parse_args(argv)
-    print(f"{'maps':<24} {'MAE':>7} {'max F':>7} {'s/photo':>8}")
-    for name, score, seconds in compare(arguments.folder, arguments.weights):
-        print(f"{name:<24} {score.mean_absolute_error:7.4f} {score.max_f:7.4f} {seconds:8.4f}")
+    parser.add_argument("--count", type=int, help="only the first so many photos")
+    parser.add_argument("--only", default=",".join(SECTIONS), help="sections, by commas: %(default)s")
+    parser.add_argument(
+        "--places", type=Path, help="a folder with the photos of benchmarks/places.json: faces and writing"
+    )
+    parser.add_argument("--output", type=Path, help="a folder for the document and the pictures")
+    args = parser.parse_args(argv)
+    wanted = args.only.split(",")
+    if not set(wanted) <= set(SECTIONS):
+        parser.error(f"--only {args.only}: the sections are {', '.join(SECTIONS)}")
+    pairs = read_pairs(args.folder / "images", args.folder / "masks")[: args.count]
+    model = msroi.load(args.weights)
+    found = []
+    for section in measured(pairs, model, args, wanted):
+        show(plain_text(section))
+        found.append(section)
+    if args.output:
+        write(args.output, found)
+        if "maps" in wanted:
+            best, worst = saliency_sheets.sheets(pairs, model)
+            for name, sheet in zip(_SHEETS, (best, worst), strict=True):
+                sheet.save(args.output / _picture(name), quality=70, method=6)
 
 
-def compare(folder: Path, weights: Path) -> list[tuple[str, Score, float]]:
-    """Name, score and seconds a photo of each way of making maps."""
-    pairs = read_pairs(folder / "images", folder / "masks")
-    photos, masks = [photo for photo, _ in pairs], [mask for _, mask in pairs]
-    model = msroi.load(weights)
-    msroi.saliency(model, photos[0])  # the first call traces the network
-    ways: dict[str, Callable[[Photos], Maps]] = {
-        "centre prior": lambda some: [centre_prior(*photo.shape[:2]) for photo in some],
-        "class-activation map": lambda some: msroi.class_activation_maps(model, some),
-        "MS-ROI": lambda some: msroi.saliency_maps(model, some),
-    }
-    results = []
-    for name, way in ways.items():
-        start = time.perf_counter()
-        maps = way(photos)
-        seconds = (time.perf_counter() - start) / len(photos)
-        results.append((name, score_maps(maps, masks), seconds))
-    return results
+def measured(
+    pairs: Sequence[Pair], model: msroi.MsRoi, args: argparse.Namespace, wanted: Sequence[str]
+) -> Iterator[Section]:
+    """The wanted sections in the order of `SECTIONS`."""
+    if "maps" in wanted:
+        yield saliency_maps.maps_section(pairs, model)
+    if "calibration" in wanted:
+        yield saliency_maps.calibration_section(pairs, model)
+    if "steadiness" in wanted:
+        yield saliency_maps.steadiness_section(pairs, model)
+    if "bytes" in wanted:
+        yield saliency_bytes.bytes_section(saliency_bytes.compared(pairs, model))
+    if "places" in wanted:
+        yield saliency_places.places_section(args.places, pairs, model)
+    if "speed" in wanted:
+        yield saliency_speed.speed_section(saliency_speed.timed(pairs[0][0], args.weights))
 
 
-def centre_prior(height: int, width: int) -> NDArray[np.float32]:
-    """A Gaussian about the middle of the photo, (height, width) float32 with its peak near one."""
-    rows, columns = (((np.arange(side) + 0.5) / side - 0.5) / PRIOR_WIDTH for side in (height, width))
-    return np.exp(-0.5 * (rows[:, None] ** 2 + columns[None, :] ** 2)).astype(np.float32)
+def write(folder: Path, found: Sequence[Section]) -> None:
+    """The document and its figures, with what the folder has of other sections."""
+    figures = folder / f"{_NAME}.json"
+    saved = json.loads(figures.read_text()) if figures.exists() else {}
+    for section in found:
+        saved[section.name] = dataclasses.asdict(section)
+    (folder / "images").mkdir(parents=True, exist_ok=True)
+    figures.write_text(json.dumps({name: saved[name] for name in SECTIONS if name in saved}, indent=1) + "\n")
+    lines = ["# Foveate's saliency maps, measured", "", _INTRODUCTION]
+    for name in SECTIONS:
+        if name in saved:
+            lines += ["", markdown(section_from(saved[name])).rstrip()]
+        if name == "maps" and name in saved:
+            lines += [f"\nThe {which} ten:\n\n![photo, mask, map]({_picture(which)})" for which in _SHEETS]
+    (folder / f"{_NAME}.md").write_text("\n".join([*lines, ""]))
+
+
+def _picture(which: str) -> str:
+    return f"images/saliency-{which}.webp"
 
 
 if __name__ == "__main__":

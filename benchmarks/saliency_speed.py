@@ -1,0 +1,84 @@
+"""What maps cost beside the encode that follows them: processor time on one core."""
+
+from __future__ import annotations
+
+import dataclasses
+import multiprocessing
+import os
+import statistics
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+from benchmarks.photos import Photo, mirrored_to
+from benchmarks.tables import Bar, Section, Table, number
+from codec import encoder, openjpeg
+from models import msroi
+
+HEIGHT, WIDTH = 1155, 1732  # two megapixels
+ROUNDS = 9
+_LIMIT_MS = 60.0
+_ONE_LAYER_DB = 38.0
+
+
+@dataclasses.dataclass(frozen=True)
+class Timed:
+    """Medians over the rounds, in milliseconds a photo of processor time."""
+
+    maps: float
+    layered: float
+    single: float
+    layers: int
+
+
+def timed(
+    photo: Photo, weights: Path, rounds: int = ROUNDS, size: tuple[int, int] = (HEIGHT, WIDTH)
+) -> Timed:
+    """Maps in batches of 8 and OpenJPEG's encodes take turns, in a process that has one core."""
+    context = multiprocessing.get_context("spawn")
+    with context.Pool(1, _to_one_core) as pool:
+        return pool.apply(_timed, (mirrored_to(photo, *size), weights, rounds))
+
+
+def _to_one_core() -> None:
+    os.sched_setaffinity(0, {min(os.sched_getaffinity(0))})
+
+
+def _timed(photo: Photo, weights: Path, rounds: int) -> Timed:
+    model, psnrs = msroi.load(weights), encoder.layer_psnrs(photo)
+    batch = [photo] * msroi.BATCH
+    msroi.saliency_maps(model, batch)  # the first call traces the network
+    times: dict[str, list[float]] = {"maps": [], "layered": [], "single": []}
+    for _ in range(rounds):
+        times["maps"].append(_milliseconds(lambda: msroi.saliency_maps(model, batch)) / msroi.BATCH)
+        times["layered"].append(_milliseconds(lambda: openjpeg.encode(photo, layer_psnrs_db=psnrs)))
+        times["single"].append(_milliseconds(lambda: openjpeg.encode(photo, layer_psnrs_db=(_ONE_LAYER_DB,))))
+    return Timed(layers=len(psnrs), **{name: statistics.median(values) for name, values in times.items()})
+
+
+def _milliseconds(work: Callable[[], Any]) -> float:
+    start = time.process_time()
+    work()
+    return 1000 * (time.process_time() - start)
+
+
+def speed_section(found: Timed) -> Section:
+    """Milliseconds, and as shares of the encodes."""
+    rows = (
+        (f"MS-ROI, a photo of a batch of {msroi.BATCH}", number(found.maps, ".0f"), ""),
+        *(
+            (name, number(encode, ".0f"), number(found.maps / encode, ".1%"))
+            for name, encode in (
+                (f"OpenJPEG, {found.layers} layers", found.layered),
+                ("OpenJPEG, one layer", found.single),
+            )
+        ),
+    )
+    text = (
+        "A photo of 2 megapixels, scaling it down included. Maps and encodes take turns in one process that "
+        f"is held to one core; medians of {ROUNDS} rounds, of processor time."
+    )
+    table = Table("Milliseconds", ("", "ms", "MS-ROI's share of it"), rows)
+    bar = Bar("a photo, on one core", found.maps, _LIMIT_MS, "ms", True)
+    return Section("speed", "Time", text, (table,), (bar,), dataclasses.asdict(found))
