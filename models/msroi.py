@@ -67,15 +67,17 @@ def load(path: str | Path = WEIGHTS) -> MsRoi:
     Raises FileNotFoundError, or ValueError for a file of another format version or with missing arrays.
     """
     with quiet_import():
-        import keras  # noqa: F401  (its backend is what prints)
-        import tensorflow as tf
+        import keras
 
     arrays = read_weights(path)
     decoder = build_decoder()
     try:
         backbone = efficientnet.load(arrays)
         set_decoder_weights(decoder, arrays)
-        classifier = [tf.constant(arrays[f"classifier/{part}"], tf.float32) for part in ("kernel", "bias")]
+        classifier = [
+            keras.ops.convert_to_tensor(arrays[f"classifier/{part}"], "float32")
+            for part in ("kernel", "bias")
+        ]
     except KeyError as error:
         raise ValueError(f"{path}: MS-ROI weights without the array {error}") from error
 
@@ -84,8 +86,20 @@ def load(path: str | Path = WEIGHTS) -> MsRoi:
         cam = class_activation_map(features.pop("head"), *classifier)
         return {"saliency": decoder({**features, "cam": cam}, training=False), "cam": cam}
 
+    return MsRoi(_traced(predict), weights_sha256(path))
+
+
+def _traced(predict: Callable[[Any], dict[str, Any]]) -> Callable[[Any], Mapping[str, Any]]:
+    """One graph for all sizes where TensorFlow runs it; as it is where training uses another backend."""
+    import keras
+
+    if keras.backend.backend() != "tensorflow":
+        return predict
+    import tensorflow as tf
+
     signature = [tf.TensorSpec((None, None, None, 3), tf.float32)]
-    return MsRoi(tf.function(predict, input_signature=signature), weights_sha256(path))
+    graph: Callable[[Any], Mapping[str, Any]] = tf.function(predict, input_signature=signature)
+    return graph
 
 
 def saliency(model: MsRoi, pixels: Pixels) -> SaliencyMap:

@@ -11,8 +11,11 @@ Interrupted training goes on where it was when the same command is given again.
 from __future__ import annotations
 
 import argparse
+import dataclasses
+import functools
 import logging
 import sys
+from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
@@ -46,6 +49,19 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--backbone", type=Path, metavar="FILE", help="msroi: EfficientNet-Lite0's arrays (.npz)"
     )
+    parser.add_argument(
+        "--fonts", type=Path, metavar="DIR", help="msroi: fonts to write on photos with, .ttf and .otf"
+    )
+    parser.add_argument(
+        "--cutouts", type=Path, metavar="DIR", help="msroi: PNGs with transparency to put into photos"
+    )
+    scoring = parser.add_mutually_exclusive_group()
+    scoring.add_argument(
+        "--folds", type=int, metavar="N", help="msroi: cross-validation in N parts instead (the papers: 10)"
+    )
+    scoring.add_argument(
+        "--split", type=float, metavar="SHARE", help="msroi: train on this share, score on the rest (0.7)"
+    )
 
 
 def run(args: argparse.Namespace) -> int:
@@ -68,19 +84,30 @@ def run(args: argparse.Namespace) -> int:
 
 def _train_msroi(args: argparse.Namespace) -> None:
     from models.training import msroi
+    from models.training.compositions import read_material
 
-    options = {"steps": args.steps} if args.steps else {}
-    score = msroi.train(
-        args.photos / "images",
-        args.photos / "masks",
-        args.output / "msroi.npz",
-        backbone=args.backbone,
-        validation=args.validation,
-        seed=args.seed,
-        **options,
+    recipe = msroi.Recipe(
+        backbone=args.backbone, material=read_material(args.fonts, args.cutouts), seed=args.seed
     )
+    if args.steps:
+        recipe = dataclasses.replace(recipe, steps=args.steps)
+    images, masks, output = args.photos / "images", args.photos / "masks", args.output / "msroi.npz"
+    if args.folds or args.split:
+        scores = msroi.cross_validate(images, masks, output, recipe, _parts(args))
+        print(*scores, msroi.mean_score(scores), sep="\n")
+        return
+    score = msroi.train(images, masks, output, recipe, args.validation)
     if score is not None:
         print(score)
+
+
+def _parts(args: argparse.Namespace) -> Callable[[int], list[list[int]]]:
+    """How --folds or --split divides so many photos."""
+    from models.training import msroi
+
+    if args.folds:
+        return functools.partial(msroi.folds, number=args.folds, seed=args.seed)
+    return functools.partial(msroi.held_out, share=args.split, seed=args.seed)
 
 
 def _train_restoration(args: argparse.Namespace) -> None:

@@ -1,16 +1,16 @@
 """Training of MS-ROI's decoder on photos with object masks; the backbone stays as it is.
 
-The frozen features of a few views of each photo (whole, mirrored, cropped) are worked out once and held in
-memory as float16, each channel standardised; the standardisation is folded into the decoder's first
-convolutions when the weights are written. Loss: binary cross-entropy plus soft intersection over union,
-each photo alike.
+The frozen features of a few views of each photo (`salient_views`) are worked out once. Each channel is
+standardised; that is folded into the decoder's first convolutions when the weights are written. Loss: binary
+cross-entropy plus soft intersection over union, each view alike.
 """
 
 from __future__ import annotations
 
 import dataclasses
+import json
 import logging
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -18,12 +18,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from models import efficientnet, msroi
-
-Plane = NDArray[np.float32]
-Image = NDArray[np.uint8]
+from models.training.compositions import Material
+from models.training.salient_views import Mix, Pair, Plane, View, prepare, read_pairs, resized
 
 F_BETA_SQUARED = 0.3  # precision counts more, as Achanta et al. 2009 and most after them
-SMALLEST_CROP = 0.6  # of a side
 WEIGHT_DECAY = 1e-4
 DROPOUT = 0.2
 OVERLAP_WEIGHT = 0.3  # of the intersection over union: more makes maps bolder than they have reason to be
@@ -41,11 +39,21 @@ class Score:
 
 
 @dataclasses.dataclass(frozen=True, eq=False)
-class View:
-    """One view's standardised features (float16), and its target: mask and validity (h, w, 2) in [0, 1]."""
+class Recipe:
+    """How to train.
 
-    features: dict[str, NDArray[np.float16]]
-    target: NDArray[np.float16]
+    `backbone` is the pretrained classifier's .npz under its original names; None takes what is in the shipped
+    weights. `seed` decides all that is drawn.
+    """
+
+    backbone: Path | None = None
+    material: Material = dataclasses.field(default_factory=Material)
+    mix: Mix = dataclasses.field(default_factory=Mix)
+    steps: int = 6000
+    batch: int = 8
+    learning_rate: float = 1e-3
+    seed: int = 0
+    checkpoint_every: int = 500
 
 
 @dataclasses.dataclass(frozen=True, eq=False)
@@ -55,74 +63,113 @@ class Standardisation:
     mean: dict[str, Plane]
     deviation: dict[str, Plane]
 
+    @classmethod
+    def of(cls, views: Sequence[View]) -> Standardisation:
+        """Over all places of all views."""
+        means, deviations = {}, {}
+        for name in views[0].features:
+            mean, square = (
+                np.mean([(view.features[name].astype(np.float64) ** power).mean((0, 1)) for view in views], 0)
+                for power in (1, 2)
+            )
+            means[name] = mean.astype(np.float32)
+            deviations[name] = np.sqrt(np.maximum(square - mean**2, 1e-6)).astype(np.float32)
+        return cls(means, deviations)
+
 
 def train(
-    images: Path,
-    masks: Path,
-    output: Path,
-    *,
-    backbone: Path | None = None,
-    validation: Path | None = None,
-    steps: int = 4000,
-    batch: int = 8,
-    views: int = 6,
-    learning_rate: float = 1e-3,
-    seed: int = 0,
-    checkpoint_every: int = 500,
+    images: Path, masks: Path, output: Path, recipe: Recipe, validation: Path | None = None
 ) -> Score | None:
     """Train the decoder and write backbone, classifier and decoder to `output`.
 
-    `images` and `masks` hold pictures of the same stems; a mask is white where the object is. `backbone` is
-    the pretrained classifier's .npz under its original names; None takes what is in the shipped weights.
-    `validation` is a folder with images/ and masks/ of its own, scored at every checkpoint and at the end
-    (the returned score). A run that was cut short goes on from its last checkpoint, beside `output`.
+    `images` and `masks` hold pictures of the same stems; a mask is white where the object is. `validation` is
+    a folder with images/ and masks/ of its own, scored at every checkpoint and at the end (the returned
+    score). A run that was cut short goes on from its last checkpoint, beside `output`.
     """
+    arrays = _backbone_arrays(recipe.backbone)
+    views = prepare(arrays, read_pairs(images, masks), recipe.mix, recipe.material, recipe.seed)
+    tests = [] if validation is None else read_pairs(validation / "images", validation / "masks")
+    return _fit(arrays, views, tests, output, recipe)
+
+
+def cross_validate(
+    images: Path, masks: Path, output: Path, recipe: Recipe, divide: Callable[[int], list[list[int]]]
+) -> list[Score]:
+    """Train once for each part of the photos on all others, and score it on that part.
+
+    `divide` makes the parts, indices of photos, from their count (`folds`, `held_out`). Features are worked
+    out once for all. Writes weights like `output` with the part's number, and the scores so far beside them,
+    so that a run that was cut short goes on where it was.
+    """
+    arrays = _backbone_arrays(recipe.backbone)
+    pairs = read_pairs(images, masks)
+    parts = divide(len(pairs))
+    record = output.with_suffix(".scores.json")
+    asked = {"parts": parts, "steps": recipe.steps, "seed": recipe.seed}
+    saved = json.loads(record.read_text()) if record.exists() else {}
+    scores = [Score(**score) for score in saved["scores"]] if saved.get("asked") == asked else []
+    views = prepare(arrays, pairs, recipe.mix, recipe.material, recipe.seed)
+    for number, part in list(enumerate(parts))[len(scores) :]:
+        rest = [view for view in views if view.photo not in part]
+        weights = output.with_stem(f"{output.stem}-{number + 1}")
+        score = _fit(arrays, rest, [pairs[index] for index in part], weights, recipe)
+        assert score is not None  # every part holds a photo
+        scores.append(score)
+        record.write_text(json.dumps({"asked": asked, "scores": [dataclasses.asdict(s) for s in scores]}))
+    return scores
+
+
+def folds(count: int, number: int, seed: int = 0) -> list[list[int]]:
+    """`number` parts of near equal size of the photos 0 to `count` - 1, drawn at random.
+
+    Raises ValueError for fewer than two parts or more than photos.
+    """
+    if not 2 <= number <= count:
+        raise ValueError(f"{count} photos cannot be cross-validated in {number} parts")
+    order = np.random.default_rng(seed).permutation(count)
+    return [sorted(map(int, part)) for part in np.array_split(order, number)]
+
+
+def held_out(count: int, share: float, seed: int = 0) -> list[list[int]]:
+    """One part: the photos that are left to score on when a random `share` of them is trained on.
+
+    Raises ValueError where one side would be empty.
+    """
+    trained = round(share * count)
+    if not 0 < trained < count:
+        raise ValueError(f"a share of {share:g} of {count} photos leaves one side empty")
+    return [sorted(map(int, np.random.default_rng(seed).permutation(count)[trained:]))]
+
+
+def mean_score(scores: Sequence[Score]) -> Score:
+    """The mean of several parts' scores, each alike."""
+    return Score(*(float(np.mean(column)) for column in zip(*map(dataclasses.astuple, scores), strict=True)))
+
+
+def _fit(
+    arrays: efficientnet.Arrays, views: Sequence[View], tests: Sequence[Pair], output: Path, recipe: Recipe
+) -> Score | None:
     import keras
 
-    keras.utils.set_random_seed(seed)
-    arrays = _backbone_arrays(backbone)
-    pairs = read_pairs(images, masks)
-    prepared, standardisation = _prepare(arrays, pairs, views, seed)
-    buckets = _buckets(prepared)
-    decoder = _compiled(steps, learning_rate)
+    keras.utils.set_random_seed(recipe.seed)
+    standardisation = Standardisation.of(views)
+    buckets = _buckets(views)
+    decoder = _compiled(recipe.steps, recipe.learning_rate)
     checkpoint = output.with_suffix(".checkpoint.npz")
-    first = _restore(decoder, checkpoint)
-    tests = [] if validation is None else read_pairs(validation / "images", validation / "masks")
     score = None
-    for step in range(first, steps):
-        generator = np.random.default_rng((seed, step))
-        loss = decoder.train_on_batch(*_draw(buckets, batch, generator))
-        if (step + 1) % checkpoint_every == 0 or step + 1 == steps:
+    for step in range(_restore(decoder, checkpoint), recipe.steps):
+        drawn = _draw(buckets, recipe.batch, np.random.default_rng((recipe.seed, step)))
+        loss = decoder.train_on_batch(*_batch(drawn, standardisation))
+        if (step + 1) % recipe.checkpoint_every == 0 or step + 1 == recipe.steps:
             _save(decoder, checkpoint, step + 1)
             msroi.write_weights(output, {**arrays, **_folded(decoder, standardisation)})
             score = evaluate(output, tests) if tests else None
-            logger.info("step %d of %d: loss %.4f, validation %s", step + 1, steps, float(loss), score)
+            logger.info("step %d of %d: loss %.4f, score %s", step + 1, recipe.steps, float(loss), score)
     checkpoint.unlink(missing_ok=True)
     return score
 
 
-def read_pairs(images: Path, masks: Path) -> list[tuple[Image, Plane]]:
-    """Photos (H, W, 3) uint8 with their masks (H, W) float32 of 0 and 1, in the order of their names.
-
-    Raises ValueError where a photo has no mask, where their sizes differ, or for an empty folder.
-    """
-    from PIL import Image as Pictures
-
-    found = {path.stem: path for path in sorted(masks.iterdir())}
-    pairs = []
-    for path in sorted(images.iterdir()):
-        if path.stem not in found:
-            raise ValueError(f"{path.name} has no mask in {masks}")
-        with Pictures.open(path) as photo, Pictures.open(found[path.stem]) as mask:
-            if photo.size != mask.size:
-                raise ValueError(f"{path.name} is {photo.size}, its mask {mask.size}")
-            pairs.append((np.asarray(photo.convert("RGB")), np.asarray(mask.convert("L")) >= 128))
-    if not pairs:
-        raise ValueError(f"no photos in {images}")
-    return [(photo, mask.astype(np.float32)) for photo, mask in pairs]
-
-
-def evaluate(weights: Path, pairs: Sequence[tuple[Image, Plane]]) -> Score:
+def evaluate(weights: Path, pairs: Sequence[Pair]) -> Score:
     """Score the network with the weights at `weights` on photos and their masks."""
     model = msroi.load(weights)
     maps = msroi.saliency_maps(model, [photo for photo, _ in pairs])
@@ -137,7 +184,7 @@ def score_maps(maps: Sequence[Plane], masks: Sequence[Plane]) -> Score:
     """
     errors, precision, recall = [], np.zeros(256), np.zeros(256)
     for saliency, mask in zip(maps, masks, strict=True):
-        stretched = _resized(saliency, *mask.shape).clip(0, 1)
+        stretched = resized(saliency, *mask.shape).clip(0, 1)
         errors.append(float(np.abs(stretched - mask).mean()))
         levels = np.rint(stretched * 255).astype(np.intp).ravel()
         hits, all_found = (
@@ -158,62 +205,6 @@ def _backbone_arrays(backbone: Path | None) -> dict[str, NDArray[Any]]:
         converted = efficientnet.convert(original)
     # what is shipped is float16, so the decoder learns on just that
     return {name: array.astype(np.float16) for name, array in converted.items()}
-
-
-def _prepare(
-    arrays: efficientnet.Arrays, pairs: Sequence[tuple[Image, Plane]], views: int, seed: int
-) -> tuple[list[View], Standardisation]:
-    """Features of every view of every photo."""
-    from keras import ops
-
-    network = efficientnet.load(arrays)
-    kernel, bias = (arrays[f"classifier/{part}"].astype(np.float32) for part in ("kernel", "bias"))
-    raw = []
-    for index, (photo, mask) in enumerate(pairs):
-        generator = np.random.default_rng((seed, index))
-        for number in range(views):
-            small, target = _view(photo, mask, number, generator)
-            features = dict(network.predict_on_batch(small[None]))
-            features["cam"] = msroi.class_activation_map(features.pop("head"), kernel, bias)
-            arrays16 = {
-                name: ops.convert_to_numpy(value)[0].astype(np.float16) for name, value in features.items()
-            }
-            raw.append(View(arrays16, target))
-        if (index + 1) % 100 == 0:
-            logger.info("features of %d of %d photos", index + 1, len(pairs))
-    return _standardised(raw)
-
-
-def _view(photo: Image, mask: Plane, number: int, generator: np.random.Generator) -> tuple[Plane, Any]:
-    """View `number` of a photo (whole, mirrored, then random crops) as padded thumbnail and target."""
-    if number > 1:
-        height, width = (int(side * generator.uniform(SMALLEST_CROP, 1)) + 1 for side in mask.shape)
-        top = int(generator.integers(0, max(mask.shape[0] - height, 0) + 1))
-        left = int(generator.integers(0, max(mask.shape[1] - width, 0) + 1))
-        crop = np.s_[top : top + height, left : left + width]
-        photo, mask = photo[crop], mask[crop]
-    if number == 1 or (number > 1 and generator.random() < 0.5):
-        photo, mask = photo[:, ::-1], mask[:, ::-1]
-    small = msroi.thumbnail(photo)
-    padded = msroi.pad(small)
-    target = np.zeros((*(side // msroi.OUTPUT_STRIDE for side in padded.shape[:2]), 2), np.float16)
-    height, width = (side // msroi.OUTPUT_STRIDE for side in small.shape[:2])
-    target[:height, :width, 0] = _resized(mask, height, width)
-    target[:height, :width, 1] = 1
-    return padded, target
-
-
-def _standardised(raw: list[View]) -> tuple[list[View], Standardisation]:
-    means, deviations = {}, {}
-    for name in raw[0].features:
-        sums = [view.features[name].astype(np.float64).mean((0, 1)) for view in raw]
-        squares = [np.square(view.features[name].astype(np.float64)).mean((0, 1)) for view in raw]
-        mean = np.mean(sums, axis=0)
-        means[name] = mean.astype(np.float32)
-        deviations[name] = np.sqrt(np.maximum(np.mean(squares, axis=0) - mean**2, 1e-6)).astype(np.float32)
-        for view in raw:
-            view.features[name] = ((view.features[name] - means[name]) / deviations[name]).astype(np.float16)
-    return raw, Standardisation(means, deviations)
 
 
 def _folded(decoder: Any, standardisation: Standardisation) -> dict[str, Plane]:
@@ -241,17 +232,18 @@ def _buckets(views: Sequence[View]) -> list[list[View]]:
     return list(buckets.values())
 
 
-def _draw(
-    buckets: Sequence[Sequence[View]], batch: int, generator: np.random.Generator
-) -> tuple[dict[str, Plane], Plane]:
+def _draw(buckets: Sequence[Sequence[View]], batch: int, generator: np.random.Generator) -> list[View]:
     sizes = np.array([len(bucket) for bucket in buckets])
     bucket = buckets[generator.choice(len(buckets), p=sizes / sizes.sum())]
-    chosen = [bucket[index] for index in generator.integers(0, len(bucket), batch)]
-    features = {
-        name: np.stack([view.features[name] for view in chosen]).astype(np.float32)
-        for name in chosen[0].features
-    }
-    return features, np.stack([view.target for view in chosen]).astype(np.float32)
+    return [bucket[index] for index in generator.integers(0, len(bucket), batch)]
+
+
+def _batch(views: Sequence[View], standardisation: Standardisation) -> tuple[dict[str, Plane], Plane]:
+    features = {}
+    for name, mean in standardisation.mean.items():
+        raw = np.stack([view.features[name] for view in views]).astype(np.float32)
+        features[name] = (raw - mean) / standardisation.deviation[name]
+    return features, np.stack([view.target for view in views]).astype(np.float32)
 
 
 def _compiled(steps: int, learning_rate: float) -> Any:
@@ -303,10 +295,3 @@ def _restore(decoder: Any, checkpoint: Path) -> int:
         for index, variable in enumerate([*decoder.variables, *decoder.optimizer.variables]):
             variable.assign(stored[f"v{index}"])
         return int(stored["step"])
-
-
-def _resized(plane: Plane, height: int, width: int) -> Plane:
-    from PIL import Image as Pictures
-
-    picture = Pictures.fromarray(np.ascontiguousarray(plane, np.float32))
-    return np.asarray(picture.resize((width, height), Pictures.Resampling.BILINEAR), np.float32)

@@ -13,7 +13,7 @@ from PIL import Image
 from skimage import data
 
 from models import efficientnet, msroi
-from models.training import msroi as training
+from models.training.salient_views import resized
 
 
 @pytest.fixture(scope="module")
@@ -49,26 +49,8 @@ def original_arrays(seed: int = 0) -> dict[str, Any]:
     return {name: array.astype(np.float32) for name, array in arrays.items()}
 
 
-def disc_photos(folder: Path, count: int) -> tuple[Path, Path]:
-    """Photos of a bright disc on noise, and their masks."""
-    images, masks = folder / "images", folder / "masks"
-    images.mkdir(parents=True)
-    masks.mkdir()
-    generator = np.random.default_rng(len(str(folder)))
-    height, width = 60, 191
-    for index in range(count):
-        rows, columns = np.mgrid[:height, :width]
-        centre = generator.uniform(0.3, 0.7, 2) * (height, width)
-        disc = (rows - centre[0]) ** 2 + (columns - centre[1]) ** 2 < 20**2
-        photo = generator.integers(0, 90, (height, width, 3))
-        photo[disc] += (150, 120, 20)
-        Image.fromarray(photo.astype(np.uint8)).save(images / f"{index}.png")
-        Image.fromarray((disc * 255).astype(np.uint8)).save(masks / f"{index}.png")
-    return images, masks
-
-
 def test_the_object_of_a_photo_is_salient_and_its_surroundings_are_not(model: msroi.MsRoi) -> None:
-    saliency = training._resized(msroi.saliency(model, cat_at_the_right()), 240, 700)
+    saliency = resized(msroi.saliency(model, cat_at_the_right()), 240, 700)
     assert saliency[60:180, 520:640].mean() > 0.6
     assert saliency[:, :400].mean() < 0.15
 
@@ -228,65 +210,31 @@ def test_the_shipped_weights_are_small() -> None:
     assert msroi.WEIGHTS.stat().st_size < 10e6
 
 
-def test_scores_by_hand() -> None:
-    mask = np.zeros((4, 8), np.float32)
-    mask[:, :4] = 1
-    exact = training.score_maps([mask], [mask])
-    assert exact.mean_absolute_error == 0
-    assert exact.max_f == pytest.approx(1)
-    half = training.score_maps([np.full((1, 1), 0.5, np.float32)], [mask])
-    assert half.mean_absolute_error == 0.5
-    assert half.max_f == pytest.approx(1.3 * 0.5 / (0.3 * 0.5 + 1))
+def _difference(one: Any, other: Any) -> float:
+    """Mean absolute difference of two maps, one stretched over the other."""
+    return float(np.abs(resized(one, *other.shape) - other).mean())
 
 
-def test_training_learns_and_goes_on_where_it_was_cut(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    np.savez(tmp_path / "backbone.npz", **original_arrays())
-    images, masks = disc_photos(tmp_path / "train", 2)
-    disc_photos(tmp_path / "validation", 1)
-    options: dict[str, Any] = {
-        "backbone": tmp_path / "backbone.npz",
-        "validation": tmp_path / "validation",
-        "steps": 4,
-        "batch": 2,
-        "views": 2,
-        "checkpoint_every": 2,
-        "learning_rate": 3e-3,
-    }
-    whole = training.train(images, masks, tmp_path / "whole.npz", **options)
-    assert whole is not None
-    assert not (tmp_path / "whole.checkpoint.npz").exists()
-
-    write = msroi.write_weights
-
-    def write_then_fail(path: Any, arrays: Any) -> None:
-        write(path, arrays)
-        raise KeyboardInterrupt
-
-    with monkeypatch.context() as patched, pytest.raises(KeyboardInterrupt):
-        patched.setattr(msroi, "write_weights", write_then_fail)
-        training.train(images, masks, tmp_path / "cut.npz", **options)
-    assert (tmp_path / "cut.checkpoint.npz").exists()
-    resumed = training.train(images, masks, tmp_path / "cut.npz", **options)
-    assert resumed is not None
-    assert resumed.mean_absolute_error == pytest.approx(whole.mean_absolute_error, abs=0.02)
+@pytest.mark.parametrize("name", ["chelsea", "coffee", "astronaut"])
+def test_maps_are_steady_when_the_photo_hardly_changes(model: msroi.MsRoi, name: str) -> None:
+    photo = getattr(data, name)()
+    height, width = photo.shape[0] * 3 // 4, photo.shape[1] * 3 // 4
+    smaller = np.asarray(Image.fromarray(photo).resize((width, height)))
+    brighter = np.minimum(photo.astype(np.uint16) + 6, 255).astype(np.uint8)
+    cut = photo[6:, 6:]
+    whole, *others = msroi.saliency_maps(model, [photo, smaller, brighter, cut])
+    large = resized(whole, *photo.shape[:2])
+    assert _difference(others[0], large) < 0.03
+    assert _difference(others[1], large) < 0.03
+    assert _difference(others[2], large[6:, 6:]) < 0.05
 
 
-def test_training_without_a_backbone_starts_from_the_shipped_one(tmp_path: Path) -> None:
-    images, masks = disc_photos(tmp_path, 2)
-    output = tmp_path / "weights.npz"
-    assert training.train(images, masks, output, steps=1, batch=2, views=1) is None
-    trained, shipped = msroi.read_weights(output), msroi.read_weights(msroi.WEIGHTS)
-    assert trained.keys() == shipped.keys()
-    np.testing.assert_array_equal(trained["stem/kernel"], shipped["stem/kernel"])
-
-
-def test_a_photo_without_its_mask_is_named(tmp_path: Path) -> None:
-    images, masks = disc_photos(tmp_path, 2)
-    (masks / "1.png").unlink()
-    with pytest.raises(ValueError, match=r"1\.png has no mask"):
-        training.read_pairs(images, masks)
+def test_maps_have_no_steps_from_sample_to_sample_but_at_edges(model: msroi.MsRoi) -> None:
+    """A map that jumped up and down would make neighbouring code-blocks differ for no reason."""
+    saliency = msroi.saliency(model, data.chelsea())
+    turns = np.abs(np.diff(saliency, 2, axis=0))[:, 1:-1] + np.abs(np.diff(saliency, 2, axis=1))[1:-1]
+    assert turns.mean() < 0.06
+    assert np.mean(turns > 0.5) < 0.05
 
 
 def test_importing_the_module_does_not_import_keras() -> None:
