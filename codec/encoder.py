@@ -74,10 +74,9 @@ def block_weights(
     stream: Codestream, geometry: Layout, pixels: Pixels, emphasis: Emphasis
 ) -> NDArray[np.float64]:
     """What a squared error counts for in each code-block of a photo's codestream: (blocks,), positive."""
+    of_blocks = np.ones(len(geometry.blocks.tile))
     if emphasis.tune == "ssim":
-        of_blocks = weights.ssim_weights(stream, geometry, pixels)
-    else:
-        of_blocks = weights.subband_weights(stream, geometry)
+        of_blocks *= weights.ssim_weights(stream, geometry, pixels)
     if emphasis.by_place and emphasis.saliency is not None:
         of_blocks *= weights.saliency_weights(stream, geometry, emphasis.saliency, emphasis.gain_db)
     return of_blocks

@@ -140,10 +140,3 @@ def test_a_mask_finer_than_any_block_counts_as_its_average() -> None:
     expected = weights.saliency_weights(stream, layout, coarse, 12)
     np.testing.assert_allclose(weights.saliency_weights(stream, layout, fine, 12), expected, rtol=0.03)
     assert weights.block_size(301, 437, fine) == weights.block_size(301, 437, coarse)
-
-
-def test_subbands_are_weighed_by_less_than_a_decibel_and_gray_ones_not_at_all() -> None:
-    stream, layout, _ = taken_apart(301, 437, 3)
-    found = weights.subband_weights(stream, layout)
-    assert 10**-0.1 < found.min() < 1 < found.max() < 10**0.1
-    assert (weights.subband_weights(*taken_apart(301, 437, 1)[:2]) == 1).all()
