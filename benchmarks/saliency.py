@@ -1,8 +1,9 @@
 """How well MS-ROI finds what matters, and what that is worth: `python -m benchmarks.saliency FOLDER`.
 
 FOLDER holds images/ and masks/ of the same stems, of photos that nothing was trained on. Prints a table for
-each section; `--output DIR` also writes benchmarks-saliency.md, the figures as benchmarks-saliency.json, and
-pictures of the best and worst ten in images/. Sections that were not run stay as they were in that folder.
+each section; `--output DIR` also writes benchmarks-saliency.md, and the figures as benchmarks-saliency.json;
+sections that were not run stay there as they were. `--sheets DIR` writes pictures of the best ten photos and
+of the worst ten.
 """
 
 from __future__ import annotations
@@ -39,7 +40,8 @@ def main(argv: Sequence[str] | None = None, show: Callable[[str], None] = print)
     parser.add_argument(
         "--places", type=Path, help="a folder with the photos of benchmarks/places.json: faces and writing"
     )
-    parser.add_argument("--output", type=Path, help="a folder for the document and the pictures")
+    parser.add_argument("--output", type=Path, help="a folder for the document")
+    parser.add_argument("--sheets", type=Path, help="a folder for best.webp and worst.webp")
     args = parser.parse_args(argv)
     wanted = args.only.split(",")
     if not set(wanted) <= set(SECTIONS):
@@ -52,10 +54,10 @@ def main(argv: Sequence[str] | None = None, show: Callable[[str], None] = print)
         found.append(section)
     if args.output:
         write(args.output, found)
-        if "maps" in wanted:
-            best, worst = saliency_sheets.sheets(pairs, model)
-            for name, sheet in zip(_SHEETS, (best, worst), strict=True):
-                sheet.save(args.output / _picture(name), quality=70, method=6)
+    if args.sheets:
+        args.sheets.mkdir(parents=True, exist_ok=True)
+        for name, sheet in zip(_SHEETS, saliency_sheets.sheets(pairs, model), strict=True):
+            sheet.save(args.sheets / f"{name}.webp", quality=70, method=6)
 
 
 def measured(
@@ -79,22 +81,16 @@ def measured(
 def write(folder: Path, found: Sequence[Section]) -> None:
     """The document and its figures, with what the folder has of other sections."""
     figures = folder / f"{_NAME}.json"
+    folder.mkdir(parents=True, exist_ok=True)
     saved = json.loads(figures.read_text()) if figures.exists() else {}
     for section in found:
         saved[section.name] = dataclasses.asdict(section)
-    (folder / "images").mkdir(parents=True, exist_ok=True)
     figures.write_text(json.dumps({name: saved[name] for name in SECTIONS if name in saved}, indent=1) + "\n")
     lines = ["# Foveate's saliency maps, measured", "", _INTRODUCTION]
     for name in SECTIONS:
         if name in saved:
             lines += ["", markdown(section_from(saved[name])).rstrip()]
-        if name == "maps" and name in saved:
-            lines += [f"\nThe {which} ten:\n\n![photo, mask, map]({_picture(which)})" for which in _SHEETS]
     (folder / f"{_NAME}.md").write_text("\n".join([*lines, ""]))
-
-
-def _picture(which: str) -> str:
-    return f"images/saliency-{which}.webp"
 
 
 if __name__ == "__main__":

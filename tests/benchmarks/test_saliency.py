@@ -207,11 +207,12 @@ def test_the_command_writes_a_document_and_pictures_and_keeps_other_sections(tmp
     output = tmp_path / "docs"
     shown: list[str] = []
     saliency.write(output, [Section("speed", "Time", "Kept.", (), (), {})])
-    saliency.main([str(tmp_path), "--only", "maps", "--count", "1", "--output", str(output)], shown.append)
+    options = ["--only", "maps", "--count", "1", "--output", str(output), "--sheets", str(tmp_path)]
+    saliency.main([str(tmp_path), *options], shown.append)
     document = (output / "benchmarks-saliency.md").read_text()
     assert "Means over 1 photos" in document
     assert "Kept." in document
     assert len(shown) == 1
     for which in ("best", "worst"):
-        with Image.open(output / f"images/saliency-{which}.webp") as sheet:
+        with Image.open(tmp_path / f"{which}.webp") as sheet:
             assert sheet.width == saliency_sheets._SIDE
