@@ -20,12 +20,13 @@ import apache_beam as beam
 
 from codec.pictures import PICTURE_EXTENSIONS
 from pipelines import running
-from pipelines.running import OK, WRONG_USAGE, parse_beam_flags
+from pipelines.running import OK, SOME_FAILED, WRONG_USAGE, parse_beam_flags
 from transforms import compact, encode, inference, match, measure, progress, read, restore, saliency, write
 from transforms.boxes import Box, emit_boxes, parse_box
 from transforms.elements import MetricsRow, Photo, SourceFile
 from transforms.files import NothingFound
 from transforms.frames import DicomFrames, expand_frames
+from transforms.journal import KeepJournal, clear_journal
 from transforms.match import ROWS, ArchiveIndex, MatchSources, SkipArchived
 from transforms.read import KEPT
 from transforms.settings import Comcnn, CompressSettings, Target
@@ -193,7 +194,10 @@ def run(args: argparse.Namespace) -> int:
     job = running.Job(
         "Compressing", ("compressed", "kept", "skipped", "failed"), options.archive, options.run_id
     )
-    return running.run_job(job, functools.partial(build, options=options), args.beam_flags, files)
+    status = running.run_job(job, functools.partial(build, options=options), args.beam_flags, files)
+    if status in (OK, SOME_FAILED):
+        clear_journal(options.archive, options.run_id)
+    return status
 
 
 def build(root: beam.Pipeline, counts: progress.Progress, options: CompressOptions) -> None:
@@ -237,7 +241,11 @@ def build(root: beam.Pipeline, counts: progress.Progress, options: CompressOptio
         | "All kept" >> beam.Flatten()
         | "Copy kept" >> step("copy", write.url_of, copy, output=MetricsRow)
     )
-    rows = [written.good, kept.good]
+    journal = KeepJournal(options.archive, options.run_id)
+    rows = [
+        written.good | "Keep journal" >> beam.ParDo(journal).with_output_types(MetricsRow),
+        kept.good | "Keep journal of copies" >> beam.ParDo(journal).with_output_types(MetricsRow),
+    ]
     if skipped is not None:
         rows.append(skipped | "Count skipped" >> beam.Map(counts.skip))
     failures = [matched[FAILURES], *failed]

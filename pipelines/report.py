@@ -18,7 +18,10 @@ from pipelines.reporting.gallery import LoadGallery
 from pipelines.reporting.page import render_page
 from pipelines.reporting.pictures import gallery_loader
 from pipelines.reporting.terminal import print_report
+from pipelines.running import parse_beam_flags, set_up_filesystems
 from transforms.tables import open_whole, read_failures, read_metrics
+
+__all__ = ["add_arguments", "parse_beam_flags", "run"]
 
 WRONG_USAGE = 2
 GALLERY_PHOTOS = 6
@@ -55,6 +58,7 @@ def run(args: argparse.Namespace, load_gallery: LoadGallery | None = None) -> in
         args: what `add_arguments` parsed.
         load_gallery: gives the pictures of a photo; by default they are read from the archive.
     """
+    set_up_filesystems(getattr(args, "beam_flags", ()))
     try:
         metrics, failures = read_tables(args.archive, args.run)
     except (OSError, ValueError) as error:

@@ -24,7 +24,7 @@ from rich import progress as bars
 from rich.console import Console
 
 from transforms.elements import SourceFile
-from transforms.files import NothingFound, clear_unfinished, find_files
+from transforms.files import NothingFound, check_destination, clear_unfinished, find_files
 from transforms.progress import Progress, read_progress
 from transforms.steps import NAMESPACE, CannotGoOn
 
@@ -130,6 +130,11 @@ def run_job(
     Returns:
       The exit status.
     """
+    try:
+        check_destination(job.output)
+    except CannotGoOn as error:
+        print(f"foveate: the run failed: {error}", file=sys.stderr)
+        return RUN_FAILED
     clear_unfinished(job.output)
     status, counts = _run_pipeline(build, beam_flags, todo, job.verb)
     clear_unfinished(job.output)

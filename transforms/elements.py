@@ -24,6 +24,8 @@ class SourceFile:
     size_bytes: int
     modified: float  # seconds since 1970, 0 where the filesystem does not say
     frame: int = 0  # the one of a file of several that is meant, counted from 1; 0: the file
+    generation: str = ""  # of an object whose store numbers its versions
+    checksum: str = ""  # of its content, where a listing has one: "md5:...", "crc32c:...", "etag:..."
 
 
 @dataclasses.dataclass(frozen=True, eq=False)
@@ -184,6 +186,9 @@ class MetricsRow:
     foveate_version: str
     run_id: str
     finished: datetime.datetime
+    source_generation: str | None = None  # of an object in a store that numbers versions
+    source_checksum: str | None = None  # as the store's listing gave it
+    archive_version: str | None = None  # what a listing shows of the file: a checksum, or when it was changed
 
 
 @dataclasses.dataclass(frozen=True)

@@ -1,22 +1,29 @@
-"""Files of any filesystem that Beam knows: finding, reading, writing whole."""
+"""Files of any filesystem: finding, reading, writing whole.
+
+Local files by themselves, gs:// and s3:// through `transforms.stores`, whatever else Beam knows through Beam.
+"""
 
 from __future__ import annotations
 
 import contextlib
+import dataclasses
 import errno
 import functools
 import glob
+import itertools
 import os
+import re
 import stat
 import uuid
 from collections.abc import Iterator
 from pathlib import Path
 
-from apache_beam.io.filesystem import BeamIOError, CompressionTypes
+from apache_beam.io.filesystem import BeamIOError, CompressionTypes, FileSystem
 from apache_beam.io.filesystems import FileSystems
 
 from transforms.elements import SourceFile
 from transforms.steps import BadInput, CannotGoOn
+from transforms.stores import FileChanged, Store, StoredFile, store_of
 
 PRIVATE_FOLDER = "_foveate"  # tables and temporary files below an archive's root
 _GLOB = "*?["
@@ -40,14 +47,17 @@ def find_files(source: str, extensions: frozenset[str], output: str) -> Iterator
       NothingFound: there is no such file or folder, or it holds no file with such an extension.
     """
     found = False
-    for path, root, size, modified in _candidates(source):
+    for file, root in _candidates(source):
+        path = file.url
         if root is None or Path(path).suffix.lower() in extensions:
             base = root if root is not None else path.rpartition("/")[0]
             relative = path[len(base) :].lstrip("/") if base else path
             results = None if root is None else _path_below(output, root)
             if results is None or not relative.startswith(f"{results}/"):
                 found = True
-                yield SourceFile(path, relative, size, modified)
+                yield SourceFile(
+                    path, relative, file.size_bytes, file.modified, 0, file.generation, file.checksum
+                )
     if not found:
         raise NothingFound(f"no such file, or no photo in it: {source}")
 
@@ -62,64 +72,169 @@ def _path_below(folder: str, root: str) -> str | None:
     return None if relative.partition("/")[0] in (".", "..") else relative
 
 
-def list_folder(folder: str) -> Iterator[tuple[str, int]]:
-    """(path below it, size in bytes) of every file of a folder, if there is one, but Foveate's own."""
-    with contextlib.suppress(NothingFound):
-        for path, root, size, _ in _candidates(folder):
-            if root is not None:
-                yield path[len(root) :].lstrip("/"), size
+@dataclasses.dataclass(frozen=True, slots=True)
+class ListedFile:
+    """A file of a folder: its path below it, and what tells whether it is still the one that was written.
+
+    `version`: a checksum where the listing has one; of a local file the time it was changed; else "".
+    """
+
+    path: str
+    size_bytes: int
+    version: str
 
 
-def _candidates(source: str) -> Iterator[tuple[str, str | None, int, float]]:
-    """(path, root it was found under or None for a file named itself, size, modified)."""
+def list_folder(folder: str) -> Iterator[ListedFile]:
+    """Every file of a folder, if there is one, but Foveate's own; from one listing.
+
+    Raises:
+      NothingFound: the folder's store cannot be listed.
+    """
+    folder = folder.removeprefix("file://")
+    root = folder.rstrip("/")
+    if "://" not in folder:
+        files = _local_folder(Path(folder)) if Path(folder).is_dir() else iter(())
+        root = "" if Path(folder) == Path() else str(Path(folder))
+    else:
+        files = _list_url(f"{root}/")
+    for file in files:
+        yield ListedFile(file.url[len(root) :].lstrip("/"), file.size_bytes, version_of(file))
+
+
+def version_of(file: StoredFile) -> str:
+    """What tells a file from another one under its name: see `ListedFile`."""
+    return file.checksum or (f"changed:{file.modified!r}" if file.modified else "")
+
+
+def list_private(folder: str) -> list[str]:
+    """The urls of all files below a folder, in order, however private; none if there is no such folder.
+
+    Raises:
+      OSError: it cannot be listed.
+    """
+    if "://" not in folder:
+        return sorted(str(path) for path in Path(folder).rglob("*") if path.is_file())
+    store = store_of(folder)
+    if store is not None:
+        return sorted(file.url for file in store.list_below(f"{folder.rstrip('/')}/"))
+    (found,) = FileSystems.match([f"{folder.rstrip('/')}/**"])
+    return sorted(entry.path for entry in found.metadata_list)
+
+
+def check_destination(folder: str) -> None:
+    """Makes sure that a place for results can be reached, before any work is done for it.
+
+    Raises:
+      CannotGoOn: it cannot; the message says why.
+    """
+    try:
+        store = store_of(folder)
+        if store is not None:
+            next(store.list_below(f"{folder.rstrip('/')}/"), None)
+    except (OSError, ValueError) as error:
+        raise CannotGoOn(_cannot_be("used", folder, error)) from error
+
+
+def _cannot_be(done: str, url: str, error: Exception) -> str:
+    return f"{url} cannot be {done}: {error}"
+
+
+def _candidates(source: str) -> Iterator[tuple[StoredFile, str | None]]:
+    """Files, each with the root it was found under, or None for one named itself."""
     source = source.removeprefix("file://")
     if "://" not in source:
         yield from _local_candidates(source)
         return
     bare = source.rstrip("/")
-    patterns = [source] if any(c in source for c in _GLOB) else [bare, bare + "/**"]
-    for number, pattern in enumerate(patterns):
-        try:
-            matched = FileSystems.match([pattern])[0].metadata_list
-        except (
-            BeamIOError,
-            ValueError,
-        ) as error:  # ValueError: no such kind of URL, or its package is missing
-            raise NothingFound(f"{source} cannot be listed: {error}") from error
-        named = len(patterns) > 1 and number == 0
-        root = None if named else _root(pattern)
-        for entry in matched:
-            if not entry.path.endswith("/") and f"/{PRIVATE_FOLDER}/" not in entry.path:
-                yield entry.path, root, entry.size_in_bytes, entry.last_updated_in_seconds or 0.0
+    named = False
+    try:
+        store = store_of(source)
+        file = store.find(bare) if store else None
+        named = file is not None
+        if file is not None:
+            yield file, None
+        if store is None and not _is_glob(source):  # Beam matches a name without wildcards as one file
+            yield from ((found, None) for found in _list_beam(bare))
+    except (BeamIOError, ValueError, OSError) as error:  # ValueError: an unknown kind of URL
+        raise NothingFound(_cannot_be("listed", source, error)) from error
+    below = False
+    for found in _list_url(f"{bare}/") if store or not _is_glob(source) else ():
+        below = True
+        yield found, bare
+    if _is_glob(source) and not named and not below:
+        for found in _list_glob(source, store):
+            yield found, _root(source)
 
 
-def _local_candidates(source: str) -> Iterator[tuple[str, str | None, int, float]]:
+def _list_url(prefix: str) -> Iterator[StoredFile]:
+    """What lies below a URL that ends in a slash, but folders' placeholders and what is private."""
+    try:
+        store = store_of(prefix)
+        files = store.list_below(prefix) if store else _list_beam(f"{prefix}**")
+        yield from filter(_is_public, files)
+    except (BeamIOError, ValueError, OSError) as error:
+        raise NothingFound(_cannot_be("listed", prefix, error)) from error
+
+
+def _list_glob(pattern: str, store: Store | None) -> Iterator[StoredFile]:
+    """What a URL with wildcards matches; listed from the last thing before the first of them on."""
+    try:
+        if store is None:
+            yield from filter(_is_public, _list_beam(pattern))
+            return
+        wanted = re.compile(FileSystem.translate_pattern(pattern))
+        literal = "".join(itertools.takewhile(lambda character: character not in _GLOB, pattern))
+        for file in store.list_below(literal):
+            if wanted.match(file.url) and _is_public(file):
+                yield file
+    except (BeamIOError, ValueError, OSError) as error:
+        raise NothingFound(_cannot_be("listed", pattern, error)) from error
+
+
+def _list_beam(pattern: str) -> Iterator[StoredFile]:
+    for entry in FileSystems.match([pattern])[0].metadata_list:
+        yield StoredFile(entry.path, entry.size_in_bytes, entry.last_updated_in_seconds or 0.0)
+
+
+def _is_glob(source: str) -> bool:
+    return any(character in source for character in _GLOB)
+
+
+def _is_public(file: StoredFile) -> bool:
+    return not file.url.endswith("/") and f"/{PRIVATE_FOLDER}/" not in file.url
+
+
+def _local_candidates(source: str) -> Iterator[tuple[StoredFile, str | None]]:
     path = Path(source)
     if path.is_dir():
         root = "" if path == Path() else str(path)  # paths below "." do not begin with it
-        seen: set[str] = set()
-        for folder, folders, names in os.walk(path, followlinks=True):
-            if (real := os.path.realpath(folder)) in seen:  # a link back up
-                folders.clear()
-                continue
-            seen.add(real)
-            folders[:] = sorted(name for name in folders if name != PRIVATE_FOLDER)
-            for name in sorted(names):
-                yield from _local_file(Path(folder) / name, root)
+        yield from ((file, root) for file in _local_folder(path))
     elif path.exists():
-        yield from _local_file(path, None)
-    elif any(c in source for c in _GLOB):
+        yield from ((file, None) for file in _local_file(path))
+    elif _is_glob(source):
         # Not by pathlib, which wants a folder and a pattern below it.
         for match in sorted(glob.glob(source, recursive=True)):  # noqa: PTH207
             if Path(match).is_file() and f"/{PRIVATE_FOLDER}/" not in match:
-                yield from _local_file(Path(match), _root(source))
+                yield from ((file, _root(source)) for file in _local_file(Path(match)))
 
 
-def _local_file(path: Path, root: str | None) -> Iterator[tuple[str, str | None, int, float]]:
+def _local_folder(path: Path) -> Iterator[StoredFile]:
+    seen: set[str] = set()
+    for folder, folders, names in os.walk(path, followlinks=True):
+        if (real := os.path.realpath(folder)) in seen:  # a link back up
+            folders.clear()
+            continue
+        seen.add(real)
+        folders[:] = sorted(name for name in folders if name != PRIVATE_FOLDER)
+        for name in sorted(names):
+            yield from _local_file(Path(folder) / name)
+
+
+def _local_file(path: Path) -> Iterator[StoredFile]:
     with contextlib.suppress(FileNotFoundError):  # deleted meanwhile, or a dangling link
         status = path.stat()
         if stat.S_ISREG(status.st_mode):  # a pipe or socket would never end
-            yield str(path), root, status.st_size, status.st_mtime
+            yield StoredFile(str(path), status.st_size, status.st_mtime)
 
 
 def _root(pattern: str) -> str:
@@ -136,42 +251,98 @@ def join(root: str, relative: str) -> str:
 
 def read_whole(url: str) -> bytes:
     """A file's bytes, exactly as they are stored."""
+    store = store_of(url)
+    if store is not None:
+        return store.read(url)
     with FileSystems.open(url, compression_type=CompressionTypes.UNCOMPRESSED) as handle:
         data: bytes = handle.read()
+    return data
+
+
+def read_source(source: SourceFile) -> bytes:
+    """A source's bytes, of the version that was listed where its store numbers or signs versions.
+
+    Raises:
+      BadInput: it is another version by now.
+    """
+    store = store_of(source.url)
+    if store is None:
+        return read_whole(source.url)
+    listed = StoredFile(source.url, 0, 0.0, source.generation, source.checksum)
+    try:
+        return store.read(source.url, listed)
+    except FileChanged as error:
+        raise BadInput("it changed after it was listed: run again") from error
+
+
+def read_head(url: str, count: int) -> bytes:
+    """A file's first bytes, at most so many."""
+    store = store_of(url)
+    if store is not None:
+        return store.read(url, first=count)
+    with FileSystems.open(url, compression_type=CompressionTypes.UNCOMPRESSED) as handle:
+        data: bytes = handle.read(count)
     return data
 
 
 def read_if_there(url: str) -> bytes | None:
     """A file's bytes, None where there is no such file."""
     try:
+        if store_of(url) is not None:  # it says so itself, in one call
+            return read_whole(url)
         return read_whole(url) if FileSystems.exists(url) else None
     except FileNotFoundError:
         return None
 
 
-def write_whole(url: str, data: bytes, archive: str) -> None:
-    """Writes a file so that it is there whole or not at all.
+def stored_version(url: str) -> str:
+    """What a listing says of one file: see `ListedFile`; "" if it is not there."""
+    store = store_of(url)
+    if store is not None:
+        file = store.find(url)
+        return version_of(file) if file else ""
+    return "" if "://" in url else "".join(version_of(file) for file in _local_file(Path(url)))
+
+
+def delete_file(url: str) -> None:
+    """Removes a file; no error if it is gone."""
+    store = store_of(url)
+    if store is not None:
+        store.delete(url)
+    elif "://" in url:
+        FileSystems.delete([url])
+    else:
+        Path(url).unlink(missing_ok=True)
+
+
+def write_whole(url: str, data: bytes, archive: str) -> str:
+    """Writes a file so that it is there whole or not at all; gives its version, as `ListedFile` has it.
 
     Object stores show an object when its upload is complete. A local file is written below the archive's
     private folder, brought to the disk, and moved to its name in one step.
 
     Raises:
-      BadInput: the filesystem does not take such a name.
+      BadInput: the filesystem does not take such a name, or another run wrote the file at the same moment.
       CannotGoOn: it takes no more files at all: it is full, read-only or gone.
     """
     try:
+        store = store_of(url)
+        if store is not None:
+            return version_of(store.write(url, data))
         if "://" in url:
             with FileSystems.create(url, compression_type=CompressionTypes.UNCOMPRESSED) as handle:
                 handle.write(data)
-        else:
-            _write_local(Path(url), data, temporary_folder(archive))
+            return ""
+        return _write_local(Path(url), data, temporary_folder(archive))
+    except FileChanged as error:
+        raise BadInput(f"another run writes {url} at the same time: run again") from error
     except OSError as error:
         if error.errno in _NAME_ERRORS:
             raise BadInput(f"cannot be written to {url}: {error.strerror}") from error
         raise CannotGoOn(f"{url} cannot be written: {error}") from error
 
 
-def _write_local(target: Path, data: bytes, temporary: Path) -> None:
+def _write_local(target: Path, data: bytes, temporary: Path) -> str:
     target.parent.mkdir(parents=True, exist_ok=True)
     temporary.mkdir(parents=True, exist_ok=True)
     part = temporary / uuid.uuid4().hex
@@ -180,10 +351,12 @@ def _write_local(target: Path, data: bytes, temporary: Path) -> None:
             handle.write(data)
             handle.flush()
             os.fsync(handle.fileno())
-        part.replace(target)
+            status = os.fstat(handle.fileno())
+        part.replace(target)  # a move keeps the time of the last change
     except BaseException:
         part.unlink(missing_ok=True)
         raise
+    return version_of(StoredFile(str(target), status.st_size, status.st_mtime))
 
 
 def temporary_folder(archive: str) -> Path:

@@ -10,19 +10,20 @@ from collections.abc import Iterable, Iterator
 from typing import Any
 
 import apache_beam as beam
-from apache_beam.io.filesystem import CompressionTypes
-from apache_beam.io.filesystems import FileSystems
+import numpy as np
 from apache_beam.utils.shared import Shared
+from numpy.typing import NDArray
 
 from codec import jp2
 from codec.dicom import MISSING_EXTRA
 from codec.errors import BadCodestream
 from codec.jp2 import ArchiveRecord
 from transforms.elements import MetricsRow, SourceFile
-from transforms.files import find_files, join, list_folder, read_whole
+from transforms.files import ListedFile, find_files, join, list_folder, read_head, read_source, read_whole
 from transforms.frames import DicomFrames, ExpandFrames
+from transforms.latest import ArchivedRow, LatestRows
 from transforms.steps import FAILURES, BadInput, failure
-from transforms.tables import ArchivedRow, latest_rows, table_text
+from transforms.tables import table_text
 
 ROWS = "rows"
 _HEAD_BYTES = 1 << 16  # of an archived file: its record stands before the codestream
@@ -115,55 +116,92 @@ def made_alike(
 def _archived_record(url: str) -> ArchiveRecord | None:
     """The record of an archived file, None if it cannot be read; mostly from the file's beginning alone."""
     try:
-        with FileSystems.open(url, compression_type=CompressionTypes.UNCOMPRESSED) as file:
-            head = file.read(_HEAD_BYTES)
-            try:
-                return jp2.read_record(head)
-            except BadCodestream:  # there is more metadata than that before it
-                return jp2.read_record(head + file.read())
+        try:
+            return jp2.read_record(read_head(url, _HEAD_BYTES))
+        except BadCodestream:  # there is more metadata than that before it
+            return jp2.read_record(read_whole(url))
     except (BadCodestream, OSError):  # damaged or foreign: it is made again
         return None
 
 
-@dataclasses.dataclass(frozen=True)
+_MISSING, _OTHER, _AS_WRITTEN = 0, 1, 2
+
+
+@dataclasses.dataclass(frozen=True, eq=False)
 class ArchiveIndex:
-    """What an archive holds already: its newest rows, and the sizes of its files by their paths below it."""
+    """What an archive holds already: its newest rows, and what one listing of its files makes of them.
+
+    states: (rows,) uint8. Missing: the row's file is not there, or of another size. Other: a file of that
+    size is there, but nothing says that it is the one. As written: it has the version that the row says.
+    """
 
     archive: str
-    rows: dict[str, ArchivedRow]
-    sizes: dict[str, int]
+    rows: LatestRows
+    states: NDArray[np.uint8]
 
     @staticmethod
     def read(archive: str) -> ArchiveIndex:
-        """Reads the tables, and lists the files once."""
-        rows = latest_rows(archive)
-        return ArchiveIndex(archive, rows, dict(list_folder(archive)) if rows else {})
+        """Reads the tables, and lists the files once.
+
+        Raises:
+          BadTable: a table is none.
+          NothingFound: the archive's store cannot be listed.
+        """
+        rows = LatestRows.read(archive)
+        states = np.zeros(len(rows), np.uint8)
+        for file in list_folder(archive) if len(rows) else ():
+            for path, ending in ((file.path, ""), (file.path.removesuffix(".jp2"), ".jp2")):
+                number = rows.find(table_text(path))
+                row = rows[number] if number is not None else None
+                if row is not None and file.path == path + ending and _ending(row) == ending:
+                    states[number] = _state(row, file)
+        return ArchiveIndex(archive, rows, states)
 
     def up_to_date(self, source: SourceFile, settings_digest: str, weights_digest: str) -> ArchivedRow | None:
         """The row of a source that need not be archived again, None if it must be.
 
-        A source that moved or was touched is read, and is the same if its bytes are. A JP2 file has the last
-        word on what made it: rows are written at a run's end, and a run that was killed has left files only.
+        Rows and listings decide; files are read only where these leave a doubt. A JP2 file that is not the
+        one its row tells of has the last word on what made it. A source that moved or was touched is the same
+        if its checksum is, or its bytes are.
         """
-        row = self.rows.get(table_text(source.relative_path))
-        if row is None or row.source_bytes != source.size_bytes:
+        number = self.rows.find(table_text(source.relative_path))
+        if number is None or self.states[number] == _MISSING:
+            return None
+        row = self.rows[number]
+        if row.source_bytes != source.size_bytes:
             return None
         if row.reason.startswith(MISSING_EXTRA):  # it may be there now
             return None
         if (row.settings_digest, row.weights_digest) != (settings_digest, weights_digest):
             return None
-        compressed = row.archive_url.endswith(table_text(source.relative_path) + ".jp2")
-        place = source.relative_path + (".jp2" if compressed else "")
-        if self.sizes.get(place) != row.archive_bytes:
-            return None
-        if compressed and not made_alike(
-            _archived_record(join(self.archive, place)), row.source_sha256, settings_digest, weights_digest
-        ):
-            return None
-        untouched = source.modified and source.modified == row.source_modified
-        if untouched and row.source_url == table_text(source.url):
-            return row
-        return row if hashlib.sha256(read_whole(source.url)).hexdigest() == row.source_sha256 else None
+        ending = _ending(row)
+        if ending and self.states[number] == _OTHER:
+            record = _archived_record(join(self.archive, source.relative_path + ending))
+            if not made_alike(record, row.source_sha256, settings_digest, weights_digest):
+                return None
+        return row if _same_source(source, row) else None
+
+
+def _ending(row: ArchivedRow) -> str:
+    """What the name of a row's file has more than its source's."""
+    return ".jp2" if row.archive_url.endswith(f"{row.relative_path}.jp2") else ""
+
+
+def _state(row: ArchivedRow, file: ListedFile) -> int:
+    if row.archive_bytes != file.size_bytes:
+        return _MISSING
+    return _AS_WRITTEN if file.version and file.version == row.archive_version else _OTHER
+
+
+def _same_source(source: SourceFile, row: ArchivedRow) -> bool:
+    """Whether a source of the same size is the one that a row tells of."""
+    signed = bool(source.checksum and row.source_checksum)
+    if signed and source.checksum == row.source_checksum:
+        return True
+    untouched = source.modified and source.modified == row.source_modified
+    if not signed and untouched and row.source_url == table_text(source.url):
+        return True
+    return hashlib.sha256(read_source(source)).hexdigest() == row.source_sha256
 
 
 class SkipArchived(beam.DoFn):  # type: ignore[misc]  # Beam is untyped
@@ -187,7 +225,7 @@ class SkipArchived(beam.DoFn):  # type: ignore[misc]  # Beam is untyped
             raise AssertionError("setup has not run")
         try:
             row = self.index.up_to_date(source, self.settings_digest, self.weights_digest)
-        except OSError:  # it cannot be read: the next step will say why
+        except (OSError, BadInput):  # it cannot be read: the next step will say why
             row = None
         if row is None:
             yield source
@@ -220,6 +258,8 @@ def row_of_unmeasured(source: SourceFile, **known: Any) -> MetricsRow:
         relative_path=source.relative_path,
         source_bytes=source.size_bytes,
         source_modified=source.modified,
+        source_generation=source.generation or None,
+        source_checksum=source.checksum or None,
         finished=datetime.datetime.now(datetime.UTC),
     )
     return MetricsRow(**values)

@@ -129,6 +129,8 @@ def _row(
         foveate_version=run.foveate_version,
         run_id=run.run_id,
         finished=datetime.datetime.now(datetime.UTC),
+        source_generation=photo.source.generation or None,
+        source_checksum=photo.source.checksum or None,
     )
 
 

@@ -16,7 +16,7 @@ from codec.jp2 import icc_is_restricted
 from codec.pictures import NotForJpeg2000, decode_picture
 from models.quiet import quiet_import
 from transforms.elements import KeptSource, Photo, SourceFile
-from transforms.files import read_whole
+from transforms.files import read_source
 
 KEPT = "kept"
 # Endings that are not the format's name.
@@ -30,7 +30,7 @@ def read_photo(source: SourceFile, max_pixels: int | None) -> Iterator[Any]:
       BadPicture: broken, not a picture, or larger than `max_pixels`.
     """
     start = time.perf_counter()
-    data = read_whole(source.url)
+    data = read_source(source)
     sha256 = hashlib.sha256(data).hexdigest()
     if dicom.is_dicom(data):
         load_dicom_decoder()

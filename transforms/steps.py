@@ -44,7 +44,14 @@ def attempt(url: str, step: str, work: Callable[[], Any]) -> tuple[Any, Failure 
     """What `work` returns, or the failure row of what it raised."""
     try:
         return work(), None
-    except (*BAD_INPUT, BadInput, FileNotFoundError, PermissionError, IsADirectoryError) as error:
+    except (
+        *BAD_INPUT,
+        BadInput,
+        FileNotFoundError,
+        PermissionError,
+        IsADirectoryError,
+        ConnectionError,
+    ) as error:
         return None, failure(url, step, error)
     except CannotGoOn:
         raise

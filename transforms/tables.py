@@ -14,11 +14,9 @@ import concurrent.futures
 import contextlib
 import dataclasses
 import datetime
-import glob
 import io
 import itertools
 import json
-import pathlib
 import re
 import types
 import typing
@@ -28,15 +26,17 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from typing import Any, BinaryIO
 
 import apache_beam as beam
-import duckdb
 import pyarrow as pa
 import pyarrow.parquet as pq
 from apache_beam.io.filesystems import FileSystems
 from apache_beam.transforms.window import FixedWindows, GlobalWindow
 
 from transforms.elements import Failure, MetricsRow
+from transforms.files import list_private, read_whole
+from transforms.stores import store_of
 
 METRICS_FOLDER = "_foveate/metrics"
+JOURNAL = "journal-"  # how the names of files begin that hold rows of a run that has not ended
 FAILURES_FOLDER = "_foveate/failures"
 ROWS_PER_GROUP = 10_000
 SHARDS = 4
@@ -54,24 +54,6 @@ _ARROW_TYPES: dict[object, pa.DataType] = {
 
 class BadTable(ValueError):  # noqa: N818 (reads as the sentence it ends up in)
     """A file below `_foveate/` that is not the table it should be."""
-
-
-@dataclasses.dataclass(frozen=True, slots=True)
-class ArchivedRow:
-    """What the table says about one photo of an archive; digests and outcome as in `MetricsRow`."""
-
-    relative_path: str
-    source_url: str
-    archive_url: str
-    outcome: str
-    reason: str
-    source_bytes: int
-    source_modified: float
-    source_sha256: str
-    settings_digest: str
-    weights_digest: str
-    archive_bytes: int
-    finished: datetime.datetime
 
 
 # ---------------------------------------------------------------- schemas
@@ -133,6 +115,12 @@ def write_failures(failures: Iterable[Failure], url: str) -> None:
 @contextlib.contextmanager
 def open_whole(url: str) -> Iterator[BinaryIO]:
     """A file to write that appears at `url` when the block ends well, and leaves nothing when it does not."""
+    store = store_of(url)
+    if store is not None:  # an object appears whole anyway, once all of it is there to be put
+        whole = io.BytesIO()
+        yield whole
+        store.write(url, whole.getvalue())
+        return
     partial = f"{url}.partial-{uuid.uuid4().hex}"
     try:
         with FileSystems.create(partial) as file:
@@ -278,14 +266,19 @@ def read_metrics(
         columns: only these, in this order; all of `metrics_schema()` by default. What an older file does not
             have is null.
 
+    Of a run that was killed before it wrote its tables, the rows are those of its journal.
+
     Raises `BadTable` for a file that is no metrics table.
     """
     full = metrics_schema()
     schema = pa.schema([full.field(name).with_nullable(True) for name in columns or full.names])
-    urls = _table_urls(archive_url, METRICS_FOLDER, run_id, ".parquet")
+    urls = _table_urls(archive_url, METRICS_FOLDER, run_id)
+    parquet = [url for url in urls if url.endswith(".parquet")]
+    journals = [url for url in urls if url.rpartition("/")[2].startswith(JOURNAL)]
     with concurrent.futures.ThreadPoolExecutor(PARALLEL_READS) as readers:
-        tables = list(readers.map(lambda url: _read_parquet(url, schema), urls))
-    return pa.concat_tables(tables) if tables else schema.empty_table()
+        tables = list(readers.map(lambda url: _read_parquet(url, schema), parquet))
+    tables.append(_journal_rows(journals, parquet, schema))
+    return pa.concat_tables(tables)
 
 
 def read_failures(archive_url: str, run_id: str | None = None) -> pa.Table:
@@ -293,50 +286,51 @@ def read_failures(archive_url: str, run_id: str | None = None) -> pa.Table:
 
     Raises `BadTable` for a file that is no failures table.
     """
-    urls = _table_urls(archive_url, FAILURES_FOLDER, run_id, ".jsonl")
+    urls = [url for url in _table_urls(archive_url, FAILURES_FOLDER, run_id) if url.endswith(".jsonl")]
     with concurrent.futures.ThreadPoolExecutor(PARALLEL_READS) as readers:
         rows = list(itertools.chain.from_iterable(readers.map(_read_lines, urls)))
     return pa.Table.from_pylist(rows, schema=failures_schema())
-
-
-def latest_rows(archive_url: str) -> dict[str, ArchivedRow]:
-    """The newest row of every photo over all runs of an archive, by `table_text` of its relative path.
-
-    Raises `BadTable` for a file that is no metrics table.
-    """
-    columns = [field.name for field in dataclasses.fields(ArchivedRow)]
-    with duckdb.connect() as connection:
-        connection.register("metrics", read_metrics(archive_url, columns=columns))
-        newest = connection.sql(
-            "SELECT * FROM metrics QUALIFY row_number() OVER "
-            "(PARTITION BY relative_path ORDER BY finished DESC, archive_url) = 1"
-        ).to_arrow_table()
-    batches = (zip(*(column.to_pylist() for column in batch), strict=True) for batch in newest.to_batches())
-    return {values[0]: ArchivedRow(*values) for batch in batches for values in batch}
 
 
 def _root_of(archive_url: str) -> str:
     return archive_url.removeprefix("file://").rstrip("/") or "/."
 
 
-def _table_urls(archive_url: str, folder: str, run_id: str | None, suffix: str) -> list[str]:
-    parent = run_folder(archive_url, folder, run_id) if run_id else f"{_root_of(archive_url)}/{folder}/run=*"
-    if "://" not in parent:
-        root = pathlib.Path(_root_of(archive_url)) / folder
-        return sorted(str(path) for path in root.glob(f"{pathlib.Path(parent).name}/*{suffix}"))
-    below = parent[len(_root_of(archive_url)) :]
-    (found,) = FileSystems.match([f"{glob.escape(_root_of(archive_url))}{below}/*{suffix}"])
-    return sorted(metadata.path for metadata in found.metadata_list)
+def _table_urls(archive_url: str, folder: str, run_id: str | None) -> list[str]:
+    root = f"{_root_of(archive_url)}/{folder}"
+    return list_private(run_folder(archive_url, folder, run_id) if run_id else root)
 
 
-def _read_bytes(url: str) -> bytes:
-    with FileSystems.open(url) as file:
-        return bytes(file.read())
+def _journal_rows(urls: Sequence[str], tables: Sequence[str], schema: pa.Schema) -> pa.Table:
+    """The rows of runs' journals that no table of the same run has: those of runs that were killed."""
+    rows: dict[tuple[str, str], dict[str, Any]] = {}
+    for url in urls:
+        run = url.rpartition("/")[0]
+        for row in _read_journal(url):
+            rows[run, row["relative_path"]] = row
+    path = pa.schema([metrics_schema().field("relative_path")])
+    for run in {run for run, _ in rows}:
+        for url in tables:
+            if url.startswith(f"{run}/"):
+                for name in _read_parquet(url, path).column(0).to_pylist():
+                    rows.pop((run, name), None)
+    return pa.Table.from_pylist(list(rows.values()), schema=schema)
+
+
+def _read_journal(url: str) -> Iterator[dict[str, Any]]:
+    lines = read_whole(url).split(b"\n")
+    for number, line in enumerate(lines[:-1]):  # after the last newline stands what was cut off, or nothing
+        try:
+            row = json.loads(line)
+            row["finished"] = datetime.datetime.fromisoformat(row["finished"])
+            yield row
+        except (ValueError, KeyError, TypeError) as error:
+            raise BadTable(f"{url} is no journal of metrics, line {number + 1}: {error}") from error
 
 
 def _read_parquet(url: str, schema: pa.Schema) -> pa.Table:
     try:
-        with pq.ParquetFile(io.BytesIO(_read_bytes(url))) as file:
+        with pq.ParquetFile(io.BytesIO(read_whole(url))) as file:
             present = [name for name in schema.names if name in file.schema_arrow.names]
             table = file.read(columns=present)
         missing = [name for name in schema.names if name not in present]
@@ -352,7 +346,7 @@ def _read_lines(url: str) -> list[dict[str, str]]:
     run_id = run[1] if run else ""
     names = [field.name for field in dataclasses.fields(Failure)]
     try:
-        lines = [json.loads(line) for line in _read_bytes(url).splitlines() if line]
+        lines = [json.loads(line) for line in read_whole(url).splitlines() if line]
         return [{name: str(line.get(name, "")) for name in names} | {"run_id": run_id} for line in lines]
     except (ValueError, AttributeError) as error:
         raise BadTable(f"{url} is not a failures table: {error}") from error

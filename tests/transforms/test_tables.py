@@ -65,25 +65,21 @@ def test_a_write_that_fails_leaves_nothing_behind(tmp_path: pathlib.Path) -> Non
 def test_an_archive_without_tables_gives_no_rows(tmp_path: pathlib.Path) -> None:
     assert len(tables.read_metrics(str(tmp_path))) == 0
     assert len(tables.read_failures(str(tmp_path / "nowhere"))) == 0
-    assert tables.latest_rows(str(tmp_path)) == {}
 
 
 def test_names_that_are_no_utf8_are_written_and_found_again(tmp_path: pathlib.Path) -> None:
     name = b"caf\xe9.jpg".decode(errors="surrogateescape")
     tables.write_metrics([a_row(name)], f"{tmp_path}/_foveate/metrics/run=r1/0.parquet")
-    assert list(tables.latest_rows(str(tmp_path))) == [tables.table_text(name)] == [r"caf\udce9.jpg"]
+    (row,) = tables.read_metrics(str(tmp_path)).to_pylist()
+    assert row["relative_path"] == tables.table_text(name) == r"caf\udce9.jpg"
 
 
-def test_the_newest_run_wins(tmp_path: pathlib.Path) -> None:
-    later = NOON + datetime.timedelta(hours=1)
-    old, new = a_row(settings_digest="old"), a_row(settings_digest="new", run_id="r2", finished=later)
-    tables.write_metrics([new, a_row("b.jpg")], f"{tmp_path}/_foveate/metrics/run=r2/0.parquet")
-    tables.write_metrics([old], f"{tmp_path}/_foveate/metrics/run=r1/0.parquet")
-    latest = tables.latest_rows(str(tmp_path))
-    assert sorted(latest) == ["b.jpg", "trip/a.jpg"]
-    assert latest["trip/a.jpg"].settings_digest == "new" and latest["trip/a.jpg"].finished == later
+def test_one_runs_rows_can_be_asked_for_alone(tmp_path: pathlib.Path) -> None:
+    for run in ("r1", "r2"):
+        row = a_row(settings_digest=run, run_id=run)
+        tables.write_metrics([row], f"{tmp_path}/_foveate/metrics/run={run}/0.parquet")
     assert tables.read_metrics(str(tmp_path), "r1", ["settings_digest"]).to_pylist() == [
-        {"settings_digest": "old"}
+        {"settings_digest": "r1"}
     ]
 
 

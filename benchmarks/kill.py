@@ -1,0 +1,164 @@
+"""Kills runs at random moments, and compares what the next one completes with a run that nobody disturbed.
+
+    python -m benchmarks.kill [--kills 20] [--photos 16] [--seed 1] [--flag=--roi=none ...]
+
+Photos are generated. Every trial has an archive and a process group of its own: `foveate compress`, SIGKILL
+to the whole group at a random moment, and the same command again. Moments are drawn by what is done: after so
+many files, and up to a photo's time later; a fifth of them while the run only starts. Afterwards every file
+of the archive has to be the undisturbed run's, byte for byte, every photo must have one row with figures of
+its own, and nothing unfinished may be left. The exit status is 1 if any trial ends otherwise.
+"""
+
+from __future__ import annotations
+
+import argparse
+import contextlib
+import dataclasses
+import hashlib
+import os
+import random
+import signal
+import subprocess
+import sys
+import tempfile
+import time
+from pathlib import Path
+
+import numpy as np
+from PIL import Image
+
+from transforms.tables import read_metrics
+
+ROOT = Path(__file__).parents[1]
+FLAGS = ("--bpp=1", "--roi=none", "--comcnn=off", "--reccnn=off")
+# What a row says that has to be the same, whenever it was made.
+FIGURES = ("outcome", "archive_bytes", "psnr_db", "ssim", "source_sha256")
+
+
+@dataclasses.dataclass(frozen=True)
+class Trial:
+    """One killed run and its completion."""
+
+    files: int  # whole files in the archive after it
+    rows: int  # rows with figures after it
+    problems: tuple[str, ...]
+
+
+def make_photos(folder: Path, count: int) -> None:
+    """Photos of several sizes, and a file that is kept."""
+    generator = np.random.default_rng(7)
+    folder.mkdir(parents=True)
+    for number in range(count):
+        height, width = 500 + 40 * (number % 5), 800 + 30 * (number % 7)
+        coarse = generator.integers(0, 255, (height // 8 + 1, width // 8 + 1, 3), np.uint8)
+        smooth = Image.fromarray(coarse).resize((width, height), Image.Resampling.BICUBIC)
+        smooth.save(folder / f"{number:03}.jpg", quality=95)
+    Image.new("CMYK", (64, 48), (10, 20, 30, 40)).save(folder / "kept.jpg")
+
+
+def command(photos: Path, archive: Path, flags: tuple[str, ...]) -> list[str]:
+    """The command line of a run."""
+    start = [sys.executable, "-m", "pipelines.cli", "compress", str(photos), "--output", str(archive)]
+    return [*start, *flags]
+
+
+def hashes(archive: Path) -> dict[str, str]:
+    """SHA-256 of all files of an archive but Foveate's own."""
+    return {
+        str(path.relative_to(archive)): hashlib.sha256(path.read_bytes()).hexdigest()
+        for path in archive.rglob("*")
+        if path.is_file() and "_foveate" not in path.parts
+    }
+
+
+def rows_of(archive: Path) -> dict[str, list[dict[str, object]]]:
+    """The rows with figures of every photo; skipped ones repeat what an earlier row says."""
+    rows: dict[str, list[dict[str, object]]] = {}
+    for row in read_metrics(str(archive)).to_pylist():
+        if row["outcome"] != "skipped":
+            rows.setdefault(row["relative_path"], []).append(row)
+    return rows
+
+
+def run_and_kill(arguments: list[str], archive: Path, files: int, delay: float) -> None:
+    """Starts a process group, and kills all of it some seconds after its archive holds so many files."""
+    process = subprocess.Popen(
+        arguments, cwd=ROOT, start_new_session=True, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL
+    )
+    while process.poll() is None and len(list(archive.glob("*.*"))) < files:
+        time.sleep(0.002)
+    with contextlib.suppress(subprocess.TimeoutExpired):
+        process.wait(delay)
+    with contextlib.suppress(ProcessLookupError):
+        os.killpg(process.pid, signal.SIGKILL)
+    process.wait()
+
+
+def try_once(
+    photos: Path, archive: Path, undisturbed: Path, flags: tuple[str, ...], moment: tuple[int, float]
+) -> Trial:
+    """One trial: killed so many seconds after so many files, then completed."""
+    run_and_kill(command(photos, archive, flags), archive, *moment)
+    whole, survived = hashes(archive), rows_of(archive)
+    done = subprocess.run(
+        command(photos, archive, flags), cwd=ROOT, capture_output=True, text=True, check=False
+    )
+    wanted, found = rows_of(undisturbed), rows_of(archive)
+    problems = []
+    if done.returncode != 0:
+        problems.append(f"the second run ended with {done.returncode}: {done.stderr.splitlines()[-1:]}")
+    if hashes(archive) != hashes(undisturbed):
+        problems.append("other files than the undisturbed run's")
+    if any(whole[name] != hashes(undisturbed).get(name) for name in whole):
+        problems.append("a file was there after the kill that is not whole")
+    if list(archive.rglob("_foveate/unfinished/*")) or list(archive.rglob("*.partial-*")):
+        problems.append("something unfinished was left")
+    problems += [
+        f"{name} has {len(found.get(name, []))} rows" for name in wanted if len(found.get(name, [])) != 1
+    ]
+    problems += [
+        f"{name} has other figures"
+        for name, (row, *_) in wanted.items()
+        if name in found and any(found[name][0][figure] != row[figure] for figure in FIGURES)
+    ]
+    return Trial(len(whole), len(survived), tuple(problems))
+
+
+def main() -> int:
+    """Runs all trials; the exit status."""
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument("--kills", type=int, default=20)
+    parser.add_argument("--photos", type=int, default=16)
+    parser.add_argument("--seed", type=int, default=1)
+    parser.add_argument("--flag", action="append", help="of `foveate compress`, instead of the usual ones")
+    args = parser.parse_args()
+    flags = tuple(args.flag or FLAGS)
+    generator = random.Random(args.seed)
+    with tempfile.TemporaryDirectory() as scratch:
+        photos, undisturbed = Path(scratch, "photos"), Path(scratch, "undisturbed")
+        make_photos(photos, args.photos)
+        start = time.monotonic()
+        subprocess.run(command(photos, undisturbed, flags), cwd=ROOT, capture_output=True, check=True)
+        whole = time.monotonic() - start
+        print(f"undisturbed: {whole:.1f} s, {len(hashes(undisturbed))} files")
+        bad = 0
+        for number in range(args.kills):
+            archive = Path(scratch, f"archive-{number}")
+            files = 0 if number % 5 == 4 else generator.randint(1, args.photos)
+            delay = generator.uniform(0, whole / (2 if files == 0 else args.photos))
+            trial = try_once(photos, archive, undisturbed, flags, (files, delay))
+            bad += bool(trial.problems)
+            told = "; ".join(trial.problems) or "complete"
+            print(
+                f"{number + 1:3}. killed {delay:4.1f} s after {files:2} files: {trial.files:3} files and "
+                f"{trial.rows:3} rows were there; {told}",
+                flush=True,
+            )
+    print(f"{args.kills - bad} of {args.kills} killed runs ended complete after one more")
+    return 1 if bad else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,93 @@
+"""The rows of a run that goes on, so that a run that is killed loses no figures.
+
+Tables are written when a run ends. Until then a worker notes every row that it finishes beside them, in JSON
+lines: on a local disk at once, in an object store (whose objects cannot grow) once a minute and at the end of
+a bundle. `read_metrics` reads the journal of a run that never came to its tables as if it were one of them.
+
+    PCollection[MetricsRow] ─▶ DEST/_foveate/metrics/run=<id>/journal-*.jsonl ─▶ the same PCollection
+"""
+
+from __future__ import annotations
+
+import contextlib
+import dataclasses
+import datetime
+import json
+import os
+import time
+import uuid
+from collections.abc import Iterator
+from pathlib import Path
+
+import apache_beam as beam
+
+from transforms.elements import MetricsRow
+from transforms.files import delete_file, list_private, write_whole
+from transforms.tables import JOURNAL, METRICS_FOLDER, run_folder, table_text
+
+_SECONDS = 60.0  # between the objects that one worker writes
+_PROCESS = uuid.uuid4().hex  # several may append at once
+
+
+class KeepJournal(beam.DoFn):  # type: ignore[misc]  # Beam is untyped
+    """Notes rows in the run's journal, and passes them on.
+
+    Args:
+      archive: the archive's root.
+      run_id: names the run's folder.
+    """
+
+    def __init__(self, archive: str, run_id: str) -> None:
+        self.archive, self.folder = archive, run_folder(archive, METRICS_FOLDER, run_id)
+        self.lines: list[bytes] = []
+        self.written = 0.0
+
+    def process(self, row: MetricsRow) -> Iterator[MetricsRow]:
+        """One row in, the same out."""
+        self.lines.append(journal_line(row))
+        if "://" not in self.folder or time.monotonic() - self.written > _SECONDS:
+            self._write()
+        yield row
+
+    def finish_bundle(self) -> None:
+        """Writes what is not yet written."""
+        self._write()
+
+    def _write(self) -> None:
+        if not self.lines:
+            return
+        data = b"".join(self.lines)
+        if "://" in self.folder:
+            write_whole(f"{self.folder}/{JOURNAL}{uuid.uuid4().hex}.jsonl", data, self.archive)
+        else:
+            _append(Path(self.folder) / f"{JOURNAL}{_PROCESS}.jsonl", data)
+        self.lines.clear()
+        self.written = time.monotonic()
+
+
+def journal_line(row: MetricsRow) -> bytes:
+    """A row as a line of JSON."""
+    values = {field.name: getattr(row, field.name) for field in dataclasses.fields(row)}
+    for name, value in values.items():
+        if isinstance(value, str):
+            values[name] = table_text(value)
+        elif isinstance(value, datetime.datetime):
+            values[name] = value.isoformat()
+    return json.dumps(values).encode() + b"\n"
+
+
+def _append(file: Path, data: bytes) -> None:
+    file.parent.mkdir(parents=True, exist_ok=True)
+    descriptor = os.open(file, os.O_WRONLY | os.O_APPEND | os.O_CREAT, 0o666)
+    try:
+        os.write(descriptor, data)  # one write of whole lines: threads do not mix them
+    finally:
+        os.close(descriptor)
+
+
+def clear_journal(archive: str, run_id: str) -> None:
+    """Removes the journal of a run whose tables are written."""
+    with contextlib.suppress(OSError):  # what stays is not counted twice
+        for url in list_private(run_folder(archive, METRICS_FOLDER, run_id)):
+            if url.rpartition("/")[2].startswith(JOURNAL):
+                delete_file(url)
