@@ -70,6 +70,11 @@ def run(args: argparse.Namespace) -> int:
     if args.patch % 32:
         print(f"foveate train: --patch must be a multiple of 32, not {args.patch}", file=sys.stderr)
         return WRONG_USAGE
+    if (args.folds is not None and args.folds < 2) or (args.split is not None and not 0 < args.split < 1):
+        print(
+            "foveate train: --folds wants 2 parts or more, --split a share between 0 and 1", file=sys.stderr
+        )
+        return WRONG_USAGE
     args.output.mkdir(parents=True, exist_ok=True)
     try:
         if args.network == "msroi":

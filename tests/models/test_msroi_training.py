@@ -187,6 +187,13 @@ def test_folds_and_split_are_options_of_the_command(
     assert "mean_absolute_error=0.2" in capsys.readouterr().out
 
 
+@pytest.mark.parametrize("option", [("--folds", "1"), ("--folds", "0"), ("--split", "0"), ("--split", "1")])
+def test_folds_and_splits_that_cannot_be_are_wrong_usage(tmp_path: Path, option: tuple[str, str]) -> None:
+    common = ["train", "msroi", "--photos", str(tmp_path), "--output", str(tmp_path / "out")]
+    assert cli.main([*common, *option]) == 2
+    assert not (tmp_path / "out").exists()
+
+
 def test_writing_shows_in_the_photo_and_in_the_mask() -> None:
     photo, mask = np.full((120, 170, 3), 90, np.uint8), np.zeros((120, 170), np.float32)
     mask[:10, :10] = 1
