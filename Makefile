@@ -10,7 +10,7 @@ export PIP_DISABLE_PIP_VERSION_CHECK := 1
 need_photos = $(if $(PHOTOS),,$(error Say which photos: make $@ PHOTOS=folder))
 
 .PHONY: help install demo test test-tfio lint format check bench-codec bench-saliency bench-restoration bench-giant \
-	train-restoration lock clean
+	bench-kill train-restoration lock clean
 
 help: ## show this list
 	@awk 'BEGIN {FS = ":.*## "} /^[a-z-]+:.*## / {printf "  make %-20s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -97,6 +97,9 @@ bench-restoration: install ## RecCNN against the plain decode at several rates (
 
 bench-giant: install ## time and memory of 200 megapixels, and whether tiles show (PHOTOS=folder; an hour)
 	$(need_photos)$(BIN)/python -m benchmarks.giant $(PHOTOS) $(ARGS)
+
+bench-kill: install ## kill runs at random moments, complete them, compare (ARGS='--kills 20')
+	$(BIN)/python -m benchmarks.kill $(ARGS)
 
 train-restoration: install ## train ComCNN and RecCNN into training/ (PHOTOS=folder; hours)
 	$(need_photos)$(BIN)/foveate train restoration --photos $(PHOTOS) --output training/restoration $(ARGS)
