@@ -23,7 +23,8 @@ SECTIONS = ("maps", "calibration", "steadiness", "bytes", "places", "speed")
 _NAME = "benchmarks-saliency"
 _SHEETS = ("best", "worst")
 _INTRODUCTION = """\
-Made by `make bench-saliency PHOTOS=folder ARGS='--output docs'`; with `--only maps,bytes` those sections are
+Made by `make bench-saliency PHOTOS=folder ARGS='--output docs --places photos'`; with `--only
+maps,bytes` those sections are
 repeated and the others stay as they were. What Foveate publishes is of 100 photos of ECSSD, on which nothing
 was trained. How the maps look, and where they fail, stands in [saliency.md](saliency.md)."""
 
