@@ -97,7 +97,8 @@ def _weight_map(
     Also the height and width of what its cells cover: the photo, and what the last ones reach beyond it.
     """
     rows, columns = saliency.shape
-    down, across = max(1, _FINEST_CELL * rows // height), max(1, _FINEST_CELL * columns // width)
+    down = max(1, min(rows, _FINEST_CELL * rows // height))
+    across = max(1, min(columns, _FINEST_CELL * columns // width))
     strips = []
     for top in range(0, rows, _STRIP // down * down or down):
         strip = saliency[top : top + (_STRIP // down * down or down)]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import functools
+import tracemalloc
 from typing import Any
 
 import numpy as np
@@ -38,6 +39,21 @@ def test_weights_stay_between_those_of_no_and_of_full_salience(seed: int, name: 
     found = weights.saliency_weights(stream, layout, saliency, 12)
     assert found.min() >= 10 ** (1.02 * saliency.min()) * (1 - 1e-6)
     assert found.max() <= 10 ** (1.02 * saliency.max()) * (1 + 1e-6)
+
+
+def test_a_map_larger_than_a_tiny_photo_takes_the_room_of_the_map() -> None:
+    saliency = np.linspace(0, 1, 700 * 900, dtype=np.float32).reshape(700, 900)
+    for height, width in ((1, 1), (1, 300), (3, 2)):
+        stream, layout, _ = taken_apart(height, width, 1)
+        tracemalloc.start()
+        found = weights.saliency_weights(stream, layout, saliency, 12)
+        peak = tracemalloc.get_traced_memory()[1]
+        tracemalloc.stop()
+        assert peak < 4 * saliency.nbytes
+        assert found.min() >= 1
+    stream, layout, _ = taken_apart(1, 1, 1)
+    mean = np.mean(10 ** (1.2 * saliency.astype(np.float64))) ** 0.85
+    assert weights.saliency_weights(stream, layout, saliency, 12) == pytest.approx(mean, rel=1e-3)
 
 
 def energy_of(level: int, band: int, box: NDArray[np.int64], shape: tuple[int, int]) -> NDArray[np.float64]:
