@@ -86,6 +86,7 @@ class _TilePart:
 
     tile: int
     number: int
+    promised: int  # TNsot: how many the tile has, 0 where it does not say
     segments: list[_Segment]
     start: int
     end: int
@@ -113,7 +114,7 @@ def parse(data: bytes) -> Codestream:
     if len(own) * count > _MAX_OWN_COMPONENTS:
         raise UnsupportedCodestream(f"{len(own)} tiles of {count} components with parameters of their own")
     return Codestream(
-        **vars(main),
+        **vars(dataclasses.replace(main, layers=_layers_there(main, parts))),
         data=data,
         size=size,
         tile_parts=tuple(TilePart(part.tile, part.start, part.end) for part in parts),
@@ -163,7 +164,7 @@ def _find_tile_parts(data: bytes, position: int, tiles: int) -> Iterator[_TilePa
     while data[position : position + 2] == b"\xff\x90":
         if position + 12 > len(data):
             raise BadCodestream(f"the tile-part at byte {position} is cut off")
-        tile, length, number = struct.unpack_from(">HIB", data, position + 4)
+        tile, length, number, promised = struct.unpack_from(">HIBB", data, position + 4)
         if tile >= tiles:
             raise BadCodestream(f"a tile-part of tile {tile}, but there are {tiles} tiles")
         if number != seen.get(tile, 0):
@@ -181,12 +182,25 @@ def _find_tile_parts(data: bytes, position: int, tiles: int) -> Iterator[_TilePa
                 f"the tile-part at byte {position} has length {length}, {len(data) - position} are left"
             )
         segments, start = _read_header(data, position + 12, end, SOD)
-        yield _TilePart(tile, number, segments, start + 2, end)
+        yield _TilePart(tile, number, promised, segments, start + 2, end)
         position = end
     if not seen:
         raise BadCodestream("the codestream has no tile-part")
     if data[position : position + 2] != b"\xff\xd9":
         raise BadCodestream(f"no end-of-codestream marker at byte {position}: the file is cut off")
+
+
+def _layers_there(main: Parameters, parts: Sequence[_TilePart]) -> int:
+    """How many layers COD says that there are; or, where a layer was a tile-part, how many are left.
+
+    So a file that was cut where a layer ends is read like one that never had more.
+    """
+    split = all(part.promised == main.layers and not part.segments for part in parts)
+    if main.progression != "LRCP" or main.volumes or not split:
+        return main.layers
+    found = max(part.number for part in parts) + 1
+    tiles = len({part.tile for part in parts})
+    return found if len(parts) == found * tiles else main.layers
 
 
 def _own_segments(parts: Sequence[_TilePart]) -> dict[int, list[_Segment]]:

@@ -11,6 +11,7 @@ from hypothesis import strategies as st
 
 from codec import allocation, encoder, openjpeg
 from codec.encoder import Emphasis
+from codec.errors import BadCodestream
 from tests import streams
 
 
@@ -71,3 +72,36 @@ def test_a_giants_tiles_are_ranked_together(monkeypatch: pytest.MonkeyPatch) -> 
     assert not decoded.warnings
     error = ((pixels.astype(float) - decoded.pixels) ** 2).mean(2)
     assert 3 * error[:200, :300].mean() < error[200:].mean()
+
+
+@pytest.mark.parametrize("largest_tile", [4096, 128])
+def test_a_stream_cut_where_a_layer_ends_is_read_like_one_of_fewer_layers(
+    monkeypatch: pytest.MonkeyPatch, largest_tile: int
+) -> None:
+    monkeypatch.setattr(encoder, "_MOST_IN_ONE_TILE", largest_tile**2)
+    monkeypatch.setattr(encoder, "_LARGEST_TILE", largest_tile)
+    candidates = encoder.layered(streams.texture(150, 230, 3), Emphasis())
+    choice = allocation.fit_bytes(candidates, 9000, 4)
+    data = allocation.encode(choice)
+    whole, layout, parts = allocation.parse_layers(data)
+    assert layout.tiles == (1 if largest_tile == 4096 else 4)
+    for layers in (1, 2, 3):
+        end = whole.tile_parts[layers * layout.tiles - 1].end
+        cut = data[:end] + b"\xff\xd9"
+        stream, _, left = allocation.parse_layers(cut)
+        assert stream.layers == stream.max_layers == layers
+        np.testing.assert_array_equal(left.passes, parts.passes[:layers])
+        np.testing.assert_array_equal(left.lengths, parts.lengths[:layers])
+        np.testing.assert_array_equal(
+            openjpeg.decode(cut).pixels, openjpeg.decode(data, layers=layers).pixels
+        )
+
+
+def test_a_stream_cut_inside_a_layer_of_tiles_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(encoder, "_MOST_IN_ONE_TILE", 128 * 128)
+    monkeypatch.setattr(encoder, "_LARGEST_TILE", 128)
+    candidates = encoder.layered(streams.texture(150, 230, 3), Emphasis())
+    data = allocation.encode(allocation.fit_bytes(candidates, 9000, 4))
+    end = allocation.parse_layers(data)[0].tile_parts[5].end
+    with pytest.raises(BadCodestream, match="cut off"):
+        allocation.parse_layers(data[:end] + b"\xff\xd9")
