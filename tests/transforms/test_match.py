@@ -20,8 +20,9 @@ from codec.metadata import PhotoMetadata
 from tests.photos import outputs, source
 from tests.streams import texture
 from tests.transforms.test_tables import a_row
-from transforms import tables
+from transforms import match, tables
 from transforms.elements import MetricsRow, SourceFile
+from transforms.files import stored_version
 from transforms.match import (
     ROWS,
     ArchiveIndex,
@@ -147,6 +148,48 @@ def test_a_file_that_a_killed_run_made_otherwise_is_not_whatever_the_rows_say(
 def test_a_file_whose_record_stands_behind_much_metadata_is_up_to_date(archive: Archive) -> None:
     put(archive, a_jp2(xmp=100_000))
     assert archive.up_to_date()
+
+
+def row_says(archive: Archive, **changes: str) -> None:
+    """Changes the only row."""
+    (values,) = tables.read_metrics(str(archive.root)).to_pylist()
+    table = f"{archive.root}/_foveate/metrics/run=r1/0.parquet"
+    tables.write_metrics([MetricsRow(**(values | changes))], table)
+
+
+def test_files_that_are_as_their_rows_say_are_not_opened(
+    archive: Archive, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (path,) = archive.root.glob("trip*/*")
+    row_says(archive, archive_version=stored_version(str(path)))
+    for name in ("read_head", "read_whole", "read_source"):
+        monkeypatch.setattr(match, name, lambda *arguments: pytest.fail(f"{arguments} was read"))
+    assert archive.up_to_date()
+
+
+@pytest.mark.parametrize("archive", [".jp2"], indirect=True)
+def test_a_file_that_was_written_later_than_its_row_says_is_opened(archive: Archive) -> None:
+    put(archive, a_jp2(settings="07" * 8))
+    row_says(archive, archive_version="changed:1000.5")
+    assert not archive.up_to_date()
+    put(archive, a_jp2())
+    assert archive.up_to_date()
+
+
+def test_where_stores_give_checksums_these_decide(archive: Archive, monkeypatch: pytest.MonkeyPatch) -> None:
+    row_says(archive, source_checksum="md5:one")
+    elsewhere = dataclasses.replace(archive.source, url="gs://b/a.jpg", modified=7.0)
+    index = ArchiveIndex.read(str(archive.root))
+    read: list[SourceFile] = []
+
+    def source_bytes(source: SourceFile) -> bytes:
+        read.append(source)
+        return b"A photo"
+
+    monkeypatch.setattr(match, "read_source", source_bytes)
+    same, other = (dataclasses.replace(elsewhere, checksum=f"md5:{name}") for name in ("one", "two"))
+    assert index.up_to_date(same, SETTINGS, NETWORKS) and not read
+    assert not index.up_to_date(other, SETTINGS, NETWORKS) and read == [other]
 
 
 def test_a_missing_archive_file_is_not(archive: Archive) -> None:
