@@ -136,6 +136,7 @@ def read_noise(parsed: Jp2, layers: int = 0) -> tuple[NDArray[np.float32] | None
         stream, geometry, parts = allocation.parse_layers(parsed.codestream)
     except (BadCodestream, UnsupportedCodestream) as error:
         return None, f"restored without RecCNN: {error}"
+    whole = parts
     if layers:
         parts = dataclasses.replace(parts, passes=parts.passes[:layers])
     size = stream.size
@@ -145,14 +146,15 @@ def read_noise(parsed: Jp2, layers: int = 0) -> tuple[NDArray[np.float32] | None
         return None, "restored without RecCNN: its image area does not begin at a whole cell"
     if not stream.reversible:
         return noise.noise_map(stream, geometry, parts), ""
-    return (None if _has_every_bit_plane(geometry, parts) else noise.noise_map(stream, geometry, parts)), ""
+    lossless = _has_every_bit_plane(geometry, parts, whole)
+    return (None if lossless else noise.noise_map(stream, geometry, parts)), ""
 
 
-def _has_every_bit_plane(geometry: Layout, parts: Contributions) -> bool:
-    """Whether the blocks that are there are whole: with the reversible transform, nothing was lost then."""
+def _has_every_bit_plane(geometry: Layout, parts: Contributions, whole: Contributions) -> bool:
+    """Whether the blocks that a file has are whole: with the reversible transform, nothing was lost then."""
     passes = parts.passes.sum(0, dtype=np.int64)
     all_passes = 3 * (geometry.blocks.planes.astype(np.int64) - parts.zero_planes) - 2
-    return bool(np.all((passes >= all_passes) | (passes == 0)))
+    return bool(np.all((passes >= all_passes) | ~whole.passes.any(0)))
 
 
 def full_range(pixels: Pixels, bit_depth: int) -> Pixels:

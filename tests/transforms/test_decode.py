@@ -202,6 +202,15 @@ def test_the_first_layers_alone_are_coarser_and_the_noise_map_knows(tmp_path: Pa
     assert np.all(np.diff(steps) < 0) and np.all(np.diff(errors) < 0)
 
 
+def test_layers_of_a_lossless_file_that_hold_nothing_yet_are_not_taken_for_everything(tmp_path: Path) -> None:
+    flat = np.full((64, 48, 3), 77, np.uint8)
+    data = one(encode_plain, salient(flat), encoder("lossless", 0, layers=4)).candidates[0].jp2
+    first, all_of_it = (decoded(tmp_path, data, layers=layers) for layers in (1, 4))
+    assert first.noise is not None and not np.array_equal(first.pixels, flat)
+    assert all_of_it.noise is None
+    np.testing.assert_array_equal(all_of_it.pixels, flat)
+
+
 @pytest.mark.parametrize("reduce", [1, 3])
 def test_a_reduced_decode_is_small_and_goes_without_reccnn(tmp_path: Path, reduce: int) -> None:
     result = decoded(tmp_path, ours().jp2, reduce=reduce)
