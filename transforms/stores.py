@@ -248,7 +248,7 @@ class GoogleStore:
             return transient(error) and (there or time.monotonic() - start < _FIRST_SECONDS)
 
         return {
-            "retry": Retry(predicate=worth_retrying, timeout=_PATIENT_SECONDS),
+            "retry": Retry(predicate=worth_retrying, initial=0.25, maximum=20.0, timeout=_PATIENT_SECONDS),
             "timeout": (_CONNECT_SECONDS, _READ_SECONDS),
         }
 
