@@ -9,7 +9,7 @@ export PIP_DISABLE_PIP_VERSION_CHECK := 1
 
 need_photos = $(if $(PHOTOS),,$(error Say which photos: make $@ PHOTOS=folder))
 
-.PHONY: help install demo test test-tfio lint format check bench-codec bench-saliency bench-restoration bench-giant \
+.PHONY: help install demo test test-tfio test-engines lint format check bench-codec bench-saliency bench-restoration bench-giant \
 	bench-kill train-restoration lock clean
 
 help: ## show this list
@@ -75,6 +75,9 @@ test: install ## run the tests (ARGS='-k name' picks some)
 test-tfio: .venv-tfio/.installed ## run the tests where DICOM is read (needs Python 3.11 or 3.12)
 	FOVEATE_REQUIRE_TFIO=1 .venv-tfio/bin/python -m pytest -rfEs $(ARGS)
 
+test-engines: install ## run the pipelines on Prism and Flink (fetches them; with Go, and Java with Maven)
+	FOVEATE_ENGINES=1 $(BIN)/python -m pytest -rfEs tests/engines $(ARGS)
+
 lint: install ## check style, format and types; changes nothing
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
@@ -108,5 +111,5 @@ lock: ## resolve the constraints afresh (needs python3.11, python3.12 and python
 	python3.11 .ci/lock.py
 
 clean: ## remove .venv, the demo's output and all caches
-	rm -rf .venv .venv-tfio build demo *.egg-info .pytest_cache .ruff_cache .mypy_cache .hypothesis
+	rm -rf .venv .venv-tfio .engines build demo *.egg-info .pytest_cache .ruff_cache .mypy_cache .hypothesis
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +

@@ -19,7 +19,7 @@ from typing import Any
 import apache_beam as beam
 
 from codec.pictures import PICTURE_EXTENSIONS
-from pipelines import running
+from pipelines import engines, running
 from pipelines.running import OK, SOME_FAILED, WRONG_USAGE, parse_beam_flags
 from transforms import compact, encode, inference, match, measure, progress, read, restore, saliency, write
 from transforms.boxes import Box, emit_boxes, parse_box
@@ -174,11 +174,11 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(args: argparse.Namespace) -> int:
     """Runs `foveate compress`; returns the exit status."""
-    options = _options(args)
+    options = _options(engines.with_workers_paths(args))
     if problem := _contradiction(args, options):
         print(f"foveate compress: {problem}", file=sys.stderr)
         return WRONG_USAGE
-    listed_here = args.dry_run or running.is_local(args.beam_flags)
+    listed_here = args.dry_run or engines.is_local(args.beam_flags)
     try:
         running.set_up_filesystems(args.beam_flags)
         files = (

@@ -17,7 +17,7 @@ from pathlib import Path
 import apache_beam as beam
 
 from codec.pictures import PICTURE_EXTENSIONS, PictureFormat
-from pipelines import running
+from pipelines import engines, running
 from pipelines.running import WRONG_USAGE, parse_beam_flags
 from transforms import decode, inference, progress, restore
 from transforms.decode import COPIES, JPEG2000_EXTENSIONS, NamedFile
@@ -94,6 +94,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(args: argparse.Namespace) -> int:
     """Runs `foveate restore`; returns the exit status."""
+    args = engines.with_workers_paths(args)
     options = RestoreOptions(
         sources=tuple(args.sources),
         output=args.output.removeprefix("file://").rstrip("/") or "/",
@@ -109,7 +110,7 @@ def run(args: argparse.Namespace) -> int:
         running.set_up_filesystems(args.beam_flags)
         files = (
             running.list_sources(options.sources, _EXTENSIONS, options.output)
-            if running.is_local(args.beam_flags)
+            if engines.is_local(args.beam_flags)
             else []
         )
     except NothingFound as error:

@@ -16,6 +16,7 @@ import time
 import uuid
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
+from typing import Any
 
 import apache_beam as beam
 from apache_beam.io.filesystems import FileSystems
@@ -23,16 +24,19 @@ from apache_beam.options.pipeline_options import PipelineOptions
 from rich import progress as bars
 from rich.console import Console
 
+from pipelines import engines
+from pipelines.engines import LOCAL_RUNNER
 from transforms.elements import SourceFile
 from transforms.files import NothingFound, check_destination, clear_unfinished, find_files
 from transforms.progress import Progress, read_progress
 from transforms.steps import NAMESPACE, CannotGoOn
 
-LOCAL_RUNNER = "FnApiRunner"
 OK, RUN_FAILED, WRONG_USAGE, SOME_FAILED = 0, 1, 2, 3
 INTERRUPTED = 130  # as shells have it
 _WORKER_BYTES = 3 << 30  # a photo of 200 megapixels with its networks
 _LINE_SECONDS = 15  # between progress lines where there is no terminal
+# What Beam says as a warning, once per network, worker or run, and nothing follows from it.
+_NO_NEWS = ("Resource module is not available", "Really starting service", "Really destroying service")
 
 
 def version() -> str:
@@ -57,7 +61,7 @@ def parse_beam_flags(parser: argparse.ArgumentParser, flags: Sequence[str]) -> l
             with contextlib.suppress(argparse.ArgumentError):
                 kind._add_argparse_args(beams)
     _, unknown = beams.parse_known_args(list(flags))
-    if unknown:
+    if unknown and not engines.knows_more_flags(flags):
         parser.error(f"neither Foveate nor Beam knows {' '.join(unknown)}")
     return list(flags)
 
@@ -79,12 +83,6 @@ def count(text: str) -> int:
 def set_up_filesystems(beam_flags: Sequence[str]) -> None:
     """Lets Beam's filesystems know of credentials and endpoints before any pipeline is there."""
     FileSystems.set_options(PipelineOptions(list(beam_flags)))
-
-
-def is_local(beam_flags: Sequence[str]) -> bool:
-    """Whether a run happens in this process."""
-    runner = PipelineOptions(list(beam_flags)).get_all_options().get("runner")
-    return runner in (None, LOCAL_RUNNER)
 
 
 def list_sources(sources: Sequence[str], extensions: frozenset[str], output: str) -> list[SourceFile]:
@@ -131,13 +129,16 @@ def run_job(
       The exit status.
     """
     try:
-        check_destination(job.output)
+        if not engines.only_describes(beam_flags):  # workers' rights count, not the launcher's
+            check_destination(job.output)
     except CannotGoOn as error:
         print(f"foveate: the run failed: {error}", file=sys.stderr)
         return RUN_FAILED
     clear_unfinished(job.output)
     status, counts = _run_pipeline(build, beam_flags, todo, job.verb)
     clear_unfinished(job.output)
+    if engines.only_describes(beam_flags):
+        return status
     if status in (OK, SOME_FAILED):
         print(f"{summary(counts, job.outcomes)}. See {job.output}", file=sys.stderr)
         if counts.get("failed"):
@@ -152,12 +153,11 @@ def _run_pipeline(
     verb: str,
 ) -> tuple[int, dict[str, int]]:
     """Runs a pipeline to its end, showing progress if it is local; the exit status, Foveate's counters."""
-    # Beam says so once per network and worker, and nothing follows from it.
-    logging.getLogger().addFilter(
-        lambda record: "Resource module is not available" not in record.getMessage()
-    )
-    local = is_local(beam_flags)
-    flags = [*beam_flags, *(_local_flags(beam_flags) if local else ())]
+    for handler in logging.getLogger().handlers:  # a logger's own filter would not see its children's
+        handler.addFilter(_is_news)
+    local = engines.is_local(beam_flags)
+    flags = [*beam_flags, *(_local_flags(beam_flags) if engines.is_local_runner(beam_flags) else ())]
+    result: Any = None
     with tempfile.TemporaryDirectory(prefix="foveate-") as folder:
         file = str(Path(folder) / "progress") if local else None
         try:
@@ -167,6 +167,10 @@ def _run_pipeline(
                 result = pipeline.run()
                 result.wait_until_finish()
         except KeyboardInterrupt:
+            problem = engines.cancel(result) if result else ""
+            if result and not local:  # what is worked on in this process ends with it; others can be asked
+                asked = problem or "the engine is asked to end the job: see there"
+                print(f"foveate: {asked}", file=sys.stderr)
             print("foveate: stopped; the same command goes on where it was", file=sys.stderr)
             return INTERRUPTED, {}
         except Exception as error:  # Beam wraps whatever ended the run; it has to be said, and the status set
@@ -174,12 +178,18 @@ def _run_pipeline(
                 logging.getLogger("foveate").error("the run failed", exc_info=error)
             print(f"foveate: the run failed: {_cause(error)}", file=sys.stderr)
             return RUN_FAILED, {}
+    if engines.only_describes(beam_flags):
+        return OK, {}
     totals: dict[str, int] = {}
     for counter in result.metrics().query()["counters"]:  # one a step: several steps count alike
         if counter.key.metric.namespace == NAMESPACE:
             name = counter.key.metric.name
             totals[name] = totals.get(name, 0) + int(counter.result or 0)
     return (SOME_FAILED if totals.get("failed") else OK), totals
+
+
+def _is_news(record: logging.LogRecord) -> bool:
+    return not record.getMessage().startswith(_NO_NEWS)
 
 
 def _cause(error: BaseException) -> str:

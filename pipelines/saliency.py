@@ -21,7 +21,7 @@ from pathlib import Path
 import apache_beam as beam
 
 from codec.pictures import PICTURE_EXTENSIONS
-from pipelines import running
+from pipelines import engines, running
 from pipelines.running import WRONG_USAGE, parse_beam_flags
 from transforms import inference, maps, progress, read, saliency
 from transforms.elements import SourceFile
@@ -82,6 +82,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(args: argparse.Namespace) -> int:
     """Runs `foveate saliency`; returns the exit status."""
+    args = engines.with_workers_paths(args)
     options = SaliencyOptions(
         sources=tuple(args.sources),
         output=args.output.removeprefix("file://").rstrip("/") or "/",
@@ -94,7 +95,7 @@ def run(args: argparse.Namespace) -> int:
         running.set_up_filesystems(args.beam_flags)
         files = (
             running.list_sources(options.sources, PICTURE_EXTENSIONS, options.output)
-            if running.is_local(args.beam_flags)
+            if engines.is_local(args.beam_flags)
             else []
         )
     except NothingFound as error:

@@ -1,0 +1,75 @@
+"""Where a pipeline runs, as Beam's flags say it, and what follows for the one who starts it."""
+
+from __future__ import annotations
+
+import argparse
+import os
+from collections.abc import Sequence
+from typing import Any
+
+from apache_beam.options.pipeline_options import GoogleCloudOptions, PipelineOptions
+
+LOCAL_RUNNER = "FnApiRunner"
+_LOCAL_NAMES = ("", "direct", "fnapi")  # Beam takes names in any case, with or without "Runner"
+
+
+def is_local_runner(beam_flags: Sequence[str]) -> bool:
+    """Whether the run is left to Beam's local runner: by default, and for DirectRunner."""
+    return _runner_name(_options(beam_flags)) in _LOCAL_NAMES
+
+
+def is_local(beam_flags: Sequence[str]) -> bool:
+    """Whether photos are worked on in this process, whatever engine hands them out."""
+    options = _options(beam_flags)
+    environment = options["environment_type"]
+    return (
+        _runner_name(options) in _LOCAL_NAMES
+        or environment == "LOOPBACK"
+        or (_runner_name(options) == "prism" and environment is None)
+    )
+
+
+def only_describes(beam_flags: Sequence[str]) -> bool:
+    """Whether the pipeline is only written down, for a template's launcher that then runs it."""
+    return bool(PipelineOptions(list(beam_flags)).view_as(GoogleCloudOptions).template_location)
+
+
+def knows_more_flags(beam_flags: Sequence[str]) -> bool:
+    """Whether others add flags: a job server's engine has its own, and so has a template's launcher."""
+    return bool(_options(beam_flags)["job_endpoint"]) or only_describes(beam_flags)
+
+
+def with_workers_paths(args: argparse.Namespace) -> argparse.Namespace:
+    """A command's arguments with absolute paths if its workers are in other processes, and other folders."""
+    if is_local(args.beam_flags):
+        return args
+    changed = argparse.Namespace(**vars(args))
+    changed.sources = [absolute(source) for source in args.sources]
+    changed.output = absolute(args.output)
+    roi = vars(args).get("roi")
+    if roi and roi.startswith("masks:"):
+        changed.roi = f"masks:{absolute(roi.removeprefix('masks:'))}"
+    return changed
+
+
+def absolute(path: str) -> str:
+    """A local path from the root on; a URL as it is."""
+    return path if "://" in path else os.path.abspath(path)  # noqa: PTH100 (pathlib would keep "..")
+
+
+def cancel(result: Any) -> str:
+    """Ends the job of a pipeline result; what stood in the way, "" if nothing."""
+    try:
+        result.cancel()
+    except Exception as error:  # each engine raises its own, and it has to be said that the job goes on
+        return str(error).strip().splitlines()[0] if str(error).strip() else repr(error)
+    return ""
+
+
+def _options(beam_flags: Sequence[str]) -> dict[str, Any]:
+    options: dict[str, Any] = PipelineOptions(list(beam_flags)).get_all_options()
+    return options
+
+
+def _runner_name(options: dict[str, Any]) -> str:
+    return (options["runner"] or "").lower().removesuffix("runner")

