@@ -5,6 +5,7 @@ They are built with Pillow, imagecodecs and by hand, not with what they are to t
 
 from __future__ import annotations
 
+import functools
 import io
 import struct
 import zlib
@@ -46,8 +47,9 @@ def saved(picture: Image.Image, format: str, **options: Any) -> bytes:
     return file.getvalue()
 
 
+@functools.cache
 def icc_profile() -> bytes:
-    """An sRGB profile."""
+    """An sRGB profile; it holds the second in which it was made, so one is made."""
     return ImageCms.ImageCmsProfile(ImageCms.createProfile("sRGB")).tobytes()
 
 
