@@ -100,7 +100,7 @@ def test_an_archive_is_byte_for_byte_the_local_runners(
     output = f"{engine.name}-{name}"
     done = foveate(work, *arguments, "--output", output, *engine.flags)
     assert done.returncode == 3, done.stderr  # one photo is broken
-    assert "8 compressed, 1 failed" in done.stderr
+    assert "8 compressed, 1 failed" in done.stderr, done.stderr
     assert len(expected) == 8
     assert files_below(work / output) == expected
     (failures,) = (work / output / "_foveate" / "failures").rglob("*.jsonl")
