@@ -92,7 +92,10 @@ def layer_psnrs(pixels: Pixels) -> tuple[float, ...]:
 
 
 def tile_side(height: int, width: int) -> int | None:
-    """The side of square tiles for a photo, so that none is less than half of one; None for a single tile."""
+    """The side of square tiles for a photo; None for a single tile.
+
+    The largest side that leaves no tile with less than half of it, else the one whose least tile is largest.
+    """
     if height * width <= _MOST_IN_ONE_TILE:
         return None
     sides = range(_LARGEST_TILE, _LARGEST_TILE // 2, -_TILE_UNIT)

@@ -99,9 +99,10 @@ def _weight_map(
     rows, columns = saliency.shape
     down = max(1, min(rows, _FINEST_CELL * rows // height))
     across = max(1, min(columns, _FINEST_CELL * columns // width))
+    height_of_strip = max(_STRIP // down, 1) * down
     strips = []
-    for top in range(0, rows, _STRIP // down * down or down):
-        strip = saliency[top : top + (_STRIP // down * down or down)]
+    for top in range(0, rows, height_of_strip):
+        strip = saliency[top : top + height_of_strip]
         strip = np.pad(strip, [(0, -strip.shape[0] % down), (0, -columns % across)], mode="edge")
         weight = np.exp(np.asarray(strip, np.float32) * np.float32(gain_db / 10 * np.log(10)))
         cells = weight.reshape(weight.shape[0] // down, down, -1, across)

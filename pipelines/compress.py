@@ -35,7 +35,6 @@ from transforms.tables import BadTable, WriteFailures, WriteMetrics, table_text
 
 __all__ = ["add_arguments", "build", "parse_beam_flags", "run"]
 
-MAX_PIXELS = 250_000_000  # some 3 GB of memory while it is coded
 _MOST_LAYERS = 50  # a tile has at most 255 tile-parts, one a layer
 _SHOWN = 20  # photos that a dry run names
 
@@ -151,13 +150,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     )
     work.add_argument("--force", action="store_true", help="compress again what is up to date")
     work.add_argument("--dry-run", action="store_true", help="say what would be done, and do nothing")
-    work.add_argument(
-        "--max-pixels",
-        type=running.positive_count,
-        default=MAX_PIXELS,
-        metavar="N",
-        help="refuse larger photos, from their headers (default: %(default)s)",
-    )
+    running.add_max_pixels(work)
     work.add_argument(
         "--dicom-frames",
         choices=("keep", "first", "all"),
@@ -309,7 +302,7 @@ def _options(args: argparse.Namespace) -> CompressOptions:
     settings = CompressSettings(target, roi, args.roi_gain, comcnn, args.min_saving, args.tune, args.layers)
     return CompressOptions(
         sources=tuple(args.sources),
-        archive=args.output.removeprefix("file://").rstrip("/") or "/",
+        archive=running.output_folder(args.output),
         settings=settings,
         reccnn=args.reccnn,
         force=args.force,

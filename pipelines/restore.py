@@ -29,7 +29,6 @@ from transforms.tables import WriteFailures
 __all__ = ["add_arguments", "build", "parse_beam_flags", "run"]
 
 _EXTENSIONS = JPEG2000_EXTENSIONS | PICTURE_EXTENSIONS
-_MAX_PIXELS = 250_000_000  # some 3 GB of memory where it is tiled, 8 GB where not
 
 
 @dataclasses.dataclass(frozen=True)
@@ -79,13 +78,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         metavar="K",
         help="decode the first K quality layers only (default: all)",
     )
-    parser.add_argument(
-        "--max-pixels",
-        type=running.positive_count,
-        default=_MAX_PIXELS,
-        metavar="N",
-        help="refuse larger pictures, from their headers (default: %(default)s)",
-    )
+    running.add_max_pixels(parser)
     parser.epilog = (
         "Other flags are Beam's. Exit status: 0 all well, 1 the run failed, 2 wrong usage, 3 some files "
         "failed (see DEST/_foveate/failures)."
@@ -97,7 +90,7 @@ def run(args: argparse.Namespace) -> int:
     args = engines.with_workers_paths(args)
     options = RestoreOptions(
         sources=tuple(args.sources),
-        output=args.output.removeprefix("file://").rstrip("/") or "/",
+        output=running.output_folder(args.output),
         file_format=args.format,
         reccnn=args.reccnn,
         extent=decode.Extent(args.max_pixels, args.reduce, args.layers),

@@ -34,6 +34,7 @@ from transforms.steps import NAMESPACE, CannotGoOn
 OK, RUN_FAILED, WRONG_USAGE, SOME_FAILED = 0, 1, 2, 3
 INTERRUPTED = 130  # as shells have it
 _WORKER_BYTES = 3 << 30  # a photo of 200 megapixels with its networks
+_MAX_PIXELS = 250_000_000  # some 3 GB of memory where a picture is tiled, 8 GB where not
 _LINE_SECONDS = 15  # between progress lines where there is no terminal
 # What Beam says as a warning, once per network, worker or run, and nothing follows from it.
 _NO_NEWS = ("Resource module is not available", "Really starting service", "Really destroying service")
@@ -78,6 +79,22 @@ def count(text: str) -> int:
     if not text.isdecimal():
         raise argparse.ArgumentTypeError(f"must be a whole number from 0 on, not {text}")
     return int(text)
+
+
+def add_max_pixels(group: argparse._ActionsContainer) -> None:
+    """Adds --max-pixels, one limit for all commands: what compress takes, restore gives back."""
+    group.add_argument(
+        "--max-pixels",
+        type=positive_count,
+        default=_MAX_PIXELS,
+        metavar="N",
+        help="refuse larger photos, from their headers (default: %(default)s)",
+    )
+
+
+def output_folder(text: str) -> str:
+    """A folder or URL as --output names it, without a scheme for local ones and slashes at its end."""
+    return text.removeprefix("file://").rstrip("/") or "/"
 
 
 def set_up_filesystems(beam_flags: Sequence[str]) -> None:

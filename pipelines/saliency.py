@@ -34,8 +34,6 @@ from transforms.tables import WriteFailures, table_text
 
 __all__ = ["add_arguments", "build", "parse_beam_flags", "run"]
 
-_MAX_PIXELS = 250_000_000  # as compress has it: what that refuses needs no map
-
 
 @dataclasses.dataclass(frozen=True)
 class SaliencyOptions:
@@ -58,13 +56,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--overlay", action="store_true", help="also the map over the photo, at most 2048 pixels a side"
     )
-    parser.add_argument(
-        "--max-pixels",
-        type=running.positive_count,
-        default=_MAX_PIXELS,
-        metavar="N",
-        help="refuse larger photos, from their headers (default: %(default)s)",
-    )
+    running.add_max_pixels(parser)
     parser.add_argument(
         "--dicom-frames",
         choices=("keep", "first", "all"),
@@ -85,7 +77,7 @@ def run(args: argparse.Namespace) -> int:
     args = engines.with_workers_paths(args)
     options = SaliencyOptions(
         sources=tuple(args.sources),
-        output=args.output.removeprefix("file://").rstrip("/") or "/",
+        output=running.output_folder(args.output),
         overlay=args.overlay,
         max_pixels=args.max_pixels,
         dicom_frames=args.dicom_frames,

@@ -154,9 +154,7 @@ def _lossless(
     """Every bit; with several layers the salient places come first."""
     candidates = layered(pixels, _emphasis(salient, settings), reversible=True)
     codestream = allocation.encode(allocation.take(candidates, len(candidates), settings.layers))
-    return jp2.wrap(
-        codestream, metadata=salient.photo.metadata, record=record, open_ended=settings.layers > 1
-    )
+    return _wrapped(codestream, salient, settings, record)
 
 
 def _of_quality(
@@ -174,12 +172,7 @@ def _of_quality(
     )
     if choice is None:
         return _lossless(salient, pixels, settings, record)
-    return jp2.wrap(
-        allocation.encode(choice),
-        metadata=salient.photo.metadata,
-        record=record,
-        open_ended=settings.layers > 1,
-    )
+    return _wrapped(allocation.encode(choice), salient, settings, record)
 
 
 def _quality(kind: str, salient: SalientPhoto, decoded: Pixels) -> float:
@@ -203,9 +196,20 @@ def _within_budget(
     )
     candidates = layered(pixels, _emphasis(salient, settings))
     choice = allocation.fit_bytes(candidates, budget - overhead, settings.layers)
+    return _wrapped(allocation.encode(choice), salient, settings, record, saliency_bytes)
+
+
+def _wrapped(
+    codestream: bytes,
+    salient: SalientPhoto,
+    settings: CompressSettings,
+    record: ArchiveRecord,
+    saliency_bytes: int = jp2.SALIENCY_BYTES,
+) -> bytes:
+    """The file around a codestream; one of several layers may be cut after any of them."""
     return jp2.wrap(
-        allocation.encode(choice),
-        metadata=photo.metadata,
+        codestream,
+        metadata=salient.photo.metadata,
         record=record,
         saliency_bytes=saliency_bytes,
         open_ended=settings.layers > 1,
