@@ -6,13 +6,17 @@ offsets nobody may move, survive. Classic TIFF is read and written, BigTIFF is r
 
 from __future__ import annotations
 
+import contextlib
 import dataclasses
+import datetime
 import math
 import struct
 from collections.abc import Collection, Iterator, Mapping
 
+MAKE, MODEL = 271, 272
 ORIENTATION = 274
 X_RESOLUTION, Y_RESOLUTION, RESOLUTION_UNIT = 282, 283, 296
+DATE_TIME, DATE_TIME_ORIGINAL = 306, 36867
 SUB_DIRECTORIES = 330
 EXIF_DIRECTORY, GPS_DIRECTORY, INTEROPERABILITY_DIRECTORY = 34665, 34853, 40965
 BYTE, ASCII, SHORT, LONG, RATIONAL, UNDEFINED = 1, 2, 3, 4, 5, 7
@@ -27,6 +31,7 @@ _DESCRIPTIVE = frozenset(
 )
 _UNINTERESTING = frozenset((ORIENTATION, X_RESOLUTION, Y_RESOLUTION, RESOLUTION_UNIT))
 _MOST_DIRECTORIES = 64
+_LONGEST_TEXT = 200  # bytes: a name, not a novel
 
 
 class BadExif(ValueError):  # noqa: N818
@@ -163,6 +168,38 @@ def upright(block: bytes) -> bytes:
         return block
     one = struct.pack(byte_order(block) + _UNSIGNED[field.type], 1)
     return block[: field.offset] + one + block[field.offset + len(one) :]
+
+
+def camera(block: bytes) -> str | None:
+    """The maker and model of the camera as one name; None where the first directory names neither.
+
+    A model that starts with its maker's name stands alone: `Canon EOS 5D`, not `Canon Canon EOS 5D`.
+    """
+    try:
+        directory = next(directories(block))
+    except (BadExif, StopIteration):
+        return None
+    make, model = (_text(block, directory, tag) for tag in (MAKE, MODEL))
+    first = make.partition(" ")[0].casefold()  # "NIKON CORPORATION" makes the "NIKON D850"
+    return (model if model.casefold().startswith(first) and model else f"{make} {model}".strip()) or None
+
+
+def taken(block: bytes) -> datetime.datetime | None:
+    """When the photo was taken by the camera's own clock, without a zone; None where it does not say.
+
+    DateTimeOriginal of the Exif directory, else DateTime of the first.
+    """
+    try:
+        main = next(directories(block))
+        below = numbers(block, main, EXIF_DIRECTORY)[:1]
+        exif = read_directory(block, below[0]) if below else Directory({}, 0)
+    except (BadExif, StopIteration):
+        return None
+    for directory, tag in ((exif, DATE_TIME_ORIGINAL), (main, DATE_TIME)):
+        # A clock that was never set leaves zeros or blanks.
+        with contextlib.suppress(ValueError):
+            return datetime.datetime.strptime(_text(block, directory, tag), "%Y:%m:%d %H:%M:%S")
+    return None
 
 
 def resolution(block: bytes) -> tuple[float, float] | None:
@@ -316,6 +353,15 @@ def _check_below(block: bytes, directory: Directory, seen: set[int]) -> None:
                 raise BadExif(f"two fields lead to the directory at byte {offset}")
             seen.add(offset)
             _check_below(block, read_directory(block, offset), seen)
+
+
+def _text(block: bytes, directory: Directory, tag: int) -> str:
+    """An ASCII field up to its first NUL as one line of printable text; "" where it is absent or no text."""
+    field = directory.fields.get(tag)
+    if field is None or field.type != ASCII:
+        return ""
+    said = raw(block, directory, tag).partition(b"\0")[0][:_LONGEST_TEXT].decode("utf-8", "replace")
+    return " ".join("".join(sign if sign.isprintable() else " " for sign in said).split())
 
 
 def _ratio(block: bytes, directory: Directory, tag: int) -> float | None:

@@ -9,7 +9,7 @@ from collections.abc import Iterator
 
 import numpy as np
 
-from codec import jp2
+from codec import exif, jp2
 from codec.weights import Tune
 from quality.measures import Measures, measure
 from transforms.elements import (
@@ -131,7 +131,15 @@ def _row(
         finished=datetime.datetime.now(datetime.UTC),
         source_generation=photo.source.generation or None,
         source_checksum=photo.source.checksum or None,
+        camera=exif.camera(photo.metadata.exif) if photo.metadata.exif else None,
+        taken=_taken(photo),
     )
+
+
+def _taken(photo: Photo) -> str | None:
+    """When the photo was taken, ISO 8601 by the camera's clock."""
+    time = exif.taken(photo.metadata.exif) if photo.metadata.exif else None
+    return time.isoformat() if time else None
 
 
 def _reached(target: Target, photo: Photo, archive_bytes: int, plain: Measures) -> float | None:

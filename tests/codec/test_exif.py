@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import datetime
 import struct
 
 import pytest
@@ -142,3 +143,43 @@ def test_directories_below_the_first_are_copied_out_of_a_tiff_file(order: str) -
         main = exif.read_directory(copied, exif.first_directory(copied))
         below = exif.read_directory(copied, exif.numbers(copied, main, tag)[0])
         assert exif.raw(copied, below, inner) == expected
+
+
+def exif_of(order: str, *fields: tuple[int, bytes]) -> bytes:
+    """A block whose first directory has these ASCII fields."""
+    values = {tag: exif.Value(exif.ASCII, len(text), text) for tag, text in fields}
+    empty = {"<": b"II*\0", ">": b"MM\0*"}[order] + struct.pack(order + "IHI", 8, 0, 0)
+    return exif.with_values(empty, values)
+
+
+@pytest.mark.parametrize(
+    ("make", "model", "name"),
+    [
+        (b"Canon\0", b"Canon EOS 5D\0", "Canon EOS 5D"),
+        (b"NIKON CORPORATION\0", b"NIKON D850\0", "NIKON D850"),
+        (b"Apple\0", b"iPhone 15\0", "Apple iPhone 15"),
+        (b"", b"X100V   \0\0", "X100V"),
+        (b"LEICA\0", b"", "LEICA"),
+        (b" \0", b"\0", None),
+        (b"A\x1b[2Jb\0", b"\xff\n<b>\0", "A [2Jb \ufffd <b>"),
+    ],
+)
+def test_a_camera_has_one_name(make: bytes, model: bytes, name: str | None) -> None:
+    for order in "<>":
+        assert exif.camera(exif_of(order, (exif.MAKE, make), (exif.MODEL, model))) == name
+
+
+def test_a_photo_says_when_it_was_taken() -> None:
+    assert exif.taken(pictures.exif_block(3, ">")) == datetime.datetime(2024, 5, 6, 7, 8, 9)
+    only_changed = exif_of("<", (exif.DATE_TIME, b"2019:12:31 23:59:58\0"))
+    assert exif.taken(only_changed) == datetime.datetime(2019, 12, 31, 23, 59, 58)
+
+
+@pytest.mark.parametrize("said", [b"0000:00:00 00:00:00\0", b"    :  :     :  :  \0", b"", b"yesterday\0"])
+def test_a_clock_that_was_never_set_says_nothing(said: bytes) -> None:
+    assert exif.taken(exif_of("<", (exif.DATE_TIME, said))) is None
+
+
+def test_a_broken_block_names_no_camera_and_no_time() -> None:
+    for block in (b"", b"II*\0", pictures.exif_block()[:20]):
+        assert exif.camera(block) is None and exif.taken(block) is None

@@ -10,8 +10,10 @@ from typing import Any
 import numpy as np
 import pytest
 
-from codec import jp2
+from codec import exif, jp2
+from codec.metadata import PhotoMetadata
 from quality.measures import measure
+from tests import pictures
 from tests.photos import corner, encoder, one, salient
 from tests.streams import texture
 from transforms.elements import Archived, CodedPhoto, KeptSource, RestoredPhoto, SalientPhoto, SourceFile
@@ -145,3 +147,13 @@ def test_the_row_of_a_kept_source_says_why_and_counts_its_bytes() -> None:
     assert (row.outcome, row.reason, row.archive_url) == ("kept", "an animation", "/archive/a.gif")
     assert (row.source_bytes, row.archive_bytes, row.compression_ratio) == (77, 77, 1.0)
     assert (row.psnr_db, row.width) == (None, None)
+
+
+def test_a_row_names_camera_and_time_as_exif_does() -> None:
+    block = exif.with_values(pictures.exif_block(), {exif.MODEL: exif.Value(exif.ASCII, 6, b"X100V\0")})
+    bare = salient(texture(97, 131, 3), source_bytes=60_000)
+    told = dataclasses.replace(
+        bare, photo=dataclasses.replace(bare.photo, metadata=PhotoMetadata(exif=block))
+    )
+    rows = [measured(one(encode_plain, each, encoder()), None).row for each in (told, bare)]
+    assert [(row.camera, row.taken) for row in rows] == [("X100V", "2024-05-06T07:08:09"), (None, None)]
