@@ -1,15 +1,17 @@
 """RecCNN: brings a decoded photo back (Nagarsenker et al., "Decoder"; Jiang et al. 2017, section III-B).
 
-    decoded (h, w, 3) ──▶ unshuffle + conv ─▶ 9 x [conv ReLU conv +] ─▶ conv + shuffle ─▶ x σ ─▶ + ─▶ restored
+    decoded (h, w, 3) ──▶ unshuffle + conv ─▶ n x [conv ReLU conv +] ─▶ conv + shuffle ─▶ x σ ─▶ + ─▶ restored
     noise map (h/8, w/8, 5) ─┘                                              noise map ────┘    └─ decoded
 
-Twenty convolutions, residual, in a domain unshuffled by two. Beside the picture it reads the coding-noise
+Twenty convolutions (`fast`) or twenty-six (`best`), residual, in a domain unshuffled by two. Beside the picture it reads the coding-noise
 map: how coarsely each place was quantised, from the packet headers of the very file. What it adds is scaled
 by that map. A fifth channel of the map says whether ComCNN prepared the photo (`with_preparation`).
 """
 
 from __future__ import annotations
 
+import dataclasses
+import functools
 from pathlib import Path
 from typing import Any
 
@@ -20,37 +22,58 @@ from models import tiling
 from models.tiling import WEIGHTS, Network
 
 SHUFFLE = 2
-RECEPTIVE_FIELD = 48  # pixels to each side that can change a pixel, rounded up to whole cells
-SIZES = {"fast": (32, 9)}  # name: features, residual blocks
 
 
-def build(size: str = "fast") -> Any:
+@dataclasses.dataclass(frozen=True)
+class Size:
+    """How large a RecCNN is.
+
+    `receptive_field`: pixels to each side that can change a pixel, rounded up to whole cells.
+    """
+
+    features: int
+    blocks: int
+    receptive_field: int
+
+
+SIZES = {"fast": Size(32, 9, 48), "best": Size(64, 12, 64)}
+
+
+def build(size: str = "fast", precision: str = "float32") -> Any:
     """The network as a Keras model: ((h, w, 3) in [0, 1], (h/8, w/8, 5)) -> (h, w, 3); h, w multiples of 8.
 
     Built anew it changes nothing: its last layer starts at zero.
+
+    Args:
+      size: one of `SIZES`.
+      precision: of the convolutions, "float32" or "mixed_bfloat16" (weights stay float32); all else is float32.
     """
     import keras
     from keras import layers
 
     from models.layers import noise_amplitude, noise_features, normalized_detail
 
-    features, blocks = SIZES[size]
+    features, blocks = SIZES[size].features, SIZES[size].blocks
+    convolution = functools.partial(layers.Conv2D, padding="same", dtype=precision)
     picture = layers.Input((None, None, 3), name="picture")
     noise = layers.Input((None, None, 5), name="noise")
     amplitude = noise_amplitude(noise)
     detail = normalized_detail(picture, amplitude)
     # A convolution of three strides' width is pixel-unshuffle followed by a 3 x 3 convolution.
-    x = layers.Conv2D(features, 3 * SHUFFLE, SHUFFLE, "same", name="unshuffle")(detail)
-    x = layers.Add()(
-        [x, layers.Conv2D(features, 3, padding="same", name="noise_in")(noise_features(noise, SHUFFLE))]
-    )
+    x = convolution(features, 3 * SHUFFLE, SHUFFLE, name="unshuffle")(detail)
+    x = layers.Add()([x, convolution(features, 3, name="noise_in")(noise_features(noise, SHUFFLE))])
     for i in range(blocks):
-        y = layers.Conv2D(features, 3, padding="same", activation="relu", name=f"block{i}_a")(x)
-        y = layers.Conv2D(features, 3, padding="same", name=f"block{i}_b")(y)
+        y = convolution(features, 3, activation="relu", name=f"block{i}_a")(x)
+        y = convolution(features, 3, name=f"block{i}_b")(y)
         x = layers.Add()([x, y])
     x = layers.Conv2DTranspose(3, 3 * SHUFFLE, SHUFFLE, "same", name="shuffle", kernel_initializer="zeros")(x)
     restored = layers.Add()([picture, layers.Multiply()([x, amplitude])])
     return keras.Model([picture, noise], restored, name=f"reccnn_{size}")
+
+
+def weights_file(size: str, folder: Path = WEIGHTS) -> Path:
+    """Where the weights of a size are, in the shipped folder or another."""
+    return folder / f"reccnn_{size}.weights.h5"
 
 
 def with_preparation(noise: NDArray[np.float32], comcnn_used: bool) -> NDArray[np.float32]:
@@ -59,6 +82,7 @@ def with_preparation(noise: NDArray[np.float32], comcnn_used: bool) -> NDArray[n
     return np.concatenate([noise, flag], -1)
 
 
-def load(weights: Path = WEIGHTS / "reccnn_fast.weights.h5") -> Network:
+def load(size: str = "fast", folder: Path = WEIGHTS) -> Network:
     """The network with its shipped (or other) weights, ready for `tiling.run`; raises like `tiling.load`."""
-    return tiling.load(build, weights, RECEPTIVE_FIELD, channels=5)
+    build_size = functools.partial(build, size)
+    return tiling.load(build_size, weights_file(size, folder), SIZES[size].receptive_field, channels=5)

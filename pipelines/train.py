@@ -21,11 +21,13 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from codec import allocation, noise, openjpeg, weights
+from codec import allocation, noise, openjpeg
+from codec.encoder import Emphasis, block_weights
 
 WRONG_USAGE = 2
 NETWORKS = ("msroi", "restoration", "restoration-joint", "restoration-codec")
 _RATES = (0.06, 3.0)  # bits per pixel of training photos, drawn evenly on a logarithmic scale
+_WEIGHTED_SHARE, _TUNED_SHARE = 0.5, 0.2  # of training photos, weighted by saliency and tuned for SSIM
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -43,6 +45,25 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--batch", type=int, default=16, help="patches a step (default: %(default)s)")
     parser.add_argument(
         "--patch", type=int, default=96, help="pixels a side, a multiple of 32 (default: %(default)s)"
+    )
+    parser.add_argument(
+        "--size", choices=("fast", "best"), default="fast", help="restoration-codec: RecCNN's size"
+    )
+    parser.add_argument(
+        "--loss",
+        choices=("mse", "ms-ssim"),
+        default="mse",
+        help="restoration-codec: squared error, or half of it and half 1 - MS-SSIM (default: %(default)s)",
+    )
+    parser.add_argument(
+        "--precision",
+        choices=("float32", "mixed_bfloat16"),
+        default="float32",
+        help="restoration-codec: of convolutions; mixed_bfloat16 is faster where the processor has it "
+        "(default: %(default)s)",
+    )
+    parser.add_argument(
+        "--rate", type=float, metavar="R", help="restoration-codec: highest learning rate (default: 0.0003)"
     )
     parser.add_argument("--seed", type=int, default=0, help="default: %(default)s")
     parser.add_argument("--validation", type=Path, metavar="DIR", help="msroi: a folder to score in the end")
@@ -123,7 +144,16 @@ def _train_restoration(args: argparse.Namespace) -> None:
         restoration.train_joint(args.photos, args.output, steps=args.steps or 12_000, seed=args.seed, **sizes)
     if args.network != "restoration-joint":
         restoration.train_on_codec(
-            args.photos, args.output, code_region, steps=args.steps or 1_500, seed=args.seed + 1, **sizes
+            args.photos,
+            args.output,
+            code_region,
+            steps=args.steps or 1_500,
+            size=args.size,
+            loss=args.loss,
+            precision=args.precision,
+            rate=args.rate or 3e-4,
+            seed=args.seed + 1,
+            **sizes,
         )
 
 
@@ -144,10 +174,11 @@ def code_region(
     block_size = int(rng.choice([32, 64]))
     codestream = openjpeg.encode(region, layer_psnrs_db=psnrs, block_size=block_size)
     stream, geometry, parts = allocation.parse_layers(codestream)
-    of_blocks = np.ones(len(geometry.blocks.tile))
-    if rng.random() < 0.5:
+    emphasis = Emphasis(tune="ssim" if rng.random() < _TUNED_SHARE else "psnr")
+    if rng.random() < _WEIGHTED_SHARE:
         saliency = np.clip(rng.normal(0.5, 0.6, (3, 3)), 0, 1).astype(np.float32)
-        of_blocks = weights.saliency_weights(stream, geometry, saliency, float(rng.uniform(3, 15)))
+        emphasis = dataclasses.replace(emphasis, saliency=saliency, gain_db=float(rng.uniform(3, 15)))
+    of_blocks = block_weights(stream, geometry, region, emphasis)
     slopes = allocation.layer_slopes(geometry, parts, psnrs)
     ranked = allocation.rank(stream, geometry, parts, slopes, of_blocks)
     rate = np.exp(rng.uniform(*np.log(_RATES)))

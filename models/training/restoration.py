@@ -15,6 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from models import comcnn, reccnn, wavelet
+from models.training import similarity
 from models.training.photos import load_photos, random_patch
 
 STEPS_PER_EPOCH = 250
@@ -77,21 +78,74 @@ def train_on_codec(
     coder: Coder,
     *,
     steps: int,
+    size: str = "fast",
+    loss: str = "mse",
+    precision: str = "float32",
     batch: int = 16,
     patch: int = 96,
     rate: float = 3e-4,
     seed: int = 1,
 ) -> None:
-    """Stage "codec": fine-tunes RecCNN's weights in `output` on what `coder` makes of regions of photos."""
+    """Stage "codec": trains RecCNN on what `coder` makes of regions of photos, from the weights in `output`.
+
+    A size that has no weights there yet grows out of "fast" (see `grow`).
+
+    Args:
+      loss: one of `LOSSES`.
+      precision: of the convolutions while training, see `reccnn.build`.
+    """
     import keras
 
     keras.utils.set_random_seed(seed)
-    network = reccnn.build("fast")
-    network.load_weights(output / "reccnn_fast.weights.h5")
-    model = _restoring_model(network)
+    network = reccnn.build(size, precision)
+    start = reccnn.weights_file(size, output)
+    if start.exists():
+        network.load_weights(start)
+    else:
+        smaller = reccnn.build("fast")
+        smaller.load_weights(reccnn.weights_file("fast", output))
+        grow(smaller, network, np.random.default_rng(seed))
+    model = _restoring_model(network, LOSSES[loss])
     data = _coded_batches(load_photos(photos), coder, batch, patch, seed)
-    _fit(model, data, output / "codec", steps, rate)
-    network.save_weights(output / "reccnn_fast.weights.h5")
+    _fit(model, data, output / f"codec-{size}", steps, rate)
+    network.save_weights(reccnn.weights_file(size, output))
+
+
+def grow(smaller: Any, larger: Any, rng: np.random.Generator) -> None:
+    """Makes a new wider and deeper network compute what a trained one does (after Chen et al. 2016, Net2Net).
+
+    New features start at random and feed no old one; new blocks start by adding nothing. So training goes on
+    from where the smaller network is, and the new weights get gradients at once.
+    """
+    old = {layer.name: layer.get_weights() for layer in smaller.layers if layer.get_weights()}
+    for layer in larger.layers:
+        if not layer.get_weights():
+            continue
+        kernel, bias = layer.get_weights()
+        if layer.name in old:
+            transposed = layer.name == "shuffle"  # its kernel is (height, width, outputs, inputs)
+            layer.set_weights(_widened(kernel, bias, *old[layer.name], transposed, rng))
+        elif layer.name.endswith("_b"):
+            layer.set_weights([np.zeros_like(kernel), bias])
+
+
+def _widened(
+    kernel: NDArray[np.float32],
+    bias: NDArray[np.float32],
+    old_kernel: NDArray[np.float32],
+    old_bias: NDArray[np.float32],
+    transposed: bool,
+    rng: np.random.Generator,
+) -> list[NDArray[np.float32]]:
+    if transposed:
+        kernel, old_kernel = np.swapaxes(kernel, 2, 3), np.swapaxes(old_kernel, 2, 3)
+    inputs, outputs = old_kernel.shape[2:]
+    deviation = (1.0 / np.prod(kernel.shape[:3])) ** 0.5
+    kernel = rng.normal(0, deviation, kernel.shape).astype(np.float32)
+    kernel[:, :, :, :outputs] = 0
+    kernel[:, :, :inputs, :outputs] = old_kernel
+    bias = np.concatenate([old_bias, np.zeros(len(bias) - outputs, np.float32)])
+    return [np.swapaxes(kernel, 2, 3) if transposed else kernel, bias]
 
 
 def _epochs(steps: int) -> int:
@@ -191,9 +245,26 @@ def _joint_model(first: Any, second: Any) -> Any:
     return Joint()
 
 
-def _restoring_model(network: Any) -> Any:
-    import keras
+def _squared(photo: Any, restored: Any) -> Any:
+    """Mean logarithm of the squared error: every rate counts alike."""
     from keras import ops
+
+    return ops.mean(ops.log(_mean_square(photo, restored)))
+
+
+def _mixed(photo: Any, restored: Any) -> Any:
+    """Half squared error, half 1 - MS-SSIM, each on its logarithm."""
+    from keras import ops
+
+    unlike = ops.log(1.0 - similarity.ms_ssim(photo, restored) + 1e-5)
+    return 0.5 * _squared(photo, restored) + 0.5 * ops.mean(unlike)
+
+
+LOSSES = {"mse": _squared, "ms-ssim": _mixed}
+
+
+def _restoring_model(network: Any, loss: Callable[[Any, Any], Any]) -> Any:
+    import keras
 
     class Restoring(keras.Model):  # type: ignore[misc]  # Keras is untyped
         """Decoded photo and its coding-noise map → RecCNN."""
@@ -207,7 +278,7 @@ def _restoring_model(network: Any) -> Any:
             return self.reccnn([inputs["decoded"], inputs["noise"]], training=training)
 
         def compute_loss(self, x: Any = None, y: Any = None, y_pred: Any = None, *_: Any, **__: Any) -> Any:
-            return ops.mean(ops.log(_mean_square(x["photo"], y_pred)))
+            return loss(x["photo"], y_pred)
 
         def compute_metrics(self, x: Any, y: Any, y_pred: Any, sample_weight: Any = None) -> dict[str, Any]:
             _track(self.gain_db, x["photo"], x["decoded"], y_pred)

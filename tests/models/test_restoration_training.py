@@ -12,8 +12,9 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from models import comcnn, reccnn, tiling
-from models.training import photos, restoration
+from models.training import photos, restoration, similarity
 from pipelines.train import code_region
+from quality.ssim import ms_ssim
 from tests.pictures import sample
 from tests.streams import texture
 
@@ -129,12 +130,11 @@ def trained(folder: Path, tmp_path_factory: pytest.TempPathFactory) -> tuple[Pat
 def test_both_stages_write_weights_that_load_and_serve(trained: tuple[Path, Coder]) -> None:
     root, _ = trained
     pixels = sample(24, 33, 3)
-    for load, name, channels in (
-        (comcnn.load, "joint/comcnn.weights.h5", 4),
-        (reccnn.load, "joint/reccnn_fast.weights.h5", 5),
-        (reccnn.load, "codec/reccnn_fast.weights.h5", 5),
+    for network, channels in (
+        (comcnn.load(root / "joint" / "comcnn.weights.h5"), 4),
+        (reccnn.load(folder=root / "joint"), 5),
+        (reccnn.load(folder=root / "codec"), 5),
     ):
-        network = load(root / name)
         out = tiling.run(network, pixels, np.full((3, 5, channels), 0.1, np.float32))
         assert out.shape == pixels.shape
     before, after = (root / stage / "reccnn_fast.weights.h5" for stage in ("joint", "codec"))
@@ -144,7 +144,7 @@ def test_both_stages_write_weights_that_load_and_serve(trained: tuple[Path, Code
 def test_the_log_has_a_line_an_epoch(trained: tuple[Path, Coder]) -> None:
     root, _ = trained
     assert (root / "joint" / "joint" / "log.csv").read_text().count("\n") == 2
-    assert (root / "codec" / "codec" / "log.csv").read_text().count("\n") == 4
+    assert (root / "codec" / "codec-fast" / "log.csv").read_text().count("\n") == 4
 
 
 def test_every_epoch_has_other_patches(trained: tuple[Path, Coder]) -> None:
@@ -168,3 +168,49 @@ def test_training_that_was_interrupted_goes_on_where_it_was(
         network.load_weights(root / name / "reccnn_fast.weights.h5")
     for one, other in zip(networks[0].weights, networks[1].weights, strict=True):
         np.testing.assert_allclose(one, other, atol=1e-6)
+
+
+def test_a_grown_network_computes_what_the_smaller_one_does_and_can_learn_more() -> None:
+    import keras
+
+    keras.utils.set_random_seed(0)
+    smaller, larger = reccnn.build("fast"), reccnn.build("best")
+    rng = np.random.default_rng(1)
+    for weight in smaller.trainable_weights:
+        weight.assign(rng.normal(0, 0.05, weight.shape))
+    restoration.grow(smaller, larger, rng)
+    decoded = texture(48, 64, 3)[None].astype(np.float32) / 255
+    noise = rng.uniform(0.02, 0.2, (1, 6, 8, 5)).astype(np.float32)
+    before = smaller([decoded, noise], training=False)
+    assert np.abs(before - decoded).max() > 0.01
+    np.testing.assert_allclose(larger([decoded, noise], training=False), before, atol=1e-5)
+    new = larger.get_layer("block0_b").kernel[:, :, 32:, 32:]
+    assert np.abs(new).mean() > 0.01
+
+
+def test_best_trains_from_the_weights_of_fast(trained: tuple[Path, Coder], tmp_path: Path) -> None:
+    root, _ = trained
+    folder = root.parent / "best"
+    shutil.copytree(root / "joint", folder, ignore=shutil.ignore_patterns("joint"))
+    image = tmp_path / "photo.png"
+    Image.fromarray(texture(150, 150, 3)).save(image)
+    restoration.train_on_codec(
+        tmp_path, folder, code_region, size="best", loss="ms-ssim", steps=1, batch=2, patch=32
+    )
+    assert reccnn.load("best", folder).receptive_field == 64
+
+
+def test_ms_ssim_as_a_loss_agrees_with_the_measure() -> None:
+    first = texture(192, 208, 3)
+    rng = np.random.default_rng(0)
+    second = np.clip(first + rng.normal(0, 12, first.shape), 0, 255).astype(np.uint8)
+    pair = [picture[None, ..., :1].repeat(3, -1).astype(np.float32) / 255 for picture in (first, second)]
+    value = float(similarity.ms_ssim(*pair)[0])
+    assert value == pytest.approx(ms_ssim(first[..., :1], second[..., :1]), abs=2e-3)
+    assert float(similarity.ms_ssim(pair[0], pair[0])[0]) == pytest.approx(1, abs=1e-5)
+
+
+def test_ms_ssim_wants_patches_as_large_as_its_window() -> None:
+    patch = np.zeros((1, 10, 32, 3), np.float32)
+    with pytest.raises(ValueError, match="11 pixels"):
+        similarity.ms_ssim(patch, patch)
