@@ -3,9 +3,10 @@
     decoded (h, w, 3) ──▶ unshuffle + conv ─▶ n x [conv ReLU conv +] ─▶ conv + shuffle ─▶ x σ ─▶ + ─▶ restored
     noise map (h/8, w/8, 5) ─┘                                              noise map ────┘    └─ decoded
 
-Twenty convolutions (`fast`) or twenty-six (`best`), residual, in a domain unshuffled by two. Beside the picture it reads the coding-noise
-map: how coarsely each place was quantised, from the packet headers of the very file. What it adds is scaled
-by that map. A fifth channel of the map says whether ComCNN prepared the photo (`with_preparation`).
+Twenty convolutions (`fast`) or twenty-six (`best`), residual, in a domain unshuffled by two. Beside the
+picture it reads the coding-noise map: how coarsely each place was quantised, from the packet headers of the
+very file. What it adds is scaled by that map. A fifth channel of the map says whether ComCNN prepared the
+photo (`with_preparation`).
 """
 
 from __future__ import annotations
@@ -46,7 +47,7 @@ def build(size: str = "fast", precision: str = "float32") -> Any:
 
     Args:
       size: one of `SIZES`.
-      precision: of the convolutions, "float32" or "mixed_bfloat16" (weights stay float32); all else is float32.
+      precision: of the convolutions, "float32" or "mixed_bfloat16"; their weights and all else are float32.
     """
     import keras
     from keras import layers
