@@ -123,8 +123,9 @@ def grow(smaller: Any, larger: Any, rng: np.random.Generator) -> None:
             continue
         kernel, bias = layer.get_weights()
         if layer.name in old:
+            old_kernel, old_bias = old[layer.name]
             transposed = layer.name == "shuffle"  # its kernel is (height, width, outputs, inputs)
-            layer.set_weights(_widened(kernel, bias, *old[layer.name], transposed, rng))
+            layer.set_weights(_widened(kernel, bias, old_kernel, old_bias, transposed, rng))
         elif layer.name.endswith("_b"):
             layer.set_weights([np.zeros_like(kernel), bias])
 
