@@ -29,8 +29,8 @@ import numpy as np
 
 from benchmarks import structures
 from codec import allocation, codestream, jp2, noise, openjpeg, packets
+from codec.archive_record import ArchiveRecord
 from codec.errors import BadCodestream, UnsupportedCodestream
-from codec.jp2 import ArchiveRecord
 from codec.metadata import PhotoMetadata
 
 SECONDS = 20.0  # for one input

@@ -7,7 +7,7 @@ from numpy.typing import NDArray
 
 from codec import allocation, jp2
 from codec.allocation import Candidates
-from codec.jp2 import ArchiveRecord
+from codec.archive_record import SALIENCY_BYTES, ArchiveRecord
 from codec.metadata import PhotoMetadata
 
 _SALIENCY_SHARE = 100  # the embedded map may take one byte in so many of the file
@@ -58,4 +58,4 @@ def _record(saliency: NDArray[np.float32] | None) -> ArchiveRecord:
 
 
 def _saliency_bytes(budget: int | None) -> int:
-    return jp2.SALIENCY_BYTES if budget is None else min(jp2.SALIENCY_BYTES, budget // _SALIENCY_SHARE)
+    return SALIENCY_BYTES if budget is None else min(SALIENCY_BYTES, budget // _SALIENCY_SHARE)

@@ -16,8 +16,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from codec import allocation, jp2, noise, openjpeg
+from codec.archive_record import ArchiveRecord
 from codec.encoder import Emphasis, layered
-from codec.jp2 import ArchiveRecord
 from codec.metadata import PhotoMetadata
 from models import comcnn, reccnn, tiling
 from models.tiling import Network

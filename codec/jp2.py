@@ -1,12 +1,14 @@
-"""JP2 files around codestreams: boxes, metadata and our own archive record, written and read.
+"""JP2 files around codestreams: boxes and metadata, written and read.
 
 The layout follows ISO/IEC 15444-1 Annex I; references such as (I.5.3.3) are to it. EXIF and XMP stand in the
-uuid boxes that ExifTool and libvips read. The archive record is one more uuid box, which other readers skip.
+uuid boxes that ExifTool and libvips read. The archive record (`codec.archive_record`) is one more uuid box,
+which other readers skip.
 """
 
 from __future__ import annotations
 
 import dataclasses
+import hashlib
 import math
 import struct
 import uuid
@@ -14,20 +16,23 @@ import zlib
 from collections.abc import Iterator
 from fractions import Fraction
 
-import numpy as np
-import numpy.typing as npt
-
+from codec.archive_record import (
+    CRC_AT,
+    FLAGS_AT,
+    PLAIN_DECODE,
+    SALIENCY_BYTES,
+    ArchiveRecord,
+    pack_record,
+    try_record,
+    unpack_record,
+)
 from codec.errors import BadCodestream, UnsupportedCodestream
 from codec.metadata import PhotoMetadata
-
-RECORD_VERSION = 1
-SALIENCY_BYTES = 480
 
 SRGB, GRAYSCALE, SYCC = 16, 17, 18
 
 _SIGNATURE = b"\x00\x00\x00\x0cjP  \r\n\x87\n"
 _CODESTREAM_START = b"\xff\x4f\xff\x51"
-_END_OF_CODESTREAM = b"\xff\xd9"
 
 _EXIF_UUID = b"JpgTiffExif->JP2"
 _PHOTOSHOP_EXIF_UUID = uuid.UUID("0537cdab-9d0c-4431-a72a-fa561f2a113e").bytes
@@ -42,30 +47,7 @@ UUID_NAMES = {
 }
 
 _METRES_PER_INCH = Fraction(127, 5000)
-_NO_DIGEST = bytes(8)
-_PLAIN_DECODE = 2  # a flag of the record
-
-
-@dataclasses.dataclass(frozen=True, eq=False)
-class ArchiveRecord:
-    """How an archived photo came about; the content of our own box.
-
-    source_sha256: 32 bytes, of the source file.
-    settings_digest: 8 bytes, of all settings that shaped the archive.
-    weights_digest: 8 bytes, of the networks' weights; all zero if there was no network.
-    comcnn_used: whether the pixels went through ComCNN before they were coded.
-    plain_decode: whether the photo measured better without RecCNN than with it.
-    saliency: (h, w) float32 in [0, 1], or None. It is packed with loss: what is read back is coarser.
-    version: the format of the box.
-    """
-
-    source_sha256: bytes
-    settings_digest: bytes
-    weights_digest: bytes = _NO_DIGEST
-    comcnn_used: bool = False
-    plain_decode: bool = False
-    saliency: npt.NDArray[np.float32] | None = None
-    version: int = RECORD_VERSION
+_UUID_BYTES = 16
 
 
 @dataclasses.dataclass(frozen=True, eq=False)
@@ -115,8 +97,15 @@ def wrap(
         UnsupportedCodestream: it has more than 4 components.
         ValueError: a field of the record has the wrong size or range.
     """
-    head = _head(_read_siz(codestream), metadata, record, saliency_bytes)
+    content = None
+    if record is not None:
+        content = pack_record(record, hashlib.sha256(codestream).digest(), saliency_bytes)
+    head = _head(_read_siz(codestream), metadata, content)
     box_head = struct.pack(">I4s", 0, b"jp2c") if open_ended else _box_head(b"jp2c", len(codestream))
+    if content is not None:
+        crc = zlib.crc32(head + box_head)
+        at = len(head) - len(content) + CRC_AT
+        head = head[:at] + struct.pack(">I", crc) + head[at + 4 :]
     return b"".join([head, box_head, codestream])
 
 
@@ -129,7 +118,8 @@ def overhead(
 ) -> int:
     """How many bytes `wrap` adds to a codestream under 4 GB with `channels` components of one bit depth."""
     siz = _Siz(1, 1, (7,) * channels)
-    return len(_head(siz, metadata, record, saliency_bytes)) + len(_box_head(b"jp2c", 0))
+    content = None if record is None else pack_record(record, bytes(32), saliency_bytes)
+    return len(_head(siz, metadata, content)) + len(_box_head(b"jp2c", 0))
 
 
 def unkept_metadata(metadata: PhotoMetadata, channels: int) -> tuple[str, ...]:
@@ -170,22 +160,53 @@ def parse(data: bytes) -> Jp2:
         elif content.startswith(_XMP_UUID):
             xmp = xmp or content[16:]
         elif content.startswith(_RECORD_UUID) and record is None:
-            record, problem = _try_record(content[16:])
+            record, problem = try_record(content[_UUID_BYTES:])
     metadata = PhotoMetadata(icc=header.icc, exif=exif, xmp=xmp, dpi=header.dpi)
     return Jp2(data[start:end], metadata, record, problem, header.color, header.has_alpha, header.has_palette)
 
 
 def marked_for_plain_decode(data: bytes) -> bytes:
-    """The same file with the record's `plain_decode` set; every other byte stays.
+    """The same file with the record's `plain_decode` set, and its CRC, if any, made anew.
 
     Raises:
-        BadCodestream: a malformed box, or no record.
+        BadCodestream: a malformed box, no record, or one whose CRC is not that of the file.
     """
+    start = _record_start(data)
+    if start is None:
+        raise BadCodestream("the file has no archive record")
+    record = unpack_record(data[start:])
+    if record.boxes_crc32 not in (None, boxes_crc32(data)):
+        raise BadCodestream("the file's boxes have changed since it was written")
+    at = start + FLAGS_AT
+    marked = data[:at] + bytes([data[at] | PLAIN_DECODE]) + data[at + 1 :]
+    if record.boxes_crc32 is None:
+        return marked
+    at = start + CRC_AT
+    return marked[:at] + struct.pack(">I", boxes_crc32(marked)) + marked[at + 4 :]
+
+
+def boxes_crc32(data: bytes) -> int:
+    """The CRC-32 that the record of a JP2 file should hold: of all but the codestream and the CRC itself.
+
+    Raises:
+        BadCodestream: a malformed box, no codestream, or no record.
+    """
+    start, (first, end) = _record_start(data), codestream_span(data)
+    if start is None:
+        raise BadCodestream("the file has no archive record")
+    at = start + CRC_AT
+    crc = 0
+    for piece in (data[:at], bytes(4), data[at + 4 : first], data[end:]):
+        crc = zlib.crc32(piece, crc)
+    return crc
+
+
+def _record_start(data: bytes) -> int | None:
+    """Where the content of the first record begins, None if there is none."""
     for box in _file_boxes(data):
-        if box.kind == b"uuid" and data[box.start : box.start + 16] == _RECORD_UUID:
-            at = box.start + 17
-            return data[:at] + bytes([data[at] | _PLAIN_DECODE]) + data[at + 1 :]
-    raise BadCodestream("the file has no archive record")
+        if box.kind == b"uuid" and data[box.start : box.start + _UUID_BYTES] == _RECORD_UUID:
+            return box.start + _UUID_BYTES
+    return None
 
 
 def read_record(head: bytes) -> ArchiveRecord | None:
@@ -196,7 +217,7 @@ def read_record(head: bytes) -> ArchiveRecord | None:
     """
     for box in _file_boxes(head):
         if box.kind == b"uuid" and head[box.start : box.start + 16] == _RECORD_UUID:
-            return _try_record(head[box.start + 16 : box.end])[0]
+            return try_record(head[box.start + _UUID_BYTES : box.end])[0]
     return None
 
 
@@ -231,167 +252,6 @@ def icc_is_restricted(icc: bytes, channels: int) -> bool:
     return icc[16:20] == b"RGB " and matrix <= tags
 
 
-# The archive record --------------------------------------------------------------------------------
-
-
-def pack_record(record: ArchiveRecord, saliency_bytes: int = SALIENCY_BYTES) -> bytes:
-    """The content of our box: version, flags, settings, weights, source, packed saliency.
-
-    Bit 0 of the flags stands for ComCNN, bit 1 for the plain decode.
-
-    Raises:
-        ValueError: a digest has the wrong size, or the version is not the one written here.
-    """
-    if record.version != RECORD_VERSION:
-        raise ValueError(f"records are written in version {RECORD_VERSION}, not {record.version}")
-    for name, size in (("settings_digest", 8), ("weights_digest", 8), ("source_sha256", 32)):
-        if len(getattr(record, name)) != size:
-            raise ValueError(f"{name} has {len(getattr(record, name))} bytes, not {size}")
-    saliency = b"" if record.saliency is None else pack_saliency(record.saliency, saliency_bytes)
-    digests = record.settings_digest + record.weights_digest + record.source_sha256
-    flags = int(record.comcnn_used) | _PLAIN_DECODE * int(record.plain_decode)
-    return bytes([RECORD_VERSION, flags]) + digests + saliency
-
-
-def unpack_record(content: bytes) -> ArchiveRecord:
-    """The inverse of `pack_record`.
-
-    Raises:
-        UnsupportedCodestream: a later version wrote it.
-        BadCodestream: it is too short, or its saliency is damaged.
-    """
-    if content and content[0] != RECORD_VERSION:
-        raise UnsupportedCodestream(
-            f"the archive record has version {content[0]}; this program reads version {RECORD_VERSION} only"
-        )
-    if len(content) < 50:
-        raise BadCodestream(f"the archive record has {len(content)} bytes instead of 50 or more")
-    return ArchiveRecord(
-        settings_digest=content[2:10],
-        weights_digest=content[10:18],
-        source_sha256=content[18:50],
-        comcnn_used=bool(content[1] & 1),
-        plain_decode=bool(content[1] & _PLAIN_DECODE),
-        saliency=unpack_saliency(content[50:]) if len(content) > 50 else None,
-    )
-
-
-def _try_record(content: bytes) -> tuple[ArchiveRecord | None, str | None]:
-    """The record, or why there is none: a picture can be decoded without it."""
-    try:
-        return unpack_record(content), None
-    except (BadCodestream, UnsupportedCodestream) as error:
-        return None, str(error)
-
-
-def pack_saliency(saliency: npt.NDArray[np.float32], max_bytes: int) -> bytes:
-    """A saliency map in few bytes: averaged down to at most 40 cells a side, quantised, predicted, deflated.
-
-    The finest of several grids and numbers of levels is taken that fits and has no 0xFFD9 in it: to FFmpeg's
-    demuxer of pipes that is the end of a picture, wherever it stands.
-
-    Args:
-        saliency: (h, w) floats in [0, 1].
-        max_bytes: what it may take.
-
-    Returns:
-        levels, rows, columns, lowest and highest value in 255ths (a byte each), then the deflated cells; or
-        b"" if not even the coarsest form (8 cells, 4 levels) fits.
-
-    Raises:
-        ValueError: the map is empty, not two-dimensional or not within [0, 1].
-    """
-    if saliency.ndim != 2 or saliency.size == 0:
-        raise ValueError(f"a saliency map has the shape (h, w), not {saliency.shape}")
-    if not (np.isfinite(saliency).all() and saliency.min() >= 0 and saliency.max() <= 1):
-        raise ValueError("a saliency map has values within [0, 1]")
-    for cells, levels in _SALIENCY_FORMS:
-        packed = _pack_cells(_average_down(saliency, cells), levels)
-        if len(packed) <= max_bytes and _END_OF_CODESTREAM not in packed:
-            return packed
-    return b""
-
-
-def unpack_saliency(packed: bytes) -> npt.NDArray[np.float32]:
-    """The inverse of `pack_saliency`: (rows, columns) float32 in [0, 1], at the resolution it was packed in.
-
-    Raises:
-        BadCodestream: it is damaged.
-    """
-    if len(packed) < 5 or not all((packed[0] >= 2, packed[1], packed[2], packed[3] <= packed[4])):
-        raise BadCodestream("the saliency map in the archive record has no valid head")
-    levels, rows, columns, low, high = packed[:5]
-    inflater = zlib.decompressobj(-zlib.MAX_WBITS)
-    try:
-        folded = inflater.decompress(packed[5:], rows * columns + 1)
-    except zlib.error as error:
-        raise BadCodestream(f"the saliency map in the archive record is damaged: {error}") from error
-    if len(folded) != rows * columns or not inflater.eof:
-        raise BadCodestream(f"the saliency map in the archive record has not {rows} x {columns} cells")
-    cells = _unpredict(np.frombuffer(folded, np.uint8).reshape(rows, columns), levels)
-    return ((low + cells * ((high - low) / (levels - 1))) / 255).astype(np.float32)
-
-
-_SALIENCY_FORMS = ((40, 16), (32, 16), (32, 8), (24, 8), (16, 8), (12, 6), (8, 4))
-
-
-def _average_down(saliency: npt.NDArray[np.float32], cells: int) -> npt.NDArray[np.float64]:
-    """Area means on a grid of the same shape whose longer side has at most so many cells."""
-    scale = min(1.0, cells / max(saliency.shape))
-    rows, columns = (max(1, round(side * scale)) for side in saliency.shape)
-    over_rows, over_columns = _overlaps(saliency.shape[0], rows), _overlaps(saliency.shape[1], columns)
-    means: npt.NDArray[np.float64] = over_rows @ saliency.astype(np.float64) @ over_columns.T
-    return means
-
-
-def _overlaps(length: int, cells: int) -> npt.NDArray[np.float64]:
-    """(cells, length): the share that each sample has in each of `cells` equal parts of an axis."""
-    edges = np.arange(cells + 1)[:, np.newaxis] * (length / cells)
-    start = np.arange(length)[np.newaxis, :]
-    shares: npt.NDArray[np.float64] = np.minimum(edges[1:], start + 1) - np.maximum(edges[:-1], start)
-    return np.clip(shares, 0, None) * (cells / length)
-
-
-def _pack_cells(cells: npt.NDArray[np.float64], levels: int) -> bytes:
-    rows, columns = cells.shape
-    low, high = math.floor(float(cells.min()) * 255), min(255, math.ceil(float(cells.max()) * 255))
-    step = max(high - low, 1) / (levels - 1)
-    quantised = np.clip(np.rint((cells * 255 - low) / step), 0, levels - 1).astype(np.int64)
-    folded = _predict(quantised, levels)
-    deflater = zlib.compressobj(9, zlib.DEFLATED, -zlib.MAX_WBITS, 9, zlib.Z_FILTERED)
-    deflated = deflater.compress(folded.tobytes()) + deflater.flush()
-    return bytes([levels, rows, columns, low, high]) + deflated
-
-
-def _predict(cells: npt.NDArray[np.int64], levels: int) -> npt.NDArray[np.uint8]:
-    """How each cell differs from its prediction, modulo `levels`; small differences become small bytes."""
-    folded = np.empty(cells.shape, np.uint8)
-    for row, column in np.ndindex(*cells.shape):
-        residual = int(cells[row, column] - _prediction(cells, row, column)) % levels
-        folded[row, column] = 2 * residual if 2 * residual < levels else 2 * (levels - residual) - 1
-    return folded
-
-
-def _unpredict(folded: npt.NDArray[np.uint8], levels: int) -> npt.NDArray[np.int64]:
-    cells = np.zeros(folded.shape, np.int64)
-    for row, column in np.ndindex(*folded.shape):
-        code = int(folded[row, column])
-        residual = -(code + 1) // 2 if code % 2 else code // 2
-        cells[row, column] = (_prediction(cells, row, column) + residual) % levels
-    return cells
-
-
-def _prediction(cells: npt.NDArray[np.int64], row: int, column: int) -> int:
-    """The median edge detector of JPEG-LS, from the cells to the left and above."""
-    if row == 0:
-        return int(cells[0, column - 1]) if column else 0
-    above = int(cells[row - 1, column])
-    if column == 0:
-        return above
-    left, corner = int(cells[row, column - 1]), int(cells[row - 1, column - 1])
-    return min(max(left + above - corner, min(left, above)), max(left, above))
-
-
 # Writing boxes -------------------------------------------------------------------------------------
 
 
@@ -414,8 +274,8 @@ def _read_siz(codestream: bytes) -> _Siz:
     return _Siz(right - left, bottom - top, tuple(codestream[42 : 42 + 3 * count : 3]))
 
 
-def _head(siz: _Siz, metadata: PhotoMetadata, record: ArchiveRecord | None, saliency_bytes: int) -> bytes:
-    """Everything before the box of the codestream."""
+def _head(siz: _Siz, metadata: PhotoMetadata, record: bytes | None) -> bytes:
+    """Everything before the box of the codestream; the record's box, if any, stands last."""
     if not 1 <= len(siz.ssiz) <= 4:
         raise UnsupportedCodestream(f"{len(siz.ssiz)} components are not supported, only 1 to 4")
     file_type = _box(b"ftyp", b"jp2 " + bytes(4) + b"jp2 ")
@@ -426,7 +286,7 @@ def _head(siz: _Siz, metadata: PhotoMetadata, record: ArchiveRecord | None, sali
     if metadata.xmp:
         boxes.append(_box(b"uuid", _XMP_UUID + metadata.xmp))
     if record is not None:
-        boxes.append(_box(b"uuid", _RECORD_UUID + pack_record(record, saliency_bytes)))
+        boxes.append(_box(b"uuid", _RECORD_UUID + record))
     return b"".join(boxes)
 
 

@@ -189,6 +189,8 @@ class MetricsRow:
     source_generation: str | None = None  # of an object in a store that numbers versions
     source_checksum: str | None = None  # as the store's listing gave it
     archive_version: str | None = None  # what a listing shows of the file: a checksum, or when it was changed
+    archive_sha256: str | None = None  # of the whole file as it is stored
+    codestream_sha256: str | None = None  # of the codestream within a JP2 file
     camera: str | None = None  # maker and model as EXIF names them
     taken: str | None = None  # ISO 8601 by the camera's clock, which knows no zone
 

@@ -10,16 +10,16 @@ from typing import Any
 import apache_beam as beam
 import numpy as np
 
-from codec import allocation, jp2, noise, openjpeg
+from codec import allocation, integrity, jp2, noise, openjpeg
 from codec.allocation import BudgetTooSmall
+from codec.archive_record import SALIENCY_BYTES, ArchiveRecord
 from codec.encoder import Emphasis, layered
-from codec.jp2 import ArchiveRecord
 from codec.pictures import jpeg_bytes
 from quality.psnr import psnr, psnr_s
 from quality.ssim import ssim
 from transforms.elements import Coded, CodedPhoto, CompactPhoto, KeptSource, Photo, Pixels, SalientPhoto
 from transforms.files import read_if_there
-from transforms.match import archive_url, made_alike
+from transforms.match import archive_url
 from transforms.read import KEPT
 from transforms.settings import CompressSettings, Target
 
@@ -105,10 +105,13 @@ def _already_archived(salient: SalientPhoto, encoder: Encoder) -> Coded | None:
     if data is None:
         return None
     try:
-        record = jp2.parse(data).record
-        wanted = encoder.record(salient, False)
-        digests = (wanted.source_sha256, wanted.settings_digest, wanted.weights_digest)
-        if record is None or not made_alike(record, *(digest.hex() for digest in digests)):
+        found = integrity.check(data)
+        record, wanted = found.record, encoder.record(salient, False)
+        if record is None or not record.made_of(wanted.source_sha256):
+            return None
+        if not record.made_with(wanted.settings_digest, wanted.weights_digest):
+            return None
+        if found.problems or found.cut_after is not None:
             return None
         return _decoded_back(data, record.comcnn_used, 0.0)
     except ValueError:  # damaged or foreign: it is made again
@@ -190,7 +193,7 @@ def _within_budget(
     """As good as the bytes asked for allow; they hold the boxes too."""
     photo = salient.photo
     budget = byte_budget(photo, settings.target)
-    saliency_bytes = min(jp2.SALIENCY_BYTES, budget // _SALIENCY_SHARE)
+    saliency_bytes = min(SALIENCY_BYTES, budget // _SALIENCY_SHARE)
     overhead = jp2.overhead(
         pixels.shape[2], metadata=photo.metadata, record=record, saliency_bytes=saliency_bytes
     )
@@ -204,7 +207,7 @@ def _wrapped(
     salient: SalientPhoto,
     settings: CompressSettings,
     record: ArchiveRecord,
-    saliency_bytes: int = jp2.SALIENCY_BYTES,
+    saliency_bytes: int = SALIENCY_BYTES,
 ) -> bytes:
     """The file around a codestream; one of several layers may be cut after any of them."""
     return jp2.wrap(

@@ -15,9 +15,9 @@ from apache_beam.utils.shared import Shared
 from numpy.typing import NDArray
 
 from codec import jp2
+from codec.archive_record import ArchiveRecord
 from codec.dicom import MISSING_EXTRA
 from codec.errors import BadCodestream
-from codec.jp2 import ArchiveRecord
 from transforms.elements import MetricsRow, SourceFile
 from transforms.files import ListedFile, find_files, join, list_folder, read_head, read_source, read_whole
 from transforms.frames import DicomFrames, ExpandFrames
@@ -106,11 +106,8 @@ def made_alike(
     record: ArchiveRecord | None, source_sha256: str, settings_digest: str, weights_digest: str
 ) -> bool:
     """Whether a file's own record says that it was made of this source, with these settings and weights."""
-    return record is not None and (
-        record.source_sha256.hex(),
-        record.settings_digest.hex(),
-        record.weights_digest.hex(),
-    ) == (source_sha256, settings_digest, weights_digest)
+    made_by = bytes.fromhex(settings_digest), bytes.fromhex(weights_digest)
+    return record is not None and record.made_of(bytes.fromhex(source_sha256)) and record.made_with(*made_by)
 
 
 def _archived_record(url: str) -> ArchiveRecord | None:

@@ -7,9 +7,9 @@ from typing import Any
 
 from codec import allocation, anatomy, jp2, spending
 from codec.anatomy import Anatomy
+from codec.archive_record import ArchiveRecord, saliency_bytes_of
 from codec.codestream import IRREVERSIBLE, Codestream
 from codec.errors import BadCodestream, UnsupportedCodestream
-from codec.jp2 import ArchiveRecord
 from codec.layout import Layout
 from codec.packets import Contributions
 
@@ -118,9 +118,8 @@ def _read_record(data: bytes, found: Anatomy) -> tuple[ArchiveRecord | None, int
     record = jp2.read_record(data) if found.boxes else None
     if record is None or record.saliency is None:
         return record, 0
-    without = len(jp2.pack_record(dataclasses.replace(record, saliency=None)))
     box = next(box for box in found.boxes if box.holds.startswith(jp2.RECORD_NAME))
-    return record, box.bytes - box.head_bytes - _UUID_BYTES - without
+    return record, saliency_bytes_of(box.bytes - box.head_bytes - _UUID_BYTES)
 
 
 def account(inspection: Inspection) -> Account:

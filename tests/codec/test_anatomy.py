@@ -12,6 +12,7 @@ import pytest
 
 from codec import anatomy, codestream, jp2
 from codec.anatomy import Anatomy, Box
+from codec.archive_record import ArchiveRecord
 from codec.contents import describe_box, describe_marker
 from codec.errors import BadCodestream
 from codec.metadata import PhotoMetadata
@@ -27,7 +28,7 @@ METADATA = PhotoMetadata(
 @functools.cache
 def archived(channels: int = 4) -> bytes:
     """A JP2 file with all that we write."""
-    record = jp2.ArchiveRecord(bytes(range(32)), bytes(8), saliency=SALIENCY)
+    record = ArchiveRecord(bytes(range(32)), bytes(8), saliency=SALIENCY)
     return jp2.wrap(streams.layered(61, 83, channels), metadata=METADATA, record=record)
 
 

@@ -22,8 +22,10 @@ from jpylyzer import jpylyzer
 from PIL import Image, ImageCms
 
 from codec import jp2, openjpeg
+from codec.archive_record import SALIENCY_BYTES, ArchiveRecord, pack_record, unpack_record
 from codec.errors import BadCodestream, UnsupportedCodestream
 from codec.metadata import PhotoMetadata
+from codec.packed_saliency import _average_down, pack_saliency, unpack_saliency
 
 SRGB_ICC = ImageCms.ImageCmsProfile(ImageCms.createProfile("sRGB")).tobytes()
 LAB_ICC = ImageCms.ImageCmsProfile(ImageCms.createProfile("LAB")).tobytes()
@@ -34,7 +36,7 @@ XMP = (
     b'<rdf:Description rdf:about="" xmlns:dc="http://purl.org/dc/elements/1.1/" dc:source="an attic"/>'
     b'</rdf:RDF></x:xmpmeta><?xpacket end="w"?>'
 )
-FULL_RECORD = jp2.ArchiveRecord(
+FULL_RECORD = ArchiveRecord(
     source_sha256=bytes(range(32)),
     settings_digest=b"settings",
     weights_digest=b"weights!",
@@ -113,7 +115,7 @@ def archive(request: pytest.FixtureRequest, tmp_path: pathlib.Path) -> pathlib.P
 
 digests = st.binary(min_size=8, max_size=8)
 records = st.builds(
-    jp2.ArchiveRecord,
+    ArchiveRecord,
     source_sha256=st.binary(min_size=32, max_size=32),
     settings_digest=digests,
     weights_digest=digests,
@@ -132,7 +134,7 @@ photo_metadata = st.builds(
 @hypothesis.given(photo_metadata, st.none() | records, st.sampled_from([3, 4]))
 @hypothesis.settings(deadline=None)
 def test_what_was_wrapped_is_parsed_again_and_its_size_was_known_before(
-    metadata: PhotoMetadata, record: jp2.ArchiveRecord | None, channels: int
+    metadata: PhotoMetadata, record: ArchiveRecord | None, channels: int
 ) -> None:
     inside = codestream(channels)
     data = jp2.wrap(inside, metadata=metadata, record=record)
@@ -146,7 +148,10 @@ def test_what_was_wrapped_is_parsed_again_and_its_size_was_known_before(
         assert parsed.metadata.dpi == pytest.approx(metadata.dpi, rel=1e-6)
     assert (record is None) == (parsed.record is None)
     if record is not None and parsed.record is not None:
-        assert dataclasses.asdict(parsed.record) == dataclasses.asdict(record)
+        assert parsed.record.made_of(record.source_sha256)
+        assert parsed.record.made_with(record.settings_digest, record.weights_digest)
+        assert parsed.record.comcnn_used == record.comcnn_used
+        assert parsed.record.boxes_crc32 == jp2.boxes_crc32(data)
     assert parsed.record_problem is None
     assert parsed.has_alpha == (channels == 4)
 
@@ -169,14 +174,14 @@ saliency_maps = hnp.arrays(
 def test_a_packed_map_stays_within_its_bytes_and_near_its_area_means(
     saliency: npt.NDArray[np.float32], max_bytes: int
 ) -> None:
-    packed = jp2.pack_saliency(saliency, max_bytes)
+    packed = pack_saliency(saliency, max_bytes)
     assert len(packed) <= max_bytes
     if not packed:
         assert max_bytes < 64
         return
-    unpacked = jp2.unpack_saliency(packed)
+    unpacked = unpack_saliency(packed)
     assert unpacked.dtype == np.float32
-    means = jp2._average_down(saliency, max(unpacked.shape))
+    means = _average_down(saliency, max(unpacked.shape))
     # Half a step of the levels used, over the range stored, and the rounding of its ends.
     tolerance = 0.5 * (np.ptp(means) + 2 / 255) / (packed[0] - 1) + 1e-6
     assert unpacked.shape == means.shape
@@ -188,7 +193,7 @@ def test_a_packed_map_stays_within_its_bytes_and_near_its_area_means(
 )
 def test_a_damaged_map_is_refused_or_stays_in_range(packed: bytes) -> None:
     try:
-        saliency = jp2.unpack_saliency(packed)
+        saliency = unpack_saliency(packed)
     except BadCodestream as error:
         assert "saliency map" in str(error)
     else:
@@ -218,8 +223,8 @@ def test_a_record_without_map_takes_74_bytes_with_its_box() -> None:
 
 
 def test_a_soft_map_keeps_its_bright_spot_in_place_in_a_few_hundred_bytes() -> None:
-    packed = jp2.pack_saliency(blob(240, 360), jp2.SALIENCY_BYTES)
-    unpacked = jp2.unpack_saliency(packed)
+    packed = pack_saliency(blob(240, 360), SALIENCY_BYTES)
+    unpacked = unpack_saliency(packed)
     assert len(packed) < 300
     assert unpacked.shape == (27, 40)
     row, column = np.unravel_index(unpacked.argmax(), unpacked.shape)
@@ -230,13 +235,13 @@ def test_a_soft_map_keeps_its_bright_spot_in_place_in_a_few_hundred_bytes() -> N
 def test_a_packed_map_never_holds_what_ffmpeg_takes_for_the_end_of_a_codestream() -> None:
     blobs = [np.roll(blob(30, 40), shift, 1) for shift in range(40)]
     maps = [np.clip(map_ * gain / 40, 0, 1) for map_ in blobs for gain in range(1, 41, 3)]
-    packed = [jp2.pack_saliency(map_.astype(np.float32), 480) for map_ in maps]
+    packed = [pack_saliency(map_.astype(np.float32), 480) for map_ in maps]
     assert not [form for form in packed if b"\xff\xd9" in form or not form]
 
 
 def test_a_map_that_cannot_fit_is_left_out_of_the_record() -> None:
     noise = np.random.default_rng(3).random((50, 50), np.float32)
-    assert jp2.pack_saliency(noise, 6) == b""
+    assert pack_saliency(noise, 6) == b""
     record = dataclasses.replace(FULL_RECORD, saliency=noise)
     parsed = jp2.parse(jp2.wrap(codestream(), metadata=PhotoMetadata(), record=record, saliency_bytes=6))
     assert parsed.record is not None
@@ -245,14 +250,14 @@ def test_a_map_that_cannot_fit_is_left_out_of_the_record() -> None:
 
 def test_a_record_of_a_later_version_is_named_and_the_picture_still_parsed() -> None:
     data = bytearray(jp2.wrap(codestream(), metadata=PhotoMetadata(), record=FULL_RECORD))
-    data[data.index(jp2._RECORD_UUID) + 16] = 2
+    data[data.index(jp2._RECORD_UUID) + 16] = 3
     parsed = jp2.parse(bytes(data))
     assert parsed.record is None
     assert parsed.record_problem is not None
-    assert "version 2" in parsed.record_problem
+    assert "version 3" in parsed.record_problem
     assert parsed.codestream == codestream()
-    with pytest.raises(UnsupportedCodestream, match="version 2"):
-        jp2.unpack_record(b"\x02" + bytes(60))
+    with pytest.raises(UnsupportedCodestream, match="version 3"):
+        unpack_record(b"\x03" + bytes(60))
 
 
 @pytest.mark.parametrize(
@@ -261,7 +266,7 @@ def test_a_record_of_a_later_version_is_named_and_the_picture_still_parsed() -> 
         ({"settings_digest": b"short"}, "settings_digest has 5 bytes"),
         ({"weights_digest": bytes(9)}, "weights_digest has 9 bytes"),
         ({"source_sha256": b""}, "source_sha256 has 0 bytes"),
-        ({"version": 7}, "version 1, not 7"),
+        ({"version": 7}, "version 2, not 7"),
         ({"saliency": np.full((3, 3), 1.5, np.float32)}, "within"),
         ({"saliency": np.full((3, 3), np.nan, np.float32)}, "within"),
         ({"saliency": np.zeros(3, np.float32)}, "shape"),
@@ -270,7 +275,7 @@ def test_a_record_of_a_later_version_is_named_and_the_picture_still_parsed() -> 
 def test_a_record_with_a_wrong_field_is_refused(change: dict[str, object], message: str) -> None:
     record = dataclasses.replace(FULL_RECORD, **change)  # type: ignore[arg-type]
     with pytest.raises(ValueError, match=message):
-        jp2.pack_record(record)
+        pack_record(record, bytes(32))
 
 
 # What a JP2 can hold -------------------------------------------------------------------------------

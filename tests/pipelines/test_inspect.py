@@ -16,7 +16,9 @@ from PIL import Image
 from rich.console import Console
 
 from codec import jp2, openjpeg
+from codec.archive_record import ArchiveRecord
 from codec.metadata import PhotoMetadata
+from codec.packed_saliency import pack_saliency
 from pipelines.cli import main
 from pipelines.reporting import inspection, inspection_sheet
 from pipelines.reporting.inspection import Inspection, examine
@@ -69,7 +71,7 @@ def files_in(text: str) -> list[dict[str, Any]]:
 @pytest.mark.parametrize("name", streams.FOREIGN)
 def test_the_account_of_a_file_adds_up_to_its_bytes(name: str) -> None:
     stream = streams.foreign(streams.FOREIGN[name])
-    record = jp2.ArchiveRecord(bytes(32), bytes(8), saliency=np.eye(5, dtype=np.float32))
+    record = ArchiveRecord(bytes(32), bytes(8), saliency=np.eye(5, dtype=np.float32))
     file = stream
     if "of half" not in name:  # what we wrap is not sub-sampled
         file = jp2.wrap(stream, metadata=PhotoMetadata(dpi=(72, 72)), record=record)
@@ -100,7 +102,7 @@ def test_our_record_is_shown() -> None:
     record = inspection.as_json(found)["record"]
     assert record["source_sha256"] == jp2.parse(data).record.source_sha256.hex()  # type: ignore[union-attr]
     assert (record["saliency_rows"], record["saliency_columns"]) == (24, 36)
-    assert record["saliency_bytes"] == len(jp2.pack_saliency(np.asarray(found.record.saliency), 480))  # type: ignore[union-attr]
+    assert record["saliency_bytes"] == len(pack_saliency(np.asarray(found.record.saliency), 480))  # type: ignore[union-attr]
     text = printed(found)
     assert record["source_sha256"] in text and "36 × 24 cells" in text and "RecCNN on restoring" in text
 
