@@ -33,6 +33,7 @@ setup(
         "pyarrow>=15,<26",
         "duckdb>=1.1",
         "scikit-image>=0.24",
+        "scipy>=1.11",
         "altair>=5.4",
         "jinja2>=3.1",
         "markupsafe>=2.1",
