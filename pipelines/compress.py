@@ -27,9 +27,10 @@ from transforms.elements import MetricsRow, Photo, SourceFile
 from transforms.files import NothingFound
 from transforms.frames import DicomFrames, expand_frames
 from transforms.journal import KeepJournal, clear_journal
-from transforms.match import ROWS, ArchiveIndex, MatchSources, SkipArchived
+from transforms.match import ROWS, SIZES, ArchiveIndex, MatchSources, SkipArchived
 from transforms.read import KEPT
 from transforms.settings import Comcnn, CompressSettings, Target
+from transforms.skipped import WriteSkipped
 from transforms.steps import FAILURES, step
 from transforms.tables import BadTable, WriteFailures, WriteMetrics, table_text
 
@@ -201,12 +202,14 @@ def build(root: beam.Pipeline, counts: progress.Progress, options: CompressOptio
     encoder = encode.Encoder(settings, weights, options.archive, resume=not options.force)
     matching = MatchSources(options.sources, PICTURE_EXTENSIONS, options.archive, options.dicom_frames)
     matched = root | "Match sources" >> matching
-    sources, skipped = matched.sources, None
+    sources, skipped = matched.sources, []
     if not options.force and settings.mask_folder is None:  # the table does not know the masks
         skip = SkipArchived(options.archive, labels.settings_digest, labels.weights_digest,
                             labels.foveate_version, labels.run_id)  # fmt: skip
-        fresh = sources | "Skip archived" >> beam.ParDo(skip).with_outputs(ROWS, main="sources")
-        sources, skipped = fresh.sources, fresh[ROWS]
+        fresh = sources | "Skip archived" >> beam.ParDo(skip).with_outputs(ROWS, SIZES, main="sources")
+        sources, skipped = fresh.sources, [fresh[ROWS] | "Count skipped anew" >> beam.Map(counts.skip_row)]
+        sizes = fresh[SIZES] | "Count skipped" >> beam.Map(counts.skip)
+        sizes | "Sum up skipped" >> WriteSkipped(options.archive, options.run_id, labels.foveate_version)
     photos = (
         sources
         | "Spread paths" >> beam.Reshuffle()
@@ -238,9 +241,8 @@ def build(root: beam.Pipeline, counts: progress.Progress, options: CompressOptio
     rows = [
         written.good | "Keep journal" >> beam.ParDo(journal).with_output_types(MetricsRow),
         kept.good | "Keep journal of copies" >> beam.ParDo(journal).with_output_types(MetricsRow),
+        *skipped,
     ]
-    if skipped is not None:
-        rows.append(skipped | "Count skipped" >> beam.Map(counts.skip))
     failures = [matched[FAILURES], *failed]
     failures += [part[FAILURES] for part in (photos, salient, plain, restored, archived, written, kept)]
     rows | "All rows" >> beam.Flatten() | "Write metrics" >> WriteMetrics(options.archive, options.run_id)

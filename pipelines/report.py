@@ -19,6 +19,7 @@ from pipelines.reporting.page import render_page
 from pipelines.reporting.pictures import gallery_loader
 from pipelines.reporting.terminal import print_report
 from pipelines.running import parse_beam_flags, set_up_filesystems
+from transforms.skipped import read_skipped
 from transforms.tables import open_whole, read_failures, read_metrics
 
 __all__ = ["add_arguments", "parse_beam_flags", "run"]
@@ -60,11 +61,11 @@ def run(args: argparse.Namespace, load_gallery: LoadGallery | None = None) -> in
     """
     set_up_filesystems(getattr(args, "beam_flags", ()))
     try:
-        metrics, failures = read_tables(args.archive, args.run)
+        metrics, failures, skipped = read_tables(args.archive, args.run)
     except (OSError, ValueError) as error:
         print(f"foveate report: {error}", file=sys.stderr)
         return WRONG_USAGE
-    report = aggregate(metrics, failures, args.archive, args.run, max(0, args.gallery))
+    report = aggregate(metrics, failures, args.archive, args.run, max(0, args.gallery), skipped)
     if args.json:
         print(to_json(report))
     else:
@@ -76,17 +77,18 @@ def run(args: argparse.Namespace, load_gallery: LoadGallery | None = None) -> in
     return 0
 
 
-def read_tables(archive_url: str, run_id: str | None = None) -> tuple[pa.Table, pa.Table]:
-    """The metrics and the failures of an archive, of all runs or of one, as `aggregate` takes them.
+def read_tables(archive_url: str, run_id: str | None = None) -> tuple[pa.Table, pa.Table, pa.Table]:
+    """The metrics, the failures and what was skipped, of all runs or of one, as `aggregate` takes them.
 
     Raises `NoTables` where there are none, `BadTable` for a broken one, `ValueError` for a run id that cannot
     be one or a URL that Beam does not know, `OSError` for what cannot be read.
     """
     metrics = read_metrics(archive_url, run_id, REPORT_COLUMNS)
     failures = read_failures(archive_url, run_id)
-    if not len(metrics) and not len(failures):
+    skipped = read_skipped(archive_url, run_id)
+    if not len(metrics) and not len(failures) and not len(skipped):
         raise NoTables(_nothing_there(archive_url, run_id))
-    return metrics, failures
+    return metrics, failures, skipped
 
 
 def default_output(archive_url: str) -> str:
@@ -100,6 +102,7 @@ def _nothing_there(archive_url: str, run_id: str | None) -> str:
     known: set[str] = set()
     if run_id:
         tables: list[pa.Table] = [read_metrics(archive_url, columns=["run_id"]), read_failures(archive_url)]
+        tables.append(read_skipped(archive_url))
         known = {run for table in tables for run in table.column("run_id").unique().to_pylist()}
     if known:
         return f"{archive_url} has no run {run_id!r}; it has {', '.join(sorted(known))}"

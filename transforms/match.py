@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import dataclasses
 import datetime
 import hashlib
@@ -19,13 +20,23 @@ from codec.archive_record import ArchiveRecord
 from codec.dicom import MISSING_EXTRA
 from codec.errors import BadCodestream
 from transforms.elements import MetricsRow, SourceFile
-from transforms.files import ListedFile, find_files, join, list_folder, read_head, read_source, read_whole
+from transforms.files import (
+    ListedFile,
+    find_files,
+    join,
+    list_folder,
+    read_head,
+    read_source,
+    read_whole,
+    stored_version,
+)
 from transforms.frames import DicomFrames, ExpandFrames
 from transforms.latest import ArchivedRow, LatestRows
 from transforms.steps import FAILURES, BadInput, failure
-from transforms.tables import table_text
+from transforms.tables import read_failures, table_text
 
 ROWS = "rows"
+SIZES = "sizes"
 _HEAD_BYTES = 1 << 16  # of an archived file: its record stands before the codestream
 
 
@@ -121,7 +132,7 @@ def _archived_record(url: str) -> ArchiveRecord | None:
         return None
 
 
-_MISSING, _OTHER, _AS_WRITTEN = 0, 1, 2
+_MISSING, _UNSIGNED, _OTHER, _AS_WRITTEN = 0, 1, 2, 3
 
 
 @dataclasses.dataclass(frozen=True, eq=False)
@@ -129,12 +140,15 @@ class ArchiveIndex:
     """What an archive holds already: its newest rows, and what one listing of its files makes of them.
 
     states: (rows,) uint8. Missing: the row's file is not there, or of another size. Other: a file of that
-    size is there, but nothing says that it is the one. As written: it has the version that the row says.
+    size is there, of another version than the row says. Unsigned: likewise, and its filesystem has no
+    versions. As written: it has the version that the row says.
+    failed: when a source failed last, by its url.
     """
 
     archive: str
     rows: LatestRows
     states: NDArray[np.uint8]
+    failed: dict[str, datetime.datetime]
 
     @staticmethod
     def read(archive: str) -> ArchiveIndex:
@@ -152,7 +166,7 @@ class ArchiveIndex:
                 row = rows[number] if number is not None else None
                 if row is not None and file.path == path + ending and _ending(row) == ending:
                     states[number] = _state(row, file)
-        return ArchiveIndex(archive, rows, states)
+        return ArchiveIndex(archive, rows, states, _last_failures(archive))
 
     def up_to_date(self, source: SourceFile, settings_digest: str, weights_digest: str) -> ArchivedRow | None:
         """The row of a source that need not be archived again, None if it must be.
@@ -172,11 +186,36 @@ class ArchiveIndex:
         if (row.settings_digest, row.weights_digest) != (settings_digest, weights_digest):
             return None
         ending = _ending(row)
-        if ending and self.states[number] == _OTHER:
+        if ending and self.states[number] != _AS_WRITTEN:
             record = _archived_record(join(self.archive, source.relative_path + ending))
             if not made_alike(record, row.source_sha256, settings_digest, weights_digest):
                 return None
         return row if _same_source(source, row) else None
+
+    def knows(self, source: SourceFile, row: ArchivedRow) -> bool:
+        """Whether a row says all that there is to say of a source that is up to date.
+
+        Where it does not, a new row saves the next run from reading the source to know it again, or says that
+        what failed is well now.
+        """
+        seen = (row.source_url, row.source_modified, row.source_checksum or "")
+        if seen != (table_text(source.url), source.modified, source.checksum):
+            return False
+        number = self.rows.find(table_text(source.relative_path))
+        failed = self.failed.get(row.source_url)
+        return self.states[number] != _OTHER and (failed is None or failed < row.finished)
+
+
+def _last_failures(archive: str) -> dict[str, datetime.datetime]:
+    """When each source that ever failed did so last."""
+    failures = read_failures(archive)
+    found: dict[str, datetime.datetime] = {}
+    for url, time in zip(*failures.select(["url", "time"]).to_pydict().values(), strict=True):
+        with contextlib.suppress(ValueError):  # a time that is none is of no use
+            when = datetime.datetime.fromisoformat(time)
+            if when.tzinfo is not None and (url not in found or found[url] < when):
+                found[url] = when
+    return found
 
 
 def _ending(row: ArchivedRow) -> str:
@@ -187,7 +226,9 @@ def _ending(row: ArchivedRow) -> str:
 def _state(row: ArchivedRow, file: ListedFile) -> int:
     if row.archive_bytes != file.size_bytes:
         return _MISSING
-    return _AS_WRITTEN if file.version and file.version == row.archive_version else _OTHER
+    if not file.version:
+        return _UNSIGNED
+    return _AS_WRITTEN if file.version == row.archive_version else _OTHER
 
 
 def _same_source(source: SourceFile, row: ArchivedRow) -> bool:
@@ -202,7 +243,11 @@ def _same_source(source: SourceFile, row: ArchivedRow) -> bool:
 
 
 class SkipArchived(beam.DoFn):  # type: ignore[misc]  # Beam is untyped
-    """Passes on sources not archived with these settings and weights; the others' rows to the tag "rows"."""
+    """Passes on sources not archived with these settings and weights.
+
+    Of the others go (source bytes, archive bytes) to the tag "sizes", or where a new row says something new,
+    that row to the tag "rows".
+    """
 
     def __init__(
         self, archive: str, settings_digest: str, weights_digest: str, version: str, run_id: str
@@ -226,14 +271,17 @@ class SkipArchived(beam.DoFn):  # type: ignore[misc]  # Beam is untyped
             row = None
         if row is None:
             yield source
+        elif self.index.knows(source, row):
+            yield beam.pvalue.TaggedOutput(SIZES, (source.size_bytes, row.archive_bytes))
         else:
             yield beam.pvalue.TaggedOutput(ROWS, self.skipped(source, row))
 
     def skipped(self, source: SourceFile, row: ArchivedRow) -> MetricsRow:
         """The row of a source that was left alone."""
+        url = join(self.archive, source.relative_path + _ending(row))
         return row_of_unmeasured(
             source,
-            archive_url=row.archive_url,
+            archive_url=url,
             outcome="skipped",
             reason="archived already with the same settings",
             archive_bytes=row.archive_bytes,
@@ -242,6 +290,7 @@ class SkipArchived(beam.DoFn):  # type: ignore[misc]  # Beam is untyped
             weights_digest=self.weights_digest,
             foveate_version=self.version,
             run_id=self.run_id,
+            archive_version=stored_version(url) or None,
         )
 
 

@@ -45,9 +45,17 @@ class Progress:
         self._append("failed", 0, 0, 0)
         return failure
 
-    def skip(self, row: MetricsRow) -> MetricsRow:
-        """Counts one skipped photo, and passes its row on."""
-        self.add(row)
+    def skip(self, sizes: tuple[int, int]) -> tuple[int, int]:
+        """Counts one skipped photo by its bytes and its archived file's, and passes these on."""
+        Metrics.counter(NAMESPACE, "skipped").inc()
+        Metrics.counter(NAMESPACE, "source-bytes").inc(sizes[0])
+        Metrics.counter(NAMESPACE, "archive-bytes").inc(sizes[1])
+        self._append("skipped", 0, *sizes)
+        return sizes
+
+    def skip_row(self, row: MetricsRow) -> MetricsRow:
+        """Counts one skipped photo whose row says something new, and passes it on."""
+        self.skip((row.source_bytes, row.archive_bytes))
         return row
 
     def _append(self, outcome: str, pixels: int, source_bytes: int, archive_bytes: int) -> None:

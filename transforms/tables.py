@@ -272,12 +272,12 @@ def read_metrics(
     """
     full = metrics_schema()
     schema = pa.schema([full.field(name).with_nullable(True) for name in columns or full.names])
-    urls = _table_urls(archive_url, METRICS_FOLDER, run_id)
+    urls = table_urls(archive_url, METRICS_FOLDER, run_id)
     parquet = [url for url in urls if url.endswith(".parquet")]
     journals = [url for url in urls if url.rpartition("/")[2].startswith(JOURNAL)]
     with concurrent.futures.ThreadPoolExecutor(PARALLEL_READS) as readers:
         tables = list(readers.map(lambda url: _read_parquet(url, schema), parquet))
-    tables.append(_journal_rows(journals, parquet, schema))
+    tables.append(journal_rows(journals, parquet, schema))
     return pa.concat_tables(tables)
 
 
@@ -286,7 +286,7 @@ def read_failures(archive_url: str, run_id: str | None = None) -> pa.Table:
 
     Raises `BadTable` for a file that is no failures table.
     """
-    urls = [url for url in _table_urls(archive_url, FAILURES_FOLDER, run_id) if url.endswith(".jsonl")]
+    urls = [url for url in table_urls(archive_url, FAILURES_FOLDER, run_id) if url.endswith(".jsonl")]
     with concurrent.futures.ThreadPoolExecutor(PARALLEL_READS) as readers:
         rows = list(itertools.chain.from_iterable(readers.map(_read_lines, urls)))
     return pa.Table.from_pylist(rows, schema=failures_schema())
@@ -296,24 +296,29 @@ def _root_of(archive_url: str) -> str:
     return archive_url.removeprefix("file://").rstrip("/") or "/."
 
 
-def _table_urls(archive_url: str, folder: str, run_id: str | None) -> list[str]:
+def table_urls(archive_url: str, folder: str, run_id: str | None) -> list[str]:
+    """The urls of all files of an archive's metrics or failures, of all runs or of one."""
     root = f"{_root_of(archive_url)}/{folder}"
     return list_private(run_folder(archive_url, folder, run_id) if run_id else root)
 
 
-def _journal_rows(urls: Sequence[str], tables: Sequence[str], schema: pa.Schema) -> pa.Table:
-    """The rows of runs' journals that no table of the same run has: those of runs that were killed."""
+def journal_rows(urls: Sequence[str], tables: Sequence[str], schema: pa.Schema) -> pa.Table:
+    """The rows of runs' journals that no table of the same run has: those of runs that were killed.
+
+    A run that watches writes tables as it goes on, and may compress a photo again after it is in one.
+    """
     rows: dict[tuple[str, str], dict[str, Any]] = {}
     for url in urls:
         run = url.rpartition("/")[0]
         for row in _read_journal(url):
             rows[run, row["relative_path"]] = row
-    path = pa.schema([metrics_schema().field("relative_path")])
+    known = pa.schema([metrics_schema().field(name) for name in ("relative_path", "finished")])
     for run in {run for run, _ in rows}:
         for url in tables:
             if url.startswith(f"{run}/"):
-                for name in _read_parquet(url, path).column(0).to_pylist():
-                    rows.pop((run, name), None)
+                for name, finished in zip(*_read_parquet(url, known).to_pydict().values(), strict=True):
+                    if (run, name) in rows and rows[run, name]["finished"] <= finished:
+                        del rows[run, name]
     return pa.Table.from_pylist(list(rows.values()), schema=schema)
 
 

@@ -16,6 +16,8 @@ from typing import Any
 import duckdb
 import pyarrow as pa
 
+from transforms.skipped import skipped_schema
+
 FORMAT_VERSION = 1
 GROUPS_SHOWN = 30
 REASONS_SHOWN = 30
@@ -278,6 +280,7 @@ def aggregate(
     archive_url: str = "",
     run_id: str | None = None,
     gallery_photos: int = 6,
+    skipped: pa.Table | None = None,
 ) -> Report:
     """The figures of an archive from its tables, as `transforms.tables` reads them.
 
@@ -290,9 +293,12 @@ def aggregate(
         archive_url: named in the report.
         run_id: named in the report; the caller has read only that run's rows.
         gallery_photos: how many photos to choose for the gallery.
+        skipped: what each run left alone without rows of it, as `read_skipped` gives it. Over all runs, those
+            photos' own rows count them already.
     """
     with duckdb.connect(config={"threads": 2}) as db:
         _prepare(db, metrics, failures)
+        _prepare_skipped(db, skipped, one_run=run_id is not None)
         folder = "CASE WHEN contains(relative_path, '/') THEN split_part(relative_path, '/', 1) ELSE '' END"
         first, last, versions, settings, weights, megapixels = _one(db, _ABOUT)
         return Report(
@@ -370,16 +376,21 @@ SELECT min(finished), max(finished), list_sort(list(DISTINCT foveate_version)),
 FROM photos
 """
 _REASONS = """
-SELECT outcome, reason, count(*) AS photos, sum(source_bytes)::BIGINT
-FROM photos WHERE outcome IN ('kept', 'skipped') GROUP BY ALL
+SELECT outcome, reason, sum(photos)::BIGINT AS photos, sum(source_bytes)::BIGINT
+FROM (
+    SELECT outcome, reason, 1 AS photos, source_bytes FROM photos WHERE outcome IN ('kept', 'skipped')
+    UNION ALL SELECT 'skipped', 'archived already with the same settings', photos, source_bytes FROM skipped)
+GROUP BY ALL
 """
 _RUNS = """
 SELECT run_id, max(time) AS ended, list_sort(list(DISTINCT version) FILTER (version IS NOT NULL)) AS versions,
     count(*) FILTER (outcome = 'compressed') AS compressed, count(*) FILTER (outcome = 'kept') AS kept,
-    count(*) FILTER (outcome = 'skipped') AS skipped, count(*) FILTER (outcome = 'failed') AS failed
+    coalesce(sum(photos) FILTER (outcome = 'skipped'), 0)::BIGINT AS skipped,
+    count(*) FILTER (outcome = 'failed') AS failed
 FROM (
-    SELECT run_id, finished AS time, foveate_version AS version, outcome FROM ranked
-    UNION ALL SELECT run_id, failed_at, NULL, 'failed' FROM failures_at)
+    SELECT run_id, finished AS time, foveate_version AS version, outcome, 1 AS photos FROM ranked
+    UNION ALL SELECT run_id, failed_at, NULL, 'failed', 1 FROM failures_at
+    UNION ALL SELECT run_id, finished, foveate_version, 'skipped', photos FROM skipped_by_run)
 GROUP BY run_id
 """
 _SCORE = "coalesce(psnr_s_db, psnr_db)"
@@ -396,6 +407,15 @@ def _prepare(db: Any, metrics: pa.Table, failures: pa.Table) -> None:
     db.register("failures_at", failures.append_column("failed_at", pa.array(times, pa.timestamp("us"))))
     for statement in (_RANKED, _FAILED, _PHOTOS):
         db.execute(statement)
+
+
+def _prepare_skipped(db: Any, skipped: pa.Table | None, *, one_run: bool) -> None:
+    """Make `skipped_by_run`, and `skipped`: what of it no row tells of, which is all of it or nothing."""
+    table = skipped_schema().empty_table() if skipped is None else skipped
+    finished = table.column("finished").cast(pa.timestamp("us"))
+    table = table.set_column(table.schema.get_field_index("finished"), "finished", finished)
+    db.register("skipped_by_run", table)
+    db.register("skipped", table if one_run else table.slice(0, 0))
 
 
 def _utc(text: str) -> datetime.datetime:
@@ -430,15 +450,18 @@ def _accounting(db: Any) -> Accounting:
     counts = dict(_all(db, "SELECT outcome, count(*) FROM photos GROUP BY outcome"))
     failed = _count(db, "SELECT count(*) FROM failed")
     ends = {name: counts.pop(name, 0) for name in ("compressed", "kept", "skipped")}
+    ends["skipped"] += _count(db, "SELECT coalesce(sum(photos), 0) FROM skipped")
     if counts:
         raise ValueError(f"the metrics table has unknown outcomes: {', '.join(map(str, counts))}")
     return Accounting(sources=sum(ends.values()) + failed, failed=failed, **ends)
 
 
 def _sizes(db: Any) -> Sizes:
-    sums = (
-        "SELECT coalesce(sum(source_bytes), 0)::BIGINT, coalesce(sum(archive_bytes), 0)::BIGINT FROM photos"
-    )
+    sums = """
+        SELECT coalesce(sum(source_bytes), 0)::BIGINT, coalesce(sum(archive_bytes), 0)::BIGINT
+        FROM (
+            SELECT source_bytes, archive_bytes FROM photos
+            UNION ALL SELECT source_bytes, archive_bytes FROM skipped)"""
     before, after = _one(db, sums)
     return Sizes(before, after, before - after, (before - after) / before if before else None)
 

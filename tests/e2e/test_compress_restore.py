@@ -34,6 +34,7 @@ from tests.pictures import exif_block, icc_profile, jpeg, png, tiff, webp, xmp_p
 from tests.streams import compress as compressed_by_others
 from tests.streams import texture
 from transforms import tables
+from transforms.skipped import read_skipped
 
 ROOT = Path(__file__).parents[2]
 WITHOUT_NETWORKS = ("--roi", "none", "--comcnn", "off", "--reccnn", "off")
@@ -229,10 +230,17 @@ def test_a_second_run_skips_everything_and_changes_no_byte(
     (run_id,) = again.runs() - runs
     after = contents(first.archive)
     assert {path: entry for path, entry in after.items() if f"run={run_id}" not in path} == before
-    rows = again.table(run_id)
-    assert {row["relative_path"] for row in rows} == {*good_photos(), *KEPT}
-    assert {row["outcome"] for row in rows} == {"skipped"}
-    assert f"{len(rows)} skipped, {len(BROKEN)} failed" in capsys.readouterr().err
+    assert again.table(run_id) == []  # no rows that say nothing new
+    (skipped,) = read_skipped(str(first.archive), run_id).to_pylist()
+    assert skipped["photos"] == len(good_photos()) + len(KEPT)
+    rows = again.rows().values()
+    for size in ("source_bytes", "archive_bytes"):
+        assert skipped[size] == sum(row[size] for row in rows)
+    assert f"{skipped['photos']} skipped, {len(BROKEN)} failed" in capsys.readouterr().err
+    assert main(["report", str(first.archive), "--json", "--run", run_id]) == 0
+    accounting = json.loads(capsys.readouterr().out)["accounting"]
+    wanted = {"compressed": 0, "kept": 0, "skipped": skipped["photos"], "failed": len(BROKEN)}
+    assert accounting == wanted | {"sources": sum(wanted.values())}
     assert seconds < 30
 
 

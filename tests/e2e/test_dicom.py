@@ -87,7 +87,7 @@ def test_a_folder_of_dicom_and_photos_goes_through_all_networks_and_back(tmp_pat
         assert row["outcome"] == "compressed" and row["psnr_db"] > 30, (name, row["psnr_db"])
         assert row["bits_per_pixel"] <= 2
     assert len(restored(run, tmp_path / "out")) == len(files)
-    assert {row["outcome"] for row in _again(run, "--bpp", "2")} == {"skipped"}
+    assert _again(run, "--bpp", "2") == []
 
 
 @needs_tfio
@@ -127,10 +127,9 @@ def test_frames_are_photos_by_themselves(
     rows = {row["relative_path"]: row for row in _again(first, *options, "--dicom-frames", "all")}
     names = [f"trip/cine.dcm.{number:04d}" for number in (1, 2, 3)]
     outcomes = {name: row["outcome"] for name, row in rows.items()}
-    assert outcomes == dict.fromkeys(names[1:], "compressed") | {names[0]: "skipped", "slice.dcm": "skipped"}
-    assert sum(rows[name]["source_bytes"] for name in names) == len(data)
-    again = _again(first, *options, "--dicom-frames", "all")
-    assert [row["outcome"] for row in again] == ["skipped"] * 4
+    assert outcomes == dict.fromkeys(names[1:], "compressed")
+    assert sum(first.rows()[name]["source_bytes"] for name in names) == len(data)
+    assert _again(first, *options, "--dicom-frames", "all") == []
 
     back = restored(first, tmp_path / "out")
     assert set(back) == {"slice.png", *(f"{name}.png" for name in names)}
@@ -180,7 +179,7 @@ def test_without_the_extra_dicom_is_kept_and_looked_at_again(
     assert row["reason"] == f"{MISSING_EXTRA}; kept unchanged"
     assert (run.archive / "ct/slice.dcm").read_bytes() == files["ct/slice.dcm"]
     outcomes = {row["relative_path"]: row["outcome"] for row in _again(run, *WITHOUT_NETWORKS)}
-    assert outcomes["ct/slice.dcm"] == "kept" and outcomes["photo.jpg"] == "skipped"
+    assert outcomes == {"ct/slice.dcm": "kept", "cine.dcm": "kept"}  # what is missing may be there now
 
 
 def _again(run: Run, *options: str) -> list[dict[str, Any]]:

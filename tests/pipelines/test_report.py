@@ -18,6 +18,7 @@ from pipelines.reporting import aggregate, figures
 from pipelines.reporting.terminal import print_report
 from transforms import tables
 from transforms.elements import Failure, MetricsRow
+from transforms.skipped import write_skipped
 
 NOON = datetime.datetime(2026, 3, 1, 12, tzinfo=datetime.UTC)
 HOUR = datetime.timedelta(hours=1)
@@ -55,7 +56,8 @@ def report_of(
     root: pathlib.Path, rows: list[MetricsRow], failures: list[Failure] | None = None
 ) -> aggregate.Report:
     archive = write_archive(root, rows, failures or [])
-    return aggregate.aggregate(*report.read_tables(archive), archive)
+    metrics, failed, skipped = report.read_tables(archive)
+    return aggregate.aggregate(metrics, failed, archive, skipped=skipped)
 
 
 def run_report(capsys: pytest.CaptureFixture[str], *arguments: str) -> tuple[int, str, str]:
@@ -79,6 +81,21 @@ def test_sources_are_compressed_and_kept_and_skipped_and_failed(tmp_path: pathli
         ("kept", "animation", 1),
         ("skipped", "up to date", 1),
     ]
+
+
+def test_what_was_skipped_without_rows_counts_in_its_run_and_not_twice_over_all(
+    tmp_path: pathlib.Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    archive = write_archive(tmp_path, [a_row("a.jpg"), a_row("b.jpg")], [])
+    write_skipped((2, 2000, 500), archive, "r2", "1.0")
+    found = report_of(tmp_path, [])
+    assert found.accounting == aggregate.Accounting(2, compressed=2, kept=0, skipped=0, failed=0)
+    assert [(run.run_id, run.compressed, run.skipped) for run in found.runs] == [("r2", 0, 2), ("r1", 2, 0)]
+    status, said, _ = run_report(capsys, archive, "--run", "r2", "--json")
+    figures = json.loads(said)
+    assert status == 0 and figures["reasons"][0]["photos"] == 2
+    assert figures["accounting"] == {"sources": 2, "compressed": 0, "kept": 0, "skipped": 2, "failed": 0}
+    assert figures["sizes"]["before_bytes"] == 2000 and figures["sizes"]["after_bytes"] == 500
 
 
 def test_a_skipped_photo_has_the_figures_of_the_run_that_compressed_it(tmp_path: pathlib.Path) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import datetime
 import hashlib
 import os
 import pickle
@@ -21,10 +22,11 @@ from tests.photos import outputs, source
 from tests.streams import texture
 from tests.transforms.test_tables import a_row
 from transforms import match, tables
-from transforms.elements import MetricsRow, SourceFile
+from transforms.elements import Failure, MetricsRow, SourceFile
 from transforms.files import stored_version
 from transforms.match import (
     ROWS,
+    SIZES,
     ArchiveIndex,
     MatchSources,
     SkipArchived,
@@ -326,9 +328,38 @@ def test_names_that_are_no_utf8_are_matched_like_others(tmp_path: Path) -> None:
         matched = pipeline | MatchSources(sources, frozenset({".png"}), "/nowhere")
         spread = matched.sources | "Spread" >> beam.Reshuffle()
         skip = SkipArchived(str(tmp_path / "nothing"), SETTINGS, NETWORKS, "1.0", "r2")
-        fresh = spread | "Skip" >> beam.ParDo(skip).with_outputs(ROWS, main="sources")
+        fresh = spread | "Skip" >> beam.ParDo(skip).with_outputs(ROWS, SIZES, main="sources")
         urls = fresh.sources | "Urls" >> beam.Map(lambda file: os.fsencode(file.url))
         failed = matched[FAILURES] | "Failed" >> beam.Map(lambda failure: os.fsencode(failure.url))
         root = os.fsencode(tmp_path)
         assert_that(urls, equal_to([root + b"/x/caf\xe9.png", root + b"/x/plain.png"]), label="urls")
         assert_that(failed, equal_to([root + b"/\xff/caf\xe9.png"]), label="failed")
+
+
+def test_a_source_whose_row_says_all_is_a_number_only(archive: Archive) -> None:
+    run_once = SkipArchived(str(archive.root), SETTINGS, NETWORKS, "1.0", "r2")
+    run_once.setup()
+    (row,) = outputs(run_once.process(archive.source))[ROWS]  # the table did not know the file's version
+    assert row.archive_version == stored_version(row.archive_url) != ""
+    table = f"{archive.root}/_foveate/metrics/run=r2/0.parquet"
+    tables.write_metrics([dataclasses.replace(row, source_url=str(archive.file))], table)
+    skip = SkipArchived(str(archive.root), SETTINGS, NETWORKS, "1.0", "r3")
+    skip.setup()
+    assert outputs(skip.process(archive.source)) == {SIZES: [(7, row.archive_bytes)]}
+    # A touched source gets a row, which saves the next run from reading it.
+    os.utime(archive.file, (2000, 2000))
+    (touched,) = outputs(skip.process(archive.source))[ROWS]
+    assert touched.source_modified == 2000
+
+
+def test_a_source_that_failed_after_its_row_gets_one_that_says_it_is_well(archive: Archive) -> None:
+    (values,) = tables.read_metrics(str(archive.root)).to_pylist()
+    (path,) = archive.root.glob("trip*/*")
+    row = MetricsRow(**(values | {"archive_version": stored_version(str(path))}))
+    tables.write_metrics([row], f"{archive.root}/_foveate/metrics/run=r1/0.parquet")
+    late = (row.finished + datetime.timedelta(hours=1)).isoformat()
+    failure = Failure(str(archive.file), "read", "PermissionError", "not now", late)
+    tables.write_failures([failure], f"{archive.root}/_foveate/failures/run=r2/0.jsonl")
+    skip = SkipArchived(str(archive.root), SETTINGS, NETWORKS, "1.0", "r3")
+    skip.setup()
+    assert list(outputs(skip.process(archive.source))) == [ROWS]

@@ -16,12 +16,14 @@ def test_every_outcome_adds_its_line(tmp_path: Path) -> None:
     progress.add(a_row(width=30, height=20))
     progress.add(a_row(outcome="kept", width=None, height=None, archive_bytes=1000))
     row, failure = a_row(outcome="skipped"), a_failure()
-    assert progress.skip(row) is row
+    assert progress.skip((700, 70)) == (700, 70)
+    assert progress.skip_row(row) is row
     assert progress.fail(failure) is failure
     progress.add_restored(600, 250)
     assert read_progress(tmp_path / "progress")[0] == [
         ("compressed", 600, 1000, 250),
         ("kept", 0, 1000, 1000),
+        ("skipped", 0, 700, 70),
         ("skipped", 0, 1000, 250),
         ("failed", 0, 0, 0),
         ("restored", 600, 250, 0),
