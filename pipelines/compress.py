@@ -26,6 +26,7 @@ from transforms.boxes import Box, emit_boxes, parse_box
 from transforms.elements import MetricsRow, Photo, SourceFile
 from transforms.files import NothingFound
 from transforms.frames import DicomFrames, expand_frames
+from transforms.isolation import Limits
 from transforms.journal import KeepJournal, clear_journal
 from transforms.match import ROWS, SIZES, ArchiveIndex, MatchSources, SkipArchived
 from transforms.read import KEPT
@@ -49,7 +50,7 @@ class CompressOptions:
     settings: CompressSettings
     reccnn: str
     force: bool
-    max_pixels: int
+    limits: Limits
     dicom_frames: DicomFrames
     run_id: str
 
@@ -151,7 +152,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     )
     work.add_argument("--force", action="store_true", help="compress again what is up to date")
     work.add_argument("--dry-run", action="store_true", help="say what would be done, and do nothing")
-    running.add_max_pixels(work)
+    running.add_limits(work)
     work.add_argument(
         "--dicom-frames",
         choices=("keep", "first", "all"),
@@ -214,7 +215,7 @@ def build(root: beam.Pipeline, counts: progress.Progress, options: CompressOptio
         sources
         | "Spread paths" >> beam.Reshuffle()
         | "Read photos"
-        >> step("read", _source_url, functools.partial(read.read_photo, max_pixels=options.max_pixels), KEPT)
+        >> step("read", _source_url, functools.partial(read.read_photo, limits=options.limits), KEPT)
     )
     salient = _map_saliency(photos.good, settings)
     plain = salient.good | "Encode JPEG 2000" >> step(
@@ -308,7 +309,7 @@ def _options(args: argparse.Namespace) -> CompressOptions:
         settings=settings,
         reccnn=args.reccnn,
         force=args.force,
-        max_pixels=args.max_pixels,
+        limits=running.limits_of(args),
         dicom_frames=args.dicom_frames,
         run_id=running.new_run_id(),
     )

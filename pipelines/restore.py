@@ -78,7 +78,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         metavar="K",
         help="decode the first K quality layers only (default: all)",
     )
-    running.add_max_pixels(parser)
+    running.add_limits(parser)
     parser.epilog = (
         "Other flags are Beam's. Exit status: 0 all well, 1 the run failed, 2 wrong usage, 3 some files "
         "failed (see DEST/_foveate/failures)."
@@ -93,7 +93,7 @@ def run(args: argparse.Namespace) -> int:
         output=running.output_folder(args.output),
         file_format=args.format,
         reccnn=args.reccnn,
-        extent=decode.Extent(args.max_pixels, args.reduce, args.layers),
+        extent=decode.Extent(running.limits_of(args), args.reduce, args.layers),
         run_id=running.new_run_id(),
     )
     if Path(options.output).is_file():

@@ -8,6 +8,7 @@ import dataclasses
 import datetime
 import importlib.metadata
 import logging
+import math
 import os
 import sys
 import tempfile
@@ -28,13 +29,13 @@ from pipelines import engines
 from pipelines.engines import LOCAL_RUNNER
 from transforms.elements import SourceFile
 from transforms.files import NothingFound, check_destination, clear_unfinished, find_files
+from transforms.isolation import Limits
 from transforms.progress import Progress, read_progress
 from transforms.steps import NAMESPACE, CannotGoOn
 
 OK, RUN_FAILED, WRONG_USAGE, SOME_FAILED = 0, 1, 2, 3
 INTERRUPTED = 130  # as shells have it
 _WORKER_BYTES = 3 << 30  # a photo of 200 megapixels with its networks
-_MAX_PIXELS = 250_000_000  # some 3 GB of memory where a picture is tiled, 8 GB where not
 _LINE_SECONDS = 15  # between progress lines where there is no terminal
 # What Beam says as a warning, once per network, worker or run, and nothing follows from it.
 _NO_NEWS = ("Resource module is not available", "Really starting service", "Really destroying service")
@@ -74,6 +75,17 @@ def positive_count(text: str) -> int:
     return int(text)
 
 
+def positive_number(text: str) -> float:
+    """A number above 0, for argparse."""
+    try:
+        value = float(text)
+    except ValueError:
+        value = 0.0
+    if not 0 < value < math.inf:
+        raise argparse.ArgumentTypeError(f"must be a number above 0, not {text}")
+    return value
+
+
 def count(text: str) -> int:
     """A whole number from 0 on, for argparse."""
     if not text.isdecimal():
@@ -81,15 +93,42 @@ def count(text: str) -> int:
     return int(text)
 
 
-def add_max_pixels(group: argparse._ActionsContainer) -> None:
-    """Adds --max-pixels, one limit for all commands: what compress takes, restore gives back."""
+def add_limits(group: argparse._ActionsContainer) -> None:
+    """Adds the limits of one photo, the same for all commands: what compress takes, restore gives back."""
+    default = Limits()
     group.add_argument(
         "--max-pixels",
         type=positive_count,
-        default=_MAX_PIXELS,
+        default=default.pixels,
         metavar="N",
         help="refuse larger photos, from their headers (default: %(default)s)",
     )
+    group.add_argument(
+        "--max-bytes",
+        type=positive_count,
+        default=default.file_bytes,
+        metavar="N",
+        help="refuse larger files, without reading them (default: %(default)s)",
+    )
+    group.add_argument(
+        "--photo-seconds",
+        type=positive_number,
+        default=default.seconds,
+        metavar="S",
+        help="give up a photo that takes longer to decode (default: %(default)g)",
+    )
+    group.add_argument(
+        "--photo-memory",
+        type=positive_number,
+        default=default.memory_gb,
+        metavar="GB",
+        help="give up a photo that takes more memory to decode (default: %(default)g GB)",
+    )
+
+
+def limits_of(args: argparse.Namespace) -> Limits:
+    """The limits that `add_limits` has read."""
+    return Limits(args.max_pixels, args.max_bytes, args.photo_seconds, args.photo_memory)
 
 
 def output_folder(text: str) -> str:

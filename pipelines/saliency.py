@@ -27,6 +27,7 @@ from transforms import inference, maps, progress, read, saliency
 from transforms.elements import SourceFile
 from transforms.files import NothingFound
 from transforms.frames import DicomFrames, expand_frames
+from transforms.isolation import Limits
 from transforms.match import MatchSources
 from transforms.read import KEPT
 from transforms.steps import FAILURES, step
@@ -42,7 +43,7 @@ class SaliencyOptions:
     sources: tuple[str, ...]
     output: str
     overlay: bool
-    max_pixels: int
+    limits: Limits
     dicom_frames: DicomFrames
     run_id: str
 
@@ -56,7 +57,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--overlay", action="store_true", help="also the map over the photo, at most 2048 pixels a side"
     )
-    running.add_max_pixels(parser)
+    running.add_limits(parser)
     parser.add_argument(
         "--dicom-frames",
         choices=("keep", "first", "all"),
@@ -79,7 +80,7 @@ def run(args: argparse.Namespace) -> int:
         sources=tuple(args.sources),
         output=running.output_folder(args.output),
         overlay=args.overlay,
-        max_pixels=args.max_pixels,
+        limits=running.limits_of(args),
         dicom_frames=args.dicom_frames,
         run_id=running.new_run_id(),
     )
@@ -110,7 +111,7 @@ def build(root: beam.Pipeline, counts: progress.Progress, options: SaliencyOptio
         matched.sources
         | "Spread paths" >> beam.Reshuffle()
         | "Read photos"
-        >> step("read", _source_url, functools.partial(read.read_photo, max_pixels=options.max_pixels), KEPT)
+        >> step("read", _source_url, functools.partial(read.read_photo, limits=options.limits), KEPT)
     )
     salient = photos.good | "Map saliency" >> inference.RunNetwork(saliency.msroi_handler())
     write = functools.partial(maps.write_map, output=options.output, overlay=options.overlay, progress=counts)

@@ -10,17 +10,15 @@ from typing import Any
 
 import apache_beam as beam
 import numpy as np
-from numpy.typing import NDArray
 
-from codec import allocation, jp2, noise, openjpeg
+from codec import jp2
 from codec.errors import BadCodestream, UnsupportedCodestream
-from codec.jp2 import Jp2
-from codec.layout import Layout
-from codec.packets import Contributions
 from codec.pictures import PICTURE_EXTENSIONS, PictureFormat, encode_picture, extension
 from transforms.elements import DecodedFile, Pixels, SourceFile
 from transforms.files import join, read_if_there, read_whole, write_whole
+from transforms.isolation import Limits, check_file_bytes, decode_jpeg2000, read_noise
 from transforms.progress import Progress
+from transforms.read import require_place
 from transforms.steps import FAILURES, BadInput, failure
 
 JPEG2000_EXTENSIONS = frozenset({".jp2", ".j2k", ".j2c", ".jpc", ".jpf", ".jpx"})
@@ -79,9 +77,9 @@ def _without_jp2(path: str) -> str:
 
 @dataclasses.dataclass(frozen=True)
 class Extent:
-    """How much of a file is decoded: `reduce` halvings of its sides, `layers` quality layers (0: all)."""
+    """How much of a file may be decoded, and is: `reduce` halvings of its sides, `layers` layers (0: all)."""
 
-    max_pixels: int
+    limits: Limits
     reduce: int = 0
     layers: int = 0
 
@@ -90,11 +88,14 @@ def decode_file(element: NamedFile, extent: Extent) -> Iterator[Any]:
     """Reads one archive file: a `DecodedFile`, or the element itself under "copies" if it is no JPEG 2000.
 
     Raises:
-      BadInput: empty, or too few resolutions for `extent.reduce`.
+      BadInput: empty or too large, of a path that leads elsewhere, or with too few resolutions for
+        `extent.reduce`; or decoding it takes too much or crashes.
       BadCodestream: damaged.
-      UnsupportedCodestream: more pixels than `max_pixels`, or of a kind that is not read.
+      UnsupportedCodestream: of more than `extent.limits.pixels`, or of a kind that is not read.
     """
-    file = element.source
+    file, limits = element.source, extent.limits
+    require_place(file)
+    check_file_bytes(file.size_bytes, limits)
     if not _is_jpeg2000(file):
         yield beam.pvalue.TaggedOutput(COPIES, element)
         return
@@ -103,16 +104,14 @@ def decode_file(element: NamedFile, extent: Extent) -> Iterator[Any]:
         raise BadInput("the file is empty")
     parsed = jp2.parse(data)
     try:
-        decoded = openjpeg.decode(
-            data, max_pixels=extent.max_pixels, reduce=extent.reduce, layers=extent.layers
-        )
-    except (BadCodestream, UnsupportedCodestream):
+        decoded = decode_jpeg2000(data, limits, extent.reduce, extent.layers)
+    except (BadCodestream, UnsupportedCodestream, BadInput):
         raise
     except ValueError as error:
         raise BadInput(f"cannot be reduced {extent.reduce} times: {error}") from error
     noise_map, note = None, "restored without RecCNN: its resolution is reduced"
     if not extent.reduce:
-        noise_map, note = read_noise(parsed, extent.layers)
+        noise_map, note = read_noise(data, limits, extent.layers)
     record = parsed.record
     # The mark is for the whole file; what has fewer layers is coarser.
     plain = record is not None and record.plain_decode and not extent.layers
@@ -125,36 +124,6 @@ def decode_file(element: NamedFile, extent: Extent) -> Iterator[Any]:
         comcnn_used=record is not None and record.comcnn_used,
         note=note,
     )
-
-
-def read_noise(parsed: Jp2, layers: int = 0) -> tuple[NDArray[np.float32] | None, str]:
-    """The coding-noise map of a file, or None; and why there is none, "" where nothing was lost.
-
-    With `layers`, that of a decode of only the first so many quality layers.
-    """
-    try:
-        stream, geometry, parts = allocation.parse_layers(parsed.codestream)
-    except (BadCodestream, UnsupportedCodestream) as error:
-        return None, f"restored without RecCNN: {error}"
-    whole = parts
-    if layers:
-        parts = dataclasses.replace(parts, passes=parts.passes[:layers])
-    size = stream.size
-    if parsed.has_palette or any((c.dx, c.dy) != (1, 1) for c in size.components):
-        return None, "restored without RecCNN: it has a palette or sub-sampled components"
-    if size.x0 % noise.CELL or size.y0 % noise.CELL:
-        return None, "restored without RecCNN: its image area does not begin at a whole cell"
-    if not stream.reversible:
-        return noise.noise_map(stream, geometry, parts), ""
-    lossless = _has_every_bit_plane(geometry, parts, whole)
-    return (None if lossless else noise.noise_map(stream, geometry, parts)), ""
-
-
-def _has_every_bit_plane(geometry: Layout, parts: Contributions, whole: Contributions) -> bool:
-    """Whether the blocks that a file has are whole: with the reversible transform, nothing was lost then."""
-    passes = parts.passes.sum(0, dtype=np.int64)
-    all_passes = 3 * (geometry.blocks.planes.astype(np.int64) - parts.zero_planes) - 2
-    return bool(np.all((passes >= all_passes) | ~whole.passes.any(0)))
 
 
 def full_range(pixels: Pixels, bit_depth: int) -> Pixels:

@@ -13,29 +13,32 @@ import apache_beam as beam
 
 from codec import dicom
 from codec.jp2 import icc_is_restricted
-from codec.pictures import NotForJpeg2000, decode_picture
+from codec.picture import NotForJpeg2000
 from models.quiet import quiet_import
 from transforms.elements import KeptSource, Photo, SourceFile
 from transforms.files import read_source
+from transforms.isolation import Limits, check_file_bytes, decode_picture
+from transforms.steps import BadInput
 
 KEPT = "kept"
 # Endings that are not the format's name.
 _FORMATS = {"jpg": "jpeg", "tif": "tiff", "heif": "heic", "dcm": "dicom", "ima": "dicom"}
 
 
-def read_photo(source: SourceFile, max_pixels: int | None) -> Iterator[Any]:
-    """Reads and decodes one source: a `Photo`, or a `KeptSource` under the tag "kept".
+def read_photo(source: SourceFile, limits: Limits) -> Iterator[Any]:
+    """Reads one source and decodes it in isolation: a `Photo`, or a `KeptSource` under the tag "kept".
 
     Raises:
-      BadPicture: broken, not a picture, or larger than `max_pixels`.
+      BadPicture: broken, not a picture, or of more than `limits.pixels`.
+      BadInput: its path leads elsewhere, it has too many bytes, or decoding it takes too much or crashes.
     """
     start = time.perf_counter()
+    require_place(source)
+    check_file_bytes(source.size_bytes, limits)
     data = read_source(source)
     sha256 = hashlib.sha256(data).hexdigest()
-    if dicom.is_dicom(data):
-        load_dicom_decoder()
     try:
-        picture = decode_picture(data, max_pixels=max_pixels, frame=source.frame)
+        picture = decode_picture(data, limits, source.frame)
     except NotForJpeg2000 as reason:
         ending = source.relative_path.rpartition(".")[2].lower()
         kept = KeptSource(source, _FORMATS.get(ending, ending), sha256, str(reason))
@@ -56,6 +59,12 @@ def read_photo(source: SourceFile, max_pixels: int | None) -> Iterator[Any]:
         metadata_problems=picture.metadata_problems,
         read_seconds=time.perf_counter() - start,
     )
+
+
+def require_place(source: SourceFile) -> None:
+    """Raises BadInput for a path that does not name one place below a folder: stores allow any name."""
+    if not {"", ".", ".."}.isdisjoint(source.relative_path.split("/")) or "\0" in source.relative_path:
+        raise BadInput(f"its path, {source.relative_path!r}, names no place below a folder: rename it")
 
 
 def load_dicom_decoder() -> None:

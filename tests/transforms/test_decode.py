@@ -26,12 +26,13 @@ from transforms.decode import (
     full_range,
     name_outputs,
     one_of_each_path,
-    read_noise,
     short_name,
     write_picture,
 )
 from transforms.elements import DecodedFile, SourceFile
 from transforms.encode import encode_plain
+from transforms.isolation import Limits
+from transforms.noise import read_noise
 from transforms.progress import Progress, read_progress
 from transforms.steps import BadInput
 
@@ -42,7 +43,7 @@ def file(path: str, root: str = "/in") -> SourceFile:
 
 def decoded(folder: Path, data: bytes, name: str = "a.jp2", reduce: int = 0, layers: int = 0) -> DecodedFile:
     (folder / name).write_bytes(data)
-    extent = Extent(10**6, reduce, layers)
+    extent = Extent(Limits(10**6), reduce, layers)
     result: DecodedFile = one(decode_file, NamedFile(source(folder / name), "a.png"), extent)
     return result
 
@@ -245,13 +246,13 @@ def test_a_photo_named_like_an_archive_is_refused(tmp_path: Path) -> None:
 def test_too_many_pixels_are_refused_from_the_header(tmp_path: Path) -> None:
     (tmp_path / "a.jp2").write_bytes(ours().jp2)
     with pytest.raises(UnsupportedCodestream, match="131"):
-        list(decode_file(NamedFile(source(tmp_path / "a.jp2"), "a.png"), Extent(97 * 131 - 1)))
+        list(decode_file(NamedFile(source(tmp_path / "a.jp2"), "a.png"), Extent(Limits(97 * 131 - 1))))
 
 
 def test_a_file_that_is_no_jpeg_2000_by_name_is_to_be_copied(tmp_path: Path) -> None:
     (tmp_path / "a.gif").write_bytes(b"whatever")
     element = NamedFile(source(tmp_path / "a.gif"), "a.gif")
-    assert outputs(decode_file(element, Extent(10))) == {COPIES: [element]}
+    assert outputs(decode_file(element, Extent(Limits(10)))) == {COPIES: [element]}
 
 
 # Writing

@@ -15,6 +15,7 @@ from tests.pictures import cmyk_jpeg
 from tests.streams import texture
 from transforms import maps, saliency
 from transforms.elements import SalientPhoto
+from transforms.isolation import Limits
 from transforms.overlay import heat_over, overlay_picture
 from transforms.progress import Progress, read_progress
 from transforms.read import KEPT, read_photo
@@ -81,6 +82,6 @@ def test_heat_rises_with_salience_alone_where_the_photo_is_even() -> None:
 
 def test_a_file_that_has_no_map_is_counted(tmp_path: Path) -> None:
     (tmp_path / "cmyk.jpg").write_bytes(cmyk_jpeg())
-    (kept,) = outputs(read_photo(source(tmp_path / "cmyk.jpg"), None))[KEPT]
+    (kept,) = outputs(read_photo(source(tmp_path / "cmyk.jpg"), Limits()))[KEPT]
     maps.skip_kept(kept, Progress(str(tmp_path / "progress")))
     assert read_progress(tmp_path / "progress")[0] == [("skipped", 0, kept.source.size_bytes, 0)]

@@ -11,6 +11,7 @@ from codec.picture import BadPicture
 from tests import pictures
 from tests.photos import one, outputs, source
 from transforms.elements import KeptSource, Photo
+from transforms.isolation import Limits
 from transforms.read import KEPT, read_photo
 
 GOOD, KEEP, BROKEN = pictures.good_pictures(), pictures.kept_pictures(), pictures.broken_pictures()
@@ -25,7 +26,7 @@ def placed(folder: Path, name: str, data: bytes) -> Path:
 @pytest.mark.parametrize("name", GOOD)
 def test_a_good_file_becomes_a_photo_with_its_sources_hash(tmp_path: Path, name: str) -> None:
     path = placed(tmp_path, name, GOOD[name])
-    photo: Photo = one(read_photo, source(path), max_pixels=None)
+    photo: Photo = one(read_photo, source(path), Limits())
     assert photo.source.relative_path == name
     assert photo.source_sha256 == hashlib.sha256(GOOD[name]).hexdigest()
     assert photo.pixels.ndim == 3 and photo.pixels.shape[2] in (1, 2, 3, 4)
@@ -36,7 +37,7 @@ def test_a_good_file_becomes_a_photo_with_its_sources_hash(tmp_path: Path, name:
 @pytest.mark.parametrize("name", KEEP)
 def test_a_file_that_should_be_no_jp2_is_kept_with_a_reason(tmp_path: Path, name: str) -> None:
     path = placed(tmp_path, name, KEEP[name])
-    (kept,) = outputs(read_photo(source(path), max_pixels=None))[KEPT]
+    (kept,) = outputs(read_photo(source(path), Limits()))[KEPT]
     assert isinstance(kept, KeptSource)
     assert kept.source_sha256 == hashlib.sha256(KEEP[name]).hexdigest()
     assert len(kept.reason) > 5
@@ -46,12 +47,12 @@ def test_a_file_that_should_be_no_jp2_is_kept_with_a_reason(tmp_path: Path, name
 def test_a_broken_file_is_refused_with_a_reason(tmp_path: Path, name: str) -> None:
     path = placed(tmp_path, name, BROKEN[name])
     with pytest.raises(BadPicture, match=r"\w{3,}"):
-        list(read_photo(source(path), max_pixels=None))
+        list(read_photo(source(path), Limits()))
 
 
 def test_a_turned_photo_is_read_upright(tmp_path: Path) -> None:
     path = placed(tmp_path, "turned.jpg", GOOD["turned.jpg"])
-    photo: Photo = one(read_photo, source(path), max_pixels=None)
+    photo: Photo = one(read_photo, source(path), Limits())
     assert photo.pixels.shape == (25, 40, 3)
     assert photo.metadata.icc and photo.metadata.exif and photo.metadata.xmp
 
@@ -59,8 +60,8 @@ def test_a_turned_photo_is_read_upright(tmp_path: Path) -> None:
 def test_a_photo_of_too_many_pixels_is_refused_by_their_number(tmp_path: Path) -> None:
     path = placed(tmp_path, "color.png", GOOD["color.png"])
     with pytest.raises(BadPicture, match=r"39 x 25|975"):
-        list(read_photo(source(path), max_pixels=974))
-    one(read_photo, source(path), max_pixels=975)
+        list(read_photo(source(path), Limits(pixels=974)))
+    one(read_photo, source(path), Limits(pixels=975))
 
 
 def test_a_profile_that_a_jp2_cannot_hold_keeps_the_file(tmp_path: Path) -> None:
@@ -68,5 +69,5 @@ def test_a_profile_that_a_jp2_cannot_hold_keeps_the_file(tmp_path: Path) -> None
 
     lab = ImageCms.ImageCmsProfile(ImageCms.createProfile("LAB")).tobytes()
     path = placed(tmp_path, "lab.jpg", pictures.jpeg(pictures.sample(9, 13, 3), icc_profile=lab))
-    (kept,) = outputs(read_photo(source(path), max_pixels=None))[KEPT]
+    (kept,) = outputs(read_photo(source(path), Limits()))[KEPT]
     assert "profile" in kept.reason and kept.source_format == "jpeg"

@@ -1,0 +1,352 @@
+"""What a child decodes is what this process would; and that nothing it can do costs more than one photo."""
+
+from __future__ import annotations
+
+import functools
+import logging
+import os
+import signal
+import struct
+import subprocess
+import sys
+import threading
+import time
+import zlib
+from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from codec import openjpeg
+from codec.errors import BadCodestream, UnsupportedCodestream
+from codec.jp2 import parse
+from codec.picture import BadPicture, NotForJpeg2000
+from codec.pictures import decode_picture
+from tests import pictures
+from tests.photos import corner, encoder, one, salient
+from tests.streams import texture
+from transforms import decode_server, isolation, noise
+from transforms.encode import encode_plain
+from transforms.isolation import DecoderFailed, Limits
+from transforms.steps import BadInput
+
+GOOD = pictures.good_pictures()
+ROOT = Path(__file__).parents[2]
+linux_only = pytest.mark.skipif(sys.platform != "linux", reason="only Linux holds processes to it")
+
+
+@pytest.fixture(autouse=True)
+def children(monkeypatch: pytest.MonkeyPatch) -> Iterator[isolation._Children]:
+    """A pool of their own for tests that harm it."""
+    pool = isolation._Children()
+    monkeypatch.setattr(isolation, "_children", pool)
+    yield pool
+    pool.close()
+
+
+@functools.cache
+def slow_png() -> bytes:
+    """A file that takes a while to decode: 64 megapixels of 16 bits in some hundred kilobytes."""
+    side = 8_000
+    rows = zlib.compressobj(9)
+    body = b"".join(rows.compress(bytes(1 + 2 * side)) for _ in range(side)) + rows.flush()
+    header = struct.pack(">IIBBBBB", side, side, 16, 0, 0, 0, 0)
+    return b"\x89PNG\r\n\x1a\n" + b"".join(
+        struct.pack(">I", len(part)) + kind + part + struct.pack(">I", zlib.crc32(kind + part))
+        for kind, part in ((b"IHDR", header), (b"IDAT", body), (b"IEND", b""))
+    )
+
+
+def archived() -> bytes:
+    return bytes(
+        one(encode_plain, salient(texture(97, 131, 3), corner()), encoder("bpp", 1)).candidates[0].jp2
+    )
+
+
+def pid_of(pool: isolation._Children) -> int:
+    (child,) = pool.idle
+    return int(child.process.pid)
+
+
+def is_there(pid: int) -> bool:
+    try:
+        return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] != "Z"
+    except FileNotFoundError:
+        return False
+
+
+def gone(pid: int, seconds: float = 10) -> bool:
+    ending = time.monotonic() + seconds
+    while is_there(pid) and time.monotonic() < ending:
+        time.sleep(0.02)
+    return not is_there(pid)
+
+
+def while_decoding(pool: isolation._Children, harm: Callable[[int], None]) -> None:
+    """Does `harm` to the pool's child as soon as it is at work on what follows."""
+    pid = pid_of(pool)
+
+    def wait() -> None:
+        status = Path(f"/proc/{pid}/statm")
+        before = int(status.read_text().split()[0])
+        while int(status.read_text().split()[0]) < before + 10_000:  # pages: the picture's
+            time.sleep(0.001)
+        harm(pid)
+
+    threading.Thread(target=wait, daemon=True).start()
+
+
+# What comes back
+
+
+def test_pictures_are_those_that_are_decoded_here() -> None:
+    for name, data in GOOD.items():
+        here, there = decode_picture(data), isolation.decode_picture(data, Limits())
+        np.testing.assert_array_equal(here.pixels, there.pixels, name)
+        assert here.pixels.dtype == there.pixels.dtype
+        fields = ("metadata", "format", "bit_depth", "metadata_problems")
+        assert all(getattr(here, field) == getattr(there, field) for field in fields), name
+        there.pixels[0, 0, 0] = 7  # and they are the caller's own
+
+
+def test_archives_and_their_noise_are_those_that_are_decoded_here() -> None:
+    data = archived()
+    for reduce, layers in ((0, 0), (2, 0), (0, 1)):
+        here = openjpeg.decode(data, reduce=reduce, layers=layers)
+        there = isolation.decode_jpeg2000(data, Limits(), reduce, layers)
+        np.testing.assert_array_equal(here.pixels, there.pixels)
+        assert here.pixels.dtype == there.pixels.dtype
+        fields = ("bit_depth", "warnings", "color_space")
+        assert all(getattr(here, field) == getattr(there, field) for field in fields)
+    found, note = isolation.read_noise(data, Limits())
+    expected, _ = noise.read_noise(parse(data))
+    assert note == "" and found is not None and expected is not None
+    np.testing.assert_array_equal(found, expected)
+
+
+def test_errors_are_of_the_same_kind_with_the_same_words() -> None:
+    broken, kept = pictures.broken_pictures(), pictures.kept_pictures()
+    for data in (broken["truncated.png"], broken["text.jpg"], kept["cmyk.jpg"]):
+        with pytest.raises((BadPicture, NotForJpeg2000)) as here:
+            decode_picture(data)
+        with pytest.raises(here.type) as there:
+            isolation.decode_picture(data, Limits())
+        assert str(here.value) == str(there.value)
+    with pytest.raises(BadPicture, match="more than the limit of 974"):
+        isolation.decode_picture(GOOD["color.png"], Limits(pixels=974))
+    with pytest.raises(UnsupportedCodestream, match="more than 99"):
+        isolation.decode_jpeg2000(archived(), Limits(pixels=99))
+    with pytest.raises(BadCodestream):
+        isolation.decode_jpeg2000(archived()[:-400], Limits())
+    with pytest.raises(ValueError, match="reduce") as found:
+        isolation.decode_jpeg2000(archived(), Limits(), reduce=20)
+    assert found.type is ValueError
+
+
+def test_a_bug_is_told_with_its_traceback() -> None:
+    with pytest.raises(RuntimeError, match=r"(?s)Traceback.*TypeError.*colour"):
+        isolation._decoded("picture", GOOD["color.png"], {"colour": "green"}, Limits())
+
+
+def test_one_child_serves_one_thread_and_several_serve_several(children: isolation._Children) -> None:
+    for data in GOOD.values():
+        isolation.decode_picture(data, Limits())
+    assert [child.answers for child in children.idle] == [len(GOOD)]
+    with ThreadPoolExecutor(4) as pool:
+        found = list(pool.map(lambda data: isolation.decode_picture(data, Limits()), [*GOOD.values()] * 4))
+    for picture, data in zip(found, [*GOOD.values()] * 4, strict=True):
+        np.testing.assert_array_equal(picture.pixels, decode_picture(data).pixels)
+    assert 1 <= len(children.idle) <= 4
+
+
+def test_a_worn_out_child_makes_room_for_another(
+    children: isolation._Children, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(isolation, "_PHOTOS_PER_CHILD", 3)
+    pids = set()
+    for _ in range(7):
+        isolation.decode_picture(GOOD["gray.png"], Limits())
+        pids |= {child.process.pid for child in children.idle}
+    assert len(pids) == 3
+    assert sum(is_there(pid) for pid in pids) == 1
+
+
+# What may happen
+
+
+@linux_only
+@pytest.mark.parametrize("number", [signal.SIGSEGV, signal.SIGABRT, signal.SIGKILL, signal.SIGBUS])
+def test_a_crash_costs_one_photo_and_says_so(number: int, children: isolation._Children) -> None:
+    isolation.decode_picture(GOOD["gray.png"], Limits())
+    (child,) = children.idle
+    child.answers = 0  # as if it were new
+    while_decoding(children, lambda pid: os.kill(pid, number))
+    with pytest.raises(DecoderFailed, match=rf"(crashed|killed) \(signal {number:d}"):
+        isolation.decode_picture(slow_png(), Limits())
+    assert isinstance(DecoderFailed(""), BadInput)
+    assert not children.idle
+    isolation.decode_picture(GOOD["gray.png"], Limits())
+
+
+@linux_only
+def test_a_photo_on_which_a_used_child_crashes_is_tried_by_a_new_one(children: isolation._Children) -> None:
+    isolation.decode_picture(GOOD["gray.png"], Limits())
+    first = pid_of(children)
+    while_decoding(children, lambda pid: os.kill(pid, signal.SIGSEGV))
+    assert isolation.decode_picture(slow_png(), Limits()).pixels.shape == (8_000, 8_000, 1)
+    assert pid_of(children) != first
+
+
+@linux_only
+def test_a_child_that_dies_between_photos_costs_none(children: isolation._Children) -> None:
+    isolation.decode_picture(GOOD["gray.png"], Limits())
+    first = pid_of(children)
+    os.kill(first, signal.SIGKILL)
+    assert gone(first)
+    isolation.decode_picture(GOOD["gray.png"], Limits())
+
+
+@linux_only
+def test_a_hang_ends_when_its_time_is_over(children: isolation._Children) -> None:
+    isolation.decode_picture(GOOD["gray.png"], Limits())
+    pid = pid_of(children)
+    while_decoding(children, lambda pid: os.kill(pid, signal.SIGSTOP))
+    start = time.monotonic()
+    with pytest.raises(DecoderFailed, match=r"^decoding took longer than 1\.5 s$"):
+        isolation.decode_picture(slow_png(), Limits(seconds=1.5))
+    assert time.monotonic() - start < 4
+    assert gone(pid)
+    isolation.decode_picture(GOOD["gray.png"], Limits())
+
+
+@linux_only
+def test_more_memory_than_allowed_is_refused_whatever_the_library_makes_of_it() -> None:
+    small = Limits(memory_gb=0.1)
+    isolation.decode_picture(GOOD["gray.png"], small)
+    for data in (slow_png(), pictures.saved(Image.new("L", (11_000, 10_000)), "GIF")):
+        with pytest.raises(DecoderFailed, match=r"^decoding it needs more than 0\.1 GB of memory$"):
+            isolation.decode_picture(data, small)
+    flat = openjpeg.encode(np.zeros((3000, 3000, 1), np.uint8))
+    with pytest.raises((DecoderFailed, BadCodestream)):
+        isolation.decode_jpeg2000(flat, Limits(memory_gb=0.03))
+    isolation.decode_picture(GOOD["gray.png"], small)
+
+
+@linux_only
+def test_no_child_and_no_memory_outlives_a_killed_worker() -> None:
+    program = f"""
+import sys, time
+sys.path.insert(0, {str(ROOT)!r})
+from tests import pictures
+from tests.transforms import test_isolation as this
+from transforms import isolation
+isolation.decode_picture(pictures.good_pictures()["gray.png"], isolation.Limits())
+print(this.pid_of(isolation._children), flush=True)
+isolation.decode_picture(this.slow_png(), isolation.Limits())
+time.sleep(60)
+"""
+    shared = set(Path("/dev/shm").iterdir())
+    worker = subprocess.Popen([sys.executable, "-c", program], stdout=subprocess.PIPE, text=True)
+    assert worker.stdout is not None
+    with worker:
+        pid = int(worker.stdout.readline())
+        assert is_there(pid)
+        worker.kill()
+    assert gone(pid)
+    assert set(Path("/dev/shm").iterdir()) <= shared
+
+
+@linux_only
+def test_a_child_outlives_the_thread_that_needed_it_first(children: isolation._Children) -> None:
+    thread = threading.Thread(target=isolation.decode_picture, args=(GOOD["gray.png"], Limits()))
+    thread.start()
+    thread.join()
+    pid = pid_of(children)
+    time.sleep(0.1)
+    assert is_there(pid)
+    isolation.decode_picture(GOOD["gray.png"], Limits())
+    assert pid_of(children) == pid
+
+
+@linux_only
+def test_a_forked_process_has_children_of_its_own(children: isolation._Children) -> None:
+    isolation.decode_picture(GOOD["gray.png"], Limits())
+    parents = pid_of(children)
+    fork = os.fork()
+    if not fork:
+        try:
+            isolation.decode_picture(GOOD["gray.png"], Limits())
+            os._exit(0 if pid_of(children) != parents else 1)
+        finally:
+            os._exit(2)
+    assert os.waitpid(fork, 0)[1] == 0
+    isolation.decode_picture(GOOD["gray.png"], Limits())
+    assert pid_of(children) == parents
+
+
+def test_where_no_process_starts_photos_are_decoded_here_and_it_is_said_once(
+    monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    monkeypatch.setattr(isolation, "_warned", threading.Event())
+    for executable in ("/nowhere/python", None, "/bin/false"):
+        monkeypatch.setattr(sys, "executable", executable)
+        with caplog.at_level(logging.WARNING):
+            found = isolation.decode_picture(GOOD["turned.jpg"], Limits())
+        np.testing.assert_array_equal(found.pixels, decode_picture(GOOD["turned.jpg"]).pixels)
+        found.pixels[0] = 0
+        with pytest.raises(BadPicture, match="more than the limit"):
+            isolation.decode_picture(GOOD["color.png"], Limits(pixels=1))
+    (said,) = caplog.records
+    assert "no process can be started" in said.getMessage() and "/nowhere/python" in said.getMessage()
+
+
+def test_a_child_loads_neither_beam_nor_networks() -> None:
+    code = "import sys, transforms.decode_server; print(sorted(sys.modules))"
+    done = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, check=True)
+    loaded = eval(done.stdout)
+    assert {"codec.pictures", "imagecodecs"} <= set(loaded)
+    assert not {"apache_beam", "tensorflow", "keras", "numba", "asyncio", "multiprocessing"} & set(loaded)
+
+
+@pytest.mark.parametrize(
+    "document",
+    [
+        {"at": 0, "kind": "object", "shape": [1]},
+        {"at": 8, "kind": "uint8", "shape": [1]},
+        {"at": 0, "kind": "uint16", "shape": [2, 3]},
+        {"at": -1, "kind": "uint8", "shape": [1]},
+    ],
+)
+def test_an_answer_points_only_into_its_memory(document: Any) -> None:
+    with pytest.raises(ValueError):
+        decode_server.parse_result({"pixels": document}, bytearray(8))
+
+
+def test_results_go_there_and_back() -> None:
+    arrays = {"a": np.arange(7, dtype=np.uint16).reshape(7, 1), "b": np.ones((2, 3), np.float32)}
+    answer = decode_server.emit_result({**arrays, "c": {"icc": b"123", "xmp": None}, "d": ["x"], "e": 2})
+    found = decode_server.parse_result(answer.document["result"], b"".join(answer.padded()))
+    assert found["c"] == {"icc": b"123", "xmp": None} and found["d"] == ["x"] and found["e"] == 2
+    for name, array in arrays.items():
+        np.testing.assert_array_equal(found[name], array)
+
+
+def test_a_file_of_too_many_bytes_is_refused_without_reading_it() -> None:
+    isolation.check_file_bytes(10, Limits(file_bytes=10))
+    with pytest.raises(BadInput, match="the file has 53,687,091,200 bytes, more than the limit of 2,147,483"):
+        isolation.check_file_bytes(50 << 30, Limits())
+
+
+def test_what_a_name_can_do_is_limited_to_one_place() -> None:
+    from transforms.elements import SourceFile
+    from transforms.read import require_place
+
+    for path in ("a.jpg", "trip/..jpg", "a/b\nc.jpg", "\udcff.jpg", "a/" + "n" * 300):
+        require_place(SourceFile("", path, 0, 0.0))
+    for path in ("../a.jpg", "a/../../b.jpg", "/etc/a.jpg", "a//b.jpg", "a/./b.jpg", "a\0b.jpg", "..", ""):
+        with pytest.raises(BadInput, match="names no place"):
+            require_place(SourceFile("", path, 0, 0.0))
