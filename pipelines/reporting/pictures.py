@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from codec import jp2, openjpeg
 from codec.pictures import NotForJpeg2000, decode_picture
-from pipelines.reporting.contents import PhotoFigures
+from pipelines.reporting.aggregate import PhotoFigures
 from pipelines.reporting.gallery import GalleryPictures, LoadGallery, Picture
 from transforms.decode import full_range
 from transforms.files import read_if_there, read_whole
