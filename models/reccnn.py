@@ -86,4 +86,4 @@ def with_preparation(noise: NDArray[np.float32], comcnn_used: bool) -> NDArray[n
 def load(size: str = "fast", folder: Path = WEIGHTS) -> Network:
     """The network with its shipped (or other) weights, ready for `tiling.run`; raises like `tiling.load`."""
     build_size = functools.partial(build, size)
-    return tiling.load(build_size, weights_file(size, folder), SIZES[size].receptive_field, channels=5)
+    return tiling.load(build_size, weights_file(size, folder), SIZES[size].receptive_field, (3, 5))

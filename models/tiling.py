@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import dataclasses
 import hashlib
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -26,15 +26,32 @@ Pixels = NDArray[np.uint8] | NDArray[np.uint16]
 
 @dataclasses.dataclass(frozen=True)
 class Network:
-    """A loaded network: pictures (1, h, w, 3), noise maps (1, h/8, w/8, c) in, pictures out, all float32."""
+    """A loaded network: float32 arrays (1, h, w, c) in, one (1, h, w, c) out."""
 
-    predict: Callable[[NDArray[np.float32], NDArray[np.float32]], Any]
-    receptive_field: int  # pixels to each side, a multiple of CELL
+    predict: Callable[..., Any]
+    receptive_field: int  # pixels to each side that can change a pixel, a multiple of CELL
     sha256: str  # of the weights file
 
 
-def load(build: Callable[[], Any], weights: Path, receptive_field: int, channels: int = 4) -> Network:
+@dataclasses.dataclass(frozen=True)
+class Tile:
+    """A part of a photo: what to read (with the halo), what to write, where that lies in what was read."""
+
+    source: tuple[slice, slice]
+    target: tuple[slice, slice]
+    core: tuple[slice, slice]
+
+
+def load(
+    build: Callable[[], Any], weights: Path, receptive_field: int, inputs: tuple[int, ...] = (3, 4)
+) -> Network:
     """Builds a network and loads its weights, ready to serve.
+
+    Args:
+      build: gives the Keras model.
+      weights: the file.
+      receptive_field: see `Network`.
+      inputs: channels of each of the model's inputs.
 
     Raises FileNotFoundError for missing weights, ValueError for weights of another network.
     """
@@ -45,11 +62,11 @@ def load(build: Callable[[], Any], weights: Path, receptive_field: int, channels
     digest = weights_sha256(weights)
     model = build()
     model.load_weights(weights)
-    signature = [tf.TensorSpec((1, None, None, depth), tf.float32) for depth in (3, channels)]
+    signature = [tf.TensorSpec((1, None, None, depth), tf.float32) for depth in inputs]
 
     @tf.function(input_signature=signature)  # type: ignore[untyped-decorator, unused-ignore]  # TensorFlow is untyped
-    def predict(picture: Any, noise: Any) -> Any:
-        return model([picture, noise], training=False)
+    def predict(*arrays: Any) -> Any:
+        return model(list(arrays) if len(arrays) > 1 else arrays[0], training=False)
 
     return Network(predict, receptive_field, digest)
 
@@ -75,22 +92,31 @@ def run(network: Network, pixels: Pixels, noise: NDArray[np.float32], tile: int 
     colors = 3 if channels >= 3 else 1
     result = pixels.copy()
     peak = float(np.iinfo(pixels.dtype).max)
-    halo = network.receptive_field
+    for part in tiles(height, width, tile, network.receptive_field):
+        picture = _whole_cells(pixels[part.source][..., :colors].astype(np.float32) / peak)
+        top, left = (along.start // CELL for along in part.source)
+        cells = noise[top : top + picture.shape[0] // CELL, left : left + picture.shape[1] // CELL]
+        colored = np.broadcast_to(picture, (*picture.shape[:2], 3))
+        out = np.asarray(network.predict(colored[None], cells[None]))[0][part.core]
+        if colors == 1:
+            out = out.mean(-1, keepdims=True)
+        samples = np.clip(np.rint(out * peak), 0, peak).astype(pixels.dtype)
+        result[(*part.target, slice(colors))] = samples
+    return result
+
+
+def tiles(height: int, width: int, tile: int, halo: int) -> Iterator[Tile]:
+    """Cuts a photo into tiles of at most `tile` pixels a side that overlap by `halo` pixels, row by row."""
     for top in range(0, height, tile):
         for left in range(0, width, tile):
             bottom, right = min(top + tile, height), min(left + tile, width)
-            y0, x0, y1, x1 = max(0, top - halo), max(0, left - halo), bottom + halo, right + halo
-            picture = _whole_cells(pixels[y0:y1, x0:x1, :colors].astype(np.float32) / peak)
-            cells = noise[y0 // CELL : y0 // CELL + picture.shape[0] // CELL,
-                          x0 // CELL : x0 // CELL + picture.shape[1] // CELL]  # fmt: skip
-            colored = np.broadcast_to(picture, (*picture.shape[:2], 3))
-            out = np.asarray(network.predict(colored[None], cells[None]))[0]
-            out = out[top - y0 : bottom - y0, left - x0 : right - x0]
-            if colors == 1:
-                out = out.mean(-1, keepdims=True)
-            samples = np.clip(np.rint(out * peak), 0, peak).astype(pixels.dtype)
-            result[top:bottom, left:right, :colors] = samples
-    return result
+            y0, x0 = max(0, top - halo), max(0, left - halo)
+            y1, x1 = min(bottom + halo, height), min(right + halo, width)
+            yield Tile(
+                source=(slice(y0, y1), slice(x0, x1)),
+                target=(slice(top, bottom), slice(left, right)),
+                core=(slice(top - y0, bottom - y0), slice(left - x0, right - x0)),
+            )
 
 
 def _whole_cells(picture: NDArray[np.float32]) -> NDArray[np.float32]:

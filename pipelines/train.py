@@ -4,6 +4,7 @@
   restoration           ComCNN and RecCNN together through the wavelet stand-in, then RecCNN on real streams
   restoration-joint     the first of these alone
   restoration-codec     the second alone, from weights that are there
+  dncnn                 what cleans JPEGs before they are coded
 
 Interrupted training goes on where it was when the same command is given again.
 """
@@ -17,6 +18,7 @@ import logging
 import sys
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -25,7 +27,7 @@ from codec import allocation, noise, openjpeg
 from codec.encoder import Emphasis, block_weights
 
 WRONG_USAGE = 2
-NETWORKS = ("msroi", "restoration", "restoration-joint", "restoration-codec")
+NETWORKS = ("msroi", "restoration", "restoration-joint", "restoration-codec", "dncnn")
 _RATES = (0.06, 3.0)  # bits per pixel of training photos, drawn evenly on a logarithmic scale
 _WEIGHTED_SHARE, _TUNED_SHARE = 0.5, 0.2  # of training photos, weighted by saliency and tuned for SSIM
 
@@ -42,9 +44,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--steps", type=int, metavar="N", help="steps of each stage (default: as the shipped weights)"
     )
-    parser.add_argument("--batch", type=int, default=16, help="patches a step (default: %(default)s)")
+    parser.add_argument("--batch", type=int, help="patches a step (default: 16, dncnn 32)")
     parser.add_argument(
-        "--patch", type=int, default=96, help="pixels a side, a multiple of 32 (default: %(default)s)"
+        "--patch", type=int, help="pixels a side (default: 96, dncnn 50); a multiple of 32, dncnn of 2"
     )
     parser.add_argument(
         "--size", choices=("fast", "best"), default="fast", help="restoration-codec: RecCNN's size"
@@ -63,7 +65,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "(default: %(default)s)",
     )
     parser.add_argument(
-        "--rate", type=float, metavar="R", help="restoration-codec: highest learning rate (default: 0.0003)"
+        "--rate", type=float, metavar="R", help="highest learning rate (default: as the shipped weights)"
     )
     parser.add_argument("--seed", type=int, default=0, help="default: %(default)s")
     parser.add_argument("--validation", type=Path, metavar="DIR", help="msroi: a folder to score in the end")
@@ -88,8 +90,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 def run(args: argparse.Namespace) -> int:
     """Runs `foveate train`; returns the exit status."""
     logging.getLogger().setLevel(logging.INFO)
-    if args.patch % 32:
-        print(f"foveate train: --patch must be a multiple of 32, not {args.patch}", file=sys.stderr)
+    multiple = 2 if args.network == "dncnn" else 32
+    if args.patch is not None and (args.patch < multiple or args.patch % multiple):
+        print(f"foveate train: --patch must be a multiple of {multiple}, not {args.patch}", file=sys.stderr)
         return WRONG_USAGE
     if (args.folds is not None and args.folds < 2) or (args.split is not None and not 0 < args.split < 1):
         print(
@@ -100,6 +103,8 @@ def run(args: argparse.Namespace) -> int:
     try:
         if args.network == "msroi":
             _train_msroi(args)
+        elif args.network == "dncnn":
+            _train_dncnn(args)
         else:
             _train_restoration(args)
     except FileNotFoundError as error:
@@ -139,9 +144,9 @@ def _parts(args: argparse.Namespace) -> Callable[[int], list[list[int]]]:
 def _train_restoration(args: argparse.Namespace) -> None:
     from models.training import restoration
 
-    sizes = {"batch": args.batch, "patch": args.patch}
+    given = _given(args, "batch", "patch", "rate")
     if args.network != "restoration-codec":
-        restoration.train_joint(args.photos, args.output, steps=args.steps or 12_000, seed=args.seed, **sizes)
+        restoration.train_joint(args.photos, args.output, steps=args.steps or 12_000, seed=args.seed, **given)
     if args.network != "restoration-joint":
         restoration.train_on_codec(
             args.photos,
@@ -151,10 +156,21 @@ def _train_restoration(args: argparse.Namespace) -> None:
             size=args.size,
             loss=args.loss,
             precision=args.precision,
-            rate=args.rate or 3e-4,
             seed=args.seed + 1,
-            **sizes,
+            **given,
         )
+
+
+def _train_dncnn(args: argparse.Namespace) -> None:
+    from models.training import dncnn
+
+    given = _given(args, "batch", "patch", "rate")
+    dncnn.train(args.photos, args.output, steps=args.steps or 5_000, seed=args.seed, **given)
+
+
+def _given(args: argparse.Namespace, *names: str) -> dict[str, Any]:
+    """Those of the arguments that were given."""
+    return {name: getattr(args, name) for name in names if getattr(args, name) is not None}
 
 
 def code_region(

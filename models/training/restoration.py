@@ -16,9 +16,9 @@ from numpy.typing import NDArray
 
 from models import comcnn, reccnn, wavelet
 from models.training import similarity
+from models.training.fitting import dataset, fit, mean_square, track
 from models.training.photos import load_photos, random_patch
 
-STEPS_PER_EPOCH = 250
 COARSEST, FINEST = 0.6, 0.012  # normalised quantisation steps, as a share of the peak value
 AUXILIARY = 0.25  # weight of the plain decode's own error: an archive must look right without RecCNN
 
@@ -67,7 +67,7 @@ def train_joint(
     keras.utils.set_random_seed(seed)
     model = _joint_model(comcnn.build(), reccnn.build("fast"))
     data = _joint_batches(load_photos(photos), batch, patch, seed)
-    _fit(model, data, output / "joint", steps, rate)
+    fit(model, data, output / "joint", steps, rate)
     model.comcnn.save_weights(output / "comcnn.weights.h5")
     model.reccnn.save_weights(output / "reccnn_fast.weights.h5")
 
@@ -107,7 +107,7 @@ def train_on_codec(
         grow(smaller, network, np.random.default_rng(seed))
     model = _restoring_model(network, LOSSES[loss])
     data = _coded_batches(load_photos(photos), coder, batch, patch, seed)
-    _fit(model, data, output / f"codec-{size}", steps, rate)
+    fit(model, data, output / f"codec-{size}", steps, rate)
     network.save_weights(reccnn.weights_file(size, output))
 
 
@@ -149,51 +149,6 @@ def _widened(
     return [np.swapaxes(kernel, 2, 3) if transposed else kernel, bias]
 
 
-def _epochs(steps: int) -> int:
-    return max(1, -(-steps // STEPS_PER_EPOCH))
-
-
-def _fit(model: Any, data: Any, folder: Path, steps: int, rate: float) -> None:
-    """Adam, cosine schedule, averaged weights; a log, and a checkpoint each epoch to resume from."""
-    import keras
-
-    folder.mkdir(parents=True, exist_ok=True)
-    schedule = keras.optimizers.schedules.CosineDecay(
-        1e-5, steps, warmup_target=rate, warmup_steps=min(200, steps // 5)
-    )
-    optimizer = keras.optimizers.Adam(schedule, clipnorm=1.0, use_ema=True, ema_momentum=0.999)
-    model(data[0][0])  # builds it: resuming needs its variables
-    model.compile(optimizer=optimizer, jit_compile=False)
-    callbacks = [
-        keras.callbacks.BackupAndRestore(folder / "checkpoint"),
-        keras.callbacks.CSVLogger(folder / "log.csv", append=True),
-        # Other patches each epoch, also in the first one after a resumption.
-        keras.callbacks.LambdaCallback(on_epoch_begin=lambda epoch, logs: setattr(data, "epoch", epoch)),
-    ]
-    model.fit(
-        data,
-        epochs=_epochs(steps),
-        steps_per_epoch=steps if steps < STEPS_PER_EPOCH else None,
-        callbacks=callbacks,
-        shuffle=False,  # they are random already, and a resumption finds them in the same order
-        verbose=2,
-    )
-
-
-def _mean_square(a: Any, b: Any) -> Any:
-    from keras import ops
-
-    return ops.mean(ops.square(a - b), axis=(1, 2, 3)) + 1e-7
-
-
-def _track(metric: Any, photo: Any, decoded: Any, restored: Any, weight: Any = None) -> None:
-    """Adds to a mean: by how many dB the restored patches are nearer to the photo than the decoded ones."""
-    from keras import ops
-
-    ratio = ops.log(_mean_square(photo, decoded)) - ops.log(_mean_square(photo, restored))
-    metric.update_state(10.0 / np.log(10.0) * ratio, weight)
-
-
 def _joint_model(first: Any, second: Any) -> Any:
     import keras
     from keras import ops
@@ -215,9 +170,9 @@ def _joint_model(first: Any, second: Any) -> Any:
             flag = ops.ones_like(noise[..., :1]) * prefilter[:, None, None, None]
             restored = self.reccnn([decoded, ops.concatenate([noise, flag], -1)], training=training)
             plain, plain_bits = wavelet.code(photo, noise)
-            plain_error = _mean_square(photo, plain)
+            plain_error = mean_square(photo, plain)
             coarser, coarser_bits = wavelet.code(photo, noise * COARSER)
-            slope = (_mean_square(photo, coarser) - plain_error) / (plain_bits - coarser_bits + 1e-6)
+            slope = (mean_square(photo, coarser) - plain_error) / (plain_bits - coarser_bits + 1e-6)
             return {
                 "decoded": decoded,
                 "restored": restored,
@@ -229,13 +184,13 @@ def _joint_model(first: Any, second: Any) -> Any:
 
         def compute_loss(self, x: Any = None, y: Any = None, y_pred: Any = None, *_: Any, **__: Any) -> Any:
             """Mean log error (every rate counts alike) plus the price of the bits."""
-            restored = _mean_square(x["photo"], y_pred["restored"])
-            decoded = _mean_square(x["photo"], y_pred["decoded"])
+            restored = mean_square(x["photo"], y_pred["restored"])
+            decoded = mean_square(x["photo"], y_pred["decoded"])
             return ops.mean(ops.log(restored) + AUXILIARY * ops.log(decoded) + y_pred["price"])
 
         def compute_metrics(self, x: Any, y: Any, y_pred: Any, sample_weight: Any = None) -> dict[str, Any]:
             # Both at equal rate: bits saved count as the error they would have removed.
-            restored = _mean_square(x["photo"], y_pred["restored"])
+            restored = mean_square(x["photo"], y_pred["restored"])
             gain = ops.log(y_pred["plain_error"]) - ops.log(restored) - y_pred["price"]
             gain = gain * 10.0 / np.log(10.0)
             self.gain_db.update_state(gain, 1.0 - x["prefilter"])
@@ -250,7 +205,7 @@ def _squared(photo: Any, restored: Any) -> Any:
     """Mean logarithm of the squared error: every rate counts alike."""
     from keras import ops
 
-    return ops.mean(ops.log(_mean_square(photo, restored)))
+    return ops.mean(ops.log(mean_square(photo, restored)))
 
 
 def _mixed(photo: Any, restored: Any) -> Any:
@@ -282,7 +237,7 @@ def _restoring_model(network: Any, loss: Callable[[Any, Any], Any]) -> Any:
             return loss(x["photo"], y_pred)
 
         def compute_metrics(self, x: Any, y: Any, y_pred: Any, sample_weight: Any = None) -> dict[str, Any]:
-            _track(self.gain_db, x["photo"], x["decoded"], y_pred)
+            track(self.gain_db, x["photo"], x["decoded"], y_pred)
             results: dict[str, Any] = self.get_metrics_result()
             return results
 
@@ -298,7 +253,7 @@ def _joint_batches(photos: list[NDArray[np.uint8]], batch: int, patch: int, seed
             "prefilter": (np.arange(batch) % 8 < 3).astype(np.float32),
         }
 
-    return _dataset(make, seed)
+    return dataset(make, seed)
 
 
 def _coded_batches(photos: list[NDArray[np.uint8]], coder: Coder, batch: int, patch: int, seed: int) -> Any:
@@ -320,22 +275,4 @@ def _coded_batches(photos: list[NDArray[np.uint8]], coder: Coder, batch: int, pa
             "noise": np.stack([reccnn.with_preparation(noise, False) for _, _, noise in triples]),
         }
 
-    return _dataset(make, seed)
-
-
-def _dataset(make: Callable[[np.random.Generator], dict[str, NDArray[np.float32]]], seed: int) -> Any:
-    """Batches for `fit`, the same for the same seed, made on threads while the network trains."""
-    import keras
-
-    class Batches(keras.utils.PyDataset):  # type: ignore[misc]  # Keras is untyped
-        def __init__(self) -> None:
-            super().__init__(workers=2, use_multiprocessing=False, max_queue_size=8)
-            self.epoch = 0
-
-        def __len__(self) -> int:
-            return STEPS_PER_EPOCH
-
-        def __getitem__(self, index: int) -> tuple[dict[str, NDArray[np.float32]]]:
-            return (make(np.random.default_rng([seed, self.epoch, index])),)
-
-    return Batches()
+    return dataset(make, seed)

@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from models import comcnn, reccnn, tiling
-from models.training import photos, restoration, similarity
+from models.training import fitting, photos, restoration, similarity
 from pipelines.train import code_region
 from quality.ssim import ms_ssim
 from tests.pictures import sample
@@ -114,7 +114,7 @@ def train_on_codec(photos: Path, output: Path, coder: Coder) -> None:
         output.mkdir()
         shutil.copy(output.parent / "joint" / "reccnn_fast.weights.h5", output)
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(restoration, "STEPS_PER_EPOCH", 2)
+        patch.setattr(fitting, "STEPS_PER_EPOCH", 2)
         restoration.train_on_codec(photos, output, coder, steps=6, batch=2, patch=32, seed=5)
 
 
