@@ -23,6 +23,7 @@ from pipelines.reporting.figures import bytes_text, measure_text, share_text
 from pipelines.reporting.gallery import Picture
 from pipelines.reporting.inspection import Inspection, account, layer_ends
 from transforms.decode import full_range
+from transforms.isolation import DecoderFailed, Limits, decode_jpeg2000
 from transforms.overlay import as_rgb, heat_over
 
 SheetFormat = Literal["png", "webp"]
@@ -34,6 +35,7 @@ _CELL_WIDTH = 560  # a panel's texts and legend need so much
 _CHART_HEIGHT, _BAR_STEP, _KEY = 700, 56, 44
 _MARGIN, _GAP, _CAPTION, _LEGEND = 40, 36, 46, 64
 _MAX_DECODED = 250_000_000  # pixels in memory at once
+_LIMITS = Limits(pixels=1 << 62)  # of what is decoded, not of what it would be at its full size
 _LAYERS_NAMED = 8
 
 _BACKGROUND, _TEXT, _DIM, _TRACK = (18, 20, 25), (238, 238, 234), (160, 164, 172), (42, 46, 54)
@@ -78,7 +80,7 @@ def render_sheet(inspection: Inspection, data: bytes, file_format: SheetFormat) 
     try:
         photo = _photo(data, found.width, found.height, width, height)
         panels = [_Panel("The photo, as it decodes", photo)]
-    except UnsupportedCodestream as error:
+    except (UnsupportedCodestream, DecoderFailed) as error:
         note = f"the photo is not shown: {error}"
         photo, panels = np.full((height, width, 3), _MID_GRAY, np.uint8), []
     if inspection.packets is not None:
@@ -119,7 +121,7 @@ def _decode(data: bytes, width: int, height: int, enough: int) -> openjpeg.Decod
         if pixels > _MAX_DECODED:
             raise UnsupportedCodestream(f"{pixels:,} pixels are too many to decode at once")
         try:
-            return openjpeg.decode(data, reduce=reduce)
+            return decode_jpeg2000(data, _LIMITS, reduce)
         except ValueError as error:
             if type(error) is not ValueError or not reduce:
                 raise

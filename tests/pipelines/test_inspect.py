@@ -25,6 +25,7 @@ from pipelines.reporting.inspection import Inspection, examine
 from pipelines.reporting.inspection_terminal import print_inspection
 from tests import streams
 from tests.photos import a_photo, encoder
+from transforms import isolation
 from transforms.elements import SalientPhoto
 from transforms.encode import encode
 
@@ -209,13 +210,13 @@ def test_any_kind_of_photo_has_a_picture(height: int, width: int, channels: int,
 
 def test_a_photo_of_many_pixels_is_decoded_at_what_is_needed(monkeypatch: pytest.MonkeyPatch) -> None:
     reduced: list[int] = []
-    whole = openjpeg.decode
+    whole = isolation.decode_jpeg2000
 
-    def decode(data: bytes, *, reduce: int = 0) -> openjpeg.Decoded:
+    def decode(data: bytes, limits: isolation.Limits, reduce: int) -> openjpeg.Decoded:
         reduced.append(reduce)
-        return whole(data, reduce=reduce)
+        return whole(data, limits, reduce)
 
-    monkeypatch.setattr(openjpeg, "decode", decode)
+    monkeypatch.setattr(inspection_sheet, "decode_jpeg2000", decode)
     drawn(wrapped(40, 5000, 1))
     assert reduced == [2]
     drawn(wrapped(40, 5000, 1, resolutions=2))
