@@ -119,6 +119,11 @@ def read_noise(data: bytes, limits: Limits, layers: int = 0) -> tuple[NDArray[np
     return found["noise"], found["note"]
 
 
+def idle_processes() -> list[int]:
+    """The process numbers of children that wait for work, the one that worked last at the end."""
+    return [child.process.pid for child in _children.idle]
+
+
 def _decoded(task: str, data: bytes, options: Mapping[str, Any], limits: Limits) -> dict[str, Any]:
     """The result of a task: by a child, or in this process where there are no children."""
     document, shared = _answered(task, data, options, limits)

@@ -1,0 +1,120 @@
+"""What decoding in isolation costs: beside decoding in the worker, and as a share of all a photo takes.
+
+    python -m benchmarks.isolation PHOTOS [--rounds 15]
+
+Makes a photo of two megapixels of the folder's largest one, as JPEG, PNG and JP2, decodes each in turn here
+and in isolation, and compresses and restores it (one worker, with networks) to know what it takes in all.
+Prints medians, and what a child takes to start and to stay; exit status 1 if isolation costs more than a
+twentieth of a photo's time.
+"""
+
+from __future__ import annotations
+
+import argparse
+import statistics
+import tempfile
+import time
+from collections.abc import Callable, Sequence
+from pathlib import Path
+
+from benchmarks.photos import Photo, mirrored_to, photo_paths, read_photo
+from codec import openjpeg
+from codec.metadata import PhotoMetadata
+from codec.pictures import PictureFormat, decode_picture, encode_picture
+from pipelines.cli import main as foveate
+from transforms import isolation
+from transforms.isolation import Limits
+from transforms.tables import read_metrics
+
+_HEIGHT, _WIDTH = 1224, 1632
+_MOST = 0.05  # of a photo's time
+_COPIES = 4  # that tell a photo's time from a run's
+_FORMATS: dict[str, PictureFormat] = {"photo.jpg": "jpeg", "photo.png": "png"}
+_ONE_WORKER = "--direct_num_workers=1"
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """The command line."""
+    parser = argparse.ArgumentParser(description=(__doc__ or "").split("\n", 1)[0])
+    parser.add_argument("photos", type=Path)
+    parser.add_argument("--rounds", type=int, default=15, help="how often each is decoded either way")
+    options = parser.parse_args(argv)
+    largest = max(map(read_photo, photo_paths(options.photos)), key=lambda photo: photo.size)
+    photo = mirrored_to(largest, _HEIGHT, _WIDTH)
+    begun = time.perf_counter()
+    isolation.decode_picture(encode_picture(photo[:8, :8], PhotoMetadata(), "png"), Limits())
+    print(f"the first photo waits {1000 * (time.perf_counter() - begun):.0f} ms for its child to start")
+    worst = 0.0
+    with tempfile.TemporaryDirectory() as folder:
+        files = _make(photo, Path(folder))
+        for path, photo_seconds in files.items():
+            here, there = _decode_times(path.read_bytes(), path.suffix == ".jp2", options.rounds)
+            share = (there - here) / photo_seconds
+            worst = max(worst, share)
+            print(
+                f"{path.suffix[1:]:4}  here {1000 * here:6.1f} ms  isolated {1000 * there:6.1f} ms  "
+                f"photo {1000 * photo_seconds:6.0f} ms  isolation costs {100 * share:.2f} % of it"
+            )
+    print(f"a child keeps {_resident_megabytes():.0f} MB when idle")
+    return 1 if worst > _MOST else 0
+
+
+def _make(photo: Photo, folder: Path) -> dict[Path, float]:
+    """The files to decode, each with the seconds that one such photo takes from reading to writing."""
+    sources, archive = folder / "sources", folder / "archive"
+    sources.mkdir()
+    for name, file_format in _FORMATS.items():
+        data = encode_picture(photo, PhotoMetadata(), file_format)
+        for copy in range(_COPIES):
+            (sources / f"{copy}-{name}").write_bytes(data)
+    if foveate(["compress", str(sources), "--output", str(archive), _ONE_WORKER]):
+        raise RuntimeError("the photos were not compressed")
+    seconds: dict[Path, float] = {}
+    for name in _FORMATS:
+        rows = [row for row in read_metrics(str(archive)).to_pylist() if row["relative_path"].endswith(name)]
+        steps = ("read_seconds", "saliency_seconds", "encode_seconds", "measure_seconds")
+        seconds[sources / f"0-{name}"] = statistics.median(sum(row[step] for step in steps) for row in rows)
+    seconds[archive / "0-photo.png.jp2"] = _restore_seconds(archive, folder / "restored")
+    return seconds
+
+
+def _restore_seconds(archive: Path, output: Path) -> float:
+    """What restoring takes for a file more."""
+    taken = []
+    for part in ("0-photo.png.jp2", "*-photo.png.jp2"):
+        begun = time.perf_counter()
+        if foveate(["restore", str(archive / part), "--output", str(output / part[0]), _ONE_WORKER]):
+            raise RuntimeError("the photos were not restored")
+        taken.append(time.perf_counter() - begun)
+    return (taken[1] - taken[0]) / (_COPIES - 1)
+
+
+def _decode_times(data: bytes, is_jpeg2000: bool, rounds: int) -> tuple[float, float]:
+    """Median seconds here and in isolation, one after the other in every round."""
+    limits = Limits()
+    ways: tuple[Callable[[], object], ...] = (
+        (lambda: openjpeg.decode(data), lambda: isolation.decode_jpeg2000(data, limits))
+        if is_jpeg2000
+        else (lambda: decode_picture(data), lambda: isolation.decode_picture(data, limits))
+    )
+    found: tuple[list[float], ...] = ([], [])
+    for _ in range(rounds):
+        for way, times in zip(ways, found, strict=True):
+            begun = time.perf_counter()
+            way()
+            times.append(time.perf_counter() - begun)
+    return statistics.median(found[0]), statistics.median(found[1])
+
+
+def _resident_megabytes() -> float:
+    """The memory of the child that is idle now; 0 where the system does not say."""
+    child = isolation.idle_processes()[-1]
+    status = Path(f"/proc/{child}/status")
+    if not status.exists():
+        return 0.0
+    line = next(line for line in status.read_text().splitlines() if line.startswith("VmRSS"))
+    return int(line.split()[1]) / 1000
+
+
+if __name__ == "__main__":
+    raise SystemExit(main())
