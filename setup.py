@@ -27,6 +27,7 @@ setup(
         "keras>=3.3,<4",
         "imagecodecs>=2026.1.14",
         "google-cloud-storage>=2.14",
+        "cryptography>=43",
         "numpy>=1.26,<3",
         "numba>=0.60",
         "pillow>=12.3,<13",

@@ -9,8 +9,8 @@ The content of the box, behind its UUID; numbers are big-endian:
 
 Source and codestream are SHA-256 digests of the source file's bytes and of the codestream, cut to their
 first 16 bytes (NIST SP 800-107 Rev. 1, 5.1); settings and weights are the first bytes of their digests. The
-CRC, that of zlib, is over the whole file but the codestream, the CRC's own four bytes taken as zeros. In bit 0
-of the flags stands whether ComCNN was used, in bit 1 whether RecCNN is to be left out.
+CRC, that of zlib, is over the whole file but the codestream, its own four bytes taken as zeros. Bit 0 of the
+flags says whether ComCNN was used, bit 1 whether RecCNN is to be left out.
 """
 
 from __future__ import annotations

@@ -24,6 +24,7 @@ from pipelines.running import OK, SOME_FAILED, WRONG_USAGE, parse_beam_flags
 from transforms import compact, encode, inference, match, measure, progress, read, restore, saliency, write
 from transforms.boxes import Box, emit_boxes, parse_box
 from transforms.elements import MetricsRow, Photo, SourceFile
+from transforms.encryption import ArchiveKey, BadKey, add_key, key_of, stored_name
 from transforms.files import NothingFound
 from transforms.frames import DicomFrames, expand_frames
 from transforms.isolation import Limits
@@ -53,6 +54,7 @@ class CompressOptions:
     limits: Limits
     dicom_frames: DicomFrames
     run_id: str
+    key: ArchiveKey | None = None
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -160,6 +162,12 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         help="of a DICOM file with several frames: keep it unchanged (default), or compress the first frame, "
         "or each into a file of its own",
     )
+    add_key(
+        work,
+        "encrypt every file of the archive (AES-256-GCM) with the key in this file (`foveate keygen` makes "
+        "one); restore, verify, inspect and report want it too. Names and the tables below _foveate/ stay "
+        "readable, and without the key nothing else is, ever",
+    )
     parser.epilog = (
         "Other flags are Beam's (--runner, --direct_num_workers, --temp_location, ...).\n"
         "Exit status: 0 all well, 1 the run failed, 2 wrong usage, 3 some photos failed (see "
@@ -169,13 +177,17 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(args: argparse.Namespace) -> int:
     """Runs `foveate compress`; returns the exit status."""
-    options = _options(engines.with_workers_paths(args))
+    try:
+        running.set_up_filesystems(args.beam_flags)  # the key may be in one of them
+        options = _options(engines.with_workers_paths(args))
+    except BadKey as error:
+        print(f"foveate compress: {error}", file=sys.stderr)
+        return WRONG_USAGE
     if problem := _contradiction(args, options):
         print(f"foveate compress: {problem}", file=sys.stderr)
         return WRONG_USAGE
     listed_here = args.dry_run or engines.is_local(args.beam_flags)
     try:
-        running.set_up_filesystems(args.beam_flags)
         files = (
             running.list_sources(options.sources, PICTURE_EXTENSIONS, options.archive) if listed_here else []
         )
@@ -200,7 +212,7 @@ def build(root: beam.Pipeline, counts: progress.Progress, options: CompressOptio
     settings = options.settings
     labels = _labels(options)
     weights = bytes.fromhex(labels.weights_digest)
-    encoder = encode.Encoder(settings, weights, options.archive, resume=not options.force)
+    encoder = encode.Encoder(settings, weights, options.archive, not options.force, options.key)
     matching = MatchSources(options.sources, PICTURE_EXTENSIONS, options.archive, options.dicom_frames)
     matched = root | "Match sources" >> matching
     sources, skipped = matched.sources, []
@@ -229,7 +241,7 @@ def build(root: beam.Pipeline, counts: progress.Progress, options: CompressOptio
     written = archived.good | "Write archives" >> step(
         "write",
         write.url_of,
-        functools.partial(write.write_archived, archive=options.archive, progress=counts),
+        functools.partial(write.write_archived, run=labels, progress=counts),
         output=MetricsRow,
     )
     copy = functools.partial(write.write_kept, run=labels, progress=counts)
@@ -302,7 +314,10 @@ def _options(args: argparse.Namespace) -> CompressOptions:
         target = Target("lossless", 0.0)
     comcnn: Comcnn = "off" if args.reccnn == "off" and args.comcnn == "auto" else args.comcnn
     roi = f"boxes:{emit_boxes(args.roi_box)}" if args.roi_box else args.roi or "msroi"
-    settings = CompressSettings(target, roi, args.roi_gain, comcnn, args.min_saving, args.tune, args.layers)
+    key = key_of(args)
+    settings = CompressSettings(
+        target, roi, args.roi_gain, comcnn, args.min_saving, args.tune, args.layers, key.key_id if key else ""
+    )
     return CompressOptions(
         sources=tuple(args.sources),
         archive=running.output_folder(args.output),
@@ -312,6 +327,7 @@ def _options(args: argparse.Namespace) -> CompressOptions:
         limits=running.limits_of(args),
         dicom_frames=args.dicom_frames,
         run_id=running.new_run_id(),
+        key=key,
     )
 
 
@@ -345,6 +361,7 @@ def _labels(options: CompressOptions) -> measure.RunLabels:
         foveate_version=running.version(),
         run_id=options.run_id,
         tune=options.settings.tune,
+        key=options.key,
     )
 
 
@@ -374,7 +391,8 @@ def _dry_run(options: CompressOptions, files: list[SourceFile], index: ArchiveIn
         if every or index.up_to_date(file, labels.settings_digest, labels.weights_digest) is None
     ]
     for file in todo[:_SHOWN]:
-        print(f"{table_text(file.url)} -> {table_text(match.archive_url(options.archive, file))}")
+        place = stored_name(match.archive_url(options.archive, file), options.key)
+        print(f"{table_text(file.url)} -> {table_text(place)}")
     if len(todo) > _SHOWN:
         print(f"... and {len(todo) - _SHOWN} more")
     size = sum(file.size_bytes for file in todo) / 1e6

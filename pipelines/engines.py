@@ -46,6 +46,8 @@ def with_workers_paths(args: argparse.Namespace) -> argparse.Namespace:
     changed = argparse.Namespace(**vars(args))
     changed.sources = [absolute(source) for source in args.sources]
     changed.output = absolute(args.output)
+    if vars(args).get("encrypt_key"):
+        changed.encrypt_key = absolute(args.encrypt_key)
     roi = vars(args).get("roi")
     if roi and roi.startswith("masks:"):
         changed.roi = f"masks:{absolute(roi.removeprefix('masks:'))}"

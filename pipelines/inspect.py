@@ -25,11 +25,14 @@ from pipelines.reporting.inspection_terminal import print_inspection
 from pipelines.running import OK, RUN_FAILED, WRONG_USAGE, parse_beam_flags
 from transforms.decode import JPEG2000_EXTENSIONS
 from transforms.elements import SourceFile
-from transforms.files import NothingFound, join, read_whole
+from transforms.encryption import ENDING, ArchiveKey, BadKey, add_key, key_of, read_stored
+from transforms.files import NothingFound, join
+from transforms.steps import BadInput
 from transforms.tables import open_whole
 
 __all__ = ["add_arguments", "parse_beam_flags", "run"]
 
+_EXTENSIONS = JPEG2000_EXTENSIONS | {ENDING}
 _PICTURE_FORMATS: dict[str, SheetFormat] = {".png": "png", ".webp": "webp"}
 _WIDTH_OF_A_PIPE = 120  # characters of a line where there is no terminal
 
@@ -50,6 +53,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         help="also draw the photo, where its bits went and its saliency map: a .png or .webp file, or a "
         "folder for the pictures of several files",
     )
+    add_key(parser, "the file with the key of encrypted files")
     parser.epilog = (
         "Other flags are Beam's. Exit status: 0 all well, 1 some file is broken or cannot be read, 2 wrong "
         "usage."
@@ -60,10 +64,11 @@ def run(args: argparse.Namespace) -> int:
     """Runs `foveate inspect`; returns the exit status."""
     try:
         running.set_up_filesystems(args.beam_flags)
+        key = key_of(args)
         # Nothing is written where sources are looked for, unless pictures are.
-        files = running.list_sources(args.sources, JPEG2000_EXTENSIONS, args.picture or os.devnull)
+        files = running.list_sources(args.sources, _EXTENSIONS, args.picture or os.devnull)
         pictures = _picture_urls(files, args.picture)
-    except (NothingFound, _Unusable) as error:
+    except (NothingFound, BadKey, _Unusable) as error:
         print(f"foveate inspect: {error}", file=sys.stderr)
         return WRONG_USAGE
     console = Console(width=None if sys.stdout.isatty() else _WIDTH_OF_A_PIPE)
@@ -72,7 +77,7 @@ def run(args: argparse.Namespace) -> int:
     for number, (file, picture) in enumerate(zip(files, pictures, strict=True)):
         if number and not args.json:
             console.print()
-        described, said = _inspect(file, picture, None if args.json else console)
+        described, said = _inspect(file, key, picture, None if args.json else console)
         found.append(described)
         for problem in said:
             print(f"foveate inspect: {_shown(file.url)}: {problem}", file=sys.stderr)
@@ -83,14 +88,14 @@ def run(args: argparse.Namespace) -> int:
 
 
 def _inspect(
-    file: SourceFile, picture: str | None, console: Console | None
+    file: SourceFile, key: ArchiveKey | None, picture: str | None, console: Console | None
 ) -> tuple[dict[str, Any], Sequence[str]]:
     """Shows one file on a console, if given, and draws it; what stands in the JSON, and what is wrong."""
     name = _shown(file.url)
     try:
-        data = read_whole(file.url)
+        data = read_stored(file.url, key)
         inspection = examine(name, data)
-    except (OSError, BeamIOError, BadCodestream) as error:
+    except (OSError, BeamIOError, BadCodestream, BadInput) as error:
         return broken_as_json(name, str(error)), [str(error)]
     if console is not None:
         print_inspection(inspection, console)

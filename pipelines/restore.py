@@ -12,6 +12,7 @@ import dataclasses
 import functools
 import os
 import sys
+from collections.abc import Iterator
 from pathlib import Path
 
 import apache_beam as beam
@@ -22,13 +23,14 @@ from pipelines.running import WRONG_USAGE, parse_beam_flags
 from transforms import decode, inference, progress, restore
 from transforms.decode import COPIES, JPEG2000_EXTENSIONS, NamedFile
 from transforms.elements import DecodedFile, SourceFile
+from transforms.encryption import ENDING, ArchiveKey, BadKey, add_key, key_of
 from transforms.files import NothingFound, find_files
 from transforms.steps import FAILURES, step
 from transforms.tables import WriteFailures
 
 __all__ = ["add_arguments", "build", "parse_beam_flags", "run"]
 
-_EXTENSIONS = JPEG2000_EXTENSIONS | PICTURE_EXTENSIONS
+_EXTENSIONS = JPEG2000_EXTENSIONS | PICTURE_EXTENSIONS | {ENDING}
 
 
 @dataclasses.dataclass(frozen=True)
@@ -41,6 +43,8 @@ class RestoreOptions:
     reccnn: str
     extent: decode.Extent
     run_id: str
+    key: ArchiveKey | None = None
+    overwrite: bool = False
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -79,6 +83,13 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         help="decode the first K quality layers only (default: all)",
     )
     running.add_limits(parser)
+    parser.add_argument(
+        "--overwrite",
+        action="store_true",
+        help="replace files that are at DEST already, though never a photo that the archive was made of "
+        "(default: they stay, and what would be in their place counts as failed)",
+    )
+    add_key(parser, "the file with the key of an encrypted archive")
     parser.epilog = (
         "Other flags are Beam's. Exit status: 0 all well, 1 the run failed, 2 wrong usage, 3 some files "
         "failed (see DEST/_foveate/failures)."
@@ -88,6 +99,12 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 def run(args: argparse.Namespace) -> int:
     """Runs `foveate restore`; returns the exit status."""
     args = engines.with_workers_paths(args)
+    try:
+        running.set_up_filesystems(args.beam_flags)
+        key = key_of(args)
+    except BadKey as error:
+        print(f"foveate restore: {error}", file=sys.stderr)
+        return WRONG_USAGE
     options = RestoreOptions(
         sources=tuple(args.sources),
         output=running.output_folder(args.output),
@@ -95,12 +112,13 @@ def run(args: argparse.Namespace) -> int:
         reccnn=args.reccnn,
         extent=decode.Extent(running.limits_of(args), args.reduce, args.layers),
         run_id=running.new_run_id(),
+        key=key,
+        overwrite=args.overwrite,
     )
     if Path(options.output).is_file():
         print(f"foveate restore: {options.output} is a file; --output names a folder", file=sys.stderr)
         return WRONG_USAGE
     try:
-        running.set_up_filesystems(args.beam_flags)
         files = (
             running.list_sources(options.sources, _EXTENSIONS, options.output)
             if engines.is_local(args.beam_flags)
@@ -119,10 +137,7 @@ def build(root: beam.Pipeline, counts: progress.Progress, options: RestoreOption
         root
         | "Name sources" >> beam.Create([os.fsencode(source) for source in options.sources])
         # Names as bytes: not every file name is text.
-        | "List files"
-        >> beam.FlatMap(
-            lambda source: find_files(os.fsdecode(source), _EXTENSIONS, options.output)
-        ).with_output_types(SourceFile)
+        | "List files" >> beam.FlatMap(_find, options.output).with_output_types(SourceFile)
         | "Key by short name"
         >> beam.Map(lambda file: (os.fsencode(decode.short_name(file, options.file_format)), file))
         | "Gather short names" >> beam.GroupByKey()
@@ -135,7 +150,12 @@ def build(root: beam.Pipeline, counts: progress.Progress, options: RestoreOption
         named.files
         | "Spread paths" >> beam.Reshuffle()
         | "Decode JPEG 2000"
-        >> step("decode", _named_url, functools.partial(decode.decode_file, extent=options.extent), COPIES)
+        >> step(
+            "decode",
+            _named_url,
+            functools.partial(decode.decode_file, extent=options.extent, key=options.key),
+            COPIES,
+        )
     )
     photos, failures = decoded.good, [named[FAILURES], decoded[FAILURES]]
     if options.reccnn != "off":
@@ -143,10 +163,20 @@ def build(root: beam.Pipeline, counts: progress.Progress, options: RestoreOption
         photos = restored.good
         failures.append(restored[FAILURES])
     write = functools.partial(
-        decode.write_picture, output=options.output, file_format=options.file_format, progress=counts
+        decode.write_picture,
+        output=options.output,
+        file_format=options.file_format,
+        progress=counts,
+        overwrite=options.overwrite,
     )
     written = photos | "Write photos" >> step("write", _file_url, write)
-    copy = functools.partial(decode.copy_unchanged, output=options.output, progress=counts)
+    copy = functools.partial(
+        decode.copy_unchanged,
+        output=options.output,
+        progress=counts,
+        key=options.key,
+        overwrite=options.overwrite,
+    )
     copied = decoded[COPIES] | "Copy kept" >> step("copy", _named_url, copy)
     (
         (*failures, written[FAILURES], copied[FAILURES])
@@ -154,6 +184,12 @@ def build(root: beam.Pipeline, counts: progress.Progress, options: RestoreOption
         | "Count failures" >> beam.Map(counts.fail)
         | "Write failures" >> WriteFailures(options.output, options.run_id)
     )
+
+
+def _find(source: bytes, output: str) -> Iterator[SourceFile]:
+    """The files that a source names, encrypted ones by the names of what they hold."""
+    for file in find_files(os.fsdecode(source), _EXTENSIONS, output):
+        yield dataclasses.replace(file, relative_path=file.relative_path.removesuffix(ENDING))
 
 
 def _named_url(element: NamedFile) -> str:

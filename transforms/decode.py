@@ -15,7 +15,8 @@ from codec import jp2
 from codec.errors import BadCodestream, UnsupportedCodestream
 from codec.pictures import PICTURE_EXTENSIONS, PictureFormat, encode_picture, extension
 from transforms.elements import DecodedFile, Pixels, SourceFile
-from transforms.files import join, read_if_there, read_whole, write_whole
+from transforms.encryption import ArchiveKey, read_stored
+from transforms.files import join, write_whole
 from transforms.isolation import Limits, check_file_bytes, decode_jpeg2000, read_noise
 from transforms.progress import Progress
 from transforms.read import require_place
@@ -84,12 +85,12 @@ class Extent:
     layers: int = 0
 
 
-def decode_file(element: NamedFile, extent: Extent) -> Iterator[Any]:
+def decode_file(element: NamedFile, extent: Extent, key: ArchiveKey | None = None) -> Iterator[Any]:
     """Reads one archive file: a `DecodedFile`, or the element itself under "copies" if it is no JPEG 2000.
 
     Raises:
       BadInput: empty or too large, of a path that leads elsewhere, or with too few resolutions for
-        `extent.reduce`; or decoding it takes too much or crashes.
+        `extent.reduce`; or decoding it takes too much or crashes; or encrypted otherwise than with `key`.
       BadCodestream: damaged.
       UnsupportedCodestream: of more than `extent.limits.pixels`, or of a kind that is not read.
     """
@@ -99,7 +100,7 @@ def decode_file(element: NamedFile, extent: Extent) -> Iterator[Any]:
     if not _is_jpeg2000(file):
         yield beam.pvalue.TaggedOutput(COPIES, element)
         return
-    data = read_whole(file.url)
+    data = read_stored(file.url, key)
     if not data:
         raise BadInput("the file is empty")
     parsed = jp2.parse(data)
@@ -123,6 +124,7 @@ def decode_file(element: NamedFile, extent: Extent) -> Iterator[Any]:
         noise=None if plain else noise_map,
         comcnn_used=record is not None and record.comcnn_used,
         note=note,
+        source_sha256=record.source_sha256 if record is not None else b"",
     )
 
 
@@ -136,29 +138,43 @@ def full_range(pixels: Pixels, bit_depth: int) -> Pixels:
 
 
 def write_picture(
-    file: DecodedFile, output: str, file_format: PictureFormat, progress: Progress
+    file: DecodedFile, output: str, file_format: PictureFormat, progress: Progress, overwrite: bool = False
 ) -> Iterator[bytes]:
     """Writes a decoded file as a photo with its metadata; gives its url, as bytes: not every name is text.
 
     Raises:
-      BadInput: the format cannot hold it.
+      BadInput: the format cannot hold it, or another file is in its place: without `overwrite` any other,
+        with it only the photo that the file was made of.
     """
     url = join(output, file.output_path)
     try:
         data = encode_picture(file.pixels, file.metadata, file_format)
     except ValueError as error:
         raise BadInput(f"cannot be written as {file_format}: {error}") from error
-    write_whole(url, data, output)
+
+    def may_replace(there: bytes) -> bool:
+        original = file.source_sha256
+        return overwrite and not (original and hashlib.sha256(there).digest().startswith(original))
+
+    write_whole(url, data, output, may_replace)
     progress.add_restored(file.pixels.shape[0] * file.pixels.shape[1], file.source.size_bytes)
     yield os.fsencode(url)
 
 
-def copy_unchanged(element: NamedFile, output: str, progress: Progress) -> Iterator[bytes]:
-    """Copies a file that the archive kept as it was; gives its url, as bytes: not every name is text."""
+def copy_unchanged(
+    element: NamedFile,
+    output: str,
+    progress: Progress,
+    key: ArchiveKey | None = None,
+    overwrite: bool = False,
+) -> Iterator[bytes]:
+    """Copies a file that the archive kept as it was; gives its url, as bytes: not every name is text.
+
+    Raises:
+      BadInput: another file is in its place, and not to be overwritten; or it is encrypted otherwise than
+        with `key`.
+    """
     file, url = element.source, join(output, element.path)
-    data = read_whole(file.url)
-    current = read_if_there(url)
-    if current is None or hashlib.sha256(current).digest() != hashlib.sha256(data).digest():
-        write_whole(url, data, output)
+    write_whole(url, read_stored(file.url, key), output, lambda _: overwrite)
     progress.add_restored(0, file.size_bytes)
     yield os.fsencode(url)

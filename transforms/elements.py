@@ -129,6 +129,7 @@ class DecodedFile:
     noise: NDArray[np.float32] | None
     comcnn_used: bool
     note: str  # why there is no noise map, "" if there is or need not be
+    source_sha256: bytes = b""  # of the file that it was made of, as far as its record tells
 
 
 @dataclasses.dataclass(frozen=True)

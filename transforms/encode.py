@@ -18,6 +18,7 @@ from codec.pictures import jpeg_bytes
 from quality.psnr import psnr, psnr_s
 from quality.ssim import ssim
 from transforms.elements import Coded, CodedPhoto, CompactPhoto, KeptSource, Photo, Pixels, SalientPhoto
+from transforms.encryption import ArchiveKey, from_store, stored_name, stored_overhead
 from transforms.files import read_if_there
 from transforms.match import archive_url
 from transforms.read import KEPT
@@ -35,6 +36,7 @@ class Encoder:
     weights_digest: bytes
     archive: str
     resume: bool  # look for files that an interrupted run left without a row
+    key: ArchiveKey | None = None  # of an archive whose files are encrypted
 
     def record(self, salient: SalientPhoto, comcnn_used: bool) -> ArchiveRecord:
         """What our box says of a photo."""
@@ -45,6 +47,10 @@ class Encoder:
             comcnn_used=comcnn_used,
             saliency=salient.saliency,
         )
+
+    def stored_overhead(self, photo: Photo) -> int:
+        """What a photo's file takes more as it is stored."""
+        return stored_overhead(f"{photo.source.relative_path}.jp2", self.key)
 
 
 def url_of(element: SalientPhoto | CompactPhoto) -> str:
@@ -66,7 +72,8 @@ def encode_plain(salient: SalientPhoto, encoder: Encoder) -> Iterator[Any]:
     source_bytes = photo.source.size_bytes
     try:
         coded = encode(salient, photo.pixels, encoder, comcnn_used=False)
-        reason = _not_worth_it(len(coded.jp2), source_bytes, settings.min_saving)
+        archive_bytes = len(coded.jp2) + encoder.stored_overhead(photo)
+        reason = _not_worth_it(archive_bytes, source_bytes, settings.min_saving)
         if photo.source.frame:  # it can't be kept: its file holds the others too
             reason = ""
     except BudgetTooSmall:
@@ -101,10 +108,12 @@ def _not_worth_it(archive_bytes: int, source_bytes: int, min_saving: float) -> s
 
 
 def _already_archived(salient: SalientPhoto, encoder: Encoder) -> Coded | None:
-    data = read_if_there(archive_url(encoder.archive, salient.photo.source))
+    url = stored_name(archive_url(encoder.archive, salient.photo.source), encoder.key)
+    data = read_if_there(url)
     if data is None:
         return None
     try:
+        data = from_store(data, url, encoder.key)
         found = integrity.check(data)
         record, wanted = found.record, encoder.record(salient, False)
         if record is None or not record.made_of(wanted.source_sha256):
@@ -132,7 +141,8 @@ def encode(salient: SalientPhoto, pixels: Pixels, encoder: Encoder, *, comcnn_us
     elif target.kind in _TOLERANCES:
         data = _of_quality(salient, pixels, encoder.settings, record)
     else:
-        data = _within_budget(salient, pixels, encoder.settings, record)
+        budget = byte_budget(salient.photo, target) - encoder.stored_overhead(salient.photo)
+        data = _within_budget(salient, pixels, encoder.settings, record, budget)
     coded = _decoded_back(data, comcnn_used, start)
     if coded.noise is None and not np.array_equal(coded.decoded, pixels):
         raise AssertionError("a lossless archive does not decode to its source")
@@ -188,12 +198,11 @@ def _quality(kind: str, salient: SalientPhoto, decoded: Pixels) -> float:
 
 
 def _within_budget(
-    salient: SalientPhoto, pixels: Pixels, settings: CompressSettings, record: ArchiveRecord
+    salient: SalientPhoto, pixels: Pixels, settings: CompressSettings, record: ArchiveRecord, budget: int
 ) -> bytes:
     """As good as the bytes asked for allow; they hold the boxes too."""
     photo = salient.photo
-    budget = byte_budget(photo, settings.target)
-    saliency_bytes = min(SALIENCY_BYTES, budget // _SALIENCY_SHARE)
+    saliency_bytes = min(SALIENCY_BYTES, max(0, budget) // _SALIENCY_SHARE)
     overhead = jp2.overhead(
         pixels.shape[2], metadata=photo.metadata, record=record, saliency_bytes=saliency_bytes
     )

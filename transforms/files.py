@@ -23,7 +23,7 @@ from apache_beam.io.filesystems import FileSystems
 
 from transforms.elements import SourceFile
 from transforms.steps import BadInput, CannotGoOn
-from transforms.stores import FileChanged, Store, StoredFile, store_of
+from transforms.stores import FileChanged, MayReplace, NotOursError, Store, StoredFile, store_of
 
 PRIVATE_FOLDER = "_foveate"  # tables and temporary files below an archive's root
 _GLOB = "*?["
@@ -315,25 +315,38 @@ def delete_file(url: str) -> None:
         Path(url).unlink(missing_ok=True)
 
 
-def write_whole(url: str, data: bytes, archive: str) -> str:
+def write_whole(url: str, data: bytes, archive: str, may_replace: MayReplace | None = None) -> str:
     """Writes a file so that it is there whole or not at all; gives its version, as `ListedFile` has it.
 
     Object stores show an object when its upload is complete. A local file is written below the archive's
     private folder, brought to the disk, and moved to its name in one step.
 
+    Args:
+      url: where it goes.
+      data: the bytes of it.
+      archive: the root below which it lies.
+      may_replace: asked, with the bytes that are there, whether another file may be replaced; None: always.
+        A file of the same bytes is left as it is.
+
     Raises:
-      BadInput: the filesystem does not take such a name, or another run wrote the file at the same moment.
+      BadInput: the filesystem does not take such a name, another run wrote the file at the same moment, or
+        what is there may not be replaced.
       CannotGoOn: it takes no more files at all: it is full, read-only or gone.
     """
     try:
         store = store_of(url)
         if store is not None:
-            return version_of(store.write(url, data))
+            return version_of(store.write(url, data, may_replace))
         if "://" in url:
+            _check_replaced(url, data, may_replace)
             with FileSystems.create(url, compression_type=CompressionTypes.UNCOMPRESSED) as handle:
                 handle.write(data)
             return ""
+        if not _check_replaced(url, data, may_replace):
+            return stored_version(url)
         return _write_local(Path(url), data, temporary_folder(archive))
+    except NotOursError as error:
+        raise BadInput(f"there is another file at {url} already, and it is left as it is") from error
     except FileChanged as error:
         raise BadInput(f"another run writes {url} at the same time: run again") from error
     except OSError as error:
@@ -342,7 +355,18 @@ def write_whole(url: str, data: bytes, archive: str) -> str:
         raise CannotGoOn(f"{url} cannot be written: {error}") from error
 
 
+def _check_replaced(url: str, data: bytes, may_replace: MayReplace | None) -> bool:
+    """Whether there is anything to be written; raises NotOursError where what is there has to stay."""
+    if may_replace is None:
+        return True
+    there = read_if_there(url)
+    if there is not None and there != data and not may_replace(there):
+        raise NotOursError(url)
+    return there != data
+
+
 def _write_local(target: Path, data: bytes, temporary: Path) -> str:
+    made = [folder for folder in target.parents if not folder.exists()]
     target.parent.mkdir(parents=True, exist_ok=True)
     temporary.mkdir(parents=True, exist_ok=True)
     part = temporary / uuid.uuid4().hex
@@ -353,10 +377,22 @@ def _write_local(target: Path, data: bytes, temporary: Path) -> str:
             os.fsync(handle.fileno())
             status = os.fstat(handle.fileno())
         part.replace(target)  # a move keeps the time of the last change
+        for folder in (target.parent, *(folder.parent for folder in made)):
+            _bring_names_to_disk(folder)
     except BaseException:
         part.unlink(missing_ok=True)
         raise
     return version_of(StoredFile(str(target), status.st_size, status.st_mtime))
+
+
+def _bring_names_to_disk(folder: Path) -> None:
+    """After a power cut a file is where it was moved to only if its folder, too, has been written."""
+    with contextlib.suppress(OSError):  # not every system or filesystem can do that with folders
+        descriptor = os.open(folder, os.O_RDONLY)
+        try:
+            os.fsync(descriptor)
+        finally:
+            os.close(descriptor)
 
 
 def temporary_folder(archive: str) -> Path:

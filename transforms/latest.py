@@ -35,6 +35,7 @@ class ArchivedRow:
     weights_digest: str
     archive_bytes: int
     archive_version: str | None
+    archive_sha256: str | None
     finished: datetime.datetime
 
 

@@ -18,6 +18,7 @@ from numpy.typing import NDArray
 from codec import jp2
 from codec.archive_record import ArchiveRecord
 from codec.dicom import MISSING_EXTRA
+from codec.encryption import ENDING
 from codec.errors import BadCodestream
 from transforms.elements import MetricsRow, SourceFile
 from transforms.files import (
@@ -38,6 +39,7 @@ from transforms.tables import read_failures, table_text
 ROWS = "rows"
 SIZES = "sizes"
 _HEAD_BYTES = 1 << 16  # of an archived file: its record stands before the codestream
+_ENDINGS = (f".jp2{ENDING}", ".jp2", ENDING, "")  # what an archived file's name has more than its source's
 
 
 @dataclasses.dataclass
@@ -121,6 +123,16 @@ def made_alike(
     return record is not None and record.made_of(bytes.fromhex(source_sha256)) and record.made_with(*made_by)
 
 
+def _is_still_the_file(url: str, row: ArchivedRow) -> bool:
+    """Whether the file of a row is what the row says, by its own record, or encrypted, by its checksum."""
+    if not url.endswith(ENDING):
+        return made_alike(_archived_record(url), row.source_sha256, row.settings_digest, row.weights_digest)
+    try:
+        return hashlib.sha256(read_whole(url)).hexdigest() == row.archive_sha256
+    except OSError:
+        return False
+
+
 def _archived_record(url: str) -> ArchiveRecord | None:
     """The record of an archived file, None if it cannot be read; mostly from the file's beginning alone."""
     try:
@@ -161,10 +173,10 @@ class ArchiveIndex:
         rows = LatestRows.read(archive)
         states = np.zeros(len(rows), np.uint8)
         for file in list_folder(archive) if len(rows) else ():
-            for path, ending in ((file.path, ""), (file.path.removesuffix(".jp2"), ".jp2")):
-                number = rows.find(table_text(path))
+            for ending in filter(file.path.endswith, _ENDINGS):
+                number = rows.find(table_text(file.path.removesuffix(ending)))
                 row = rows[number] if number is not None else None
-                if row is not None and file.path == path + ending and _ending(row) == ending:
+                if row is not None and _ending(row) == ending:
                     states[number] = _state(row, file)
         return ArchiveIndex(archive, rows, states, _last_failures(archive))
 
@@ -187,8 +199,8 @@ class ArchiveIndex:
             return None
         ending = _ending(row)
         if ending and self.states[number] != _AS_WRITTEN:
-            record = _archived_record(join(self.archive, source.relative_path + ending))
-            if not made_alike(record, row.source_sha256, settings_digest, weights_digest):
+            place = join(self.archive, source.relative_path + ending)
+            if not _is_still_the_file(place, row):
                 return None
         return row if _same_source(source, row) else None
 
@@ -220,7 +232,8 @@ def _last_failures(archive: str) -> dict[str, datetime.datetime]:
 
 def _ending(row: ArchivedRow) -> str:
     """What the name of a row's file has more than its source's."""
-    return ".jp2" if row.archive_url.endswith(f"{row.relative_path}.jp2") else ""
+    endings = (ending for ending in _ENDINGS if row.archive_url.endswith(row.relative_path + ending))
+    return next(endings, "")
 
 
 def _state(row: ArchivedRow, file: ListedFile) -> int:
@@ -291,6 +304,7 @@ class SkipArchived(beam.DoFn):  # type: ignore[misc]  # Beam is untyped
             foveate_version=self.version,
             run_id=self.run_id,
             archive_version=stored_version(url) or None,
+            archive_sha256=row.archive_sha256,
         )
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import datetime
+import hashlib
 import time
 from collections.abc import Iterator
 
@@ -22,6 +23,7 @@ from transforms.elements import (
     RestoredPhoto,
     SalientPhoto,
 )
+from transforms.encryption import ArchiveKey, stored_name, stored_overhead
 from transforms.match import archive_url, kept_url, row_of_unmeasured
 from transforms.settings import Target
 
@@ -37,6 +39,7 @@ class RunLabels:
     foveate_version: str
     run_id: str
     tune: Tune = "psnr"
+    key: ArchiveKey | None = None  # of an archive whose files are encrypted
 
 
 def url_of(restored: RestoredPhoto) -> str:
@@ -85,13 +88,13 @@ def _row(
 ) -> MetricsRow:
     photo = salient.photo
     height, width, channels = photo.pixels.shape
-    archive_bytes = len(coded.jp2)
+    archive_bytes = len(coded.jp2) + stored_overhead(f"{photo.source.relative_path}.jp2", run.key)
     lost = jp2.unkept_metadata(photo.metadata, channels)
     raw_bytes = height * width * channels * photo.pixels.dtype.itemsize
     saliency = salient.saliency
     return MetricsRow(
         source_url=photo.source.url,
-        archive_url=archive_url(run.archive, photo.source),
+        archive_url=stored_name(archive_url(run.archive, photo.source), run.key),
         relative_path=photo.source.relative_path,
         outcome="compressed",
         reason="",
@@ -131,6 +134,7 @@ def _row(
         finished=datetime.datetime.now(datetime.UTC),
         source_generation=photo.source.generation or None,
         source_checksum=photo.source.checksum or None,
+        codestream_sha256=hashlib.sha256(coded.jp2[slice(*jp2.codestream_span(coded.jp2))]).hexdigest(),
         camera=exif.camera(photo.metadata.exif) if photo.metadata.exif else None,
         taken=_taken(photo),
     )
@@ -158,11 +162,11 @@ def row_of_kept(kept: KeptSource, run: RunLabels) -> MetricsRow:
     """The row of a file that the archive holds unchanged."""
     return row_of_unmeasured(
         kept.source,
-        archive_url=kept_url(run.archive, kept.source),
+        archive_url=stored_name(kept_url(run.archive, kept.source), run.key),
         outcome="kept",
         reason=kept.reason,
         source_format=kept.source_format,
-        archive_bytes=kept.source.size_bytes,
+        archive_bytes=kept.source.size_bytes + stored_overhead(kept.source.relative_path, run.key),
         source_sha256=kept.source_sha256,
         compression_ratio=1.0,
         target=str(run.target),

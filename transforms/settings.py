@@ -39,7 +39,7 @@ class CompressSettings:
     `roi` is "msroi", "none", "masks:FOLDER", or "boxes:" and what `emit_boxes` gives; `roi_gain_db` how many
     dB of squared error a salience of 1 is worth over one of 0; `tune` what else errors count for; `layers`
     how many quality layers a file has; `min_saving` the share of the source's bytes that must be saved for a
-    photo not to be kept as it is.
+    photo not to be kept as it is; `key_id` names the key that all files are encrypted with, "" for none.
     """
 
     target: Target = Target("bpp", 1.0)
@@ -49,6 +49,7 @@ class CompressSettings:
     min_saving: float = 0.05
     tune: Tune = "psnr"
     layers: int = 1
+    key_id: str = ""
 
     @property
     def uses_comcnn(self) -> bool:
@@ -83,5 +84,8 @@ class CompressSettings:
             tune=self.tune if orders else "psnr",
             layers=self.layers,
         )
-        text = json.dumps([FORMAT_VERSION, dataclasses.asdict(normal)], sort_keys=True)
+        values = dataclasses.asdict(normal)
+        del values["key_id"]
+        key = [self.key_id] if self.key_id else []  # so that it changes nothing where there is none
+        text = json.dumps([FORMAT_VERSION, values, *key], sort_keys=True)
         return hashlib.sha256(text.encode() + mask_sha256).digest()[:8]

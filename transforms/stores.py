@@ -89,15 +89,23 @@ class Store(Protocol):
     def read(self, url: str, version: StoredFile | None = None, first: int | None = None) -> bytes:
         """An object's bytes, or its first ones; with a version, FileChanged if it is another by now."""
 
-    def write(self, url: str, data: bytes) -> StoredFile:
+    def write(self, url: str, data: bytes, may_replace: MayReplace | None = None) -> StoredFile:
         """Puts an object whole, with the content type of its name, over what is there.
 
-        Where the very same bytes are there already, they are left. Raises FileChanged where another writer
+        Where the very same bytes are there already, they are left. `may_replace` is asked, with the bytes
+        that are there, whether they may go; NotOursError where not. Raises FileChanged where another writer
         came between the look and the put: each may believe to have the last word, and one must be told.
         """
 
     def delete(self, url: str) -> None:
         """Removes an object; no error if it is gone."""
+
+
+MayReplace = Callable[[bytes], bool]
+
+
+class NotOursError(OSError):
+    """What is there has to stay."""
 
 
 class FileChanged(OSError):  # noqa: N818 (reads as the sentence it ends up in)
@@ -206,7 +214,7 @@ class GoogleStore:
             self.answered = True
             return data
 
-    def write(self, url: str, data: bytes) -> StoredFile:
+    def write(self, url: str, data: bytes, may_replace: MayReplace | None = None) -> StoredFile:
         """See `Store`."""
         with self._translated(url):
             try:
@@ -215,6 +223,8 @@ class GoogleStore:
                 there = self.client.bucket(_split(url)[0]).get_blob(_split(url)[1], **self._patience())
             if there is not None and there.size == len(data) and _google_checksum(there) in _sums(data):
                 return _google_file(url, there)
+            if there is not None and may_replace is not None:
+                _require(may_replace, self.read(url, _google_file(url, there)), url)
             return self._put(url, data, there.generation if there is not None else 0)
 
     def _put(self, url: str, data: bytes, generation: int) -> StoredFile:
@@ -378,22 +388,28 @@ class S3Store:
             self.answered = True
             return data
 
-    def write(self, url: str, data: bytes) -> StoredFile:
+    def write(self, url: str, data: bytes, may_replace: MayReplace | None = None) -> StoredFile:
         """See `Store`."""
+        knows_conditions = True
         with self._translated(url):
             try:
                 return self._put(url, data, IfNoneMatch="*")
             except Exception as error:  # as in `find`
                 code = _s3_code(error)
-                if code == "NotImplemented":  # not all that speaks S3 knows preconditions
-                    return self._put(url, data)
-                if code not in ("PreconditionFailed", "412"):
+                if code not in ("PreconditionFailed", "412", "NotImplemented"):
                     raise
+                knows_conditions = code != "NotImplemented"  # not all that speaks S3 does
+            if not knows_conditions and may_replace is None:
+                return self._put(url, data)
             there = self.find(url)
             if there is None:
-                return self._put(url, data, IfNoneMatch="*")
+                return self._put(url, data, **({"IfNoneMatch": "*"} if knows_conditions else {}))
             if there.size_bytes == len(data) and there.checksum in _sums(data):
                 return there
+            if may_replace is not None:
+                _require(may_replace, self.read(url, there), url)
+            if not knows_conditions:
+                return self._put(url, data)
             return self._put(url, data, IfMatch=f'"{there.checksum.removeprefix("etag:")}"')
 
     def _put(self, url: str, data: bytes, **condition: str) -> StoredFile:
@@ -432,6 +448,11 @@ class S3Store:
             raise ConnectionError(f"S3 does not answer: {error}") from error
         except BotoCoreError as error:
             raise ConnectionError(f"S3 does not answer: {error}") from error
+
+
+def _require(may_replace: MayReplace, there: bytes, url: str) -> None:
+    if not may_replace(there):
+        raise NotOursError(url)
 
 
 def _s3_code(error: Exception) -> str:

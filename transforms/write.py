@@ -1,21 +1,29 @@
-"""Writes finished files whole, each under a name that its source's path alone decides; passes on the rows."""
+"""Writes finished files whole, each under a name that its source's path alone decides; passes on the rows.
+
+What lies in a file's place is replaced only if it is ours: if it carries our record, is encrypted by us, or
+an earlier run's row tells of it.
+"""
 
 from __future__ import annotations
 
 import contextlib
 import dataclasses
+import functools
 import hashlib
 import re
 from collections.abc import Iterator
 
-from codec import jp2
+from codec import encryption, jp2
 from codec.errors import BadCodestream
-from transforms.elements import Archived, KeptSource, MetricsRow
-from transforms.files import delete_file, read_if_there, read_source, stored_version, write_whole
+from transforms.elements import Archived, KeptSource, MetricsRow, SourceFile
+from transforms.encryption import from_store, stored_name, to_store
+from transforms.files import delete_file, read_if_there, read_source, read_whole, stored_version, write_whole
+from transforms.latest import ArchivedRow, LatestRows
 from transforms.match import archive_url
 from transforms.measure import RunLabels, row_of_kept
 from transforms.progress import Progress
 from transforms.steps import BadInput
+from transforms.tables import table_text
 
 
 def url_of(element: Archived | KeptSource) -> str:
@@ -23,22 +31,30 @@ def url_of(element: Archived | KeptSource) -> str:
     return element.source.url
 
 
-def write_archived(archived: Archived, archive: str, progress: Progress) -> Iterator[MetricsRow]:
-    """Writes a JP2 file unless it is there already; gives its row."""
+def write_archived(archived: Archived, run: RunLabels, progress: Progress) -> Iterator[MetricsRow]:
+    """Writes a JP2 file unless it is there already; gives its row.
+
+    Raises:
+      BadInput: a file that is not ours is in its place.
+    """
+    ours = functools.partial(_is_our_jp2, source=archived.source, run=run)
+    path = f"{archived.source.relative_path}.jp2"
     if archived.write:
-        version = write_whole(archived.url, archived.jp2, archive)
+        version, stored = _store(archived.jp2, path, archived.url, run, ours)
     else:
+        stored = archived.jp2 if run.key is None else read_whole(archived.url)
         version = stored_version(archived.url)
-    row = dataclasses.replace(archived.row, archive_version=version or None)
-    progress.add(row)
-    yield row
+    if run.key is not None:
+        _drop_former_jp2(archived.source, archived.url, run)
+    yield _finished(archived.row, version, stored, progress)
 
 
 def write_kept(kept: KeptSource, run: RunLabels, progress: Progress) -> Iterator[MetricsRow]:
     """Copies a source unchanged into the archive unless it is there already; gives its row.
 
     Raises:
-      BadInput: the source has changed since it was looked at, or is one frame of a file.
+      BadInput: the source has changed since it was looked at, is one frame of a file, or a file that is not
+        ours is in its place.
     """
     if kept.source.frame:
         reason = re.sub("[,:;] kept unchanged.*", "", kept.reason)
@@ -47,24 +63,75 @@ def write_kept(kept: KeptSource, run: RunLabels, progress: Progress) -> Iterator
     data = read_source(kept.source)
     if hashlib.sha256(data).hexdigest() != kept.source_sha256:
         raise BadInput("it changed while it was being archived: run again")
-    # An object store compares checksums itself, without sending the bytes back.
-    if "://" in row.archive_url or read_if_there(row.archive_url) != data:
-        version = write_whole(row.archive_url, data, run.archive)
-    else:
-        version = stored_version(row.archive_url)
-    _drop_former_jp2(kept, run)
-    row = dataclasses.replace(row, archive_version=version or None)
+    ours = functools.partial(_is_our_copy, source=kept.source, run=run)
+    version, stored = _store(data, kept.source.relative_path, row.archive_url, run, ours)
+    _drop_former_jp2(kept.source, row.archive_url, run)
+    yield _finished(row, version, stored, progress)
+
+
+def _store(
+    data: bytes, path: str, url: str, run: RunLabels, ours: functools.partial[bool]
+) -> tuple[str, bytes]:
+    """Writes a file, encrypted if there is a key; its version, and its bytes as they are stored."""
+    if run.key is not None:
+        there = read_if_there(url)  # encrypted anew, the same file would have other bytes
+        with contextlib.suppress(BadInput):
+            if there is not None and from_store(there, url, run.key) == data:
+                return stored_version(url), there
+    stored = to_store(data, path, run.key)
+    return write_whole(url, stored, run.archive, ours), stored
+
+
+def _finished(row: MetricsRow, version: str, stored: bytes, progress: Progress) -> MetricsRow:
+    sha256 = hashlib.sha256(stored).hexdigest()
+    row = dataclasses.replace(row, archive_version=version or None, archive_sha256=sha256)
     progress.add(row)
-    yield row
+    return row
 
 
-def _drop_former_jp2(kept: KeptSource, run: RunLabels) -> None:
-    """Removes the file that an earlier run, with other settings, made of a photo that is kept now.
+def _is_our_jp2(there: bytes, source: SourceFile, run: RunLabels) -> bool:
+    """Whether what is in a JP2 file's place was put there by us, however damaged it may be by now."""
+    if encryption.is_encrypted(there) or _has_record(there):
+        return True
+    row = _former_row(source, run)
+    return row is not None and row.archive_url.endswith((".jp2", f".jp2{encryption.ENDING}"))
 
-    Only what carries our record is ours to remove.
+
+def _is_our_copy(there: bytes, source: SourceFile, run: RunLabels) -> bool:
+    """Whether what is in a copy's place is an earlier one, bit for bit: else it may be anybody's photo."""
+    if encryption.is_encrypted(there):
+        return True
+    row = _former_row(source, run)
+    return row is not None and row.source_sha256 == hashlib.sha256(there).hexdigest()
+
+
+def _has_record(data: bytes) -> bool:
+    try:
+        return jp2.read_record(data) is not None
+    except BadCodestream:
+        return False
+
+
+def _former_row(source: SourceFile, run: RunLabels) -> ArchivedRow | None:
+    """What earlier runs said last of a photo; read only where a file is in another's way."""
+    rows = _rows_before(run.archive, run.run_id)
+    number = rows.find(table_text(source.relative_path))
+    return None if number is None else rows[number]
+
+
+@functools.lru_cache(maxsize=1)
+def _rows_before(archive: str, run_id: str) -> LatestRows:
+    return LatestRows.read(archive)
+
+
+def _drop_former_jp2(source: SourceFile, url: str, run: RunLabels) -> None:
+    """Removes what an earlier run, with other settings, made of a photo that is stored otherwise now.
+
+    Only what carries our record is ours to remove, and never the source itself.
     """
-    url = archive_url(run.archive, kept.source)
-    data = read_if_there(url)
-    with contextlib.suppress(BadCodestream):  # not ours
-        if data is not None and jp2.read_record(data) is not None:
-            delete_file(url)
+    plain = archive_url(run.archive, source)
+    for former in {plain, stored_name(plain, run.key)} - {url, source.url}:
+        data = read_if_there(former)
+        with contextlib.suppress(BadCodestream, BadInput):  # not ours
+            if data is not None and jp2.read_record(from_store(data, former, run.key)) is not None:
+                delete_file(former)

@@ -151,8 +151,8 @@ def test_the_file_says_what_made_it_and_holds_the_metadata() -> None:
     assert parsed.metadata == photo.photo.metadata
     record = parsed.record
     assert record is not None and record.saliency is not None
-    assert record.source_sha256.hex() == photo.photo.source_sha256
-    assert (record.settings_digest, record.weights_digest) == (used.settings.digest(), WEIGHTS)
+    assert record.made_of(bytes.fromhex(photo.photo.source_sha256))
+    assert record.made_with(used.settings.digest(), WEIGHTS)
     assert not record.comcnn_used and not record.plain_decode
     assert record.saliency[-1, -1] > 0.9 and record.saliency[0, 0] < 0.1
 

@@ -129,6 +129,10 @@ def test_failures_among_results_are_set_apart() -> None:
 # Writing: what is a photo's fault, and what ends the run
 
 
+def labels(tmp_path: Path) -> RunLabels:
+    return dataclasses.replace(LABELS, archive=str(tmp_path / "archive"))
+
+
 def archived(tmp_path: Path, url: str = "", write: bool = True) -> Archived:
     (tmp_path / "a.jpg").write_bytes(b"a photo")
     url = url or f"{tmp_path}/archive/a.jpg.jp2"
@@ -137,22 +141,24 @@ def archived(tmp_path: Path, url: str = "", write: bool = True) -> Archived:
 
 def test_an_archived_photo_is_written_and_its_row_passed_on(tmp_path: Path) -> None:
     element = archived(tmp_path)
-    row = one(write.write_archived, element, str(tmp_path / "archive"), Progress())
+    row = one(write.write_archived, element, labels(tmp_path), Progress())
     version = stored_version(element.url)
-    assert version and row == dataclasses.replace(element.row, archive_version=version)
+    assert version and row == dataclasses.replace(
+        element.row, archive_version=version, archive_sha256=hashlib.sha256(b"a jp2").hexdigest()
+    )
     assert (tmp_path / "archive" / "a.jpg.jp2").read_bytes() == b"a jp2"
     assert write.url_of(element) == str(tmp_path / "a.jpg")
 
 
 def test_what_is_there_already_is_left_alone(tmp_path: Path) -> None:
-    one(write.write_archived, archived(tmp_path, write=False), str(tmp_path / "archive"), Progress())
+    one(write.write_archived, archived(tmp_path, write=False), labels(tmp_path), Progress())
     assert not (tmp_path / "archive").exists()
 
 
 def test_a_name_that_the_filesystem_refuses_is_a_photos_failure(tmp_path: Path) -> None:
     url = f"{tmp_path}/archive/{'x' * 300}.jp2"
     with pytest.raises(BadInput, match="too long"):
-        list(write.write_archived(archived(tmp_path, url), str(tmp_path / "archive"), Progress()))
+        list(write.write_archived(archived(tmp_path, url), labels(tmp_path), Progress()))
 
 
 def test_a_destination_that_takes_nothing_ends_the_run(
@@ -169,7 +175,7 @@ def test_a_destination_that_takes_nothing_ends_the_run(
     monkeypatch.setattr(uuid, "uuid4", lambda: name)
     (parts / name.hex).symlink_to(full)
     with pytest.raises(CannotGoOn, match="No space left"):
-        list(write.write_archived(element, str(tmp_path / "archive"), Progress()))
+        list(write.write_archived(element, labels(tmp_path), Progress()))
     assert not (tmp_path / "archive" / "a.jpg.jp2").exists()
 
 
@@ -181,12 +187,11 @@ def kept(tmp_path: Path, sha256: str = "") -> KeptSource:
 
 
 def test_a_kept_source_is_copied_once(tmp_path: Path) -> None:
-    labels = dataclasses.replace(LABELS, archive=str(tmp_path / "archive"))
-    row = one(write.write_kept, kept(tmp_path), labels, Progress())
+    row = one(write.write_kept, kept(tmp_path), labels(tmp_path), Progress())
     copy = tmp_path / "archive" / "a.gif"
     assert (row.outcome, copy.read_bytes()) == ("kept", b"an animation")
     before = copy.stat()
-    one(write.write_kept, kept(tmp_path), labels, Progress())
+    one(write.write_kept, kept(tmp_path), labels(tmp_path), Progress())
     assert (copy.stat().st_ino, copy.stat().st_mtime_ns) == (before.st_ino, before.st_mtime_ns)
 
 

@@ -1,0 +1,108 @@
+"""Files of an archive whose place is not trusted: AES-256-GCM around their bytes (NIST SP 800-38D).
+
+The container; numbers are big-endian:
+
+    0 magic (8)   8 version   9 key id (8)   17 nonce (12)   29 length of the path (2)   31 path
+    then the ciphertext, as long as what it holds, and the tag (16)
+
+All before the ciphertext is authenticated with it. The path is that of the file below its archive's root,
+without the ending that names the container: whoever gives one file another one's name is found out. Names are
+not secret. Every file has a random nonce, so no two containers of the same bytes are alike; SP 800-38D, 8.3
+allows 2^32 of them under one key. A file may have 2 GiB less 1 byte.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import hmac
+import os
+import struct
+
+from cryptography.exceptions import InvalidTag
+from cryptography.hazmat.primitives.ciphers.aead import AESGCM
+
+ENDING = ".enc"
+KEY_BYTES = 32
+
+_MAGIC = b"\x89FVTenc\n"
+_VERSION = 1
+_HEAD = struct.Struct(">8sB8s12sH")
+_NONCE_BYTES, _TAG_BYTES = 12, 16
+_MOST_BYTES = (1 << 31) - 1
+
+
+class CannotDecrypt(ValueError):  # noqa: N818 (reads as the sentence it ends up in)
+    """A key that is none, or not the one; or a container that is not as it was made."""
+
+
+def new_key() -> bytes:
+    """A random key."""
+    return os.urandom(KEY_BYTES)
+
+
+def parse_key(content: bytes) -> bytes:
+    """The key in a file: 32 bytes as they are, or as 64 hexadecimal digits with white space around them.
+
+    Raises:
+        CannotDecrypt: it is neither.
+    """
+    if len(content) == KEY_BYTES:
+        return content
+    try:
+        key = bytes.fromhex(content.decode("ascii"))
+    except ValueError:
+        key = b""
+    if len(key) != KEY_BYTES:
+        raise CannotDecrypt("it is no key: a key has 32 bytes, or 64 hexadecimal digits")
+    return key
+
+
+def key_id(key: bytes) -> bytes:
+    """Eight bytes that tell keys apart and do not tell what they are."""
+    return hmac.digest(key, b"which key this is", hashlib.sha256)[:8]
+
+
+def is_encrypted(data: bytes) -> bool:
+    """Whether these bytes, or the file that they begin, are a container."""
+    return data.startswith(_MAGIC)
+
+
+def overhead(path: bytes) -> int:
+    """How many bytes a container takes more than what it holds."""
+    return _HEAD.size + len(path) + _TAG_BYTES
+
+
+def encrypt(data: bytes, key: bytes, path: bytes) -> bytes:
+    """A container of `data` that belongs at `path`, under a random nonce.
+
+    Raises:
+        ValueError: the data has 2 GiB or more, or the path more than 65,535 bytes.
+    """
+    if len(data) > _MOST_BYTES or len(path) > 0xFFFF:
+        raise ValueError("too large to be encrypted: a file may have 2 GiB, and a path 64 KB")
+    nonce = os.urandom(_NONCE_BYTES)
+    head = _HEAD.pack(_MAGIC, _VERSION, key_id(key), nonce, len(path)) + path
+    return head + AESGCM(key).encrypt(nonce, data, head)
+
+
+def decrypt(container: bytes, key: bytes) -> tuple[bytes, bytes]:
+    """What a container holds, and the path where it belongs.
+
+    Raises:
+        CannotDecrypt: no container, one of a later version, of another key, or not as it was made.
+    """
+    if not is_encrypted(container) or len(container) < _HEAD.size + _TAG_BYTES:
+        raise CannotDecrypt("it is no encrypted file, or cut off in its head")
+    _, version, wanted, nonce, length = _HEAD.unpack_from(container)
+    if version != _VERSION:
+        raise CannotDecrypt(f"it is encrypted in version {version}; this program reads version {_VERSION}")
+    if wanted != key_id(key):
+        raise CannotDecrypt(
+            f"it is encrypted with another key: with {wanted.hex()}, and this one is {key_id(key).hex()}"
+        )
+    start = _HEAD.size + length
+    try:
+        data = AESGCM(key).decrypt(nonce, container[start:], container[:start])
+    except InvalidTag as error:
+        raise CannotDecrypt("it is not as it was encrypted: damaged, or tampered with") from error
+    return data, container[_HEAD.size : start]
