@@ -24,7 +24,6 @@ from codec.archive_record import (
     ArchiveRecord,
     pack_record,
     try_record,
-    unpack_record,
 )
 from codec.errors import BadCodestream, UnsupportedCodestream
 from codec.metadata import PhotoMetadata
@@ -171,10 +170,9 @@ def marked_for_plain_decode(data: bytes) -> bytes:
     Raises:
         BadCodestream: a malformed box, no record, or one whose CRC is not that of the file.
     """
-    start = _record_start(data)
-    if start is None:
-        raise BadCodestream("the file has no archive record")
-    record = unpack_record(data[start:])
+    start, record = _record_start(data), read_record(data)
+    if start is None or record is None:
+        raise BadCodestream("the file has no archive record that can be read")
     if record.boxes_crc32 not in (None, boxes_crc32(data)):
         raise BadCodestream("the file's boxes have changed since it was written")
     at = start + FLAGS_AT

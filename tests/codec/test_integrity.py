@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import hashlib
 from pathlib import Path
 
@@ -9,6 +10,7 @@ import hypothesis
 import hypothesis.strategies as st
 import numpy as np
 import pytest
+from numpy.typing import NDArray
 
 from codec import codestream, integrity, jp2
 from codec.archive_record import ArchiveRecord
@@ -53,12 +55,18 @@ def test_a_file_says_by_itself_that_it_is_whole() -> None:
     assert not found.record.made_with(b"Settings", b"weights!")
 
 
-def test_a_file_marked_for_the_plain_decode_is_whole_too() -> None:
-    marked = jp2.marked_for_plain_decode(FILE)
-    assert len(marked) == len(FILE)
+@pytest.mark.parametrize("saliency", [RECORD.saliency, None])
+def test_a_file_marked_for_the_plain_decode_is_whole_too(saliency: NDArray[np.float32] | None) -> None:
+    record = dataclasses.replace(RECORD, saliency=saliency)
+    data = jp2.wrap(streams.layered(33, 47, 3), metadata=PhotoMetadata(), record=record)
+    marked = jp2.marked_for_plain_decode(data)
+    assert len(marked) == len(data)
     found = integrity.check(marked)
     assert found.whole
     assert found.record is not None and found.record.plain_decode
+
+
+def test_a_file_whose_boxes_have_changed_is_not_marked() -> None:
     with pytest.raises(BadCodestream, match="boxes have changed"):
         jp2.marked_for_plain_decode(FILE.replace(b"<x/>", b"<y/>"))
 

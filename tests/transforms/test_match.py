@@ -16,7 +16,7 @@ from apache_beam.testing.test_pipeline import TestPipeline
 from apache_beam.testing.util import assert_that, equal_to
 
 from codec import jp2, openjpeg
-from codec.jp2 import ArchiveRecord
+from codec.archive_record import ArchiveRecord
 from codec.metadata import PhotoMetadata
 from tests.photos import outputs, source
 from tests.streams import texture
