@@ -19,7 +19,7 @@ setup(
         "pipelines",
         "pipelines.reporting",
     ],
-    package_data={"models": ["weights/*"], "pipelines.reporting": ["page.html", "page.css", "page.js"]},
+    package_data={"models": ["weights/*"], "pipelines.reporting": ["*.html", "*.css", "*.js"]},
     install_requires=[
         "apache-beam[gcp]>=2.72,<3",
         f"tensorflow-cpu>=2.16,<3; {CPU_ONLY}",
@@ -40,6 +40,7 @@ setup(
         "markupsafe>=2.1",
         "vl-convert-python>=1.7",
         "rich>=13",
+        "simplejpeg>=1.8",
     ],
     extras_require={
         "aws": ["apache-beam[aws]>=2.72,<3"],

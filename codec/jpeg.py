@@ -9,6 +9,8 @@ from collections.abc import Iterator
 
 import imagecodecs
 import numpy as np
+import simplejpeg
+from numpy.typing import NDArray
 from PIL import Image
 
 from codec import exif
@@ -36,6 +38,9 @@ _ICC, _MULTI_PICTURE, _PHOTOSHOP = b"ICC_PROFILE\0", b"MPF\0", b"Photoshop 3.0\0
 _GAIN_MAP_MARKS = (b"http://ns.adobe.com/hdr-gain-map/", b"HDRGainMap", b"urn:iso:std:iso:ts:21496:-1")
 _MOTION_MARKS = (b'MotionPhoto="1"', b'MicroVideo="1"', b"MotionPhoto>1<", b"MicroVideo>1<")
 _MOST_IN_SEGMENT = 65533
+_MOST_SCANS = 500  # photos have ten or so; every bit of every coefficient by itself would take as many
+# How the library's warnings begin that mean lost pixels (jerror.h).
+_DAMAGE = ("Corrupt JPEG data", "Premature end of JPEG", "Inconsistent progression")
 
 
 @dataclasses.dataclass(frozen=True)
@@ -53,14 +58,39 @@ def decode_jpeg(data: bytes, max_pixels: int | None) -> Picture:
     check_size(width, height, max_pixels)
     _refuse_what_jpeg2000_should_not_hold(data, segments, components)
     _check_end(data)
-    with reading("JPEG"):
-        pixels = with_channels(imagecodecs.jpeg8_decode(data))
+    pixels = _pixels(data, precision, components)
     if pixels.shape[:2] != (height, width):
         raise BadPicture(f"broken JPEG: {pixels.shape} decoded where the header says {height} x {width}")
     if pixels.dtype == np.uint16:
         pixels = stretched(pixels.astype(np.uint16, copy=False), precision)
     metadata, problems = _metadata(segments)
     return Picture(pixels, metadata, "jpeg", precision, problems)
+
+
+def _pixels(data: bytes, precision: int, components: int) -> Pixels:
+    """The samples as the library decodes them.
+
+    libjpeg makes a picture of almost anything and only warns: what comes after an error in the entropy-coded
+    data is displaced or gray. Such a file is to be kept, whatever somebody may yet rescue from it.
+
+    Raises:
+      BadPicture: nothing can be decoded.
+      NotForJpeg2000: damaged pixels can be.
+    """
+    warning = ""
+    if precision == 8:
+        try:
+            strictly: NDArray[np.uint8] = simplejpeg.decode_jpeg(
+                data, "RGB" if components == 3 else "GRAY", strict=True
+            )
+            return with_channels(strictly)
+        except ValueError as error:
+            warning = str(error)
+    with reading("JPEG"):
+        pixels = with_channels(imagecodecs.jpeg8_decode(data))
+    if warning.startswith(_DAMAGE):
+        raise NotForJpeg2000(f"a damaged JPEG ({warning}), kept unchanged")
+    return pixels
 
 
 def encode_jpeg(pixels: Pixels, metadata: PhotoMetadata, quality: int) -> bytes:
@@ -161,12 +191,12 @@ def _holds_several_views(index: bytes | None) -> bool:
 
 
 def _check_end(data: bytes) -> None:
-    """Raises BadPicture where the scans do not end with an end-of-image marker (libjpeg would only warn)."""
+    """Raises BadPicture where scans have no number, or no end-of-image marker (libjpeg would only warn)."""
     stream = np.frombuffer(data, np.uint8)
     after = np.flatnonzero(stream[:-1] == 0xFF) + 1
     kinds = stream[after]
     after = after[(kinds != 0x00) & (kinds != 0xFF) & (kinds & 0xF8 != 0xD0)]
-    at = 2
+    at, scans = 2, 0
     while True:
         index = int(np.searchsorted(after, at + 1))
         if index == len(after):
@@ -174,6 +204,9 @@ def _check_end(data: bytes) -> None:
         at = int(after[index])
         if data[at] == _EOI:
             return
+        scans += data[at] == _SOS
+        if scans > _MOST_SCANS:
+            raise BadPicture(f"broken JPEG: it has more than {_MOST_SCANS} scans, each of which takes time")
         at += 1 + int.from_bytes(data[at + 1 : at + 3], "big")
 
 

@@ -293,11 +293,13 @@ def _format_of(data: bytes) -> int:
 
 
 def _require_whole(data: bytes) -> None:
-    """Refuse a codestream without EOC; OpenJPEG takes one that is cut where a tile-part begins, silently."""
+    """Refuse a codestream without EOC or without all its tiles; OpenJPEG leaves what is missing black."""
     start, end = codestream_span(data)
     offset = start + 2
+    tiles = set()
     while offset < end and data[offset : offset + 2] != _EOC:
         if data[offset : offset + 2] == _SOT:
+            tiles.add(data[offset + 4 : offset + 6])
             length = int.from_bytes(data[offset + 6 : offset + 10])
             if length == 0:
                 # The last tile-part goes up to EOC, which padding may follow (A.4.2).
@@ -308,6 +310,10 @@ def _require_whole(data: bytes) -> None:
         offset += max(length, 2)
     if not start < offset < end:
         raise BadCodestream(f"the codestream ends at byte {end}, too early")
+    x1, y1, _, _, width, height, x0, y0 = struct.unpack_from(">8I", data, start + 8)
+    expected = -(-(x1 - x0) // width) * -(-(y1 - y0) // height)  # B-5
+    if len(tiles) < expected:
+        raise BadCodestream(f"only {len(tiles)} of {expected} tiles are there")
 
 
 def _check_header(image: openjp2.Image, max_pixels: int | None) -> None:

@@ -27,6 +27,7 @@ _METRES_PER_INCH = 0.0254
 _PALETTE = 3
 # Filtered photos hold few matches: on them runs alone are as small as zlib's default, and far faster.
 _RUN_LENGTHS, _EVERY_FILTER = imagecodecs.PNG.STRATEGY.RLE, 0xF8
+_NAMES_SHOWN = 20
 _MOST_TEXT = 1 << 26  # what a compressed profile or packet may grow to
 _BT709, _UNSPECIFIED = 1, 2
 _BRIGHTER_THAN_WHITE = {16: "PQ", 18: "HLG"}
@@ -108,7 +109,8 @@ def _metadata(chunks: Chunks) -> tuple[PhotoMetadata, tuple[str, ...]]:
         problems.append(f"the XMP packet cannot be read ({error}) and is dropped")
     names = sorted(set(_text_names(chunks)))
     if names:
-        problems.append(f"text chunks are not carried over: {', '.join(names)}")
+        more = f" and {len(names) - _NAMES_SHOWN} more" if len(names) > _NAMES_SHOWN else ""
+        problems.append(f"text chunks are not carried over: {', '.join(names[:_NAMES_SHOWN])}{more}")
     gamma = int.from_bytes(chunks.get(b"gAMA", [b""])[0], "big")
     if gamma and abs(gamma - 45455) > 500 and not (b"iCCP" in chunks or b"sRGB" in chunks):
         problems.append(f"the gamma of {gamma / 100_000} is not carried over")

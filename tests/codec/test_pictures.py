@@ -488,3 +488,42 @@ def test_a_photo_goes_through_a_format_and_back_with_its_exif(format: PictureFor
     assert read["IFD0:ImageDescription"] == pictures.DESCRIPTION
     assert read["ExifIFD:DateTimeOriginal"] == "2024:05:06 07:08:09"
     assert read.get("IFD0:Orientation", 1) == 1
+
+
+def test_a_jpeg_damaged_inside_is_kept_as_it_is() -> None:
+    whole = pictures.jpeg(sample(120, 160, 3))
+    middle = whole.rindex(b"\xff\xda") + 900
+    with pytest.raises(NotForJpeg2000, match=r"^a damaged JPEG \(Corrupt JPEG data: .*\), kept unchanged$"):
+        decode_picture(whole[:middle] + whole[middle + 500 :])
+
+
+def test_what_libjpeg_reads_is_what_is_read_whatever_the_sampling() -> None:
+    pixels = sample(61, 83, 3)
+    for options in ({"subsampling": "4:1:1"}, {"subsampling": "4:4:4"}, {"keep_rgb": True}):
+        data = pictures.jpeg(pixels, **options)
+        np.testing.assert_array_equal(decode_picture(data).pixels, imagecodecs.jpeg8_decode(data))
+    unusual = bytearray(pictures.jpeg(pixels, subsampling="4:4:4"))
+    frame = unusual.index(b"\xff\xc0")
+    for component, factors in enumerate((0x22, 0x12, 0x21)):
+        unusual[frame + 11 + 3 * component] = factors
+    end = unusual.rindex(b"\xff\xd9")
+    data = bytes(unusual[:end] + bytes(4000) + b"\xff\xd9")  # there are more blocks now
+    np.testing.assert_array_equal(decode_picture(data).pixels, imagecodecs.jpeg8_decode(data))
+
+
+def test_a_jpeg_of_endless_scans_is_refused() -> None:
+    whole = pictures.jpeg(sample(33, 47, 3), progressive=True)
+    last = whole[whole.rindex(b"\xff\xda") : -2]
+    decode_picture(whole)
+    with pytest.raises(BadPicture, match="more than 500 scans"):
+        decode_picture(whole[:-2] + last * 600 + b"\xff\xd9")
+
+
+def test_texts_without_number_are_named_in_part() -> None:
+    chunks = b"".join(
+        struct.pack(">I", len(body)) + b"tEXt" + body + struct.pack(">I", zlib.crc32(b"tEXt" + body))
+        for body in (b"name %04d\0" % number for number in range(1000))
+    )
+    plain = pictures.png(sample(9, 7, 3))
+    (problem,) = decode_picture(plain[:33] + chunks + plain[33:]).metadata_problems
+    assert problem.endswith("name 0019 and 980 more")
