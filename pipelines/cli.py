@@ -16,6 +16,8 @@ COMMANDS = {
     "restore": "bring an archive (or any JPEG 2000 files) back, through the reconstruction network",
     "saliency": "show what the saliency network finds in photos, as pictures",
     "report": "what an archive saved and what it kept: terminal, JSON, HTML",
+    "verify": "hold an archive against its tables and itself: is every file there, and whole?",
+    "keygen": "make a key, for archives whose place is not trusted",
     "inspect": "what is in JPEG 2000 files, and where their bits went: text, JSON, picture",
     "train": "train the networks",
 }

@@ -191,7 +191,7 @@ def run_job(
         print(f"foveate: the run failed: {error}", file=sys.stderr)
         return RUN_FAILED
     clear_unfinished(job.output)
-    status, counts = _run_pipeline(build, beam_flags, todo, job.verb)
+    status, counts = run_pipeline(build, beam_flags, todo, job.verb)
     clear_unfinished(job.output)
     if engines.only_describes(beam_flags):
         return status
@@ -202,7 +202,7 @@ def run_job(
     return status
 
 
-def _run_pipeline(
+def run_pipeline(
     build: Callable[[beam.Pipeline, Progress], None],
     beam_flags: Sequence[str],
     todo: Sequence[SourceFile],

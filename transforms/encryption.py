@@ -25,6 +25,10 @@ class BadKey(ValueError):  # noqa: N818
     """A key file that cannot be read or holds no key; the message says why."""
 
 
+class Misplaced(BadInput):
+    """A whole file that is not where it belongs."""
+
+
 @dataclasses.dataclass(frozen=True)
 class ArchiveKey:
     """Where an archive's key is, and which one it must be.
@@ -127,7 +131,7 @@ def from_store(data: bytes, url: str, key: ArchiveKey | None) -> bytes:
         raise BadInput(str(error)) from error
     if not os.fsencode(url.removesuffix(ENDING)).endswith(b"/" + path.lstrip(b"/")):
         place = path.decode("utf-8", "backslashreplace")
-        raise BadInput(f"it is not where it belongs: it was encrypted as {place}")
+        raise Misplaced(f"it is not where it belongs: it was encrypted as {place}")
     return plain
 
 

@@ -101,6 +101,17 @@ def list_folder(folder: str) -> Iterator[ListedFile]:
         yield ListedFile(file.url[len(root) :].lstrip("/"), file.size_bytes, version_of(file))
 
 
+def find_file(url: str) -> ListedFile | None:
+    """A file by its own name, None if there is none: nothing there, or a folder."""
+    store = store_of(url)
+    if store is not None:
+        file = store.find(url.rstrip("/"))
+    else:
+        local = Path(url.removeprefix("file://"))
+        file = next(_local_file(local), None) if "://" not in url or url.startswith("file://") else None
+    return None if file is None else ListedFile(url.rpartition("/")[2], file.size_bytes, version_of(file))
+
+
 def version_of(file: StoredFile) -> str:
     """What tells a file from another one under its name: see `ListedFile`."""
     return file.checksum or (f"changed:{file.modified!r}" if file.modified else "")

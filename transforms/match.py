@@ -39,7 +39,7 @@ from transforms.tables import read_failures, table_text
 ROWS = "rows"
 SIZES = "sizes"
 _HEAD_BYTES = 1 << 16  # of an archived file: its record stands before the codestream
-_ENDINGS = (f".jp2{ENDING}", ".jp2", ENDING, "")  # what an archived file's name has more than its source's
+ENDINGS = (f".jp2{ENDING}", ".jp2", ENDING, "")  # what an archived file's name has more than its source's
 
 
 @dataclasses.dataclass
@@ -173,7 +173,7 @@ class ArchiveIndex:
         rows = LatestRows.read(archive)
         states = np.zeros(len(rows), np.uint8)
         for file in list_folder(archive) if len(rows) else ():
-            for ending in filter(file.path.endswith, _ENDINGS):
+            for ending in filter(file.path.endswith, ENDINGS):
                 number = rows.find(table_text(file.path.removesuffix(ending)))
                 row = rows[number] if number is not None else None
                 if row is not None and _ending(row) == ending:
@@ -232,7 +232,7 @@ def _last_failures(archive: str) -> dict[str, datetime.datetime]:
 
 def _ending(row: ArchivedRow) -> str:
     """What the name of a row's file has more than its source's."""
-    endings = (ending for ending in _ENDINGS if row.archive_url.endswith(row.relative_path + ending))
+    endings = (ending for ending in ENDINGS if row.archive_url.endswith(row.relative_path + ending))
     return next(endings, "")
 
 

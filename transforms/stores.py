@@ -221,7 +221,7 @@ class GoogleStore:
                 return self._put(url, data, 0)
             except PreconditionFailed:  # something is there: an older file, or ours (an answer was lost)
                 there = self.client.bucket(_split(url)[0]).get_blob(_split(url)[1], **self._patience())
-            if there is not None and there.size == len(data) and _google_checksum(there) in _sums(data):
+            if there is not None and there.size == len(data) and _google_checksum(there) in checksums(data):
                 return _google_file(url, there)
             if there is not None and may_replace is not None:
                 _require(may_replace, self.read(url, _google_file(url, there)), url)
@@ -296,7 +296,7 @@ def _google_checksum(blob: Any) -> str:
     return f"crc32c:{blob.crc32c}" if blob.crc32c else ""
 
 
-def _sums(data: bytes) -> set[str]:
+def checksums(data: bytes) -> set[str]:
     """What a listing may show for these bytes."""
     digest = hashlib.md5(data, usedforsecurity=False).digest()
     return {f"md5:{base64.b64encode(digest).decode()}", f"etag:{digest.hex()}"}
@@ -404,7 +404,7 @@ class S3Store:
             there = self.find(url)
             if there is None:
                 return self._put(url, data, **({"IfNoneMatch": "*"} if knows_conditions else {}))
-            if there.size_bytes == len(data) and there.checksum in _sums(data):
+            if there.size_bytes == len(data) and there.checksum in checksums(data):
                 return there
             if may_replace is not None:
                 _require(may_replace, self.read(url, there), url)

@@ -1,0 +1,40 @@
+"""Make a key for `foveate compress --encrypt-key`: 32 random bytes, as 64 hexadecimal digits in a file.
+
+Keep a copy where the archive is not: without its key an archive is lost, and nobody can help. The same is
+made by: (umask 077; openssl rand -hex 32 > FILE)
+"""
+
+from __future__ import annotations
+
+import argparse
+import os
+import sys
+
+from codec import encryption
+from pipelines.cli import WRONG_USAGE
+
+__all__ = ["add_arguments", "run"]
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Adds what `foveate keygen` takes to `parser`."""
+    parser.add_argument("file", metavar="FILE", help="where the key goes; what is there already stays")
+    parser.epilog = "Exit status: 0 all well, 2 the file is there already or cannot be written."
+
+
+def run(args: argparse.Namespace) -> int:
+    """Runs `foveate keygen`; returns the exit status."""
+    key = encryption.new_key()
+    try:
+        descriptor = os.open(args.file, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
+        with os.fdopen(descriptor, "w") as file:
+            file.write(f"{key.hex()}\n")
+            file.flush()
+            os.fsync(file.fileno())
+    except OSError as error:
+        print(f"foveate keygen: {args.file}: {error.strerror}", file=sys.stderr)
+        return WRONG_USAGE
+    print(
+        f"Key {encryption.key_id(key).hex()} is in {args.file}. Keep a copy of it elsewhere.", file=sys.stderr
+    )
+    return 0

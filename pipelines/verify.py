@@ -1,0 +1,223 @@
+"""Hold an archive against its tables and itself: is every file there, whole, and what it should be?
+
+Reads every file again: its checksum and its size against its row, its record against its codestream and its
+boxes, and decodes it. Tells what is missing, damaged, cut, swapped, or nobody's. Nothing is changed.
+"""
+
+from __future__ import annotations
+
+import argparse
+import contextlib
+import dataclasses
+import functools
+import json
+import sys
+import tempfile
+from collections.abc import Iterator
+from typing import Any
+
+import apache_beam as beam
+from rich.console import Console
+from rich.table import Table
+
+from pipelines import engines, running
+from pipelines.reporting.figures import bytes_text, count_text
+from pipelines.reporting.terminal import plain_text
+from pipelines.running import OK, RUN_FAILED, SOME_FAILED, WRONG_USAGE, parse_beam_flags
+from transforms import progress, verify
+from transforms.elements import SourceFile
+from transforms.encryption import ArchiveKey, BadKey, add_key, key_of
+from transforms.files import NothingFound, find_file, join, list_folder
+from transforms.findings import Finding, WriteFindings, counts_of, in_order, read_findings
+from transforms.isolation import Limits
+from transforms.steps import FAILURES, Element, step
+from transforms.tables import BadTable
+
+__all__ = ["add_arguments", "build", "parse_beam_flags", "run"]
+
+SCHEMA = 1
+_SHOWN = 40  # findings in the terminal
+_WIDTH_OF_A_PIPE = 120  # characters of a line where there is no terminal
+
+
+@dataclasses.dataclass(frozen=True)
+class VerifyOptions:
+    """What a run was asked for; see `add_arguments`."""
+
+    archive: str
+    findings: str  # the folder of the table
+    quick: bool
+    recheck: int
+    limits: Limits
+    key: ArchiveKey | None
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Adds what `foveate verify` takes to `parser`."""
+    parser.add_argument(
+        "archive", metavar="DEST", help="an archive, a folder of one, or a single file; a path or URL"
+    )
+    parser.add_argument(
+        "--quick",
+        action="store_true",
+        help="look at listings and tables only: what is missing, nobody's, of another size or, in object "
+        "stores, of another checksum",
+    )
+    parser.add_argument(
+        "--recheck",
+        type=running.count,
+        default=0,
+        metavar="N",
+        help="also measure N photos again, at random among those whose sources are still there",
+    )
+    parser.add_argument("--json", action="store_true", help="print one JSON document")
+    parser.add_argument(
+        "--output",
+        metavar="DIR",
+        help="keep the table of findings (Parquet) in this folder or URL; on other engines than this machine "
+        "it is needed",
+    )
+    running.add_limits(parser)
+    add_key(parser, "the file with the key of an encrypted archive; without it, only checksums are compared")
+    parser.epilog = (
+        "Other flags are Beam's. Exit status: 0 all well, 1 the run failed, 2 wrong usage, 3 something is "
+        "wrong with the archive."
+    )
+
+
+def run(args: argparse.Namespace) -> int:
+    """Runs `foveate verify`; returns the exit status."""
+    local = engines.is_local(args.beam_flags)
+    if not local:
+        args.sources, args.output = [], args.output or ""
+        args = engines.with_workers_paths(args)
+        args.archive = engines.absolute(args.archive)
+    with contextlib.ExitStack() as stack:
+        try:
+            running.set_up_filesystems(args.beam_flags)
+            files = _listed(running.output_folder(args.archive))
+            if not args.output and not local:
+                raise NothingFound("on another engine --output is needed, where its workers can write")
+            options = VerifyOptions(
+                archive=running.output_folder(args.archive),
+                findings=_findings_folder(args.output, stack),
+                quick=args.quick,
+                recheck=args.recheck,
+                limits=running.limits_of(args),
+                key=key_of(args),
+            )
+        except (NothingFound, BadKey, BadTable) as error:
+            print(f"foveate verify: {error}", file=sys.stderr)
+            return WRONG_USAGE
+        status, _ = running.run_pipeline(
+            functools.partial(build, options=options), args.beam_flags, files, "Verifying"
+        )
+        if status not in (OK, SOME_FAILED):
+            return status
+        try:
+            findings = in_order(verify.name_swapped(read_findings(options.findings), options.archive))
+        except (OSError, BadTable) as error:
+            print(f"foveate verify: the findings cannot be read: {error}", file=sys.stderr)
+            return RUN_FAILED
+    _say(options, files, findings, as_json=args.json)
+    if args.output:
+        print(f"The table of findings: {options.findings}", file=sys.stderr)
+    return SOME_FAILED if any(finding.is_fault for finding in findings) else OK
+
+
+def _listed(archive: str) -> list[SourceFile]:
+    """The files of an archive, or the one that it is."""
+    single = find_file(archive)
+    listed = [single] if single else list_folder(archive)
+    files = [SourceFile(join(archive, file.path), file.path, file.size_bytes, 0.0) for file in listed]
+    if not files and not verify.ExpectedFiles.read(archive).places:
+        raise NothingFound(f"there is no archive at {archive}")
+    return files
+
+
+def _findings_folder(output: str | None, stack: contextlib.ExitStack) -> str:
+    """A new folder for a run's table, below the one that was named, if any."""
+    if not output:
+        return stack.enter_context(tempfile.TemporaryDirectory(prefix="foveate-verify-"))
+    return join(running.output_folder(output), f"run={running.new_run_id()}")
+
+
+def build(root: beam.Pipeline, counts: progress.Progress, options: VerifyOptions) -> None:
+    """Wires the pipeline: tables joined with a listing, then every file by itself."""
+    planned = (
+        root
+        | "Name the archive" >> beam.Create([options.archive.encode(errors="surrogatepass")])
+        | "Plan"
+        >> beam.FlatMap(verify.plan, options.quick, options.recheck)
+        .with_output_types(Element)
+        .with_outputs(verify.FINDINGS, main="checks")
+    )
+    verifier = verify.Verifier(options.limits, options.key, counts)
+    verified = (
+        planned.checks
+        | "Spread files" >> beam.Reshuffle()
+        | "Verify files"
+        >> step(
+            "verify", verify.url_of, functools.partial(verify.verify_file, verifier=verifier), output=Finding
+        )
+    )
+    failed = verified[FAILURES] | "Name failures" >> beam.Map(
+        verify.unverified, options.archive, counts
+    ).with_output_types(Finding)
+    (
+        (planned[verify.FINDINGS], verified.good, failed)
+        | "All findings" >> beam.Flatten()
+        | "Write findings" >> WriteFindings(options.findings)
+    )
+
+
+# ---------------------------------------------------------------- what is said
+
+
+def _say(options: VerifyOptions, files: list[SourceFile], findings: list[Finding], *, as_json: bool) -> None:
+    if as_json:
+        print(json.dumps(_document(options, files, findings), indent=1))
+        return
+    console = Console(width=None if sys.stdout.isatty() else _WIDTH_OF_A_PIPE)
+    faults = [finding for finding in findings if finding.is_fault]
+    if faults:
+        table = Table(box=None, header_style="bold dim", pad_edge=False)
+        for name in ("", "File", "What is wrong"):
+            table.add_column(name, overflow="fold")
+        for finding in faults[:_SHOWN]:
+            table.add_row(finding.kind, plain_text(finding.path), plain_text(finding.detail))
+        console.print(table)
+        if len(faults) > _SHOWN:
+            console.print(f"... and {count_text(len(faults) - _SHOWN)} more: --json or --output has all")
+    for line in _summary(options, files, findings):
+        console.print(line)
+
+
+def _summary(options: VerifyOptions, files: list[SourceFile], findings: list[Finding]) -> Iterator[str]:
+    size = bytes_text(sum(file.size_bytes for file in files))
+    how = "compared with the tables by their listing" if options.quick else "read"
+    yield f"{count_text(len(files))} files ({size}) {how}"
+    faults = [finding for finding in findings if finding.is_fault]
+    names = (f"{count} {kind}" for kind, count in counts_of(faults).items())
+    yield f"Wrong: {', '.join(names)}" if faults else "Nothing is wrong"
+    notes = counts_of([finding for finding in findings if not finding.is_fault])
+    if notes.get("unsigned"):
+        yield (
+            f"{count_text(notes['unsigned'])} files were written before files had checksums: they decode, "
+            "but a small damage may go unseen (compress --force writes them anew)"
+        )
+    if notes.get("locked"):
+        yield f"{count_text(notes['locked'])} encrypted files: checksums only; --encrypt-key looks inside"
+
+
+def _document(options: VerifyOptions, files: list[SourceFile], findings: list[Finding]) -> dict[str, Any]:
+    return {
+        "schema": SCHEMA,
+        "archive": plain_text(options.archive),
+        "quick": options.quick,
+        "files": len(files),
+        "bytes": sum(file.size_bytes for file in files),
+        "wrong": sum(finding.is_fault for finding in findings),
+        "counts": counts_of(findings),
+        "findings": [dataclasses.asdict(finding) for finding in findings],
+    }

@@ -1,0 +1,118 @@
+"""What a verification finds wrong with an archive, as rows of a Parquet table.
+
+PCollection[Finding] ─▶ shard by path ─▶ FOLDER/findings-<shard>.parquet
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import io
+import typing
+import zlib
+from collections.abc import Iterable, Sequence
+from typing import Any, Literal
+
+import apache_beam as beam
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from transforms.files import list_private, read_whole
+from transforms.tables import open_whole, table_text
+
+Kind = Literal[
+    "missing",  # a row's file is not there
+    "foreign",  # no row tells of it
+    "stale",  # an earlier run's file of a photo that is stored otherwise by now
+    "unreadable",  # the filesystem does not give it
+    "truncated",  # shorter than it was written
+    "cut",  # cut where a quality layer ends: a whole picture, but less than was written
+    "damaged",  # not as it was written
+    "swapped",  # whole, but another photo's
+    "changed",  # whole, but not the file that its row tells of
+    "undecodable",  # a decoder refuses it
+    "unlike",  # decoded, it has not the size, channels or depth of its row
+    "quality",  # measured again, it is not as near to its source as its row says
+    "unsigned",  # nothing wrong, but neither row nor file hold a checksum: damage may go unseen
+    "locked",  # nothing wrong, but encrypted, and there is no key to look inside
+]
+_NO_FAULT: frozenset[Kind] = frozenset({"unsigned", "locked"})
+_SHARDS = 4
+_NAME = "findings-"
+
+
+@dataclasses.dataclass(frozen=True)
+class Finding:
+    """Something about one file of an archive: the only definition of the table's columns.
+
+    `sha256` is of the file as it is, "" where it was not read.
+    """
+
+    path: str  # below the archive's root
+    url: str
+    kind: Kind
+    detail: str  # a sentence
+    sha256: str = ""
+
+    @property
+    def is_fault(self) -> bool:
+        """Whether something is wrong; else it is only to be known."""
+        return self.kind not in _NO_FAULT
+
+
+_SCHEMA = pa.schema(
+    [pa.field(field.name, pa.string(), nullable=False) for field in dataclasses.fields(Finding)]
+)
+
+
+@beam.typehints.with_input_types(Finding)
+@dataclasses.dataclass
+class WriteFindings(beam.PTransform):  # type: ignore[misc]  # Beam is untyped
+    """Writes findings as Parquet below `folder`; gives the urls of the files written."""
+
+    folder: str
+
+    def expand(self, findings: Any) -> Any:
+        """Shard, group and write."""
+        keyed = findings | "Key findings by path" >> beam.Map(_keyed)
+        return keyed | "Gather shards" >> beam.GroupByKey() | "Write files" >> beam.Map(_write, self.folder)
+
+
+def _keyed(finding: Finding) -> tuple[int, tuple[str, ...]]:
+    values = tuple(table_text(text) for text in dataclasses.astuple(finding))
+    return zlib.crc32(values[0].encode()) % _SHARDS, values
+
+
+def _write(shard: tuple[int, Iterable[tuple[str, ...]]], folder: str) -> str:
+    url = f"{folder}/{_NAME}{shard[0]:05d}.parquet"
+    columns = [list(column) for column in zip(*sorted(shard[1]), strict=True)]
+    write_table(pa.Table.from_arrays([pa.array(column) for column in columns], schema=_SCHEMA), url)
+    return url
+
+
+def write_table(table: pa.Table, url: str) -> None:
+    """Writes a table of findings whole."""
+    with open_whole(url) as file:
+        pq.write_table(table, file, compression="zstd")
+
+
+def read_findings(folder: str) -> list[Finding]:
+    """The findings below a folder, faults first, then by path."""
+    found = []
+    for url in list_private(folder):
+        if url.rpartition("/")[2].startswith(_NAME):
+            rows = pq.read_table(io.BytesIO(read_whole(url))).to_pylist()
+            found += [Finding(**typing.cast(Any, row)) for row in rows]
+    return in_order(found)
+
+
+def in_order(findings: Iterable[Finding]) -> list[Finding]:
+    """Faults first, then by path."""
+    return sorted(findings, key=lambda finding: (not finding.is_fault, finding.path, finding.kind))
+
+
+def counts_of(findings: Sequence[Finding]) -> dict[str, int]:
+    """How many findings there are of each kind that there is."""
+    counts: dict[str, int] = {}
+    for finding in findings:
+        counts[finding.kind] = counts.get(finding.kind, 0) + 1
+    return counts
