@@ -21,7 +21,19 @@ import apache_beam as beam
 from codec.pictures import PICTURE_EXTENSIONS
 from pipelines import engines, running
 from pipelines.running import OK, SOME_FAILED, WRONG_USAGE, parse_beam_flags
-from transforms import compact, encode, inference, match, measure, progress, read, restore, saliency, write
+from transforms import (
+    clean,
+    compact,
+    encode,
+    inference,
+    match,
+    measure,
+    progress,
+    read,
+    restore,
+    saliency,
+    write,
+)
 from transforms.boxes import Box, emit_boxes, parse_box
 from transforms.elements import MetricsRow, Photo, SourceFile
 from transforms.encryption import ArchiveKey, BadKey, add_key, key_of, stored_name
@@ -144,6 +156,12 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         help="measure what the reconstruction network will bring back; off saves time, and then --comcnn "
         "is off too",
     )
+    where.add_argument(
+        "--clean-jpeg",
+        action="store_true",
+        help="take the artefacts out of JPEG sources first, with a network; all figures are then against the "
+        "cleaned photo, and a column of the metrics says how far that is from the source",
+    )
     work = parser.add_argument_group("what is done")
     work.add_argument(
         "--min-saving",
@@ -229,7 +247,11 @@ def build(root: beam.Pipeline, counts: progress.Progress, options: CompressOptio
         | "Read photos"
         >> step("read", _source_url, functools.partial(read.read_photo, limits=options.limits), KEPT)
     )
-    salient = _map_saliency(photos.good, settings)
+    cleaned, failed_cleaning = photos.good, []
+    if settings.clean_jpeg:
+        networked = cleaned | "Clean JPEGs" >> inference.RunNetwork(clean.jpeg_handler())
+        cleaned, failed_cleaning = networked.good, [networked[FAILURES]]
+    salient = _map_saliency(cleaned, settings)
     plain = salient.good | "Encode JPEG 2000" >> step(
         "encode", encode.url_of, functools.partial(encode.encode_plain, encoder=encoder), KEPT
     )
@@ -256,7 +278,7 @@ def build(root: beam.Pipeline, counts: progress.Progress, options: CompressOptio
         kept.good | "Keep journal of copies" >> beam.ParDo(journal).with_output_types(MetricsRow),
         *skipped,
     ]
-    failures = [matched[FAILURES], *failed]
+    failures = [matched[FAILURES], *failed_cleaning, *failed]
     failures += [part[FAILURES] for part in (photos, salient, plain, restored, archived, written, kept)]
     rows | "All rows" >> beam.Flatten() | "Write metrics" >> WriteMetrics(options.archive, options.run_id)
     (
@@ -300,7 +322,7 @@ def _prepare(plain: Any, settings: CompressSettings, encoder: encode.Encoder) ->
 def _restore(coded: Any, options: CompressOptions) -> Any:
     if options.reccnn == "off" or options.settings.target.kind == "lossless":
         return coded | "Skip RecCNN" >> step("skip RecCNN", restore.url_of, restore.without_reccnn)
-    return coded | "Restore" >> inference.RunNetwork(restore.candidates_handler())
+    return coded | "Restore" >> inference.RunNetwork(restore.candidates_handler(options.reccnn))
 
 
 def _options(args: argparse.Namespace) -> CompressOptions:
@@ -316,7 +338,15 @@ def _options(args: argparse.Namespace) -> CompressOptions:
     roi = f"boxes:{emit_boxes(args.roi_box)}" if args.roi_box else args.roi or "msroi"
     key = key_of(args)
     settings = CompressSettings(
-        target, roi, args.roi_gain, comcnn, args.min_saving, args.tune, args.layers, key.key_id if key else ""
+        target=target,
+        roi=roi,
+        roi_gain_db=args.roi_gain,
+        comcnn=comcnn,
+        min_saving=args.min_saving,
+        tune=args.tune,
+        layers=args.layers,
+        key_id=key.key_id if key else "",
+        clean_jpeg=args.clean_jpeg,
     )
     return CompressOptions(
         sources=tuple(args.sources),
@@ -340,6 +370,8 @@ def _contradiction(args: argparse.Namespace, options: CompressOptions) -> str:
     """What in a command line does not go together or is not there, as a sentence; "" if nothing."""
     if args.comcnn == "on" and not options.settings.uses_comcnn:
         return "--comcnn on goes with --bpp, --ratio and --jpeg-quality only"
+    if args.clean_jpeg and args.lossless:
+        return "--clean-jpeg changes photos: not with --lossless"
     if args.comcnn == "on" and args.reccnn == "off":
         return "--comcnn on wants RecCNN, which brings back what it leaves out: not with --reccnn off"
     if args.roi_psnr and args.roi == "none":
@@ -367,17 +399,19 @@ def _labels(options: CompressOptions) -> measure.RunLabels:
 
 def _weights_digest(options: CompressOptions) -> bytes:
     """Eight bytes for the weights of all networks that shape the archive's bytes; zeros if none does."""
-    from models import msroi, tiling
+    from models import dncnn, msroi, reccnn, tiling
 
     settings = options.settings
     hashes = []
+    if settings.clean_jpeg:
+        hashes.append(tiling.weights_sha256(dncnn.WEIGHTS_FILE))
     if settings.roi == "msroi":
         hashes.append(msroi.weights_sha256())
     if settings.target.kind != "lossless":
         if settings.uses_comcnn:
             hashes.append(tiling.weights_sha256(tiling.WEIGHTS / "comcnn.weights.h5"))
         if options.reccnn != "off":
-            hashes.append(tiling.weights_sha256(tiling.WEIGHTS / "reccnn_fast.weights.h5"))
+            hashes.append(tiling.weights_sha256(reccnn.weights_file(options.reccnn)))
     return hashlib.sha256("".join(hashes).encode()).digest()[:8] if hashes else bytes(8)
 
 

@@ -159,7 +159,7 @@ def build(root: beam.Pipeline, counts: progress.Progress, options: RestoreOption
     )
     photos, failures = decoded.good, [named[FAILURES], decoded[FAILURES]]
     if options.reccnn != "off":
-        restored = photos | "Restore" >> inference.RunNetwork(restore.files_handler())
+        restored = photos | "Restore" >> inference.RunNetwork(restore.files_handler(options.reccnn))
         photos = restored.good
         failures.append(restored[FAILURES])
     write = functools.partial(

@@ -40,6 +40,7 @@ class Photo:
     source_sha256: str  # of the source file's bytes
     metadata_problems: tuple[str, ...]  # what of the metadata could not be read or carried
     read_seconds: float
+    cleaned_psnr_db: float | None = None  # of the pixels against the source's, where DnCNN cleaned them
 
 
 @dataclasses.dataclass(frozen=True, eq=False)
@@ -194,6 +195,7 @@ class MetricsRow:
     codestream_sha256: str | None = None  # of the codestream within a JP2 file
     camera: str | None = None  # maker and model as EXIF names them
     taken: str | None = None  # ISO 8601 by the camera's clock, which knows no zone
+    cleaned_psnr_db: float | None = None  # of what was coded against the source, where DnCNN cleaned it first
 
 
 @dataclasses.dataclass(frozen=True)

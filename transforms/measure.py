@@ -137,6 +137,7 @@ def _row(
         codestream_sha256=hashlib.sha256(coded.jp2[slice(*jp2.codestream_span(coded.jp2))]).hexdigest(),
         camera=exif.camera(photo.metadata.exif) if photo.metadata.exif else None,
         taken=_taken(photo),
+        cleaned_psnr_db=photo.cleaned_psnr_db,
     )
 
 

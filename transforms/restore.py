@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import functools
 import time
 from collections.abc import Iterator
 from typing import TYPE_CHECKING
@@ -24,18 +25,18 @@ def url_of(element: CodedPhoto | DecodedFile) -> str:
     return source.url
 
 
-def candidates_handler() -> PhotoHandler:
+def candidates_handler(size: str) -> PhotoHandler:
     """`CodedPhoto` → `RestoredPhoto`, to measure what a restored archive will be worth."""
     from models import reccnn
 
-    return PhotoHandler("RecCNN", url_of, reccnn.load, restore_candidates)
+    return PhotoHandler("RecCNN", url_of, functools.partial(reccnn.load, size), restore_candidates)
 
 
-def files_handler() -> PhotoHandler:
-    """`DecodedFile` → `DecodedFile` with restored pixels."""
+def files_handler(size: str) -> PhotoHandler:
+    """`DecodedFile` → `DecodedFile` with restored pixels, by a RecCNN of a size."""
     from models import reccnn
 
-    return PhotoHandler("RecCNN", url_of, reccnn.load, restore_file)
+    return PhotoHandler("RecCNN", url_of, functools.partial(reccnn.load, size), restore_file)
 
 
 def restore_pixels(

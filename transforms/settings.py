@@ -39,7 +39,8 @@ class CompressSettings:
     `roi` is "msroi", "none", "masks:FOLDER", or "boxes:" and what `emit_boxes` gives; `roi_gain_db` how many
     dB of squared error a salience of 1 is worth over one of 0; `tune` what else errors count for; `layers`
     how many quality layers a file has; `min_saving` the share of the source's bytes that must be saved for a
-    photo not to be kept as it is; `key_id` names the key that all files are encrypted with, "" for none.
+    photo not to be kept as it is; `key_id` names the key that all files are encrypted with, "" for none;
+    `clean_jpeg` whether DnCNN takes the artefacts out of JPEG sources first.
     """
 
     target: Target = Target("bpp", 1.0)
@@ -50,6 +51,7 @@ class CompressSettings:
     tune: Tune = "psnr"
     layers: int = 1
     key_id: str = ""
+    clean_jpeg: bool = False
 
     @property
     def uses_comcnn(self) -> bool:
@@ -83,9 +85,12 @@ class CompressSettings:
             min_saving=float(self.min_saving),
             tune=self.tune if orders else "psnr",
             layers=self.layers,
+            key_id=self.key_id,
+            clean_jpeg=self.clean_jpeg,
         )
         values = dataclasses.asdict(normal)
-        del values["key_id"]
-        key = [self.key_id] if self.key_id else []  # so that it changes nothing where there is none
-        text = json.dumps([FORMAT_VERSION, values, *key], sort_keys=True)
+        for later in ("key_id", "clean_jpeg"):  # without them all is as before there were any
+            if not values[later]:
+                del values[later]
+        text = json.dumps([FORMAT_VERSION, values], sort_keys=True)
         return hashlib.sha256(text.encode() + mask_sha256).digest()[:8]

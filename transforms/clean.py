@@ -1,0 +1,35 @@
+"""DnCNN in the pipeline: JPEG sources lose their artefacts before they are coded again."""
+
+from __future__ import annotations
+
+import dataclasses
+from typing import TYPE_CHECKING
+
+from quality.psnr import psnr
+from transforms.elements import Photo
+from transforms.inference import PhotoHandler
+
+if TYPE_CHECKING:
+    from models.tiling import Network
+
+
+def url_of(photo: Photo) -> str:
+    """The source's url."""
+    return photo.source.url
+
+
+def jpeg_handler() -> PhotoHandler:
+    """`Photo` → `Photo`, cleaned where its source is a JPEG."""
+    from models import dncnn
+
+    return PhotoHandler("DnCNN", url_of, dncnn.load, clean_jpeg)
+
+
+def clean_jpeg(network: Network, photo: Photo) -> Photo:
+    """A JPEG's photo without its artefacts, and how far that took it from the JPEG; others as they are."""
+    from models import dncnn
+
+    if photo.source_format != "jpeg":
+        return photo
+    cleaned = dncnn.clean(network, photo.pixels)
+    return dataclasses.replace(photo, pixels=cleaned, cleaned_psnr_db=psnr(photo.pixels, cleaned))
