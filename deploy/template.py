@@ -11,7 +11,8 @@ from collections.abc import Iterator, Sequence
 
 from pipelines import cli, compress
 
-SEPARATORS = {"sources": ",", "roi_box": ";"}  # between the values of what may be given several times
+# Between the values of what may be given several times.
+SEPARATORS = {"sources": ",", "roi_box": ";", "metrics": ","}
 
 
 class BadParameter(ValueError):  # noqa: N818 (reads as the sentence it ends up in)

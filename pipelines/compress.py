@@ -19,9 +19,10 @@ from typing import Any
 import apache_beam as beam
 
 from codec.pictures import PICTURE_EXTENSIONS
-from pipelines import engines, running
+from pipelines import engines, running, sinks, watching
 from pipelines.running import OK, SOME_FAILED, WRONG_USAGE, parse_beam_flags
 from transforms import (
+    arrivals,
     clean,
     compact,
     encode,
@@ -46,7 +47,7 @@ from transforms.read import KEPT
 from transforms.settings import Comcnn, CompressSettings, Target
 from transforms.skipped import WriteSkipped
 from transforms.steps import FAILURES, step
-from transforms.tables import BadTable, WriteFailures, WriteMetrics, table_text
+from transforms.tables import SHARDS, BadTable, WriteFailures, WriteMetrics, table_text
 
 __all__ = ["add_arguments", "build", "parse_beam_flags", "run"]
 
@@ -67,6 +68,8 @@ class CompressOptions:
     dicom_frames: DicomFrames
     run_id: str
     key: ArchiveKey | None = None
+    watch: watching.Watch | None = None
+    sinks: tuple[sinks.Sink, ...] = ()
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -186,6 +189,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "one); restore, verify, inspect and report want it too. Names and the tables below _foveate/ stay "
         "readable, and without the key nothing else is, ever",
     )
+    sinks.add_arguments(work)
+    watching.add_arguments(parser)
     parser.epilog = (
         "Other flags are Beam's (--runner, --direct_num_workers, --temp_location, ...).\n"
         "Exit status: 0 all well, 1 the run failed, 2 wrong usage, 3 some photos failed (see "
@@ -204,6 +209,8 @@ def run(args: argparse.Namespace) -> int:
     if problem := _contradiction(args, options):
         print(f"foveate compress: {problem}", file=sys.stderr)
         return WRONG_USAGE
+    if options.watch:
+        return _watch(options, args.beam_flags)
     listed_here = args.dry_run or engines.is_local(args.beam_flags)
     try:
         files = (
@@ -216,34 +223,84 @@ def run(args: argparse.Namespace) -> int:
         return WRONG_USAGE
     if index is not None:
         return _dry_run(options, files, index)
-    job = running.Job(
-        "Compressing", ("compressed", "kept", "skipped", "failed"), options.archive, options.run_id
-    )
+    job = _job(options)
     status = running.run_job(job, functools.partial(build, options=options), args.beam_flags, files)
     if status in (OK, SOME_FAILED):
         clear_journal(options.archive, options.run_id)
     return status
 
 
-def build(root: beam.Pipeline, counts: progress.Progress, options: CompressOptions) -> None:
+def _job(options: CompressOptions) -> running.Job:
+    outcomes = ("compressed", "kept", "skipped", "failed")
+    return running.Job("Compressing", outcomes, options.archive, options.run_id)
+
+
+def _watch(options: CompressOptions, beam_flags: list[str]) -> int:
+    """Runs until it is told to end; the exit status."""
+    if engines.is_local_runner(beam_flags) and options.watch:
+
+        def wire(root: beam.Pipeline, counts: progress.Progress, now: watching.Round) -> None:
+            build(root, counts, options, now)
+
+        return watching.run(_job(options), _watched(options), options.watch.seconds, wire, beam_flags)
+    return watching.run_streaming(_job(options), functools.partial(build, options=options), beam_flags)
+
+
+def _watched(options: CompressOptions) -> arrivals.Watched:
+    labels = _labels(options)
+    return arrivals.Watched(
+        sources=options.sources,
+        extensions=PICTURE_EXTENSIONS,
+        archive=options.archive,
+        dicom_frames=options.dicom_frames,
+        settings_digest=labels.settings_digest,
+        weights_digest=labels.weights_digest,
+        rest_seconds=options.watch.seconds if options.watch else 0.0,
+        trust_tables=options.settings.mask_folder is None,  # the table does not know the masks
+    )
+
+
+def _feed(
+    root: beam.Pipeline, counts: progress.Progress, options: CompressOptions, now: watching.Round | None
+) -> tuple[Any, Any, list[Any]]:
+    """The sources to work on, the failures on the way to them, and the rows of those that are up to date."""
+    if now is not None:
+        taken = root | "Take round" >> watching.TakeRound(now)
+        return taken.good, taken[FAILURES], []
+    if options.watch:
+        found = root | "Watch" >> options.watch.feed(_watched(options), options.run_id)
+        return found.sources, found[FAILURES], []
+    matched = root | "Match sources" >> MatchSources(
+        options.sources, PICTURE_EXTENSIONS, options.archive, options.dicom_frames
+    )
+    if options.force or options.settings.mask_folder is not None:  # the table does not know the masks
+        return matched.sources, matched[FAILURES], []
+    labels = _labels(options)
+    skip = SkipArchived(options.archive, labels.settings_digest, labels.weights_digest,
+                        labels.foveate_version, labels.run_id)  # fmt: skip
+    fresh = matched.sources | "Skip archived" >> beam.ParDo(skip).with_outputs(ROWS, SIZES, main="sources")
+    rows = fresh[ROWS] | "Count skipped anew" >> beam.Map(counts.skip_row)
+    sizes = fresh[SIZES] | "Count skipped" >> beam.Map(counts.skip)
+    sizes | "Sum up skipped" >> WriteSkipped(options.archive, options.run_id, labels.foveate_version)
+    return fresh.sources, matched[FAILURES], [rows]
+
+
+def build(
+    root: beam.Pipeline,
+    counts: progress.Progress,
+    options: CompressOptions,
+    now: watching.Round | None = None,
+) -> None:
     """Wires the pipeline: from paths to files and rows, every photo with one outcome."""
     settings = options.settings
     labels = _labels(options)
     weights = bytes.fromhex(labels.weights_digest)
     encoder = encode.Encoder(settings, weights, options.archive, not options.force, options.key)
-    matching = MatchSources(options.sources, PICTURE_EXTENSIONS, options.archive, options.dicom_frames)
-    matched = root | "Match sources" >> matching
-    sources, skipped = matched.sources, []
-    if not options.force and settings.mask_folder is None:  # the table does not know the masks
-        skip = SkipArchived(options.archive, labels.settings_digest, labels.weights_digest,
-                            labels.foveate_version, labels.run_id)  # fmt: skip
-        fresh = sources | "Skip archived" >> beam.ParDo(skip).with_outputs(ROWS, SIZES, main="sources")
-        sources, skipped = fresh.sources, [fresh[ROWS] | "Count skipped anew" >> beam.Map(counts.skip_row)]
-        sizes = fresh[SIZES] | "Count skipped" >> beam.Map(counts.skip)
-        sizes | "Sum up skipped" >> WriteSkipped(options.archive, options.run_id, labels.foveate_version)
+    sources, unmatched, rows = _feed(root, counts, options, now)
     photos = (
         sources
         | "Spread paths" >> beam.Reshuffle()
+        | "Unless stopped" >> beam.Filter(watching.goes_on, now.stop if now else None)
         | "Read photos"
         >> step("read", _source_url, functools.partial(read.read_photo, limits=options.limits), KEPT)
     )
@@ -272,21 +329,23 @@ def build(root: beam.Pipeline, counts: progress.Progress, options: CompressOptio
         | "All kept" >> beam.Flatten()
         | "Copy kept" >> step("copy", write.url_of, copy, output=MetricsRow)
     )
-    journal = KeepJournal(options.archive, options.run_id)
-    rows = [
-        written.good | "Keep journal" >> beam.ParDo(journal).with_output_types(MetricsRow),
-        kept.good | "Keep journal of copies" >> beam.ParDo(journal).with_output_types(MetricsRow),
-        *skipped,
-    ]
-    failures = [matched[FAILURES], *failed_cleaning, *failed]
+    done = (written.good, kept.good)
+    if now is not None or options.watch is None:  # what streams is kept by its engine until it is in a table
+        journal = KeepJournal(options.archive, options.run_id)
+        done = (
+            written.good | "Keep journal" >> beam.ParDo(journal).with_output_types(MetricsRow),
+            kept.good | "Keep journal of copies" >> beam.ParDo(journal).with_output_types(MetricsRow),
+        )
+    failures = [unmatched, *failed_cleaning, *failed]
     failures += [part[FAILURES] for part in (photos, salient, plain, restored, archived, written, kept)]
-    rows | "All rows" >> beam.Flatten() | "Write metrics" >> WriteMetrics(options.archive, options.run_id)
-    (
-        failures
-        | "All failures" >> beam.Flatten()
-        | "Count failures" >> beam.Map(counts.fail)
-        | "Write failures" >> WriteFailures(options.archive, options.run_id)
-    )
+    table = (*rows, *done) | "All rows" >> beam.Flatten()
+    told = failures | "All failures" >> beam.Flatten() | "Count failures" >> beam.Map(counts.fail)
+    part = now.name if now else ""
+    shards = 1 if options.watch else SHARDS  # many small parts
+    table | "Write metrics" >> WriteMetrics(options.archive, options.run_id, shards, part)
+    told | "Write failures" >> WriteFailures(options.archive, options.run_id, part=part)
+    for number, sink in enumerate(options.sinks):
+        sinks.write(sink, f"sink {number + 1}", table, told, options.archive, options.run_id, part)
 
 
 def _source_url(source: SourceFile) -> str:
@@ -358,6 +417,8 @@ def _options(args: argparse.Namespace) -> CompressOptions:
         dicom_frames=args.dicom_frames,
         run_id=running.new_run_id(),
         key=key,
+        watch=watching.Watch.of(args),
+        sinks=tuple(args.metrics or ()),
     )
 
 
@@ -368,6 +429,8 @@ def _given(args: argparse.Namespace, kind: str) -> Any:
 
 def _contradiction(args: argparse.Namespace, options: CompressOptions) -> str:
     """What in a command line does not go together or is not there, as a sentence; "" if nothing."""
+    if problem := watching.contradiction(args) or sinks.contradiction(options.sinks, args.beam_flags):
+        return problem
     if args.comcnn == "on" and not options.settings.uses_comcnn:
         return "--comcnn on goes with --bpp, --ratio and --jpeg-quality only"
     if args.clean_jpeg and args.lossless:

@@ -34,6 +34,11 @@ class Deferred:
             return self._network
 
 
+@functools.lru_cache(maxsize=8)
+def _deferred(load: Callable[..., Any], *arguments: Any) -> Deferred:
+    return Deferred(functools.partial(load, *arguments))
+
+
 class PhotoHandler(ModelHandler[Any, Any, Deferred]):  # type: ignore[misc]  # Beam is untyped
     """Applies `work(network, element)` to each element; what it raises becomes a `Failure` element."""
 
@@ -48,8 +53,10 @@ class PhotoHandler(ModelHandler[Any, Any, Deferred]):  # type: ignore[misc]  # B
         self.step, self.url_of, self.load, self.work = step, url_of, load, work
 
     def load_model(self) -> Deferred:
-        """The network, not loaded yet."""
-        return Deferred(self.load)
+        """The network, not loaded yet; the same one for every pipeline of a process."""
+        if isinstance(self.load, functools.partial) and not self.load.keywords:  # partials differ, if alike
+            return _deferred(self.load.func, *self.load.args)
+        return _deferred(self.load)
 
     def run_inference(
         self, batch: Sequence[Any], model: Deferred, inference_args: Mapping[str, Any] | None = None

@@ -62,7 +62,7 @@ class MatchSources(beam.PTransform):  # type: ignore[misc]  # Beam is untyped
             | "List files"
             >> beam.FlatMap(_find_named, self.extensions, self.archive).with_output_types(SourceFile)
             | "Expand frames" >> ExpandFrames(self.dicom_frames)
-            | "Key by name" >> beam.Map(lambda source: (name_bytes(_claim(source.relative_path)), source))
+            | "Key by name" >> beam.Map(lambda source: (name_bytes(claim_of(source.relative_path)), source))
             | "Gather names" >> beam.GroupByKey()
             | "Take each once" >> beam.FlatMap(one_of_each_name).with_outputs(FAILURES, main="sources")
         )
@@ -77,14 +77,14 @@ def _find_named(source: bytes, extensions: frozenset[str], archive: str) -> Iter
     return find_files(source.decode(errors="surrogatepass"), extensions, archive)
 
 
-def _claim(relative_path: str) -> str:
+def claim_of(relative_path: str) -> str:
     """What sources share that may want one place: `p.png` becomes `p.png.jp2`, and that may be one too."""
     while relative_path.endswith(".jp2"):
         relative_path = relative_path.removesuffix(".jp2")
     return relative_path
 
 
-def _file_of(source: SourceFile) -> tuple[str, str]:
+def file_of(source: SourceFile) -> tuple[str, str]:
     """What is alike for one file under several spellings: relative, absolute, through links to folders."""
     url = source.url if "://" in source.url else os.path.realpath(source.url)
     return url, source.relative_path
@@ -94,7 +94,7 @@ def one_of_each_name(named: tuple[bytes, Iterable[SourceFile]]) -> Iterator[Any]
     """The first source of a place by its url; others there become failures, repetitions are dropped."""
     by_file: dict[tuple[str, str], SourceFile] = {}
     for source in sorted(named[1], key=lambda source: source.url):
-        by_file.setdefault(_file_of(source), source)
+        by_file.setdefault(file_of(source), source)
     sources = list(by_file.values())
     yield sources[0]
     for other in sources[1:]:

@@ -42,6 +42,7 @@ ROWS_PER_GROUP = 10_000
 SHARDS = 4
 STREAM_WINDOW_SECONDS = 60
 PARALLEL_READS = 8
+_LISTINGS = 3
 
 _ARROW_TYPES: dict[object, pa.DataType] = {
     str: pa.string(),
@@ -142,6 +143,7 @@ class WriteMetrics(beam.PTransform):  # type: ignore[misc]
         archive_url: the archive's root, local or of any filesystem Beam knows.
         run_id: names the run's folder: letters, digits, `.`, `_`, `-`.
         shards: at most so many files a window (none for no rows).
+        part: how the files' names begin, where a run writes several times.
 
     A stream is written once a minute of event time, unless it comes windowed already.
     """
@@ -149,6 +151,7 @@ class WriteMetrics(beam.PTransform):  # type: ignore[misc]
     archive_url: str
     run_id: str
     shards: int = SHARDS
+    part: str = ""
 
     def __post_init__(self) -> None:
         run_folder(self.archive_url, METRICS_FOLDER, self.run_id)
@@ -156,8 +159,8 @@ class WriteMetrics(beam.PTransform):  # type: ignore[misc]
     def expand(self, rows: Any) -> Any:
         """Shard, group and write."""
         folder = run_folder(self.archive_url, METRICS_FOLDER, self.run_id)
-        keyed = rows | "Key rows by photo" >> beam.Map(_keyed, "relative_path", self.shards)
-        return keyed | "Write shards" >> _WriteShards(folder, ".parquet", _write_parquet)
+        keyed = rows | "Key rows by photo" >> beam.Map(keyed_values, "relative_path", self.shards)
+        return keyed | "Write shards" >> WriteShards(folder, ".parquet", _write_parquet, self.part)
 
 
 @beam.typehints.with_input_types(Failure)
@@ -168,6 +171,7 @@ class WriteFailures(beam.PTransform):  # type: ignore[misc]
     archive_url: str
     run_id: str
     shards: int = 1
+    part: str = ""
 
     def __post_init__(self) -> None:
         run_folder(self.archive_url, FAILURES_FOLDER, self.run_id)
@@ -175,24 +179,26 @@ class WriteFailures(beam.PTransform):  # type: ignore[misc]
     def expand(self, failures: Any) -> Any:
         """Shard, group and write."""
         folder = run_folder(self.archive_url, FAILURES_FOLDER, self.run_id)
-        keyed = failures | "Key failures by photo" >> beam.Map(_keyed, "url", self.shards)
-        return keyed | "Write shards" >> _WriteShards(folder, ".jsonl", _write_lines)
+        keyed = failures | "Key failures by photo" >> beam.Map(keyed_values, "url", self.shards)
+        return keyed | "Write shards" >> WriteShards(folder, ".jsonl", _write_lines, self.part)
 
 
 @dataclasses.dataclass
-class _WriteShards(beam.PTransform):  # type: ignore[misc]
-    """Gather each window's values by shard and write one file each."""
+class WriteShards(beam.PTransform):  # type: ignore[misc]
+    """Gather each window's values, as `keyed_values` gives them, by shard and write one file each."""
 
     folder: str
     suffix: str
     write: Callable[[Iterable[tuple[Any, ...]], str], None]
+    part: str = ""
 
     def expand(self, keyed: Any) -> Any:
+        """Cuts a stream into windows, gathers shards, writes."""
         if not keyed.is_bounded and keyed.windowing.is_default():
             keyed |= "Cut the stream" >> beam.WindowInto(FixedWindows(STREAM_WINDOW_SECONDS))
         grouped = keyed | "Gather shards" >> beam.GroupByKey()
         return grouped | "Write files" >> beam.Map(
-            _write_shard, self.folder, self.suffix, self.write
+            _write_shard, self.folder, self.suffix, self.write, self.part
         ).with_output_types(str)
 
 
@@ -201,11 +207,12 @@ def _write_shard(
     folder: str,
     suffix: str,
     write: Callable[[Iterable[tuple[Any, ...]], str], None],
+    part: str,
     window: Any = beam.DoFn.WindowParam,
     pane: Any = beam.DoFn.PaneInfoParam,
 ) -> str:
     shard, rows = shard_rows
-    name = f"{shard:05d}"
+    name = f"{part}-{shard:05d}" if part else f"{shard:05d}"
     if not isinstance(window, GlobalWindow):
         name = f"{window.max_timestamp().micros // 1_000_000}-{name}"
     if pane.index > 0:
@@ -215,7 +222,8 @@ def _write_shard(
     return url
 
 
-def _keyed(row: MetricsRow | Failure, name_field: str, shards: int) -> tuple[int, tuple[Any, ...]]:
+def keyed_values(row: MetricsRow | Failure, name_field: str, shards: int) -> tuple[int, tuple[Any, ...]]:
+    """A row's shard, by the field that names its photo, and its fields' values, texts as `table_text`."""
     values = _values_of(row)
     return zlib.crc32(table_text(getattr(row, name_field)).encode()) % shards, values
 
@@ -272,6 +280,14 @@ def read_metrics(
     """
     full = metrics_schema()
     schema = pa.schema([full.field(name).with_nullable(True) for name in columns or full.names])
+    for _ in range(_LISTINGS):
+        # What a running watch writes goes from its journal into a table: the next listing has it there.
+        with contextlib.suppress(FileNotFoundError):
+            return _read_listed(archive_url, run_id, schema)
+    return _read_listed(archive_url, run_id, schema)
+
+
+def _read_listed(archive_url: str, run_id: str | None, schema: pa.Schema) -> pa.Table:
     urls = table_urls(archive_url, METRICS_FOLDER, run_id)
     parquet = [url for url in urls if url.endswith(".parquet")]
     journals = [url for url in urls if url.rpartition("/")[2].startswith(JOURNAL)]

@@ -26,6 +26,9 @@ VALUES = (
     *("50", "51", "99", "100", "101", "250000000", "1e3", "inf", "nan", "abc", "", " 1", "1 "),
     *("msroi", "none", "masks:", "masks:gs://bucket/masks", "psnr", "ssim", "auto", "on", "off", "fast"),
     *("best", "keep", "first", "all", "1,2,3,4", "10%,20%,300,4.5%", "1,2,3", "1,2,0,4", "0,0,0%,5"),
+    *("csv", "csv,csv", "bigquery://project/photos.metrics", "bigquery://project/metrics", "60", "86400"),
+    *("projects/project/subscriptions/photos", "projects/a.b:c-project/subscriptions/p-1"),
+    *("projects/project/topics/photos", "projects/project/subscriptions/"),
     *("0,0,100%,100%", "0,0,0.5%,1", "1..2,2,3,4", ".,1,1,1", "1,2,3,4;5,6,7,8", "200%,1,5,5", "100%,0,1,1"),
 )
 # What no readable pattern can tell: the launcher's log says what is wrong with these.
@@ -33,7 +36,7 @@ LEFT_TO_THE_COMMAND = {
     "roi_box": {"1,2,0,4", "0,0,0%,5", "200%,1,5,5", "100%,0,1,1"},
 }
 # What the command takes and no form needs to.
-UNUSUAL = {" 1", "1 ", "1e3", "1.", "00", "0.0", "0", ".5", "40.0"}
+UNUSUAL = {" 1", "1 ", "1e3", "1.", "00", "0.0", "0", ".5", "40.0", "86400"}
 
 
 @pytest.fixture(scope="module")

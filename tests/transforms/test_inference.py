@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import concurrent.futures
+import functools
 import time
 from typing import Any
 
@@ -77,3 +78,13 @@ def test_on_the_runner_results_and_failures_leave_apart() -> None:
         failed = results[FAILURES] | "Urls" >> beam.Map(lambda failure: failure.url)
         assert_that(results.good, equal_to([0.5, 0.25]), label="good")
         assert_that(failed, equal_to(["13"]), label="failed")
+
+
+def of_size(size: str) -> list[str]:
+    return [size]
+
+
+def test_pipelines_of_one_process_share_a_network() -> None:
+    handlers = [PhotoHandler("x", str, functools.partial(of_size, size), apply) for size in ("a", "a", "b")]
+    one, same, other = (handler.load_model().get() for handler in handlers)
+    assert one is same and other == ["b"]

@@ -14,6 +14,7 @@ from apache_beam.testing.test_pipeline import TestPipeline
 
 from transforms import tables
 from transforms.elements import Failure, MetricsRow
+from transforms.journal import journal_line
 
 NOON = datetime.datetime(2026, 3, 1, 12, tzinfo=datetime.UTC)
 
@@ -142,3 +143,32 @@ def test_each_window_of_a_stream_gets_its_own_file(tmp_path: pathlib.Path) -> No
     names = sorted(path.name for path in tmp_path.rglob("*.parquet"))
     assert names == ["119-00000.parquet", "59-00000.parquet"]
     assert len(tables.read_metrics(str(tmp_path))) == 3
+
+
+def test_a_journal_that_becomes_a_table_while_it_is_read_is_found_there(
+    tmp_path: pathlib.Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    folder = tmp_path / "_foveate/metrics/run=r1"
+    folder.mkdir(parents=True)
+    (folder / "journal-1.jsonl").write_bytes(journal_line(a_row()))
+    listed = tables.table_urls
+
+    def then_the_watch_goes_on(*arguments: typing.Any) -> list[str]:
+        urls = listed(*arguments)
+        if (folder / "journal-1.jsonl").exists():
+            tables.write_metrics([a_row()], f"{folder}/1-0.parquet")
+            (folder / "journal-1.jsonl").unlink()
+        return urls
+
+    monkeypatch.setattr(tables, "table_urls", then_the_watch_goes_on)
+    assert len(tables.read_metrics(str(tmp_path))) == 1
+
+
+def test_a_photo_that_is_in_a_table_and_newer_in_the_journal_counts_by_both(tmp_path: pathlib.Path) -> None:
+    folder = tmp_path / "_foveate/metrics/run=r1"
+    folder.mkdir(parents=True)
+    later = a_row(finished=NOON + datetime.timedelta(hours=1), width=99)
+    tables.write_metrics([a_row(), a_row("b.jpg")], f"{folder}/1-0.parquet")
+    (folder / "journal-1.jsonl").write_bytes(journal_line(later) + journal_line(a_row("b.jpg")))
+    found = tables.read_metrics(str(tmp_path)).to_pylist()
+    assert sorted(row["width"] for row in found) == [31, 31, 99]

@@ -1,0 +1,270 @@
+"""`foveate compress --watch`: goes on, and compresses what arrives.
+
+Engines that stream run one pipeline without end. Beam's local runner does not stream, so here the same steps
+run as one small pipeline after another in this process: list, work on what is new, write its rows, wait.
+"""
+
+from __future__ import annotations
+
+import argparse
+import contextlib
+import dataclasses
+import glob
+import itertools
+import signal
+import sys
+import tempfile
+import threading
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from types import FrameType
+from typing import Any, NoReturn
+
+import apache_beam as beam
+
+from pipelines import engines, running
+from pipelines.running import OK, RUN_FAILED, SOME_FAILED
+from transforms.arrivals import Arrivals, Watched, WatchSources
+from transforms.elements import Failure, SourceFile
+from transforms.files import NothingFound
+from transforms.journal import clear_journal
+from transforms.notifications import ReadNotifications
+from transforms.progress import Progress
+from transforms.steps import Element, split_failures
+from transforms.tables import BadTable
+
+_PHOTOS = 500  # after so many a round ends: its rows are written, and places are listed again
+_REPEATED = "foveate: stopping at once"
+
+
+@dataclasses.dataclass(frozen=True)
+class Watch:
+    """How places are watched: by a listing every so many seconds, or by what a subscription says."""
+
+    seconds: float
+    subscription: str | None
+
+    @staticmethod
+    def of(args: argparse.Namespace) -> Watch | None:
+        """What the arguments ask for, None for a run that ends by itself."""
+        if not args.watch and not args.watch_subscription:
+            return None
+        return Watch(args.watch_interval, args.watch_subscription)
+
+    def feed(self, watched: Watched, run_id: str) -> beam.PTransform:
+        """What finds the sources on an engine that streams."""
+        if self.subscription:
+            return ReadNotifications(watched, self.subscription)
+        return WatchSources(watched, self.seconds, run_id)
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Adds the flags of what goes on."""
+    group = parser.add_argument_group("going on")
+    group.add_argument(
+        "--watch",
+        action="store_true",
+        help="do not end: compress what arrives, and what changes, until SIGINT or SIGTERM",
+    )
+    group.add_argument(
+        "--watch-interval",
+        type=_seconds,
+        default=60.0,
+        metavar="S",
+        help="list the sources every S seconds; a local file is taken when it has not changed for so long "
+        "(default: %(default)g)",
+    )
+    group.add_argument(
+        "--watch-subscription",
+        type=_subscription,
+        metavar="NAME",
+        help="list nothing: take what a bucket's notifications announce, from the Pub/Sub subscription "
+        "projects/PROJECT/subscriptions/NAME (Dataflow)",
+    )
+
+
+def contradiction(args: argparse.Namespace) -> str:
+    """What of the flags does not go together, as a sentence; "" if nothing."""
+    if Watch.of(args) is None:
+        return ""
+    if args.dry_run or args.force:
+        return "a run that watches begins with what is not up to date: not with --force or --dry-run"
+    if args.watch_subscription and engines.is_local_runner(args.beam_flags):
+        return "--watch-subscription needs an engine that streams from Pub/Sub: --runner=DataflowRunner"
+    if args.watch_subscription and any(not source.startswith("gs://") for source in args.sources):
+        return "--watch-subscription is about buckets of Cloud Storage: sources are gs://..."
+    for source in args.sources:
+        if "://" not in source and not glob.has_magic(source) and not Path(source).exists():
+            return f"there is no {source} to watch"
+    return ""
+
+
+def _seconds(text: str) -> float:
+    try:
+        value = float(text)
+    except ValueError as error:
+        raise argparse.ArgumentTypeError(f"must be a number, not {text}") from error
+    if not 1 <= value <= 86400:
+        raise argparse.ArgumentTypeError(f"must be from 1 second to 86400, a day, not {text}")
+    return value
+
+
+def _subscription(text: str) -> str:
+    from apache_beam.io.gcp.pubsub import parse_subscription
+
+    try:
+        parse_subscription(text)
+    except ValueError as error:
+        raise argparse.ArgumentTypeError(
+            f"must be projects/PROJECT/subscriptions/NAME, not {text}"
+        ) from error
+    return text
+
+
+@dataclasses.dataclass(frozen=True)
+class Round:
+    """What one round works on, and the name that its tables begin with.
+
+    Photos that have not begun when the file `stop` is there are left for the next run.
+    """
+
+    found: tuple[SourceFile | Failure, ...]
+    name: str
+    stop: str
+
+
+@dataclasses.dataclass
+class TakeRound(beam.PTransform):  # type: ignore[misc]  # Beam is untyped
+    """What a round works on; outputs: "good" (the main one) and "failures"."""
+
+    round: Round
+
+    def expand(self, root: Any) -> Any:
+        """In place of listing."""
+        return split_failures(
+            root | "Arrived" >> beam.Create(list(self.round.found)).with_output_types(Element), "arrived"
+        )
+
+
+def goes_on(source: SourceFile, stop: str | None) -> bool:
+    """Whether the run has not been told to stop."""
+    return stop is None or not Path(stop).exists()
+
+
+class Stop:
+    """Told by SIGINT or SIGTERM; a second SIGINT interrupts what is being done."""
+
+    def __init__(self, file: Path) -> None:
+        self.file = file
+        self.told = threading.Event()
+
+    def tell(self, number: int, frame: FrameType | None) -> None:
+        """The signals' handler."""
+        if self.told.is_set() and number == signal.SIGINT:
+            print(_REPEATED, file=sys.stderr)
+            raise KeyboardInterrupt
+        self.told.set()
+        self.file.touch()
+        print("foveate: stopping after the photos that are being worked on", file=sys.stderr)
+
+    @contextlib.contextmanager
+    def listening(self) -> Iterator[Stop]:
+        """Handles the signals for a while."""
+        before = {number: signal.signal(number, self.tell) for number in (signal.SIGINT, signal.SIGTERM)}
+        try:
+            yield self
+        finally:
+            for number, handler in before.items():
+                signal.signal(number, handler)
+
+
+def run(
+    job: running.Job,
+    watched: Watched,
+    seconds: float,
+    build: Callable[[beam.Pipeline, Progress, Round], None],
+    beam_flags: list[str],
+) -> int:
+    """Works on what arrives, round by round, until it is told to stop; the exit status.
+
+    Args:
+      job: what is said of each round.
+      watched: where photos arrive.
+      seconds: between two listings.
+      build: wires one round's pipeline.
+      beam_flags: from `parse_beam_flags`.
+    """
+    arrivals, failed = Arrivals(watched), False
+    with (
+        tempfile.TemporaryDirectory(prefix="foveate-") as folder,
+        Stop(Path(folder) / "stop").listening() as stop,
+    ):
+        print(
+            f"Watching {', '.join(watched.sources)} every {seconds:g} s; SIGINT or SIGTERM ends it",
+            file=sys.stderr,
+        )
+        for number in itertools.count():
+            try:
+                status = _work_on_arrivals(job, arrivals, build, beam_flags, stop)
+            except BadTable as error:
+                print(f"foveate: the run failed: {error}", file=sys.stderr)
+                return RUN_FAILED
+            except NothingFound as error:
+                if number == 0:
+                    print(f"foveate compress: {error}", file=sys.stderr)
+                    return running.WRONG_USAGE
+                print(f"foveate: {error}; trying again in {seconds:g} s", file=sys.stderr)
+                status = OK
+            if status not in (OK, SOME_FAILED):
+                return status
+            failed |= status == SOME_FAILED
+            if stop.told.wait(0 if arrivals.more else seconds):
+                return SOME_FAILED if failed else OK
+    raise AssertionError("a watch ends by being told so")
+
+
+def run_streaming(
+    job: running.Job, build: Callable[[beam.Pipeline, Progress], None], beam_flags: list[str]
+) -> int:
+    """Runs one pipeline without end on an engine that can; the exit status.
+
+    An interrupt and SIGTERM ask the engine to end the job.
+    """
+
+    def interrupt(number: int, frame: FrameType | None) -> NoReturn:
+        raise KeyboardInterrupt
+
+    before = signal.signal(signal.SIGTERM, interrupt)
+    try:
+        return running.run_job(job, build, [*beam_flags, "--streaming"], [])
+    finally:
+        signal.signal(signal.SIGTERM, before)
+
+
+def _work_on_arrivals(
+    job: running.Job,
+    arrivals: Arrivals,
+    build: Callable[[beam.Pipeline, Progress, Round], None],
+    beam_flags: list[str],
+    stop: Stop,
+) -> int:
+    """One listing, and rounds until all that it found is done."""
+    found = list(arrivals.look(time.time()))
+    result = OK
+    for start in range(0, len(found), _PHOTOS):
+        if stop.told.is_set():
+            break
+        part = tuple(found[start : start + _PHOTOS])
+        now = Round(part, f"{time.time_ns() // 1_000_000}", str(stop.file))
+        todo = [source for source in part if isinstance(source, SourceFile)]
+
+        def wire(root: beam.Pipeline, counts: Progress, now: Round = now) -> None:
+            build(root, counts, now)
+
+        status = running.run_job(job, wire, beam_flags, todo)
+        if status not in (OK, SOME_FAILED):
+            return status
+        clear_journal(job.output, job.run_id)
+        result = max(result, status)
+    return result
