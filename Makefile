@@ -9,7 +9,7 @@ export PIP_DISABLE_PIP_VERSION_CHECK := 1
 
 need_photos = $(if $(PHOTOS),,$(error Say which photos: make $@ PHOTOS=folder))
 
-.PHONY: help install demo test test-tfio test-engines lint format check bench-codec bench-saliency bench-restoration bench-giant \
+.PHONY: help install demo test test-tfio test-engines lint format check bench bench-restoration bench-codec bench-saliency bench-giant \
 	bench-kill train-restoration lock clean
 
 help: ## show this list
@@ -89,14 +89,17 @@ format: install ## put imports and layout in order
 
 check: lint test ## what must pass before a commit
 
-bench-codec: install ## files against OpenJPEG's and other codecs', time, memory (PHOTOS=folder)
-	$(need_photos)$(BIN)/python -m benchmarks.codec $(PHOTOS) $(ARGS)
+bench: install ## all codecs and networks at equal bytes, time, memory (PHOTOS=folder ARGS='--keep cache'; hours)
+	$(need_photos)$(BIN)/python -m benchmarks $(PHOTOS) $(ARGS)
+
+bench-restoration: install ## of these, RecCNN and ComCNN beside other codecs, and their speed (PHOTOS=folder)
+	$(need_photos)$(BIN)/python -m benchmarks $(PHOTOS) --only codecs,favoured,gains,serving $(ARGS)
+
+bench-codec: install ## of these, what needs no network but MS-ROI: files, time, memory (PHOTOS=folder)
+	$(need_photos)$(BIN)/python -m benchmarks $(PHOTOS) --only plain,ssim,salient,progressive,lossless,speed $(ARGS)
 
 bench-saliency: install ## MS-ROI against baselines (PHOTOS=folder with images/ and masks/)
 	$(need_photos)$(BIN)/python -m benchmarks.saliency $(PHOTOS) $(ARGS)
-
-bench-restoration: install ## RecCNN against the plain decode at several rates (PHOTOS=folder)
-	$(need_photos)$(BIN)/python -m benchmarks.restoration $(PHOTOS) $(ARGS)
 
 bench-giant: install ## time and memory of 200 megapixels, and whether tiles show (PHOTOS=folder; an hour)
 	$(need_photos)$(BIN)/python -m benchmarks.giant $(PHOTOS) $(ARGS)

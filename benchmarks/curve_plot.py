@@ -1,4 +1,4 @@
-"""The curves as a picture: mean PSNR and MS-SSIM of all codecs over bits per pixel."""
+"""The curves as a picture: mean figures of all codecs over bits per pixel."""
 
 from __future__ import annotations
 
@@ -7,16 +7,34 @@ from collections.abc import Sequence
 import altair as alt
 import vl_convert
 
-from benchmarks.fidelity import CODECS
+from benchmarks.fidelity import REFERENCE, TUNED
+from benchmarks.restored import PLAIN, Way
 
-_COLORS = ("#1f2933", "#d6336c", "#862e9c", "#adb5bd", "#5c940d", "#1971c2", "#e67700")
-_PANELS = (("psnr", "mean PSNR, dB"), ("ms_ssim", "mean MS-SSIM, −10 log10(1 − x)"))
+_COLORS = {
+    REFERENCE: "#1f2933",
+    PLAIN: "#d6336c",
+    Way("fast").name: "#f08c00",
+    Way("best").name: "#c92a2a",
+    Way("fast", comcnn=True).name: "#ffc078",
+    Way("best", comcnn=True).name: "#ff8787",
+    TUNED: "#862e9c",
+    "JPEG": "#adb5bd",
+    "WebP": "#5c940d",
+    "JPEG XL": "#1971c2",
+    "AVIF": "#0b7285",
+}
+_PANELS = {
+    "psnr": "mean PSNR, dB (nothing favoured)",
+    "ms_ssim": "mean MS-SSIM, −10 log10(1 − x) (nothing favoured)",
+    "psnr_s": "mean PSNR-S, dB (MS-ROI's map favoured)",
+}
 
 
 def curves_svg(points: Sequence[dict[str, float | str]]) -> str:
-    """An SVG of two panels from the points of `fidelity.mean_curves`."""
+    """An SVG with a panel for each figure among the points of `fidelity.mean_curves`."""
     rates = sorted({float(point["bits_per_pixel"]) for point in points})
-    colors = alt.Scale(domain=list(CODECS), range=list(_COLORS))
+    names = [name for name in _COLORS if any(point["codec"] == name for point in points)]
+    colors = alt.Scale(domain=names, range=[_COLORS[name] for name in names])
     x = alt.X(
         "bits_per_pixel:Q",
         title="bits per pixel",
@@ -24,15 +42,16 @@ def curves_svg(points: Sequence[dict[str, float | str]]) -> str:
         axis=alt.Axis(values=rates, format="~g"),
     )
     panels = [
-        alt.Chart(alt.Data(values=list(points)))
+        alt.Chart(alt.Data(values=[point for point in points if point["figure"] == figure]))
         .mark_line(point=alt.OverlayMarkDef(size=16), strokeWidth=1.5)
         .encode(
             x=x,
-            y=alt.Y(f"{figure}:Q", title=title, scale=alt.Scale(zero=False)),
-            color=alt.Color("codec:N", title=None, scale=colors, sort=list(CODECS)),
+            y=alt.Y("db:Q", title=title, scale=alt.Scale(zero=False)),
+            color=alt.Color("codec:N", title=None, scale=colors, sort=names),
         )
-        .properties(width=320, height=300)
-        for figure, title in _PANELS
+        .properties(width=300, height=320)
+        for figure, title in _PANELS.items()
+        if any(point["figure"] == figure for point in points)
     ]
     chart = alt.hconcat(*panels).configure(background="white")
     return str(vl_convert.vegalite_to_svg(chart.to_dict()))

@@ -12,12 +12,14 @@ from collections.abc import Mapping, Sequence
 
 import bjontegaard
 import numpy as np
+from numpy.typing import NDArray
 from scipy.interpolate import PchipInterpolator
 
 from quality.colour import Pixels
 from quality.measures import measure
 
-MEASURES = ("psnr", "psnr_y", "ssim", "ms_ssim")
+MEASURES = {"psnr": "PSNR", "psnr_y": "PSNR-Y", "ssim": "SSIM", "ms_ssim": "MS-SSIM", "psnr_s": "PSNR-S"}
+SIMILARITIES = ("ssim", "ms_ssim")
 _LEAST_DISSIMILARITY = 1e-9  # an SSIM of 1 is 90 dB
 
 Figures = dict[str, float]
@@ -34,14 +36,15 @@ class Point:
 Curve = tuple[Point, ...]
 
 
-def fidelity(original: Pixels, decoded: Pixels) -> Figures:
-    """The figures `MEASURES` of a decoded photo, each on its scale in dB."""
-    found = measure(original, decoded, None)
+def fidelity(original: Pixels, decoded: Pixels, saliency: NDArray[np.float32] | None = None) -> Figures:
+    """The figures `MEASURES` of a decoded photo, each on its scale in dB; PSNR-S under the saliency map."""
+    found = measure(original, decoded, saliency)
     return {
         "psnr": found.psnr_db,
         "psnr_y": found.psnr_y_db,
         "ssim": similarity_db(found.ssim),
         "ms_ssim": similarity_db(found.ms_ssim),
+        "psnr_s": found.psnr_s_db,
     }
 
 
@@ -73,10 +76,15 @@ def bd_rate(reference: Curve, other: Curve, figure: str) -> float:
 
 
 def at_size(curve: Curve, size: float, figure: str) -> float:
-    """The figure at so many bytes, by PCHIP over the log of the bytes; NaN outside of the curve."""
+    """The figure at so many bytes, by PCHIP over the log of the bytes.
+
+    NaN for fewer bytes than the curve's smallest file; for more than its best file's, that file's figure.
+    """
     sizes, values = _rising(curve, figure)
-    if len(sizes) < 2 or not sizes[0] <= size <= sizes[-1]:
+    if len(sizes) < 2 or size < sizes[0]:
         return math.nan
+    if size >= sizes[-1]:
+        return values[-1]
     return float(PchipInterpolator(np.log(sizes), values)(math.log(size)))
 
 

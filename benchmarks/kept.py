@@ -1,12 +1,20 @@
-"""Figures that were measured before: what depends on no code of ours need not be measured again."""
+"""Figures that were measured before: an interrupted run goes on where it stopped, a repeated one is quick.
+
+What is kept is found by the photo's pixels and by words that name all else that it depends on: a codec's
+version and settings, the bytes of the file that was decoded, the SHA-256 of a network's weights.
+"""
 
 from __future__ import annotations
 
 import dataclasses
 import hashlib
 import json
+import os
 from collections.abc import Callable
 from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
 
 from benchmarks.curves import Curve, Point
 from benchmarks.photos import Photo
@@ -14,7 +22,7 @@ from benchmarks.photos import Photo
 
 @dataclasses.dataclass(frozen=True)
 class Kept:
-    """A folder of curves, by photo and by what was done; no folder keeps nothing."""
+    """A folder of curves and maps; no folder keeps nothing."""
 
     folder: Path | None
 
@@ -26,13 +34,33 @@ class Kept:
           what: names the codec, its version and all settings.
           measure: gives the curve.
         """
-        if self.folder is None:
-            return measure()
-        name = hashlib.sha256(f"{what} {photo.shape} ".encode() + photo.tobytes()).hexdigest()
-        path = self.folder / f"{name}.json"
-        if path.exists():
+        path = self._path(photo, what, "json")
+        if path and path.exists():
             return tuple(Point(**point) for point in json.loads(path.read_text()))
         found = measure()
-        self.folder.mkdir(parents=True, exist_ok=True)
-        path.write_text(json.dumps([dataclasses.asdict(point) for point in found]))
+        if path:
+            _write(path, json.dumps([dataclasses.asdict(point) for point in found]).encode())
         return found
+
+    def map(self, photo: Photo, what: str, measure: Callable[[], NDArray[np.float32]]) -> NDArray[np.float32]:
+        """Likewise the map of a photo, (h, w) float32."""
+        path = self._path(photo, what, "f32")
+        if path and path.exists():
+            height, *samples = np.frombuffer(path.read_bytes(), np.float32)
+            return np.array(samples, np.float32).reshape(int(height), -1)
+        found = measure()
+        if path:
+            _write(path, np.float32(found.shape[0]).tobytes() + found.tobytes())
+        return found
+
+    def _path(self, photo: Photo, what: str, ending: str) -> Path | None:
+        name = hashlib.sha256(f"{what} {photo.shape} ".encode() + photo.tobytes()).hexdigest()
+        return self.folder and self.folder / f"{name}.{ending}"
+
+
+def _write(path: Path, data: bytes) -> None:
+    """Whole or not at all, whoever else writes the same."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    part = path.with_name(f"{path.name}.{os.getpid()}.part")
+    part.write_bytes(data)
+    part.replace(path)

@@ -7,19 +7,22 @@ from collections.abc import Callable, Iterator
 
 import imagecodecs
 import numpy as np
+from numpy.typing import NDArray
 from PIL import Image, features
 
 from benchmarks.curves import Curve, Point, fidelity
 from benchmarks.photos import Photo
 
-# Settings that span some 0.125 to 2 bits a pixel for quiet photos and busy ones.
-_JPEG_QUALITIES = (2, 4, 7, 12, 18, 27, 40, 55, 70, 82, 90, 95, 98)
+File = tuple[int, Photo]  # its bytes, and what it decodes to
+
+# Settings that span some 0.125 to 2 bits a pixel for quiet photos and busy ones, the best each can do last.
+_JPEG_QUALITIES = (2, 4, 7, 12, 18, 27, 40, 55, 70, 82, 90, 95, 98, 100)
 _WEBP_QUALITIES = (0, 5, 12, 25, 45, 65, 80, 90, 95, 100)
-_AVIF_QUALITIES = (3, 8, 15, 24, 34, 44, 54, 64, 74, 84, 92, 97)
-_JPEGXL_DISTANCES = (25.0, 18.0, 12.0, 8.0, 5.0, 3.2, 2.0, 1.2, 0.7, 0.4, 0.2)
+_AVIF_QUALITIES = (0, 3, 8, 15, 24, 34, 44, 54, 64, 74, 84, 92, 97, 99)  # 100 is lossless
+_JPEGXL_DISTANCES = (25.0, 18.0, 12.0, 8.0, 5.0, 3.2, 2.0, 1.2, 0.7, 0.4, 0.2, 0.1)
 
 
-def jpeg(photo: Photo) -> Iterator[Point]:
+def jpeg(photo: Photo) -> Iterator[File]:
     """Optimised Huffman tables, progressive; each quality with and without subsampled chroma."""
     for quality in _JPEG_QUALITIES:
         for subsampling in ("4:2:0", "4:4:4"):
@@ -28,31 +31,31 @@ def jpeg(photo: Photo) -> Iterator[Point]:
                 file, "JPEG", quality=quality, subsampling=subsampling, optimize=True, progressive=True
             )
             with Image.open(file) as image:
-                yield Point(len(file.getvalue()), fidelity(photo, np.asarray(image.convert("RGB"))))
+                yield len(file.getvalue()), np.asarray(image.convert("RGB"))
 
 
-def webp(photo: Photo) -> Iterator[Point]:
+def webp(photo: Photo) -> Iterator[File]:
     """Lossy, method 6, the slowest."""
     for quality in _WEBP_QUALITIES:
         data = imagecodecs.webp_encode(photo, level=quality, lossless=False, method=6)
-        yield Point(len(data), fidelity(photo, imagecodecs.webp_decode(data)))
+        yield len(data), imagecodecs.webp_decode(data)
 
 
-def avif(photo: Photo) -> Iterator[Point]:
+def avif(photo: Photo) -> Iterator[File]:
     """4:4:4, speed 6, 8 bits."""
     for quality in _AVIF_QUALITIES:
         data = imagecodecs.avif_encode(photo, level=quality, speed=6, pixelformat="yuv444", numthreads=1)
-        yield Point(len(data), fidelity(photo, imagecodecs.avif_decode(data)))
+        yield len(data), imagecodecs.avif_decode(data)
 
 
-def jpegxl(photo: Photo) -> Iterator[Point]:
+def jpegxl(photo: Photo) -> Iterator[File]:
     """Effort 7, a bare codestream."""
     for distance in _JPEGXL_DISTANCES:
         data = imagecodecs.jpegxl_encode(photo, distance=distance, effort=7, numthreads=1)
-        yield Point(len(data), fidelity(photo, imagecodecs.jpegxl_decode(data)))
+        yield len(data), imagecodecs.jpegxl_decode(data)
 
 
-PEERS: dict[str, Callable[[Photo], Iterator[Point]]] = {
+PEERS: dict[str, Callable[[Photo], Iterator[File]]] = {
     "JPEG": jpeg,
     "WebP": webp,
     "JPEG XL": jpegxl,
@@ -60,9 +63,10 @@ PEERS: dict[str, Callable[[Photo], Iterator[Point]]] = {
 }
 
 
-def curve(peer: str, photo: Photo) -> Curve:
+def curve(peer: str, photo: Photo, saliency: NDArray[np.float32]) -> Curve:
     """All files of a peer; what is no better than a smaller one is left out where the curve is used."""
-    return tuple(PEERS[peer](photo))
+    files = PEERS[peer](photo)
+    return tuple(Point(size, fidelity(photo, decoded, saliency)) for size, decoded in files)
 
 
 def settings() -> str:

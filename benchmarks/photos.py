@@ -26,6 +26,12 @@ def read_photo(path: Path) -> Photo:
         return np.asarray(image.convert("RGB"))
 
 
+def pixel_count(path: Path) -> int:
+    """A photo's pixels, by its header."""
+    with Image.open(path) as image:
+        return image.width * image.height
+
+
 def middle_quarter(height: int, width: int) -> NDArray[np.float32]:
     """A mask over the middle half of each side: 1 inside, 0 outside."""
     mask = np.zeros((height, width), np.float32)

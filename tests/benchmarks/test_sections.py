@@ -9,9 +9,25 @@ import math
 import numpy as np
 import pytest
 
-from benchmarks import fidelity, lossless, ours, peers, photos, salient, speed
+from benchmarks import (
+    codecs,
+    curves,
+    fidelity,
+    gains,
+    lossless,
+    ours,
+    peers,
+    photos,
+    plain,
+    salient,
+    serving,
+    speed,
+    tuned,
+)
 from benchmarks.curves import Curve, Point
 from benchmarks.fidelity import Measured
+from benchmarks.restored import RATES
+from benchmarks.serving import Served
 from benchmarks.speed import Case
 from benchmarks.tables import Bar, Section, Table, markdown, plain_text, section_from
 from codec import encoder, jp2, openjpeg, weights
@@ -21,54 +37,124 @@ from tests import streams
 PIXELS = 512 * 512
 
 
-def _curve(share: float = 1.0) -> Curve:
+def _curve(share: float = 1.0, more: dict[str, float] | None = None) -> Curve:
     """A codec's files at all rates, of as many bytes as asked for, that look like files of bytes / share."""
     return tuple(
         Point(
             rate * PIXELS / 8,
-            dict.fromkeys(("psnr", "psnr_y", "ssim", "ms_ssim"), 12 + 10 * math.log10(rate / share)),
+            {**dict.fromkeys(curves.MEASURES, 12 + 10 * math.log10(rate / share)), **(more or {})},
         )
-        for rate in fidelity.RATES
+        for rate in RATES
     )
 
 
 def test_files_like_openjpegs_neither_gain_nor_lose_but_for_their_boxes() -> None:
-    photo = Measured(PIXELS, {"OpenJPEG": _curve(), "Foveate, psnr": _curve()})
-    section = fidelity.plain_section([photo, photo])
+    photo = Measured(PIXELS, {"OpenJPEG": _curve(), "Foveate": _curve()})
+    section = plain.plain_section([photo, photo])
     assert section.figures["whole_file_percent"] == pytest.approx([0, 0], abs=1e-9)
     assert all(-2 < percent < 0 for percent in section.figures["codestream_percent"])
     assert [row[:3] for row in section.tables[0].rows[:2]] == [
         ("whole files", "2", "+0.00"),
         ("whole files, less", "2", "+0.00"),
     ]
-    gains = {table.caption: [row[3] for row in table.rows] for table in section.tables[1:]}
-    whole, bare = gains.values()
+    changes = {table.caption: [row[3] for row in table.rows] for table in section.tables[1:]}
+    whole, bare = changes.values()
     assert whole == ["+0.000"] * 5
-    assert all(float(gain) > 0 for gain in bare)
+    assert all(float(change) > 0 for change in bare)
     assert [bar.met for bar in section.bars] == [True, True, section.bars[2].value <= 0, True]
 
 
 def test_the_way_to_avif_and_means_are_those_of_the_curves() -> None:
-    shares = dict(zip(fidelity.CODECS, (1, 1, 0.9, 1.3, 1.1, 0.85, 0.81), strict=True))
+    shares = {"OpenJPEG": 1, "Foveate": 1, "Foveate, ssim": 0.9, "JPEG": 1.3, "AVIF": 0.81}
     photo = Measured(PIXELS, {codec: _curve(share) for codec, share in shares.items()})
-    without = Measured(PIXELS, {codec: photo.curves[codec] for codec in fidelity.CODECS[:3]})
-    section = fidelity.ssim_section([photo, without])
-    assert [row[0] for row in section.tables[0].rows] == list(fidelity.CODECS[:3])
-    rows = {row[0]: row[1:] for row in section.tables[1].rows}
+    section = tuned.ssim_section([photo, photo])
+    rows = {row[0]: row[1:] for row in section.tables[0].rows}
+    assert list(rows) == list(shares)
     assert rows["Foveate, ssim"][0] == "-10.0"
     assert rows["Foveate, ssim"][-1] == "50%"
     assert rows["OpenJPEG"][0] == "+0.0"
     assert rows["AVIF"][3] == f"{1 - 10 ** (-1.2) * 0.81:.4f}"
     assert not section.bars[0].met
-    others = fidelity.peers_section([without, photo])
-    assert {row[0]: row[1] for row in others.tables[0].rows}["JPEG"] == "+30.0"
-    assert len(others.figures["curves"]) == len(fidelity.CODECS) * len(fidelity.RATES)
 
 
-def test_a_rate_that_one_photo_does_not_reach_has_no_mean() -> None:
-    near, far = Measured(PIXELS, {"AVIF": _curve()}), Measured(8 * PIXELS, {"AVIF": _curve()})
+def test_all_codecs_stand_in_all_tables_and_in_the_picture() -> None:
+    shares = {"OpenJPEG": 1, "Foveate": 1, "Foveate + RecCNN best": 0.75, "JPEG": 1.3, "AVIF": 0.81}
+    photo = Measured(PIXELS, {codec: _curve(share) for codec, share in shares.items()})
+    section = codecs.codecs_section([photo, photo])
+    percents, *means = section.tables
+    assert {row[0]: row[1] for row in percents.rows}["JPEG"] == "+30.0"
+    assert [row[0] for row in means[0].rows] == list(shares)
+    assert len(section.figures["curves"]) == len(shares) * len(RATES) * 2
+    assert [bar.met for bar in section.bars] == [True] * 5
+    assert section.bars[0].value == pytest.approx(-25)
+
+
+def _with_network(gain_db: float, worst_db: float) -> list[Measured]:
+    """Two photos, one of which gains so much from RecCNN and the other less, and is marked."""
+    photos = []
+    for gain, marked in ((gain_db, 0.0), (worst_db, 1.0)):
+        restored = tuple(
+            Point(
+                point.size,
+                {
+                    **{figure: value + gain for figure, value in point.figures.items()},
+                    "marked": marked,
+                    "unmarked": point.figures["psnr"] - 0.5,
+                },
+            )
+            for point in _curve()
+        )
+        found = {
+            "OpenJPEG": _curve(),
+            "Foveate": _curve(),
+            "Foveate + RecCNN fast": restored,
+            "AVIF": _curve(),
+        }
+        photos.append(Measured(PIXELS, found))
+    return photos
+
+
+def test_gains_are_means_and_the_worst_photo_is_named_with_and_without_its_mark() -> None:
+    section = gains.gains_section(_with_network(1.0, -0.03))
+    (table,) = section.tables
+    assert table.rows[0][:3] == ("Foveate + RecCNN fast", "0.125", "+0.485")
+    assert table.rows[0][-3:] == ("-0.030", "50%", "-0.500")
+    bars = {bar.what: bar for bar in section.bars}
+    assert bars["gain in PSNR, 0.25 bpp, Foveate + RecCNN fast"].limit == pytest.approx(0.35)
+    worst = bars["worst change of PSNR on any photo at any rate, Foveate + RecCNN fast"]
+    assert worst.value == pytest.approx(-0.03)
+    assert not worst.met
+
+
+def test_favoured_files_take_the_place_of_the_others() -> None:
+    photos = [
+        dataclasses.replace(found, favoured={name: _curve(0.5) for name in found.curves if "Fov" in name})
+        for found in _with_network(1.0, 0.0)
+    ]
+    instead = fidelity.favoured_instead(photos)
+    assert set(instead[0].curves) == set(photos[0].curves)
+    assert instead[0].curves["OpenJPEG"] == photos[0].curves["OpenJPEG"]
+    assert fidelity.mean_at(instead, "Foveate", 0.5, "psnr_s") == pytest.approx(12.0)
+
+
+def test_a_rate_that_one_photo_does_not_reach_has_no_mean_but_a_best_file_counts_beyond() -> None:
+    near, far = Measured(PIXELS, {"AVIF": _curve()}), Measured(PIXELS // 8, {"AVIF": _curve()})
     assert not math.isnan(fidelity.mean_at([near], "AVIF", 0.5, "psnr"))
     assert math.isnan(fidelity.mean_at([near, far], "AVIF", 0.5, "psnr"))
+    larger = Measured(8 * PIXELS, {"AVIF": _curve()})
+    assert fidelity.mean_at([larger], "AVIF", 2.0, "psnr") == pytest.approx(12 + 10 * math.log10(2))
+
+
+def test_speeds_are_of_the_megapixels_and_shares_of_the_peak() -> None:
+    found = [Served(1, 2_000_000, 0.5, {"fast": 2.5}, 4e11), Served(2, 2_000_000, 0.25, {"fast": 2.5}, 8e11)]
+    section = serving.serving_section(found)
+    macs = serving.multiply_accumulates("fast")
+    assert 40e3 < macs <= 60e3
+    rows = {row[0]: row[1:] for row in section.tables[0].rows}
+    assert rows["1 core: RecCNN fast"] == (
+        "0.80", "5.0", f"{macs / 1e3:.1f}", f"{macs * 0.8 / 1e3:.1f}", f"{macs * 8e5 / 4e11:.0%}",
+    )  # fmt: skip
+    assert [bar.met for bar in section.bars] == [True, False]
 
 
 def test_an_error_outside_of_the_mask_is_none_inside() -> None:
@@ -141,7 +227,7 @@ def test_a_photo_is_mirrored_or_cut_to_a_size() -> None:
 
 @pytest.mark.parametrize("peer", peers.PEERS)
 def test_a_peers_files_get_larger_and_better_with_its_setting(peer: str) -> None:
-    points = peers.curve(peer, streams.texture(48, 64, 3))
+    points = peers.curve(peer, streams.texture(48, 64, 3), np.ones((3, 4), np.float32))
     first, last = min(points, key=lambda p: p.size), max(points, key=lambda p: p.size)
     assert last.size > 2 * first.size
     assert last.figures["psnr"] > first.figures["psnr"] + 3

@@ -1,0 +1,169 @@
+"""Foveate's files, plain and restored, against other codecs', at equal bytes: `python -m benchmarks PHOTOS`.
+
+Prints a table for each section; `--output DIR` also writes benchmarks.md, the figures as benchmarks.json and
+images/benchmarks-curves.svg there. Sections that were not run stay as they were in that folder, so each can
+be repeated alone. With `--keep DIR` a run that was stopped goes on where it was.
+"""
+
+from __future__ import annotations
+
+import argparse
+import dataclasses
+import functools
+import json
+import multiprocessing
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import ProcessPoolExecutor
+from pathlib import Path
+from typing import TypeVar
+
+from benchmarks import (
+    codecs,
+    fidelity,
+    gains,
+    lossless,
+    plain,
+    progressive,
+    salient,
+    serving,
+    speed,
+    tuned,
+)
+from benchmarks.curve_plot import curves_svg
+from benchmarks.fidelity import Wanted
+from benchmarks.kept import Kept
+from benchmarks.networks import Networks
+from benchmarks.photos import LARGE_PIXELS, photo_paths, pixel_count
+from benchmarks.tables import Section, markdown, plain_text, section_from
+
+OF_CURVES = {  # sections that share the photos' curves, and the curves that they need
+    "codecs": (codecs.codecs_section, Wanted(tuned=True, others=True, alike=True)),
+    "favoured": (gains.favoured_section, Wanted(others=True, favoured=True)),
+    "gains": (gains.gains_section, Wanted(alike=True)),
+    "plain": (plain.plain_section, Wanted()),
+    "ssim": (tuned.ssim_section, Wanted(tuned=True, others=True)),
+}
+SECTIONS = (
+    "codecs", "favoured", "gains", "serving", "plain", "ssim", "salient", "progressive", "lossless", "speed",
+)  # fmt: skip
+_NAME = "benchmarks"
+_PICTURE = "images/benchmarks-curves.svg"
+_SERVED = 2  # large photos whose restoring is timed
+_INTRODUCTION = """\
+Made by `make bench PHOTOS=folder ARGS='--output docs --keep cache'`. With `--only plain,speed` those sections
+are repeated and the others stay as they were; the folder that `--keep` names holds what other codecs and the
+networks did, so that a run goes on where one was stopped. What Foveate publishes is of its 47 validation
+photos, on which nothing was trained: 41 of 512 x 512 pixels (CID22) and 6 of some 2048 x 1300 (CLIC 2025);
+or, where a table says so, of the former (`--count 41`).
+
+Every byte of every file counts: Foveate's with its archive record, OpenJPEG's with the few boxes of its JP2.
+OpenJPEG is taken at the better of its two rate controls for each photo, size and figure, interpolated to
+exactly the same bytes."""
+
+Result = TypeVar("Result")
+
+
+@dataclasses.dataclass(frozen=True)
+class Run:
+    """The photos, and how to go through them."""
+
+    paths: Sequence[Path]
+    networks: Networks
+    jobs: int
+    kept: Kept
+
+    def each(self, measure: Callable[[Path], Result]) -> list[Result]:
+        """What each photo gives, in their order."""
+        if self.jobs == 1:
+            return [measure(path) for path in self.paths]
+        context = multiprocessing.get_context("spawn")  # what runs networks can't be forked
+        with ProcessPoolExecutor(self.jobs, mp_context=context) as pool:
+            return list(pool.map(measure, self.paths))
+
+
+def main(argv: Sequence[str] | None = None, show: Callable[[str], None] = print) -> None:
+    """Measures, prints and writes."""
+    parser = argparse.ArgumentParser(
+        prog="python -m benchmarks", description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument("photos", type=Path, help="a folder of photos that nothing was trained on")
+    parser.add_argument("--count", type=int, help="only the first so many photos")
+    parser.add_argument("--only", default=",".join(SECTIONS), help="sections, by commas: %(default)s")
+    parser.add_argument("--jobs", type=int, default=1, help="photos measured at once, but for times")
+    parser.add_argument("--weights", type=Path, help="a folder of RecCNN's and ComCNN's weights")
+    parser.add_argument("--keep", type=Path, help="a folder to keep figures in, for the next run")
+    parser.add_argument("--output", type=Path, help="a folder for the document and the picture")
+    args = parser.parse_args(argv)
+    wanted = args.only.split(",")
+    if not set(wanted) <= set(SECTIONS):
+        parser.error(f"--only {args.only}: the sections are {', '.join(SECTIONS)}")
+    paths = photo_paths(args.photos, args.count) if args.photos.is_dir() else []
+    if not paths:
+        parser.error(f"{args.photos} holds no file")
+    networks = Networks(args.weights) if args.weights else Networks()
+    found = []
+    for section in measured(Run(paths, networks, args.jobs, Kept(args.keep)), wanted):
+        show(plain_text(section))
+        found.append(section)
+    if args.output:
+        write(args.output, found)
+
+
+def measured(run: Run, wanted: Sequence[str]) -> Iterator[Section]:
+    """The wanted sections."""
+    yield from _of_curves(run, [name for name in OF_CURVES if name in wanted])
+    if "serving" in wanted:
+        large = [path for path in run.paths if pixel_count(path) >= LARGE_PIXELS] or run.paths
+        yield serving.serving_section(serving.served(large[:_SERVED], run.networks))
+    if "salient" in wanted:
+        yield salient.salient_section(run.each(functools.partial(salient.compared, kept=run.kept)))
+    if "progressive" in wanted:
+        progress = run.each(functools.partial(progressive.progress, kept=run.kept))
+        yield progressive.progressive_section(progress)
+    if "lossless" in wanted:
+        yield lossless.lossless_section(run.each(lossless.sizes))
+    if "speed" in wanted:
+        photo, name = speed.giant(run.paths)
+        yield speed.speed_section([speed.timed(photo, case) for case in speed.CASES], name)
+
+
+def _of_curves(run: Run, names: Sequence[str]) -> Iterator[Section]:
+    """The sections that share the photos' curves."""
+    if not names:
+        return
+    needs = [dataclasses.astuple(OF_CURVES[name][1]) for name in names]
+    needed = Wanted(*(any(need) for need in zip(*needs, strict=True)))
+    photos = run.each(
+        functools.partial(fidelity.measured, wanted=needed, available=run.networks, kept=run.kept)
+    )
+    for name in names:
+        yield OF_CURVES[name][0](photos)
+
+
+def write(folder: Path, found: Sequence[Section]) -> None:
+    """The document, its figures and its picture, with what the folder has of other sections."""
+    figures = folder / f"{_NAME}.json"
+    saved = json.loads(figures.read_text()) if figures.exists() else {}
+    for section in found:
+        saved[section.name] = dataclasses.asdict(section)
+    (folder / _PICTURE).parent.mkdir(parents=True, exist_ok=True)
+    figures.write_text(json.dumps({name: saved[name] for name in SECTIONS if name in saved}, indent=1) + "\n")
+    points = [point for section in saved.values() for point in section["figures"].get("curves", ())]
+    if points:
+        (folder / _PICTURE).write_text(curves_svg(points))
+    (folder / f"{_NAME}.md").write_text(document(saved, bool(points)))
+
+
+def document(saved: dict[str, dict[str, object]], has_picture: bool) -> str:
+    """The document of all sections that there are."""
+    lines = ["# Foveate measured", "", _INTRODUCTION]
+    if has_picture:
+        lines += ["", f"![Mean PSNR, MS-SSIM and PSNR-S of all codecs over bits per pixel]({_PICTURE})"]
+    for name in SECTIONS:
+        if name in saved:
+            lines += ["", markdown(section_from(saved[name])).rstrip()]
+    return "\n".join([*lines, ""])
+
+
+if __name__ == "__main__":
+    main()

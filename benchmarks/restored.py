@@ -1,0 +1,152 @@
+"""Foveate's files of a photo, plain and restored, each as who restores the archive gets it."""
+
+from __future__ import annotations
+
+import dataclasses
+import hashlib
+from collections.abc import Sequence
+
+import numpy as np
+from numpy.typing import NDArray
+
+from benchmarks import networks, ours
+from benchmarks.curves import Curve, Point, fidelity
+from benchmarks.kept import Kept
+from benchmarks.networks import Networks
+from benchmarks.photos import Photo
+from benchmarks.salient import GAIN_DB
+from codec import allocation, encoder, jp2, noise, openjpeg
+from codec.encoder import Emphasis
+from codec.metadata import PhotoMetadata
+from codec.weights import Pixels
+from transforms import elements
+from transforms.compact import compact_where_coarse
+from transforms.elements import Coded, CodedPhoto, SalientPhoto, SourceFile
+from transforms.restore import restore_pixels
+
+RATES = (0.125, 0.25, 0.5, 1.0, 2.0)  # bits a pixel
+PLAIN = "Foveate"
+
+
+@dataclasses.dataclass(frozen=True)
+class Way:
+    """Which networks a user runs: a size of RecCNN, "" for none; before it ComCNN where it pays, or not."""
+
+    reccnn: str = ""
+    comcnn: bool = False
+
+    @property
+    def name(self) -> str:
+        """As tables call it."""
+        if not self.reccnn:
+            return PLAIN
+        return f"{PLAIN} + {'ComCNN, ' if self.comcnn else ''}RecCNN {self.reccnn}"
+
+
+def ways(available: Networks) -> tuple[Way, ...]:
+    """All that can be measured."""
+    alone = (Way(size) for size in available.sizes)
+    both = (Way(size, comcnn=True) for size in available.sizes if available.has_comcnn)
+    return (Way(), *alone, *both)
+
+
+@dataclasses.dataclass(frozen=True, eq=False)
+class Task:
+    """A photo to be coded: its saliency map, and whether the files favour what it shows."""
+
+    photo: Photo
+    saliency: NDArray[np.float32]
+    favoured: bool
+
+    @property
+    def map(self) -> NDArray[np.float32] | None:
+        """What the files favour."""
+        return self.saliency if self.favoured else None
+
+    @property
+    def merit(self) -> str:
+        """The figure by which compress chooses."""
+        return "psnr_s" if self.favoured else "psnr"
+
+    def files(self, pixels: Pixels, rates: Sequence[float]) -> list[bytes]:
+        """Whole files of the photo, or of what ComCNN made of it."""
+        candidates = encoder.layered(pixels, Emphasis(self.map, GAIN_DB))
+        budgets = (ours.budget_of(rate, *pixels.shape[:2]) for rate in rates)
+        return [ours.file_within(candidates, budget, self.map) for budget in budgets]
+
+    def point(self, size: int, pixels: Pixels) -> Point:
+        """The figures of what a file of so many bytes gives."""
+        return Point(size, fidelity(self.photo, pixels, self.saliency))
+
+
+def our_curves(task: Task, wanted: Sequence[Way], available: Networks, kept: Kept) -> dict[str, Curve]:
+    """The curve of each way, by its name, at `RATES`.
+
+    Files are made anew; what networks make of the same file is not.
+    """
+    curves: dict[str, list[Point]] = {way.name: [] for way in wanted}
+    for rate, data in zip(RATES, task.files(task.photo, RATES), strict=True):
+        coded = _decoded(data)
+        plain = task.point(len(data), coded.decoded)
+        for way in wanted:
+            outcome = plain if not way.reccnn else _outcome(task, rate, coded, plain, way, available, kept)
+            curves[way.name].append(outcome)
+    return {name: tuple(points) for name, points in curves.items()}
+
+
+def _decoded(data: bytes) -> Coded:
+    parts = allocation.parse_layers(jp2.parse(data).codestream)
+    return Coded(data, openjpeg.decode(data).pixels, noise.noise_map(*parts), False, 0.0)
+
+
+def _outcome(
+    task: Task, rate: float, coded: Coded, plain: Point, way: Way, available: Networks, kept: Kept
+) -> Point:
+    """The best that compress finds for a way, by the figure it goes by."""
+    of_file = f"{hashlib.sha256(coded.jp2).hexdigest()}, {networks.msroi_name()}"
+    what = f"{of_file}, {available.reccnn_name(way.reccnn)}"
+
+    def restore() -> Curve:
+        return (_restored(task, coded, False, way.reccnn, available),)
+
+    (restored,) = kept.curve(task.photo, what, restore)
+    outcomes = [as_restored(plain, restored, task.merit)]
+    if way.comcnn:
+
+        def prepare() -> Curve:
+            return _prepared(task, rate, coded, way.reccnn, available)
+
+        prepared = kept.curve(task.photo, f"{what}, {available.comcnn_name()}", prepare)
+        if prepared:
+            outcomes.append(as_restored(prepared[0], prepared[1], task.merit))
+    return max(outcomes, key=lambda point: point.figures[task.merit])
+
+
+def as_restored(decoded: Point, restored: Point, merit: str) -> Point:
+    """What a file gives who restores it: where that is worse than decoding, compress marks the file.
+
+    The figure "unmarked" is the PSNR that it would have without the mark.
+    """
+    marked = restored.figures[merit] < decoded.figures[merit]
+    point = decoded if marked else restored
+    return Point(point.size, {**point.figures, "marked": float(marked), "unmarked": restored.figures["psnr"]})
+
+
+def _restored(task: Task, coded: Coded, comcnn_used: bool, size: str, available: Networks) -> Point:
+    pixels = restore_pixels(available.reccnn(size), coded.decoded, coded.noise, comcnn_used)
+    if pixels is None:
+        raise AssertionError("a lossy file has a noise map")
+    return task.point(len(coded.jp2), pixels)
+
+
+def _prepared(task: Task, rate: float, coded: Coded, size: str, available: Networks) -> Curve:
+    """The file that ComCNN prepares, decoded and restored; () where compress would not try it."""
+    source = SourceFile("", "", 1, 0.0)
+    photo = elements.Photo(source, task.photo, PhotoMetadata(), "png", 8, "", (), 0.0)
+    element = CodedPhoto(SalientPhoto(photo, task.map, 0.0), (coded,))
+    compact = compact_where_coarse(available.comcnn(), element).compact
+    if compact is None:
+        return ()
+    (data,) = task.files(compact, (rate,))
+    prepared = _decoded(data)
+    return task.point(len(data), prepared.decoded), _restored(task, prepared, True, size, available)

@@ -1,0 +1,172 @@
+"""How quickly RecCNN restores, beside OpenJPEG's decode of the same files, and its share of the peak.
+
+Each number of cores has a process of its own that may run on no others. Decoding, restoring and what the
+machine can do at most take turns there, so that other load on the machine falls on all alike.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import math
+import multiprocessing
+import os
+import time
+from collections.abc import Callable, Sequence
+from concurrent.futures import ProcessPoolExecutor
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from benchmarks import ours
+from benchmarks.networks import Networks
+from benchmarks.photos import read_photo
+from benchmarks.tables import Bar, Section, Table
+from codec import allocation, encoder, jp2, noise, openjpeg
+from codec.encoder import Emphasis
+from models import reccnn
+from models.tiling import Network
+from transforms.restore import restore_pixels
+
+RATE = 0.5  # bits a pixel
+ROUNDS = 3
+_MOST_DECODES = 8.0  # that `fast` may take
+_CHANNELS, _SIDE, _MATRIX = 64, 256, 2048  # of the convolution and the matrix product that show the peak
+
+
+@dataclasses.dataclass(frozen=True)
+class Served:
+    """What so many cores do: seconds for all photos, of the quickest round.
+
+    restore_seconds: by size of RecCNN.
+    peak: multiply-accumulates a second of the quicker of a large convolution and a matrix product.
+    """
+
+    cores: int
+    pixels: int
+    decode_seconds: float
+    restore_seconds: dict[str, float]
+    peak: float
+
+
+def served(paths: Sequence[Path], available: Networks) -> list[Served]:
+    """On one core, and on all that there are."""
+    every = sorted(os.sched_getaffinity(0))
+    context = multiprocessing.get_context("spawn")
+    found = []
+    for cores in sorted({1, len(every)}):
+        with ProcessPoolExecutor(
+            1, mp_context=context, initializer=_keep_to, initargs=(every[:cores],)
+        ) as pool:
+            found.append(pool.submit(_timed, paths, available, cores).result())
+    return found
+
+
+def _keep_to(cores: Sequence[int]) -> None:
+    """Before TensorFlow starts its threads, of which it takes as many as there are cores."""
+    os.sched_setaffinity(0, cores)
+
+
+def _timed(paths: Sequence[Path], available: Networks, cores: int) -> Served:
+    photos = [read_photo(path) for path in paths]
+    files = [_coded(photo) for photo in photos]
+    maps = [noise.noise_map(*allocation.parse_layers(jp2.parse(data).codestream)) for data in files]
+    works: dict[str, Callable[[], Any]] = {
+        "decode": lambda: [openjpeg.decode(data, threads=cores) for data in files]
+    }
+
+    def restore(network: Network) -> Callable[[], Any]:
+        pairs = list(zip(photos, maps, strict=True))
+        return lambda: [restore_pixels(network, photo, cells, False) for photo, cells in pairs]
+
+    works |= {size: restore(available.reccnn(size)) for size in available.sizes}
+    peaks = _peak_works()
+    clock = time.process_time if cores == 1 else time.perf_counter
+    seconds = _quickest({**works, **{name: work for name, (work, _) in peaks.items()}}, clock)
+    return Served(
+        cores,
+        sum(photo.shape[0] * photo.shape[1] for photo in photos),
+        seconds["decode"],
+        {size: seconds[size] for size in available.sizes},
+        max(operations / seconds[name] for name, (_, operations) in peaks.items()),
+    )
+
+
+def _coded(photo: Any) -> bytes:
+    budget = ours.budget_of(RATE, *photo.shape[:2])
+    return ours.file_within(encoder.layered(photo, Emphasis()), budget)
+
+
+def _quickest(works: dict[str, Callable[[], Any]], clock: Callable[[], float]) -> dict[str, float]:
+    """Seconds of each, the least of all rounds but the first, in which graphs are traced; they take turns."""
+    seconds: dict[str, list[float]] = {name: [] for name in works}
+    for _ in range(ROUNDS + 1):
+        for name, work in works.items():
+            start = clock()
+            work()
+            seconds[name].append(clock() - start)
+    return {name: min(each[1:]) for name, each in seconds.items()}
+
+
+def _peak_works() -> dict[str, tuple[Callable[[], Any], float]]:
+    """Well-shaped work and its multiply-accumulates: a convolution of 3 x 3, and a matrix product."""
+    import tensorflow as tf
+
+    generator = np.random.default_rng(0)
+    picture = tf.constant(generator.random((1, _SIDE, _SIDE, _CHANNELS), dtype=np.float32))
+    kernel = tf.constant(generator.random((3, 3, _CHANNELS, _CHANNELS), dtype=np.float32))
+    matrix = tf.constant(generator.random((_MATRIX, _MATRIX), dtype=np.float32))
+
+    def convolve() -> Any:
+        return tf.nn.conv2d(picture, kernel, 1, "SAME").numpy()
+
+    def multiply() -> Any:
+        return tf.linalg.matmul(matrix, matrix).numpy()
+
+    return {
+        "convolution": (convolve, 9.0 * _SIDE**2 * _CHANNELS**2),
+        "product": (multiply, float(_MATRIX**3)),
+    }
+
+
+def multiply_accumulates(size: str) -> float:
+    """RecCNN's for one pixel: each kernel's weights once for each place of the unshuffled picture."""
+    kernels = [weight.shape for weight in reccnn.build(size).weights if len(weight.shape) == 4]
+    return float(sum(math.prod(shape) for shape in kernels)) / reccnn.SHUFFLE**2
+
+
+def serving_section(found: Sequence[Served]) -> Section:
+    """Megapixels a second, decodes' worth of time, and the share of the peak."""
+    rows, bars = [], []
+    for on in found:
+        megapixels = on.pixels / 1e6
+        cores = f"{on.cores} core{'s' if on.cores > 1 else ''}"
+        decoding = f"{megapixels / on.decode_seconds:.2f}"
+        rows.append((f"{cores}: OpenJPEG's decode", decoding, "1.0", "–", "–", "–"))
+        for size, seconds in on.restore_seconds.items():
+            macs = multiply_accumulates(size)
+            decodes = seconds / on.decode_seconds
+            speed = macs * on.pixels / seconds
+            cells = (
+                f"{megapixels / seconds:.2f}",
+                f"{decodes:.1f}",
+                f"{macs / 1e3:.1f}",
+                f"{speed / 1e9:.1f}",
+                f"{speed / on.peak:.0%}",
+            )
+            rows.append((f"{cores}: RecCNN {size}", *cells))
+            if size == "fast":
+                bars.append(Bar(f"RecCNN fast, {cores}", decodes, _MOST_DECODES, "decodes", True))
+    peaks = ", ".join(f"{on.peak / 1e9:.0f} on {on.cores}" for on in found)
+    text = (
+        f"Files of {RATE:g} bits a pixel, `--roi none`; the quickest of {ROUNDS} rounds, in which decoding, "
+        "restoring and the peak take turns: processor time on one core, wall time on all, where OpenJPEG has "
+        f"a thread for each. The peak, in GMAC a second by cores ({peaks}), is that of the quicker of two "
+        f"things: a convolution ({_CHANNELS} to {_CHANNELS} channels, 3 x 3, {_SIDE} x {_SIDE} places) and a "
+        f"matrix product ({_MATRIX} x {_MATRIX}), in float32, by the same library."
+    )
+    head = ("", "megapixels a second", "decodes", "kMAC a pixel", "GMAC a second", "of the peak")
+    megapixels = found[0].pixels / 1e6
+    table = Table(f"Speed of restoring {megapixels:.1f} megapixels", head, tuple(rows))
+    figures = {"served": [dataclasses.asdict(on) for on in found]}
+    return Section("serving", "How quickly RecCNN restores", text, (table,), tuple(bars), figures)
