@@ -10,7 +10,7 @@ export PIP_DISABLE_PIP_VERSION_CHECK := 1
 need_photos = $(if $(PHOTOS),,$(error Say which photos: make $@ PHOTOS=folder))
 
 .PHONY: help install demo test test-tfio test-engines lint format check bench bench-restoration bench-codec bench-saliency bench-giant \
-	bench-kill train-restoration lock clean
+	bench-report bench-kill train-restoration lock clean
 
 help: ## show this list
 	@awk 'BEGIN {FS = ":.*## "} /^[a-z-]+:.*## / {printf "  make %-20s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -103,6 +103,9 @@ bench-saliency: install ## MS-ROI against baselines (PHOTOS=folder with images/ 
 
 bench-giant: install ## time and memory of 200 megapixels, and whether tiles show (PHOTOS=folder; an hour)
 	$(need_photos)$(BIN)/python -m benchmarks.giant $(PHOTOS) $(ARGS)
+
+bench-report: install ## time, memory and page of a report on a million made-up rows
+	$(BIN)/python -m benchmarks.report $(ARGS)
 
 bench-kill: install ## kill runs at random moments, complete them, compare (ARGS='--kills 20')
 	$(BIN)/python -m benchmarks.kill $(ARGS)

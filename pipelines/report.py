@@ -1,4 +1,6 @@
-"""`foveate report`: what an archive holds, in the terminal, as JSON and as an HTML page.
+"""Say what an archive saved, what it kept and what it cost: in the terminal, as JSON and as an HTML page.
+
+Several archives, or several runs of one, are compared. --fail-if makes it a check for scheduled jobs.
 
 metrics and failures tables ─▶ aggregate ─▶ terminal | --json | report.html
 """
@@ -6,54 +8,94 @@ metrics and failures tables ─▶ aggregate ─▶ terminal | --json | report.h
 from __future__ import annotations
 
 import argparse
+import dataclasses
+import math
 import pathlib
 import sys
+from collections.abc import Sequence
+from typing import Any
 
-import pyarrow as pa
 from apache_beam.io.filesystems import FileSystems
 from rich.console import Console
 
-from pipelines.reporting.aggregate import REPORT_COLUMNS, Report, aggregate, to_json
+from pipelines.reporting.aggregate import PRICE_PER_GB_MONTH, aggregate
+from pipelines.reporting.compare import compare
+from pipelines.reporting.contents import Comparison, Report
+from pipelines.reporting.document import schema_text, to_json
+from pipelines.reporting.figures import gate_text
 from pipelines.reporting.gallery import LoadGallery
+from pipelines.reporting.gates import BadGate, Gate, check_names, judge, parse_gate
+from pipelines.reporting.headlines import figure_names
 from pipelines.reporting.page import render_page
 from pipelines.reporting.pictures import gallery_loader
-from pipelines.reporting.terminal import print_report
-from pipelines.running import parse_beam_flags, set_up_filesystems
-from transforms.skipped import read_skipped
-from transforms.tables import open_whole, read_failures, read_metrics
+from pipelines.reporting.staging import Asked, staged
+from pipelines.reporting.terminal import print_comparison, print_report
+from pipelines.running import OK, WRONG_USAGE, count, parse_beam_flags, set_up_filesystems
+from transforms.tables import open_whole
 
 __all__ = ["add_arguments", "parse_beam_flags", "run"]
 
-WRONG_USAGE = 2
+GATE_FAILED = 4
 GALLERY_PHOTOS = 6
-
-
-class NoTables(ValueError):  # noqa: N818
-    """There is no archive, or not that run of it; the message says what there is."""
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Add what `foveate report` takes to `parser`."""
-    parser.add_argument("archive", metavar="DEST", help="an archive that `foveate compress` wrote")
+    parser.add_argument(
+        "archives",
+        nargs="+",
+        metavar="DEST",
+        help="an archive that `foveate compress` wrote; several are compared with the first",
+    )
+    parser.add_argument(
+        "--run",
+        action="append",
+        metavar="ID",
+        help="only this run (default: every photo's latest state); several are compared with the first",
+    )
     parser.add_argument(
         "--output",
         metavar="FILE",
-        help="the HTML page to write (default: DEST/_foveate/report.html, ./report.html if remote; "
-        "with --json only on demand)",
+        help="the HTML page to write (default: DEST/_foveate/report.html, ./report.html if remote or "
+        "compared; with --json only on demand)",
     )
-    parser.add_argument("--json", action="store_true", help="print the figures as JSON instead of tables")
-    parser.add_argument("--run", metavar="ID", help="only this run (default: every photo's latest state)")
+    parser.add_argument("--json", action="store_true", help="print JSON (docs/report.md) instead of tables")
+    parser.add_argument(
+        "--json-schema", action=_PrintSchema, nargs=0, help="print the JSON Schema of --json, and end"
+    )
+    parser.add_argument(
+        "--fail-if",
+        action="append",
+        default=[],
+        type=_gate,
+        metavar="CONDITION",
+        help="end with status 4 if it holds: a figure, a comparison and a number, such as 'psnr_s.p05 < 34' "
+        "or 'failed_share > 1%%'; may be repeated. --json shows all figures, those of a comparison also as "
+        "change.NAME",
+    )
+    parser.add_argument(
+        "--price",
+        type=_price,
+        default=PRICE_PER_GB_MONTH,
+        metavar="P",
+        help="what storing 10^9 bytes for a month costs, in your currency (default: %(default)s, which is "
+        "about what object stores ask in US dollars)",
+    )
     parser.add_argument(
         "--gallery",
-        type=int,
+        type=count,
         default=GALLERY_PHOTOS,
         metavar="N",
         help="show N photos on the page, the worst, middle and best ones (default: %(default)s)",
     )
+    parser.epilog = (
+        "Other flags are Beam's. Exit status: 0 all well, 2 wrong usage or no archive there, 4 a --fail-if "
+        "condition holds."
+    )
 
 
 def run(args: argparse.Namespace, load_gallery: LoadGallery | None = None) -> int:
-    """Report on an archive; the exit status: 0, or 2 where there is no archive, run or place to write.
+    """Report on archives; the exit status: 0, 2 where one is missing or no place to write, 4 by `--fail-if`.
 
     Args:
         args: what `add_arguments` parsed.
@@ -61,65 +103,88 @@ def run(args: argparse.Namespace, load_gallery: LoadGallery | None = None) -> in
     """
     set_up_filesystems(getattr(args, "beam_flags", ()))
     try:
-        metrics, failures, skipped = read_tables(args.archive, args.run)
+        asked = asked_of(args.archives, args.run or [])
+        check_names(args.fail_if, figure_names(len(asked) > 1))
+        found = make_report(asked, args.gallery, args.price)
     except (OSError, ValueError) as error:
         print(f"foveate report: {error}", file=sys.stderr)
         return WRONG_USAGE
-    report = aggregate(metrics, failures, args.archive, args.run, max(0, args.gallery), skipped)
+    found = dataclasses.replace(found, gates=judge(args.fail_if, found.figures))
     if args.json:
-        print(to_json(report))
+        print(to_json(found))
+    elif isinstance(found, Comparison):
+        print_comparison(found, Console())
     else:
-        print_report(report, Console())
+        print_report(found, Console())
+    for gate in found.gates:
+        print(f"foveate report: {gate_text(gate)}", file=sys.stderr)
     if args.output or not args.json:
-        return _write_page(
-            report, args.output or default_output(args.archive), load_gallery or gallery_loader()
-        )
-    return 0
+        place = args.output or default_output(asked)
+        if not _write_page(found, place, load_gallery or gallery_loader()):
+            return WRONG_USAGE
+    return GATE_FAILED if any(gate.failed for gate in found.gates) else OK
 
 
-def read_tables(archive_url: str, run_id: str | None = None) -> tuple[pa.Table, pa.Table, pa.Table]:
-    """The metrics, the failures and what was skipped, of all runs or of one, as `aggregate` takes them.
-
-    Raises `NoTables` where there are none, `BadTable` for a broken one, `ValueError` for a run id that cannot
-    be one or a URL that Beam does not know, `OSError` for what cannot be read.
-    """
-    metrics = read_metrics(archive_url, run_id, REPORT_COLUMNS)
-    failures = read_failures(archive_url, run_id)
-    skipped = read_skipped(archive_url, run_id)
-    if not len(metrics) and not len(failures) and not len(skipped):
-        raise NoTables(_nothing_there(archive_url, run_id))
-    return metrics, failures, skipped
+def asked_of(archives: Sequence[str], runs: Sequence[str]) -> list[Asked]:
+    """What is to be reported on, one or more; raises `ValueError` for several archives and runs at once."""
+    if len(archives) > 1 and runs:
+        raise ValueError("--run names a run of one archive; compare several archives, or several runs of one")
+    if runs:
+        return [Asked(archives[0], run) for run in runs]
+    return [Asked(archive) for archive in archives]
 
 
-def default_output(archive_url: str) -> str:
-    """Where the page goes unless said: into a local archive, or here for a remote one."""
-    if "://" in archive_url.removeprefix("file://"):
+def make_report(asked: Sequence[Asked], gallery_photos: int, price: float) -> Report | Comparison:
+    """The report on one archive or run, or the comparison of several; raises as `staged` does."""
+    with staged(asked) as db:
+        reports = [
+            aggregate(db, f"r{number}", one, gallery_photos, price) for number, one in enumerate(asked)
+        ]
+        return compare(db, reports) if len(reports) > 1 else reports[0]
+
+
+def default_output(asked: Sequence[Asked]) -> str:
+    """Where the page goes unless said: into a local archive, or here for a remote one and for several."""
+    archive = asked[0].archive_url
+    if len(asked) > 1 or "://" in archive.removeprefix("file://"):
         return "report.html"
-    return str(pathlib.Path(archive_url.removeprefix("file://")) / "_foveate" / "report.html")
+    return str(pathlib.Path(archive.removeprefix("file://")) / "_foveate" / "report.html")
 
 
-def _nothing_there(archive_url: str, run_id: str | None) -> str:
-    known: set[str] = set()
-    if run_id:
-        tables: list[pa.Table] = [read_metrics(archive_url, columns=["run_id"]), read_failures(archive_url)]
-        tables.append(read_skipped(archive_url))
-        known = {run for table in tables for run in table.column("run_id").unique().to_pylist()}
-    if known:
-        return f"{archive_url} has no run {run_id!r}; it has {', '.join(sorted(known))}"
-    return (
-        f"there are no tables below {archive_url.rstrip('/')}/_foveate/; "
-        "name the folder that `foveate compress --output` wrote to"
-    )
-
-
-def _write_page(report: Report, url: str, load_gallery: LoadGallery | None) -> int:
-    page = render_page(report, load_gallery)
+def _write_page(found: Report | Comparison, url: str, load_gallery: LoadGallery) -> bool:
+    """Writes the page; False, and a sentence, where it cannot."""
+    page = render_page(found, load_gallery)
     try:
         with open_whole(url) as file:
             file.write(page.encode("utf-8", "backslashreplace"))
     except OSError as error:
         print(f"foveate report: {url} cannot be written: {error}", file=sys.stderr)
-        return WRONG_USAGE
+        return False
     shown = url if FileSystems.get_scheme(url) else pathlib.Path(url).resolve()
     print(f"Wrote {shown}", file=sys.stderr)
-    return 0
+    return True
+
+
+class _PrintSchema(argparse.Action):
+    """Prints the schema and ends, as --version does elsewhere."""
+
+    def __call__(self, parser: argparse.ArgumentParser, *_: Any) -> None:
+        print(schema_text(), end="")
+        parser.exit()
+
+
+def _gate(text: str) -> Gate:
+    try:
+        return parse_gate(text)
+    except BadGate as error:
+        raise argparse.ArgumentTypeError(str(error)) from error
+
+
+def _price(text: str) -> float:
+    try:
+        price = float(text)
+    except ValueError:
+        price = math.nan
+    if not (math.isfinite(price) and price >= 0):
+        raise argparse.ArgumentTypeError(f"must be a number from 0 on, not {text}")
+    return price

@@ -6,6 +6,8 @@ import datetime
 import math
 from collections.abc import Callable
 
+from pipelines.reporting.contents import GateResult
+
 NOTHING = "–"
 
 
@@ -50,6 +52,19 @@ def gain_text(value: float | None, unit: str = "") -> str:
     return sign + text
 
 
+def signed(write: Callable[[float], str]) -> Callable[[float | None], str]:
+    """How a difference is written whose size `write` would write: with its sign."""
+
+    def text(value: float | None) -> str:
+        if value is None:
+            return NOTHING
+        size = write(abs(value))
+        sign = "" if not any(digit in "123456789" for digit in size) else "+" if value > 0 else "−"
+        return sign + size
+
+    return text
+
+
 def duration_text(seconds: float | None) -> str:
     """Seconds, minutes or hours, whichever reads best."""
     if seconds is None:
@@ -64,12 +79,46 @@ def time_text(time: datetime.datetime | None) -> str:
     return NOTHING if time is None else f"{time.astimezone(datetime.UTC):%Y-%m-%d %H:%M} UTC"
 
 
+def money_text(amount: float | None) -> str:
+    """An amount of money, without a currency: `1,234`, `12.34`, `0.00012`."""
+    if amount is None:
+        return NOTHING
+    size = abs(amount)
+    if size == 0 or size >= 1000:
+        return f"{amount:,.0f}"
+    return f"{amount:.{2 if size >= 0.1 else 1 - math.floor(math.log10(size))}f}"
+
+
+def month_text(month: str) -> str:
+    """`2024-05` as `May 2024`; anything else as it is."""
+    try:
+        return f"{datetime.datetime.strptime(month, '%Y-%m'):%b %Y}"
+    except ValueError:
+        return month
+
+
+def gate_text(gate: GateResult) -> str:
+    """What became of a `--fail-if` condition, in a clause: `failed, since psnr_s.p05 < 34: it is 33.2`."""
+    if gate.value is None:
+        return f"{gate.figure} has no value here, which passes (fails if {gate.condition})"
+    if gate.failed:
+        return f"failed, since {gate.condition}: it is {gate.value:.6g}"
+    return f"{gate.figure} is {gate.value:.6g}, which passes (fails if {gate.condition})"
+
+
 FILTERS: dict[str, Callable[..., str]] = {
     "bytes": bytes_text,
     "number": count_text,
     "share": share_text,
     "measure": measure_text,
     "gain": gain_text,
+    "signed_bytes": signed(bytes_text),
+    "signed_money": signed(money_text),
+    "signed_number": signed(lambda count: f"{count:,.0f}"),
+    "signed_share": signed(share_text),
     "duration": duration_text,
     "time": time_text,
+    "money": money_text,
+    "month": month_text,
+    "gate": gate_text,
 }

@@ -3,36 +3,30 @@
 const specs = JSON.parse(document.getElementById("charts").textContent);
 const options = { mode: "vega-lite", renderer: "svg", actions: false, ast: true, defaultStyle: false, tooltip: { theme: "custom", disableDefaultStyle: true } };
 for (const plot of document.querySelectorAll("[data-chart]")) {
-  vegaEmbed(plot, specs[plot.dataset.chart], options).catch((error) => {
+  vegaEmbed(plot, specs[plot.dataset.chart], options).then(() => {
+    plot.querySelector("svg").setAttribute("aria-hidden", "true"); // the place around it has role and text
+  }).catch((error) => {
     plot.textContent = `This chart could not be drawn: ${error.message}`;
   });
 }
 
-const dialog = document.getElementById("zoom");
-let states = [];
-let shown = 0;
-
-function show(place) {
-  shown = (place + states.length) % states.length;
-  const picture = dialog.querySelector("img");
-  picture.src = states[shown].src;
-  picture.alt = states[shown].alt;
-  dialog.querySelector("span").textContent = states[shown].alt;
+// What lies left of the slider is shown up to where it stands; the arrow keys move it.
+for (const slider of document.querySelectorAll(".pictures input")) {
+  const move = () => {
+    slider.parentElement.style.setProperty("--at", `${slider.value}%`);
+    slider.setAttribute("aria-valuetext", `${slider.value} % ${slider.dataset.left}`);
+  };
+  slider.addEventListener("input", move);
+  move();
 }
 
-for (const button of document.querySelectorAll("[data-zoom]")) {
-  button.addEventListener("click", () => {
-    states = [...button.closest(".pictures").querySelectorAll("img")];
-    show(states.indexOf(button.querySelector("img")));
-    dialog.showModal();
+for (const stage of document.querySelectorAll(".stage")) {
+  const states = [...stage.querySelectorAll("img[data-label]")];
+  const name = stage.querySelector(".side.right");
+  stage.addEventListener("change", (event) => {
+    if (event.target.type !== "radio") return;
+    const chosen = Number(event.target.value);
+    states.forEach((picture, place) => { picture.hidden = place !== chosen; });
+    if (name) name.textContent = states[chosen].dataset.label;
   });
 }
-for (const button of dialog.querySelectorAll("[data-step]")) {
-  button.addEventListener("click", () => show(shown + Number(button.dataset.step)));
-}
-dialog.querySelector("[data-close]").addEventListener("click", () => dialog.close());
-dialog.addEventListener("click", (event) => { if (event.target === dialog) dialog.close(); });
-dialog.addEventListener("keydown", (event) => {
-  const step = { ArrowLeft: -1, ArrowRight: 1 }[event.key];
-  if (step) { event.preventDefault(); show(shown + step); }
-});

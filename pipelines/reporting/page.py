@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import base64
-import dataclasses
 import functools
 import hashlib
 import json
@@ -15,49 +14,57 @@ import jinja2
 from markupsafe import Markup
 
 from pipelines.reporting import figures
-from pipelines.reporting.aggregate import Report
-from pipelines.reporting.charts import distribution_charts, scatter_chart, vega_script
+from pipelines.reporting.charts import SERIES, comparison_charts, report_charts
+from pipelines.reporting.contents import Comparison, Report
 from pipelines.reporting.gallery import GalleryEntry, LoadGallery, gallery_entries
+from pipelines.reporting.vega import Chart, vega_script
 
 HERE = pathlib.Path(__file__).parent
 
 
-def render_page(report: Report, load_gallery: LoadGallery | None = None) -> str:
-    """`report` as an HTML page.
+def render_page(found: Report | Comparison, load_gallery: LoadGallery | None = None) -> str:
+    """A report or a comparison as an HTML page.
 
     Args:
-        report: the figures.
-        load_gallery: gives the pictures of a photo; without it the page has no gallery.
+        found: the figures.
+        load_gallery: gives the pictures of a photo; without it a report's page has no gallery.
 
-    Every name is escaped, and the page's content security policy lets nothing run but its own two scripts.
+    Every name is escaped, and the page's content security policy lets nothing run but its own scripts.
     """
-    entries = gallery_entries(report.gallery, load_gallery)
-    return page_of(report, entries)
+    if isinstance(found, Comparison):
+        charts = comparison_charts(found)
+        return _rendered("comparison.html", charts, comparison=found, charts=charts, series=SERIES)
+    sections = report_charts(found)
+    entries = gallery_entries(found.gallery, load_gallery)
+    return page_of(found, sections, entries)
 
 
-def page_of(report: Report, entries: Sequence[GalleryEntry]) -> str:
-    """The page from its figures and pictures."""
-    distributions = distribution_charts(report)
-    scatter = scatter_chart(report.scatter) if report.scatter else None
-    charts = [*distributions, scatter] if scatter else distributions
-    taken = {"scatter", "gallery"}
-    scripts = [vega_script(), _text("page.js")] if charts else [_text("page.js")]
-    return _template().render(
+def page_of(report: Report, sections: dict[str, list[Chart]], entries: Sequence[GalleryEntry]) -> str:
+    """The page of a report from its figures, charts and pictures."""
+    charts = [chart for section in sections.values() for chart in section]
+    return _rendered(
+        "page.html",
+        charts,
         report=report,
-        distributions=distributions,
-        scatter=scatter,
+        sections=sections,
         gallery=entries,
-        specs=_script_json({chart.name: chart.spec for chart in charts}),
-        style=Markup(_text("page.css")),
-        scripts=[Markup(script) for script in scripts],
-        policy=_policy(scripts),
+        cameras_known=any(camera.name for camera in report.cameras),
         reconstructed=any(measure.mean_gain is not None for measure in report.measures),
-        scatter_photos=len(report.scatter),
-        **{
-            field.name: getattr(report, field.name)
-            for field in dataclasses.fields(report)
-            if field.name not in taken
-        },
+    )
+
+
+def _rendered(template: str, drawn: Sequence[Chart], **names: Any) -> str:
+    scripts = [vega_script(), _text("page.js")] if drawn else [_text("page.js")]
+    return (
+        _environment()
+        .get_template(template)
+        .render(
+            specs=_script_json({chart.name: chart.spec for chart in drawn}),
+            style=Markup(_text("page.css")),
+            scripts=[Markup(script) for script in scripts],
+            policy=_policy(scripts),
+            **names,
+        )
     )
 
 
@@ -83,9 +90,13 @@ def _text(name: str) -> str:
 
 
 @functools.cache
-def _template() -> jinja2.Template:
+def _environment() -> jinja2.Environment:
     environment = jinja2.Environment(
-        autoescape=True, undefined=jinja2.StrictUndefined, trim_blocks=True, lstrip_blocks=True
+        loader=jinja2.FunctionLoader(_text),
+        autoescape=True,
+        undefined=jinja2.StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
     )
     environment.filters |= figures.FILTERS
-    return environment.from_string(_text("page.html"))
+    return environment

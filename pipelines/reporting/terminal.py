@@ -1,24 +1,28 @@
-"""A report in the terminal."""
+"""A report, or a comparison of several, in the terminal."""
 
 from __future__ import annotations
 
+import dataclasses
 from collections.abc import Sequence
 
 from rich import markup
 from rich.console import Console
 from rich.table import Table
 
-from pipelines.reporting.aggregate import Group, Measure, Report
+from pipelines.reporting.contents import Comparison, Group, Measure, PhotoFigures, Report
 from pipelines.reporting.figures import (
     bytes_text,
     count_text,
     duration_text,
     gain_text,
     measure_text,
+    money_text,
+    month_text,
     share_text,
 )
 
-FOLDERS_SHOWN = 12
+GROUPS_SHOWN = 12
+PHOTOS_SHOWN = 5
 
 
 def print_report(report: Report, console: Console) -> None:
@@ -32,14 +36,101 @@ def print_report(report: Report, console: Console) -> None:
         f"[bold]{bytes_text(sizes.before_bytes)}[/] → [bold]{bytes_text(sizes.after_bytes)}[/], "
         f"saved {bytes_text(sizes.saved_bytes)} ({share_text(sizes.saved_share)})"
     )
+    console.print(f"[bold]Cost[/] {cost_line(report)}")
+    cameras = report.cameras if any(camera.name for camera in report.cameras) else ()
+    months = [
+        dataclasses.replace(month, name=month_text(month.name)) for month in report.months if month.name
+    ]
     tables = (
         measures_table(report.measures),
-        groups_table("Folder", report.folders[:FOLDERS_SHOWN], report.folders_total),
-        groups_table("Format", report.formats, report.formats_total),
+        groups_table("Folder", report.folders[:GROUPS_SHOWN], report.folders_total, "(top folder)"),
+        groups_table("Camera", cameras[:GROUPS_SHOWN], report.cameras_total),
+        groups_table("Format", report.formats[:GROUPS_SHOWN], report.formats_total),
+        groups_table("Month", months[-GROUPS_SHOWN:], report.months_total),
+        photos_table("Worst photos", report.worst[:PHOTOS_SHOWN]),
+        photos_table("Slowest photos", report.slowest[:PHOTOS_SHOWN]),
         reasons_table(report),
         failures_table(report),
         steps_table(report),
     )
+    _print_tables(tables, console)
+
+
+def print_comparison(comparison: Comparison, console: Console) -> None:
+    """Print figures of several reports side by side to `console`."""
+    console.print(
+        f"[bold]{count_text(comparison.common_photos)} photos[/] are in all {len(comparison.reports)}; "
+        "changes are against the first"
+    )
+    _print_tables((sides_table(comparison), compared_table(comparison), changed_table(comparison)), console)
+
+
+def cost_line(report: Report) -> str:
+    """What the bytes cost before and after."""
+    cost = report.cost
+    return (
+        f"a month {money_text(cost.before_per_month)} → {money_text(cost.after_per_month)}, saved "
+        f"{money_text(cost.saved_per_year)} a year, at {cost.price_per_gb_month:g} for a GB and month"
+    )
+
+
+def sides_table(comparison: Comparison) -> Table:
+    """Counts, bytes and cost of each report."""
+    table = borderless_table("", [plain_text(name) for name in comparison.names])
+    reports = comparison.reports
+    for outcome in ("sources", "compressed", "kept", "skipped", "failed"):
+        counts = [getattr(report.accounting, outcome) for report in reports]
+        table.add_row(outcome.capitalize(), *map(count_text, counts))
+    table.add_row("Bytes before", *(bytes_text(report.sizes.before_bytes) for report in reports))
+    table.add_row("Bytes after", *(bytes_text(report.sizes.after_bytes) for report in reports))
+    table.add_row("Saved", *(share_text(report.sizes.saved_share) for report in reports))
+    table.add_row("Cost a month", *(money_text(report.cost.after_per_month) for report in reports))
+    return table
+
+
+def compared_table(comparison: Comparison) -> Table:
+    """The median of every measure, and how photos that are in both changed on average."""
+    names = [plain_text(name) for name in comparison.names]
+    columns = [names[0], *(heading for name in names[1:] for heading in (name, "change"))]
+    table = borderless_table("Median of", columns)
+    for measure in comparison.measures:
+        if all(median is None for median in measure.medians):
+            continue
+        cells = [measure_text(measure.medians[0], measure.unit)]
+        for median, change in zip(measure.medians[1:], measure.mean_changes[1:], strict=True):
+            cells += [measure_text(median, measure.unit), gain_text(change, measure.unit)]
+        table.add_row(f"{measure.label} [dim]{measure.unit}[/]", *cells)
+    table.caption = "change: mean over photos compressed in both"
+    return table
+
+
+def changed_table(comparison: Comparison) -> Table:
+    """The photos that changed most from the first report to the last."""
+    table = borderless_table("Changed most", ["Bytes", "now", "PSNR-S", "now", "change"])
+    for photo in comparison.changed[: 2 * PHOTOS_SHOWN]:
+        table.add_row(
+            plain_text(photo.relative_path),
+            *(bytes_text(photo.first_bytes), bytes_text(photo.last_bytes)),
+            *(measure_text(photo.first_score_db, "dB"), measure_text(photo.last_score_db, "dB")),
+            gain_text(photo.change_db, "dB"),
+        )
+    return table
+
+
+def photos_table(name: str, photos: Sequence[PhotoFigures]) -> Table:
+    """Single photos and what they cost."""
+    table = borderless_table(name, ["After", "bpp", "PSNR", "PSNR-S", "Time"])
+    for photo in photos:
+        table.add_row(
+            plain_text(photo.relative_path),
+            *(bytes_text(photo.archive_bytes), measure_text(photo.bits_per_pixel, "bpp")),
+            *(measure_text(photo.psnr_db, "dB"), measure_text(photo.psnr_s_db, "dB")),
+            duration_text(photo.seconds),
+        )
+    return table
+
+
+def _print_tables(tables: Sequence[Table], console: Console) -> None:
     for table in tables:
         if table.row_count:
             console.print()
@@ -64,21 +155,21 @@ def measures_table(measures: Sequence[Measure]) -> Table:
     return table
 
 
-def groups_table(name: str, groups: Sequence[Group], total: int) -> Table:
-    """The photos by folder or by format."""
+def groups_table(name: str, groups: Sequence[Group], total: int, nameless: str = "(not known)") -> Table:
+    """The photos by folder, camera, format or month; `nameless` stands for ""."""
     table = borderless_table(name, ["Photos", "Before", "After", "Saved", "bpp", "PSNR", "rec.", "PSNR-S"])
     for group in groups:
         before, after = group.source_bytes, group.archive_bytes
         saved = (before - after) / before if before else None
         quality = (group.mean_psnr_db, group.mean_rec_psnr_db, group.mean_psnr_s_db)
         table.add_row(
-            plain_text(group.name or "(top folder)"),
+            plain_text(group.name or nameless),
             *(count_text(group.photos), bytes_text(before), bytes_text(after)),
             *(share_text(saved), measure_text(group.mean_bits_per_pixel, "bpp")),
             *(measure_text(value, "dB") for value in quality),
         )
     if total > len(groups):
-        table.caption = f"the {len(groups)} largest of {total:,}"
+        table.caption = f"{len(groups)} of {total:,}"
     return table
 
 

@@ -1,63 +1,43 @@
 """The figures of a report: one photo, one outcome, and nothing lost between the tables and the JSON."""
 
+from __future__ import annotations
+
 import argparse
 import dataclasses
-import datetime
 import io
 import json
 import math
 import pathlib
-import typing
 
 import pyarrow as pa
+import pyarrow.parquet as pq
 import pytest
 from rich.console import Console
 
 from pipelines import report
-from pipelines.reporting import aggregate, figures
+from pipelines.reporting import contents, figures
+from pipelines.reporting.staging import REPORT_COLUMNS, Asked
 from pipelines.reporting.terminal import print_report
+from tests.pipelines.archives import (
+    HOUR,
+    NOON,
+    a_failure,
+    a_kept_row,
+    a_row,
+    report_on,
+    write_archive,
+    write_made_up,
+)
 from transforms import tables
 from transforms.elements import Failure, MetricsRow
+from transforms.journal import journal_line
 from transforms.skipped import write_skipped
-
-NOON = datetime.datetime(2026, 3, 1, 12, tzinfo=datetime.UTC)
-HOUR = datetime.timedelta(hours=1)
-
-
-def a_row(path: str, **changes: typing.Any) -> MetricsRow:
-    values: dict[str, typing.Any] = dict.fromkeys(field.name for field in dataclasses.fields(MetricsRow))
-    hints = typing.get_type_hints(MetricsRow)
-    values |= {name: "" for name, hint in hints.items() if hint is str}
-    values |= {"source_url": f"/in/{path}", "archive_url": f"/out/{path}.jp2", "relative_path": path}
-    values |= {"outcome": "compressed", "source_bytes": 1000, "source_modified": 1.5}
-    values |= {"archive_bytes": 250, "source_format": "jpeg"}
-    values |= {"width": 1000, "height": 500, "compression_ratio": 4.0, "bits_per_pixel": 0.5, "psnr_db": 36.0}
-    values |= {"rec_psnr_db": 36.5, "ssim": 0.9, "encode_seconds": 0.25, "run_id": "r1", "finished": NOON}
-    return MetricsRow(**(values | changes))
-
-
-def a_kept_row(path: str, **changes: typing.Any) -> MetricsRow:
-    nothing = dict.fromkeys(("compression_ratio", "bits_per_pixel", "psnr_db", "rec_psnr_db", "ssim"))
-    return a_row(
-        path, **({"outcome": "kept", "reason": "animation", "archive_bytes": 1000} | nothing | changes)
-    )
-
-
-def write_archive(root: pathlib.Path, rows: list[MetricsRow], failures: list[Failure]) -> str:
-    for run in {row.run_id for row in rows}:
-        of_run = [row for row in rows if row.run_id == run]
-        tables.write_metrics(of_run, f"{root}/_foveate/metrics/run={run}/0.parquet")
-    if failures:
-        tables.write_failures(failures, f"{root}/_foveate/failures/run=r1/0.jsonl")
-    return str(root)
 
 
 def report_of(
     root: pathlib.Path, rows: list[MetricsRow], failures: list[Failure] | None = None
-) -> aggregate.Report:
-    archive = write_archive(root, rows, failures or [])
-    metrics, failed, skipped = report.read_tables(archive)
-    return aggregate.aggregate(metrics, failed, archive, skipped=skipped)
+) -> contents.Report:
+    return report_on(write_archive(root, rows, failures or []))
 
 
 def run_report(capsys: pytest.CaptureFixture[str], *arguments: str) -> tuple[int, str, str]:
@@ -67,16 +47,12 @@ def run_report(capsys: pytest.CaptureFixture[str], *arguments: str) -> tuple[int
     return status, *capsys.readouterr()
 
 
-def a_failure(url: str, message: str = "ends early", time: datetime.datetime = NOON) -> Failure:
-    return Failure(url, "read", "BadImage", message, time.isoformat())
-
-
 def test_sources_are_compressed_and_kept_and_skipped_and_failed(tmp_path: pathlib.Path) -> None:
     skipped = a_kept_row("d.jpg", outcome="skipped", reason="up to date", archive_bytes=400)
     rows = [a_row("a.jpg"), a_row("b.jpg"), a_kept_row("c.gif"), skipped]
     found = report_of(tmp_path, rows, [a_failure("/in/e.jpg"), a_failure("/in/e.jpg", "again")])
-    assert found.accounting == aggregate.Accounting(sources=5, compressed=2, kept=1, skipped=1, failed=1)
-    assert found.sizes == aggregate.Sizes(4000, 1900, 2100, 0.525)
+    assert found.accounting == contents.Accounting(sources=5, compressed=2, kept=1, skipped=1, failed=1)
+    assert found.sizes == contents.Sizes(4000, 1900, 2100, 0.525, 4000 / 1900)
     assert [(reason.outcome, reason.reason, reason.photos) for reason in found.reasons] == [
         ("kept", "animation", 1),
         ("skipped", "up to date", 1),
@@ -89,7 +65,7 @@ def test_what_was_skipped_without_rows_counts_in_its_run_and_not_twice_over_all(
     archive = write_archive(tmp_path, [a_row("a.jpg"), a_row("b.jpg")], [])
     write_skipped((2, 2000, 500), archive, "r2", "1.0")
     found = report_of(tmp_path, [])
-    assert found.accounting == aggregate.Accounting(2, compressed=2, kept=0, skipped=0, failed=0)
+    assert found.accounting == contents.Accounting(2, compressed=2, kept=0, skipped=0, failed=0)
     assert [(run.run_id, run.compressed, run.skipped) for run in found.runs] == [("r2", 0, 2), ("r1", 2, 0)]
     status, said, _ = run_report(capsys, archive, "--run", "r2", "--json")
     figures = json.loads(said)
@@ -101,7 +77,7 @@ def test_what_was_skipped_without_rows_counts_in_its_run_and_not_twice_over_all(
 def test_a_skipped_photo_has_the_figures_of_the_run_that_compressed_it(tmp_path: pathlib.Path) -> None:
     skipped = a_kept_row("a.jpg", outcome="skipped", run_id="r2", finished=NOON + HOUR)
     found = report_of(tmp_path, [a_row("a.jpg"), skipped])
-    assert found.accounting == aggregate.Accounting(1, compressed=1, kept=0, skipped=0, failed=0)
+    assert found.accounting == contents.Accounting(1, compressed=1, kept=0, skipped=0, failed=0)
     assert found.sizes.after_bytes == 250
     assert [(run.run_id, run.compressed, run.skipped) for run in found.runs] == [("r2", 0, 1), ("r1", 1, 0)]
 
@@ -143,12 +119,12 @@ def test_failures_are_grouped_with_examples(tmp_path: pathlib.Path) -> None:
     found = report_of(tmp_path, [a_row("a.jpg")], [a_failure(f"/in/{number}.jpg") for number in range(9)])
     (group,) = found.failures
     assert (group.step, group.error_type, group.photos, len(group.examples)) == ("read", "BadImage", 9, 3)
-    assert group.examples[0] == aggregate.FailureExample("/in/0.jpg", "ends early")
+    assert group.examples[0] == contents.FailureExample("/in/0.jpg", "ends early")
 
 
 def test_a_step_has_its_speed_in_megapixels_a_second(tmp_path: pathlib.Path) -> None:
     (step,) = report_of(tmp_path, [a_row("a.jpg"), a_row("b.jpg")]).steps
-    assert step == aggregate.Step("encode", 2, 0.5, 0.25, 2.0)
+    assert step == contents.Step("encode", 2, 0.5, 0.25, 2.0)
 
 
 def test_histograms_count_every_finite_value_once(tmp_path: pathlib.Path) -> None:
@@ -166,24 +142,25 @@ def test_the_gallery_goes_from_worst_to_best_and_shows_no_photo_twice(
 ) -> None:
     rows = [a_row(f"{number:02d}.jpg", psnr_db=30.0 + number) for number in range(photos)]
     chosen = report_of(tmp_path, rows).gallery
-    names = [photo.relative_path for _, photo in chosen]
+    names = [each.photo.relative_path for each in chosen]
     assert len(names) == min(photos, 6) and names == sorted(set(names))
     assert names[0] == "00.jpg" and names[-1] in (f"{photos - 1:02d}.jpg", "00.jpg")
 
 
 def test_the_scatter_is_a_sample_that_stays_the_same(tmp_path: pathlib.Path) -> None:
-    rows = [a_row(f"{number}.jpg") for number in range(2100)]
-    first, second = (report_of(tmp_path / name, rows).scatter for name in ("x", "y"))
+    archive = write_made_up(tmp_path, 2100)
+    first, second = (report_on(archive).scatter for _ in range(2))
     assert len(first) == 2000 and first == second
 
 
 def test_outcomes_that_nobody_knows_are_an_error(tmp_path: pathlib.Path) -> None:
-    with pytest.raises(ValueError, match="unknown outcomes: lost"):
+    with pytest.raises(tables.BadTable, match="unknown outcomes: lost"):
         report_of(tmp_path, [a_row("a.jpg", outcome="lost")])
 
 
-def test_an_empty_table_gives_an_empty_report() -> None:
-    none = aggregate.aggregate(tables.metrics_schema().empty_table(), tables.failures_schema().empty_table())
+def test_an_empty_table_gives_an_empty_report(tmp_path: pathlib.Path) -> None:
+    tables.write_metrics([], f"{tmp_path}/_foveate/metrics/run=r1/0.parquet")
+    none = report_of(tmp_path, [])
     assert none.accounting.sources == 0 and none.histograms == () and none.sizes.saved_share is None
 
 
@@ -195,7 +172,7 @@ def test_json_goes_to_stdout_alone_with_infinities_as_null(
     found = json.loads(out, parse_constant=lambda name: pytest.fail(f"{name} is no JSON"))
     assert (status, err) == (0, "")
     assert found["gallery"] == [] and found["archive_url"] == archive
-    assert set(found) == {field.name for field in dataclasses.fields(aggregate.Report)}
+    assert set(found) == {field.name for field in dataclasses.fields(contents.Report)}
     assert found["last_finished"] == "2026-03-01T12:00:00+00:00"
     assert not (tmp_path / "_foveate/report.html").exists()
 
@@ -234,8 +211,8 @@ def test_wrong_usage_is_told_in_a_sentence(
 
 
 def test_a_remote_archives_page_is_written_here() -> None:
-    assert report.default_output("gs://photos/archive") == "report.html"
-    assert report.default_output("file:///photos/archive") == "/photos/archive/_foveate/report.html"
+    assert report.default_output([Asked("gs://photos/archive")]) == "report.html"
+    assert report.default_output([Asked("file:///photos/archive")]) == "/photos/archive/_foveate/report.html"
 
 
 def test_the_terminal_obeys_no_name(tmp_path: pathlib.Path) -> None:
@@ -267,6 +244,77 @@ def test_gains_have_their_sign(value: float | None, text: str) -> None:
     assert figures.gain_text(value, "dB") == text
 
 
+def test_photos_are_grouped_by_camera_and_by_month(tmp_path: pathlib.Path) -> None:
+    rows = [
+        a_row("a.jpg", camera="X100V", taken="2019-12-31T23:59:59"),
+        a_row("b.jpg", camera="X100V", source_modified=1_700_000_000.0),
+        a_row("c.jpg", source_modified=0.0),
+    ]
+    found = report_of(tmp_path, rows)
+    assert [(group.name, group.photos) for group in found.cameras] == [("X100V", 2), ("", 1)]
+    assert [group.name for group in found.months] == ["", "2019-12", "2023-11"]
+    assert (found.cameras_total, found.months_total) == (2, 3)
+
+
+def test_the_slowest_photos_come_first_with_the_seconds_of_all_steps(tmp_path: pathlib.Path) -> None:
+    rows = [a_row(f"{number}.jpg", encode_seconds=float(number), read_seconds=0.5) for number in range(12)]
+    slowest = report_of(tmp_path, rows).slowest
+    assert [(photo.relative_path, photo.seconds) for photo in slowest[:2]] == [
+        ("11.jpg", 11.5),
+        ("10.jpg", 10.5),
+    ]
+    assert len(slowest) == 10
+
+
+def test_bytes_cost_what_the_price_says(tmp_path: pathlib.Path, capsys: pytest.CaptureFixture[str]) -> None:
+    sizes = {"source_bytes": 8_000_000_000, "archive_bytes": 2_000_000_000}
+    archive = write_archive(tmp_path, [a_row("a.jpg", **sizes)])
+    _, out, _ = run_report(capsys, archive, "--json", "--price", "0.5")
+    assert json.loads(out)["cost"] == {
+        "price_per_gb_month": 0.5,
+        "before_per_month": 4.0,
+        "after_per_month": 1.0,
+        "saved_per_month": 3.0,
+        "saved_per_year": 36.0,
+    }
+
+
+def test_tables_of_earlier_versions_lack_columns(tmp_path: pathlib.Path) -> None:
+    archive = write_archive(tmp_path, [a_row("new.jpg", camera="X100V", finished=NOON + HOUR)])
+    older = tmp_path / "_foveate/metrics/run=r0/0.parquet"
+    tables.write_metrics([a_row("old.jpg"), a_row("new.jpg")], str(older))
+    pq.write_table(pq.read_table(older).drop_columns(["camera", "taken", "source_generation"]), older)
+    found = report_on(archive)
+    assert found.accounting.compressed == 2
+    assert [(group.name, group.photos) for group in found.cameras] == [("", 1), ("X100V", 1)]
+
+
+def test_a_killed_runs_journal_counts_and_no_row_twice(tmp_path: pathlib.Path) -> None:
+    archive = write_archive(tmp_path, [a_row("a.jpg")])
+    lines = [journal_line(a_row(name, run_id="r2", psnr_db=math.inf)) for name in ("b.jpg", "c.jpg")]
+    journal = tmp_path / "_foveate/metrics/run=r2/journal-1.jsonl"
+    journal.parent.mkdir()
+    journal.write_bytes(b"".join(lines) + lines[0][:40])
+    found = report_on(archive)
+    assert found.accounting.compressed == 3
+    assert found.measure("psnr_db").decoded.lossless == 2
+    assert [(run.run_id, run.compressed) for run in found.runs] == [("r1", 1), ("r2", 2)]
+
+
+@pytest.mark.parametrize("name", ["Photos [2019]", "what?*", "it's {a}", "run=x"])
+def test_an_archives_name_is_no_pattern(tmp_path: pathlib.Path, name: str) -> None:
+    assert report_of(tmp_path / name, [a_row("a.jpg")]).accounting.compressed == 1
+
+
+def test_a_table_whose_pages_are_broken_is_named(tmp_path: pathlib.Path) -> None:
+    archive = write_archive(tmp_path, [a_row("a.jpg")])
+    place = tmp_path / "_foveate/metrics/run=r1/0.parquet"
+    data = place.read_bytes()
+    place.write_bytes(data[:4] + bytes(400) + data[404:])
+    with pytest.raises(tables.BadTable, match=f"below {tmp_path}"):
+        report_on(archive)
+
+
 def test_reading_what_is_no_table_is_wrong_usage(
     tmp_path: pathlib.Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -279,4 +327,4 @@ def test_reading_what_is_no_table_is_wrong_usage(
 
 def test_the_report_asks_for_columns_that_exist() -> None:
     names = tables.metrics_schema().names
-    assert isinstance(tables.metrics_schema(), pa.Schema) and set(aggregate.REPORT_COLUMNS) <= set(names)
+    assert isinstance(tables.metrics_schema(), pa.Schema) and set(REPORT_COLUMNS) <= set(names)
