@@ -31,6 +31,7 @@ from transforms.files import (
     read_whole,
     stored_version,
 )
+from transforms.folding import folded, folds_names
 from transforms.frames import DicomFrames, ExpandFrames
 from transforms.latest import ArchivedRow, LatestRows
 from transforms.steps import FAILURES, BadInput, failure
@@ -62,9 +63,11 @@ class MatchSources(beam.PTransform):  # type: ignore[misc]  # Beam is untyped
             | "List files"
             >> beam.FlatMap(_find_named, self.extensions, self.archive).with_output_types(SourceFile)
             | "Expand frames" >> ExpandFrames(self.dicom_frames)
-            | "Key by name" >> beam.Map(lambda source: (name_bytes(claim_of(source.relative_path)), source))
+            | "Key by name"
+            >> beam.Map(lambda source: (name_bytes(folded(claim_of(source.relative_path))), source))
             | "Gather names" >> beam.GroupByKey()
-            | "Take each once" >> beam.FlatMap(one_of_each_name).with_outputs(FAILURES, main="sources")
+            | "Take each once"
+            >> beam.FlatMap(one_of_each_name, self.archive).with_outputs(FAILURES, main="sources")
         )
 
 
@@ -90,12 +93,25 @@ def file_of(source: SourceFile) -> tuple[str, str]:
     return url, source.relative_path
 
 
-def one_of_each_name(named: tuple[bytes, Iterable[SourceFile]]) -> Iterator[Any]:
-    """The first source of a place by its url; others there become failures, repetitions are dropped."""
+def one_of_each_name(named: tuple[bytes, Iterable[SourceFile]], archive: str) -> Iterator[Any]:
+    """The first source of a place by its url; others there become failures, repetitions are dropped.
+
+    Names that differ in case alone, or in how accents are written, are one place where the archive's
+    filesystem takes them for one.
+    """
     by_file: dict[tuple[str, str], SourceFile] = {}
     for source in sorted(named[1], key=lambda source: source.url):
         by_file.setdefault(file_of(source), source)
-    sources = list(by_file.values())
+    places: dict[str, list[SourceFile]] = {}
+    for source in by_file.values():
+        places.setdefault(claim_of(source.relative_path), []).append(source)
+    if len(places) > 1 and folds_names(archive):
+        places = {"": list(by_file.values())}
+    for sources in places.values():
+        yield from _first_of_a_place(sources)
+
+
+def _first_of_a_place(sources: list[SourceFile]) -> Iterator[Any]:
     yield sources[0]
     for other in sources[1:]:
         place = max(other.relative_path, sources[0].relative_path, key=len)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from pathlib import Path
 
 import pytest
@@ -99,7 +100,7 @@ def test_a_run_over_hostile_files_accounts_for_every_one(
 
 
 def test_an_account_that_does_not_balance_is_seen(tmp_path: Path) -> None:
-    found = hostile._account(hostile.collections.Counter("abc"), hostile.collections.Counter("abbd"))
+    found = hostile._account(Counter("abc"), Counter("abbd"))
     assert found == ["1 sources without an outcome: ['c']", "2 outcomes too many: ['b', 'd']"]
     (tmp_path / "broken.jp2").write_bytes(b"broken")
     (problem,) = hostile._check_archive([], tmp_path)

@@ -261,7 +261,7 @@ def test_places_in_the_archive_depend_on_the_path_alone() -> None:
 
 def test_one_name_has_one_source_and_the_others_fail_by_name() -> None:
     files = [SourceFile(f"/{root}/a.jpg", "a.jpg", 7, 1.0) for root in ("y", "x", "x", "z")]
-    results = outputs(one_of_each_name((b"a.jpg", files)))
+    results = outputs(one_of_each_name((b"a.jpg", files), "/nowhere"))
     assert [file.url for file in results[""]] == ["/x/a.jpg"]
     assert [failure.url for failure in results[FAILURES]] == ["/y/a.jpg", "/z/a.jpg"]
     assert all("/x/a.jpg" in failure.message for failure in results[FAILURES])
@@ -310,10 +310,12 @@ def test_a_file_under_several_spellings_is_matched_once(
     files = [
         SourceFile(url, "a.jpg", 0, 1.0) for url in ("x/a.jpg", f"{tmp_path}/x/a.jpg", "y/a.jpg", "./x/a.jpg")
     ]
-    assert [file.url for file in outputs(one_of_each_name((b"a.jpg", files)))[""]] == ["./x/a.jpg"]
-    assert list(outputs(one_of_each_name((b"a.jpg", files)))) == [""]
+    assert [file.url for file in outputs(one_of_each_name((b"a.jpg", files), "/nowhere"))[""]] == [
+        "./x/a.jpg"
+    ]
+    assert list(outputs(one_of_each_name((b"a.jpg", files), "/nowhere"))) == [""]
     others = [SourceFile(f"s3://{bucket}/a.jpg", "a.jpg", 0, 1.0) for bucket in "ab"]
-    assert len(outputs(one_of_each_name((b"a.jpg", others)))[FAILURES]) == 1
+    assert len(outputs(one_of_each_name((b"a.jpg", others), "/nowhere"))[FAILURES]) == 1
 
 
 @pytest.mark.skipif(sys.platform != "linux", reason="other systems have no such names")
