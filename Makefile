@@ -10,7 +10,7 @@ export PIP_DISABLE_PIP_VERSION_CHECK := 1
 need_photos = $(if $(PHOTOS),,$(error Say which photos: make $@ PHOTOS=folder))
 
 .PHONY: help install demo test test-tfio test-engines lint format check bench bench-restoration bench-codec bench-saliency bench-giant \
-	bench-report bench-kill train-restoration lock clean
+	bench-report bench-kill bench-isolation bench-hostile train-restoration lock clean
 
 help: ## show this list
 	@awk 'BEGIN {FS = ":.*## "} /^[a-z-]+:.*## / {printf "  make %-20s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -109,6 +109,12 @@ bench-report: install ## time, memory and page of a report on a million made-up 
 
 bench-kill: install ## kill runs at random moments, complete them, compare (ARGS='--kills 20')
 	$(BIN)/python -m benchmarks.kill $(ARGS)
+
+bench-isolation: install ## what decoding in a process of its own costs (PHOTOS=folder)
+	$(need_photos)$(BIN)/python -m benchmarks.isolation $(PHOTOS) $(ARGS)
+
+bench-hostile: install ## bombs, cuts, flipped bits and names through decoder and runs (ARGS='--flips 10000')
+	$(BIN)/python -m benchmarks.hostile $(ARGS)
 
 train-restoration: install ## train ComCNN and RecCNN into training/ (PHOTOS=folder; hours)
 	$(need_photos)$(BIN)/foveate train restoration --photos $(PHOTOS) --output training/restoration $(ARGS)
