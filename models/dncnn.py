@@ -1,12 +1,13 @@
 """DnCNN: takes the artefacts out of JPEG photos (Zhang et al. 2017, "Beyond a Gaussian Denoiser").
 
-    luminance ─▶ detail ─▶ unshuffle + conv ReLU ─▶ 15 x [conv BN ReLU] ─▶ conv + shuffle ─▶ + ─▶ cleaned
-        └───────────────────────────────────────────────────────────────────────────────────┘
+    luminance ─▶ detail ─▶ unshuffle + conv ─▶ 8 x [conv BN ReLU conv BN +] ─▶ conv + shuffle ─▶ + ─▶ cleaned
+        └───────────────────────────────────────────────────────────────────────────────────────┘
 
-Seventeen convolutions, residual, on luminance alone; blind: one set of weights for all JPEG qualities. Unlike
-the paper's it works in a domain unshuffled by two, at a quarter of the cost, and sees what stands out of its
-surroundings, on the scale of artefacts, not the luminance itself: it learns much faster so. Batch
-normalisation is for training: served weights have it folded into the convolutions.
+Eighteen convolutions, residual, on luminance alone; blind: one set of weights for all JPEG qualities. Unlike
+the paper's it works in a domain unshuffled by two, at a quarter of the cost, has a shortcut around every two
+convolutions, and sees what stands out of its surroundings, on the scale of artefacts, not the luminance
+itself: so it learns in thousands of steps. Batch normalisation is for training: served weights have it folded
+into the convolutions.
 """
 
 from __future__ import annotations
@@ -21,7 +22,7 @@ from models import tiling
 from models.tiling import WEIGHTS, Network, Pixels
 
 SHUFFLE = 2
-FEATURES, LAYERS = 48, 15
+FEATURES, BLOCKS = 48, 8
 ARTEFACT = 0.02  # about the size of a JPEG's errors, as a share of the peak value
 RECEPTIVE_FIELD = 48  # pixels to each side that can change a pixel, rounded up
 WEIGHTS_FILE = WEIGHTS / "dncnn.weights.h5"
@@ -42,14 +43,21 @@ def build(normalized: bool = False) -> Any:
 
     from models.layers import normalized_detail
 
+    def normalization(scale: str, name: str) -> Any:
+        return layers.BatchNormalization(momentum=0.9, epsilon=_EPSILON, gamma_initializer=scale, name=name)
+
     luminance = layers.Input((None, None, 1), name="luminance")
     detail = normalized_detail(luminance, ARTEFACT)
-    x = layers.Conv2D(FEATURES, 3 * SHUFFLE, SHUFFLE, "same", activation="relu", name="unshuffle")(detail)
-    for i in range(LAYERS):
-        x = layers.Conv2D(FEATURES, 3, padding="same", use_bias=not normalized, name=f"conv{i}")(x)
+    x = layers.Conv2D(FEATURES, 3 * SHUFFLE, SHUFFLE, "same", name="unshuffle")(detail)
+    for i in range(BLOCKS):
+        y = layers.Conv2D(FEATURES, 3, padding="same", use_bias=not normalized, name=f"block{i}_a")(x)
         if normalized:
-            x = layers.BatchNormalization(momentum=0.9, epsilon=_EPSILON, name=f"norm{i}")(x)
-        x = layers.ReLU()(x)
+            y = normalization("ones", name=f"norm{i}_a")(y)
+        y = layers.ReLU()(y)
+        y = layers.Conv2D(FEATURES, 3, padding="same", use_bias=not normalized, name=f"block{i}_b")(y)
+        if normalized:  # a block begins by adding nothing
+            y = normalization("zeros", name=f"norm{i}_b")(y)
+        x = layers.Add()([x, y])
     x = layers.Conv2DTranspose(1, 3 * SHUFFLE, SHUFFLE, "same", name="shuffle", kernel_initializer="zeros")(x)
     residual = layers.Rescaling(ARTEFACT)(x)
     return keras.Model(luminance, layers.Add()([luminance, residual]), name="dncnn")
@@ -62,8 +70,8 @@ def folded(trained: Any) -> Any:
         if not layer.get_weights():
             continue
         weights = trained.get_layer(layer.name).get_weights()
-        if layer.name.startswith("conv"):
-            norm = trained.get_layer(layer.name.replace("conv", "norm"))
+        if layer.name.startswith("block"):
+            norm = trained.get_layer(layer.name.replace("block", "norm"))
             gamma, beta, mean, variance = norm.get_weights()
             scale = gamma / np.sqrt(variance + _EPSILON)
             weights = [weights[0] * scale, beta - mean * scale]

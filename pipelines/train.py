@@ -4,6 +4,7 @@
   restoration           ComCNN and RecCNN together through the wavelet stand-in, then RecCNN on real streams
   restoration-joint     the first of these alone
   restoration-codec     the second alone, from weights that are there
+  comcnn-alone          ComCNN for files that nothing restores, to compare with
   dncnn                 what cleans JPEGs before they are coded
 
 Interrupted training goes on where it was when the same command is given again.
@@ -27,7 +28,7 @@ from codec import allocation, noise, openjpeg
 from codec.encoder import Emphasis, block_weights
 
 WRONG_USAGE = 2
-NETWORKS = ("msroi", "restoration", "restoration-joint", "restoration-codec", "dncnn")
+NETWORKS = ("msroi", "restoration", "restoration-joint", "restoration-codec", "comcnn-alone", "dncnn")
 _RATES = (0.06, 3.0)  # bits per pixel of training photos, drawn evenly on a logarithmic scale
 _WEIGHTED_SHARE, _TUNED_SHARE = 0.5, 0.2  # of training photos, weighted by saliency and tuned for SSIM
 
@@ -145,6 +146,11 @@ def _train_restoration(args: argparse.Namespace) -> None:
     from models.training import restoration
 
     given = _given(args, "batch", "patch", "rate")
+    if args.network == "comcnn-alone":
+        restoration.train_comcnn_alone(
+            args.photos, args.output, steps=args.steps or 2_000, seed=args.seed, **given
+        )
+        return
     if args.network != "restoration-codec":
         restoration.train_joint(args.photos, args.output, steps=args.steps or 12_000, seed=args.seed, **given)
     if args.network != "restoration-joint":

@@ -18,6 +18,7 @@ QUALITIES = (5, 96)  # from, up to
 COARSE_QUALITIES = (5, 41)  # half of all are of these, where there is more to mend
 REGION = 4  # patches a side of what is compressed at once
 PATCHES_PER_REGION = 8
+NEGLIGIBLE = 2e-4  # squared error below which there is little to mend; flat patches would rule else
 SETTLING_STEPS = 60  # batches from which normalisation learns the statistics of the averaged weights
 _LUMA = np.array([0.299, 0.587, 0.114], np.float32)
 
@@ -100,8 +101,8 @@ def _cleaning_model(network: Any) -> Any:
             return self.dncnn(inputs["decoded"], training=training)
 
         def compute_loss(self, x: Any = None, y: Any = None, y_pred: Any = None, *_: Any, **__: Any) -> Any:
-            """Mean logarithm of the squared error, so that all qualities count alike."""
-            return ops.mean(ops.log(mean_square(x["photo"], y_pred)))
+            """Mean logarithm of the squared error: what is coarse does not drown what is finer."""
+            return ops.mean(ops.log(mean_square(x["photo"], y_pred) + NEGLIGIBLE))
 
         def compute_metrics(self, x: Any, y: Any, y_pred: Any, sample_weight: Any = None) -> dict[str, Any]:
             track(self.gain_db, x["photo"], x["decoded"], y_pred)

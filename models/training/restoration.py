@@ -66,10 +66,30 @@ def train_joint(
 
     keras.utils.set_random_seed(seed)
     model = _joint_model(comcnn.build(), reccnn.build("fast"))
-    data = _joint_batches(load_photos(photos), batch, patch, seed)
+    data = _joint_batches(load_photos(photos), batch, patch, seed, prepared=3 * batch // 8)
     fit(model, data, output / "joint", steps, rate)
     model.comcnn.save_weights(output / "comcnn.weights.h5")
     model.reccnn.save_weights(output / "reccnn_fast.weights.h5")
+
+
+def train_comcnn_alone(
+    photos: Path,
+    output: Path,
+    *,
+    steps: int,
+    batch: int = 16,
+    patch: int = 96,
+    rate: float = 1e-3,
+    seed: int = 0,
+) -> None:
+    """ComCNN for files that nothing restores, to compare: writes `comcnn_alone.weights.h5` to `output`."""
+    import keras
+
+    keras.utils.set_random_seed(seed)
+    model = _joint_model(comcnn.build(), None)
+    data = _joint_batches(load_photos(photos), batch, patch, seed, prepared=batch)
+    fit(model, data, output / "comcnn-alone", steps, rate)
+    model.comcnn.save_weights(output / "comcnn_alone.weights.h5")
 
 
 def train_on_codec(
@@ -154,7 +174,7 @@ def _joint_model(first: Any, second: Any) -> Any:
     from keras import ops
 
     class Joint(keras.Model):  # type: ignore[misc]  # Keras is untyped
-        """Photo → ComCNN (where `prefilter` is 1) → stand-in codec → RecCNN."""
+        """Photo → ComCNN (where `prefilter` is 1) → stand-in codec → RecCNN, if there is one."""
 
         def __init__(self) -> None:
             super().__init__()
@@ -168,7 +188,9 @@ def _joint_model(first: Any, second: Any) -> Any:
             sent = photo + prefilter[:, None, None, None] * (compact - photo)
             decoded, bits = wavelet.code(sent, noise)
             flag = ops.ones_like(noise[..., :1]) * prefilter[:, None, None, None]
-            restored = self.reccnn([decoded, ops.concatenate([noise, flag], -1)], training=training)
+            restored = decoded
+            if self.reccnn is not None:
+                restored = self.reccnn([decoded, ops.concatenate([noise, flag], -1)], training=training)
             plain, plain_bits = wavelet.code(photo, noise)
             plain_error = mean_square(photo, plain)
             coarser, coarser_bits = wavelet.code(photo, noise * COARSER)
@@ -244,13 +266,15 @@ def _restoring_model(network: Any, loss: Callable[[Any, Any], Any]) -> Any:
     return Restoring()
 
 
-def _joint_batches(photos: list[NDArray[np.uint8]], batch: int, patch: int, seed: int) -> Any:
+def _joint_batches(photos: list[NDArray[np.uint8]], batch: int, patch: int, seed: int, prepared: int) -> Any:
+    """Photos and noise maps; the first `prepared` of each batch go through ComCNN."""
+
     def make(rng: np.random.Generator) -> dict[str, NDArray[np.float32]]:
         photo = np.stack([random_patch(photos, patch, rng) for _ in range(batch)])
         return {
             "photo": photo.astype(np.float32) / np.float32(255),
             "noise": np.stack([random_noise_map(patch // wavelet.CELL, rng) for _ in range(batch)]),
-            "prefilter": (np.arange(batch) % 8 < 3).astype(np.float32),
+            "prefilter": (np.arange(batch) < prepared).astype(np.float32),
         }
 
     return dataset(make, seed)

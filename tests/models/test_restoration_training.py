@@ -141,6 +141,13 @@ def test_both_stages_write_weights_that_load_and_serve(trained: tuple[Path, Code
     assert before.read_bytes() != after.read_bytes()
 
 
+def test_comcnn_trains_alone_too(folder: Path, tmp_path: Path) -> None:
+    restoration.train_comcnn_alone(folder, tmp_path, steps=1, batch=2, patch=32)
+    network = comcnn.load(tmp_path / "comcnn_alone.weights.h5")
+    pixels = sample(24, 33, 3)
+    assert tiling.run(network, pixels, np.full((3, 5, 4), 0.1, np.float32)).shape == pixels.shape
+
+
 def test_the_log_has_a_line_an_epoch(trained: tuple[Path, Coder]) -> None:
     root, _ = trained
     assert (root / "joint" / "joint" / "log.csv").read_text().count("\n") == 2
