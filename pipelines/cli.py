@@ -7,9 +7,11 @@ from __future__ import annotations
 
 import argparse
 import importlib
-import logging
 import sys
 from collections.abc import Sequence
+from types import ModuleType
+
+from pipelines.logs import add_logging, set_up_logging
 
 COMMANDS = {
     "compress": "compress photos into an archive of region-weighted JPEG 2000 files",
@@ -31,8 +33,20 @@ def main(argv: Sequence[str] | None = None) -> int:
     if not arguments or arguments[0] not in COMMANDS:
         top.parse_args(arguments or ["--help"])
         return WRONG_USAGE
-    logging.basicConfig(level=logging.WARNING, format="%(levelname)s %(name)s: %(message)s")
     name, *rest = arguments
+    module, parser = command(name)
+    if hasattr(module, "parse_beam_flags"):
+        parsed, unknown = parser.parse_known_args(rest)
+        parsed.beam_flags = module.parse_beam_flags(parser, unknown)
+    else:
+        parsed = parser.parse_args(rest)
+    set_up_logging(parsed.log_format, parsed.quiet)
+    status: int = module.run(parsed)
+    return status
+
+
+def command(name: str) -> tuple[ModuleType, argparse.ArgumentParser]:
+    """The module of a subcommand, and what parses its arguments."""
     module = importlib.import_module(f"pipelines.{name}")
     parser = argparse.ArgumentParser(
         prog=f"foveate {name}",
@@ -41,13 +55,8 @@ def main(argv: Sequence[str] | None = None) -> int:
         allow_abbrev=False,
     )
     module.add_arguments(parser)
-    if hasattr(module, "parse_beam_flags"):
-        parsed, unknown = parser.parse_known_args(rest)
-        parsed.beam_flags = module.parse_beam_flags(parser, unknown)
-    else:
-        parsed = parser.parse_args(rest)
-    status: int = module.run(parsed)
-    return status
+    add_logging(parser)
+    return module, parser
 
 
 def _top_parser() -> argparse.ArgumentParser:

@@ -12,7 +12,6 @@ import dataclasses
 import functools
 import hashlib
 import math
-import sys
 from pathlib import Path
 from typing import Any
 
@@ -20,6 +19,7 @@ import apache_beam as beam
 
 from codec.pictures import PICTURE_EXTENSIONS
 from pipelines import engines, running, sinks, watching
+from pipelines.logs import SAY
 from pipelines.running import OK, SOME_FAILED, WRONG_USAGE, parse_beam_flags
 from transforms import (
     arrivals,
@@ -204,10 +204,10 @@ def run(args: argparse.Namespace) -> int:
         running.set_up_filesystems(args.beam_flags)  # the key may be in one of them
         options = _options(engines.with_workers_paths(args))
     except BadKey as error:
-        print(f"foveate compress: {error}", file=sys.stderr)
+        SAY.error(f"foveate compress: {error}")
         return WRONG_USAGE
     if problem := _contradiction(args, options):
-        print(f"foveate compress: {problem}", file=sys.stderr)
+        SAY.error(f"foveate compress: {problem}")
         return WRONG_USAGE
     if options.watch:
         return _watch(options, args.beam_flags)
@@ -219,7 +219,7 @@ def run(args: argparse.Namespace) -> int:
         files = [frame for file in files for frame in expand_frames(file, options.dicom_frames)]
         index = ArchiveIndex.read(options.archive) if args.dry_run else None
     except (NothingFound, BadTable) as error:
-        print(f"foveate compress: {error}", file=sys.stderr)
+        SAY.error(f"foveate compress: {error}")
         return WRONG_USAGE
     if index is not None:
         return _dry_run(options, files, index)

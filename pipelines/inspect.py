@@ -19,6 +19,7 @@ from rich.console import Console
 
 from codec.errors import BadCodestream
 from pipelines import running
+from pipelines.logs import SAY
 from pipelines.reporting.inspection import SCHEMA, Inspection, as_json, broken_as_json, examine
 from pipelines.reporting.inspection_sheet import SheetFormat, render_sheet
 from pipelines.reporting.inspection_terminal import print_inspection
@@ -69,7 +70,7 @@ def run(args: argparse.Namespace) -> int:
         files = running.list_sources(args.sources, _EXTENSIONS, args.picture or os.devnull)
         pictures = _picture_urls(files, args.picture)
     except (NothingFound, BadKey, _Unusable) as error:
-        print(f"foveate inspect: {error}", file=sys.stderr)
+        SAY.error(f"foveate inspect: {error}")
         return WRONG_USAGE
     console = Console(width=None if sys.stdout.isatty() else _WIDTH_OF_A_PIPE)
     found: list[dict[str, Any]] = []
@@ -80,7 +81,7 @@ def run(args: argparse.Namespace) -> int:
         described, said = _inspect(file, key, picture, None if args.json else console)
         found.append(described)
         for problem in said:
-            print(f"foveate inspect: {_shown(file.url)}: {problem}", file=sys.stderr)
+            SAY.error(f"foveate inspect: {_shown(file.url)}: {problem}")
         problems += len(said)
     if args.json:
         print(json.dumps({"schema": SCHEMA, "files": found}, indent=1))
@@ -117,7 +118,7 @@ def _draw(inspection: Inspection, data: bytes, url: str) -> list[str]:
         return [f"no picture: {error}"]
     except (OSError, BeamIOError) as error:
         return [f"{url} cannot be written: {error}"]
-    print(f"Wrote {_shown(url)}{f' ({note})' if note else ''}", file=sys.stderr)
+    SAY.info(f"Wrote {_shown(url)}{f' ({note})' if note else ''}")
     return []
 
 

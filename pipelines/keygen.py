@@ -8,10 +8,10 @@ from __future__ import annotations
 
 import argparse
 import os
-import sys
 
 from codec import encryption
 from pipelines.cli import WRONG_USAGE
+from pipelines.logs import SAY
 
 __all__ = ["add_arguments", "run"]
 
@@ -32,9 +32,7 @@ def run(args: argparse.Namespace) -> int:
             file.flush()
             os.fsync(file.fileno())
     except OSError as error:
-        print(f"foveate keygen: {args.file}: {error.strerror}", file=sys.stderr)
+        SAY.error(f"foveate keygen: {args.file}: {error.strerror}")
         return WRONG_USAGE
-    print(
-        f"Key {encryption.key_id(key).hex()} is in {args.file}. Keep a copy of it elsewhere.", file=sys.stderr
-    )
+    SAY.info(f"Key {encryption.key_id(key).hex()} is in {args.file}. Keep a copy of it elsewhere.")
     return 0

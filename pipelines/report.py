@@ -11,13 +11,13 @@ import argparse
 import dataclasses
 import math
 import pathlib
-import sys
 from collections.abc import Sequence
 from typing import Any
 
 from apache_beam.io.filesystems import FileSystems
 from rich.console import Console
 
+from pipelines.logs import SAY
 from pipelines.reporting.aggregate import PRICE_PER_GB_MONTH, aggregate
 from pipelines.reporting.compare import compare
 from pipelines.reporting.contents import Comparison, Report
@@ -31,6 +31,7 @@ from pipelines.reporting.pictures import gallery_loader
 from pipelines.reporting.staging import Asked, staged
 from pipelines.reporting.terminal import print_comparison, print_report
 from pipelines.running import OK, WRONG_USAGE, count, parse_beam_flags, set_up_filesystems
+from transforms.encryption import add_key, key_of
 from transforms.tables import open_whole
 
 __all__ = ["add_arguments", "parse_beam_flags", "run"]
@@ -56,8 +57,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--output",
         metavar="FILE",
-        help="the HTML page to write (default: DEST/_foveate/report.html, ./report.html if remote or "
-        "compared; with --json only on demand)",
+        help="the HTML page to write (default: DEST/_foveate/report.html, ./report.html if remote, "
+        "encrypted or compared; with --json only on demand)",
     )
     parser.add_argument("--json", action="store_true", help="print JSON (docs/report.md) instead of tables")
     parser.add_argument(
@@ -88,6 +89,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         metavar="N",
         help="show N photos on the page, the worst, middle and best ones (default: %(default)s)",
     )
+    add_key(parser, "the file with the key of an encrypted archive, for the page's pictures")
     parser.epilog = (
         "Other flags are Beam's. Exit status: 0 all well, 2 wrong usage or no archive there, 4 a --fail-if "
         "condition holds."
@@ -103,11 +105,12 @@ def run(args: argparse.Namespace, load_gallery: LoadGallery | None = None) -> in
     """
     set_up_filesystems(getattr(args, "beam_flags", ()))
     try:
+        key = key_of(args)
         asked = asked_of(args.archives, args.run or [])
         check_names(args.fail_if, figure_names(len(asked) > 1))
         found = make_report(asked, args.gallery, args.price)
     except (OSError, ValueError) as error:
-        print(f"foveate report: {error}", file=sys.stderr)
+        SAY.error(f"foveate report: {error}")
         return WRONG_USAGE
     found = dataclasses.replace(found, gates=judge(args.fail_if, found.figures))
     if args.json:
@@ -117,10 +120,10 @@ def run(args: argparse.Namespace, load_gallery: LoadGallery | None = None) -> in
     else:
         print_report(found, Console())
     for gate in found.gates:
-        print(f"foveate report: {gate_text(gate)}", file=sys.stderr)
+        SAY.error(f"foveate report: {gate_text(gate)}")
     if args.output or not args.json:
-        place = args.output or default_output(asked)
-        if not _write_page(found, place, load_gallery or gallery_loader()):
+        place = args.output or default_output(asked, key is not None)
+        if not _write_page(found, place, load_gallery or gallery_loader(key)):
             return WRONG_USAGE
     return GATE_FAILED if any(gate.failed for gate in found.gates) else OK
 
@@ -143,10 +146,13 @@ def make_report(asked: Sequence[Asked], gallery_photos: int, price: float) -> Re
         return compare(db, reports) if len(reports) > 1 else reports[0]
 
 
-def default_output(asked: Sequence[Asked]) -> str:
-    """Where the page goes unless said: into a local archive, or here for a remote one and for several."""
+def default_output(asked: Sequence[Asked], encrypted: bool = False) -> str:
+    """Where the page goes unless said: into a local archive.
+
+    Here for a remote one, for several, and for an encrypted one, whose place should not see its pictures.
+    """
     archive = asked[0].archive_url
-    if len(asked) > 1 or "://" in archive.removeprefix("file://"):
+    if len(asked) > 1 or encrypted or "://" in archive.removeprefix("file://"):
         return "report.html"
     return str(pathlib.Path(archive.removeprefix("file://")) / "_foveate" / "report.html")
 
@@ -158,10 +164,10 @@ def _write_page(found: Report | Comparison, url: str, load_gallery: LoadGallery)
         with open_whole(url) as file:
             file.write(page.encode("utf-8", "backslashreplace"))
     except OSError as error:
-        print(f"foveate report: {url} cannot be written: {error}", file=sys.stderr)
+        SAY.error(f"foveate report: {url} cannot be written: {error}")
         return False
     shown = url if FileSystems.get_scheme(url) else pathlib.Path(url).resolve()
-    print(f"Wrote {shown}", file=sys.stderr)
+    SAY.info(f"Wrote {shown}")
     return True
 
 

@@ -11,7 +11,6 @@ import argparse
 import dataclasses
 import functools
 import os
-import sys
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -19,6 +18,7 @@ import apache_beam as beam
 
 from codec.pictures import PICTURE_EXTENSIONS, PictureFormat
 from pipelines import engines, running
+from pipelines.logs import SAY
 from pipelines.running import WRONG_USAGE, parse_beam_flags
 from transforms import decode, inference, progress, restore
 from transforms.decode import COPIES, JPEG2000_EXTENSIONS, NamedFile
@@ -103,7 +103,7 @@ def run(args: argparse.Namespace) -> int:
         running.set_up_filesystems(args.beam_flags)
         key = key_of(args)
     except BadKey as error:
-        print(f"foveate restore: {error}", file=sys.stderr)
+        SAY.error(f"foveate restore: {error}")
         return WRONG_USAGE
     options = RestoreOptions(
         sources=tuple(args.sources),
@@ -116,7 +116,7 @@ def run(args: argparse.Namespace) -> int:
         overwrite=args.overwrite,
     )
     if Path(options.output).is_file():
-        print(f"foveate restore: {options.output} is a file; --output names a folder", file=sys.stderr)
+        SAY.error(f"foveate restore: {options.output} is a file; --output names a folder")
         return WRONG_USAGE
     try:
         files = (
@@ -125,7 +125,7 @@ def run(args: argparse.Namespace) -> int:
             else []
         )
     except NothingFound as error:
-        print(f"foveate restore: {error}", file=sys.stderr)
+        SAY.error(f"foveate restore: {error}")
         return WRONG_USAGE
     job = running.Job("Restoring", ("restored", "failed"), options.output, options.run_id)
     return running.run_job(job, functools.partial(build, options=options), args.beam_flags, files)

@@ -10,7 +10,6 @@ import importlib.metadata
 import logging
 import math
 import os
-import sys
 import tempfile
 import threading
 import time
@@ -27,6 +26,7 @@ from rich.console import Console
 
 from pipelines import engines
 from pipelines.engines import LOCAL_RUNNER
+from pipelines.logs import SAY, speaks_json
 from transforms.elements import SourceFile
 from transforms.files import NothingFound, check_destination, clear_unfinished, find_files
 from transforms.isolation import Limits
@@ -188,7 +188,7 @@ def run_job(
         if not engines.only_describes(beam_flags):  # workers' rights count, not the launcher's
             check_destination(job.output)
     except CannotGoOn as error:
-        print(f"foveate: the run failed: {error}", file=sys.stderr)
+        SAY.error(f"foveate: the run failed: {error}")
         return RUN_FAILED
     clear_unfinished(job.output)
     status, counts = run_pipeline(build, beam_flags, todo, job.verb)
@@ -196,9 +196,10 @@ def run_job(
     if engines.only_describes(beam_flags):
         return status
     if status in (OK, SOME_FAILED):
-        print(f"{summary(counts, job.outcomes)}. See {job.output}", file=sys.stderr)
+        said = f"{summary(counts, job.outcomes)}. See {job.output}"
+        SAY.info(said, extra={"fields": {"run": job.run_id, "output": job.output, "counts": counts}})
         if counts.get("failed"):
-            print(f"Why: {job.output}/_foveate/failures/run={job.run_id}/", file=sys.stderr)
+            SAY.error(f"Why: {job.output}/_foveate/failures/run={job.run_id}/")
     return status
 
 
@@ -227,13 +228,13 @@ def run_pipeline(
             problem = engines.cancel(result) if result else ""
             if result and not local:  # what is worked on in this process ends with it; others can be asked
                 asked = problem or "the engine is asked to end the job: see there"
-                print(f"foveate: {asked}", file=sys.stderr)
-            print("foveate: stopped; the same command goes on where it was", file=sys.stderr)
+                SAY.warning(f"foveate: {asked}")
+            SAY.warning("foveate: stopped; the same command goes on where it was")
             return INTERRUPTED, {}
         except Exception as error:  # Beam wraps whatever ended the run; it has to be said, and the status set
             if CannotGoOn.__name__ not in repr(error) and not isinstance(error, CannotGoOn):
                 logging.getLogger("foveate").error("the run failed", exc_info=error)
-            print(f"foveate: the run failed: {_cause(error)}", file=sys.stderr)
+            SAY.error(f"foveate: the run failed: {_cause(error)}")
             return RUN_FAILED, {}
     if engines.only_describes(beam_flags):
         return OK, {}
@@ -296,10 +297,15 @@ def _worker_count() -> int:
 @contextlib.contextmanager
 def _display(file: Path, todo: Sequence[SourceFile], verb: str) -> Iterator[None]:
     """Shows photos, megapixels, bytes saved and time left on standard error while its block runs."""
+    if not SAY.isEnabledFor(logging.INFO):
+        yield
+        return
     console = Console(stderr=True)
-    stop = threading.Event()
-    show = _show_bar if console.is_terminal else _show_lines
-    thread = threading.Thread(target=show, args=(console, stop, _Tally(file, len(todo)), verb), daemon=True)
+    stop, tally = threading.Event(), _Tally(file, len(todo))
+    if console.is_terminal and not speaks_json():
+        thread = threading.Thread(target=_show_bar, args=(console, stop, tally, verb), daemon=True)
+    else:
+        thread = threading.Thread(target=_show_lines, args=(stop, tally, verb), daemon=True)
     thread.start()
     try:
         yield
@@ -336,6 +342,16 @@ class _Tally:
             parts.append(f"{datetime.timedelta(seconds=round(seconds))} left")
         return ", ".join(parts)
 
+    def figures(self) -> dict[str, int]:
+        """The sums, for log collectors."""
+        return {
+            "photos": self.done,
+            "of": self.total,
+            "failed": self.failed,
+            "pixels": self.pixels,
+            "bytes_saved": self.saved,
+        }
+
 
 def _show_bar(console: Console, stop: threading.Event, tally: _Tally, verb: str) -> None:
     columns = (
@@ -353,10 +369,11 @@ def _show_bar(console: Console, stop: threading.Event, tally: _Tally, verb: str)
         bar.update(task, completed=tally.done, status=status)
 
 
-def _show_lines(console: Console, stop: threading.Event, tally: _Tally, verb: str) -> None:
+def _show_lines(stop: threading.Event, tally: _Tally, verb: str) -> None:
     while not stop.wait(_LINE_SECONDS):
         status = tally.look()
-        console.print(f"{verb}: {tally.done}/{tally.total} photos, {status}", highlight=False)
+        said = f"{verb}: {tally.done}/{tally.total} photos, {status}"
+        SAY.info(said, extra={"fields": {"progress": tally.figures()}})
 
 
 def _bytes(count: float) -> str:

@@ -14,7 +14,6 @@ import argparse
 import dataclasses
 import functools
 import os
-import sys
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -22,6 +21,7 @@ import apache_beam as beam
 
 from codec.pictures import PICTURE_EXTENSIONS
 from pipelines import engines, running
+from pipelines.logs import SAY
 from pipelines.running import WRONG_USAGE, parse_beam_flags
 from transforms import inference, maps, progress, read, saliency
 from transforms.elements import SourceFile
@@ -92,11 +92,11 @@ def run(args: argparse.Namespace) -> int:
             else []
         )
     except NothingFound as error:
-        print(f"foveate saliency: {error}", file=sys.stderr)
+        SAY.error(f"foveate saliency: {error}")
         return WRONG_USAGE
     files = [frame for file in files for frame in expand_frames(file, options.dicom_frames)]
     if problem := _no_place_for_maps(options, files):
-        print(f"foveate saliency: {problem}", file=sys.stderr)
+        SAY.error(f"foveate saliency: {problem}")
         return WRONG_USAGE
     job = running.Job("Mapping", ("mapped", "skipped", "failed"), options.output, options.run_id)
     return running.run_job(job, functools.partial(build, options=options), args.beam_flags, files)

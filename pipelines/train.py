@@ -16,7 +16,6 @@ import argparse
 import dataclasses
 import functools
 import logging
-import sys
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -26,6 +25,7 @@ from numpy.typing import NDArray
 
 from codec import allocation, noise, openjpeg
 from codec.encoder import Emphasis, block_weights
+from pipelines.logs import SAY
 
 WRONG_USAGE = 2
 NETWORKS = ("msroi", "restoration", "restoration-joint", "restoration-codec", "comcnn-alone", "dncnn")
@@ -93,12 +93,10 @@ def run(args: argparse.Namespace) -> int:
     logging.getLogger().setLevel(logging.INFO)
     multiple = 2 if args.network == "dncnn" else 32
     if args.patch is not None and (args.patch < multiple or args.patch % multiple):
-        print(f"foveate train: --patch must be a multiple of {multiple}, not {args.patch}", file=sys.stderr)
+        SAY.error(f"foveate train: --patch must be a multiple of {multiple}, not {args.patch}")
         return WRONG_USAGE
     if (args.folds is not None and args.folds < 2) or (args.split is not None and not 0 < args.split < 1):
-        print(
-            "foveate train: --folds wants 2 parts or more, --split a share between 0 and 1", file=sys.stderr
-        )
+        SAY.error("foveate train: --folds wants 2 parts or more, --split a share between 0 and 1")
         return WRONG_USAGE
     args.output.mkdir(parents=True, exist_ok=True)
     try:
@@ -109,7 +107,7 @@ def run(args: argparse.Namespace) -> int:
         else:
             _train_restoration(args)
     except FileNotFoundError as error:
-        print(f"foveate train: {error}", file=sys.stderr)
+        SAY.error(f"foveate train: {error}")
         return WRONG_USAGE
     return 0
 

@@ -21,6 +21,7 @@ from rich.console import Console
 from rich.table import Table
 
 from pipelines import engines, running
+from pipelines.logs import SAY
 from pipelines.reporting.figures import bytes_text, count_text
 from pipelines.reporting.terminal import plain_text
 from pipelines.running import OK, RUN_FAILED, SOME_FAILED, WRONG_USAGE, parse_beam_flags
@@ -107,7 +108,7 @@ def run(args: argparse.Namespace) -> int:
                 key=key_of(args),
             )
         except (NothingFound, BadKey, BadTable) as error:
-            print(f"foveate verify: {error}", file=sys.stderr)
+            SAY.error(f"foveate verify: {error}")
             return WRONG_USAGE
         status, _ = running.run_pipeline(
             functools.partial(build, options=options), args.beam_flags, files, "Verifying"
@@ -117,11 +118,11 @@ def run(args: argparse.Namespace) -> int:
         try:
             findings = in_order(verify.name_swapped(read_findings(options.findings), options.archive))
         except (OSError, BadTable) as error:
-            print(f"foveate verify: the findings cannot be read: {error}", file=sys.stderr)
+            SAY.error(f"foveate verify: the findings cannot be read: {error}")
             return RUN_FAILED
     _say(options, files, findings, as_json=args.json)
     if args.output:
-        print(f"The table of findings: {options.findings}", file=sys.stderr)
+        SAY.info(f"The table of findings: {options.findings}")
     return SOME_FAILED if any(finding.is_fault for finding in findings) else OK
 
 

@@ -12,7 +12,6 @@ import dataclasses
 import glob
 import itertools
 import signal
-import sys
 import tempfile
 import threading
 import time
@@ -24,6 +23,7 @@ from typing import Any, NoReturn
 import apache_beam as beam
 
 from pipelines import engines, running
+from pipelines.logs import SAY
 from pipelines.running import OK, RUN_FAILED, SOME_FAILED
 from transforms.arrivals import Arrivals, Watched, WatchSources
 from transforms.elements import Failure, SourceFile
@@ -162,11 +162,11 @@ class Stop:
     def tell(self, number: int, frame: FrameType | None) -> None:
         """The signals' handler."""
         if self.told.is_set() and number == signal.SIGINT:
-            print(_REPEATED, file=sys.stderr)
+            SAY.info(_REPEATED)
             raise KeyboardInterrupt
         self.told.set()
         self.file.touch()
-        print("foveate: stopping after the photos that are being worked on", file=sys.stderr)
+        SAY.info("foveate: stopping after the photos that are being worked on")
 
     @contextlib.contextmanager
     def listening(self) -> Iterator[Stop]:
@@ -200,21 +200,18 @@ def run(
         tempfile.TemporaryDirectory(prefix="foveate-") as folder,
         Stop(Path(folder) / "stop").listening() as stop,
     ):
-        print(
-            f"Watching {', '.join(watched.sources)} every {seconds:g} s; SIGINT or SIGTERM ends it",
-            file=sys.stderr,
-        )
+        SAY.info(f"Watching {', '.join(watched.sources)} every {seconds:g} s; SIGINT or SIGTERM ends it")
         for number in itertools.count():
             try:
                 status = _work_on_arrivals(job, arrivals, build, beam_flags, stop)
             except BadTable as error:
-                print(f"foveate: the run failed: {error}", file=sys.stderr)
+                SAY.error(f"foveate: the run failed: {error}")
                 return RUN_FAILED
             except NothingFound as error:
                 if number == 0:
-                    print(f"foveate compress: {error}", file=sys.stderr)
+                    SAY.error(f"foveate compress: {error}")
                     return running.WRONG_USAGE
-                print(f"foveate: {error}; trying again in {seconds:g} s", file=sys.stderr)
+                SAY.warning(f"foveate: {error}; trying again in {seconds:g} s")
                 status = OK
             if status not in (OK, SOME_FAILED):
                 return status

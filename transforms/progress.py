@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import dataclasses
 import json
+import math
 import os
 from pathlib import Path
 
@@ -28,6 +29,8 @@ class Progress:
         Metrics.counter(NAMESPACE, "source-bytes").inc(row.source_bytes)
         Metrics.counter(NAMESPACE, "archive-bytes").inc(row.archive_bytes)
         pixels = (row.width or 0) * (row.height or 0)
+        for name, value in _distributed(row).items():
+            Metrics.distribution(NAMESPACE, name).update(value)
         self._append(row.outcome, pixels, row.source_bytes, row.archive_bytes)
 
     def add_restored(self, pixels: int, source_bytes: int) -> None:
@@ -67,6 +70,17 @@ class Progress:
             os.write(descriptor, line.encode())  # one write of one line: whole even among processes
         finally:
             os.close(descriptor)
+
+
+def _distributed(row: MetricsRow) -> dict[str, int]:
+    """What consoles show as distributions, which hold whole numbers: units stand in the names."""
+    values = {
+        "bpp-thousandths": (row.bits_per_pixel, 1000),
+        "psnr-db-hundredths": (row.psnr_db if math.isfinite(row.psnr_db or 0) else None, 100),
+        "encode-milliseconds": (row.encode_seconds, 1000),
+        "kilopixels": ((row.width or 0) * (row.height or 0) or None, 1e-3),
+    }
+    return {name: round(value * scale) for name, (value, scale) in values.items() if value is not None}
 
 
 def read_progress(file: Path, start: int = 0) -> tuple[list[tuple[str, int, int, int]], int]:

@@ -7,8 +7,11 @@ import dataclasses
 import math
 from pathlib import Path
 
+import apache_beam as beam
+
 from tests.transforms.test_tables import a_failure, a_row
 from transforms.progress import Progress, read_progress
+from transforms.steps import NAMESPACE
 
 
 def test_every_outcome_adds_its_line(tmp_path: Path) -> None:
@@ -58,3 +61,22 @@ def test_before_the_first_photo_there_is_nothing_to_read(tmp_path: Path) -> None
 def test_without_a_file_nothing_is_written() -> None:
     Progress().add(a_row())
     assert dataclasses.asdict(Progress()) == {"file": None}
+
+
+def test_consoles_get_distributions_of_what_photos_cost_and_keep() -> None:
+    rows = [
+        a_row(bits_per_pixel=0.5, psnr_db=40.25, width=40, height=30, encode_seconds=0.25),
+        a_row(bits_per_pixel=1.5, psnr_db=math.inf),
+    ]
+    pipeline = beam.Pipeline("DirectRunner")
+    _ = pipeline | beam.Create(rows) | beam.Map(Progress().add)
+    result = pipeline.run()
+    result.wait_until_finish()
+    found = {
+        entry.key.metric.name: entry.result
+        for entry in result.metrics().query()["distributions"]
+        if entry.key.metric.namespace == NAMESPACE
+    }
+    assert (found["bpp-thousandths"].count, found["bpp-thousandths"].mean) == (2, 1000)
+    assert (found["psnr-db-hundredths"].count, found["psnr-db-hundredths"].max) == (1, 4025)
+    assert (found["encode-milliseconds"].max, found["kilopixels"].max) == (250, 1)

@@ -1,0 +1,77 @@
+"""What a command says while it works, on standard error: sentences for people, or JSON for log collectors."""
+
+from __future__ import annotations
+
+import argparse
+import datetime
+import json
+import logging
+import sys
+from typing import Any, TextIO
+
+# What is said to whoever started the command; other loggers speak of what happens within.
+SAY = logging.getLogger("foveate.say")
+
+
+def add_logging(parser: argparse.ArgumentParser) -> None:
+    """Adds what every command takes about what it says."""
+    group = parser.add_argument_group("what is said, on standard error")
+    group.add_argument("--quiet", action="store_true", help="only what goes wrong")
+    group.add_argument(
+        "--log-format",
+        choices=("text", "json"),
+        default="text",
+        help="json: a line of JSON for everything, as log collectors read it (default: %(default)s)",
+    )
+
+
+def set_up_logging(log_format: str = "text", quiet: bool = False) -> None:
+    """Sets how everything in this process speaks; may be called again."""
+    as_json = log_format == "json"
+    general = _handler(_Json() if as_json else logging.Formatter("%(levelname)s %(name)s: %(message)s"))
+    logging.basicConfig(level=logging.WARNING, handlers=[general], force=True)
+    SAY.handlers = [_handler(_Json() if as_json else logging.Formatter("%(message)s"))]
+    SAY.propagate = False
+    SAY.setLevel(logging.WARNING if quiet else logging.INFO)
+
+
+def speaks_json() -> bool:
+    """Whether lines of JSON were asked for: then no bar is drawn."""
+    return any(isinstance(handler.formatter, _Json) for handler in SAY.handlers)
+
+
+def _handler(formatter: logging.Formatter) -> logging.Handler:
+    handler = _StandardError()
+    handler.setFormatter(formatter)
+    return handler
+
+
+class _StandardError(logging.StreamHandler[TextIO]):
+    """Writes to what standard error is now, not to what it was when the handler was made."""
+
+    def __init__(self) -> None:
+        logging.Handler.__init__(self)
+
+    @property
+    def stream(self) -> TextIO:  # type: ignore[override]  # a plain attribute there
+        return sys.stderr
+
+
+class _Json(logging.Formatter):
+    """One JSON object a record: severity, time, message as Cloud Logging names them, logger, and `fields`."""
+
+    def format(self, record: logging.LogRecord) -> str:
+        time = datetime.datetime.fromtimestamp(record.created, datetime.UTC).isoformat()
+        entry: dict[str, Any] = {
+            "severity": record.levelname,
+            "time": time,
+            "message": record.getMessage(),
+            "logger": record.name,
+            **getattr(record, "fields", {}),
+        }
+        if record.exc_info:
+            entry["exception"] = self.formatException(record.exc_info)
+        return json.dumps(entry, ensure_ascii=False)
+
+
+set_up_logging()

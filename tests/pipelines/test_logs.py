@@ -1,0 +1,67 @@
+"""What commands say on standard error: sentences, JSON lines for collectors, or only what goes wrong."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import pytest
+from PIL import Image
+
+from pipelines import cli, logs
+from tests.streams import texture
+
+
+@pytest.fixture
+def photos(tmp_path: Path) -> Path:
+    folder = tmp_path / "photos"
+    folder.mkdir()
+    Image.fromarray(texture(64, 80, 3)).save(folder / "good.png")
+    (folder / "bad.png").write_bytes(b"\x89PNG\r\n\x1a\n and no more")
+    return folder
+
+
+def compress(photos: Path, output: Path, *flags: str) -> tuple[int, str]:
+    """The exit status, and standard error."""
+    fixed = ["compress", str(photos), "--output", str(output), "--roi", "none", "--reccnn", "off"]
+    done = subprocess.run(
+        [sys.executable, "-m", "pipelines.cli", *fixed, *flags], capture_output=True, text=True, check=False
+    )
+    return done.returncode, done.stderr
+
+
+def test_json_logs_are_a_json_object_a_line_and_end_with_the_counts(photos: Path, tmp_path: Path) -> None:
+    status, said = compress(photos, tmp_path / "archive", "--log-format", "json")
+    assert status == 3
+    entries: list[dict[str, Any]] = [json.loads(line) for line in said.splitlines()]
+    assert all({"severity", "time", "message", "logger"} <= set(entry) for entry in entries)
+    (end,) = (entry for entry in entries if "counts" in entry)
+    assert end["severity"] == "INFO" and end["counts"]["compressed"] == 1 and end["counts"]["failed"] == 1
+    assert any(entry["severity"] == "ERROR" and "failures" in entry["message"] for entry in entries)
+
+
+def test_quiet_says_only_what_goes_wrong(photos: Path, tmp_path: Path) -> None:
+    (photos / "bad.png").unlink()
+    assert compress(photos, tmp_path / "archive", "--quiet") == (0, "")
+
+
+def test_what_goes_wrong_is_said_however_quiet(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert cli.main(["report", str(tmp_path / "nowhere"), "--quiet", "--log-format", "json"]) == 2
+    entry = json.loads(capsys.readouterr().err)
+    assert entry["severity"] == "ERROR" and "nowhere" in entry["message"]
+    logs.set_up_logging()
+
+
+def test_an_exception_is_within_its_entry(capsys: pytest.CaptureFixture[str]) -> None:
+    logs.set_up_logging("json")
+    try:
+        raise ValueError("of no value")
+    except ValueError:
+        logs.SAY.exception("it went wrong")
+    finally:
+        entry = json.loads(capsys.readouterr().err)
+        logs.set_up_logging()
+    assert entry["message"] == "it went wrong" and "of no value" in entry["exception"]
