@@ -9,6 +9,8 @@ import logging
 import sys
 from typing import Any, TextIO
 
+from transforms.redaction import redacted
+
 # What is said to whoever started the command; other loggers speak of what happens within.
 SAY = logging.getLogger("foveate.say")
 
@@ -51,6 +53,10 @@ class _StandardError(logging.StreamHandler[TextIO]):
 
     def __init__(self) -> None:
         logging.Handler.__init__(self)
+
+    def format(self, record: logging.LogRecord) -> str:
+        """The record as its formatter has it, without the secrets that it may carry."""
+        return redacted(super().format(record))
 
     @property
     def stream(self) -> TextIO:  # type: ignore[override]  # a plain attribute there

@@ -31,6 +31,8 @@ from transforms.elements import SourceFile
 from transforms.files import NothingFound, check_destination, clear_unfinished, find_files
 from transforms.isolation import Limits
 from transforms.progress import Progress, read_progress
+from transforms.redaction import redacted
+from transforms.restore import PRECISIONS
 from transforms.steps import NAMESPACE, CannotGoOn
 
 OK, RUN_FAILED, WRONG_USAGE, SOME_FAILED = 0, 1, 2, 3
@@ -64,7 +66,7 @@ def parse_beam_flags(parser: argparse.ArgumentParser, flags: Sequence[str]) -> l
                 kind._add_argparse_args(beams)
     _, unknown = beams.parse_known_args(list(flags))
     if unknown and not engines.knows_more_flags(flags):
-        parser.error(f"neither Foveate nor Beam knows {' '.join(unknown)}")
+        parser.error(redacted(f"neither Foveate nor Beam knows {' '.join(unknown)}"))
     return list(flags)
 
 
@@ -165,6 +167,18 @@ class Job:
     outcomes: tuple[str, ...]
     output: str
     run_id: str
+
+
+def add_reccnn(parser: argparse.ArgumentParser | argparse._ArgumentGroup, help_text: str) -> None:
+    """Adds which reconstruction network is used, and how."""
+    parser.add_argument("--reccnn", choices=("fast", "best", "off"), default="fast", help=help_text)
+    parser.add_argument(
+        "--precision",
+        choices=tuple(PRECISIONS),
+        default="float32",
+        help="of its convolutions: bfloat16 is half again as fast on processors that have it, and a pixel here "
+        "and there differs by one level (default: %(default)s)",
+    )
 
 
 def run_job(

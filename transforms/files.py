@@ -22,6 +22,7 @@ from apache_beam.io.filesystem import BeamIOError, CompressionTypes, FileSystem
 from apache_beam.io.filesystems import FileSystems
 
 from transforms.elements import SourceFile
+from transforms.redaction import redacted
 from transforms.steps import BadInput, CannotGoOn
 from transforms.stores import FileChanged, MayReplace, NotOursError, Store, StoredFile, store_of
 
@@ -59,7 +60,7 @@ def find_files(source: str, extensions: frozenset[str], output: str) -> Iterator
                     path, relative, file.size_bytes, file.modified, 0, file.generation, file.checksum
                 )
     if not found:
-        raise NothingFound(f"no such file, or no photo in it: {source}")
+        raise NothingFound(redacted(f"no such file, or no photo in it: {source}"))
 
 
 @functools.lru_cache
@@ -147,7 +148,7 @@ def check_destination(folder: str) -> None:
 
 
 def _cannot_be(done: str, url: str, error: Exception) -> str:
-    return f"{url} cannot be {done}: {error}"
+    return redacted(f"{url} cannot be {done}: {error}")
 
 
 def _candidates(source: str) -> Iterator[tuple[StoredFile, str | None]]:
@@ -363,7 +364,7 @@ def write_whole(url: str, data: bytes, archive: str, may_replace: MayReplace | N
     except OSError as error:
         if error.errno in _NAME_ERRORS:
             raise BadInput(f"cannot be written to {url}: {error.strerror}") from error
-        raise CannotGoOn(f"{url} cannot be written: {error}") from error
+        raise CannotGoOn(_cannot_be("written", url, error)) from error
 
 
 def _check_replaced(url: str, data: bytes, may_replace: MayReplace | None) -> bool:

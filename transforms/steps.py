@@ -18,6 +18,7 @@ from apache_beam.metrics import Metrics
 from codec.errors import BadCodestream, UnsupportedCodestream
 from codec.picture import BadPicture
 from transforms.elements import Failure
+from transforms.redaction import redacted
 
 FAILURES = "failures"
 NAMESPACE = "foveate"
@@ -37,7 +38,7 @@ class CannotGoOn(RuntimeError):  # noqa: N818
 def failure(url: str, step: str, error: BaseException) -> Failure:
     """The failure row of an error."""
     now = datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds")
-    return Failure(url, step, type(error).__name__, str(error) or repr(error), now)
+    return Failure(url, step, type(error).__name__, redacted(str(error) or repr(error)), now)
 
 
 def attempt(url: str, step: str, work: Callable[[], Any]) -> tuple[Any, Failure | None]:
