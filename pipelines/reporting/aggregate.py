@@ -127,8 +127,8 @@ def aggregate(
         runs_total=_count(db, f"SELECT count(*) FROM ({_RUNS})"),
         histograms=tuple(found for name in MEASURES if (found := _histogram(db, name))),
         scatter=_scatter(db),
-        worst=_photos(db, f"ORDER BY score, relative_path LIMIT {WORST_SHOWN}"),
-        slowest=_photos(db, f"AND seconds > 0 ORDER BY seconds DESC, relative_path LIMIT {SLOWEST_SHOWN}"),
+        worst=_photos(db, "score IS NOT NULL", "score", WORST_SHOWN),
+        slowest=_photos(db, "seconds > 0", "seconds DESC", SLOWEST_SHOWN),
         gallery=_gallery(db, gallery_photos),
         figures={},
     )
@@ -312,9 +312,13 @@ def _scatter(db: Any) -> tuple[ScatterPoint, ...]:
     return tuple(ScatterPoint(*values) for values in _all(db, query))
 
 
-def _photos(db: Any, tail: str) -> tuple[PhotoFigures, ...]:
+def _photos(db: Any, condition: str, order: str, limit: int, offset: int = 0) -> tuple[PhotoFigures, ...]:
+    """Compressed photos in an order, chosen before their columns are read, or all would be sorted."""
+    chosen = f"""
+        SELECT rowid FROM photos WHERE outcome = 'compressed' AND {condition}
+        ORDER BY {order}, relative_path LIMIT {limit} OFFSET {offset}"""
     columns = ", ".join(PHOTO_COLUMNS)
-    query = f"SELECT {columns} FROM photos WHERE outcome = 'compressed' AND score IS NOT NULL {tail}"
+    query = f"SELECT {columns} FROM photos WHERE rowid IN ({chosen}) ORDER BY {order}, relative_path"
     return tuple(PhotoFigures(*values) for values in _all(db, query))
 
 
@@ -322,9 +326,8 @@ def _gallery(db: Any, wanted: int) -> tuple[GalleryPhoto, ...]:
     """The worst, the middle and the best photos by PSNR-S (PSNR where there is none), none twice."""
     photos = _count(db, "SELECT count(*) FROM photos WHERE outcome = 'compressed' AND isfinite(score)")
     kinds: tuple[GalleryKind, ...] = ("worst", "median", "best")
-    order = "AND isfinite(score) ORDER BY score, relative_path"
     if photos <= wanted:
-        ranked = _photos(db, order)
+        ranked = _photos(db, "isfinite(score)", "score", photos)
         return tuple(
             GalleryPhoto(kinds[min(2, 3 * place // max(1, photos))], photo)
             for place, photo in enumerate(ranked)
@@ -334,5 +337,5 @@ def _gallery(db: Any, wanted: int) -> tuple[GalleryPhoto, ...]:
     return tuple(
         GalleryPhoto(kind, photo)
         for kind, start, count in zip(kinds, starts, each, strict=True)
-        for photo in _photos(db, f"{order} LIMIT {count} OFFSET {start}")
+        for photo in _photos(db, "isfinite(score)", "score", count, start)
     )

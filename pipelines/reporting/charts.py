@@ -49,7 +49,8 @@ def comparison_charts(comparison: Comparison) -> list[Chart]:
     """The distributions of all reports over one another."""
     found = {histogram.name: histogram for histogram in comparison.histograms}
     shown = [found[name] for name in HISTOGRAMS_SHOWN if name in found]
-    return [compared_chart(histogram, comparison.names) for histogram in shown]
+    medians = {measure.name: measure.medians for measure in comparison.measures}
+    return [compared_chart(histogram, comparison.names, medians[histogram.name]) for histogram in shown]
 
 
 # ---------------------------------------------------------------- distributions
@@ -82,20 +83,23 @@ def histogram_chart(histogram: Histogram, measure: Measure) -> Chart:
     )
 
 
-def compared_chart(histogram: ComparedHistogram, names: Sequence[str]) -> Chart:
+def compared_chart(
+    histogram: ComparedHistogram, names: Sequence[str], medians: Sequence[float | None]
+) -> Chart:
     """An outline for each report, of another colour and dash."""
     axes = {"x": _bins(histogram), "y": _photos_axis(*histogram.counts)}
     layers = [
         _outline(histogram.edges, counts, f"var(--series-{place % SERIES})", _DASHES[place % SERIES], **axes)
         for place, counts in enumerate(histogram.counts)
     ]
-    totals = ", ".join(
-        f"{name} {count_text(sum(counts))}" for name, counts in zip(names, histogram.counts, strict=True)
+    said = ", ".join(
+        f"{name} {measure_text(median, histogram.unit)} ({count_text(sum(counts))} photos)"
+        for name, median, counts in zip(names, medians, histogram.counts, strict=True)
     )
     return Chart(
         name=histogram.name,
         title=histogram.label,
-        sentence=f"Photos by {histogram.label}: {totals}.",
+        sentence=f"Medians: {said}.",
         keys=tuple(Key(name, f"series-{place % SERIES}") for place, name in enumerate(names)),
         spec=finished(alt.layer(*layers), NARROW),
         headings=(_with_unit(histogram), *names),
@@ -241,8 +245,9 @@ def _rate_rows(series: list[list[dict[str, float]]]) -> tuple[tuple[str, ...], .
 def _scatter_sentence(points: tuple[ScatterPoint, ...]) -> str:
     rates = [point.bits_per_pixel for point in points]
     qualities = [point.psnr_db for point in points]
+    low, high = f"{min(rates):.3g}", f"{max(rates):.3g}"
     return (
-        f"{len(points):,} photos between {min(rates):.3g} and {max(rates):.3g} bits per pixel, "
+        f"{len(points):,} photos {f'between {low} and' if low != high else 'at'} {high} bits per pixel, "
         f"decoded at {min(qualities):.1f} to {max(qualities):.1f} dB"
         f"{'; the lines are medians at like rates.' if len(points) >= MEDIAN_PHOTOS * 2 else '.'}"
     )
@@ -269,7 +274,7 @@ def months_chart(months: Sequence[Group]) -> Chart:
     chart = alt.Chart(data(values)).mark_bar(stroke="var(--card)", strokeWidth=0.5)
     chart = chart.encode(
         x=alt.X("yearmonth(t):T", title=None, axis=alt.Axis(format="%b %Y", labelAngle=0, labelOverlap=True)),
-        y=alt.Y("g:Q", title=unit, axis=alt.Axis(format="~g")),
+        y=alt.Y("g:Q", title=unit),
         color=alt.Color("k:N", scale=colours, legend=None),
         order=alt.Order("o:Q"),
         tooltip=[

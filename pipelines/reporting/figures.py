@@ -116,6 +116,7 @@ FILTERS: dict[str, Callable[..., str]] = {
     "signed_money": signed(money_text),
     "signed_number": signed(lambda count: f"{count:,.0f}"),
     "signed_share": signed(share_text),
+    "signed_points": signed(lambda share: f"{100 * share:.1f} points"),
     "duration": duration_text,
     "time": time_text,
     "money": money_text,

@@ -4,15 +4,16 @@ from __future__ import annotations
 
 import numpy as np
 
-from codec import allocation, jp2, openjpeg, spending
+from codec import allocation, jp2, spending
 from codec.errors import BadCodestream, UnsupportedCodestream
-from codec.pictures import NotForJpeg2000, decode_picture
+from codec.pictures import NotForJpeg2000
 from pipelines.reporting.contents import PhotoFigures
 from pipelines.reporting.gallery import GalleryPictures, LoadGallery, Picture, shrink
 from transforms.decode import full_range
-from transforms.files import read_if_there, read_whole
+from transforms.encryption import ArchiveKey, read_stored
+from transforms.files import read_if_there
 from transforms.inference import Deferred
-from transforms.noise import read_noise
+from transforms.isolation import Limits, decode_jpeg2000, decode_picture, read_noise
 from transforms.overlay import as_rgb, heat_over
 from transforms.restore import restore_pixels
 
@@ -20,18 +21,25 @@ _BRIGHTEST_SHARE = 99.0  # per cent of the bits map that lies below its brightes
 _FEWEST_BITS = 0.01  # per pixel, for the brightest colour
 
 
-def gallery_loader() -> LoadGallery:
-    """Reads a photo's pictures from its archive file; loads RecCNN when first needed."""
+def gallery_loader(key: ArchiveKey | None = None) -> LoadGallery:
+    """Reads a photo's pictures from its archive file; loads RecCNN when first needed.
+
+    Files are decoded in isolation: one that brings a decoder down costs its own pictures, not the report.
+
+    Args:
+        key: of an encrypted archive.
+    """
+    limits = Limits()
     reccnn = Deferred(_load_reccnn)
 
     def load(photo: PhotoFigures) -> GalleryPictures | None:
         if photo.outcome == "kept":
             return None
-        data = read_whole(photo.archive_url)
+        data = read_stored(photo.archive_url, key)
         parsed = jp2.parse(data)
-        decoded = openjpeg.decode(data)
+        decoded = decode_jpeg2000(data, limits)
         pixels = full_range(decoded.pixels, decoded.bit_depth)
-        noise, _ = read_noise(parsed)
+        noise, _ = read_noise(data, limits)
         record = parsed.record
         if noise is None or (record is not None and record.plain_decode):
             restored = None
@@ -42,7 +50,7 @@ def gallery_loader() -> LoadGallery:
         saliency = record.saliency if record is not None else None
         bits, most_bits = _bits_over(small, parsed.codestream)
         return GalleryPictures(
-            original=_original(photo.source_url, archived.shape),
+            original=_original(photo.source_url, archived.shape, limits),
             archived=archived,
             reconstructed=archived if restored is None else as_rgb(restored),
             saliency=None if saliency is None else heat_over(saliency, small),
@@ -59,11 +67,11 @@ def _load_reccnn() -> object:
     return reccnn.load()
 
 
-def _original(url: str, shape: tuple[int, ...]) -> Picture | None:
+def _original(url: str, shape: tuple[int, ...], limits: Limits) -> Picture | None:
     """The source's picture; None where it is not there any more, or is another one by now."""
     data = read_if_there(url)
     try:
-        picture = None if data is None else as_rgb(decode_picture(data).pixels)
+        picture = None if data is None else as_rgb(decode_picture(data, limits).pixels)
     except NotForJpeg2000:  # one frame of a file, or what reads it is not installed here
         return None
     return None if picture is None or picture.shape != shape else picture

@@ -59,7 +59,7 @@ def print_report(report: Report, console: Console) -> None:
 def print_comparison(comparison: Comparison, console: Console) -> None:
     """Print figures of several reports side by side to `console`."""
     console.print(
-        f"[bold]{count_text(comparison.common_photos)} photos[/] are in all {len(comparison.reports)}; "
+        f"[bold]Photos in all {len(comparison.reports)}:[/] {count_text(comparison.common_photos)}; "
         "changes are against the first"
     )
     _print_tables((sides_table(comparison), compared_table(comparison), changed_table(comparison)), console)

@@ -179,8 +179,7 @@ def test_the_report_shows_where_the_bits_were_wanted(one: Path, tmp_path: Path) 
     compressed(one, tmp_path / "archive", "--roi-box", "200,40,130,160")
     assert main(["report", str(tmp_path / "archive"), "--output", str(tmp_path / "report.html")]) == 0
     page = (tmp_path / "report.html").read_text()
-    pictures_shown = re.findall(r'<img src="data:image/webp;base64,([^"]+)"', page)
-    data = pictures_shown[1]  # after the original
+    (data,) = re.findall(r'<img src="data:image/webp;base64,([^"]+)"[^>]*data-label="Saliency"', page)
     shown = np.asarray(Image.open(io.BytesIO(base64.b64decode(data))).convert("RGB")).astype(int)
     inside = np.zeros((300, 360), bool)
     inside[BOX] = True

@@ -212,6 +212,7 @@ def test_wrong_usage_is_told_in_a_sentence(
 
 def test_a_remote_archives_page_is_written_here() -> None:
     assert report.default_output([Asked("gs://photos/archive")]) == "report.html"
+    assert report.default_output([Asked("/photos/archive")], encrypted=True) == "report.html"
     assert report.default_output([Asked("file:///photos/archive")]) == "/photos/archive/_foveate/report.html"
 
 

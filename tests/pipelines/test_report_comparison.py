@@ -58,7 +58,7 @@ def test_runs_of_one_archive_are_compared(tmp_path: pathlib.Path, capsys: pytest
     page = tmp_path / "page.html"
     assert cli.main(["report", archive, "--run", "r1", "--run", "r2", "--output", str(page)]) == 0
     out = capsys.readouterr().out
-    assert "1 photos are in all 2" in out and "−1.00" in out
+    assert "Photos in all 2: 1;" in out and "−1.00" in out
     assert "<h1><bdi>r1</bdi> · <bdi>r2</bdi>" in page.read_text(encoding="utf-8")
     assert cli.main(["report", archive, "--run", "r1", "--run", "r2", "--json"]) == 0
     assert json.loads(capsys.readouterr().out)["kind"] == "comparison"
