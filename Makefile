@@ -10,7 +10,8 @@ export PIP_DISABLE_PIP_VERSION_CHECK := 1
 need_photos = $(if $(PHOTOS),,$(error Say which photos: make $@ PHOTOS=folder))
 
 .PHONY: help install demo test test-tfio test-engines lint format check bench bench-restoration bench-codec bench-saliency bench-giant \
-	bench-report bench-kill bench-isolation bench-hostile train-restoration lock clean
+	bench-report bench-kill bench-isolation bench-hostile bench-flips bench-durability \
+	train-restoration lock hashes audit clean
 
 help: ## show this list
 	@awk 'BEGIN {FS = ":.*## "} /^[a-z-]+:.*## / {printf "  make %-20s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -107,6 +108,12 @@ bench-giant: install ## time and memory of 200 megapixels, and whether tiles sho
 bench-report: install ## time, memory and page of a report on a million made-up rows
 	$(BIN)/python -m benchmarks.report $(ARGS)
 
+bench-flips: install ## flip 1,000 bits anywhere in an archive: each must be found (FLIPS=1000)
+	FOVEATE_FLIPS=$(or $(FLIPS),1000) $(BIN)/python -m pytest tests/e2e/test_verify.py -k flipped $(ARGS)
+
+bench-durability: install ## what it costs a photo to be brought to the disk (PHOTOS=a folder on it)
+	$(need_photos)$(BIN)/python -m benchmarks.durability $(PHOTOS) $(ARGS)
+
 bench-kill: install ## kill runs at random moments, complete them, compare (ARGS='--kills 20')
 	$(BIN)/python -m benchmarks.kill $(ARGS)
 
@@ -122,6 +129,19 @@ train-restoration: install ## train ComCNN and RecCNN into training/ (PHOTOS=fol
 lock: ## resolve the constraints afresh (needs python3.11, python3.12 and python3.13)
 	python3.11 .ci/lock.py
 
+hashes: ## note the hashes of what the container installs (needs python3.12; after every change of constraints.txt)
+	python3 .ci/hashes.py
+
+# Strict: what the service does not know has not been audited, and "no known vulnerabilities" would be a false comfort.
+audit: .venv-audit/.installed ## ask pip-audit for known vulnerabilities of what the container installs
+	timeout 300 .venv-audit/bin/pip-audit --requirement deploy/requirements.txt --disable-pip --strict \
+		--progress-spinner off --timeout 15
+
+.venv-audit/.installed:
+	python3 -m venv .venv-audit
+	.venv-audit/bin/pip install --quiet 'pip-audit>=2.10,<3'
+	@touch $@
+
 clean: ## remove .venv, the demo's output and all caches
-	rm -rf .venv .venv-tfio .engines build demo *.egg-info .pytest_cache .ruff_cache .mypy_cache .hypothesis
+	rm -rf .venv .venv-tfio .venv-audit .engines build demo *.egg-info .pytest_cache .ruff_cache .mypy_cache .hypothesis
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +

@@ -52,7 +52,42 @@ def test_the_image_has_the_beam_that_is_pinned() -> None:
     assert pinned
     assert stated
     assert stated[1] == pinned[1]
-    assert "--constraint /source/constraints.txt" in DOCKERFILE
+
+
+def _pins(text: str) -> dict[str, str]:
+    """The versions in a file of requirements or constraints, for the image's Python."""
+    pins = {}
+    for line in text.splitlines():
+        found = re.match(r"([\w.-]+)==([^\s;]+)(.*)", line)
+        if found and ("python_version" not in found[3] or "'3.12'" in found[3]):
+            pins[found[1]] = found[2]
+    return pins
+
+
+def test_the_image_installs_nothing_whose_hash_is_not_known() -> None:
+    installs = re.findall(r"pip install ([^&]*)", re.sub(r"\\\n\s*", "", DOCKERFILE))
+    assert len(installs) == 3
+    for options in installs:
+        assert "--require-hashes" in options or "--no-index --no-deps" in options
+        assert "requirements-build" in options or "--no-build-isolation" in options
+    for name in ("requirements.txt", "requirements-build.txt"):
+        lines = [line for line in (DEPLOY / name).read_text().splitlines() if not line.startswith("#")]
+        assert lines
+        assert all(re.fullmatch(r"[\w.-]+==\S+ --hash=sha256:[0-9a-f]{64}", line) for line in lines)
+
+
+def test_what_the_image_installs_is_what_is_tested() -> None:
+    tested = _pins((ROOT / "constraints.txt").read_text())
+    setup = (ROOT / "setup.py").read_text()
+    for name in ("requirements.txt", "requirements-build.txt"):
+        for package, version in _pins((DEPLOY / name).read_text()).items():
+            # What setup.py has got since the constraints were resolved is not among them yet.
+            assert tested.get(package, version) == version, package
+            assert package in tested or f'"{package}>' in setup, package
+    needed = re.findall(r'^        "([a-z0-9-]+)[\[>=]', setup.partition("extras_require")[0], re.MULTILINE)
+    installed = _pins((DEPLOY / "requirements.txt").read_text()).keys()
+    assert {package for package in needed if not package.startswith("tensorflow")} <= installed
+    assert {"tensorflow-cpu", "boto3"} <= installed
 
 
 def test_what_the_image_is_built_from_is_there_and_not_ignored() -> None:
