@@ -10,7 +10,7 @@ export PIP_DISABLE_PIP_VERSION_CHECK := 1
 need_photos = $(if $(PHOTOS),,$(error Say which photos: make $@ PHOTOS=folder))
 
 .PHONY: help install demo test test-tfio test-engines lint format check bench bench-restoration bench-codec bench-saliency bench-giant \
-	bench-report bench-kill bench-isolation bench-hostile bench-flips bench-durability \
+	bench-report bench-kill bench-cloud bench-isolation bench-hostile bench-flips bench-durability \
 	train-restoration lock hashes audit clean
 
 help: ## show this list
@@ -122,6 +122,9 @@ bench-isolation: install ## what decoding in a process of its own costs (PHOTOS=
 
 bench-hostile: install ## bombs, cuts, flipped bits and names through decoder and runs (ARGS='--flips 10000')
 	$(BIN)/python -m benchmarks.hostile $(ARGS)
+
+bench-cloud: install ## Beam's overhead, workers, memory, growth, planning, serving (ARGS='growth --share 0.1')
+	$(BIN)/python -m benchmarks.scale $(ARGS)
 
 train-restoration: install ## train ComCNN and RecCNN into training/ (PHOTOS=folder; hours)
 	$(need_photos)$(BIN)/foveate train restoration --photos $(PHOTOS) --output training/restoration $(ARGS)

@@ -1,6 +1,8 @@
 """Kills runs at random moments, and compares what the next one completes with a run that nobody disturbed.
 
-    python -m benchmarks.kill [--kills 20] [--photos 16] [--seed 1] [--flag=--roi=none ...]
+    python -m benchmarks.kill [--kills 20] [--photos 16] [--networks | --flag=--roi=none ...] [--bucket]
+
+With --bucket archives are in one, of a server on this machine that speaks S3 (moto's).
 
 Photos are generated. Every trial has an archive and a process group of its own: `foveate compress`, SIGKILL
 to the whole group at a random moment, and the same command again. Moments are drawn by what is done: after so
@@ -22,11 +24,15 @@ import subprocess
 import sys
 import tempfile
 import time
+from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
 from PIL import Image
 
+from pipelines.running import set_up_filesystems
+from tests import servers
+from transforms.files import list_folder, list_private, read_whole
 from transforms.tables import read_metrics
 
 ROOT = Path(__file__).parents[1]
@@ -56,37 +62,42 @@ def make_photos(folder: Path, count: int) -> None:
     Image.new("CMYK", (64, 48), (10, 20, 30, 40)).save(folder / "kept.jpg")
 
 
-def command(photos: Path, archive: Path, flags: tuple[str, ...]) -> list[str]:
+def command(photos: Path, archive: str, flags: tuple[str, ...]) -> list[str]:
     """The command line of a run."""
-    start = [sys.executable, "-m", "pipelines.cli", "compress", str(photos), "--output", str(archive)]
+    start = [sys.executable, "-m", "pipelines.cli", "compress", str(photos), "--output", archive]
     return [*start, *flags]
 
 
-def hashes(archive: Path) -> dict[str, str]:
+def files_of(archive: str) -> Iterator[str]:
+    """The paths of all files of an archive."""
+    yield from (url[len(archive) + 1 :] for url in list_private(archive))
+
+
+def hashes(archive: str) -> dict[str, str]:
     """SHA-256 of all files of an archive but Foveate's own."""
     return {
-        str(path.relative_to(archive)): hashlib.sha256(path.read_bytes()).hexdigest()
-        for path in archive.rglob("*")
-        if path.is_file() and "_foveate" not in path.parts
+        path: hashlib.sha256(read_whole(f"{archive}/{path}")).hexdigest()
+        for path in files_of(archive)
+        if not path.startswith("_foveate/")
     }
 
 
-def rows_of(archive: Path) -> dict[str, list[dict[str, object]]]:
+def rows_of(archive: str) -> dict[str, list[dict[str, object]]]:
     """The rows with figures of every photo; skipped ones repeat what an earlier row says."""
     rows: dict[str, list[dict[str, object]]] = {}
-    for row in read_metrics(str(archive)).to_pylist():
+    for row in read_metrics(archive).to_pylist():
         if row["outcome"] != "skipped":
             rows.setdefault(row["relative_path"], []).append(row)
     return rows
 
 
-def run_and_kill(arguments: list[str], archive: Path, files: int, delay: float) -> None:
+def run_and_kill(arguments: list[str], archive: str, files: int, delay: float) -> None:
     """Starts a process group, and kills all of it some seconds after its archive holds so many files."""
     process = subprocess.Popen(
         arguments, cwd=ROOT, start_new_session=True, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL
     )
-    while process.poll() is None and len(list(archive.glob("*.*"))) < files:
-        time.sleep(0.002)
+    while process.poll() is None and _finished(archive) < files:
+        time.sleep(0.002 if "://" not in archive else 0.05)
     with contextlib.suppress(subprocess.TimeoutExpired):
         process.wait(delay)
     with contextlib.suppress(ProcessLookupError):
@@ -94,8 +105,15 @@ def run_and_kill(arguments: list[str], archive: Path, files: int, delay: float) 
     process.wait()
 
 
+def _finished(archive: str) -> int:
+    """How many photos an archive holds."""
+    if "://" in archive:
+        return sum(1 for _ in list_folder(archive))
+    return len(list(Path(archive).glob("*.*")))
+
+
 def try_once(
-    photos: Path, archive: Path, undisturbed: Path, flags: tuple[str, ...], moment: tuple[int, float]
+    photos: Path, archive: str, undisturbed: str, flags: tuple[str, ...], moment: tuple[int, float]
 ) -> Trial:
     """One trial: killed so many seconds after so many files, then completed."""
     run_and_kill(command(photos, archive, flags), archive, *moment)
@@ -111,7 +129,7 @@ def try_once(
         problems.append("other files than the undisturbed run's")
     if any(whole[name] != hashes(undisturbed).get(name) for name in whole):
         problems.append("a file was there after the kill that is not whole")
-    if list(archive.rglob("_foveate/unfinished/*")) or list(archive.rglob("*.partial-*")):
+    if any("/unfinished/" in path or ".partial-" in path for path in files_of(archive)):
         problems.append("something unfinished was left")
     problems += [
         f"{name} has {len(found.get(name, []))} rows" for name in wanted if len(found.get(name, [])) != 1
@@ -124,6 +142,24 @@ def try_once(
     return Trial(len(whole), len(survived), tuple(problems))
 
 
+@contextlib.contextmanager
+def place_of_archives(folder: str, bucket: bool) -> Iterator[tuple[str, tuple[str, ...]]]:
+    """Where archives are, and the flags that lead there; a bucket's server is a process of its own."""
+    if not bucket:
+        yield folder, ()
+        return
+    port = servers.free_port()
+    code = f"from moto.server import main; main(['-H', {servers.HOST!r}, '-p', '{port}'])"
+    with subprocess.Popen([sys.executable, "-c", code], stderr=subprocess.DEVNULL) as server:
+        try:
+            servers.wait_for(port)
+            url = f"http://{servers.HOST}:{port}"
+            servers.s3_client(url).create_bucket(Bucket="archives")
+            yield "s3://archives", (f"--s3_endpoint_url={url}", *servers.S3_FLAGS)
+        finally:
+            server.kill()
+
+
 def main() -> int:
     """Runs all trials; the exit status."""
     parser = argparse.ArgumentParser(
@@ -133,11 +169,15 @@ def main() -> int:
     parser.add_argument("--photos", type=int, default=16)
     parser.add_argument("--seed", type=int, default=1)
     parser.add_argument("--flag", action="append", help="of `foveate compress`, instead of the usual ones")
+    parser.add_argument("--networks", action="store_true", help="MS-ROI and RecCNN are on")
+    parser.add_argument("--bucket", action="store_true", help="archives are in a bucket")
     args = parser.parse_args()
-    flags = tuple(args.flag or FLAGS)
+    flags = tuple(args.flag or (("--bpp=1",) if args.networks else FLAGS))
     generator = random.Random(args.seed)
-    with tempfile.TemporaryDirectory() as scratch:
-        photos, undisturbed = Path(scratch, "photos"), Path(scratch, "undisturbed")
+    with tempfile.TemporaryDirectory() as scratch, place_of_archives(scratch, args.bucket) as (root, more):
+        flags += more
+        set_up_filesystems(more)
+        photos, undisturbed = Path(scratch, "photos"), f"{root}/undisturbed"
         make_photos(photos, args.photos)
         start = time.monotonic()
         subprocess.run(command(photos, undisturbed, flags), cwd=ROOT, capture_output=True, check=True)
@@ -145,7 +185,7 @@ def main() -> int:
         print(f"undisturbed: {whole:.1f} s, {len(hashes(undisturbed))} files")
         bad = 0
         for number in range(args.kills):
-            archive = Path(scratch, f"archive-{number}")
+            archive = f"{root}/archive-{number}"
             files = 0 if number % 5 == 4 else generator.randint(1, args.photos)
             delay = generator.uniform(0, whole / (2 if files == 0 else args.photos))
             trial = try_once(photos, archive, undisturbed, flags, (files, delay))

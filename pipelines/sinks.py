@@ -8,8 +8,11 @@ import re
 from collections.abc import Sequence
 from typing import Any
 
+import google.auth
+import google.auth.exceptions
 from apache_beam.options.pipeline_options import GoogleCloudOptions, PipelineOptions
 
+from pipelines import engines
 from transforms.elements import Failure, MetricsRow
 from transforms.sinks import WriteBigQuery, WriteCsv
 from transforms.tables import FAILURES_FOLDER, METRICS_FOLDER
@@ -41,6 +44,11 @@ def contradiction(sinks: Sequence[Sink], beam_flags: Sequence[str]) -> str:
     options = PipelineOptions(list(beam_flags)).view_as(GoogleCloudOptions)
     if any(sink.table for sink in sinks) and not (options.temp_location or "").startswith("gs://"):
         return "BigQuery loads rows from files in a bucket: --temp_location=gs://... says where they may be"
+    if any(sink.table for sink in sinks) and engines.is_local(beam_flags):
+        try:
+            google.auth.default()
+        except google.auth.exceptions.DefaultCredentialsError:  # Beam would wait for a person at a browser
+            return "no Google credentials were found; `gcloud auth application-default login` gets some"
     return ""
 
 
