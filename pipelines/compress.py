@@ -63,6 +63,7 @@ class CompressOptions:
     archive: str
     settings: CompressSettings
     reccnn: str
+    precision: str
     force: bool
     limits: Limits
     dicom_frames: DicomFrames
@@ -152,12 +153,10 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         help="the preparing network: auto tries it on coarsely coded photos and keeps the better file "
         "(default; photos of more than 300 MB of samples would need too much memory), on takes it always",
     )
-    where.add_argument(
-        "--reccnn",
-        choices=("fast", "off"),
-        default="fast",
-        help="measure what the reconstruction network will bring back; off saves time, and then --comcnn "
-        "is off too",
+    running.add_reccnn(
+        where,
+        "measure what the reconstruction network will bring back: fast (default), best, which takes five "
+        "times as long, or off, which saves time, and then --comcnn is off too",
     )
     where.add_argument(
         "--clean-jpeg",
@@ -381,7 +380,8 @@ def _prepare(plain: Any, settings: CompressSettings, encoder: encode.Encoder) ->
 def _restore(coded: Any, options: CompressOptions) -> Any:
     if options.reccnn == "off" or options.settings.target.kind == "lossless":
         return coded | "Skip RecCNN" >> step("skip RecCNN", restore.url_of, restore.without_reccnn)
-    return coded | "Restore" >> inference.RunNetwork(restore.candidates_handler(options.reccnn))
+    handler = restore.candidates_handler(options.reccnn, options.precision)
+    return coded | "Restore" >> inference.RunNetwork(handler)
 
 
 def _options(args: argparse.Namespace) -> CompressOptions:
@@ -412,6 +412,7 @@ def _options(args: argparse.Namespace) -> CompressOptions:
         archive=running.output_folder(args.output),
         settings=settings,
         reccnn=args.reccnn,
+        precision=args.precision,
         force=args.force,
         limits=running.limits_of(args),
         dicom_frames=args.dicom_frames,

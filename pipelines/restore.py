@@ -41,6 +41,7 @@ class RestoreOptions:
     output: str
     file_format: PictureFormat
     reccnn: str
+    precision: str
     extent: decode.Extent
     run_id: str
     key: ArchiveKey | None = None
@@ -62,11 +63,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         help="png, tiff and webp lose nothing more (webp holds 8 bits only); jpeg and avif do "
         "(default: %(default)s)",
     )
-    parser.add_argument(
-        "--reccnn",
-        choices=("fast", "off"),
-        default="fast",
-        help="the reconstruction network (default: %(default)s)",
+    running.add_reccnn(
+        parser, "the reconstruction network: fast (default), best, which takes five times as long, or off"
     )
     parser.add_argument(
         "--reduce",
@@ -110,6 +108,7 @@ def run(args: argparse.Namespace) -> int:
         output=running.output_folder(args.output),
         file_format=args.format,
         reccnn=args.reccnn,
+        precision=args.precision,
         extent=decode.Extent(running.limits_of(args), args.reduce, args.layers),
         run_id=running.new_run_id(),
         key=key,
@@ -159,7 +158,8 @@ def build(root: beam.Pipeline, counts: progress.Progress, options: RestoreOption
     )
     photos, failures = decoded.good, [named[FAILURES], decoded[FAILURES]]
     if options.reccnn != "off":
-        restored = photos | "Restore" >> inference.RunNetwork(restore.files_handler(options.reccnn))
+        handler = restore.files_handler(options.reccnn, options.precision)
+        restored = photos | "Restore" >> inference.RunNetwork(handler)
         photos = restored.good
         failures.append(restored[FAILURES])
     write = functools.partial(

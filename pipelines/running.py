@@ -32,6 +32,7 @@ from transforms.files import NothingFound, check_destination, clear_unfinished, 
 from transforms.isolation import Limits
 from transforms.progress import Progress, read_progress
 from transforms.redaction import redacted
+from transforms.restore import PRECISIONS
 from transforms.steps import NAMESPACE, CannotGoOn
 
 OK, RUN_FAILED, WRONG_USAGE, SOME_FAILED = 0, 1, 2, 3
@@ -166,6 +167,18 @@ class Job:
     outcomes: tuple[str, ...]
     output: str
     run_id: str
+
+
+def add_reccnn(parser: argparse.ArgumentParser | argparse._ArgumentGroup, help_text: str) -> None:
+    """Adds which reconstruction network is used, and how."""
+    parser.add_argument("--reccnn", choices=("fast", "best", "off"), default="fast", help=help_text)
+    parser.add_argument(
+        "--precision",
+        choices=tuple(PRECISIONS),
+        default="float32",
+        help="of its convolutions: bfloat16 is half again as fast on processors that have it, and a pixel "
+        "here and there differs by one level (default: %(default)s)",
+    )
 
 
 def run_job(

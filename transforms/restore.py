@@ -5,13 +5,15 @@ from __future__ import annotations
 import dataclasses
 import functools
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from typing import TYPE_CHECKING
 
 from numpy.typing import NDArray
 
 from transforms.elements import CodedPhoto, DecodedFile, Pixels, RestoredPhoto
 from transforms.inference import PhotoHandler
+
+PRECISIONS = {"float32": "float32", "bfloat16": "mixed_bfloat16"}  # of convolutions: ours, Keras'
 
 if TYPE_CHECKING:
     import numpy as np
@@ -25,18 +27,20 @@ def url_of(element: CodedPhoto | DecodedFile) -> str:
     return source.url
 
 
-def candidates_handler(size: str) -> PhotoHandler:
+def candidates_handler(size: str, precision: str) -> PhotoHandler:
     """`CodedPhoto` → `RestoredPhoto`, to measure what a restored archive will be worth."""
+    return PhotoHandler("RecCNN", url_of, _load(size, precision), restore_candidates)
+
+
+def files_handler(size: str, precision: str) -> PhotoHandler:
+    """`DecodedFile` → `DecodedFile` with restored pixels, by a RecCNN of a size and a precision."""
+    return PhotoHandler("RecCNN", url_of, _load(size, precision), restore_file)
+
+
+def _load(size: str, precision: str) -> Callable[[], Network]:
     from models import reccnn
 
-    return PhotoHandler("RecCNN", url_of, functools.partial(reccnn.load, size), restore_candidates)
-
-
-def files_handler(size: str) -> PhotoHandler:
-    """`DecodedFile` → `DecodedFile` with restored pixels, by a RecCNN of a size."""
-    from models import reccnn
-
-    return PhotoHandler("RecCNN", url_of, functools.partial(reccnn.load, size), restore_file)
+    return functools.partial(reccnn.load, size, precision=PRECISIONS[precision])
 
 
 def restore_pixels(

@@ -114,7 +114,7 @@ def test_a_file_marked_for_plain_decode_has_no_noise_to_restore_by(tmp_path: Pat
     result = decoded(tmp_path, jp2.marked_for_plain_decode(candidate.jp2))
     np.testing.assert_array_equal(result.pixels, candidate.decoded)
     assert result.noise is None
-    handler = restore.files_handler()
+    handler = restore.files_handler("fast", "float32")
     (restored,) = handler.run_inference([result], handler.load_model())
     assert restored is result
 
@@ -131,7 +131,7 @@ def test_a_lossless_file_has_nothing_to_restore(tmp_path: Path, channels: int, b
 
 def test_reccnn_gives_a_picture_like_the_decoded_one(tmp_path: Path) -> None:
     result = decoded(tmp_path, ours().jp2)
-    handler = restore.files_handler()
+    handler = restore.files_handler("fast", "float32")
     (restored,) = handler.run_inference([result], handler.load_model())
     assert restored.pixels.shape == result.pixels.shape and restored.pixels.dtype == result.pixels.dtype
     assert restore.url_of(restored) == result.source.url
