@@ -30,7 +30,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from codec import openjpeg
+from codec import dicom, openjpeg
 from codec.errors import BadCodestream, UnsupportedCodestream
 from codec.picture import BadPicture, NotForJpeg2000
 from codec.pictures import decode_picture
@@ -84,7 +84,17 @@ def noise(data: bytes, layers: int) -> Result:
     return {"noise": found, "note": note}
 
 
-TASKS: dict[str, Callable[..., Result]] = {"picture": picture, "jpeg2000": jpeg2000, "noise": noise}
+def frames(data: bytes) -> Result:
+    """`codec.dicom.frame_count`: deflated datasets may be bombs too."""
+    return {"count": dicom.frame_count(data)}
+
+
+TASKS: dict[str, Callable[..., Result]] = {
+    "picture": picture,
+    "jpeg2000": jpeg2000,
+    "noise": noise,
+    "frames": frames,
+}
 
 
 # What goes over the socket --------------------------------------------------------------------------
@@ -240,8 +250,6 @@ def _be_expendable() -> None:
 
 def _load_dicom_decoder() -> None:
     """Before there are limits: TensorFlow takes its time, and gigabytes of addresses."""
-    from codec import dicom
-
     with contextlib.suppress(NotForJpeg2000):  # decoding will say so
         dicom.load_decoder()
 
@@ -258,19 +266,21 @@ def _limited(seconds: float, memory_bytes: int) -> Iterator[None]:
         yield
     finally:
         signal.setitimer(signal.ITIMER_REAL, 0)
+        _limit_addresses(None)
 
 
-def _limit_addresses(more_bytes: int) -> None:
+def _limit_addresses(more_bytes: int | None) -> None:
     """Lets this process take so many bytes of addresses beyond those it has; only Linux holds to that."""
     if sys.platform != "linux":
         return
     import resource
 
-    pages = int(Path("/proc/self/statm").read_text().split()[0])
     _, hard = resource.getrlimit(resource.RLIMIT_AS)
-    limit = pages * resource.getpagesize() + more_bytes
-    if hard != resource.RLIM_INFINITY:
-        limit = min(limit, hard)
+    limit = hard
+    if more_bytes is not None:
+        pages = int(Path("/proc/self/statm").read_text().split()[0])
+        limit = pages * resource.getpagesize() + more_bytes
+        limit = limit if hard == resource.RLIM_INFINITY else min(limit, hard)
     resource.setrlimit(resource.RLIMIT_AS, (limit, hard))
 
 

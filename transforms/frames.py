@@ -15,11 +15,12 @@ from typing import Any, Literal
 
 import apache_beam as beam
 
-from codec.dicom import frame_count, is_dicom
+from codec.dicom import MAGIC, MAGIC_AT, is_dicom
 from codec.pictures import DICOM_EXTENSIONS, PICTURE_EXTENSIONS
 from transforms.elements import SourceFile
-from transforms.files import read_whole
-from transforms.read import load_dicom_decoder
+from transforms.files import read_head, read_whole
+from transforms.isolation import Limits, check_file_bytes, frame_count
+from transforms.steps import BadInput
 
 DicomFrames = Literal["keep", "first", "all"]
 
@@ -63,10 +64,11 @@ def _may_be_dicom(source: SourceFile) -> bool:
 
 
 def _frame_count(source: SourceFile) -> int:
+    limits = Limits()
     try:
-        data = read_whole(source.url)
-    except OSError:  # the step that reads it will say why
+        check_file_bytes(source.size_bytes, limits)
+        if not is_dicom(read_head(source.url, MAGIC_AT + len(MAGIC))):
+            return 1
+        return frame_count(read_whole(source.url), limits)
+    except (OSError, BadInput):  # the step that reads it will say why
         return 1
-    if is_dicom(data):
-        load_dicom_decoder()
-    return frame_count(data)

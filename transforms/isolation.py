@@ -119,6 +119,15 @@ def read_noise(data: bytes, limits: Limits, layers: int = 0) -> tuple[NDArray[np
     return found["noise"], found["note"]
 
 
+def frame_count(data: bytes, limits: Limits) -> int:
+    """Like `codec.dicom.frame_count`, in isolation.
+
+    Raises:
+      DecoderFailed: it crashed, or took more time or memory than `limits` allow.
+    """
+    return int(_decoded("frames", data, {}, limits)["count"])
+
+
 def idle_processes() -> list[int]:
     """The process numbers of children that wait for work, the one that worked last at the end."""
     return [child.process.pid for child in _children.idle]

@@ -2,19 +2,15 @@
 
 from __future__ import annotations
 
-import contextlib
 import hashlib
-import sys
 import time
 from collections.abc import Iterator
 from typing import Any
 
 import apache_beam as beam
 
-from codec import dicom
 from codec.jp2 import icc_is_restricted
 from codec.picture import NotForJpeg2000
-from models.quiet import quiet_import
 from transforms.elements import KeptSource, Photo, SourceFile
 from transforms.files import read_source
 from transforms.isolation import Limits, check_file_bytes, decode_picture
@@ -65,10 +61,3 @@ def require_place(source: SourceFile) -> None:
     """Raises BadInput for a path that does not name one place below a folder: stores allow any name."""
     if not {"", ".", ".."}.isdisjoint(source.relative_path.split("/")) or "\0" in source.relative_path:
         raise BadInput(f"its path, {source.relative_path!r}, names no place below a folder: rename it")
-
-
-def load_dicom_decoder() -> None:
-    """Loads what decodes DICOM, if it is there, without the greetings of TensorFlow."""
-    if "tensorflow_io" not in sys.modules:
-        with quiet_import(), contextlib.suppress(NotForJpeg2000):
-            dicom.load_decoder()

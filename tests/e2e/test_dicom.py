@@ -17,6 +17,7 @@ from tests.dicoms import JPEG_LS, dicom, fragments, needs_tfio, scan, unstretche
 from tests.e2e.test_compress_restore import WITHOUT_NETWORKS, Run, compress, hashes
 from tests.pictures import jpeg
 from tests.streams import texture
+from transforms import isolation
 
 FRAMES = [np.roll(scan(90, 120), 11 * i, 1) for i in range(3)]
 
@@ -168,6 +169,8 @@ def test_without_the_extra_dicom_is_kept_and_looked_at_again(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setitem(sys.modules, "tensorflow_io", None)
+    monkeypatch.setattr(isolation, "_children", isolation._Children())
+    monkeypatch.setattr(sys, "executable", None)  # so that files are decoded here
     files = {name: data for name, data in scans().items() if name in ("ct/slice.dcm", "photo.jpg")}
     files["cine.dcm"] = dicom(np.concatenate(FRAMES), 12, frames=3)
     photos = placed(tmp_path / "in", files)

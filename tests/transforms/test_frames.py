@@ -12,6 +12,7 @@ from apache_beam.testing.util import assert_that, equal_to
 
 from tests.dicoms import dicom, needs_tfio, scan
 from tests.photos import source
+from transforms import isolation
 from transforms.elements import KeptSource, SourceFile
 from transforms.frames import ExpandFrames, expand_frames
 from transforms.measure import RunLabels
@@ -37,8 +38,10 @@ def test_a_file_that_cannot_be_read_stays_for_the_step_that_says_why(name: str) 
 def test_files_are_not_opened_for_nothing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("transforms.frames.read_whole", lambda url: pytest.fail(f"{url} was read"))
     cine, photo = placed(tmp_path, "cine.dcm"), placed(tmp_path, "photo.jpg")
+    other = placed(tmp_path, "00017", b"no DICOM file" * 99)
     assert list(expand_frames(cine, "keep")) == [cine]
     assert list(expand_frames(photo, "all")) == [photo]
+    assert list(expand_frames(other, "all")) == [other]
 
 
 def test_one_frame_or_no_decoder_is_no_reason_to_expand(
@@ -47,6 +50,8 @@ def test_one_frame_or_no_decoder_is_no_reason_to_expand(
     one = placed(tmp_path, "one.dcm", dicom(scan(), 12))
     assert list(expand_frames(one, "all")) == [one]
     monkeypatch.setitem(sys.modules, "tensorflow_io", None)
+    monkeypatch.setattr(isolation, "_children", isolation._Children())
+    monkeypatch.setattr(sys, "executable", None)  # so that frames are counted here
     cine = placed(tmp_path, "cine.dcm")
     assert list(expand_frames(cine, "all")) == [cine]
 
