@@ -156,7 +156,11 @@ def test_a_photo_for_which_memory_does_not_suffice_is_a_failure_and_the_others_a
         "--direct_num_workers=1",
     ]
     done = subprocess.run(
-        [sys.executable, "-c", LIMITED, str(2 * 10**9), *command], capture_output=True, text=True, check=False
+        [sys.executable, "-c", LIMITED, str(2 * 10**9), *command],
+        capture_output=True,
+        text=True,
+        check=False,
+        timeout=400,
     )
     assert done.returncode == 3, done.stderr
     (failure,) = read_failures(str(tmp_path / "archive")).to_pylist()
