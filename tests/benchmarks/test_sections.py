@@ -146,14 +146,23 @@ def test_a_rate_that_one_photo_does_not_reach_has_no_mean_but_a_best_file_counts
 
 
 def test_speeds_are_of_the_megapixels_and_shares_of_the_peak() -> None:
-    found = [Served(1, 2_000_000, 0.5, {"fast": 2.5}, 4e11), Served(2, 2_000_000, 0.25, {"fast": 2.5}, 8e11)]
+    decodes = {"0.5": 0.25, "1": 0.5, "2": 1.0}
+    found = [
+        Served(1, 2_000_000, decodes, {"fast": 2.5}, 4e11),
+        Served(2, 2_000_000, {rate: seconds / 2 for rate, seconds in decodes.items()}, {"fast": 2.5}, 8e11),
+    ]
     section = serving.serving_section(found)
     macs = serving.multiply_accumulates("fast")
     assert 40e3 < macs <= 60e3
     rows = {row[0]: row[1:] for row in section.tables[0].rows}
+    assert rows["1 core: OpenJPEG's decode, 2 bpp"][0] == "2.00"
     assert rows["1 core: RecCNN fast"] == (
-        "0.80", "5.0", f"{macs / 1e3:.1f}", f"{macs * 0.8 / 1e3:.1f}", f"{macs * 8e5 / 4e11:.0%}",
-    )  # fmt: skip
+        "0.80",
+        *("10.0", "5.0", "2.5"),
+        f"{macs / 1e3:.1f}",
+        f"{macs * 0.8 / 1e3:.1f}",
+        f"{macs * 8e5 / 4e11:.0%}",
+    )
     assert [bar.met for bar in section.bars] == [True, False]
 
 
