@@ -157,7 +157,7 @@ def build(root: beam.Pipeline, counts: progress.Progress, options: RestoreOption
         )
     )
     photos, failures = decoded.good, [named[FAILURES], decoded[FAILURES]]
-    if options.reccnn != "off":
+    if options.reccnn != "off" and not options.extent.reduce:
         handler = restore.files_handler(options.reccnn, options.precision)
         restored = photos | "Restore" >> inference.RunNetwork(handler)
         photos = restored.good

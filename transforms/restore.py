@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import functools
+import logging
 import time
 from collections.abc import Callable, Iterator
 from typing import TYPE_CHECKING
@@ -13,6 +14,7 @@ from numpy.typing import NDArray
 from transforms.elements import CodedPhoto, DecodedFile, Pixels, RestoredPhoto
 from transforms.inference import PhotoHandler
 
+_log = logging.getLogger("foveate")
 PRECISIONS = {"float32": "float32", "bfloat16": "mixed_bfloat16"}  # of convolutions: ours, Keras'
 
 if TYPE_CHECKING:
@@ -67,6 +69,10 @@ def without_reccnn(coded: CodedPhoto) -> Iterator[RestoredPhoto]:
 
 
 def restore_file(network: Network, file: DecodedFile) -> DecodedFile:
-    """A decoded file with RecCNN's pixels in place of its own."""
+    """A decoded file with RecCNN's pixels in place of its own; says so where RecCNN cannot help."""
     restored = restore_pixels(network, file.pixels, file.noise, file.comcnn_used)
-    return file if restored is None else dataclasses.replace(file, pixels=restored)
+    if restored is None:
+        if file.note:
+            _log.warning("%s: %s", file.source.url, file.note)
+        return file
+    return dataclasses.replace(file, pixels=restored)

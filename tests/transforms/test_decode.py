@@ -176,10 +176,16 @@ def test_full_range_keeps_the_ends_and_the_order(bits: int) -> None:
     ("options", "reason"),
     [("-F 131,97,3,8,u@1x1:2x2:2x2 -r 10 -I", "sub-sampled"), ("-d 13,29 -r 30 -I", "whole cell")],
 )
-def test_what_has_no_noise_map_is_decoded_and_says_why(tmp_path: Path, options: str, reason: str) -> None:
+def test_what_has_no_noise_map_is_decoded_and_says_why(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture, options: str, reason: str
+) -> None:
     result = decoded(tmp_path, compress(texture(97, 131, 3), options), "a.j2k")
     assert result.pixels.shape == (97, 131, 3)
     assert result.noise is None and reason in result.note
+    handler = restore.files_handler("fast", "float32")
+    (restored,) = handler.run_inference([result], handler.load_model())
+    assert restored is result
+    assert result.source.url in caplog.text and reason in caplog.text
 
 
 def test_the_noise_map_of_our_own_stream_is_read_without_its_record() -> None:
