@@ -1,6 +1,6 @@
-"""A network for each of two processes, or one that both ask: python -m benchmarks.shared_network each|shared PHOTOS.
+"""A network for each of two processes, or one for both: python -m benchmarks.shared_network each|shared N.
 
-Each process restores so many photos of a megapixel with RecCNN. What is shared lives in a process of its own
+Each process restores N photos of a megapixel with RecCNN. What is shared lives in a process of its own
 (Beam's MultiProcessShared, as `share_model_across_processes` does), and pixels cross to it and back.
 """
 

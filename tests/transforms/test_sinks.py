@@ -73,7 +73,7 @@ def test_bigquery_without_credentials_is_told_and_does_not_wait_for_a_browser(
     tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     def nobody(**_: Any) -> Any:
-        raise google.auth.exceptions.DefaultCredentialsError("none")
+        raise google.auth.exceptions.DefaultCredentialsError("none")  # type: ignore[no-untyped-call]
 
     monkeypatch.setattr(google.auth, "default", nobody)
     flags = ("--metrics=bigquery://project/photos.metrics", "--temp_location=gs://bucket/temp")
