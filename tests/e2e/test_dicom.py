@@ -182,7 +182,7 @@ def test_without_the_extra_dicom_is_kept_and_looked_at_again(
     assert row["reason"] == f"{MISSING_EXTRA}; kept unchanged"
     assert (run.archive / "ct/slice.dcm").read_bytes() == files["ct/slice.dcm"]
     outcomes = {row["relative_path"]: row["outcome"] for row in _again(run, *WITHOUT_NETWORKS)}
-    assert outcomes == {"ct/slice.dcm": "kept"}  # what is missing may be there now; that there are frames stays
+    assert outcomes == {"ct/slice.dcm": "kept"}  # what is missing may be there now, frames stay
 
 
 def _again(run: Run, *options: str) -> list[dict[str, Any]]:
