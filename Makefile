@@ -9,7 +9,7 @@ export PIP_DISABLE_PIP_VERSION_CHECK := 1
 
 need_photos = $(if $(PHOTOS),,$(error Say which photos: make $@ PHOTOS=folder))
 
-.PHONY: help install demo test test-tfio test-engines lint format check bench bench-restoration bench-codec bench-saliency bench-giant \
+.PHONY: help install demo docs test test-tfio test-engines lint format check bench bench-restoration bench-codec bench-saliency bench-giant \
 	bench-report bench-kill bench-cloud bench-isolation bench-hostile bench-flips bench-durability \
 	train-restoration lock hashes audit clean
 
@@ -125,6 +125,16 @@ bench-hostile: install ## bombs, cuts, flipped bits and names through decoder an
 
 bench-cloud: install ## Beam's overhead, workers, memory, growth, planning, serving (ARGS='growth --share 0.1')
 	$(BIN)/python -m benchmarks.scale $(ARGS)
+
+docs: .venv/.docs ## build the documentation as a site into build/docs
+	$(BIN)/python -m docs.generate
+	NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --strict --quiet
+	@echo "The documentation:    build/docs/index.html   (open it in a browser)"
+
+# Only this target needs what builds the site: a few packages more in .venv.
+.venv/.docs: .venv/.installed
+	$(BIN)/python -m pip install --quiet -c constraints.txt -e '.[docs]' </dev/null
+	@touch $@
 
 train-restoration: install ## train ComCNN and RecCNN into training/ (PHOTOS=folder; hours)
 	$(need_photos)$(BIN)/foveate train restoration --photos $(PHOTOS) --output training/restoration $(ARGS)

@@ -55,6 +55,7 @@ setup(
             "numpy<2",
         ],
         "tfio-dev": ["pydicom>=3"],
+        "docs": ["mkdocs-material>=9.6,<10"],
         "dev": [
             "axe-playwright-python>=0.1.4",
             "bjontegaard>=1.3",

@@ -1,0 +1,310 @@
+"""Writes the pages that follow from the code: `python -m docs.generate`. A test says which is old.
+
+commands.md from the parsers, metrics.md from the row dataclasses.
+"""
+
+from __future__ import annotations
+
+import argparse
+import dataclasses
+import html
+import re
+import sys
+import typing
+from collections.abc import Iterator
+from pathlib import Path
+
+import pyarrow as pa
+
+from pipelines.cli import COMMANDS, command
+from transforms.elements import MetricsRow
+from transforms.findings import Finding, Kind
+from transforms.skipped import Skipped
+from transforms.tables import failures_schema, metrics_schema
+
+FOLDER = Path(__file__).parent
+_NOTE = "<!-- Made by `python -m docs.generate`; change the code instead. -->\n"
+
+MEANINGS = {
+    "source_url": "where the photo was when the run read it",
+    "archive_url": "where its file was written; below another root if the archive was moved since",
+    "relative_path": "the photo's path below the folder that was named; with this the tables join",
+    "outcome": "`compressed`; `kept`: copied unchanged; `skipped`: up to date, in its place already",
+    "reason": "why it was kept or skipped; empty for compressed",
+    "source_format": "what its bytes are, whatever its name says: jpeg, png, ...",
+    "source_bytes": "size of the source file",
+    "archive_bytes": "size of the file in the archive, encryption included",
+    "source_modified": "when the source was last changed, in seconds since 1970 UTC; 0 if not known",
+    "source_sha256": "SHA-256 of the source file, hexadecimal",
+    "width": "of the upright photo, in pixels",
+    "height": "likewise",
+    "channels": "1 gray, 2 gray and alpha, 3 RGB, 4 RGB and alpha",
+    "bit_depth": "bits a sample of the source; what has 9 to 15 is stretched to 16",
+    "compression_ratio": "source bytes / archive bytes",
+    "raw_ratio": "bytes of the uncompressed samples / archive bytes",
+    "bits_per_pixel": "8 · archive bytes / (width · height)",
+    "mse": "mean squared error over all colour samples, of samples scaled to 0 to 255",
+    "psnr_db": "PSNR over all colour samples; infinite where nothing was lost",
+    "psnr_y_db": "PSNR of BT.601 luma",
+    "ssim": "structural similarity of luma (Wang et al. 2004)",
+    "ms_ssim": "multi-scale SSIM of luma (Wang et al. 2003)",
+    "psnr_s_db": "PSNR with squared errors weighted by the saliency map",
+    "ssim_s": "SSIM weighted by the saliency map",
+    "rec_mse": "as without `rec_`, of what RecCNN makes of the file; null if it was not measured",
+    "rec_psnr_db": "likewise",
+    "rec_psnr_y_db": "likewise",
+    "rec_ssim": "likewise",
+    "rec_ms_ssim": "likewise",
+    "rec_psnr_s_db": "likewise",
+    "rec_ssim_s": "likewise",
+    "saliency_mean": "mean of the saliency map, 0 to 1",
+    "salient_share": "share of the map above one half",
+    "target": "what was asked for: `bpp=0.5`, `psnr=40`, `lossless`, ...",
+    "target_reached": "what came of it, in the target's own unit; null where it has none",
+    "comcnn_used": "whether ComCNN filtered the photo before it was coded",
+    "metadata_lost": "what of the metadata could not be read, or JP2 cannot hold; empty if nothing",
+    "read_seconds": "to read and decode the source",
+    "saliency_seconds": "to find what matters; a batch's time shared out over its photos",
+    "encode_seconds": "to code, choose, and decode back",
+    "measure_seconds": "to measure",
+    "settings_digest": "8 bytes, hexadecimal, that differ for settings that would give other files",
+    "weights_digest": "likewise for the networks' weights; zeros without networks",
+    "foveate_version": "of the program that wrote the row",
+    "run_id": "of its run: the time it began (UTC), and six random digits",
+    "finished": "when the photo was done",
+    "source_generation": "the object's generation, in stores that number versions",
+    "source_checksum": "of the source, as its store's listing gave it: `md5:...`, `crc32c:...`, `etag:...`",
+    "archive_version": "of the written file: the store's checksum, or on a local disk when it was changed",
+    "archive_sha256": "SHA-256 of the whole file as it is stored, hexadecimal",
+    "codestream_sha256": "SHA-256 of the codestream in the JP2 file, hexadecimal",
+    "camera": "maker and model, by EXIF",
+    "taken": "when the photo was taken, by the camera's clock: ISO 8601 without a zone",
+    "cleaned_psnr_db": "with `--clean-jpeg`: PSNR of what was coded against the source",
+}
+_TABLES_ARE = """\
+Below `_foveate/` in the archive's folder. Parquet is an open format (Apache) that DuckDB, pandas, Spark,
+R and others read; JSON lines are text. In names that are not UTF-8, each byte that is none stands as
+`\\udcXX`.
+"""
+_ROWS_ARE = """\
+One row for each photo that a run compressed or kept. What was up to date is only counted, unless something
+new is to be said of it: then it has a row too, with the outcome `skipped`. The newest row of a
+`relative_path` tells of the file that is there. Columns are only ever added; those marked † came later and
+are missing from older tables. `--metrics csv` writes the same columns as CSV beside them.
+"""
+_JOURNALS_ARE = """\
+Rows of a run that goes on, or was killed: one JSON object a line, with the columns above as keys. A run that
+ends well removes them.
+"""
+_FAILURE_MEANINGS = {
+    "url": "of the source",
+    "step": "at which it failed: match, read, saliency, encode, measure, write, copy, ...",
+    "error_type": "of the exception",
+    "message": "what was wrong, in a sentence",
+    "time": "ISO 8601, UTC",
+    "run_id": "not in the file: the folder's name says it",
+}
+_FINDING_MEANINGS = {
+    "path": "below the archive's root",
+    "kind": "one of those below",
+    "detail": "in a sentence",
+    "url": "of the file",
+    "sha256": "of the file as it is; empty where it was not read",
+}
+_KIND_MEANINGS = {
+    "missing": "a row's file is not there",
+    "foreign": "no row tells of it",
+    "stale": "an earlier run's file of a photo that is stored otherwise by now",
+    "unreadable": "the filesystem does not give it",
+    "truncated": "shorter than it was written",
+    "cut": "cut where a quality layer ends: a whole picture, but less than was written",
+    "damaged": "not as it was written",
+    "swapped": "whole, but another photo's",
+    "changed": "whole, but not the file that its row tells of",
+    "undecodable": "a decoder refuses it",
+    "unlike": "decoded, it has not the size, channels or depth of its row",
+    "quality": "measured again, it is not as near to its source as its row says",
+    "unsigned": "nothing wrong, but there is no checksum to hold it against",
+    "locked": "nothing wrong, but encrypted, and there is no key to look inside",
+}
+_SKIPPED_MEANINGS = {
+    "run_id": "of the run",
+    "foveate_version": "of the program",
+    "photos": "how many were up to date",
+    "source_bytes": "of these",
+    "archive_bytes": "of their files",
+    "finished": "ISO 8601, UTC",
+}
+
+
+def main() -> int:
+    """Writes the pages."""
+    for name, text in pages().items():
+        (FOLDER / name).write_text(text, encoding="utf-8")
+    return 0
+
+
+def pages() -> dict[str, str]:
+    """The generated pages: file name and text."""
+    return {"commands.md": commands_page(), "metrics.md": metrics_page()}
+
+
+def descriptions_of_nothing() -> set[str]:
+    """What is described here and is no column."""
+    described = ((MEANINGS, metrics_schema().names), (_FAILURE_MEANINGS, failures_schema().names))
+    return {name for meanings, names in described for name in meanings if name not in names}
+
+
+# ---------------------------------------------------------------- commands
+
+
+def commands_page() -> str:
+    """Every command with every flag, from the parsers."""
+    table = _table(
+        ("command", "what it does"), [(f"[`{name}`](#{name})", text) for name, text in COMMANDS.items()]
+    )
+    parts = [
+        _NOTE,
+        "# Commands\n",
+        "What `foveate COMMAND --help` says, in one place. Places (sources, outputs) are paths or URLs.\n",
+        table,
+        *("\n".join(_command(name)) for name in COMMANDS),
+    ]
+    return "\n".join(parts)
+
+
+def _command(name: str) -> Iterator[str]:
+    _, parser = command(name)
+    formatter = parser._get_formatter()
+    yield f"## {name}\n"
+    for paragraph in (parser.description or "").strip().split("\n\n"):
+        yield _paragraph(paragraph) + "\n"
+    actions = [
+        action for action in parser._actions if action.help is not argparse.SUPPRESS and action.dest != "help"
+    ]
+    yield f"    {_usage(name, actions)}\n"
+    for group in parser._action_groups:
+        rows = [
+            (
+                _invocation(action),
+                _inline(formatter._expand_help(action) if action.help else _choices(action)),
+            )
+            for action in group._group_actions
+            if action in actions
+        ]
+        if rows:
+            title = (
+                (group.title or "")
+                .replace("positional arguments", "what it is given")
+                .replace("options", "flags")
+            )
+            yield f"**{title[:1].upper()}{title[1:]}**\n"
+            yield _table(("", ""), rows)
+    if parser.epilog:
+        for line in (parser.epilog % {"prog": parser.prog}).splitlines():
+            yield _inline(line) + "\n"
+
+
+def _paragraph(text: str) -> str:
+    """A paragraph of a docstring; lists and diagrams as they stand."""
+    if "─▶" in text or all(line.startswith("  ") for line in text.splitlines()):
+        return f"```text\n{text}\n```"
+    return _inline(" ".join(text.split()))
+
+
+def _usage(name: str, actions: list[argparse.Action]) -> str:
+    needed = [action for action in actions if action.required and action.option_strings]
+    given = [action for action in actions if not action.option_strings]
+    words = [f"{_metavar(action)}{'...' if action.nargs == '+' else ''}" for action in given]
+    words += [f"{action.option_strings[-1]} {_metavar(action)}" for action in needed]
+    return " ".join(["foveate", name, *words, "[flags]"])
+
+
+def _invocation(action: argparse.Action) -> str:
+    if not action.option_strings:
+        return f"`{_metavar(action)}`"
+    value = "" if action.nargs == 0 else f" {_metavar(action)}"
+    return f"`{action.option_strings[-1]}{value}`"
+
+
+def _metavar(action: argparse.Action) -> str:
+    if isinstance(action.metavar, str):
+        return action.metavar
+    if action.choices and action.option_strings:
+        return "{" + ",".join(str(choice) for choice in action.choices) + "}"
+    return action.dest.upper()
+
+
+def _choices(action: argparse.Action) -> str:
+    return "one of " + ", ".join(str(choice) for choice in action.choices or ())
+
+
+def _inline(text: str) -> str:
+    """Text of a parser as Markdown: nothing in it is markup, but flags and code are shown as code."""
+    parts = re.split(r"(`[^`]+`)", text)
+    return "".join(part if part.startswith("`") else _marked(part) for part in parts)
+
+
+def _marked(text: str) -> str:
+    pieces = re.split(r"((?<![\w`-])--[a-z][a-z0-9_-]*)", text)
+    for i in range(0, len(pieces), 2):
+        plain = re.sub(r"([\\*_\[\]#])", r"\\\1", html.escape(pieces[i], quote=False))
+        pieces[i] = plain.replace("|", "&#124;")
+    return "".join(f"`{piece}`" if i % 2 else piece for i, piece in enumerate(pieces))
+
+
+# ---------------------------------------------------------------- tables
+
+
+def metrics_page() -> str:
+    """The tables below `_foveate/`, column by column."""
+    kinds = typing.get_args(Kind)
+    optional = {field.name for field in dataclasses.fields(MetricsRow) if field.default is None}
+    return "\n".join(
+        [
+            _NOTE,
+            "# The tables of an archive\n",
+            _TABLES_ARE,
+            "## metrics/run=ID/\\*.parquet\n",
+            _ROWS_ARE,
+            _table(
+                ("column", "type", "null", "meaning"),
+                [
+                    _column(field, MEANINGS, "†" if field.name in optional else "")
+                    for field in metrics_schema()
+                ],
+            ),
+            "## metrics/run=ID/skipped.json\n",
+            "One object: what of the run's photos was up to date and got no row.\n",
+            _table(("key", "meaning"), _described(Skipped, _SKIPPED_MEANINGS)),
+            "## metrics/run=ID/journal-\\*.jsonl\n",
+            _JOURNALS_ARE,
+            "## failures/run=ID/\\*.jsonl\n",
+            "One JSON object a line for each photo that failed.\n",
+            _table(
+                ("key", "type", "null", "meaning"),
+                [_column(field, _FAILURE_MEANINGS, "") for field in failures_schema()],
+            ),
+            "## Findings of verify\n",
+            "Of `foveate verify --output`: Parquet, in a folder `run=ID` below the one that is named.\n",
+            _table(("column", "meaning"), _described(Finding, _FINDING_MEANINGS)),
+            _table(("kind", "meaning"), [(f"`{kind}`", _KIND_MEANINGS[kind]) for kind in kinds]),
+        ]
+    )
+
+
+def _column(field: pa.Field, meanings: dict[str, str], mark: str) -> tuple[str, str, str, str]:
+    return f"`{field.name}`{mark}", str(field.type), "yes" if field.nullable else "", meanings[field.name]
+
+
+def _described(kind: type, meanings: dict[str, str]) -> list[tuple[str, str]]:
+    return [(f"`{field.name}`", meanings[field.name]) for field in dataclasses.fields(kind)]
+
+
+def _table(heads: tuple[str, ...], rows: typing.Sequence[tuple[str, ...]]) -> str:
+    cells = [heads, tuple("---" for _ in heads), *rows]
+    return "\n".join(f"| {' | '.join(row)} |" for row in cells) + "\n"
+
+
+if __name__ == "__main__":
+    sys.exit(main())

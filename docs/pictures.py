@@ -1,0 +1,137 @@
+"""The pictures of how-it-works.md, made by Foveate's own code: `python -m docs.pictures`.
+
+Three sheets from the example photos: what MS-ROI finds, where the bits go with it and without, and one crop
+at equal bytes. Made again when the networks or the codec change; a minute or two.
+"""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+from PIL import Image, ImageDraw, ImageFont
+
+from codec import allocation, jp2
+from codec.metadata import PhotoMetadata
+from codec.pictures import decode_picture
+from codec.spending import bits_per_pixel
+from models import msroi, reccnn
+from quality.psnr import psnr_s
+from transforms.elements import Coded, Photo, Pixels, SalientPhoto, SourceFile
+from transforms.encode import Encoder, encode
+from transforms.overlay import heat_over
+from transforms.restore import restore_pixels
+from transforms.settings import CompressSettings, Target
+
+PHOTOS = Path(__file__).parents[1] / "examples" / "photos"
+OUTPUT = Path(__file__).parent / "images"
+_GAP, _CAPTION, _FONT = 8, 34, 22
+_BPP = 0.2
+_CROP = 880, 590, 300, 390  # x, y, width, height: who sits on the jetty
+_BRIGHTEST = 99.5  # per cent of the cells of both bit maps that the common scale covers
+
+
+def main() -> int:
+    """Makes and saves the pictures."""
+    network = msroi.load()
+    photos = {
+        name: _pixels(name)
+        for name in ("lake-jetty.jpg", "coffee-van.jpg", "crochet-doll.jpg", "portrait.jpg")
+    }
+    maps = {name: msroi.saliency(network, pixels) for name, pixels in photos.items()}
+    overlays = [("", _high(heat_over(maps[name], _bytes(photos[name])), 236)) for name in photos]
+    originals = [("", _high(_bytes(photos[name]), 236)) for name in photos]
+    _save(originals + overlays, 2, "how-saliency.webp")
+
+    lake, seen = photos["lake-jetty.jpg"], maps["lake-jetty.jpg"]
+    even, favoured = _coded(lake, None, 0.5), _coded(lake, seen, 0.5)
+    _save(_bit_panels(lake, even, favoured), 1, "how-bits.webp")
+
+    _save(_crop_panels(lake, seen), 1, "how-crop.webp")
+    return 0
+
+
+def _pixels(name: str) -> Pixels:
+    return decode_picture((PHOTOS / name).read_bytes()).pixels
+
+
+def _bytes(pixels: Pixels) -> NDArray[np.uint8]:
+    colors: NDArray[np.uint8] = np.ascontiguousarray(
+        np.broadcast_to(pixels, (*pixels.shape[:2], 3)), np.uint8
+    )
+    return colors
+
+
+def _coded(pixels: Pixels, saliency: NDArray[np.float32] | None, bpp: float) -> Coded:
+    photo = Photo(SourceFile("", "", 1, 0.0), pixels, PhotoMetadata(), "png", 8, "00" * 32, (), 0.0)
+    encoder = Encoder(CompressSettings(Target("bpp", bpp)), bytes(8), "", resume=False)
+    return encode(SalientPhoto(photo, saliency, 0.0), pixels, encoder, comcnn_used=False)
+
+
+def _bit_panels(photo: Pixels, even: Coded, favoured: Coded) -> list[tuple[str, NDArray[np.uint8]]]:
+    """Where the bits of two files of equal size went, on one scale."""
+    bits = [_bits(coded, photo.shape[0] // 8, photo.shape[1] // 8) for coded in (even, favoured)]
+    top = float(np.percentile(np.stack(bits), _BRIGHTEST))
+    heats = [_high(heat_over(np.sqrt(np.clip(each / top, 0, 1)), _bytes(photo)), 400) for each in bits]
+    sizes = [f"{len(coded.jp2) / 1000:.0f} kB" for coded in (even, favoured)]
+    return [(f"--roi none, {sizes[0]}", heats[0]), (f"with MS-ROI's map, {sizes[1]}", heats[1])]
+
+
+def _bits(coded: Coded, rows: int, columns: int) -> NDArray[np.float32]:
+    stream, layout, parts = allocation.parse_layers(jp2.parse(coded.jp2).codestream)
+    return bits_per_pixel(stream, layout, parts, rows, columns)
+
+
+def _crop_panels(photo: Pixels, saliency: NDArray[np.float32]) -> list[tuple[str, NDArray[np.uint8]]]:
+    """One place of a photo: the original, plain, favoured and restored."""
+    plain, favoured = _coded(photo, None, _BPP), _coded(photo, saliency, _BPP)
+    restored = restore_pixels(reccnn.load(), favoured.decoded, favoured.noise, False)
+    if restored is None:
+        raise AssertionError("a lossy file has a noise map")
+    x, y, width, height = _CROP
+    shown = [
+        ("original", photo),
+        (f"even, {len(plain.jp2) / 1000:.0f} kB", plain.decoded),
+        (f"by MS-ROI, {len(favoured.jp2) / 1000:.0f} kB", favoured.decoded),
+        ("restored", restored),
+    ]
+    return [
+        (_caption(name, photo, pixels, saliency), _high(_bytes(pixels[y : y + height, x : x + width]), 400))
+        for name, pixels in shown
+    ]
+
+
+def _caption(name: str, photo: Pixels, pixels: Pixels, saliency: NDArray[np.float32]) -> str:
+    return name if pixels is photo else f"{name}: {psnr_s(photo, pixels, saliency):.1f} dB"
+
+
+def _high(picture: NDArray[np.uint8], height: int) -> NDArray[np.uint8]:
+    """A picture scaled to a height in pixels."""
+    image = Image.fromarray(picture)
+    width = round(image.width * height / image.height)
+    return np.asarray(image.resize((width, height), Image.Resampling.LANCZOS))
+
+
+def _save(panels: Sequence[tuple[str, NDArray[np.uint8]]], rows: int, name: str) -> None:
+    """Panels in rows of equally many, each with its caption, if any, below."""
+    across = len(panels) // rows
+    grid = [panels[i * across : (i + 1) * across] for i in range(rows)]
+    caption = _CAPTION if any(text for text, _ in panels) else 0
+    high = panels[0][1].shape[0] + caption + _GAP
+    wide = max(sum(picture.shape[1] + _GAP for _, picture in row) for row in grid) - _GAP
+    sheet = Image.new("RGB", (wide, rows * high - _GAP), "white")
+    draw, font = ImageDraw.Draw(sheet), ImageFont.load_default(_FONT)
+    for number, row in enumerate(grid):
+        x, y = 0, number * high
+        for text, picture in row:
+            sheet.paste(Image.fromarray(picture), (x, y))
+            draw.text((x + 2, y + picture.shape[0] + 4), text, fill="black", font=font)
+            x += picture.shape[1] + _GAP
+    sheet.save(OUTPUT / name, quality=80, method=6)
+
+
+if __name__ == "__main__":
+    sys.exit(main())
