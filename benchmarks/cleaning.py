@@ -11,6 +11,7 @@ import sys
 from pathlib import Path
 
 import numpy as np
+from numpy.typing import NDArray
 
 from models import dncnn
 from models.tiling import WEIGHTS, Network
@@ -18,7 +19,6 @@ from models.training.dncnn import jpeg_of
 from models.training.photos import load_photos
 from quality.psnr import psnr_y
 from quality.ssim import ssim
-from transforms.elements import Pixels
 
 QUALITIES = (5, 10, 20, 40, 75, 90)
 _HALVED_BOTH_WAYS = 2  # 4:2:0, as most JPEGs are
@@ -50,7 +50,7 @@ def main() -> int:
     return 0
 
 
-def _measure(network: Network, photo: Pixels, quality: int) -> list[tuple[float, float]]:
+def _measure(network: Network, photo: NDArray[np.uint8], quality: int) -> list[tuple[float, float]]:
     """(PSNR, SSIM) of the JPEG and of what DnCNN makes of it."""
     decoded = jpeg_of(photo, quality, _HALVED_BOTH_WAYS)
     cleaned = dncnn.clean(network, decoded)

@@ -169,7 +169,7 @@ def _train_dncnn(args: argparse.Namespace) -> None:
     from models.training import dncnn
 
     given = _given(args, "batch", "patch", "rate")
-    dncnn.train(args.photos, args.output, steps=args.steps or 5_000, seed=args.seed, **given)
+    dncnn.train(args.photos, args.output, steps=args.steps or 3_000, seed=args.seed, **given)
 
 
 def _given(args: argparse.Namespace, *names: str) -> dict[str, Any]:

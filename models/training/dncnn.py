@@ -18,8 +18,12 @@ QUALITIES = (5, 96)  # from, up to
 COARSE_QUALITIES = (5, 41)  # half of all are of these, where there is more to mend
 REGION = 4  # patches a side of what is compressed at once
 PATCHES_PER_REGION = 8
-NEGLIGIBLE = 2e-4  # squared error below which there is little to mend; flat patches would rule else
+# Squared error below which there is little to mend, or flat patches would rule: of the stage with normalisation,
+# which would else learn nothing for fear of harm to fine JPEGs, and of the one without, which learns to leave
+# them alone.
+NEGLIGIBLE = (2e-4, 1e-5)
 SETTLING_STEPS = 60  # batches from which normalisation learns the statistics of the averaged weights
+SECOND_SHARE = 0.5  # of the first stage's steps; of its learning rate, 0.3
 _LUMA = np.array([0.299, 0.587, 0.114], np.float32)
 
 
@@ -35,9 +39,11 @@ def train(
 ) -> None:
     """Writes `dncnn.weights.h5` to `output`; resumes what it finds there.
 
+    First with batch normalisation, then, folded into the convolutions, without.
+
     Args:
       photos: a folder of photos without JPEG artefacts of their own.
-      steps: batches to train on.
+      steps: batches of the first stage; the second has half as many.
       batch: patches in one.
       patch: pixels a side, even.
       rate: highest learning rate.
@@ -45,12 +51,21 @@ def train(
     import keras
 
     keras.utils.set_random_seed(seed)
-    model = _cleaning_model(dncnn.build(normalized=True))
-    data = _batches(load_photos(photos), batch, patch, seed)
-    fit(model, data, output / "dncnn", steps, rate)
-    for step in range(SETTLING_STEPS):
-        model(data[step][0], training=True)
-    dncnn.folded(model.dncnn).save_weights(output / "dncnn.weights.h5")
+    loaded = load_photos(photos)
+    normalized = output / "dncnn_normalized.weights.h5"
+    if not normalized.exists():
+        model = _cleaning_model(dncnn.build(normalized=True), NEGLIGIBLE[0])
+        data = _batches(loaded, batch, patch, seed)
+        fit(model, data, output / "dncnn-normalized", steps, rate)
+        for step in range(SETTLING_STEPS):
+            model(data[step][0], training=True)
+        dncnn.folded(model.dncnn).save_weights(normalized)
+    network = dncnn.build()
+    network.load_weights(normalized)
+    model = _cleaning_model(network, NEGLIGIBLE[1])
+    data = _batches(loaded, batch, patch, seed + 1)
+    fit(model, data, output / "dncnn", max(1, round(SECOND_SHARE * steps)), 0.3 * rate)
+    network.save_weights(output / "dncnn.weights.h5")
 
 
 def jpeg_of(photo: NDArray[np.uint8], quality: int, subsampling: int) -> NDArray[np.uint8]:
@@ -85,7 +100,7 @@ def _luminance(pixels: NDArray[np.uint8]) -> NDArray[np.float32]:
     return plane
 
 
-def _cleaning_model(network: Any) -> Any:
+def _cleaning_model(network: Any, negligible: float) -> Any:
     import keras
     from keras import ops
 
@@ -102,7 +117,7 @@ def _cleaning_model(network: Any) -> Any:
 
         def compute_loss(self, x: Any = None, y: Any = None, y_pred: Any = None, *_: Any, **__: Any) -> Any:
             """Mean logarithm of the squared error: what is coarse does not drown what is finer."""
-            return ops.mean(ops.log(mean_square(x["photo"], y_pred) + NEGLIGIBLE))
+            return ops.mean(ops.log(mean_square(x["photo"], y_pred) + negligible))
 
         def compute_metrics(self, x: Any, y: Any, y_pred: Any, sample_weight: Any = None) -> dict[str, Any]:
             track(self.gain_db, x["photo"], x["decoded"], y_pred)

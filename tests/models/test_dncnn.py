@@ -87,7 +87,8 @@ def test_training_writes_weights_that_serve_and_goes_on_where_it_was(tmp_path: P
         patch.setattr(fitting, "STEPS_PER_EPOCH", 2)
         patch.setattr(training, "SETTLING_STEPS", 2)
         training.train(folder, tmp_path, steps=4, batch=2)
-    assert (tmp_path / "dncnn" / "log.csv").read_text().count("\n") == 3
+    assert (tmp_path / "dncnn-normalized" / "log.csv").read_text().count("\n") == 3
+    assert (tmp_path / "dncnn" / "log.csv").read_text().count("\n") == 2
     loaded = dncnn.load(tmp_path / "dncnn.weights.h5")
     photo = training.jpeg_of(texture(61, 43, 3), 10, 2)
     assert dncnn.clean(loaded, photo).shape == photo.shape
