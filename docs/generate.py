@@ -268,7 +268,7 @@ def metrics_page() -> str:
             "## metrics/run=ID/\\*.parquet\n",
             _ROWS_ARE,
             _table(
-                ("column", "type", "null", "meaning"),
+                ("column", "meaning", "type"),
                 [
                     _column(field, MEANINGS, "†" if field.name in optional else "")
                     for field in metrics_schema()
@@ -282,7 +282,7 @@ def metrics_page() -> str:
             "## failures/run=ID/\\*.jsonl\n",
             "One JSON object a line for each photo that failed.\n",
             _table(
-                ("key", "type", "null", "meaning"),
+                ("key", "meaning", "type"),
                 [_column(field, _FAILURE_MEANINGS, "") for field in failures_schema()],
             ),
             "## Findings of verify\n",
@@ -293,8 +293,9 @@ def metrics_page() -> str:
     )
 
 
-def _column(field: pa.Field, meanings: dict[str, str], mark: str) -> tuple[str, str, str, str]:
-    return f"`{field.name}`{mark}", str(field.type), "yes" if field.nullable else "", meanings[field.name]
+def _column(field: pa.Field, meanings: dict[str, str], mark: str) -> tuple[str, str, str]:
+    kind = f"{field.type}{' or null' if field.nullable else ''}"
+    return f"`{field.name}`{mark}", meanings[field.name], kind
 
 
 def _described(kind: type, meanings: dict[str, str]) -> list[tuple[str, str]]:

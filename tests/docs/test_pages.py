@@ -12,6 +12,7 @@ from pathlib import Path
 import pytest
 from apache_beam.options.pipeline_options import PipelineOptions
 
+from codec.pictures import PICTURE_EXTENSIONS
 from docs import generate
 from pipelines.cli import COMMANDS, command
 from tests.docs.markdown import MARKED, OTHERS, ROOT, Block, anchors, blocks, code_spans, links
@@ -134,6 +135,11 @@ def test_the_pages_that_follow_from_the_code_are_up_to_date() -> None:
         written = (ROOT / "docs" / name).read_text(encoding="utf-8")
         assert written == text, f"docs/{name} is out of date: python -m docs.generate writes it anew"
     assert not generate.descriptions_of_nothing()
+
+
+def test_the_page_on_formats_names_every_ending_that_is_looked_at() -> None:
+    named = {span for span in code_spans("docs/formats.md") if span in PICTURE_EXTENSIONS}
+    assert named == PICTURE_EXTENSIONS
 
 
 def test_the_site_has_every_page() -> None:
