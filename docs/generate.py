@@ -199,7 +199,7 @@ def _command(name: str) -> Iterator[str]:
                 .replace("options", "flags")
             )
             yield f"**{title[:1].upper()}{title[1:]}**\n"
-            yield _table(("", ""), rows)
+            yield _table(("flag" if group is not parser._positionals else "argument", "meaning"), rows)
     if parser.epilog:
         for line in (parser.epilog % {"prog": parser.prog}).splitlines():
             yield _inline(line) + "\n"
