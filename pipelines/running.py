@@ -26,6 +26,7 @@ from rich.console import Console
 
 from pipelines import engines
 from pipelines.engines import LOCAL_RUNNER
+from pipelines.exhaustion import ended_where_threads_die
 from pipelines.logs import SAY, speaks_json
 from transforms.elements import SourceFile
 from transforms.files import NothingFound, check_destination, clear_unfinished, find_files
@@ -232,7 +233,10 @@ def run_pipeline(
     with tempfile.TemporaryDirectory(prefix="foveate-") as folder:
         file = str(Path(folder) / "progress") if local else None
         try:
-            with _display(Path(folder) / "progress", todo, verb) if local else contextlib.nullcontext():
+            with contextlib.ExitStack() as stack:
+                if local:
+                    stack.enter_context(_display(Path(folder) / "progress", todo, verb))
+                    stack.enter_context(ended_where_threads_die(_say_failed, RUN_FAILED))
                 pipeline = beam.Pipeline(options=PipelineOptions(flags))
                 build(pipeline, Progress(file))
                 result = pipeline.run()
@@ -248,7 +252,7 @@ def run_pipeline(
         except Exception as error:  # Beam wraps whatever ended the run; it has to be said, and the status set
             if CannotGoOn.__name__ not in repr(error) and not isinstance(error, CannotGoOn):
                 logging.getLogger("foveate").error("the run failed", exc_info=error)
-            SAY.error(f"foveate: the run failed: {_cause(error)}")
+            _say_failed(_cause(error))
             return RUN_FAILED, {}
     if engines.only_describes(beam_flags):
         return OK, {}
@@ -260,6 +264,10 @@ def run_pipeline(
             name = counter.key.metric.name
             totals[name] = totals.get(name, 0) + int(counter.result or 0)
     return (SOME_FAILED if totals.get("failed") else OK), totals
+
+
+def _say_failed(why: str) -> None:
+    SAY.error(f"foveate: the run failed: {why}")
 
 
 def _sums(file: Path) -> dict[str, int]:
