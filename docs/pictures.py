@@ -1,11 +1,13 @@
-"""The pictures of how-it-works.md, made by Foveate's own code: `python -m docs.pictures`.
+"""The pictures of how-it-works.md and inspect.md, made by Foveate's own code: `python -m docs.pictures`.
 
-Three sheets from the example photos: what MS-ROI finds, where the bits go with it and without, and one crop
-at equal bytes. Made again when the networks or the codec change; a minute or two.
+From the example photos: what MS-ROI finds, where the bits go with it and without, one crop at equal bytes,
+and what `foveate inspect --picture` draws. Made again when the networks or the codec change; a minute or two.
 """
 
 from __future__ import annotations
 
+import hashlib
+import io
 import sys
 from collections.abc import Sequence
 from pathlib import Path
@@ -19,6 +21,8 @@ from codec.metadata import PhotoMetadata
 from codec.pictures import decode_picture
 from codec.spending import bits_per_pixel
 from models import msroi, reccnn
+from pipelines.reporting.inspection import examine
+from pipelines.reporting.inspection_sheet import render_sheet
 from quality.psnr import psnr_s
 from transforms.elements import Coded, Photo, Pixels, SalientPhoto, SourceFile
 from transforms.encode import Encoder, encode
@@ -30,6 +34,7 @@ PHOTOS = Path(__file__).parents[1] / "examples" / "photos"
 OUTPUT = Path(__file__).parent / "images"
 _GAP, _CAPTION, _FONT = 8, 34, 22
 _BPP = 0.2
+_SHEET_WIDTH = 1600  # pixels
 _CROP = 880, 590, 300, 390  # x, y, width, height: who sits on the jetty
 _BRIGHTEST = 99.5  # per cent of the cells of both bit maps that the common scale covers
 
@@ -47,10 +52,16 @@ def main() -> int:
     _save(originals + overlays, 2, "how-saliency.webp")
 
     lake, seen = photos["lake-jetty.jpg"], maps["lake-jetty.jpg"]
-    even, favoured = _coded(lake, None, 0.5), _coded(lake, seen, 0.5)
+    sha256 = hashlib.sha256((PHOTOS / "lake-jetty.jpg").read_bytes()).hexdigest()
+    even, favoured = _coded(lake, None, 0.5), _coded(lake, seen, 0.5, sha256)
     _save(_bit_panels(lake, even, favoured), 1, "how-bits.webp")
 
     _save(_crop_panels(lake, seen), 1, "how-crop.webp")
+
+    sheet, _ = render_sheet(examine("lake-jetty.jpg.jp2", favoured.jp2), favoured.jp2, "png")
+    image = Image.open(io.BytesIO(sheet)).convert("RGB")
+    image.thumbnail((_SHEET_WIDTH, _SHEET_WIDTH), Image.Resampling.LANCZOS)
+    image.save(OUTPUT / "inspect.webp", quality=75, method=6)
     return 0
 
 
@@ -65,8 +76,10 @@ def _bytes(pixels: Pixels) -> NDArray[np.uint8]:
     return colors
 
 
-def _coded(pixels: Pixels, saliency: NDArray[np.float32] | None, bpp: float) -> Coded:
-    photo = Photo(SourceFile("", "", 1, 0.0), pixels, PhotoMetadata(), "png", 8, "00" * 32, (), 0.0)
+def _coded(
+    pixels: Pixels, saliency: NDArray[np.float32] | None, bpp: float, sha256: str = "00" * 32
+) -> Coded:
+    photo = Photo(SourceFile("", "", 1, 0.0), pixels, PhotoMetadata(), "png", 8, sha256, (), 0.0)
     encoder = Encoder(CompressSettings(Target("bpp", bpp)), bytes(8), "", resume=False)
     return encode(SalientPhoto(photo, saliency, 0.0), pixels, encoder, comcnn_used=False)
 
