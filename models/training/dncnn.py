@@ -14,13 +14,14 @@ from models import dncnn
 from models.training.fitting import dataset, fit, mean_square, track
 from models.training.photos import load_photos, random_patch
 
-QUALITIES = (5, 96)  # from, up to
-COARSE_QUALITIES = (5, 41)  # half of all are of these, where there is more to mend
+# From, up to: in the coarse there is much to mend; fine ones must be met often enough to be left alone.
+QUALITIES = ((5, 41), (41, 81), (81, 99))
+QUALITY_SHARES = (0.4, 0.3, 0.3)
 REGION = 4  # patches a side of what is compressed at once
 PATCHES_PER_REGION = 8
-# Squared error below which there is little to mend, or flat patches would rule: of the stage with normalisation,
-# which would else learn nothing for fear of harm to fine JPEGs, and of the one without, which learns to leave
-# them alone.
+# Squared error below which there is little to mend, or flat patches would rule: of the stage with
+# normalisation, which would else learn nothing for fear of harm, and of the one without, which learns to
+# leave fine JPEGs alone.
 NEGLIGIBLE = (2e-4, 1e-5)
 SETTLING_STEPS = 60  # batches from which normalisation learns the statistics of the averaged weights
 SECOND_SHARE = 0.5  # of the first stage's steps; of its learning rate, 0.3
@@ -80,8 +81,8 @@ def _batches(photos: list[NDArray[np.uint8]], batch: int, patch: int, seed: int)
         pairs: list[tuple[NDArray[np.float32], NDArray[np.float32]]] = []
         while len(pairs) < batch:
             region = random_patch(photos, REGION * patch, rng)
-            qualities = COARSE_QUALITIES if rng.random() < 0.5 else QUALITIES
-            decoded = jpeg_of(region, int(rng.integers(*qualities)), int(rng.choice([0, 2])))
+            low, high = QUALITIES[rng.choice(len(QUALITIES), p=QUALITY_SHARES)]
+            decoded = jpeg_of(region, int(rng.integers(low, high)), int(rng.choice([0, 2])))
             for _ in range(min(PATCHES_PER_REGION, batch - len(pairs))):
                 y, x = rng.integers((REGION - 1) * patch + 1, size=2)
                 window = np.s_[y : y + patch, x : x + patch]
