@@ -10,7 +10,7 @@ export PIP_DISABLE_PIP_VERSION_CHECK := 1
 need_photos = $(if $(PHOTOS),,$(error Say which photos: make $@ PHOTOS=folder))
 
 .PHONY: help install demo docs test test-tfio test-engines lint format check bench bench-restoration bench-codec bench-saliency bench-giant \
-	bench-report bench-kill bench-cloud bench-isolation bench-hostile bench-flips bench-durability \
+	bench-report bench-kill bench-soak bench-cloud bench-isolation bench-hostile bench-flips bench-durability \
 	train-restoration lock hashes audit clean
 
 help: ## show this list
@@ -116,6 +116,9 @@ bench-durability: install ## what it costs a photo to be brought to the disk (PH
 
 bench-kill: install ## kill runs at random moments, complete them, compare (ARGS='--kills 20')
 	$(BIN)/python -m benchmarks.kill $(ARGS)
+
+bench-soak: install ## 10,000 photos, some bad, a store that fails, kills: all accounted for? (ARGS='--photos 500')
+	$(BIN)/python -m benchmarks.soak $(ARGS)
 
 bench-isolation: install ## what decoding in a process of its own costs (PHOTOS=folder)
 	$(need_photos)$(BIN)/python -m benchmarks.isolation $(PHOTOS) $(ARGS)

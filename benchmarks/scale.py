@@ -91,21 +91,21 @@ def cost_of(command: Sequence[str]) -> Cost:
 
 def _sample(pid: int, start: float, samples: list[tuple[float, float]], ended: threading.Event) -> None:
     while not ended.wait(_SAMPLE_SECONDS):
-        samples.append((time.monotonic() - start, sum(map(_resident, _tree(pid)))))
+        samples.append((time.monotonic() - start, sum(map(resident_mib, tree(pid)))))
 
 
-def _tree(pid: int) -> Iterator[int]:
+def tree(pid: int) -> Iterator[int]:
     """A process and its descendants."""
     yield pid
     try:
         for task in Path(f"/proc/{pid}/task").iterdir():
             for child in (task / "children").read_text().split():
-                yield from _tree(int(child))
+                yield from tree(int(child))
     except OSError:  # it has ended
         return
 
 
-def _resident(pid: int) -> float:
+def resident_mib(pid: int) -> float:
     """Resident MiB of a process, what it shares with others divided among them."""
     try:
         lines = Path(f"/proc/{pid}/smaps_rollup").read_text().splitlines()
