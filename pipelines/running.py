@@ -39,6 +39,7 @@ from transforms.steps import NAMESPACE, CannotGoOn
 OK, RUN_FAILED, WRONG_USAGE, SOME_FAILED = 0, 1, 2, 3
 INTERRUPTED = 130  # as shells have it
 _WORKER_BYTES = 3 << 30  # a photo of 200 megapixels with its networks
+_LOST_WORKER = "Channel closed prematurely."  # what Beam says where one of several worker processes is killed
 _LINE_SECONDS = 15  # between progress lines where there is no terminal
 # What Beam says as a warning, once per network, worker or run, and nothing follows from it.
 _NO_NEWS = ("Resource module is not available", "Really starting service", "Really destroying service")
@@ -293,6 +294,8 @@ def _cause(error: BaseException) -> str:
     if CannotGoOn.__name__ in text or isinstance(root, CannotGoOn):
         text = text.rpartition(f"{CannotGoOn.__name__}: ")[2].splitlines()[0]
         return text.partition(" [while running ")[0]
+    if text == _LOST_WORKER:
+        return "a worker process has ended, killed perhaps for its memory; the same command goes on"
     return text.strip().splitlines()[-1]
 
 
