@@ -65,8 +65,7 @@ def outcome_of(ending: str, data: bytes, limits: Limits = LIMITS) -> str:
     """What the isolated decoder makes of a file, in a word and, after a colon, its reason."""
     try:
         if f".{ending}" in JPEG2000_EXTENSIONS:
-            isolation.decode_jpeg2000(data, limits)
-            isolation.read_noise(data, limits)
+            isolation.decode_archive(data, limits)
         else:
             isolation.decode_picture(data, limits)
     except NotForJpeg2000 as reason:

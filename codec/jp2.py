@@ -47,6 +47,7 @@ UUID_NAMES = {
 
 _METRES_PER_INCH = Fraction(127, 5000)
 _UUID_BYTES = 16
+_MOST_BOXES = 1 << 12  # side by side: no photo has so many, and to walk through millions takes minutes
 
 
 @dataclasses.dataclass(frozen=True, eq=False)
@@ -139,7 +140,8 @@ def parse(data: bytes) -> Jp2:
     """Read a JP2 file, or take a bare codestream as one without metadata.
 
     Files of others are welcome: JPX boxes are skipped, an "Exif\\0\\0" prefix is removed, and of several
-    colour specifications the first of an understood method counts. Nothing is decoded.
+    colour specifications the first of an understood method counts. Nothing is decoded. At most 4096 boxes are
+    read side by side, so that no file takes long.
 
     Raises:
         BadCodestream: a box is malformed, or there is no codestream; the message holds the offset.
@@ -147,10 +149,11 @@ def parse(data: bytes) -> Jp2:
     if data.startswith(_CODESTREAM_START):
         return Jp2(data, PhotoMetadata(), None, None, None, False, False)
     start, end = codestream_span(data)
-    header, exif, xmp, record, problem = _Header(), None, None, None, None
+    header: _Header | None = None
+    exif, xmp, record, problem = None, None, None, None
     for box in _file_boxes(data):
-        content = data[box.start : box.end] if box.kind in (b"jp2h", b"uuid") else b""
-        if box.kind == b"jp2h":
+        content = data[box.start : box.end] if box.kind == b"uuid" else b""
+        if box.kind == b"jp2h" and header is None:
             header = _parse_header(data, box)
         elif box.kind == b"uuid" and len(content) < 16:
             raise BadCodestream(f"the uuid box at byte {box.offset} is too short for its UUID")
@@ -160,6 +163,7 @@ def parse(data: bytes) -> Jp2:
             xmp = xmp or content[16:]
         elif content.startswith(_RECORD_UUID) and record is None:
             record, problem = try_record(content[_UUID_BYTES:])
+    header = header or _Header()
     metadata = PhotoMetadata(icc=header.icc, exif=exif, xmp=xmp, dpi=header.dpi)
     return Jp2(data[start:end], metadata, record, problem, header.color, header.has_alpha, header.has_palette)
 
@@ -400,9 +404,11 @@ def _file_boxes(data: bytes) -> Iterator[_Box]:
 
 def _boxes(data: bytes, start: int, end: int) -> Iterator[_Box]:
     """The boxes from `start` to `end`, one after the other (I.4)."""
-    offset = start
+    offset, count = start, 0
     while offset < end:
-        head = 8
+        if count == _MOST_BOXES:
+            raise BadCodestream(f"more than {_MOST_BOXES} boxes up to byte {offset}")
+        head, count = 8, count + 1
         if end - offset < head:
             raise BadCodestream(f"the box at byte {offset} is cut off in its head")
         length, kind = struct.unpack_from(">I4s", data, offset)
@@ -422,7 +428,7 @@ def _boxes(data: bytes, start: int, end: int) -> Iterator[_Box]:
 
 
 def _parse_header(data: bytes, header: _Box) -> _Header:
-    found = _Header()
+    found, seen_resolution = _Header(), False
     for box in _boxes(data, header.start, header.end):
         content = data[box.start : box.end]
         if box.kind == b"colr" and found.color is None and found.icc is None:
@@ -432,7 +438,8 @@ def _parse_header(data: bytes, header: _Box) -> _Header:
             found = dataclasses.replace(found, has_alpha=_parse_alpha(content, box.offset))
         elif box.kind == b"pclr":
             found = dataclasses.replace(found, has_palette=True)
-        elif box.kind == b"res ":
+        elif box.kind == b"res " and not seen_resolution:
+            seen_resolution = True
             found = dataclasses.replace(found, dpi=_parse_resolution(data, box))
     return found
 

@@ -294,7 +294,9 @@ def build(
     settings = options.settings
     labels = _labels(options)
     weights = bytes.fromhex(labels.weights_digest)
-    encoder = encode.Encoder(settings, weights, options.archive, not options.force, options.key)
+    encoder = encode.Encoder(
+        settings, weights, options.archive, not options.force, options.key, options.limits
+    )
     sources, unmatched, rows = _feed(root, counts, options, now)
     photos = (
         sources
@@ -307,7 +309,7 @@ def build(
     if settings.clean_jpeg:
         networked = cleaned | "Clean JPEGs" >> inference.RunNetwork(clean.jpeg_handler())
         cleaned, failed_cleaning = networked.good, [networked[FAILURES]]
-    salient = _map_saliency(cleaned, settings)
+    salient = _map_saliency(cleaned, options)
     plain = salient.good | "Encode JPEG 2000" >> step(
         "encode", encode.url_of, functools.partial(encode.encode_plain, encoder=encoder), KEPT
     )
@@ -351,14 +353,15 @@ def _source_url(source: SourceFile) -> str:
     return source.url
 
 
-def _map_saliency(photos: Any, settings: CompressSettings) -> Any:
+def _map_saliency(photos: Any, options: CompressOptions) -> Any:
+    settings = options.settings
     if settings.roi == "msroi":
         return photos | "Map saliency" >> inference.RunNetwork(saliency.msroi_handler())
     work: Any = saliency.without_saliency
     if settings.boxes:
         work = functools.partial(saliency.with_boxes, boxes=settings.boxes)
     if settings.mask_folder is not None:
-        work = functools.partial(saliency.with_mask, folder=settings.mask_folder)
+        work = functools.partial(saliency.with_mask, folder=settings.mask_folder, limits=options.limits)
     return photos | "Map saliency" >> step("saliency", _photo_url, work)
 
 

@@ -16,9 +16,11 @@ GRACE_SECONDS = 30.0  # in which a run that can still end by itself does so
 
 @contextlib.contextmanager
 def ended_where_threads_die(say: Callable[[str], None], status: int) -> Iterator[None]:
-    """Ends the process with `status` where a thread dies for want of threads or memory, and the block hangs.
+    """Ends the process with `status` where no thread can be started: what is left of an engine never ends.
 
-    What is written is whole at any moment, so ending like that costs the photos in flight.
+    If a thread dies of it and the block hangs, after a while; if the block itself fails, at once, since the
+    engine's half-started servers cannot be taken down. What is written is whole at any moment, so ending like
+    that costs the photos in flight.
 
     Args:
       say: told the reason before the end.
@@ -27,19 +29,30 @@ def ended_where_threads_die(say: Callable[[str], None], status: int) -> Iterator
     over = threading.Event()
     former = threading.excepthook
 
+    def end(error: BaseException | None) -> None:
+        say(f"no more threads or memory can be had here ({_last_line(error)}); the same command goes on")
+        os._exit(status)
+
     def watch(died: threading.ExceptHookArgs) -> None:
         former(died)
         # The dying thread itself stays to watch: another could not be started.
         if _is_exhaustion(died.exc_value) and not over.wait(GRACE_SECONDS):
-            say(f"no more threads or memory can be had here ({died.exc_value}); the same command goes on")
-            os._exit(status)
+            end(died.exc_value)
 
     threading.excepthook = watch
     try:
         yield
+    except Exception as error:  # raised again, but for what the process cannot survive
+        if _is_exhaustion(error):
+            end(error)
+        raise
     finally:
         over.set()
         threading.excepthook = former
+
+
+def _last_line(error: BaseException | None) -> str:
+    return (str(error).strip() or repr(error)).splitlines()[-1]
 
 
 def _is_exhaustion(error: BaseException | None) -> bool:

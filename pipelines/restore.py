@@ -176,6 +176,7 @@ def build(root: beam.Pipeline, counts: progress.Progress, options: RestoreOption
         progress=counts,
         key=options.key,
         overwrite=options.overwrite,
+        most=options.extent.limits.file_bytes,
     )
     copied = decoded[COPIES] | "Copy kept" >> step("copy", _named_url, copy)
     (

@@ -11,13 +11,12 @@ from typing import Any
 import apache_beam as beam
 import numpy as np
 
-from codec import jp2
 from codec.errors import BadCodestream, UnsupportedCodestream
 from codec.pictures import PICTURE_EXTENSIONS, PictureFormat, encode_picture, extension
 from transforms.elements import DecodedFile, Pixels, SourceFile
 from transforms.encryption import ArchiveKey, read_stored
 from transforms.files import join, write_whole
-from transforms.isolation import Limits, check_file_bytes, decode_jpeg2000, read_noise
+from transforms.isolation import Limits, check_file_bytes, decode_archive
 from transforms.progress import Progress
 from transforms.read import require_place
 from transforms.steps import FAILURES, BadInput, failure
@@ -100,30 +99,26 @@ def decode_file(element: NamedFile, extent: Extent, key: ArchiveKey | None = Non
     if not _is_jpeg2000(file):
         yield beam.pvalue.TaggedOutput(COPIES, element)
         return
-    data = read_stored(file.url, key)
+    data = read_stored(file.url, key, limits.file_bytes)
     if not data:
         raise BadInput("the file is empty")
-    parsed = jp2.parse(data)
     try:
-        decoded = decode_jpeg2000(data, limits, extent.reduce, extent.layers)
+        found = decode_archive(data, limits, extent.reduce, extent.layers)
     except (BadCodestream, UnsupportedCodestream, BadInput):
         raise
     except ValueError as error:
         raise BadInput(f"cannot be reduced {extent.reduce} times: {error}") from error
-    noise_map, note = None, "restored without RecCNN: its resolution is reduced"
-    if not extent.reduce:
-        noise_map, note = read_noise(data, limits, extent.layers)
-    record = parsed.record
+    record = found.record
     # The mark is for the whole file; what has fewer layers is coarser.
     plain = record is not None and record.plain_decode and not extent.layers
     yield DecodedFile(
         source=file,
         output_path=element.path,
-        pixels=full_range(decoded.pixels, decoded.bit_depth),
-        metadata=parsed.metadata,
-        noise=None if plain else noise_map,
+        pixels=full_range(found.decoded.pixels, found.decoded.bit_depth),
+        metadata=found.metadata,
+        noise=None if plain else found.noise,
         comcnn_used=record is not None and record.comcnn_used,
-        note=note,
+        note=found.note,
         source_sha256=record.source_sha256 if record is not None else b"",
     )
 
@@ -167,14 +162,15 @@ def copy_unchanged(
     progress: Progress,
     key: ArchiveKey | None = None,
     overwrite: bool = False,
+    most: int | None = None,
 ) -> Iterator[bytes]:
     """Copies a file that the archive kept as it was; gives its url, as bytes: not every name is text.
 
     Raises:
       BadInput: another file is in its place, and not to be overwritten; or it is encrypted otherwise than
-        with `key`.
+        with `key`; or it has more than `most` bytes.
     """
     file, url = element.source, join(output, element.path)
-    write_whole(url, read_stored(file.url, key), output, lambda _: overwrite)
+    write_whole(url, read_stored(file.url, key, most), output, lambda _: overwrite)
     progress.add_restored(0, file.size_bytes)
     yield os.fsencode(url)

@@ -30,7 +30,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from codec import dicom, openjpeg
+from codec import dicom, integrity, jp2, openjpeg
+from codec.archive_record import ArchiveRecord
 from codec.errors import BadCodestream, UnsupportedCodestream
 from codec.picture import BadPicture, NotForJpeg2000
 from codec.pictures import decode_picture
@@ -75,13 +76,45 @@ def jpeg2000(data: bytes, max_pixels: int | None, reduce: int, layers: int) -> R
     }
 
 
-def noise(data: bytes, layers: int) -> Result:
-    """`transforms.noise.read_noise`, whose compiled loops check no bounds."""
-    from codec import jp2
-    from transforms.noise import read_noise
+def archive(data: bytes, max_pixels: int | None, reduce: int, layers: int) -> Result:
+    """All that restoring a JPEG 2000 file takes, in one visit: its boxes, pixels, and noise map if whole."""
+    from transforms.noise import read_noise  # whose compiled loops take a moment to load, and check no bounds
 
-    found, note = read_noise(jp2.parse(data), layers)
-    return {"noise": found, "note": note}
+    parsed = jp2.parse(data)
+    decoded = jpeg2000(data, max_pixels, reduce, layers)
+    found, note = None, "restored without RecCNN: its resolution is reduced"
+    if not reduce:
+        found, note = read_noise(parsed, layers)
+    return {
+        "decoded": decoded,
+        "metadata": dataclasses.asdict(parsed.metadata),
+        "record": _fields(parsed.record),
+        "noise": found,
+        "note": note,
+    }
+
+
+def bits(data: bytes, rows: int, columns: int) -> Result:
+    """`codec.spending.bits_per_pixel` of a file."""
+    from codec import allocation, spending
+
+    parsed = allocation.parse_layers(jp2.parse(data).codestream)
+    return {"bits": spending.bits_per_pixel(*parsed, rows, columns)}
+
+
+def check(data: bytes) -> Result:
+    """`codec.integrity.check`, which reads the headers of as many tile-parts as a file has."""
+    found = integrity.check(data)
+    return {
+        "record": _fields(found.record),
+        "sealed": found.sealed,
+        "cut_after": found.cut_after,
+        "problems": found.problems,
+    }
+
+
+def _fields(record: ArchiveRecord | None) -> Result | None:
+    return None if record is None else dataclasses.asdict(record)
 
 
 def frames(data: bytes) -> Result:
@@ -92,7 +125,9 @@ def frames(data: bytes) -> Result:
 TASKS: dict[str, Callable[..., Result]] = {
     "picture": picture,
     "jpeg2000": jpeg2000,
-    "noise": noise,
+    "archive": archive,
+    "bits": bits,
+    "check": check,
     "frames": frames,
 }
 

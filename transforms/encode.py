@@ -10,7 +10,7 @@ from typing import Any
 import apache_beam as beam
 import numpy as np
 
-from codec import allocation, integrity, jp2, noise, openjpeg
+from codec import allocation, jp2, noise, openjpeg
 from codec.allocation import BudgetTooSmall
 from codec.archive_record import SALIENCY_BYTES, ArchiveRecord
 from codec.encoder import Emphasis, layered
@@ -20,6 +20,7 @@ from quality.ssim import ssim
 from transforms.elements import Coded, CodedPhoto, CompactPhoto, KeptSource, Photo, Pixels, SalientPhoto
 from transforms.encryption import ArchiveKey, from_store, stored_name, stored_overhead
 from transforms.files import read_if_there
+from transforms.isolation import Limits, check_integrity, decode_archive
 from transforms.match import archive_url
 from transforms.read import KEPT
 from transforms.settings import CompressSettings, Target
@@ -37,6 +38,7 @@ class Encoder:
     archive: str
     resume: bool  # look for files that an interrupted run left without a row
     key: ArchiveKey | None = None  # of an archive whose files are encrypted
+    limits: Limits = dataclasses.field(default_factory=Limits)  # of what lies in the archive already
 
     def record(self, salient: SalientPhoto, comcnn_used: bool) -> ArchiveRecord:
         """What our box says of a photo."""
@@ -109,12 +111,12 @@ def _not_worth_it(archive_bytes: int, source_bytes: int, min_saving: float) -> s
 
 def _already_archived(salient: SalientPhoto, encoder: Encoder) -> Coded | None:
     url = stored_name(archive_url(encoder.archive, salient.photo.source), encoder.key)
-    data = read_if_there(url)
-    if data is None:
-        return None
     try:
+        data = read_if_there(url, encoder.limits.file_bytes)
+        if data is None:
+            return None
         data = from_store(data, url, encoder.key)
-        found = integrity.check(data)
+        found = check_integrity(data, encoder.limits)
         record, wanted = found.record, encoder.record(salient, False)
         if record is None or not record.made_of(wanted.source_sha256):
             return None
@@ -122,9 +124,15 @@ def _already_archived(salient: SalientPhoto, encoder: Encoder) -> Coded | None:
             return None
         if found.problems or found.cut_after is not None:
             return None
-        return _decoded_back(data, record.comcnn_used, 0.0)
+        back = decode_archive(data, encoder.limits)
     except ValueError:  # damaged or foreign: it is made again
         return None
+    pixels, source = back.decoded.pixels, salient.photo.pixels
+    if (pixels.shape, pixels.dtype) != (source.shape, source.dtype):
+        return None
+    if encoder.settings.target.kind == "lossless" and not np.array_equal(pixels, source):
+        return None
+    return Coded(data, pixels, back.noise, record.comcnn_used, 0.0)
 
 
 def encode(salient: SalientPhoto, pixels: Pixels, encoder: Encoder, *, comcnn_used: bool) -> Coded:
@@ -153,8 +161,7 @@ def _decoded_back(data: bytes, comcnn_used: bool, start: float) -> Coded:
     decoded = openjpeg.decode(data)
     stream, geometry, parts = allocation.parse_layers(jp2.parse(data).codestream)
     noise_map = None if stream.reversible else noise.noise_map(stream, geometry, parts)
-    seconds = time.perf_counter() - start if start else 0.0
-    return Coded(data, decoded.pixels, noise_map, comcnn_used, seconds)
+    return Coded(data, decoded.pixels, noise_map, comcnn_used, time.perf_counter() - start)
 
 
 def _emphasis(salient: SalientPhoto, settings: CompressSettings) -> Emphasis:

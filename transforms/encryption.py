@@ -135,6 +135,6 @@ def from_store(data: bytes, url: str, key: ArchiveKey | None) -> bytes:
     return plain
 
 
-def read_stored(url: str, key: ArchiveKey | None) -> bytes:
+def read_stored(url: str, key: ArchiveKey | None, most: int | None = None) -> bytes:
     """A file of an archive, decrypted where it is encrypted; raises as `from_store` and `read_whole` do."""
-    return from_store(read_whole(url), url, key)
+    return from_store(read_whole(url, most), url, key)

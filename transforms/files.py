@@ -24,10 +24,11 @@ from apache_beam.io.filesystems import FileSystems
 from transforms.elements import SourceFile
 from transforms.redaction import redacted
 from transforms.steps import BadInput, CannotGoOn
-from transforms.stores import FileChanged, MayReplace, NotOursError, Store, StoredFile, store_of
+from transforms.stores import FileChanged, MayReplace, NotOursError, Store, StoredFile, read_up_to, store_of
 
 PRIVATE_FOLDER = "_foveate"  # tables and temporary files below an archive's root
 _GLOB = "*?["
+_TABLE_DEPTH = 4  # folders, from that of a run's table up to the archive: all may be new
 # What a name can do to a filesystem; a full disk is nobody's photo's fault and ends the run.
 _NAME_ERRORS = {errno.ENAMETOOLONG, errno.EINVAL, errno.EILSEQ, errno.ENOTDIR, errno.EISDIR}
 
@@ -261,30 +262,63 @@ def join(root: str, relative: str) -> str:
     return f"{root.rstrip('/')}/{relative}"
 
 
-def read_whole(url: str) -> bytes:
-    """A file's bytes, exactly as they are stored."""
+class Unreadable(BadInput, OSError):  # noqa: N818
+    """What its filesystem does not give, or what is no file; the message says why."""
+
+
+def read_whole(url: str, most: int | None = None) -> bytes:
+    """A file's bytes, exactly as they are stored.
+
+    Raises:
+      BadInput: there are more than `most` of them, whatever a listing said; no more are read.
+      Unreadable: a local one that is a pipe or a device, or on a disk that fails.
+    """
     store = store_of(url)
-    if store is not None:
-        return store.read(url)
-    with FileSystems.open(url, compression_type=CompressionTypes.UNCOMPRESSED) as handle:
-        data: bytes = handle.read()
-    return data
+    data = store.read(url, most=most) if store is not None else _read(url, None if most is None else most + 1)
+    return _not_more(data, most)
 
 
-def read_source(source: SourceFile) -> bytes:
+def read_source(source: SourceFile, most: int | None = None) -> bytes:
     """A source's bytes, of the version that was listed where its store numbers or signs versions.
 
     Raises:
-      BadInput: it is another version by now.
+      BadInput: it is another version by now; or as `read_whole`.
     """
     store = store_of(source.url)
     if store is None:
-        return read_whole(source.url)
+        return read_whole(source.url, most)
     listed = StoredFile(source.url, 0, 0.0, source.generation, source.checksum)
     try:
-        return store.read(source.url, listed)
+        return _not_more(store.read(source.url, listed, most=most), most)
     except FileChanged as error:
         raise BadInput("it changed after it was listed: run again") from error
+
+
+def _not_more(data: bytes, most: int | None) -> bytes:
+    if most is not None and len(data) > most:
+        raise BadInput(f"the file has more than {most:,} bytes, the limit")
+    return data
+
+
+def _read(url: str, count: int | None = None) -> bytes:
+    """The bytes of a file in no store of ours, at most so many."""
+    if "://" in url and not url.startswith("file://"):
+        with FileSystems.open(url, compression_type=CompressionTypes.UNCOMPRESSED) as handle:
+            return read_up_to(handle, count)
+    try:
+        # Without waiting: what was a file when it was listed and is a pipe by now would never open.
+        descriptor = os.open(url.removeprefix("file://"), os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC)
+        with os.fdopen(descriptor, "rb") as local:
+            status = os.fstat(descriptor)
+            if not (
+                stat.S_ISREG(status.st_mode) or stat.S_ISDIR(status.st_mode)
+            ):  # folders say so themselves
+                raise Unreadable("it is no file, but a pipe or a device")
+            return read_up_to(local, count, status.st_size + 1)
+    except (FileNotFoundError, PermissionError, IsADirectoryError, Unreadable):
+        raise
+    except OSError as error:
+        raise Unreadable(f"it cannot be read: {error.strerror}") from error
 
 
 def read_head(url: str, count: int) -> bytes:
@@ -292,17 +326,15 @@ def read_head(url: str, count: int) -> bytes:
     store = store_of(url)
     if store is not None:
         return store.read(url, first=count)
-    with FileSystems.open(url, compression_type=CompressionTypes.UNCOMPRESSED) as handle:
-        data: bytes = handle.read(count)
-    return data
+    return _read(url, count)
 
 
-def read_if_there(url: str) -> bytes | None:
-    """A file's bytes, None where there is no such file."""
+def read_if_there(url: str, most: int | None = None) -> bytes | None:
+    """A file's bytes, None where there is no such file; raises as `read_whole`."""
     try:
-        if store_of(url) is not None:  # it says so itself, in one call
-            return read_whole(url)
-        return read_whole(url) if FileSystems.exists(url) else None
+        if "://" in url and store_of(url) is None and not FileSystems.exists(url):
+            return None
+        return read_whole(url, most)
     except FileNotFoundError:
         return None
 
@@ -357,6 +389,8 @@ def write_whole(url: str, data: bytes, archive: str, may_replace: MayReplace | N
         if not _check_replaced(url, data, may_replace):
             return stored_version(url)
         return _write_local(Path(url), data, temporary_folder(archive))
+    except BadInput:
+        raise
     except NotOursError as error:
         raise BadInput(f"there is another file at {url} already, and it is left as it is") from error
     except FileChanged as error:
@@ -397,14 +431,27 @@ def _write_local(target: Path, data: bytes, temporary: Path) -> str:
     return version_of(StoredFile(str(target), status.st_size, status.st_mtime))
 
 
+def bring_to_disk(file: Path) -> None:
+    """Writes what a system still holds of a local file; of a folder, the names in it."""
+    descriptor = os.open(file, os.O_RDONLY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
+
+
+def move_durably(part: Path, target: Path) -> None:
+    """Gives a local file its name, so that after a power cut it is there whole, or what was there before."""
+    bring_to_disk(part)
+    part.replace(target)
+    for folder in itertools.islice(target.parents, _TABLE_DEPTH):
+        _bring_names_to_disk(folder)
+
+
 def _bring_names_to_disk(folder: Path) -> None:
     """After a power cut a file is where it was moved to only if its folder, too, has been written."""
     with contextlib.suppress(OSError):  # not every system or filesystem can do that with folders
-        descriptor = os.open(folder, os.O_RDONLY)
-        try:
-            os.fsync(descriptor)
-        finally:
-            os.close(descriptor)
+        bring_to_disk(folder)
 
 
 def temporary_folder(archive: str) -> Path:

@@ -33,7 +33,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from codec import openjpeg
+from codec.archive_record import ArchiveRecord
 from codec.dicom import is_dicom
+from codec.integrity import Integrity
 from codec.metadata import PhotoMetadata
 from codec.picture import Picture
 from transforms import decode_server
@@ -89,11 +91,9 @@ def decode_picture(data: bytes, limits: Limits, frame: int = 0) -> Picture:
       DecoderFailed: it crashed, or took more time or memory than `limits` allow.
     """
     found = _decoded("picture", data, {"max_pixels": limits.pixels, "frame": frame}, limits)
-    metadata = found.pop("metadata")
-    dpi = metadata.pop("dpi")
-    problems = tuple(found.pop("metadata_problems"))
-    whole = PhotoMetadata(**metadata, dpi=None if dpi is None else (dpi[0], dpi[1]))
-    return Picture(**found, metadata=whole, metadata_problems=problems)
+    found["metadata"] = _metadata(found["metadata"])
+    found["metadata_problems"] = tuple(found["metadata_problems"])
+    return Picture(**found)
 
 
 def decode_jpeg2000(data: bytes, limits: Limits, reduce: int = 0, layers: int = 0) -> openjpeg.Decoded:
@@ -108,15 +108,62 @@ def decode_jpeg2000(data: bytes, limits: Limits, reduce: int = 0, layers: int = 
     return openjpeg.Decoded(**found | {"warnings": tuple(found["warnings"])})
 
 
-def read_noise(data: bytes, limits: Limits, layers: int = 0) -> tuple[NDArray[np.float32] | None, str]:
-    """Like `transforms.noise.read_noise` of a file's bytes, in isolation.
+@dataclasses.dataclass(frozen=True, eq=False)
+class DecodedArchive:
+    """A JPEG 2000 file as it is restored.
+
+    decoded: its pixels.
+    metadata, record: from its boxes, as `codec.jp2.parse` gives them.
+    noise: its coding-noise map as `transforms.noise.read_noise` gives it, or None; `note` says why.
+    """
+
+    decoded: openjpeg.Decoded
+    metadata: PhotoMetadata
+    record: ArchiveRecord | None
+    noise: NDArray[np.float32] | None
+    note: str
+
+
+def decode_archive(data: bytes, limits: Limits, reduce: int = 0, layers: int = 0) -> DecodedArchive:
+    """Like `decode_jpeg2000`, with all else that restoring a file takes; a reduced one gets no noise map.
 
     Raises:
-      BadCodestream: the file has no codestream.
+      BadCodestream, UnsupportedCodestream, ValueError: as there, or malformed boxes.
       DecoderFailed: it crashed, or took more time or memory than `limits` allow.
     """
-    found = _decoded("noise", data, {"layers": layers}, limits)
-    return found["noise"], found["note"]
+    options = {"max_pixels": limits.pixels, "reduce": reduce, "layers": layers}
+    found = _decoded("archive", data, options, limits)
+    decoded = openjpeg.Decoded(**found["decoded"] | {"warnings": tuple(found["decoded"]["warnings"])})
+    metadata, record = _metadata(found["metadata"]), _record(found["record"])
+    return DecodedArchive(decoded, metadata, record, found["noise"], found["note"])
+
+
+def bits_per_pixel(data: bytes, limits: Limits, rows: int, columns: int) -> NDArray[np.float32]:
+    """Like `codec.spending.bits_per_pixel` of a file's bytes, in isolation.
+
+    Raises:
+      BadCodestream, UnsupportedCodestream: its packets cannot be read.
+      DecoderFailed: it crashed, or took more time or memory than `limits` allow.
+    """
+    found: NDArray[np.float32] = _decoded("bits", data, {"rows": rows, "columns": columns}, limits)["bits"]
+    return found
+
+
+def check_integrity(data: bytes, limits: Limits) -> Integrity:
+    """Like `codec.integrity.check`, in isolation.
+
+    Raises:
+      BadCodestream: as there.
+      DecoderFailed: it crashed, or took more time or memory than `limits` allow.
+    """
+    found = _decoded("check", data, {}, limits)
+    cut = found["cut_after"]
+    return Integrity(
+        record=_record(found["record"]),
+        sealed=found["sealed"],
+        cut_after=None if cut is None else (cut[0], cut[1]),
+        problems=tuple(found["problems"]),
+    )
 
 
 def frame_count(data: bytes, limits: Limits) -> int:
@@ -126,6 +173,15 @@ def frame_count(data: bytes, limits: Limits) -> int:
       DecoderFailed: it crashed, or took more time or memory than `limits` allow.
     """
     return int(_decoded("frames", data, {}, limits)["count"])
+
+
+def _metadata(fields: dict[str, Any]) -> PhotoMetadata:
+    dpi = fields["dpi"]
+    return PhotoMetadata(**fields | {"dpi": None if dpi is None else (dpi[0], dpi[1])})
+
+
+def _record(fields: dict[str, Any] | None) -> ArchiveRecord | None:
+    return None if fields is None else ArchiveRecord(**fields)
 
 
 def idle_processes() -> list[int]:

@@ -12,8 +12,10 @@ from __future__ import annotations
 import contextlib
 import dataclasses
 import datetime
+import errno
 import json
 import os
+import threading
 import time
 import uuid
 from collections.abc import Iterator
@@ -23,10 +25,12 @@ import apache_beam as beam
 
 from transforms.elements import MetricsRow
 from transforms.files import delete_file, list_private, write_whole
+from transforms.steps import CannotGoOn
 from transforms.tables import JOURNAL, METRICS_FOLDER, run_folder, table_text
 
 _SECONDS = 60.0  # between the objects that one worker writes
-_PROCESS = uuid.uuid4().hex  # several may append at once
+_PROCESS = uuid.uuid4().hex  # several may append at once, each to a file of its own
+_appending = threading.Lock()
 
 
 class KeepJournal(beam.DoFn):  # type: ignore[misc]  # Beam is untyped
@@ -77,12 +81,20 @@ def journal_line(row: MetricsRow) -> bytes:
 
 
 def _append(file: Path, data: bytes) -> None:
-    file.parent.mkdir(parents=True, exist_ok=True)
-    descriptor = os.open(file, os.O_WRONLY | os.O_APPEND | os.O_CREAT, 0o666)
+    """Adds whole lines or none: half a line would swallow the next one.
+
+    They need not be on the disk at once. A file without a row is taken over by the next run, and a row comes
+    only after its file has been brought to the disk.
+    """
     try:
-        os.write(descriptor, data)  # one write of whole lines: threads do not mix them
-    finally:
-        os.close(descriptor)
+        file.parent.mkdir(parents=True, exist_ok=True)
+        with _appending, file.open("ab", buffering=0) as handle:
+            before = handle.tell()
+            if handle.write(data) != len(data):
+                handle.truncate(before)
+                raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+    except OSError as error:
+        raise CannotGoOn(f"{file} cannot be written: {error}") from error
 
 
 def clear_journal(archive: str, run_id: str) -> None:

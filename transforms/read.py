@@ -31,7 +31,7 @@ def read_photo(source: SourceFile, limits: Limits) -> Iterator[Any]:
     start = time.perf_counter()
     require_place(source)
     check_file_bytes(source.size_bytes, limits)
-    data = read_source(source)
+    data = read_source(source, limits.file_bytes)
     sha256 = hashlib.sha256(data).hexdigest()
     try:
         picture = decode_picture(data, limits, source.frame)

@@ -12,18 +12,17 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from codec.picture import BadPicture, NotForJpeg2000, pillow_image
-from codec.pictures import decode_picture
 from transforms.boxes import Box, saliency_of_boxes
 from transforms.elements import Photo, SalientPhoto
 from transforms.files import join, read_if_there
 from transforms.inference import PhotoHandler
+from transforms.isolation import DecoderFailed, Limits, decode_picture
 from transforms.steps import BadInput
 
 if TYPE_CHECKING:
     from models.msroi import MsRoi
 
 _MASK_SIDE = 1024  # masks are averaged down to this: finer than any code-block's footprint
-_MASK_PIXELS = 250_000_000  # larger ones are refused, from their headers
 
 
 def url_of(photo: Photo) -> str:
@@ -52,11 +51,16 @@ def without_saliency(photo: Photo) -> Iterator[SalientPhoto]:
     yield SalientPhoto(photo, None, 0.0)
 
 
-def with_mask(photo: Photo, folder: str) -> Iterator[SalientPhoto]:
+def with_mask(photo: Photo, folder: str, limits: Limits) -> Iterator[SalientPhoto]:
     """A photo with a drawn saliency: `folder`/<relative path>.png, or with .png for its ending.
 
     Masks are pictures of any size, stretched over the upright photo: white matters, black does not. Of a
     coloured mask its luma counts; alpha does not.
+
+    Args:
+      photo: the photo.
+      folder: of the masks.
+      limits: what a mask may be and take.
 
     Raises:
       BadInput: there is no mask, or it cannot be read.
@@ -65,9 +69,9 @@ def with_mask(photo: Photo, folder: str) -> Iterator[SalientPhoto]:
     relative = photo.source.relative_path
     names = (f"{relative}.png", f"{relative.rpartition('.')[0]}.png")
     for name in names:
-        data = read_if_there(join(folder, name))
+        data = read_if_there(join(folder, name), limits.file_bytes)
         if data is not None:
-            mask, sha256 = _read_mask(data, name), hashlib.sha256(data).digest()
+            mask, sha256 = _read_mask(data, name, limits), hashlib.sha256(data).digest()
             yield SalientPhoto(photo, mask, time.perf_counter() - start, sha256)
             return
     raise BadInput(f"no mask for it in {folder}: looked for {' and '.join(names)}")
@@ -79,10 +83,10 @@ def with_boxes(photo: Photo, boxes: Sequence[Box]) -> Iterator[SalientPhoto]:
     yield SalientPhoto(photo, saliency_of_boxes(boxes, height, width), 0.0)
 
 
-def _read_mask(data: bytes, name: str) -> NDArray[np.float32]:
+def _read_mask(data: bytes, name: str, limits: Limits) -> NDArray[np.float32]:
     try:
-        picture = decode_picture(data, max_pixels=_MASK_PIXELS)
-    except (BadPicture, NotForJpeg2000) as error:
+        picture = decode_picture(data, limits)
+    except (BadPicture, NotForJpeg2000, DecoderFailed) as error:
         reason = str(error).removesuffix(", kept unchanged")
         raise BadInput(f"the mask {name} cannot be read: {reason}") from error
     mask = pillow_image(picture.pixels, gray=True).convert("L")

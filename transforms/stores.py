@@ -14,6 +14,7 @@ import dataclasses
 import datetime
 import functools
 import hashlib
+import io
 import logging
 import mimetypes
 import os
@@ -86,8 +87,17 @@ class Store(Protocol):
     def find(self, url: str) -> StoredFile | None:
         """One object, None if it is not there."""
 
-    def read(self, url: str, version: StoredFile | None = None, first: int | None = None) -> bytes:
-        """An object's bytes, or its first ones; with a version, FileChanged if it is another by now."""
+    def read(
+        self,
+        url: str,
+        version: StoredFile | None = None,
+        first: int | None = None,
+        most: int | None = None,
+    ) -> bytes:
+        """An object's bytes, or its first ones; with a version, FileChanged if it is another by now.
+
+        Of an object of more than `most` bytes only some are read, though more than `most`.
+        """
 
     def write(self, url: str, data: bytes, may_replace: MayReplace | None = None) -> StoredFile:
         """Puts an object whole, with the content type of its name, over what is there.
@@ -124,6 +134,18 @@ def store_of(url: str) -> Store | None:
     if scheme == "s3":
         return _s3_store(_options())
     return None
+
+
+def read_up_to(handle: Any, count: int | None, at_once: int = 1 << 23) -> bytes:
+    """A file's bytes to its end, at most so many; `read` of a count may make room for all of them at once."""
+    if count is None:
+        data: bytes = handle.read()
+        return data
+    parts: list[bytes] = []
+    while count and (part := handle.read(min(count, at_once))):
+        parts.append(part)
+        count -= len(part)
+    return b"".join(parts)
 
 
 def content_type(name: str) -> str:
@@ -200,19 +222,27 @@ class GoogleStore:
             self.answered = True
             return _google_file(url, blob) if blob else None
 
-    def read(self, url: str, version: StoredFile | None = None, first: int | None = None) -> bytes:
+    def read(
+        self,
+        url: str,
+        version: StoredFile | None = None,
+        first: int | None = None,
+        most: int | None = None,
+    ) -> bytes:
         """See `Store`."""
         wanted = int(version.generation) if version and version.generation else None
-        with self._translated(url):
-            data: bytes = self._blob(url).download_as_bytes(
+        into = _Sink(most)
+        with self._translated(url), contextlib.suppress(_SinkFull):
+            self._blob(url).download_to_file(
+                into,
                 start=None if first is None else 0,
                 end=None if first is None else first - 1,
                 raw_download=True,  # what is stored, even if it says that it is gzip
                 if_generation_match=wanted,
                 **self._patience(),
             )
-            self.answered = True
-            return data
+        self.answered = True
+        return into.getvalue()
 
     def write(self, url: str, data: bytes, may_replace: MayReplace | None = None) -> StoredFile:
         """See `Store`."""
@@ -282,6 +312,24 @@ class GoogleStore:
             google.auth.exceptions.GoogleAuthError,
         ) as error:
             raise ConnectionError(f"Google Cloud Storage does not answer: {_root_of(error)}") from error
+
+
+class _SinkFull(Exception):  # noqa: N818
+    """More has come than was wanted."""
+
+
+class _Sink(io.BytesIO):
+    """Takes what is downloaded, until it is more than `most` bytes."""
+
+    def __init__(self, most: int | None) -> None:
+        super().__init__()
+        self.most = most
+
+    def write(self, data: Any) -> int:
+        count = super().write(data)
+        if self.most is not None and self.tell() > self.most:
+            raise _SinkFull
+        return count
 
 
 def _google_file(url: str, blob: Any) -> StoredFile:
@@ -375,7 +423,13 @@ class S3Store:
             self.answered = True
             return _s3_file(url, answer, "ContentLength")
 
-    def read(self, url: str, version: StoredFile | None = None, first: int | None = None) -> bytes:
+    def read(
+        self,
+        url: str,
+        version: StoredFile | None = None,
+        first: int | None = None,
+        most: int | None = None,
+    ) -> bytes:
         """See `Store`."""
         bucket, name = _split(url)
         wanted: dict[str, str] = {}
@@ -384,7 +438,9 @@ class S3Store:
         if first is not None:
             wanted["Range"] = f"bytes=0-{first - 1}"
         with self._translated(url):
-            data: bytes = self.client.get_object(Bucket=bucket, Key=name, **wanted)["Body"].read()
+            answer = self.client.get_object(Bucket=bucket, Key=name, **wanted)
+            with contextlib.closing(answer["Body"]) as body:
+                data = read_up_to(body, None if most is None else most + 1)
             self.answered = True
             return data
 

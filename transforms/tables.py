@@ -23,6 +23,7 @@ import typing
 import uuid
 import zlib
 from collections.abc import Callable, Iterable, Iterator, Sequence
+from pathlib import Path
 from typing import Any, BinaryIO
 
 import apache_beam as beam
@@ -32,7 +33,7 @@ from apache_beam.io.filesystems import FileSystems
 from apache_beam.transforms.window import FixedWindows, GlobalWindow
 
 from transforms.elements import Failure, MetricsRow
-from transforms.files import list_private, read_whole
+from transforms.files import list_private, move_durably, read_whole
 from transforms.stores import store_of
 
 METRICS_FOLDER = "_foveate/metrics"
@@ -126,7 +127,10 @@ def open_whole(url: str) -> Iterator[BinaryIO]:
     try:
         with FileSystems.create(partial) as file:
             yield file
-        FileSystems.rename([partial], [url])
+        if "://" in url:
+            FileSystems.rename([partial], [url])
+        else:  # its journal is removed next: by then the table must outlast a power cut
+            move_durably(Path(partial), Path(url))
     except BaseException:
         # Whatever went wrong is raised again; that nothing is there to delete must not hide it.
         with contextlib.suppress(Exception):
@@ -341,6 +345,8 @@ def journal_rows(urls: Sequence[str], tables: Sequence[str], schema: pa.Schema) 
 def _read_journal(url: str) -> Iterator[dict[str, Any]]:
     lines = read_whole(url).split(b"\n")
     for number, line in enumerate(lines[:-1]):  # after the last newline stands what was cut off, or nothing
+        if b"\0" in line:  # a power cut left a hole; the file is there, and the next run finds it
+            continue
         try:
             row = json.loads(line)
             row["finished"] = datetime.datetime.fromisoformat(row["finished"])

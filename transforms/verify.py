@@ -18,7 +18,7 @@ import duckdb
 import numpy as np
 import pyarrow as pa
 
-from codec import encryption, integrity
+from codec import encryption
 from codec.errors import BadCodestream, UnsupportedCodestream
 from codec.integrity import Integrity
 from codec.picture import BadPicture, NotForJpeg2000
@@ -28,7 +28,14 @@ from transforms.elements import Failure, Pixels
 from transforms.encryption import ENDING, ArchiveKey, Misplaced, from_store
 from transforms.files import ListedFile, find_file, join, list_folder, read_whole, stored_version
 from transforms.findings import Finding, Kind
-from transforms.isolation import Limits, decode_jpeg2000, decode_picture
+from transforms.isolation import (
+    DecoderFailed,
+    Limits,
+    check_file_bytes,
+    check_integrity,
+    decode_jpeg2000,
+    decode_picture,
+)
 from transforms.match import ENDINGS
 from transforms.progress import Progress
 from transforms.steps import BadInput
@@ -277,18 +284,22 @@ def _verify(check: Check, verifier: Verifier) -> tuple[list[Finding], int]:
         return Finding(check.path, check.url, kind, detail, sha256)
 
     try:
-        data = read_whole(check.url)
+        check_file_bytes(check.size_bytes, verifier.limits)
+        data = read_whole(check.url, verifier.limits.file_bytes)
     except FileNotFoundError:
         return [finding("missing", "it was there when the archive was listed")], 0
-    except OSError as error:
+    except (BadInput, OSError) as error:
         return [finding("unreadable", str(error))], 0
     sha256 = hashlib.sha256(data).hexdigest()
     as_written = _is_as_written(data, sha256, known)
     try:
         plain = _opened(data, check, verifier)
-        parsed = integrity.check(plain) if plain is not None and _is_archive(check) else None
+        is_ours = plain is not None and _is_archive(check)
+        parsed = check_integrity(plain, verifier.limits) if plain is not None and is_ours else None
     except Misplaced as error:
         return [finding("swapped", str(error), sha256)], 0
+    except DecoderFailed as error:
+        return [finding("undecodable", str(error), sha256)], 0
     except (BadInput, BadCodestream) as error:
         return [finding(_short_or(data, known, "damaged"), str(error), sha256)], 0
     faults = list(_faults(plain, parsed, known))
@@ -399,7 +410,7 @@ def _listed(numbers: tuple[int | None, ...]) -> str:
 def _measured_again(pixels: Pixels, known: Expected, verifier: Verifier) -> Iterator[tuple[Kind, str]]:
     """Holds a photo against its source, unless that has changed since, or is gone."""
     try:
-        source = read_whole(known.source_url)
+        source = read_whole(known.source_url, verifier.limits.file_bytes)
         if hashlib.sha256(source).hexdigest() != known.source_sha256:
             return
         original = decode_picture(source, verifier.limits).pixels

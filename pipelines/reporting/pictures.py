@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import numpy as np
 
-from codec import allocation, jp2, spending
 from codec.errors import BadCodestream, UnsupportedCodestream
 from codec.pictures import NotForJpeg2000
 from pipelines.reporting.contents import PhotoFigures
@@ -13,7 +12,7 @@ from transforms.decode import full_range
 from transforms.encryption import ArchiveKey, read_stored
 from transforms.files import read_if_there
 from transforms.inference import Deferred
-from transforms.isolation import Limits, decode_jpeg2000, decode_picture, read_noise
+from transforms.isolation import Limits, bits_per_pixel, decode_archive, decode_picture
 from transforms.overlay import as_rgb, heat_over
 from transforms.restore import restore_pixels
 
@@ -35,12 +34,10 @@ def gallery_loader(key: ArchiveKey | None = None) -> LoadGallery:
     def load(photo: PhotoFigures) -> GalleryPictures | None:
         if photo.outcome == "kept":
             return None
-        data = read_stored(photo.archive_url, key)
-        parsed = jp2.parse(data)
-        decoded = decode_jpeg2000(data, limits)
-        pixels = full_range(decoded.pixels, decoded.bit_depth)
-        noise, _ = read_noise(data, limits)
-        record = parsed.record
+        data = read_stored(photo.archive_url, key, limits.file_bytes)
+        found = decode_archive(data, limits)
+        pixels = full_range(found.decoded.pixels, found.decoded.bit_depth)
+        noise, record = found.noise, found.record
         if noise is None or (record is not None and record.plain_decode):
             restored = None
         else:
@@ -48,7 +45,7 @@ def gallery_loader(key: ArchiveKey | None = None) -> LoadGallery:
         archived = as_rgb(pixels)
         small = np.asarray(shrink(archived))
         saliency = record.saliency if record is not None else None
-        bits, most_bits = _bits_over(small, parsed.codestream)
+        bits, most_bits = _bits_over(small, data, limits)
         return GalleryPictures(
             original=_original(photo.source_url, archived.shape, limits),
             archived=archived,
@@ -69,7 +66,7 @@ def _load_reccnn() -> object:
 
 def _original(url: str, shape: tuple[int, ...], limits: Limits) -> Picture | None:
     """The source's picture; None where it is not there any more, or is another one by now."""
-    data = read_if_there(url)
+    data = read_if_there(url, limits.file_bytes)
     try:
         picture = None if data is None else as_rgb(decode_picture(data, limits).pixels)
     except NotForJpeg2000:  # one frame of a file, or what reads it is not installed here
@@ -77,14 +74,14 @@ def _original(url: str, shape: tuple[int, ...], limits: Limits) -> Picture | Non
     return None if picture is None or picture.shape != shape else picture
 
 
-def _bits_over(photo: Picture, codestream: bytes) -> tuple[Picture | None, float | None]:
+def _bits_over(photo: Picture, data: bytes, limits: Limits) -> tuple[Picture | None, float | None]:
     """Where the bits went, as heat over the photo, and the rate in bits per pixel of its brightest colour.
 
     By the square root, as most of a photo has few bits and some places have many times the mean. (None, None)
     where the packets cannot be read.
     """
     try:
-        bits = spending.bits_per_pixel(*allocation.parse_layers(codestream), *photo.shape[:2])
+        bits = bits_per_pixel(data, limits, *photo.shape[:2])
     except (BadCodestream, UnsupportedCodestream):
         return None, None
     most = max(float(np.percentile(bits, _BRIGHTEST_SHARE)), _FEWEST_BITS)

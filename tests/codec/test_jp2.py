@@ -452,3 +452,18 @@ def test_the_file_decodes_as_its_codestream_does(archive: pathlib.Path) -> None:
     decoded = openjpeg.decode(data)
     np.testing.assert_array_equal(decoded.pixels, openjpeg.decode(jp2.parse(data).codestream).pixels)
     assert decoded.warnings == ()
+
+
+def test_files_of_millions_of_boxes_are_refused_before_they_take_long() -> None:
+    codestream = openjpeg.encode(np.zeros((8, 8, 1), np.uint8))
+    whole = jp2.wrap(codestream, metadata=PhotoMetadata())
+    free = struct.pack(">I4s", 8, b"free")
+    some = whole.replace(whole[12:32], whole[12:32] + 1000 * free, 1)
+    assert jp2.parse(some).codestream == codestream
+    many = whole.replace(whole[12:32], whole[12:32] + 1_000_000 * free, 1)
+    header = whole[12:32] + struct.pack(">I4s", 8 + len(free) * 1_000_000, b"jp2h") + 1_000_000 * free
+    for data in (many, whole.replace(whole[12:32], header, 1)):
+        with pytest.raises(BadCodestream, match="more than 4096 boxes"):
+            jp2.parse(data)
+    with pytest.raises(BadCodestream, match="more than 4096 boxes"):
+        jp2.read_record(many)

@@ -22,6 +22,7 @@ from tests.pictures import exif_block, icc_profile, xmp_packet
 from tests.streams import texture
 from transforms.elements import Coded, CodedPhoto, CompactPhoto, KeptSource, SalientPhoto
 from transforms.encode import byte_budget, encode_compact, encode_plain, url_of
+from transforms.isolation import Limits
 from transforms.read import KEPT
 from transforms.settings import Target
 
@@ -286,3 +287,14 @@ def test_any_other_file_in_its_place_is_made_again(tmp_path: Path, change: str) 
         data = b"no picture"
     archived(tmp_path, photo, data)
     assert not one(encode_plain, photo, wanted).archived
+
+
+def test_a_file_with_our_record_and_another_picture_is_not_taken(tmp_path: Path) -> None:
+    photo, wanted = salient(texture(64, 64, 3)), encoder("bpp", 2, str(tmp_path), resume=True)
+    other = salient(texture(48, 64, 3))
+    forged = one(encode_plain, other, wanted).candidates[0].jp2
+    archived(tmp_path, photo, forged)
+    assert one(encode_plain, other, wanted).archived  # all that it says is true of this one
+    assert not one(encode_plain, photo, wanted).archived
+    strict = dataclasses.replace(wanted, limits=Limits(pixels=64 * 48 - 1))
+    assert not one(encode_plain, other, strict).archived

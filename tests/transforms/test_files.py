@@ -3,12 +3,17 @@
 from __future__ import annotations
 
 import os
+import socket
+import tracemalloc
 from pathlib import Path
 
 import pytest
 
 from transforms import files
+from transforms.elements import SourceFile
 from transforms.files import NothingFound, find_files, write_whole
+from transforms.steps import BadInput
+from transforms.stores import read_up_to
 
 PHOTOS = frozenset({".jpg", ".png"})
 
@@ -154,3 +159,55 @@ def test_what_a_killed_run_left_is_cleared_and_tables_stay(tmp_path: Path) -> No
     files.clear_unfinished(str(tmp_path))
     assert [path.name for path in tmp_path.rglob("*") if path.is_file()] == ["0.parquet"]
     files.clear_unfinished(str(tmp_path / "nowhere"))
+
+
+def test_no_more_is_read_than_may_be_whatever_a_listing_says(tmp_path: Path) -> None:
+    place(tmp_path, "12345678.jpg")
+    url = str(tmp_path / "12345678.jpg")
+    source = SourceFile(url, "a.jpg", 1, 0.0)
+    for most in (12, 13, 1 << 40):
+        assert files.read_whole(url, most) == files.read_source(source, most) == b"12345678.jpg"
+    for read in (files.read_whole, files.read_if_there):
+        with pytest.raises(BadInput, match=r"^the file has more than 11 bytes, the limit$"):
+            read(url, 11)
+    with pytest.raises(BadInput, match="more than 11 bytes"):
+        files.read_source(source, 11)
+
+
+def test_no_more_memory_is_taken_than_a_file_has_bytes(tmp_path: Path) -> None:
+    place(tmp_path, "a.jpg")
+    tracemalloc.start()
+    files.read_whole(str(tmp_path / "a.jpg"), 1 << 31)
+    assert tracemalloc.get_traced_memory()[1] < 1 << 20
+    tracemalloc.stop()
+
+
+def test_what_grows_while_it_is_read_is_read_to_its_end() -> None:
+    parts = [b"abc", b"de", b"f"]
+
+    class Growing:
+        def read(self, count: int) -> bytes:
+            return parts.pop(0)[:count] if parts else b""
+
+    assert read_up_to(Growing(), 100, at_once=3) == b"abcdef"
+
+
+@pytest.mark.parametrize("what", ["pipe", "device", "socket"])
+def test_what_became_no_file_after_it_was_listed_is_told_at_once(tmp_path: Path, what: str) -> None:
+    path = tmp_path / "a.jpg"
+    with socket.socket(socket.AF_UNIX) as server:
+        if what == "pipe":
+            os.mkfifo(path)
+        elif what == "device":
+            path.symlink_to("/dev/zero")
+        else:
+            server.bind(str(path))
+        assert not list(files.list_folder(str(tmp_path)))
+        for read in (files.read_whole, files.read_if_there):
+            with pytest.raises(files.Unreadable, match=r"it is no file|cannot be read"):
+                read(str(path))
+        with pytest.raises(BadInput):
+            files.read_head(str(path), 8)
+        if what != "socket":
+            with pytest.raises(BadInput, match="it is no file"):
+                write_whole(str(path), b"x", str(tmp_path), lambda _: True)

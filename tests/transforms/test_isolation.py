@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import functools
 import logging
 import os
@@ -21,7 +22,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from codec import openjpeg
+from codec import allocation, integrity, openjpeg, spending
 from codec.errors import BadCodestream, UnsupportedCodestream
 from codec.jp2 import parse
 from codec.picture import BadPicture, NotForJpeg2000
@@ -122,10 +123,35 @@ def test_archives_and_their_noise_are_those_that_are_decoded_here() -> None:
         assert here.pixels.dtype == there.pixels.dtype
         fields = ("bit_depth", "warnings", "color_space")
         assert all(getattr(here, field) == getattr(there, field) for field in fields)
-    found, note = isolation.read_noise(data, Limits())
-    expected, _ = noise.read_noise(parse(data))
-    assert note == "" and found is not None and expected is not None
-    np.testing.assert_array_equal(found, expected)
+    parsed = parse(data)
+    expected, _ = noise.read_noise(parsed)
+    whole, reduced = (isolation.decode_archive(data, Limits(), reduce) for reduce in (0, 1))
+    assert whole.note == "" and whole.noise is not None and expected is not None
+    np.testing.assert_array_equal(whole.noise, expected)
+    np.testing.assert_array_equal(whole.decoded.pixels, openjpeg.decode(data).pixels)
+    assert reduced.noise is None and "its resolution is reduced" in reduced.note
+    assert reduced.decoded.pixels.shape == (49, 66, 3)
+    assert whole.metadata == parsed.metadata
+
+
+def test_a_record_and_what_it_says_of_its_file_are_those_that_are_found_here() -> None:
+    data = archived()
+    here, there = integrity.check(data), isolation.check_integrity(data, Limits())
+    assert there.whole and (there.sealed, there.cut_after, there.problems) == (True, None, ())
+    for record in (there.record, isolation.decode_archive(data, Limits()).record):
+        assert here.record is not None and record is not None and record.saliency is not None
+        for field in dataclasses.fields(record):
+            np.testing.assert_array_equal(getattr(here.record, field.name), getattr(record, field.name))
+    flipped = data[:-9] + bytes([data[-9] ^ 1]) + data[-8:]
+    assert isolation.check_integrity(flipped, Limits()).problems == integrity.check(flipped).problems != ()
+    bare = data[data.index(b"\xff\x4f\xff\x51") :]
+    assert isolation.check_integrity(bare, Limits()).record is None
+
+
+def test_where_bits_went_is_what_is_found_here() -> None:
+    data = archived()
+    here = spending.bits_per_pixel(*allocation.parse_layers(parse(data).codestream), 12, 17)
+    np.testing.assert_array_equal(isolation.bits_per_pixel(data, Limits(), 12, 17), here)
 
 
 def test_errors_are_of_the_same_kind_with_the_same_words() -> None:

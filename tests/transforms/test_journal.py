@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import resource
 from pathlib import Path
 
 import apache_beam as beam
@@ -13,7 +14,8 @@ from apache_beam.testing.util import assert_that, equal_to
 from tests.transforms.test_tables import a_row
 from transforms import tables
 from transforms.elements import MetricsRow
-from transforms.journal import KeepJournal, clear_journal
+from transforms.journal import KeepJournal, _append, clear_journal
+from transforms.steps import CannotGoOn
 
 
 def note(archive: Path, *rows: MetricsRow, run_id: str = "r1") -> Path:
@@ -82,3 +84,29 @@ def test_a_run_that_ended_has_tables_only(tmp_path: Path) -> None:
     assert list(tmp_path.rglob(f"{tables.JOURNAL}*")) == [other]
     assert sorted(row.relative_path for row in read(tmp_path)) == ["0.jpg", "1.jpg", "2.jpg", "z.jpg"]
     clear_journal(str(tmp_path / "nowhere"), "r1")
+
+
+def test_a_hole_that_a_power_cut_left_is_passed_over(tmp_path: Path) -> None:
+    file = note(tmp_path, a_row("a.jpg"), a_row("b.jpg"), a_row("c.jpg"))
+    first, second, third = file.read_bytes().splitlines(keepends=True)
+    file.write_bytes(first + bytes(len(second) // 2) + second[len(second) // 2 :] + third)
+    assert [row.relative_path for row in read(tmp_path)] == ["a.jpg", "c.jpg"]
+
+
+@pytest.mark.skipif(not Path("/dev/full").exists(), reason="there is no device that is always full")
+def test_a_journal_that_cannot_be_written_ends_the_run_with_a_sentence() -> None:
+    with pytest.raises(CannotGoOn, match=r"cannot be written: .*No space left on device"):
+        _append(Path("/dev/full"), b"a row\n")
+
+
+def test_half_a_line_is_taken_back_where_a_disk_is_full(tmp_path: Path) -> None:
+    soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (100, hard))
+    try:
+        _append(tmp_path / "journal", b"1" * 79 + b"\n")
+        with pytest.raises(CannotGoOn):
+            _append(tmp_path / "journal", b"2" * 79 + b"\n")
+        _append(tmp_path / "journal", b"3" * 9 + b"\n")
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
+    assert (tmp_path / "journal").read_bytes() == b"1" * 79 + b"\n" + b"3" * 9 + b"\n"

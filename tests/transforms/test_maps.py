@@ -50,7 +50,7 @@ def test_a_map_is_its_photos_mask(tmp_path: Path) -> None:
     levels = np.rint(255 * np.random.default_rng(3).random((48, 64))).astype(np.float32) / np.float32(255)
     element = salient(texture(48, 64, 3), levels)
     written(element, tmp_path)
-    masked = one(saliency.with_mask, element.photo, folder=str(tmp_path))
+    masked = one(saliency.with_mask, element.photo, folder=str(tmp_path), limits=Limits())
     np.testing.assert_array_equal(masked.saliency, levels)
 
 
@@ -60,7 +60,7 @@ def test_an_overlay_is_no_mask(tmp_path: Path) -> None:
     assert decode_picture(overlay.read_bytes()).pixels.shape == (48, 64, 3)
     path.unlink()
     with pytest.raises(BadInput, match="no mask"):
-        list(saliency.with_mask(a_photo(texture(48, 64, 3)), folder=str(tmp_path)))
+        list(saliency.with_mask(a_photo(texture(48, 64, 3)), folder=str(tmp_path), limits=Limits()))
 
 
 @pytest.mark.parametrize(("channels", "bits"), [(1, 8), (2, 16), (3, 16), (4, 8)])

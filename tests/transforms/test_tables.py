@@ -3,6 +3,7 @@
 import dataclasses
 import datetime
 import math
+import os
 import pathlib
 import typing
 
@@ -172,3 +173,18 @@ def test_a_photo_that_is_in_a_table_and_newer_in_the_journal_counts_by_both(tmp_
     (folder / "journal-1.jsonl").write_bytes(journal_line(later) + journal_line(a_row("b.jpg")))
     found = tables.read_metrics(str(tmp_path)).to_pylist()
     assert sorted(row["width"] for row in found) == [31, 31, 99]
+
+
+def test_a_table_is_on_the_disk_before_it_has_its_name(
+    tmp_path: pathlib.Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    if not pathlib.Path("/proc/self/fd").exists():
+        pytest.skip("what a descriptor stands for cannot be asked here")
+    synced: list[str] = []
+    monkeypatch.setattr(
+        os, "fsync", lambda fd: synced.append(str(pathlib.Path(f"/proc/self/fd/{fd}").readlink()))
+    )
+    folder = tmp_path / "_foveate/metrics/run=1"
+    tables.write_metrics([a_row()], f"{folder}/0.parquet")
+    assert synced[0].startswith(f"{folder}/0.parquet.partial-")
+    assert synced[1:] == [str(folder), str(folder.parent), str(folder.parents[1]), str(tmp_path)]
