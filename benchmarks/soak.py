@@ -89,6 +89,7 @@ class Run:
     cpu_seconds: float
     samples: tuple[Sample, ...]
     kills: tuple[float, ...]
+    spared: tuple[str, ...]  # what was to be killed, and was not
     left: tuple[str, ...]  # command lines of processes that outlived it
     litter: tuple[str, ...]  # what it left in the folder for temporary files
     said: Mapping[str, Any]
@@ -193,6 +194,7 @@ class Supervisor:
             cpu_seconds=usage.ru_utime + usage.ru_stime if usage else 0.0,
             samples=tuple(samples),
             kills=tuple(done),
+            spared=tuple(kill.victim for kill in due),
             left=tuple(_left(seen)),
             litter=tuple(path.name for path in set(self.temporary.iterdir()) - before),
             said=_last_account(log.read_text(errors="replace")),
@@ -281,6 +283,8 @@ def problems_of_runs(runs: Sequence[Run], photos: int) -> Iterator[str]:
     for run in runs:
         if run.status != run.wanted:
             yield f"{run.name}: ended with {run.status}, not {run.wanted}"
+        if run.spared:
+            yield f"{run.name}: ended before anybody killed {', '.join(run.spared)}"
         if run.left:
             yield f"{run.name}: left {len(run.left)} processes: {run.left[0][:200]}"
         if run.litter and run.wanted >= 0:

@@ -8,6 +8,8 @@ from collections.abc import Sequence
 from typing import Any
 
 from apache_beam.options.pipeline_options import GoogleCloudOptions, PipelineOptions
+from apache_beam.portability.api import beam_provision_api_pb2
+from apache_beam.runners.portability.fn_api_runner.fn_runner import ExtendedProvisionInfo, FnApiRunner
 
 LOCAL_RUNNER = "FnApiRunner"
 _LOCAL_NAMES = ("", "direct", "fnapi")  # Beam takes names in any case, with or without "Runner"
@@ -16,6 +18,16 @@ _LOCAL_NAMES = ("", "direct", "fnapi")  # Beam takes names in any case, with or 
 def is_local_runner(beam_flags: Sequence[str]) -> bool:
     """Whether the run is left to Beam's local runner: by default, and for DirectRunner."""
     return _runner_name(_options(beam_flags)) in _LOCAL_NAMES
+
+
+def local_runner(beam_flags: Sequence[str]) -> FnApiRunner:
+    """Beam's local runner, which left to itself keeps flags from its worker processes: stores' keys too."""
+    given = PipelineOptions(list(beam_flags)).get_all_options(drop_default=True)
+    info = beam_provision_api_pb2.ProvisionInfo(retrieval_token="unused-retrieval-token")
+    for name, value in given.items():
+        is_whole = isinstance(value, int) and not isinstance(value, bool)  # they would come back as 2.0
+        info.pipeline_options.update({name: str(value) if is_whole else value})
+    return FnApiRunner(provision_info=ExtendedProvisionInfo(info))
 
 
 def is_local(beam_flags: Sequence[str]) -> bool:

@@ -238,7 +238,8 @@ def run_pipeline(
                 if local:
                     stack.enter_context(_display(Path(folder) / "progress", todo, verb))
                     stack.enter_context(ended_where_threads_die(_say_failed, RUN_FAILED))
-                pipeline = beam.Pipeline(options=PipelineOptions(flags))
+                runner = engines.local_runner(flags) if engines.is_local_runner(flags) else None
+                pipeline = beam.Pipeline(runner, options=PipelineOptions(flags))
                 build(pipeline, Progress(file))
                 result = pipeline.run()
                 result.wait_until_finish()

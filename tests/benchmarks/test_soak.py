@@ -41,6 +41,7 @@ RUN = Run(
     cpu_seconds=1.0,
     samples=tuple(Sample(float(second), 300.0, 15 * second) for second in range(100)),
     kills=(),
+    spared=(),
     left=(),
     litter=(),
     said={"run": "2", "counts": {"compressed": 1, "kept": 1, "failed": 2, "source-bytes": 9}},
@@ -123,6 +124,7 @@ def test_an_account_that_does_not_balance_is_seen(changes: dict[str, Any], expec
     ("changes", "expected"),
     [
         ({"status": 1}, "completed: ended with 1, not 3"),
+        ({"spared": ("worker",)}, "completed: ended before anybody killed worker"),
         ({"left": ("python",)}, "completed: left 1 processes: python"),
         ({"litter": ("foveate-x",)}, "completed: left temporary files: ('foveate-x',)"),
         ({"said": {}}, "completed: 4 photos became {}"),

@@ -1,10 +1,13 @@
 from __future__ import annotations
 
 import argparse
+import json
 import re
 from pathlib import Path
 
 import pytest
+from apache_beam.options.pipeline_options import PipelineOptions, S3Options
+from apache_beam.runners.worker import sdk_worker_main
 
 from pipelines import engines, running
 
@@ -60,3 +63,15 @@ def test_no_runner_is_named_below_transforms() -> None:
     names = re.compile(r"prism|flink|dataflow|spark|fnapirunner|directrunner", re.IGNORECASE)
     named = [path.name for path in (ROOT / "transforms").rglob("*.py") if names.search(path.read_text())]
     assert not named
+
+
+def test_worker_processes_on_this_machine_are_told_the_flags() -> None:
+    flags = ["--s3_endpoint_url=http://here:1", "--s3_disable_ssl", "--direct_num_workers=2", "--project=p"]
+    info = engines.local_runner(flags)._provision_info.provision_info
+    told = sdk_worker_main._parse_pipeline_options(
+        json.dumps(dict(info.pipeline_options))
+    )  # as a worker reads it
+    assert told.get_all_options(drop_default=True) == PipelineOptions(flags).get_all_options(
+        drop_default=True
+    )
+    assert told.view_as(S3Options).s3_endpoint_url == "http://here:1"
