@@ -171,20 +171,24 @@ class Supervisor:
             process = subprocess.Popen(
                 command, cwd=ROOT, env=environment, stdout=said, stderr=said, start_new_session=True
             )
-        while ended == 0:
-            family = list(tree(process.pid))
-            seen |= {(pid, began): what for pid in family if (began := _began(pid)) for what in [_line(pid)]}
-            now = time.monotonic()
-            samples.append(Sample(now - start, sum(map(resident_mib, family)), self.place.stored()))
-            if len(samples) > 1 and samples[-1].stored != samples[-2].stored:
-                changed = now
-            if due and samples[-1].stored >= due[0].stored and self._kill(due[0].victim, family):
-                done.append(now - start)
-                due.pop(0)
-            if now - changed > self.patience:
-                os.killpg(process.pid, signal.SIGKILL)
-            time.sleep(_SECONDS)
-            ended, status, usage = os.wait4(process.pid, os.WNOHANG)
+        try:
+            while ended == 0:
+                family = list(tree(process.pid))
+                seen |= {(pid, _began(pid)): _line(pid) for pid in family}
+                now = time.monotonic()
+                samples.append(Sample(now - start, sum(map(resident_mib, family)), self.place.stored()))
+                if len(samples) > 1 and samples[-1].stored != samples[-2].stored:
+                    changed = now
+                if due and samples[-1].stored >= due[0].stored and self._kill(due[0].victim, family):
+                    done.append(now - start)
+                    due.pop(0)
+                if now - changed > self.patience:
+                    os.killpg(process.pid, signal.SIGKILL)
+                time.sleep(_SECONDS)
+                ended, status, usage = os.wait4(process.pid, os.WNOHANG)
+        except BaseException:  # whatever ends this ends the run with it
+            os.killpg(process.pid, signal.SIGKILL)
+            raise
         process.returncode = code = os.waitstatus_to_exitcode(status)
         hung = time.monotonic() - changed > self.patience
         return Run(
@@ -437,7 +441,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     parser.add_argument("--refused", type=float, default=0.03, help="of requests (default: %(default)g)")
     parser.add_argument("--no-networks", action="store_true", help="no photo goes through them")
     parser.add_argument("--local", action="store_true", help="photos and archive are in folders")
-    parser.add_argument("--patience", type=float, default=900.0, help="seconds (default: %(default)g)")
+    parser.add_argument("--patience", type=float, default=3600.0, help="seconds (default: %(default)g)")
     parser.add_argument("--output", type=Path, default=Path("soak"), help="for logs, figures and the plot")
     parser.add_argument("--seed", type=int, default=1)
     args = parser.parse_args(argv)
