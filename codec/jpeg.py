@@ -38,6 +38,15 @@ _ICC, _MULTI_PICTURE, _PHOTOSHOP = b"ICC_PROFILE\0", b"MPF\0", b"Photoshop 3.0\0
 _GAIN_MAP_MARKS = (b"http://ns.adobe.com/hdr-gain-map/", b"HDRGainMap", b"urn:iso:std:iso:ts:21496:-1")
 _MOTION_MARKS = (b'MotionPhoto="1"', b'MicroVideo="1"', b"MotionPhoto>1<", b"MicroVideo>1<")
 _MOST_IN_SEGMENT = 65533
+_DQT = 0xDB
+# ITU-T T.81 Table K.1, in the zigzag order of a DQT segment.
+_LUMINANCE_STEPS = np.array([
+    16, 11, 12, 14, 12, 10, 16, 14, 13, 14, 18, 17, 16, 19, 24, 40,
+    26, 24, 22, 22, 24, 49, 35, 37, 29, 40, 58, 51, 61, 60, 57, 51,
+    56, 55, 64, 72, 92, 78, 64, 68, 87, 69, 55, 56, 80, 109, 81, 87,
+    95, 98, 103, 104, 103, 62, 77, 113, 121, 112, 100, 120, 92, 101, 103, 99,
+])  # fmt: skip
+_LARGEST_STEP = 255  # in files of 8 bits
 _MOST_SCANS = 500  # photos have ten or so; every bit of every coefficient by itself would take as many
 # How the library's warnings begin that mean lost pixels (jerror.h).
 _DAMAGE = ("Corrupt JPEG data", "Premature end of JPEG", "Inconsistent progression")
@@ -64,7 +73,25 @@ def decode_jpeg(data: bytes, max_pixels: int | None) -> Picture:
     if pixels.dtype == np.uint16:
         pixels = stretched(pixels.astype(np.uint16, copy=False), precision)
     metadata, problems = _metadata(segments)
-    return Picture(pixels, metadata, "jpeg", precision, problems)
+    return Picture(pixels, metadata, "jpeg", precision, problems, quality(segments))
+
+
+def quality(segments: list[Segment]) -> float | None:
+    """The quality, 0 to 100, at which libjpeg's luminance table is as coarse as the file's; None without one.
+
+    By the ratio of the steps to those of Table K.1 of ITU-T T.81, which libjpeg scales.
+    """
+    for segment in segments:
+        if segment.marker != _DQT or segment.payload[:1] not in (b"\x00", b"\x10"):
+            continue
+        kind = ">u2" if segment.payload[0] else "u1"
+        steps = np.frombuffer(segment.payload[1:129], np.dtype(kind))[:64].astype(np.float64)
+        if len(steps) < 64:
+            return None
+        whole = steps < _LARGEST_STEP  # others were cut off there
+        percent = 100 * float(steps[whole].sum() / max(1, _LUMINANCE_STEPS[whole].sum()))
+        return max(0.0, (200 - percent) / 2 if percent <= 100 else 5000 / percent)
+    return None
 
 
 def _pixels(data: bytes, precision: int, components: int) -> Pixels:

@@ -33,7 +33,7 @@ class Picture:
     and alpha), 3 (RGB) or 4 (RGB and alpha, not premultiplied). `bit_depth` is the source's: 8 or less is
     given as 8, and samples of 9 to 15 bits are stretched to the whole range of uint16 (round(v * 65535 /
     (2**bit_depth - 1)), which can be undone exactly). `metadata_problems` says in sentences what of the
-    metadata could not be read or carried.
+    metadata could not be read or carried. `jpeg_quality` is a JPEG's on libjpeg's scale, None for others.
     """
 
     pixels: Pixels
@@ -41,6 +41,7 @@ class Picture:
     format: str  # "jpeg", "png", "tiff", "webp", "bmp", "avif", "gif" or "dicom"
     bit_depth: int  # 8 to 16
     metadata_problems: tuple[str, ...] = ()
+    jpeg_quality: float | None = None
 
 
 def check_size(width: int, height: int, max_pixels: int | None) -> None:

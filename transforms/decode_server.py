@@ -62,6 +62,7 @@ def picture(data: bytes, max_pixels: int | None, frame: int) -> Result:
         "format": found.format,
         "bit_depth": found.bit_depth,
         "metadata_problems": found.metadata_problems,
+        "jpeg_quality": found.jpeg_quality,
     }
 
 

@@ -40,6 +40,7 @@ class Photo:
     source_sha256: str  # of the source file's bytes
     metadata_problems: tuple[str, ...]  # what of the metadata could not be read or carried
     read_seconds: float
+    jpeg_quality: float | None = None  # of a JPEG, on libjpeg's scale
     cleaned_psnr_db: float | None = None  # of the pixels against the source's, where DnCNN cleaned them
 
 

@@ -53,6 +53,7 @@ def read_photo(source: SourceFile, limits: Limits) -> Iterator[Any]:
         bit_depth=picture.bit_depth,
         source_sha256=sha256,
         metadata_problems=picture.metadata_problems,
+        jpeg_quality=picture.jpeg_quality,
         read_seconds=time.perf_counter() - start,
     )
 
