@@ -35,7 +35,7 @@ LOCKS = {
         Lock(
             "constraints.txt",
             ("3.11", "3.12", "3.13"),
-            ".[dev]",
+            ".[dev,docs]",
             """\
 # The exact versions that Foveate is developed and tested with, for Python 3.11 to 3.13 on Linux x86-64.
 # Written by `python3 .ci/lock.py` (see there); used as `pip install -c constraints.txt -e '.[dev]'`.
