@@ -28,6 +28,7 @@ _PALETTE = 3
 # Filtered photos hold few matches: on them runs alone are as small as zlib's default, and far faster.
 _RUN_LENGTHS, _EVERY_FILTER = imagecodecs.PNG.STRATEGY.RLE, 0xF8
 _NAMES_SHOWN = 20
+_MOST_CHUNKS = 1 << 20  # writers cut gigabytes into fewer; empty ones, 12 bytes each, would take minutes
 _MOST_TEXT = 1 << 26  # what a compressed profile or packet may grow to
 _BT709, _UNSPECIFIED = 1, 2
 _BRIGHTER_THAN_WHITE = {16: "PQ", 18: "HLG"}
@@ -63,8 +64,11 @@ def encode_png(pixels: Pixels, metadata: PhotoMetadata) -> bytes:
 def _walk(data: bytes) -> Iterator[tuple[bytes, int, int]]:
     """(type, start, end) of each chunk's content; raises BadPicture where IEND is not reached."""
     at = len(SIGNATURE)
-    kind = b""
+    kind, count = b"", 0
     while kind != b"IEND":
+        if count == _MOST_CHUNKS:
+            raise BadPicture(f"broken PNG: more than {_MOST_CHUNKS:,} chunks up to byte {at:,}")
+        count += 1
         if at + 12 > len(data):
             raise BadPicture(f"truncated PNG: it ends at byte {len(data):,} without an end chunk")
         length, kind = int.from_bytes(data[at : at + 4], "big"), data[at + 4 : at + 8]

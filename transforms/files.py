@@ -45,13 +45,15 @@ def find_files(source: str, extensions: frozenset[str], output: str) -> Iterator
       extensions: which files of a folder or glob are taken: lower case, with dot.
       output: where the results go: what lies there already is no source, even if it lies below one.
 
+    A local folder that cannot be listed is a file too: one that nobody can read, which its row will say.
+
     Raises:
       NothingFound: there is no such file or folder, or it holds no file with such an extension.
     """
     found = False
     for file, root in _candidates(source):
-        path = file.url
-        if root is None or Path(path).suffix.lower() in extensions:
+        unlisted, path = file.url.endswith("/"), file.url.rstrip("/")
+        if root is None or unlisted or Path(path).suffix.lower() in extensions:
             base = root if root is not None else path.rpartition("/")[0]
             relative = path[len(base) :].lstrip("/") if base else path
             results = None if root is None else _path_below(output, root)
@@ -95,12 +97,22 @@ def list_folder(folder: str) -> Iterator[ListedFile]:
     folder = folder.removeprefix("file://")
     root = folder.rstrip("/")
     if "://" not in folder:
-        files = _local_folder(Path(folder)) if Path(folder).is_dir() else iter(())
+        files = _listed_folder(folder)
         root = "" if Path(folder) == Path() else str(Path(folder))
     else:
         files = _list_url(f"{root}/")
     for file in files:
+        if file.url.endswith("/"):
+            continue
         yield ListedFile(file.url[len(root) :].lstrip("/"), file.size_bytes, version_of(file))
+
+
+def _listed_folder(folder: str) -> Iterator[StoredFile]:
+    try:
+        if Path(folder).is_dir():
+            yield from _local_folder(Path(folder))
+    except OSError as error:
+        raise NothingFound(_cannot_be("listed", folder, error)) from error
 
 
 def find_file(url: str) -> ListedFile | None:
@@ -156,7 +168,10 @@ def _candidates(source: str) -> Iterator[tuple[StoredFile, str | None]]:
     """Files, each with the root it was found under, or None for one named itself."""
     source = source.removeprefix("file://")
     if "://" not in source:
-        yield from _local_candidates(source)
+        try:
+            yield from _local_candidates(source)
+        except OSError as error:
+            raise NothingFound(_cannot_be("listed", source, error)) from error
         return
     bare = source.rstrip("/")
     named = False
@@ -232,8 +247,10 @@ def _local_candidates(source: str) -> Iterator[tuple[StoredFile, str | None]]:
 
 
 def _local_folder(path: Path) -> Iterator[StoredFile]:
+    """All files of a folder; of folders below it that cannot be listed, their names with a slash."""
     seen: set[str] = set()
-    for folder, folders, names in os.walk(path, followlinks=True):
+    unlisted: list[OSError] = []
+    for folder, folders, names in os.walk(path, followlinks=True, onerror=unlisted.append):
         if (real := os.path.realpath(folder)) in seen:  # a link back up
             folders.clear()
             continue
@@ -241,11 +258,23 @@ def _local_folder(path: Path) -> Iterator[StoredFile]:
         folders[:] = sorted(name for name in folders if name != PRIVATE_FOLDER)
         for name in sorted(names):
             yield from _local_file(Path(folder) / name)
+    for error in unlisted:
+        if isinstance(error, FileNotFoundError):  # deleted meanwhile
+            continue
+        if Path(error.filename) == path:
+            raise error
+        yield StoredFile(f"{error.filename}/", 0, 0.0)
 
 
 def _local_file(path: Path) -> Iterator[StoredFile]:
-    with contextlib.suppress(FileNotFoundError):  # deleted meanwhile, or a dangling link
+    try:
         status = path.stat()
+    except PermissionError:  # reading it will say so
+        yield StoredFile(str(path), 0, 0.0)
+    except OSError as error:  # deleted meanwhile, a dangling link, or one to itself
+        if error.errno not in (errno.ENOENT, errno.ENOTDIR, errno.ELOOP, errno.ENAMETOOLONG):
+            raise
+    else:
         if stat.S_ISREG(status.st_mode):  # a pipe or socket would never end
             yield StoredFile(str(path), status.st_size, status.st_mtime)
 
@@ -318,6 +347,8 @@ def _read(url: str, count: int | None = None) -> bytes:
     except (FileNotFoundError, PermissionError, IsADirectoryError, Unreadable):
         raise
     except OSError as error:
+        if error.errno in (errno.ENOTDIR, errno.ENAMETOOLONG):  # there can be no such file
+            raise FileNotFoundError(error.errno, os.strerror(error.errno), url) from error
         raise Unreadable(f"it cannot be read: {error.strerror}") from error
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import socket
 import tracemalloc
@@ -211,3 +212,36 @@ def test_what_became_no_file_after_it_was_listed_is_told_at_once(tmp_path: Path,
         if what != "socket":
             with pytest.raises(BadInput, match="it is no file"):
                 write_whole(str(path), b"x", str(tmp_path), lambda _: True)
+
+
+def test_links_to_themselves_are_passed_over_and_folders_looked_at_once(tmp_path: Path) -> None:
+    place(tmp_path, "a/b.jpg")
+    (tmp_path / "loop.jpg").symlink_to("loop.jpg")
+    (tmp_path / "a/up").symlink_to("..")
+    assert found(tmp_path) == ["a/b.jpg"]
+    with pytest.raises(NothingFound):
+        found(tmp_path / "loop.jpg")
+
+
+def test_what_may_not_be_looked_at_is_listed_so_that_a_row_can_say_so(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    place(tmp_path, "a.jpg", "locked/b.jpg", "secret/c.jpg")
+    scandir, stat = os.scandir, Path.stat
+
+    def refuse_folder(path: str) -> object:
+        if str(path).endswith("locked"):
+            raise PermissionError(errno.EACCES, "Permission denied", str(path))
+        return scandir(path)
+
+    def refuse_file(path: Path, **options: bool) -> os.stat_result:
+        if path.name == "c.jpg":
+            raise PermissionError(errno.EACCES, "Permission denied", str(path))
+        return stat(path, **options)
+
+    monkeypatch.setattr(os, "scandir", refuse_folder)
+    monkeypatch.setattr(Path, "stat", refuse_file)
+    assert sorted(found(tmp_path)) == ["a.jpg", "locked", "secret/c.jpg"]
+    assert sorted(file.path for file in files.list_folder(str(tmp_path))) == ["a.jpg", "secret/c.jpg"]
+    with pytest.raises(NothingFound, match=r"locked cannot be listed: .*Permission denied"):
+        found(tmp_path / "locked")
