@@ -99,7 +99,7 @@ def test_help_is_quick() -> None:
         (["saliency", "PHOTOS", "--output", "PHOTOS"], "is the folder of the photos"),
         (["restore", "NOWHERE", "--output", "DEST"], "no such file, or no photo in it: "),
         (["restore", "PHOTOS", "--output", "DEST", "--format", "gif"], "invalid choice: 'gif'"),
-        (["restore", "PHOTOS", "--output", "DEST", "--reccnn", "best"], "invalid choice: 'best'"),
+        (["restore", "PHOTOS", "--output", "DEST", "--reccnn", "slow"], "invalid choice: 'slow'"),
         (
             ["train", "restoration", "--photos", "NOWHERE", "--output", "DEST", "--patch", "33"],
             "multiple of 32",
