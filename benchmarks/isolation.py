@@ -69,7 +69,7 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 @dataclasses.dataclass(frozen=True)
 class Taken:
-    """Seconds by the clock, the median, and of processors, the mean."""
+    """Median seconds by the clock, and of processors."""
 
     clock: float
     processor: float
@@ -135,7 +135,7 @@ def _decode_times(data: bytes, is_jpeg2000: bool, rounds: int) -> tuple[Taken, T
             way()
             clock.append(time.perf_counter() - begun)
             processor.append(_processor_seconds() - used)
-    here, there = map(Taken, map(statistics.median, clocks), map(statistics.fmean, processors))
+    here, there = map(Taken, map(statistics.median, clocks), map(statistics.median, processors))
     return here, there
 
 
