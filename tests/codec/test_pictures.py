@@ -527,3 +527,11 @@ def test_texts_without_number_are_named_in_part() -> None:
     plain = pictures.png(sample(9, 7, 3))
     (problem,) = decode_picture(plain[:33] + chunks + plain[33:]).metadata_problems
     assert problem.endswith("name 0019 and 980 more")
+
+
+def test_a_png_of_millions_of_empty_chunks_is_refused_before_it_takes_long(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr("codec.png._MOST_CHUNKS", 1000)
+    with pytest.raises(BadPicture, match="more than 1,000 chunks up to byte 12,008"):
+        decode_picture(b"\x89PNG\r\n\x1a\n" + bytes(12 * 2000))
