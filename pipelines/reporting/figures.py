@@ -80,13 +80,15 @@ def time_text(time: datetime.datetime | None) -> str:
 
 
 def money_text(amount: float | None) -> str:
-    """An amount of money, without a currency: `1,234`, `12.34`, `0.00012`."""
+    """An amount of money, without a currency: `1,234`, `12.34`, `0.012`, `< 0.001`."""
     if amount is None:
         return NOTHING
     size = abs(amount)
     if size == 0 or size >= 1000:
         return f"{amount:,.0f}"
-    return f"{amount:.{2 if size >= 0.1 else 1 - math.floor(math.log10(size))}f}"
+    if size < 0.001:
+        return "< 0.001" if amount > 0 else "> -0.001"
+    return f"{amount:.{2 if size >= 0.1 else 3}f}"
 
 
 def month_text(month: str) -> str:
