@@ -13,7 +13,7 @@ import sys
 import threading
 import time
 import zlib
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
@@ -87,18 +87,18 @@ def gone(pid: int, seconds: float = 10) -> bool:
     return not is_there(pid)
 
 
-def while_decoding(pool: isolation._Children, harm: Callable[[int], None]) -> None:
-    """Does `harm` to the pool's child as soon as it is at work on what follows."""
+def while_decoding(pool: isolation._Children, number: int) -> None:
+    """Sends a signal to the child when it has got what follows to decode: until then it stands still."""
     pid = pid_of(pool)
+    os.kill(pid, signal.SIGSTOP)
 
-    def wait() -> None:
-        status = Path(f"/proc/{pid}/statm")
-        before = int(status.read_text().split()[0])
-        while int(status.read_text().split()[0]) < before + 10_000:  # pages: the picture's
-            time.sleep(0.001)
-        harm(pid)
+    def send() -> None:
+        time.sleep(0.7)  # for the request to be sent, on a busy machine too
+        os.kill(pid, number)
+        if number != signal.SIGSTOP:
+            os.kill(pid, signal.SIGCONT)
 
-    threading.Thread(target=wait, daemon=True).start()
+    threading.Thread(target=send, daemon=True).start()
 
 
 # What comes back
@@ -210,7 +210,7 @@ def test_a_crash_costs_one_photo_and_says_so(number: int, children: isolation._C
     isolation.decode_picture(GOOD["gray.png"], Limits())
     (child,) = children.idle
     child.answers = 0  # as if it were new
-    while_decoding(children, lambda pid: os.kill(pid, number))
+    while_decoding(children, number)
     with pytest.raises(DecoderFailed, match=rf"(crashed|killed) \(signal {number:d}"):
         isolation.decode_picture(slow_png(), Limits())
     assert isinstance(DecoderFailed(""), BadInput)
@@ -222,7 +222,7 @@ def test_a_crash_costs_one_photo_and_says_so(number: int, children: isolation._C
 def test_a_photo_on_which_a_used_child_crashes_is_tried_by_a_new_one(children: isolation._Children) -> None:
     isolation.decode_picture(GOOD["gray.png"], Limits())
     first = pid_of(children)
-    while_decoding(children, lambda pid: os.kill(pid, signal.SIGSEGV))
+    while_decoding(children, signal.SIGSEGV)
     assert isolation.decode_picture(slow_png(), Limits()).pixels.shape == (8_000, 8_000, 1)
     assert pid_of(children) != first
 
@@ -240,7 +240,7 @@ def test_a_child_that_dies_between_photos_costs_none(children: isolation._Childr
 def test_a_hang_ends_when_its_time_is_over(children: isolation._Children) -> None:
     isolation.decode_picture(GOOD["gray.png"], Limits())
     pid = pid_of(children)
-    while_decoding(children, lambda pid: os.kill(pid, signal.SIGSTOP))
+    while_decoding(children, signal.SIGSTOP)
     start = time.monotonic()
     with pytest.raises(DecoderFailed, match=r"^decoding took longer than 1\.5 s$"):
         isolation.decode_picture(slow_png(), Limits(seconds=1.5))
