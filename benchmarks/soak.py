@@ -240,7 +240,7 @@ def _began(pid: int) -> str:
 def _left(seen: Mapping[tuple[int, str], str]) -> list[str]:
     """The command lines of processes that do not go."""
     deadline = time.monotonic() + _PARTING_SECONDS
-    while left := [what for (pid, began), what in seen.items() if _began(pid) == began]:
+    while left := [what for (pid, began), what in seen.items() if began and _began(pid) == began]:
         if time.monotonic() > deadline:
             return left
         time.sleep(_SECONDS)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import io
+import os
 from collections import Counter
 from collections.abc import Callable, Iterable
 from pathlib import Path
@@ -183,3 +184,12 @@ def test_a_moody_store_refuses_as_often_as_it_is_told_and_counts() -> None:
     answers = Counter(ask("GET", "/archive/a.jp2") for _ in range(200))
     assert 60 < answers[b"stored"] < 140 and moody.counts["refused"] == 200 - answers[b"stored"]
     assert {line.split()[0] for line in lines} == {"200", "503", "429"}
+
+
+def test_processes_that_stay_are_seen_and_those_that_have_gone_are_not(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(soak, "_PARTING_SECONDS", 0.0)
+    here = os.getpid()
+    seen = {(here, soak._began(here)): "this one", (here, "1"): "another of its number", (1 << 30, ""): ""}
+    assert soak._left(seen) == ["this one"]
