@@ -284,7 +284,8 @@ def test_tables_of_earlier_versions_lack_columns(tmp_path: pathlib.Path) -> None
     archive = write_archive(tmp_path, [a_row("new.jpg", camera="X100V", finished=NOON + HOUR)])
     older = tmp_path / "_foveate/metrics/run=r0/0.parquet"
     tables.write_metrics([a_row("old.jpg"), a_row("new.jpg")], str(older))
-    pq.write_table(pq.read_table(older, partitioning=None).drop_columns(["camera", "taken", "source_generation"]), older)
+    there = pq.read_table(older, partitioning=None)
+    pq.write_table(there.drop_columns(["camera", "taken", "source_generation"]), older)
     found = report_on(archive)
     assert found.accounting.compressed == 2
     assert [(group.name, group.photos) for group in found.cameras] == [("", 1), ("X100V", 1)]
