@@ -11,7 +11,7 @@ import sys
 from collections.abc import Sequence
 from types import ModuleType
 
-from pipelines.logs import add_logging, set_up_logging
+from pipelines.logs import add_logging, format_in, set_up_logging
 
 COMMANDS = {
     "compress": "compress photos into an archive of region-weighted JPEG 2000 files",
@@ -34,6 +34,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         top.parse_args(arguments or ["--help"])
         return WRONG_USAGE
     name, *rest = arguments
+    set_up_logging(format_in(rest))
     module, parser = command(name)
     if hasattr(module, "parse_beam_flags"):
         parsed, unknown = parser.parse_known_args(rest)

@@ -7,12 +7,15 @@ import datetime
 import json
 import logging
 import sys
+import warnings
+from collections.abc import Sequence
 from typing import Any, TextIO
 
 from transforms.redaction import redacted
 
 # What is said to whoever started the command; other loggers speak of what happens within.
 SAY = logging.getLogger("foveate.say")
+_NO_NEWS = "crcmod package not found"  # says older Beam, for files that are not read here
 
 
 def add_logging(parser: argparse.ArgumentParser) -> None:
@@ -35,6 +38,9 @@ def set_up_logging(log_format: str = "text", quiet: bool = False) -> None:
     SAY.handlers = [_handler(_Json() if as_json else logging.Formatter("%(message)s"))]
     SAY.propagate = False
     SAY.setLevel(logging.WARNING if quiet else logging.INFO)
+    logging.captureWarnings(True)
+    # Google's libraries speak of Python's end of life whenever they are imported.
+    warnings.filterwarnings("ignore", "You are using a Python version", FutureWarning)
 
 
 def speaks_json() -> bool:
@@ -42,9 +48,20 @@ def speaks_json() -> bool:
     return any(isinstance(handler.formatter, _Json) for handler in SAY.handlers)
 
 
+def format_in(arguments: Sequence[str]) -> str:
+    """The --log-format among arguments that are not parsed yet: what is imported to parse them may speak."""
+    asked = " ".join(arguments).replace("--log-format=", "--log-format ")
+    return "json" if "--log-format json" in asked else "text"
+
+
+def _is_news(record: logging.LogRecord) -> bool:
+    return not record.getMessage().startswith(_NO_NEWS)
+
+
 def _handler(formatter: logging.Formatter) -> logging.Handler:
     handler = _StandardError()
     handler.setFormatter(formatter)
+    handler.addFilter(_is_news)
     return handler
 
 
