@@ -29,7 +29,7 @@ def build() -> Any:
     import keras
     from keras import layers
 
-    from models.layers import noise_amplitude, noise_features, normalized_detail
+    from models.layers import noise_amplitude, noise_features, normalized_detail, sub_pixel_convolution
 
     picture = layers.Input((None, None, 3), name="picture")
     noise = layers.Input((None, None, 4), name="noise")
@@ -39,7 +39,7 @@ def build() -> Any:
     y = layers.Conv2D(FEATURES, 3, padding="same", name="noise_in")(noise_features(noise, SHUFFLE))
     x = layers.ReLU()(layers.Add()([x, y]))
     x = layers.Conv2D(FEATURES, 3, padding="same", activation="relu", name="middle")(x)
-    x = layers.Conv2DTranspose(3, 3 * SHUFFLE, SHUFFLE, "same", name="shuffle", kernel_initializer="zeros")(x)
+    x = sub_pixel_convolution(x, 3, SHUFFLE, name="shuffle")
     compact = layers.Add()([picture, layers.Multiply()([x, amplitude])])
     return keras.Model([picture, noise], compact, name="comcnn")
 

@@ -41,7 +41,7 @@ def build(normalized: bool = False) -> Any:
     import keras
     from keras import layers
 
-    from models.layers import normalized_detail
+    from models.layers import normalized_detail, sub_pixel_convolution
 
     def normalization(scale: str, name: str) -> Any:
         return layers.BatchNormalization(momentum=0.9, epsilon=_EPSILON, gamma_initializer=scale, name=name)
@@ -58,7 +58,7 @@ def build(normalized: bool = False) -> Any:
         if normalized:  # a block begins by adding nothing
             y = normalization("zeros", name=f"norm{i}_b")(y)
         x = layers.Add()([x, y])
-    x = layers.Conv2DTranspose(1, 3 * SHUFFLE, SHUFFLE, "same", name="shuffle", kernel_initializer="zeros")(x)
+    x = sub_pixel_convolution(x, 1, SHUFFLE, name="shuffle")
     residual = layers.Rescaling(ARTEFACT)(x)
     return keras.Model(luminance, layers.Add()([luminance, residual]), name="dncnn")
 

@@ -52,7 +52,7 @@ def build(size: str = "fast", precision: str = "float32") -> Any:
     import keras
     from keras import layers
 
-    from models.layers import noise_amplitude, noise_features, normalized_detail
+    from models.layers import noise_amplitude, noise_features, normalized_detail, sub_pixel_convolution
 
     features, blocks = SIZES[size].features, SIZES[size].blocks
     convolution = functools.partial(layers.Conv2D, padding="same", dtype=precision)
@@ -67,7 +67,7 @@ def build(size: str = "fast", precision: str = "float32") -> Any:
         y = convolution(features, 3, activation="relu", name=f"block{i}_a")(x)
         y = convolution(features, 3, name=f"block{i}_b")(y)
         x = layers.Add()([x, y])
-    x = layers.Conv2DTranspose(3, 3 * SHUFFLE, SHUFFLE, "same", name="shuffle", kernel_initializer="zeros")(x)
+    x = sub_pixel_convolution(x, 3, SHUFFLE, name="shuffle")
     restored = layers.Add()([picture, layers.Multiply()([x, amplitude])])
     return keras.Model([picture, noise], restored, name=f"reccnn_{size}")
 

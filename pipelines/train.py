@@ -68,6 +68,12 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--rate", type=float, metavar="R", help="highest learning rate (default: as the shipped weights)"
     )
+    parser.add_argument(
+        "--regions",
+        type=int,
+        metavar="N",
+        help="restoration-codec: parts of photos that are coded, to take patches from (default: 2000; 2 GB)",
+    )
     parser.add_argument("--seed", type=int, default=0, help="default: %(default)s")
     parser.add_argument("--validation", type=Path, metavar="DIR", help="msroi: a folder to score in the end")
     parser.add_argument(
@@ -162,6 +168,7 @@ def _train_restoration(args: argparse.Namespace) -> None:
             precision=args.precision,
             seed=args.seed + 1,
             **given,
+            **_given(args, "regions"),
         )
 
 

@@ -7,7 +7,10 @@ encoder made at random rates; the caller supplies it, since networks know nothin
 
 from __future__ import annotations
 
+import dataclasses
+import os
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
@@ -23,12 +26,21 @@ COARSEST, FINEST = 0.6, 0.012  # normalised quantisation steps, as a share of th
 AUXILIARY = 0.25  # weight of the plain decode's own error: an archive must look right without RecCNN
 
 REGION = 4  # patches a side of what is coded at once
-PATCHES_PER_REGION = 4
+REGIONS = 2_000  # that are coded before RecCNN's training begins, 0.9 MB each at patches of 96
 
 COARSER = 1.19  # by how much the step is varied to find what a bit is worth
 
 # (photo uint8 (n, n, 3), generator) -> decoded uint8 (n, n, 3), noise map float32 (n/8, n/8, 4)
 Coder = Callable[[NDArray[np.uint8], np.random.Generator], tuple[NDArray[np.uint8], NDArray[np.float32]]]
+
+
+@dataclasses.dataclass(frozen=True, eq=False)
+class CodedRegion:
+    """A part of a photo (n, n, 3), what the codec made of it, and its noise map (n/8, n/8, 4)."""
+
+    photo: NDArray[np.uint8]
+    decoded: NDArray[np.uint8]
+    noise: NDArray[np.float32]
 
 
 def random_noise_map(cells: int, rng: np.random.Generator) -> NDArray[np.float32]:
@@ -104,6 +116,7 @@ def train_on_codec(
     batch: int = 16,
     patch: int = 96,
     rate: float = 3e-4,
+    regions: int = REGIONS,
     seed: int = 1,
 ) -> None:
     """Stage "codec": trains RecCNN on what `coder` makes of regions of photos, from the weights in `output`.
@@ -113,6 +126,7 @@ def train_on_codec(
     Args:
       loss: one of `LOSSES`.
       precision: of the convolutions while training, see `reccnn.build`.
+      regions: how many parts of photos, of four by four patches each, are coded to take patches from.
     """
     import keras
 
@@ -126,7 +140,8 @@ def train_on_codec(
         smaller.load_weights(reccnn.weights_file("fast", output))
         grow(smaller, network, np.random.default_rng(seed))
     model = _restoring_model(network, LOSSES[loss])
-    data = _coded_batches(load_photos(photos), coder, batch, patch, seed)
+    coded = _code_regions(load_photos(photos), coder, regions, REGION * patch, seed)
+    data = _coded_batches(coded, batch, patch, seed)
     fit(model, data, output / f"codec-{size}", steps, rate)
     network.save_weights(reccnn.weights_file(size, output))
 
@@ -144,8 +159,7 @@ def grow(smaller: Any, larger: Any, rng: np.random.Generator) -> None:
         kernel, bias = layer.get_weights()
         if layer.name in old:
             old_kernel, old_bias = old[layer.name]
-            transposed = layer.name == "shuffle"  # its kernel is (height, width, outputs, inputs)
-            layer.set_weights(_widened(kernel, bias, old_kernel, old_bias, transposed, rng))
+            layer.set_weights(_widened(kernel, bias, old_kernel, old_bias, rng))
         elif layer.name.endswith("_b"):
             layer.set_weights([np.zeros_like(kernel), bias])
 
@@ -155,18 +169,15 @@ def _widened(
     bias: NDArray[np.float32],
     old_kernel: NDArray[np.float32],
     old_bias: NDArray[np.float32],
-    transposed: bool,
     rng: np.random.Generator,
 ) -> list[NDArray[np.float32]]:
-    if transposed:
-        kernel, old_kernel = np.swapaxes(kernel, 2, 3), np.swapaxes(old_kernel, 2, 3)
     inputs, outputs = old_kernel.shape[2:]
     deviation = (1.0 / np.prod(kernel.shape[:3])) ** 0.5
     kernel = rng.normal(0, deviation, kernel.shape).astype(np.float32)
     kernel[:, :, :, :outputs] = 0
     kernel[:, :, :inputs, :outputs] = old_kernel
     bias = np.concatenate([old_bias, np.zeros(len(bias) - outputs, np.float32)])
-    return [np.swapaxes(kernel, 2, 3) if transposed else kernel, bias]
+    return [kernel, bias]
 
 
 def _joint_model(first: Any, second: Any) -> Any:
@@ -280,23 +291,37 @@ def _joint_batches(photos: list[NDArray[np.uint8]], batch: int, patch: int, seed
     return dataset(make, seed)
 
 
-def _coded_batches(photos: list[NDArray[np.uint8]], coder: Coder, batch: int, patch: int, seed: int) -> Any:
+def _code_regions(
+    photos: list[NDArray[np.uint8]], coder: Coder, count: int, size: int, seed: int
+) -> list[CodedRegion]:
+    """So many regions of photos (size, size, 3), coded; the same for the same seed."""
+
+    def code(number: int) -> CodedRegion:
+        rng = np.random.default_rng([seed, number])
+        region = random_patch(photos, size, rng)
+        return CodedRegion(region, *coder(region, rng))
+
+    with ThreadPoolExecutor(os.cpu_count()) as pool:
+        return list(pool.map(code, range(count)))
+
+
+def _coded_batches(regions: list[CodedRegion], batch: int, patch: int, seed: int) -> Any:
     """Batches of patches out of coded regions: an encoder shares bits out over photos, not patches."""
+    cells = patch // wavelet.CELL
 
     def make(rng: np.random.Generator) -> dict[str, NDArray[np.float32]]:
-        triples: list[tuple[NDArray[np.uint8], NDArray[np.uint8], NDArray[np.float32]]] = []
-        while len(triples) < batch:
-            region = random_patch(photos, REGION * patch, rng)
-            decoded, noise = coder(region, rng)
-            for _ in range(min(PATCHES_PER_REGION, batch - len(triples))):
-                y, x = rng.integers((REGION - 1) * patch // wavelet.CELL + 1, size=2) * wavelet.CELL
-                window = np.s_[y : y + patch, x : x + patch]
-                cells = np.s_[tuple(slice(s.start // wavelet.CELL, s.stop // wavelet.CELL) for s in window)]
-                triples.append((region[window], decoded[window], noise[cells]))
+        photo, decoded, noise = [], [], []
+        for _ in range(batch):
+            region = regions[rng.integers(len(regions))]
+            y, x = rng.integers(region.photo.shape[0] // wavelet.CELL - cells + 1, size=2)
+            window = np.s_[y * wavelet.CELL :, x * wavelet.CELL :]
+            photo.append(region.photo[window][:patch, :patch])
+            decoded.append(region.decoded[window][:patch, :patch])
+            noise.append(reccnn.with_preparation(region.noise[y : y + cells, x : x + cells], False))
         return {
-            "photo": np.stack([photo for photo, _, _ in triples]).astype(np.float32) / np.float32(255),
-            "decoded": np.stack([decoded for _, decoded, _ in triples]).astype(np.float32) / np.float32(255),
-            "noise": np.stack([reccnn.with_preparation(noise, False) for _, _, noise in triples]),
+            "photo": np.stack(photo).astype(np.float32) / np.float32(255),
+            "decoded": np.stack(decoded).astype(np.float32) / np.float32(255),
+            "noise": np.stack(noise),
         }
 
     return dataset(make, seed)

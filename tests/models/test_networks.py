@@ -66,16 +66,14 @@ def multiplications(model: Any) -> float:
     import keras
 
     layers = [layer for layer in model.layers if getattr(layer, "kernel", None) is not None]
-    assert {type(layer).__name__ for layer in layers} <= {"Conv2D", "Conv2DTranspose"}
-    # A kernel is applied at every place of the output, a transposed one at every place of the input.
-    grids = [layer.input if type(layer).__name__ == "Conv2DTranspose" else layer.output for layer in layers]
+    assert {type(layer).__name__ for layer in layers} == {"Conv2D"}
     side = 64
     channels = model.inputs[1].shape[-1]
     inputs = [
         np.zeros((1, side, side, 3), np.float32),
         np.zeros((1, side // 8, side // 8, channels), np.float32),
     ]
-    values = keras.Model(model.inputs, grids)(inputs)
+    values = keras.Model(model.inputs, [layer.output for layer in layers])(inputs)
     kernels = [float(np.prod(layer.kernel.shape)) for layer in layers]
     places = [float(value.shape[1] * value.shape[2]) for value in values]
     return sum(k * p for k, p in zip(kernels, places, strict=True)) / side**2
@@ -159,3 +157,23 @@ def test_weights_of_the_other_network_are_refused(tmp_path: Path) -> None:
     random_model("comcnn").save_weights(reccnn.weights_file("fast", tmp_path))
     with pytest.raises(ValueError, match=r"\S"):
         reccnn.load(folder=tmp_path)
+
+
+def test_a_sub_pixel_convolution_is_a_transposed_one() -> None:
+    import keras
+
+    from models.layers import sub_pixel_convolution
+
+    rng = np.random.default_rng(3)
+    features = rng.normal(size=(2, 6, 9, 4)).astype(np.float32)
+    kernel, bias = rng.normal(size=(6, 6, 3, 4)), rng.normal(size=3)
+    places = keras.layers.Input((None, None, 4))
+    model = keras.Model(places, sub_pixel_convolution(places, 3, 2, "shuffle"))
+    transposed = keras.layers.Conv2DTranspose(3, 6, 2, "same")
+    transposed.build(features.shape)
+    transposed.set_weights([kernel, bias])
+    # Output row 2i + a takes of row i + t - 1 the kernel's row a + 4 - 2t.
+    phases = [[kernel[4 + a :: -2, 4 + b :: -2][:3, :3] for b in (0, 1)] for a in (0, 1)]
+    small = np.array(phases).transpose(2, 3, 5, 0, 1, 4).reshape(3, 3, 4, 12)
+    model.get_layer("shuffle").set_weights([small, np.tile(bias, 4)])
+    np.testing.assert_allclose(model(features), transposed(features), atol=1e-4)
