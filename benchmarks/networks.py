@@ -59,7 +59,7 @@ def msroi_name() -> str:
 
 
 def _comcnn_file(folder: Path) -> Path:
-    return folder / "comcnn.weights.h5"
+    return folder / comcnn.WEIGHTS_FILE.name
 
 
 @functools.cache

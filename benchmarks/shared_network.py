@@ -31,15 +31,16 @@ class Served:
         return restore_pixels(self.network, pixels, noise, False)
 
 
-def work(how: str, photos: int, folder: str) -> None:
-    """What one process does."""
+def shared(folder: str) -> Any:
+    """What both processes ask; whoever is first starts its process."""
     from apache_beam.utils.multi_process_shared import MultiProcessShared
 
-    served: Any = (
-        Served()
-        if how == "each"
-        else MultiProcessShared(Served, "reccnn", path=folder, spawn_process=True).acquire()
-    )
+    return MultiProcessShared(Served, "reccnn", path=folder, spawn_process=True).acquire()
+
+
+def work(how: str, photos: int, folder: str) -> None:
+    """What one process does."""
+    served: Any = Served() if how == "each" else shared(folder)
     generator = np.random.default_rng(1)
     pixels = generator.integers(0, 255, SHAPE, np.uint8)
     noise = np.full((SHAPE[0] // 8, SHAPE[1] // 8, 4), 3.0, np.float32)
@@ -52,11 +53,13 @@ def main() -> int:
     how, photos = sys.argv[1], int(sys.argv[2])
     context = multiprocessing.get_context("spawn")
     with tempfile.TemporaryDirectory() as folder:
+        network = shared(folder) if how == "shared" else None  # two that start it at once may wait for ever
         processes = [context.Process(target=work, args=(how, photos, folder)) for _ in range(2)]
         for process in processes:
             process.start()
         for process in processes:
             process.join()
+        del network
     return max(abs(process.exitcode or 0) for process in processes)
 
 

@@ -19,6 +19,7 @@ from models.tiling import WEIGHTS, Network
 SHUFFLE = 2
 RECEPTIVE_FIELD = 16  # pixels to each side that can change a pixel, rounded up to whole cells
 FEATURES = 32
+WEIGHTS_FILE = WEIGHTS / "comcnn.weights.h5"
 
 
 def build() -> Any:
@@ -44,6 +45,6 @@ def build() -> Any:
     return keras.Model([picture, noise], compact, name="comcnn")
 
 
-def load(weights: Path = WEIGHTS / "comcnn.weights.h5") -> Network:
+def load(weights: Path = WEIGHTS_FILE) -> Network:
     """The network with its shipped (or other) weights, ready for `tiling.run`; raises like `tiling.load`."""
     return tiling.load(build, weights, RECEPTIVE_FIELD)

@@ -32,7 +32,7 @@ def normalized_detail(picture: Any, amplitude: Any) -> Any:
 
 
 def sub_pixel_convolution(features: Any, channels: int, scale: int, name: str) -> Any:
-    """A convolution to `scale` x `scale` times as many places: (b, h, w, c) -> (b, scale h, scale w, channels).
+    """A convolution to finer places: (batch, h, w, c) -> (batch, scale * h, scale * w, channels).
 
     What a transposed convolution of three strides' width computes, several times as fast (Shi et al. 2016,
     "Real-Time Single Image and Video Super-Resolution", section 3). It begins with zeros.

@@ -3,7 +3,7 @@
     decoded (h, w, 3) ──▶ unshuffle + conv ─▶ n x [conv ReLU conv +] ─▶ conv + shuffle ─▶ x σ ─▶ + ─▶ restored
     noise map (h/8, w/8, 5) ─┘                                              noise map ────┘    └─ decoded
 
-Twenty convolutions (`fast`) or twenty-six (`best`), residual, in a domain unshuffled by two. Beside the
+Ten convolutions (`fast`) or twenty-six (`best`), residual, in a domain unshuffled by two. Beside the
 picture it reads the coding-noise map: how coarsely each place was quantised, from the packet headers of the
 very file. What it adds is scaled by that map. A fifth channel of the map says whether ComCNN prepared the
 photo (`with_preparation`).
@@ -37,7 +37,7 @@ class Size:
     receptive_field: int
 
 
-SIZES = {"fast": Size(32, 9, 48), "best": Size(64, 12, 64)}
+SIZES = {"fast": Size(32, 4, 32), "best": Size(64, 12, 64)}
 
 
 def build(size: str = "fast", precision: str = "float32") -> Any:

@@ -155,7 +155,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     )
     running.add_reccnn(
         where,
-        "measure what the reconstruction network will bring back: fast (default), best, which takes five "
+        "measure what the reconstruction network will bring back: fast (default), best, which takes ten "
         "times as long, or off, which saves time, and then --comcnn is off too",
     )
     where.add_argument(
@@ -466,7 +466,7 @@ def _labels(options: CompressOptions) -> measure.RunLabels:
 
 def _weights_digest(options: CompressOptions) -> bytes:
     """Eight bytes for the weights of all networks that shape the archive's bytes; zeros if none does."""
-    from models import dncnn, msroi, reccnn, tiling
+    from models import comcnn, dncnn, msroi, reccnn, tiling
 
     settings = options.settings
     hashes = []
@@ -476,7 +476,7 @@ def _weights_digest(options: CompressOptions) -> bytes:
         hashes.append(msroi.weights_sha256())
     if settings.target.kind != "lossless":
         if settings.uses_comcnn:
-            hashes.append(tiling.weights_sha256(tiling.WEIGHTS / "comcnn.weights.h5"))
+            hashes.append(tiling.weights_sha256(comcnn.WEIGHTS_FILE))
         if options.reccnn != "off":
             hashes.append(tiling.weights_sha256(reccnn.weights_file(options.reccnn)))
     return hashlib.sha256("".join(hashes).encode()).digest()[:8] if hashes else bytes(8)

@@ -64,7 +64,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "(default: %(default)s)",
     )
     running.add_reccnn(
-        parser, "the reconstruction network: fast (default), best, which takes five times as long, or off"
+        parser, "the reconstruction network: fast (default), best, which takes ten times as long, or off"
     )
     parser.add_argument(
         "--reduce",

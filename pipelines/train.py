@@ -3,7 +3,8 @@
   msroi                 the saliency decoder; PHOTOS holds images/ and masks/ with the same names
   restoration           ComCNN and RecCNN together through the wavelet stand-in, then RecCNN on real streams
   restoration-joint     the first of these alone
-  restoration-codec     the second alone, from weights that are there
+  restoration-codec     the second alone, from RecCNN's weights that are there; with ComCNN's, a fifth of the
+                        photos are prepared by it
   comcnn-alone          ComCNN for files that nothing restores, to compare with
   dncnn                 what cleans JPEGs before they are coded
 
@@ -25,12 +26,17 @@ from numpy.typing import NDArray
 
 from codec import allocation, noise, openjpeg
 from codec.encoder import Emphasis, block_weights
+from codec.weights import Pixels
+from models import comcnn, reccnn, tiling
+from models.tiling import Network
+from models.training.photos import CodedRegion
 from pipelines.logs import SAY
 
 WRONG_USAGE = 2
 NETWORKS = ("msroi", "restoration", "restoration-joint", "restoration-codec", "comcnn-alone", "dncnn")
 _RATES = (0.06, 3.0)  # bits per pixel of training photos, drawn evenly on a logarithmic scale
-_WEIGHTED_SHARE, _TUNED_SHARE = 0.5, 0.2  # of training photos, weighted by saliency and tuned for SSIM
+# Of training photos: weighted by saliency, tuned for SSIM, prepared by ComCNN.
+_WEIGHTED_SHARE, _TUNED_SHARE, _PREPARED_SHARE = 0.5, 0.2, 0.2
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -158,10 +164,12 @@ def _train_restoration(args: argparse.Namespace) -> None:
     if args.network != "restoration-codec":
         restoration.train_joint(args.photos, args.output, steps=args.steps or 12_000, seed=args.seed, **given)
     if args.network != "restoration-joint":
+        weights = args.output / comcnn.WEIGHTS_FILE.name
+        preparing = comcnn.load(weights) if weights.exists() else None
         restoration.train_on_codec(
             args.photos,
             args.output,
-            code_region,
+            functools.partial(code_region, comcnn=preparing),
             steps=args.steps or 1_500,
             size=args.size,
             loss=args.loss,
@@ -185,32 +193,44 @@ def _given(args: argparse.Namespace, *names: str) -> dict[str, Any]:
 
 
 def code_region(
-    region: NDArray[np.uint8], rng: np.random.Generator
-) -> tuple[NDArray[np.uint8], NDArray[np.float32]]:
+    region: NDArray[np.uint8], rng: np.random.Generator, comcnn: Network | None = None
+) -> CodedRegion:
     """A part of a photo through the real codec at a random rate and weighting: what RecCNN learns from.
 
     Args:
       region: (n, n, 3) uint8.
       rng: decides everything.
-
-    Returns:
-      The decoded region, like `region`, and its coding-noise map (n/8, n/8, 4).
+      comcnn: prepares some of the regions, as `compress` does, by the noise map of the plain file.
     """
     size = region.shape[0]
-    psnrs = allocation.layer_psnrs(8)
-    block_size = int(rng.choice([32, 64]))
-    codestream = openjpeg.encode(region, layer_psnrs_db=psnrs, block_size=block_size)
-    stream, geometry, parts = allocation.parse_layers(codestream)
     emphasis = Emphasis(tune="ssim" if rng.random() < _TUNED_SHARE else "psnr")
     if rng.random() < _WEIGHTED_SHARE:
         saliency = np.clip(rng.normal(0.5, 0.6, (3, 3)), 0, 1).astype(np.float32)
         emphasis = dataclasses.replace(emphasis, saliency=saliency, gain_db=float(rng.uniform(3, 15)))
-    of_blocks = block_weights(stream, geometry, region, emphasis)
+    block_size = int(rng.choice([32, 64]))
+    rate = np.exp(rng.uniform(*np.log(_RATES)))
+    code = functools.partial(
+        _code, emphasis=emphasis, block_size=block_size, payload=int(rate * size * size / 8)
+    )
+    prepared = comcnn is not None and rng.random() < _PREPARED_SHARE
+    decoded, cells = code(region)
+    if comcnn is not None and prepared:
+        decoded, cells = code(tiling.run(comcnn, region, cells))
+    return CodedRegion(region, decoded, reccnn.with_preparation(cells, prepared))
+
+
+def _code(
+    pixels: Pixels, emphasis: Emphasis, block_size: int, payload: int
+) -> tuple[NDArray[np.uint8], NDArray[np.float32]]:
+    """Decoded pixels and the coding-noise map of a file with so many bytes besides its headers."""
+    psnrs = allocation.layer_psnrs(8)
+    codestream = openjpeg.encode(pixels, layer_psnrs_db=psnrs, block_size=block_size)
+    stream, geometry, parts = allocation.parse_layers(codestream)
+    of_blocks = block_weights(stream, geometry, pixels, emphasis)
     slopes = allocation.layer_slopes(geometry, parts, psnrs)
     ranked = allocation.rank(stream, geometry, parts, slopes, of_blocks)
-    rate = np.exp(rng.uniform(*np.log(_RATES)))
     # A region has the headers of a whole photo, which would otherwise eat up low rates.
-    budget = allocation.encoded_size(allocation.take(ranked, 0)) + int(rate * size * size / 8)
+    budget = allocation.encoded_size(allocation.take(ranked, 0)) + payload
     coded = allocation.encode(allocation.fit_bytes(ranked, budget))
     decoded = openjpeg.decode(coded).pixels.astype(np.uint8)
     return decoded, noise.noise_map(*allocation.parse_layers(coded))

@@ -60,16 +60,12 @@ class LatestRows:
           BadTable: a file is no metrics table.
         """
         columns = [field.name for field in dataclasses.fields(ArchivedRow)]
-        with duckdb.connect() as connection:
-            connection.register("metrics", read_metrics(archive, columns=columns))
-            newest = connection.sql(
-                "SELECT * FROM metrics QUALIFY row_number() OVER "
-                "(PARTITION BY relative_path ORDER BY finished DESC, archive_url) = 1"
-            ).to_arrow_table()
+        rows = read_metrics(archive, columns=columns)
         for name in _ALIKE:
-            place = newest.schema.get_field_index(name)
-            newest = newest.set_column(place, name, newest.column(name).dictionary_encode())
-        table = newest.combine_chunks()
+            place = rows.schema.get_field_index(name)
+            rows = rows.set_column(place, name, rows.column(name).dictionary_encode())
+        newest = _newest(rows.select(["relative_path", "finished", "archive_url"]))
+        table = (rows if len(newest) == len(rows) else rows.take(newest)).combine_chunks()
         hashes = np.fromiter((hash(path) for path in _paths(table)), np.int64, len(table))
         order = np.argsort(hashes)
         return LatestRows(table, hashes[order], order)
@@ -90,6 +86,18 @@ class LatestRows:
 
     def __getitem__(self, row: int) -> ArchivedRow:
         return ArchivedRow(*(column[row].as_py() for column in self.table.columns))
+
+
+def _newest(rows: pa.Table) -> pa.ChunkedArray:
+    """The number of the newest row of each path; only what decides it is sorted, to spare memory."""
+    numbered = rows.append_column("row", pa.array(np.arange(len(rows))))
+    with duckdb.connect() as connection:
+        connection.register("numbered", numbered)
+        found = connection.sql(
+            "SELECT row FROM numbered QUALIFY row_number() OVER "
+            "(PARTITION BY relative_path ORDER BY finished DESC, archive_url) = 1"
+        )
+        return found.to_arrow_table().column("row")
 
 
 def _paths(table: pa.Table) -> Iterator[str]:

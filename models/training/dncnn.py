@@ -14,9 +14,9 @@ from models import dncnn
 from models.training.fitting import dataset, fit, mean_square, track
 from models.training.photos import load_photos, random_patch
 
-# From, up to: in the coarse there is much to mend; fine ones must be met often enough to be left alone.
-QUALITIES = ((5, 41), (41, 81), (81, 99))
-QUALITY_SHARES = (0.4, 0.3, 0.3)
+# From, up to: in the coarse there is much to mend. Those above 85 are never cleaned, so few are met.
+QUALITIES = ((5, 41), (41, 91))
+QUALITY_SHARES = (0.55, 0.45)
 REGION = 4  # patches a side of what is compressed at once
 PATCHES_PER_REGION = 8
 # Squared error below which there is little to mend, or flat patches would rule: of the stage with

@@ -7,7 +7,6 @@ encoder made at random rates; the caller supplies it, since networks know nothin
 
 from __future__ import annotations
 
-import dataclasses
 import os
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
@@ -20,7 +19,7 @@ from numpy.typing import NDArray
 from models import comcnn, reccnn, wavelet
 from models.training import similarity
 from models.training.fitting import dataset, fit, mean_square, track
-from models.training.photos import load_photos, random_patch
+from models.training.photos import CodedRegion, Coder, load_photos, random_patch
 
 COARSEST, FINEST = 0.6, 0.012  # normalised quantisation steps, as a share of the peak value
 AUXILIARY = 0.25  # weight of the plain decode's own error: an archive must look right without RecCNN
@@ -29,18 +28,6 @@ REGION = 4  # patches a side of what is coded at once
 REGIONS = 2_000  # that are coded before RecCNN's training begins, 0.9 MB each at patches of 96
 
 COARSER = 1.19  # by how much the step is varied to find what a bit is worth
-
-# (photo uint8 (n, n, 3), generator) -> decoded uint8 (n, n, 3), noise map float32 (n/8, n/8, 4)
-Coder = Callable[[NDArray[np.uint8], np.random.Generator], tuple[NDArray[np.uint8], NDArray[np.float32]]]
-
-
-@dataclasses.dataclass(frozen=True, eq=False)
-class CodedRegion:
-    """A part of a photo (n, n, 3), what the codec made of it, and its noise map (n/8, n/8, 4)."""
-
-    photo: NDArray[np.uint8]
-    decoded: NDArray[np.uint8]
-    noise: NDArray[np.float32]
 
 
 def random_noise_map(cells: int, rng: np.random.Generator) -> NDArray[np.float32]:
@@ -80,7 +67,7 @@ def train_joint(
     model = _joint_model(comcnn.build(), reccnn.build("fast"))
     data = _joint_batches(load_photos(photos), batch, patch, seed, prepared=3 * batch // 8)
     fit(model, data, output / "joint", steps, rate)
-    model.comcnn.save_weights(output / "comcnn.weights.h5")
+    model.comcnn.save_weights(output / comcnn.WEIGHTS_FILE.name)
     model.reccnn.save_weights(output / "reccnn_fast.weights.h5")
 
 
@@ -298,8 +285,7 @@ def _code_regions(
 
     def code(number: int) -> CodedRegion:
         rng = np.random.default_rng([seed, number])
-        region = random_patch(photos, size, rng)
-        return CodedRegion(region, *coder(region, rng))
+        return coder(random_patch(photos, size, rng), rng)
 
     with ThreadPoolExecutor(os.cpu_count()) as pool:
         return list(pool.map(code, range(count)))
@@ -317,7 +303,7 @@ def _coded_batches(regions: list[CodedRegion], batch: int, patch: int, seed: int
             window = np.s_[y * wavelet.CELL :, x * wavelet.CELL :]
             photo.append(region.photo[window][:patch, :patch])
             decoded.append(region.decoded[window][:patch, :patch])
-            noise.append(reccnn.with_preparation(region.noise[y : y + cells, x : x + cells], False))
+            noise.append(region.noise[y : y + cells, x : x + cells])
         return {
             "photo": np.stack(photo).astype(np.float32) / np.float32(255),
             "decoded": np.stack(decoded).astype(np.float32) / np.float32(255),

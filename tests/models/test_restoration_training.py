@@ -80,18 +80,33 @@ def test_a_coded_region_comes_with_the_noise_map_of_its_own_stream() -> None:
     rng = np.random.default_rng(0)
     errors, steps = [], []
     for _ in range(8):
-        decoded, noise = code_region(region(), rng)
-        assert decoded.shape == region().shape and decoded.dtype == np.uint8
-        assert noise.shape == (16, 16, 4)
-        errors.append(np.mean((decoded.astype(float) - region()) ** 2))
-        steps.append(float(np.mean(np.log(noise))))
+        coded = code_region(region(), rng)
+        assert coded.decoded.shape == region().shape and coded.decoded.dtype == np.uint8
+        assert coded.noise.shape == (16, 16, 5) and not coded.noise[..., 4].any()
+        errors.append(np.mean((coded.decoded.astype(float) - region()) ** 2))
+        steps.append(float(np.mean(np.log(coded.noise[..., :4]))))
     assert np.corrcoef(np.log(errors), steps)[0, 1] > 0.8
 
 
 def test_the_same_generator_codes_the_same_region() -> None:
     first, again = (code_region(region(), np.random.default_rng(9)) for _ in range(2))
-    np.testing.assert_array_equal(first[0], again[0])
-    np.testing.assert_array_equal(first[1], again[1])
+    np.testing.assert_array_equal(first.decoded, again.decoded)
+    np.testing.assert_array_equal(first.noise, again.noise)
+
+
+def test_some_regions_are_prepared_and_say_so() -> None:
+    preparing = comcnn.load()
+    prepared = 0
+    for seed in range(12):
+        plain, other = (
+            code_region(region(), np.random.default_rng(seed), network) for network in (None, preparing)
+        )
+        if other.noise[0, 0, 4]:
+            prepared += 1
+            assert (other.noise[..., 4] == 1).all() and (other.decoded != plain.decoded).any()
+        else:
+            np.testing.assert_array_equal(other.decoded, plain.decoded)
+    assert 0 < prepared < 12
 
 
 class Coder:
@@ -100,9 +115,7 @@ class Coder:
     def __init__(self) -> None:
         self.regions: list[bytes] = []
 
-    def __call__(
-        self, region: NDArray[np.uint8], rng: np.random.Generator
-    ) -> tuple[NDArray[np.uint8], NDArray[np.float32]]:
+    def __call__(self, region: NDArray[np.uint8], rng: np.random.Generator) -> photos.CodedRegion:
         self.regions.append(region.tobytes())
         return code_region(region, rng)
 
@@ -160,20 +173,18 @@ def test_patches_are_of_as_many_regions_as_were_asked_for(trained: tuple[Path, C
 
 def test_patches_of_coded_regions_fit_together() -> None:
     photo = texture(96, 96, 3)
-    noise = np.arange(12 * 12 * 4, dtype=np.float32).reshape(12, 12, 4)
-    coded = restoration.CodedRegion(photo, 255 - photo, noise)
+    noise = np.arange(12 * 12 * 5, dtype=np.float32).reshape(12, 12, 5)
+    coded = photos.CodedRegion(photo, 255 - photo, noise)
     (batch,) = restoration._coded_batches([coded], batch=4, patch=32, seed=2)[0]
     np.testing.assert_allclose(batch["decoded"], 1 - batch["photo"], atol=1e-6)
     for patch, cells in zip(batch["photo"], batch["noise"], strict=True):
-        y, x = (int(cells[0, 0, 0]) // 4 // 12 * 8, int(cells[0, 0, 0]) // 4 % 12 * 8)
+        y, x = (int(cells[0, 0, 0]) // 5 // 12 * 8, int(cells[0, 0, 0]) // 5 % 12 * 8)
         np.testing.assert_allclose(patch * 255, photo[y : y + 32, x : x + 32], atol=1e-3)
     assert len({float(cells[0, 0, 0]) for cells in batch["noise"]}) > 1
 
 
 def test_every_epoch_has_other_patches() -> None:
-    coded = restoration.CodedRegion(
-        texture(256, 256, 3), texture(256, 256, 3), np.zeros((32, 32, 4), np.float32)
-    )
+    coded = photos.CodedRegion(texture(256, 256, 3), texture(256, 256, 3), np.zeros((32, 32, 5), np.float32))
     batches = restoration._coded_batches([coded], batch=2, patch=32, seed=2)
     first = batches[0][0]["photo"]
     batches.epoch = 1
