@@ -19,6 +19,7 @@ import apache_beam as beam
 
 from codec.pictures import PICTURE_EXTENSIONS
 from pipelines import engines, running, sinks, watching
+from pipelines.alone import run_alone
 from pipelines.logs import SAY
 from pipelines.running import OK, SOME_FAILED, WRONG_USAGE, parse_beam_flags
 from transforms import (
@@ -209,7 +210,7 @@ def run(args: argparse.Namespace) -> int:
         SAY.error(f"foveate compress: {problem}")
         return WRONG_USAGE
     if options.watch:
-        return _watch(options, args.beam_flags)
+        return run_alone(options.archive, functools.partial(_watch, options, args.beam_flags))
     listed_here = args.dry_run or engines.is_local(args.beam_flags)
     try:
         files = (
@@ -222,8 +223,13 @@ def run(args: argparse.Namespace) -> int:
         return WRONG_USAGE
     if index is not None:
         return _dry_run(options, files, index)
-    job = _job(options)
-    status = running.run_job(job, functools.partial(build, options=options), args.beam_flags, files)
+    return run_alone(options.archive, functools.partial(_compress, options, args.beam_flags, files))
+
+
+def _compress(options: CompressOptions, beam_flags: list[str], files: list[SourceFile]) -> int:
+    """Runs until all is done; the exit status."""
+    job, wire = _job(options), functools.partial(build, options=options)
+    status = running.run_job(job, wire, beam_flags, files)
     if status in (OK, SOME_FAILED):
         clear_journal(options.archive, options.run_id)
     return status

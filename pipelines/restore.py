@@ -18,6 +18,7 @@ import apache_beam as beam
 
 from codec.pictures import PICTURE_EXTENSIONS, PictureFormat
 from pipelines import engines, running
+from pipelines.alone import run_alone
 from pipelines.logs import SAY
 from pipelines.running import WRONG_USAGE, parse_beam_flags
 from transforms import decode, inference, progress, restore
@@ -127,7 +128,8 @@ def run(args: argparse.Namespace) -> int:
         SAY.error(f"foveate restore: {error}")
         return WRONG_USAGE
     job = running.Job("Restoring", ("restored", "failed"), options.output, options.run_id)
-    return running.run_job(job, functools.partial(build, options=options), args.beam_flags, files)
+    wire = functools.partial(build, options=options)
+    return run_alone(options.output, lambda: running.run_job(job, wire, args.beam_flags, files))
 
 
 def build(root: beam.Pipeline, counts: progress.Progress, options: RestoreOptions) -> None:

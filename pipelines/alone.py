@@ -1,0 +1,46 @@
+"""One run at a time writes into a local folder: each tidies up what is unfinished there."""
+
+from __future__ import annotations
+
+import contextlib
+import fcntl
+import os
+from collections.abc import Callable
+from pathlib import Path
+
+from pipelines.logs import SAY
+from pipelines.running import RUN_FAILED
+
+
+def run_alone(folder: str, work: Callable[[], int]) -> int:
+    """What `work` returns; or `RUN_FAILED`, said, where another process of this machine writes into `folder`.
+
+    The folder itself is locked (flock), so nothing is left behind however a run ends. Where there are no
+    locks, or on a URL, nobody is kept out.
+    """
+    with contextlib.ExitStack() as stack:
+        place = _opened(folder)
+        if place is not None:
+            stack.callback(os.close, place)
+            try:
+                fcntl.flock(place, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            except BlockingIOError:
+                SAY.error(
+                    f"foveate: another run writes into {folder}: start this one when that has ended, or give "
+                    "it another place"
+                )
+                return RUN_FAILED
+            except OSError:  # a filesystem without locks
+                pass
+        return work()
+
+
+def _opened(folder: str) -> int | None:
+    """The folder, made if need be; None where that cannot be, which the run will find out by itself."""
+    if "://" in folder:
+        return None
+    try:
+        Path(folder).mkdir(parents=True, exist_ok=True)
+        return os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
+    except OSError:
+        return None
