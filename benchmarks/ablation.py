@@ -1,0 +1,92 @@
+"""What each network brings, and training them together: `python -m benchmarks.ablation PHOTOS --alone FILE`.
+
+The ablations of Jiang et al. 2017, section IV: ComCNN alone, RecCNN alone, both trained apart, both trained
+together, at equal bytes. `--alone` is a ComCNN of `foveate train comcnn-alone`. Every photo goes through
+ComCNN here, whether it pays or not; compress takes the better file.
+"""
+
+from __future__ import annotations
+
+import argparse
+import sys
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from benchmarks import ours
+from benchmarks.networks import Networks
+from benchmarks.photos import Photo, photo_paths, read_photo
+from benchmarks.restored import RATES
+from benchmarks.tables import Section, Table, plain_text
+from codec import allocation, encoder, jp2, noise, openjpeg
+from codec.encoder import Emphasis
+from models import comcnn, tiling
+from models.tiling import Network
+from quality.psnr import psnr
+from transforms.restore import restore_pixels
+
+WAYS = ("plain", "ComCNN alone", "RecCNN alone", "both, trained apart", "both, trained together")
+
+
+def main() -> int:
+    """Measures and prints."""
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument("photos", type=Path, help="a folder of photos that nothing was trained on")
+    parser.add_argument(
+        "--alone", type=Path, required=True, help="weights of a ComCNN trained without RecCNN"
+    )
+    parser.add_argument("--size", default="fast", help="of RecCNN (default: %(default)s)")
+    parser.add_argument("--count", type=int, help="only the first so many photos")
+    parser.add_argument("--every", type=int, default=1, help="only every so-manyth photo")
+    args = parser.parse_args()
+    available = Networks()
+    networks = comcnn.load(args.alone), available.comcnn(), available.reccnn(args.size)
+    photos = photo_paths(args.photos, args.count)[:: args.every]
+    figures = np.array([_figures(read_photo(path), *networks) for path in photos])
+    rows = [
+        (f"{rate:g}", f"{plain:.2f}", *(f"{value - plain:+.3f}" for value in others))
+        for rate, (plain, *others) in zip(RATES, figures.mean(0), strict=True)
+    ]
+    caption = f"Mean PSNR in dB, {len(photos)} photos, RecCNN {args.size}: plain, and what else brings"
+    table = Table(caption, ("bits per pixel", *WAYS), tuple(rows))
+    print(plain_text(Section("ablation", "What each network brings", "", (table,), (), {})))
+    return 0
+
+
+def _figures(photo: Photo, alone: Network, together: Network, reccnn: Network) -> list[list[float]]:
+    """The PSNR of each of `WAYS` at each rate."""
+    candidates = encoder.layered(photo, Emphasis())
+    found = []
+    for rate in RATES:
+        budget = ours.budget_of(rate, *photo.shape[:2])
+        plain, cells = _decoded(ours.file_within(candidates, budget))
+        pictures = [plain]
+        by_alone, by_together = (
+            _decoded(ours.file_within(encoder.layered(tiling.run(network, photo, cells), Emphasis()), budget))
+            for network in (alone, together)
+        )
+        pictures.append(by_alone[0])
+        for (decoded, noise_map), prepared in (
+            ((plain, cells), False),
+            (by_alone, False),
+            (by_together, True),
+        ):
+            restored = restore_pixels(reccnn, decoded, noise_map, prepared)
+            if restored is None:
+                raise AssertionError("a lossy file has a noise map")
+            pictures.append(restored)
+        found.append([psnr(photo, picture) for picture in pictures])
+    return found
+
+
+def _decoded(data: bytes) -> tuple[tiling.Pixels, NDArray[np.float32]]:
+    """The pixels of a file and its coding-noise map."""
+    parts = allocation.parse_layers(jp2.parse(data).codestream)
+    return openjpeg.decode(data).pixels, noise.noise_map(*parts)
+
+
+if __name__ == "__main__":
+    sys.exit(main())
