@@ -45,7 +45,7 @@ def main() -> int:
     available = Networks()
     networks = comcnn.load(args.alone), available.comcnn(), available.reccnn(args.size)
     photos = photo_paths(args.photos, args.count)[:: args.every]
-    figures = np.array([_figures(read_photo(path), *networks) for path in photos])
+    figures = np.array([ablated(read_photo(path), *networks) for path in photos])
     rows = [
         (f"{rate:g}", f"{plain:.2f}", *(f"{value - plain:+.3f}" for value in others))
         for rate, (plain, *others) in zip(RATES, figures.mean(0), strict=True)
@@ -56,7 +56,7 @@ def main() -> int:
     return 0
 
 
-def _figures(photo: Photo, alone: Network, together: Network, reccnn: Network) -> list[list[float]]:
+def ablated(photo: Photo, alone: Network, together: Network, reccnn: Network) -> list[list[float]]:
     """The PSNR of each of `WAYS` at each rate."""
     candidates = encoder.layered(photo, Emphasis())
     found = []

@@ -10,12 +10,14 @@ import importlib.metadata
 import logging
 import math
 import os
+import signal
 import tempfile
 import threading
 import time
 import uuid
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
+from types import FrameType
 from typing import Any
 
 import apache_beam as beam
@@ -235,6 +237,7 @@ def run_pipeline(
         file = str(Path(folder) / "progress") if local else None
         try:
             with contextlib.ExitStack() as stack:
+                told = stack.enter_context(_interrupts())
                 if local:
                     stack.enter_context(_display(Path(folder) / "progress", todo, verb))
                     stack.enter_context(ended_where_threads_die(_say_failed, RUN_FAILED))
@@ -245,13 +248,10 @@ def run_pipeline(
                 result.wait_until_finish()
                 noted = _sums(Path(file)) if file else {}
         except KeyboardInterrupt:
-            problem = engines.cancel(result) if result else ""
-            if result and not local:  # what is worked on in this process ends with it; others can be asked
-                asked = problem or "the engine is asked to end the job: see there"
-                SAY.warning(f"foveate: {asked}")
-            SAY.warning("foveate: stopped; the same command goes on where it was")
-            return INTERRUPTED, {}
+            return _stopped(result, local)
         except Exception as error:  # Beam wraps whatever ended the run; it has to be said, and the status set
+            if told.is_set():  # an engine in this terminal heard the interrupt as well, and was gone first
+                return _stopped(result, local)
             if CannotGoOn.__name__ not in repr(error) and not isinstance(error, CannotGoOn):
                 logging.getLogger("foveate").error("the run failed", exc_info=error)
             _say_failed(_cause(error))
@@ -266,6 +266,38 @@ def run_pipeline(
             name = counter.key.metric.name
             totals[name] = totals.get(name, 0) + int(counter.result or 0)
     return (SOME_FAILED if totals.get("failed") else OK), totals
+
+
+def _stopped(result: Any, local: bool) -> tuple[int, dict[str, int]]:
+    problem = engines.cancel(result) if result else ""
+    if result and not local:  # what is worked on in this process ends with it; others can be asked
+        asked = problem or "the engine is asked to end the job: see there"
+        SAY.warning(f"foveate: {asked}")
+    SAY.warning("foveate: stopped; the same command goes on where it was")
+    return INTERRUPTED, {}
+
+
+@contextlib.contextmanager
+def _interrupts() -> Iterator[threading.Event]:
+    """Set by an interrupt, for where its exception gets lost in what the engine raises then."""
+    told = threading.Event()
+    if signal.getsignal(signal.SIGINT) is not signal.default_int_handler:
+        yield told  # somebody else listens: a watch
+        return
+
+    def note(number: int, frame: FrameType | None) -> None:
+        told.set()
+        signal.default_int_handler(number, frame)
+
+    try:
+        signal.signal(signal.SIGINT, note)
+    except ValueError:  # not the main thread: no interrupt comes here
+        yield told
+        return
+    try:
+        yield told
+    finally:
+        signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
 def _say_failed(why: str) -> None:
@@ -297,7 +329,8 @@ def _cause(error: BaseException) -> str:
         return text.partition(" [while running ")[0]
     if text == _LOST_WORKER:
         return "a worker process has ended, killed perhaps for its memory; the same command goes on"
-    return text.strip().splitlines()[-1]
+    lines = [line.strip() for line in text.splitlines() if any(map(str.isalnum, line))]
+    return lines[-1] if lines else repr(root)
 
 
 def _local_flags(beam_flags: Sequence[str]) -> list[str]:

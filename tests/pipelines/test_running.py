@@ -2,8 +2,13 @@
 
 from __future__ import annotations
 
+import contextlib
+import os
+import signal
 from pathlib import Path
+from typing import Any
 
+import pytest
 from apache_beam.runners.worker import data_plane
 
 from pipelines import running
@@ -21,3 +26,24 @@ def test_other_errors_are_said_as_they_are_without_what_beam_wraps_around_them()
     error.__cause__ = CannotGoOn("gs://x cannot be written: no")
     assert running._cause(error) == "gs://x cannot be written: no"
     assert running._cause(OSError("first line\nthe disk is gone")) == "the disk is gone"
+    assert running._cause(OSError("status = GONE\n>\n")) == "status = GONE"
+
+
+def test_an_interrupt_is_one_whatever_the_engine_makes_of_it(capfd: pytest.CaptureFixture[str]) -> None:
+    def interrupted(*_: Any) -> None:
+        with contextlib.suppress(KeyboardInterrupt):
+            os.kill(os.getpid(), signal.SIGINT)
+        raise RuntimeError("Stream removed")
+
+    before = signal.getsignal(signal.SIGINT)
+    assert running.run_pipeline(interrupted, [], [], "Trying") == (running.INTERRUPTED, {})
+    assert "the same command goes on" in capfd.readouterr().err
+    assert signal.getsignal(signal.SIGINT) is before
+
+
+def test_an_error_is_no_interrupt(capfd: pytest.CaptureFixture[str]) -> None:
+    def broken(*_: Any) -> None:
+        raise RuntimeError("Stream removed")
+
+    assert running.run_pipeline(broken, [], [], "Trying") == (running.RUN_FAILED, {})
+    assert "Stream removed" in capfd.readouterr().err
