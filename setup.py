@@ -24,7 +24,7 @@ setup(
         "apache-beam[gcp]>=2.72,<3",
         f"tensorflow-cpu>=2.16,<3; {CPU_ONLY}",
         "tensorflow>=2.16,<3; sys_platform != 'linux' or platform_machine != 'x86_64'",
-        "keras>=3.3,<4",
+        "keras>=3.8,<4",
         "imagecodecs>=2026.1.14",
         "google-cloud-storage>=2.14",
         "cryptography>=43",

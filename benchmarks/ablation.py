@@ -2,7 +2,8 @@
 
 The ablations of Jiang et al. 2017, section IV: ComCNN alone, RecCNN alone, both trained apart, both trained
 together, at equal bytes. `--alone` is a ComCNN of `foveate train comcnn-alone`. Every photo goes through
-ComCNN here, whether it pays or not; compress takes the better file.
+ComCNN here, whether it pays or not; compress takes the better file. RecCNN is the same in all ways: one that
+also learned what ComCNN prepares.
 """
 
 from __future__ import annotations

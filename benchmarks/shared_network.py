@@ -53,13 +53,14 @@ def main() -> int:
     how, photos = sys.argv[1], int(sys.argv[2])
     context = multiprocessing.get_context("spawn")
     with tempfile.TemporaryDirectory() as folder:
-        network = shared(folder) if how == "shared" else None  # two that start it at once may wait for ever
+        # It has to be there, and to stay: two processes that start it at once may wait for ever.
+        network = shared(folder) if how == "shared" else None
         processes = [context.Process(target=work, args=(how, photos, folder)) for _ in range(2)]
         for process in processes:
             process.start()
         for process in processes:
             process.join()
-        del network
+        del network  # now its process may end
     return max(abs(process.exitcode or 0) for process in processes)
 
 

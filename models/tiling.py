@@ -24,6 +24,10 @@ TILE = 1024  # pixels a side, without the halo; a multiple of CELL
 Pixels = NDArray[np.uint8] | NDArray[np.uint16]
 
 
+class BadWeights(ValueError):  # noqa: N818
+    """A file that does not hold the weights of the network they are to be loaded into."""
+
+
 @dataclasses.dataclass(frozen=True)
 class Network:
     """A loaded network: float32 arrays (1, h, w, c) in, one (1, h, w, c) out."""
@@ -53,7 +57,7 @@ def load(
       receptive_field: see `Network`.
       inputs: channels of each of the model's inputs.
 
-    Raises FileNotFoundError for missing weights, ValueError for weights of another network.
+    Raises FileNotFoundError for missing weights, BadWeights for those of another network.
     """
     with quiet_import():
         import keras  # noqa: F401  (its backend is what prints)
@@ -61,7 +65,10 @@ def load(
 
     digest = weights_sha256(weights)
     model = build()
-    model.load_weights(weights)
+    try:
+        model.load_weights(weights)
+    except (ValueError, OSError) as error:
+        raise BadWeights(f"{weights} does not hold this network's weights: {error}") from error
     signature = [tf.TensorSpec((1, None, None, depth), tf.float32) for depth in inputs]
 
     @tf.function(input_signature=signature)  # type: ignore[untyped-decorator, unused-ignore]  # TensorFlow is untyped

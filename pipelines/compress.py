@@ -210,7 +210,8 @@ def run(args: argparse.Namespace) -> int:
         SAY.error(f"foveate compress: {problem}")
         return WRONG_USAGE
     if options.watch:
-        return run_alone(options.archive, functools.partial(_watch, options, args.beam_flags))
+        watch = functools.partial(_watch, options, args.beam_flags)
+        return run_alone(options.archive, args.beam_flags, watch)
     listed_here = args.dry_run or engines.is_local(args.beam_flags)
     try:
         files = (
@@ -223,7 +224,8 @@ def run(args: argparse.Namespace) -> int:
         return WRONG_USAGE
     if index is not None:
         return _dry_run(options, files, index)
-    return run_alone(options.archive, functools.partial(_compress, options, args.beam_flags, files))
+    compress = functools.partial(_compress, options, args.beam_flags, files)
+    return run_alone(options.archive, args.beam_flags, compress)
 
 
 def _compress(options: CompressOptions, beam_flags: list[str], files: list[SourceFile]) -> int:

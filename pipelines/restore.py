@@ -129,7 +129,8 @@ def run(args: argparse.Namespace) -> int:
         return WRONG_USAGE
     job = running.Job("Restoring", ("restored", "failed"), options.output, options.run_id)
     wire = functools.partial(build, options=options)
-    return run_alone(options.output, lambda: running.run_job(job, wire, args.beam_flags, files))
+    work = functools.partial(running.run_job, job, wire, args.beam_flags, files)
+    return run_alone(options.output, args.beam_flags, work)
 
 
 def build(root: beam.Pipeline, counts: progress.Progress, options: RestoreOptions) -> None:

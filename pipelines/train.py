@@ -8,7 +8,8 @@
   comcnn-alone          ComCNN for files that nothing restores, to compare with
   dncnn                 what cleans JPEGs before they are coded
 
-Interrupted training goes on where it was when the same command is given again.
+Interrupted training goes on where it was when the same command is given again, once it has coded its regions
+anew.
 """
 
 from __future__ import annotations
@@ -28,9 +29,10 @@ from codec import allocation, noise, openjpeg
 from codec.encoder import Emphasis, block_weights
 from codec.weights import Pixels
 from models import comcnn, reccnn, tiling
-from models.tiling import Network
+from models.tiling import BadWeights, Network
 from models.training.photos import CodedRegion
 from pipelines.logs import SAY
+from pipelines.running import positive_count
 
 WRONG_USAGE = 2
 NETWORKS = ("msroi", "restoration", "restoration-joint", "restoration-codec", "comcnn-alone", "dncnn")
@@ -76,9 +78,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     )
     parser.add_argument(
         "--regions",
-        type=int,
+        type=positive_count,
         metavar="N",
-        help="restoration-codec: parts of photos that are coded, to take patches from (default: 2000; 2 GB)",
+        help="restoration-codec: parts of photos that are coded, to take patches from (default: 4000; 4 GB)",
     )
     parser.add_argument("--seed", type=int, default=0, help="default: %(default)s")
     parser.add_argument("--validation", type=Path, metavar="DIR", help="msroi: a folder to score in the end")
@@ -118,7 +120,7 @@ def run(args: argparse.Namespace) -> int:
             _train_dncnn(args)
         else:
             _train_restoration(args)
-    except FileNotFoundError as error:
+    except (FileNotFoundError, BadWeights) as error:
         SAY.error(f"foveate train: {error}")
         return WRONG_USAGE
     return 0
@@ -169,8 +171,8 @@ def _train_restoration(args: argparse.Namespace) -> None:
         restoration.train_on_codec(
             args.photos,
             args.output,
-            functools.partial(code_region, comcnn=preparing),
-            steps=args.steps or 1_500,
+            functools.partial(code_region, preparing=preparing),
+            steps=args.steps or 14_000,
             size=args.size,
             loss=args.loss,
             precision=args.precision,
@@ -193,14 +195,14 @@ def _given(args: argparse.Namespace, *names: str) -> dict[str, Any]:
 
 
 def code_region(
-    region: NDArray[np.uint8], rng: np.random.Generator, comcnn: Network | None = None
+    region: NDArray[np.uint8], rng: np.random.Generator, preparing: Network | None = None
 ) -> CodedRegion:
     """A part of a photo through the real codec at a random rate and weighting: what RecCNN learns from.
 
     Args:
       region: (n, n, 3) uint8.
       rng: decides everything.
-      comcnn: prepares some of the regions, as `compress` does, by the noise map of the plain file.
+      preparing: ComCNN, through which some of the regions go, as in `compress` by the plain file's noise map.
     """
     size = region.shape[0]
     emphasis = Emphasis(tune="ssim" if rng.random() < _TUNED_SHARE else "psnr")
@@ -212,10 +214,10 @@ def code_region(
     code = functools.partial(
         _code, emphasis=emphasis, block_size=block_size, payload=int(rate * size * size / 8)
     )
-    prepared = comcnn is not None and rng.random() < _PREPARED_SHARE
+    prepared = preparing is not None and rng.random() < _PREPARED_SHARE
     decoded, cells = code(region)
-    if comcnn is not None and prepared:
-        decoded, cells = code(tiling.run(comcnn, region, cells))
+    if preparing is not None and prepared:
+        decoded, cells = code(tiling.run(preparing, region, cells))
     return CodedRegion(region, decoded, reccnn.with_preparation(cells, prepared))
 
 

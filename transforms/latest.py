@@ -64,8 +64,9 @@ class LatestRows:
         for name in _ALIKE:
             place = rows.schema.get_field_index(name)
             rows = rows.set_column(place, name, rows.column(name).dictionary_encode())
-        newest = _newest(rows.select(["relative_path", "finished", "archive_url"]))
-        table = (rows if len(newest) == len(rows) else rows.take(newest)).combine_chunks()
+        table = rows.filter(
+            _newest(rows.select(["relative_path", "finished", "archive_url"]))
+        ).combine_chunks()
         hashes = np.fromiter((hash(path) for path in _paths(table)), np.int64, len(table))
         order = np.argsort(hashes)
         return LatestRows(table, hashes[order], order)
@@ -88,8 +89,8 @@ class LatestRows:
         return ArchivedRow(*(column[row].as_py() for column in self.table.columns))
 
 
-def _newest(rows: pa.Table) -> pa.ChunkedArray:
-    """The number of the newest row of each path; only what decides it is sorted, to spare memory."""
+def _newest(rows: pa.Table) -> pa.Array:
+    """Whether each row is the newest of its path; only what decides it is sorted, to spare memory."""
     numbered = rows.append_column("row", pa.array(np.arange(len(rows))))
     with duckdb.connect() as connection:
         connection.register("numbered", numbered)
@@ -97,7 +98,9 @@ def _newest(rows: pa.Table) -> pa.ChunkedArray:
             "SELECT row FROM numbered QUALIFY row_number() OVER "
             "(PARTITION BY relative_path ORDER BY finished DESC, archive_url) = 1"
         )
-        return found.to_arrow_table().column("row")
+        newest = np.zeros(len(rows), bool)
+        newest[found.to_arrow_table().column("row").to_numpy()] = True
+        return pa.array(newest)
 
 
 def _paths(table: pa.Table) -> Iterator[str]:

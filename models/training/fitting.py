@@ -24,7 +24,8 @@ def fit(model: Any, data: Any, folder: Path, steps: int, rate: float) -> None:
     model(data[0][0])  # builds it: resuming needs its variables
     model.compile(optimizer=optimizer, jit_compile=False)
     callbacks = [
-        keras.callbacks.BackupAndRestore(folder / "checkpoint"),
+        # Two of them: what ends the process while it writes one leaves the other.
+        keras.callbacks.BackupAndRestore(folder / "checkpoint", double_checkpoint=True),
         keras.callbacks.CSVLogger(folder / "log.csv", append=True),
         # Other patches each epoch, also in the first one after a resumption.
         keras.callbacks.LambdaCallback(on_epoch_begin=lambda epoch, logs: setattr(data, "epoch", epoch)),

@@ -25,7 +25,7 @@ COARSEST, FINEST = 0.6, 0.012  # normalised quantisation steps, as a share of th
 AUXILIARY = 0.25  # weight of the plain decode's own error: an archive must look right without RecCNN
 
 REGION = 4  # patches a side of what is coded at once
-REGIONS = 2_000  # that are coded before RecCNN's training begins, 0.9 MB each at patches of 96
+REGIONS = 4_000  # that are coded before RecCNN's training begins, 0.9 MB each at patches of 96
 
 COARSER = 1.19  # by how much the step is varied to find what a bit is worth
 
@@ -102,7 +102,7 @@ def train_on_codec(
     precision: str = "float32",
     batch: int = 16,
     patch: int = 96,
-    rate: float = 3e-4,
+    rate: float = 1e-3,
     regions: int = REGIONS,
     seed: int = 1,
 ) -> None:

@@ -195,7 +195,7 @@ def test_training_that_was_interrupted_goes_on_where_it_was(
     folder: Path, trained: tuple[Path, Coder], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     root, _ = trained
-    backup = fitting.dataset
+    real = fitting.dataset
 
     def failing(make: Callable[[np.random.Generator], Any], seed: int) -> Any:
         made: list[None] = []
@@ -206,13 +206,13 @@ def test_training_that_was_interrupted_goes_on_where_it_was(
                 raise RuntimeError("the power went")
             return make(rng)
 
-        return backup(make_or_fail, seed)
+        return real(make_or_fail, seed)
 
     monkeypatch.setattr(restoration, "dataset", failing)
     # TensorFlow wraps what a thread that makes batches raised.
     with pytest.raises(Exception, match="the power went"):
         train_on_codec(folder, root / "halves", Coder())
-    monkeypatch.setattr(restoration, "dataset", backup)
+    monkeypatch.setattr(restoration, "dataset", real)
     train_on_codec(folder, root / "halves", Coder())
     epochs = (root / "halves" / "codec-fast" / "log.csv").read_text().split()
     assert [line.partition(",")[0] for line in epochs] == ["epoch", "0", "1", "2"]

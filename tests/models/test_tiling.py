@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import numpy as np
 import pytest
 
-from models import tiling
+from models import comcnn, reccnn, tiling
 from tests.models.test_networks import BUILDERS, network, noise_map, picture
 
 SHAPES = [  # height, width, channels, bits
@@ -67,3 +69,10 @@ def test_the_input_is_left_as_it_was() -> None:
     before = pixels.copy()
     tiling.run(network("comcnn"), pixels, noise_map("comcnn", 20, 20))
     np.testing.assert_array_equal(pixels, before)
+
+
+def test_weights_of_another_network_are_told(tmp_path: Path) -> None:
+    file = tmp_path / "weights.weights.h5"
+    file.write_bytes(reccnn.weights_file("fast").read_bytes())
+    with pytest.raises(tiling.BadWeights, match=r"weights\.weights\.h5 does not hold"):
+        comcnn.load(file)

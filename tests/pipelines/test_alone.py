@@ -9,12 +9,13 @@ from pathlib import Path
 import pytest
 
 from pipelines.alone import run_alone
+from pipelines.cli import main
 from pipelines.running import RUN_FAILED
 
 HOLD = """
 import sys
 from pipelines.alone import run_alone
-print(run_alone(sys.argv[1], lambda: print("holds", flush=True) or int(sys.stdin.readline())))
+print(run_alone(sys.argv[1], [], lambda: print("holds", flush=True) or int(sys.stdin.readline())))
 """
 
 
@@ -33,26 +34,56 @@ def test_a_second_run_is_kept_out_until_the_first_has_ended(
 ) -> None:
     folder = tmp_path / "archive"
     with hold(folder) as first:
-        assert run_alone(str(folder), lambda: 0) == RUN_FAILED
+        assert run_alone(str(folder), [], lambda: 0) == RUN_FAILED
         assert f"another run writes into {folder}" in capfd.readouterr().err
         first.communicate("0\n")
-    assert run_alone(str(folder), lambda: 7) == 7
-    assert not list(folder.iterdir())
+    assert run_alone(str(folder), [], lambda: 7) == 7
+    assert not folder.exists()  # nothing was written
 
 
 def test_a_killed_run_keeps_nobody_out(tmp_path: Path) -> None:
     with hold(tmp_path) as first:
         first.kill()
-    assert run_alone(str(tmp_path), lambda: 7) == 7
+    assert run_alone(str(tmp_path), [], lambda: 7) == 7
 
 
 def test_other_places_are_free(tmp_path: Path) -> None:
     with hold(tmp_path / "one") as first:
-        assert run_alone(str(tmp_path / "two"), lambda: 7) == 7
-        assert run_alone("gs://bucket/archive", lambda: 8) == 8
+        assert run_alone(str(tmp_path / "two"), [], lambda: 7) == 7
+        assert run_alone("gs://bucket/archive", [], lambda: 8) == 8
         first.communicate("0\n")
+
+
+def test_nobody_is_kept_out_where_other_machines_do_the_work(tmp_path: Path) -> None:
+    flags = ["--runner=PortableRunner", "--job_endpoint=flink:8099", "--environment_type=PROCESS"]
+    with hold(tmp_path / "one") as first:
+        assert run_alone(str(tmp_path / "one"), flags, lambda: 7) == 7
+        first.communicate("0\n")
+    assert run_alone(str(tmp_path / "two"), flags, lambda: len(list(tmp_path.glob("two")))) == 0
+
+
+@pytest.mark.parametrize(
+    ("command", "status"),
+    [
+        (("compress", "photos", "--roi=none", "--reccnn=off"), RUN_FAILED),
+        (("compress", "photos", "--roi=none", "--reccnn=off", "--watch"), RUN_FAILED),
+        (("compress", "photos", "--roi=none", "--reccnn=off", "--dry-run"), 0),
+        (("restore", "photos"), RUN_FAILED),
+    ],
+)
+def test_commands_write_alone(
+    command: tuple[str, ...], status: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "photos").mkdir()
+    for name in ("a.jp2", "b.jpg"):
+        (tmp_path / "photos" / name).touch()
+    with hold(tmp_path / "place") as first:
+        assert main([*command, "--output", "place"]) == status
+        first.communicate("0\n")
+    assert not (tmp_path / "place").exists()
 
 
 def test_a_place_that_cannot_be_made_is_the_runs_own_trouble(tmp_path: Path) -> None:
     (tmp_path / "file").touch()
-    assert run_alone(str(tmp_path / "file" / "below"), lambda: 7) == 7
+    assert run_alone(str(tmp_path / "file" / "below"), [], lambda: 7) == 7

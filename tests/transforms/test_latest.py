@@ -30,6 +30,22 @@ def test_the_newest_run_wins(tmp_path: pathlib.Path) -> None:
     assert (row.settings_digest, row.finished, row.archive_version) == ("new", later, None)
 
 
+def test_every_row_counts_where_no_photo_has_two(tmp_path: pathlib.Path) -> None:
+    names = [f"{number}.jpg" for number in range(5)]
+    tables.write_metrics(map(a_row, names), f"{tmp_path}/_foveate/metrics/run=r1/0.parquet")
+    rows = LatestRows.read(str(tmp_path))
+    found = [rows.find(name) for name in names]
+    assert [number is not None and rows[number].relative_path for number in found] == names
+
+
+def test_of_two_rows_of_one_moment_the_first_name_wins(tmp_path: pathlib.Path) -> None:
+    for run, place in (("r1", "b.jp2"), ("r2", "a.jp2"), ("r3", "c.jp2")):
+        row = a_row(archive_url=place, run_id=run)
+        tables.write_metrics([row], f"{tmp_path}/_foveate/metrics/run={run}/0.parquet")
+    rows = LatestRows.read(str(tmp_path))
+    assert len(rows) == 1 and rows[0].archive_url == "a.jp2"
+
+
 def test_paths_of_one_hash_are_told_apart(tmp_path: pathlib.Path) -> None:
     table = pa.table({"relative_path": ["a", "b", "c"]})
     hashes = np.sort(np.array([hash("b"), hash("b"), hash("b")]))
