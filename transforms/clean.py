@@ -13,8 +13,8 @@ if TYPE_CHECKING:
     from models.tiling import Network
 
 
-# Up to 75, and what tables are rounded by, DnCNN gains 0.9 dB and more in the mean, and loses on one validation
-# photo of 47; at 85 on nine.
+# Up to 75, and what tables are rounded by, DnCNN gains 0.9 dB and more in the mean and loses on one of the 47
+# validation photos; at 85 it loses on nine.
 _FINEST_QUALITY = 76
 
 
