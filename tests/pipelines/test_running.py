@@ -35,10 +35,13 @@ def test_an_interrupt_is_one_whatever_the_engine_makes_of_it(capfd: pytest.Captu
             os.kill(os.getpid(), signal.SIGINT)
         raise RuntimeError("Stream removed")
 
-    before = signal.getsignal(signal.SIGINT)
-    assert running.run_pipeline(interrupted, [], [], "Trying") == (running.INTERRUPTED, {})
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)  # as in a new process
+    try:
+        assert running.run_pipeline(interrupted, [], [], "Trying") == (running.INTERRUPTED, {})
+        assert signal.getsignal(signal.SIGINT) is signal.default_int_handler
+    finally:
+        signal.signal(signal.SIGINT, before)
     assert "the same command goes on" in capfd.readouterr().err
-    assert signal.getsignal(signal.SIGINT) is before
 
 
 def test_an_error_is_no_interrupt(capfd: pytest.CaptureFixture[str]) -> None:
