@@ -195,7 +195,7 @@ def _wait_for_work(engine: Engine, known: set[str], process: subprocess.Popen[by
     end = time.monotonic() + 120
     while process.poll() is None and time.monotonic() < end:
         jobs = [job for job in engine.jobs() if job["jid"] not in known] if engine.rest else []
-        if any(job["state"] == "RUNNING" for job in jobs) or "0/4 photos" in log.read_text():
+        if any(job["state"] == "RUNNING" for job in jobs) or "/4 photos" in log.read_text():
             return
         time.sleep(0.3)
     raise AssertionError(f"the run ended before it could be interrupted: {log.read_text()}")
