@@ -63,7 +63,7 @@ endef
 
 demo: install ## compress, restore and report on the example photos
 	$(BIN)/foveate compress examples/photos --output demo/archive --bpp 0.5
-	$(BIN)/foveate restore demo/archive --output demo/restored
+	$(BIN)/foveate restore demo/archive --output demo/restored --overwrite
 	$(BIN)/foveate report demo/archive --output demo/report.html
 	@echo
 	@echo "The archive:          demo/archive       (JP2 files; any JPEG 2000 viewer opens them)"
