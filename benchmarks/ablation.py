@@ -13,14 +13,13 @@ import sys
 from pathlib import Path
 
 import numpy as np
-from numpy.typing import NDArray
 
 from benchmarks import ours
 from benchmarks.networks import Networks
 from benchmarks.photos import Photo, photo_paths, read_photo
-from benchmarks.restored import RATES
+from benchmarks.restored import RATES, decoded
 from benchmarks.tables import Section, Table, plain_text
-from codec import allocation, encoder, jp2, noise, openjpeg
+from codec import encoder
 from codec.encoder import Emphasis
 from models import comcnn, tiling
 from models.tiling import Network
@@ -63,30 +62,21 @@ def ablated(photo: Photo, alone: Network, together: Network, reccnn: Network) ->
     found = []
     for rate in RATES:
         budget = ours.budget_of(rate, *photo.shape[:2])
-        plain, cells = _decoded(ours.file_within(candidates, budget))
-        pictures = [plain]
+        plain = decoded(ours.file_within(candidates, budget))
+        if plain.noise is None:
+            raise AssertionError("a lossy file has a noise map")
+        compact = [tiling.run(network, photo, plain.noise) for network in (alone, together)]
         by_alone, by_together = (
-            _decoded(ours.file_within(encoder.layered(tiling.run(network, photo, cells), Emphasis()), budget))
-            for network in (alone, together)
+            decoded(ours.file_within(encoder.layered(pixels, Emphasis()), budget)) for pixels in compact
         )
-        pictures.append(by_alone[0])
-        for (decoded, noise_map), prepared in (
-            ((plain, cells), False),
-            (by_alone, False),
-            (by_together, True),
-        ):
-            restored = restore_pixels(reccnn, decoded, noise_map, prepared)
+        pictures = [plain.decoded, by_alone.decoded]
+        for coded, prepared in ((plain, False), (by_alone, False), (by_together, True)):
+            restored = restore_pixels(reccnn, coded.decoded, coded.noise, prepared)
             if restored is None:
                 raise AssertionError("a lossy file has a noise map")
             pictures.append(restored)
         found.append([psnr(photo, picture) for picture in pictures])
     return found
-
-
-def _decoded(data: bytes) -> tuple[tiling.Pixels, NDArray[np.float32]]:
-    """The pixels of a file and its coding-noise map."""
-    parts = allocation.parse_layers(jp2.parse(data).codestream)
-    return openjpeg.decode(data).pixels, noise.noise_map(*parts)
 
 
 if __name__ == "__main__":

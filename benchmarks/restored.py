@@ -86,7 +86,7 @@ def our_curves(task: Task, wanted: Sequence[Way], available: Networks, kept: Kep
     """
     curves: dict[str, list[Point]] = {way.name: [] for way in wanted}
     for rate, data in zip(RATES, task.files(task.photo, RATES), strict=True):
-        coded = _decoded(data)
+        coded = decoded(data)
         plain = task.point(len(data), coded.decoded)
         for way in wanted:
             outcome = plain if not way.reccnn else _outcome(task, rate, coded, plain, way, available, kept)
@@ -94,7 +94,8 @@ def our_curves(task: Task, wanted: Sequence[Way], available: Networks, kept: Kep
     return {name: tuple(points) for name, points in curves.items()}
 
 
-def _decoded(data: bytes) -> Coded:
+def decoded(data: bytes) -> Coded:
+    """A file with its decoded pixels and coding-noise map."""
     parts = allocation.parse_layers(jp2.parse(data).codestream)
     return Coded(data, openjpeg.decode(data).pixels, noise.noise_map(*parts), False, 0.0)
 
@@ -148,5 +149,5 @@ def _prepared(task: Task, rate: float, coded: Coded, size: str, available: Netwo
     if compact is None:
         return ()
     (data,) = task.files(compact, (rate,))
-    prepared = _decoded(data)
+    prepared = decoded(data)
     return task.point(len(data), prepared.decoded), _restored(task, prepared, True, size, available)

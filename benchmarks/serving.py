@@ -132,9 +132,9 @@ def _peak_works() -> dict[str, tuple[Callable[[], Any], float]]:
     }
 
 
-def multiply_accumulates(size: str) -> float:
-    """RecCNN's for one pixel: each kernel's weights once for each place of the unshuffled picture."""
-    kernels = [weight.shape for weight in reccnn.build(size).weights if len(weight.shape) == 4]
+def multiply_accumulates(network: Any) -> float:
+    """A Keras model's for one pixel: each kernel's weights once for each place of the unshuffled picture."""
+    kernels = [weight.shape for weight in network.weights if len(weight.shape) == 4]
     return float(sum(math.prod(shape) for shape in kernels)) / reccnn.SHUFFLE**2
 
 
@@ -173,7 +173,7 @@ def _rows(on: Served) -> Iterator[tuple[str, ...]]:
         blank = ("–",) * (len(RATES) + 3)
         yield f"{_cores(on)}: OpenJPEG's decode, {rate} bpp", f"{megapixels / seconds:.2f}", *blank
     for size, seconds in on.restore_seconds.items():
-        macs = multiply_accumulates(size)
+        macs = multiply_accumulates(reccnn.build(size))
         speed = macs * on.pixels / seconds
         yield (
             f"{_cores(on)}: RecCNN {size}",

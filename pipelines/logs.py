@@ -15,7 +15,13 @@ from transforms.redaction import redacted
 
 # What is said to whoever started the command; other loggers speak of what happens within.
 SAY = logging.getLogger("foveate.say")
-_NO_NEWS = "crcmod package not found"  # says older Beam, for files that are not read here
+# What Beam says as a warning, once per network, worker or run, and nothing follows from it.
+_NO_NEWS = (
+    "Resource module is not available",
+    "Really starting service",
+    "Really destroying service",
+    "crcmod package not found",  # older Beam, for files that are not read here
+)
 
 
 def add_logging(parser: argparse.ArgumentParser) -> None:
@@ -54,14 +60,15 @@ def format_in(arguments: Sequence[str]) -> str:
     return "json" if "--log-format json" in asked else "text"
 
 
-def _is_news(record: logging.LogRecord) -> bool:
+def is_news(record: logging.LogRecord) -> bool:
+    """Whether a handler should let a record pass: what is no news has no consequence."""
     return not record.getMessage().startswith(_NO_NEWS)
 
 
 def _handler(formatter: logging.Formatter) -> logging.Handler:
     handler = _StandardError()
     handler.setFormatter(formatter)
-    handler.addFilter(_is_news)
+    handler.addFilter(is_news)
     return handler
 
 

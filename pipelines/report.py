@@ -18,6 +18,7 @@ from apache_beam.io.filesystems import FileSystems
 from rich.console import Console
 
 from pipelines.logs import SAY
+from pipelines.numbers import count
 from pipelines.reporting.aggregate import PRICE_PER_GB_MONTH, aggregate
 from pipelines.reporting.compare import compare
 from pipelines.reporting.contents import Comparison, Report
@@ -30,7 +31,7 @@ from pipelines.reporting.page import render_page
 from pipelines.reporting.pictures import gallery_loader
 from pipelines.reporting.staging import Asked, staged
 from pipelines.reporting.terminal import print_comparison, print_report
-from pipelines.running import OK, WRONG_USAGE, count, parse_beam_flags, set_up_filesystems
+from pipelines.running import OK, WRONG_USAGE, parse_beam_flags, set_up_filesystems
 from transforms.encryption import add_key, key_of
 from transforms.tables import open_whole
 

@@ -20,6 +20,7 @@ from codec.pictures import PICTURE_EXTENSIONS, PictureFormat
 from pipelines import engines, running
 from pipelines.alone import run_alone
 from pipelines.logs import SAY
+from pipelines.numbers import count, positive_count
 from pipelines.running import WRONG_USAGE, parse_beam_flags
 from transforms import decode, inference, progress, restore
 from transforms.decode import COPIES, JPEG2000_EXTENSIONS, NamedFile
@@ -69,14 +70,14 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     )
     parser.add_argument(
         "--reduce",
-        type=running.count,
+        type=count,
         default=0,
         metavar="N",
         help="halve width and height N times, without decoding more than that (and without RecCNN)",
     )
     parser.add_argument(
         "--layers",
-        type=running.positive_count,
+        type=positive_count,
         default=0,
         metavar="K",
         help="decode the first K quality layers only (default: all)",

@@ -8,16 +8,13 @@ import dataclasses
 import datetime
 import importlib.metadata
 import logging
-import math
 import os
-import signal
 import tempfile
 import threading
 import time
 import uuid
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
-from types import FrameType
 from typing import Any
 
 import apache_beam as beam
@@ -29,7 +26,9 @@ from rich.console import Console
 from pipelines import engines
 from pipelines.engines import LOCAL_RUNNER
 from pipelines.exhaustion import ended_where_threads_die
-from pipelines.logs import SAY, speaks_json
+from pipelines.interrupts import noted_interrupts
+from pipelines.logs import SAY, is_news, speaks_json
+from pipelines.numbers import positive_count, positive_number
 from transforms.elements import SourceFile
 from transforms.files import NothingFound, check_destination, clear_unfinished, find_files
 from transforms.isolation import Limits
@@ -43,8 +42,6 @@ INTERRUPTED = 130  # as shells have it
 _WORKER_BYTES = 3 << 30  # a photo of 200 megapixels with its networks
 _LOST_WORKER = "Channel closed prematurely."  # what Beam says where one of several worker processes is killed
 _LINE_SECONDS = 15  # between progress lines where there is no terminal
-# What Beam says as a warning, once per network, worker or run, and nothing follows from it.
-_NO_NEWS = ("Resource module is not available", "Really starting service", "Really destroying service")
 
 
 def version() -> str:
@@ -72,31 +69,6 @@ def parse_beam_flags(parser: argparse.ArgumentParser, flags: Sequence[str]) -> l
     if unknown and not engines.knows_more_flags(flags):
         parser.error(redacted(f"neither Foveate nor Beam knows {' '.join(unknown)}"))
     return list(flags)
-
-
-def positive_count(text: str) -> int:
-    """A whole number above 0, for argparse."""
-    if not (text.isdecimal() and int(text)):
-        raise argparse.ArgumentTypeError(f"must be a whole number above 0, not {text}")
-    return int(text)
-
-
-def positive_number(text: str) -> float:
-    """A number above 0, for argparse."""
-    try:
-        value = float(text)
-    except ValueError:
-        value = 0.0
-    if not 0 < value < math.inf:
-        raise argparse.ArgumentTypeError(f"must be a number above 0, not {text}")
-    return value
-
-
-def count(text: str) -> int:
-    """A whole number from 0 on, for argparse."""
-    if not text.isdecimal():
-        raise argparse.ArgumentTypeError(f"must be a whole number from 0 on, not {text}")
-    return int(text)
 
 
 def add_limits(group: argparse._ActionsContainer) -> None:
@@ -229,7 +201,7 @@ def run_pipeline(
 ) -> tuple[int, dict[str, int]]:
     """Runs a pipeline to its end, showing progress if it is local; the exit status, Foveate's counters."""
     for handler in logging.getLogger().handlers:  # a logger's own filter would not see its children's
-        handler.addFilter(_is_news)
+        handler.addFilter(is_news)
     local = engines.is_local(beam_flags)
     flags = [*beam_flags, *(_local_flags(beam_flags) if engines.is_local_runner(beam_flags) else ())]
     result: Any = None
@@ -237,7 +209,7 @@ def run_pipeline(
         file = str(Path(folder) / "progress") if local else None
         try:
             with contextlib.ExitStack() as stack:
-                told = stack.enter_context(_interrupts())
+                told = stack.enter_context(noted_interrupts())
                 if local:
                     stack.enter_context(_display(Path(folder) / "progress", todo, verb))
                     stack.enter_context(ended_where_threads_die(_say_failed, RUN_FAILED))
@@ -277,29 +249,6 @@ def _stopped(result: Any, local: bool) -> tuple[int, dict[str, int]]:
     return INTERRUPTED, {}
 
 
-@contextlib.contextmanager
-def _interrupts() -> Iterator[threading.Event]:
-    """Set by an interrupt, for where its exception gets lost in what the engine raises then."""
-    told = threading.Event()
-    if signal.getsignal(signal.SIGINT) is not signal.default_int_handler:
-        yield told  # somebody else listens: a watch
-        return
-
-    def note(number: int, frame: FrameType | None) -> None:
-        told.set()
-        signal.default_int_handler(number, frame)
-
-    try:
-        signal.signal(signal.SIGINT, note)
-    except ValueError:  # not the main thread: no interrupt comes here
-        yield told
-        return
-    try:
-        yield told
-    finally:
-        signal.signal(signal.SIGINT, signal.default_int_handler)
-
-
 def _say_failed(why: str) -> None:
     SAY.error(f"foveate: the run failed: {why}")
 
@@ -312,10 +261,6 @@ def _sums(file: Path) -> dict[str, int]:
         sums["source-bytes"] += before
         sums["archive-bytes"] += after
     return sums
-
-
-def _is_news(record: logging.LogRecord) -> bool:
-    return not record.getMessage().startswith(_NO_NEWS)
 
 
 def _cause(error: BaseException) -> str:

@@ -30,9 +30,9 @@ from codec.encoder import Emphasis, block_weights
 from codec.weights import Pixels
 from models import comcnn, reccnn, tiling
 from models.tiling import BadWeights, Network
-from models.training.photos import CodedRegion
+from models.training.regions import CodedRegion
 from pipelines.logs import SAY
-from pipelines.running import positive_count
+from pipelines.numbers import positive_count
 
 WRONG_USAGE = 2
 NETWORKS = ("msroi", "restoration", "restoration-joint", "restoration-codec", "comcnn-alone", "dncnn")

@@ -22,6 +22,7 @@ from rich.table import Table
 
 from pipelines import engines, running
 from pipelines.logs import SAY
+from pipelines.numbers import count
 from pipelines.reporting.figures import bytes_text, count_text
 from pipelines.reporting.terminal import plain_text
 from pipelines.running import OK, RUN_FAILED, SOME_FAILED, WRONG_USAGE, parse_beam_flags
@@ -66,7 +67,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     )
     parser.add_argument(
         "--recheck",
-        type=running.count,
+        type=count,
         default=0,
         metavar="N",
         help="also measure N photos again, at random among those whose sources are still there",

@@ -14,7 +14,7 @@ from models import dncnn
 from models.training.fitting import dataset, fit, mean_square, track
 from models.training.photos import load_photos, random_patch
 
-# From, up to: in the coarse there is much to mend. Those above 75 are never cleaned.
+# From, up to: in the coarse there is much to mend. Those above 75 are never cleaned, but teach it restraint.
 QUALITIES = ((5, 41), (41, 91))
 QUALITY_SHARES = (0.55, 0.45)
 REGION = 4  # patches a side of what is compressed at once

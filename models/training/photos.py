@@ -1,25 +1,11 @@
-"""Random patches of photos in a folder, the same for the same seed; and what coders make of them."""
+"""Random patches of photos in a folder, the same for the same seed."""
 
 from __future__ import annotations
 
-import dataclasses
-from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
-
-
-@dataclasses.dataclass(frozen=True, eq=False)
-class CodedRegion:
-    """A part of a photo (n, n, 3), what the codec made of it, and RecCNN's noise map (n/8, n/8, 5)."""
-
-    photo: NDArray[np.uint8]
-    decoded: NDArray[np.uint8]
-    noise: NDArray[np.float32]
-
-
-Coder = Callable[[NDArray[np.uint8], np.random.Generator], CodedRegion]
 
 
 def load_photos(folder: Path) -> list[NDArray[np.uint8]]:

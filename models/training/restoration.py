@@ -7,9 +7,7 @@ encoder made at random rates; the caller supplies it, since networks know nothin
 
 from __future__ import annotations
 
-import os
 from collections.abc import Callable
-from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
@@ -19,7 +17,8 @@ from numpy.typing import NDArray
 from models import comcnn, reccnn, wavelet
 from models.training import similarity
 from models.training.fitting import dataset, fit, mean_square, track
-from models.training.photos import CodedRegion, Coder, load_photos, random_patch
+from models.training.photos import load_photos, random_patch
+from models.training.regions import CodedRegion, Coder, code_regions
 
 COARSEST, FINEST = 0.6, 0.012  # normalised quantisation steps, as a share of the peak value
 AUXILIARY = 0.25  # weight of the plain decode's own error: an archive must look right without RecCNN
@@ -68,7 +67,7 @@ def train_joint(
     data = _joint_batches(load_photos(photos), batch, patch, seed, prepared=3 * batch // 8)
     fit(model, data, output / "joint", steps, rate)
     model.comcnn.save_weights(output / comcnn.WEIGHTS_FILE.name)
-    model.reccnn.save_weights(output / "reccnn_fast.weights.h5")
+    model.reccnn.save_weights(reccnn.weights_file("fast", output))
 
 
 def train_comcnn_alone(
@@ -127,7 +126,7 @@ def train_on_codec(
         smaller.load_weights(reccnn.weights_file("fast", output))
         grow(smaller, network, np.random.default_rng(seed))
     model = _restoring_model(network, LOSSES[loss])
-    coded = _code_regions(load_photos(photos), coder, regions, REGION * patch, seed)
+    coded = code_regions(load_photos(photos), coder, regions, REGION * patch, seed)
     data = _coded_batches(coded, batch, patch, seed)
     fit(model, data, output / f"codec-{size}", steps, rate)
     network.save_weights(reccnn.weights_file(size, output))
@@ -276,19 +275,6 @@ def _joint_batches(photos: list[NDArray[np.uint8]], batch: int, patch: int, seed
         }
 
     return dataset(make, seed)
-
-
-def _code_regions(
-    photos: list[NDArray[np.uint8]], coder: Coder, count: int, size: int, seed: int
-) -> list[CodedRegion]:
-    """So many regions of photos (size, size, 3), coded; the same for the same seed."""
-
-    def code(number: int) -> CodedRegion:
-        rng = np.random.default_rng([seed, number])
-        return coder(random_patch(photos, size, rng), rng)
-
-    with ThreadPoolExecutor(os.cpu_count()) as pool:
-        return list(pool.map(code, range(count)))
 
 
 def _coded_batches(regions: list[CodedRegion], batch: int, patch: int, seed: int) -> Any:

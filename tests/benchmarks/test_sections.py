@@ -32,6 +32,7 @@ from benchmarks.speed import Case
 from benchmarks.tables import Bar, Section, Table, markdown, plain_text, section_from
 from codec import encoder, jp2, openjpeg, weights
 from codec.encoder import Emphasis
+from models import reccnn
 from tests import streams
 
 PIXELS = 512 * 512
@@ -152,7 +153,7 @@ def test_speeds_are_of_the_megapixels_and_shares_of_the_peak() -> None:
         Served(2, 2_000_000, {rate: seconds / 2 for rate, seconds in decodes.items()}, {"fast": 2.5}, 8e11),
     ]
     section = serving.serving_section(found)
-    macs = serving.multiply_accumulates("fast")
+    macs = serving.multiply_accumulates(reccnn.build("fast"))
     assert 16e3 < macs <= 60e3
     rows = {row[0]: row[1:] for row in section.tables[0].rows}
     assert rows["1 core: OpenJPEG's decode, 2 bpp"][0] == "2.00"

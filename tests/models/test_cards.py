@@ -5,18 +5,16 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import pytest
 
+from benchmarks.serving import multiply_accumulates
 from models import comcnn, dncnn, reccnn
 from models.tiling import WEIGHTS
 
 
 def costs(model: Any) -> tuple[str, str]:
     """Parameters, and thousands of multiply-accumulates a pixel, as a card gives them."""
-    kernels = [weight.shape for weight in model.weights if len(weight.shape) == 4]
-    macs = sum(float(np.prod(shape)) for shape in kernels) / reccnn.SHUFFLE**2
-    return f"{model.count_params():,}", f"{macs / 1000:.3g} kMAC a pixel"
+    return f"{model.count_params():,}", f"{multiply_accumulates(model) / 1000:.3g} kMAC a pixel"
 
 
 def row(card: str, name: str) -> list[str]:

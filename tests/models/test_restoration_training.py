@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from models import comcnn, reccnn, tiling
-from models.training import fitting, photos, restoration, similarity
+from models.training import fitting, photos, regions, restoration, similarity
 from pipelines.train import code_region
 from quality.ssim import ms_ssim
 from tests.pictures import sample
@@ -115,7 +115,7 @@ class Coder:
     def __init__(self) -> None:
         self.regions: list[bytes] = []
 
-    def __call__(self, region: NDArray[np.uint8], rng: np.random.Generator) -> photos.CodedRegion:
+    def __call__(self, region: NDArray[np.uint8], rng: np.random.Generator) -> regions.CodedRegion:
         self.regions.append(region.tobytes())
         return code_region(region, rng)
 
@@ -174,7 +174,7 @@ def test_patches_are_of_as_many_regions_as_were_asked_for(trained: tuple[Path, C
 def test_patches_of_coded_regions_fit_together() -> None:
     photo = texture(96, 96, 3)
     noise = np.arange(12 * 12 * 5, dtype=np.float32).reshape(12, 12, 5)
-    coded = photos.CodedRegion(photo, 255 - photo, noise)
+    coded = regions.CodedRegion(photo, 255 - photo, noise)
     (batch,) = restoration._coded_batches([coded], batch=4, patch=32, seed=2)[0]
     np.testing.assert_allclose(batch["decoded"], 1 - batch["photo"], atol=1e-6)
     for patch, cells in zip(batch["photo"], batch["noise"], strict=True):
@@ -184,7 +184,7 @@ def test_patches_of_coded_regions_fit_together() -> None:
 
 
 def test_every_epoch_has_other_patches() -> None:
-    coded = photos.CodedRegion(texture(256, 256, 3), texture(256, 256, 3), np.zeros((32, 32, 5), np.float32))
+    coded = regions.CodedRegion(texture(256, 256, 3), texture(256, 256, 3), np.zeros((32, 32, 5), np.float32))
     batches = restoration._coded_batches([coded], batch=2, patch=32, seed=2)
     first = batches[0][0]["photo"]
     batches.epoch = 1
