@@ -1,25 +1,62 @@
 """Packaging entry of Foveate (also what Beam's --setup_file wants); tool settings live in pyproject.toml."""
 
+from pathlib import Path
+
 from setuptools import setup
 
 CPU_ONLY = "sys_platform == 'linux' and platform_machine == 'x86_64'"
 
+ROOT = Path(__file__).parent
+# The folders at the top of the repository are installed as parts of one package.
+FOLDERS = ("codec", "models", "pipelines", "quality", "transforms")
+PACKAGES = {
+    f"foveate.{module.parent.relative_to(ROOT).as_posix().replace('/', '.')}": str(
+        module.parent.relative_to(ROOT)
+    )
+    for folder in FOLDERS
+    for module in sorted((ROOT / folder).rglob("__init__.py"))
+}
+URL = "https://github.com/foveate/foveate"
+
 setup(
     name="foveate",
-    version="0.1.0",
-    description="Bulk-compress photo archives into region-weighted JPEG 2000, and bring them back",
+    version="0.2.0",
+    description="Compress photo archives into standard JPEG 2000 files, with the bits where people look",
+    long_description=(ROOT / "README.md").read_text(encoding="utf-8"),
+    long_description_content_type="text/markdown",
+    author="The Foveate authors",
+    url=URL,
+    project_urls={
+        "Source": URL,
+        "Issues": f"{URL}/issues",
+        "Changelog": f"{URL}/blob/main/CHANGELOG.md",
+    },
     license="Apache-2.0",
-    python_requires=">=3.11,<3.14",
-    packages=[
-        "codec",
-        "models",
-        "models.training",
-        "quality",
-        "transforms",
-        "pipelines",
-        "pipelines.reporting",
+    license_files=["LICENSE", "NOTICE"],
+    keywords=["JPEG 2000", "image compression", "saliency", "region of interest", "archive", "Apache Beam"],
+    classifiers=[
+        "Development Status :: 4 - Beta",
+        "Environment :: Console",
+        "Intended Audience :: Developers",
+        "Intended Audience :: Science/Research",
+        "Operating System :: POSIX :: Linux",
+        "Programming Language :: Python :: 3",
+        "Programming Language :: Python :: 3.11",
+        "Programming Language :: Python :: 3.12",
+        "Programming Language :: Python :: 3.13",
+        "Topic :: Multimedia :: Graphics",
+        "Topic :: System :: Archiving :: Compression",
+        "Typing :: Typed",
     ],
-    package_data={"models": ["weights/*"], "pipelines.reporting": ["*.html", "*.css", "*.js"]},
+    python_requires=">=3.11,<3.14",
+    packages=["foveate", *PACKAGES],
+    package_dir=PACKAGES,
+    package_data={
+        "foveate": ["py.typed"],
+        "foveate.models": ["weights/*"],
+        "foveate.pipelines.reporting": ["*.html", "*.css", "*.js"],
+    },
+    zip_safe=False,
     install_requires=[
         "apache-beam[gcp]>=2.72,<3",
         f"tensorflow-cpu>=2.16,<3; {CPU_ONLY}",
@@ -77,5 +114,5 @@ setup(
             "types-setuptools",
         ],
     },
-    entry_points={"console_scripts": ["foveate = pipelines.cli:main"]},
+    entry_points={"console_scripts": ["foveate = foveate.pipelines.cli:main"]},
 )

@@ -19,12 +19,12 @@ from benchmarks.networks import Networks
 from benchmarks.photos import Photo, photo_paths, read_photo
 from benchmarks.restored import RATES, decoded
 from benchmarks.tables import Section, Table, plain_text
-from codec import encoder
-from codec.encoder import Emphasis
-from models import comcnn, tiling
-from models.tiling import Network
-from quality.psnr import psnr
-from transforms.restore import restore_pixels
+from foveate.codec import encoder
+from foveate.codec.encoder import Emphasis
+from foveate.models import comcnn, tiling
+from foveate.models.tiling import Network
+from foveate.quality.psnr import psnr
+from foveate.transforms.restore import restore_pixels
 
 WAYS = ("plain", "ComCNN alone", "RecCNN alone", "both, trained apart", "both, trained together")
 

@@ -13,12 +13,12 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from models import dncnn
-from models.tiling import WEIGHTS, Network
-from models.training.dncnn import jpeg_of
-from models.training.photos import load_photos
-from quality.psnr import psnr_y
-from quality.ssim import ssim
+from foveate.models import dncnn
+from foveate.models.tiling import WEIGHTS, Network
+from foveate.models.training.dncnn import jpeg_of
+from foveate.models.training.photos import load_photos
+from foveate.quality.psnr import psnr_y
+from foveate.quality.ssim import ssim
 
 QUALITIES = (5, 10, 20, 40, 75, 90)
 _HALVED_BOTH_WAYS = 2  # 4:2:0, as most JPEGs are

@@ -9,7 +9,7 @@ from benchmarks.curves import MEASURES, SIMILARITIES
 from benchmarks.fidelity import HOW, REFERENCE, Measured, bd_rates, codecs_of, mean_at, mean_curves
 from benchmarks.restored import RATES, Way
 from benchmarks.tables import Bar, Section, Table, number
-from codec import openjpeg
+from foveate.codec import openjpeg
 
 BEST = Way("best").name
 PLAIN_MEASURES = tuple(figure for figure in MEASURES if figure != "psnr_s")

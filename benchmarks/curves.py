@@ -15,8 +15,8 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.interpolate import PchipInterpolator
 
-from quality.colour import Pixels
-from quality.measures import measure
+from foveate.quality.colour import Pixels
+from foveate.quality.measures import measure
 
 MEASURES = {"psnr": "PSNR", "psnr_y": "PSNR-Y", "ssim": "SSIM", "ms_ssim": "MS-SSIM", "psnr_s": "PSNR-S"}
 SIMILARITIES = ("ssim", "ms_ssim")

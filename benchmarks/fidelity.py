@@ -14,8 +14,8 @@ from benchmarks.kept import Kept
 from benchmarks.networks import Networks
 from benchmarks.photos import Photo, read_photo
 from benchmarks.restored import PLAIN, RATES, Task, Way
-from codec import encoder, openjpeg
-from codec.encoder import Emphasis
+from foveate.codec import encoder, openjpeg
+from foveate.codec.encoder import Emphasis
 
 REFERENCE = "OpenJPEG"
 TUNED = "Foveate, ssim"

@@ -20,9 +20,9 @@ from pathlib import Path
 import numpy as np
 from PIL import Image
 
-from codec import codestream, jp2, openjpeg
-from codec.metadata import PhotoMetadata
-from codec.pictures import PictureFormat, Pixels, decode_picture, encode_picture, extension
+from foveate.codec import codestream, jp2, openjpeg
+from foveate.codec.metadata import PhotoMetadata
+from foveate.codec.pictures import PictureFormat, Pixels, decode_picture, encode_picture, extension
 
 _FORMATS: tuple[PictureFormat, ...] = ("png", "jpeg", "tiff")
 _CELLS = 4  # photos along each side of the mosaic
@@ -136,7 +136,7 @@ def _error(original: Pixels, decoded: Pixels, edge: int, direction: int, reach: 
 def cost(arguments: list[str]) -> Cost:
     """Runs `foveate` with the arguments; raises CalledProcessError if it fails."""
     start, peak = time.perf_counter(), 0
-    process = subprocess.Popen([sys.executable, "-m", "pipelines.cli", *arguments])
+    process = subprocess.Popen([sys.executable, "-m", "foveate", *arguments])
     while process.poll() is None:
         peak = max(peak, _resident(process.pid))
         time.sleep(_SAMPLE_SECONDS)

@@ -24,19 +24,19 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 from benchmarks import hostile_files
-from codec.errors import BadCodestream, UnsupportedCodestream
-from codec.picture import BadPicture, NotForJpeg2000
-from codec.pictures import PICTURE_EXTENSIONS
-from transforms import isolation
-from transforms.decode import JPEG2000_EXTENSIONS
-from transforms.files import find_files
-from transforms.isolation import DecoderFailed, Limits
-from transforms.tables import read_failures, read_metrics, table_text
+from foveate.codec.errors import BadCodestream, UnsupportedCodestream
+from foveate.codec.picture import BadPicture, NotForJpeg2000
+from foveate.codec.pictures import PICTURE_EXTENSIONS
+from foveate.transforms import isolation
+from foveate.transforms.decode import JPEG2000_EXTENSIONS
+from foveate.transforms.files import find_files
+from foveate.transforms.isolation import DecoderFailed, Limits
+from foveate.transforms.tables import read_failures, read_metrics, table_text
 
 LIMITS = Limits(pixels=50_000_000, seconds=20.0, memory_gb=2.0)
 _PATIENT = dataclasses.replace(LIMITS, seconds=600.0)  # for what a run has made itself
 FLIPPED_IN_RUN = 20  # of each format
-_FOVEATE = (sys.executable, "-m", "pipelines.cli")
+_FOVEATE = (sys.executable, "-m", "foveate")
 _THREADS = 2
 _SHOWN = 12
 _SOME_FAILED = 3

@@ -14,8 +14,8 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image, ImageCms
 
-from codec import jp2, openjpeg
-from codec.metadata import PhotoMetadata
+from foveate.codec import jp2, openjpeg
+from foveate.codec.metadata import PhotoMetadata
 
 _HUGE = 0xFFFFFFFF
 _PNG = b"\x89PNG\r\n\x1a\n"

@@ -20,19 +20,19 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 
 from benchmarks.photos import Photo, mirrored_to, photo_paths, read_photo
-from codec import openjpeg
-from codec.jp2 import parse
-from codec.metadata import PhotoMetadata
-from codec.pictures import PictureFormat, decode_picture, encode_picture
-from models import reccnn
-from pipelines.cli import main as foveate
-from transforms import isolation
-from transforms.decode import Extent, NamedFile, decode_file
-from transforms.elements import DecodedFile, Pixels, SourceFile
-from transforms.isolation import Limits
-from transforms.noise import read_noise
-from transforms.restore import restore_file
-from transforms.tables import read_metrics
+from foveate.codec import openjpeg
+from foveate.codec.jp2 import parse
+from foveate.codec.metadata import PhotoMetadata
+from foveate.codec.pictures import PictureFormat, decode_picture, encode_picture
+from foveate.models import reccnn
+from foveate.pipelines.cli import main as foveate
+from foveate.transforms import isolation
+from foveate.transforms.decode import Extent, NamedFile, decode_file
+from foveate.transforms.elements import DecodedFile, Pixels, SourceFile
+from foveate.transforms.isolation import Limits
+from foveate.transforms.noise import read_noise
+from foveate.transforms.restore import restore_file
+from foveate.transforms.tables import read_metrics
 
 _HEIGHT, _WIDTH = 1224, 1632
 _MOST = 0.05  # of a photo's time

@@ -30,10 +30,10 @@ from pathlib import Path
 import numpy as np
 from PIL import Image
 
-from pipelines.running import set_up_filesystems
+from foveate.pipelines.running import set_up_filesystems
+from foveate.transforms.files import list_folder, list_private, read_whole
+from foveate.transforms.tables import read_metrics
 from tests import servers
-from transforms.files import list_folder, list_private, read_whole
-from transforms.tables import read_metrics
 
 ROOT = Path(__file__).parents[1]
 FLAGS = ("--bpp=1", "--roi=none", "--comcnn=off", "--reccnn=off")
@@ -64,7 +64,7 @@ def make_photos(folder: Path, count: int) -> None:
 
 def command(photos: Path, archive: str, flags: tuple[str, ...]) -> list[str]:
     """The command line of a run."""
-    start = [sys.executable, "-m", "pipelines.cli", "compress", str(photos), "--output", archive]
+    start = [sys.executable, "-m", "foveate", "compress", str(photos), "--output", archive]
     return [*start, *flags]
 
 

@@ -10,10 +10,10 @@ import numpy as np
 from benchmarks import ours
 from benchmarks.photos import deepened, gray, read_photo, with_alpha
 from benchmarks.tables import Section, Table, number
-from codec import allocation, encoder, jp2, openjpeg
-from codec.encoder import Emphasis
-from codec.metadata import PhotoMetadata
-from codec.weights import Pixels
+from foveate.codec import allocation, encoder, jp2, openjpeg
+from foveate.codec.encoder import Emphasis
+from foveate.codec.metadata import PhotoMetadata
+from foveate.codec.weights import Pixels
 
 Sizes = Mapping[str, tuple[int, int]]  # Foveate's and OpenJPEG's bytes, by kind of picture
 

@@ -11,8 +11,8 @@ from numpy.typing import NDArray
 
 from benchmarks.kept import Kept
 from benchmarks.photos import Photo
-from models import comcnn, msroi, reccnn, tiling
-from models.tiling import Network
+from foveate.models import comcnn, msroi, reccnn, tiling
+from foveate.models.tiling import Network
 
 
 @dataclasses.dataclass(frozen=True)

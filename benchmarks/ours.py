@@ -5,10 +5,10 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
-from codec import allocation, jp2
-from codec.allocation import Candidates
-from codec.archive_record import SALIENCY_BYTES, ArchiveRecord
-from codec.metadata import PhotoMetadata
+from foveate.codec import allocation, jp2
+from foveate.codec.allocation import Candidates
+from foveate.codec.archive_record import SALIENCY_BYTES, ArchiveRecord
+from foveate.codec.metadata import PhotoMetadata
 
 _SALIENCY_SHARE = 100  # the embedded map may take one byte in so many of the file
 

@@ -15,15 +15,15 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image, ImageDraw, ImageFont
 
-from codec.metadata import PhotoMetadata
-from codec.pictures import decode_picture
-from models import msroi, reccnn
-from quality.psnr import psnr_s
-from transforms.elements import Coded, Photo, Pixels, SalientPhoto, SourceFile
-from transforms.encode import Encoder, encode
-from transforms.overlay import heat_over
-from transforms.restore import restore_pixels
-from transforms.settings import CompressSettings, Target
+from foveate.codec.metadata import PhotoMetadata
+from foveate.codec.pictures import decode_picture
+from foveate.models import msroi, reccnn
+from foveate.quality.psnr import psnr_s
+from foveate.transforms.elements import Coded, Photo, Pixels, SalientPhoto, SourceFile
+from foveate.transforms.encode import Encoder, encode
+from foveate.transforms.overlay import heat_over
+from foveate.transforms.restore import restore_pixels
+from foveate.transforms.settings import CompressSettings, Target
 
 _GAP, _CAPTION = 8, 30
 

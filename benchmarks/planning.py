@@ -14,11 +14,11 @@ from pathlib import Path
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from codec.pictures import PICTURE_EXTENSIONS
-from transforms import arrivals, match
-from transforms.elements import SourceFile
-from transforms.files import ListedFile, join
-from transforms.tables import metrics_schema
+from foveate.codec.pictures import PICTURE_EXTENSIONS
+from foveate.transforms import arrivals, match
+from foveate.transforms.elements import SourceFile
+from foveate.transforms.files import ListedFile, join
+from foveate.transforms.tables import metrics_schema
 
 SETTINGS, WEIGHTS = "5e" * 8, "3e" * 8
 _ROWS = 50_000

@@ -15,9 +15,9 @@ from benchmarks.kept import Kept
 from benchmarks.photos import middle_quarter, read_photo
 from benchmarks.salient import GAIN_DB, judge
 from benchmarks.tables import Section, Table, number
-from codec import allocation, encoder, openjpeg
-from codec.allocation import Choice
-from codec.encoder import Emphasis
+from foveate.codec import allocation, encoder, openjpeg
+from foveate.codec.allocation import Choice
+from foveate.codec.encoder import Emphasis
 
 RATE = 1.0  # bits a pixel of the whole file
 LAYERS = 6

@@ -15,9 +15,9 @@ import numpy as np
 from PIL import Image
 
 from benchmarks.curves import Figures, Point
-from codec import jp2, openjpeg
-from codec.metadata import PhotoMetadata
-from codec.weights import Pixels
+from foveate.codec import jp2, openjpeg
+from foveate.codec.metadata import PhotoMetadata
+from foveate.codec.weights import Pixels
 
 OVERHEAD = jp2.overhead(3, metadata=PhotoMetadata())
 _CLOSE = 0.03  # of log2 of the bytes

@@ -15,14 +15,14 @@ from benchmarks.kept import Kept
 from benchmarks.networks import Networks
 from benchmarks.photos import Photo
 from benchmarks.salient import GAIN_DB
-from codec import allocation, encoder, jp2, noise, openjpeg
-from codec.encoder import Emphasis
-from codec.metadata import PhotoMetadata
-from codec.weights import Pixels
-from transforms import elements
-from transforms.compact import compact_where_coarse
-from transforms.elements import Coded, CodedPhoto, SalientPhoto, SourceFile
-from transforms.restore import restore_pixels
+from foveate.codec import allocation, encoder, jp2, noise, openjpeg
+from foveate.codec.encoder import Emphasis
+from foveate.codec.metadata import PhotoMetadata
+from foveate.codec.weights import Pixels
+from foveate.transforms import elements
+from foveate.transforms.compact import compact_where_coarse
+from foveate.transforms.elements import Coded, CodedPhoto, SalientPhoto, SourceFile
+from foveate.transforms.restore import restore_pixels
 
 RATES = (0.125, 0.25, 0.5, 1.0, 2.0)  # bits a pixel
 PLAIN = "Foveate"

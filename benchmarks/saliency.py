@@ -16,8 +16,8 @@ from pathlib import Path
 
 from benchmarks import saliency_bytes, saliency_maps, saliency_places, saliency_sheets, saliency_speed
 from benchmarks.tables import Section, markdown, plain_text, section_from
-from models import msroi
-from models.training.salient_views import Pair, read_pairs
+from foveate.models import msroi
+from foveate.models.training.salient_views import Pair, read_pairs
 
 SECTIONS = ("maps", "calibration", "steadiness", "bytes", "places", "speed")
 _NAME = "benchmarks-saliency"

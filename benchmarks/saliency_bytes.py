@@ -12,11 +12,11 @@ from benchmarks.curves import Figures
 from benchmarks.photos import Photo
 from benchmarks.saliency_baselines import Map
 from benchmarks.tables import Bar, Section, Table, number
-from codec import encoder, openjpeg
-from codec.encoder import Emphasis
-from models import msroi
-from models.training.salient_views import Pair
-from quality.psnr import psnr, psnr_s
+from foveate.codec import encoder, openjpeg
+from foveate.codec.encoder import Emphasis
+from foveate.models import msroi
+from foveate.models.training.salient_views import Pair
+from foveate.quality.psnr import psnr, psnr_s
 
 RATE = 0.5  # bits a pixel
 GAIN_DB = 12.0

@@ -14,8 +14,8 @@ from benchmarks import saliency_measures as measures
 from benchmarks.photos import Photo
 from benchmarks.saliency_baselines import Map, centre_prior, fine_grained, spectral_residual
 from benchmarks.tables import Bar, Section, Table, number
-from models import msroi
-from models.training.salient_views import Pair, resized
+from foveate.models import msroi
+from foveate.models.training.salient_views import Pair, resized
 
 MSROI = "MS-ROI"
 _HEAD = ("MAE", "max F", "mean F", "weighted F", "S", "AUC")

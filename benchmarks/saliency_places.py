@@ -14,8 +14,8 @@ from skimage import data
 from benchmarks.photos import Photo, read_photo
 from benchmarks.saliency_baselines import Map
 from benchmarks.tables import Section, Table, number
-from models import msroi
-from models.training.salient_views import Pair, resized
+from foveate.models import msroi
+from foveate.models.training.salient_views import Pair, resized
 
 Box = tuple[float, float, float, float]
 

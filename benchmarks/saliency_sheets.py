@@ -16,8 +16,8 @@ from benchmarks.photos import Photo, read_photo
 from benchmarks.saliency_baselines import Map
 from benchmarks.saliency_maps import maps_of
 from benchmarks.saliency_measures import weighted_f
-from models import msroi
-from models.training.salient_views import Pair, resized
+from foveate.models import msroi
+from foveate.models.training.salient_views import Pair, resized
 
 COUNT = 10
 _SIDE, _GAP = 128, 4

@@ -13,8 +13,8 @@ from typing import Any
 
 from benchmarks.photos import Photo, mirrored_to
 from benchmarks.tables import Bar, Section, Table, number
-from codec import encoder, openjpeg
-from models import msroi
+from foveate.codec import encoder, openjpeg
+from foveate.models import msroi
 
 HEIGHT, WIDTH = 1155, 1732  # two megapixels
 ROUNDS = 9

@@ -14,10 +14,10 @@ from benchmarks.curves import Curve, Figures
 from benchmarks.kept import Kept
 from benchmarks.photos import LARGE_PIXELS, Photo, middle_quarter, read_photo
 from benchmarks.tables import Bar, Section, Table, number
-from codec import encoder, openjpeg
-from codec.encoder import Emphasis
-from codec.weights import Pixels
-from quality.psnr import psnr, psnr_s
+from foveate.codec import encoder, openjpeg
+from foveate.codec.encoder import Emphasis
+from foveate.codec.weights import Pixels
+from foveate.quality.psnr import psnr, psnr_s
 
 RATE = 0.5  # bits a pixel
 GAIN_DB = 12.0

@@ -60,7 +60,7 @@ def make_photos(folder: Path, count: int, size: tuple[int, int], first: int = 0)
 
 def compress(photos: Path, archive: Path, *flags: str) -> list[str]:
     """The command line of a run."""
-    start = [sys.executable, "-m", "pipelines.cli", "compress", str(photos), "--output", str(archive)]
+    start = [sys.executable, "-m", "foveate", "compress", str(photos), "--output", str(archive)]
     return [*start, *flags]
 
 
@@ -121,14 +121,14 @@ def loop(photos: str, archive: str) -> None:
     """What `PLAIN` does, without Beam: the same functions, called for one photo after the other."""
     from apache_beam.pvalue import TaggedOutput
 
-    from pipelines import running
-    from transforms import encode, measure, read, restore, saliency, write
-    from transforms.elements import MetricsRow
-    from transforms.files import find_files
-    from transforms.journal import KeepJournal
-    from transforms.progress import Progress
-    from transforms.settings import CompressSettings, Target
-    from transforms.tables import write_metrics
+    from foveate.pipelines import running
+    from foveate.transforms import encode, measure, read, restore, saliency, write
+    from foveate.transforms.elements import MetricsRow
+    from foveate.transforms.files import find_files
+    from foveate.transforms.journal import KeepJournal
+    from foveate.transforms.progress import Progress
+    from foveate.transforms.settings import CompressSettings, Target
+    from foveate.transforms.tables import write_metrics
 
     parser = argparse.ArgumentParser()
     running.add_limits(parser)

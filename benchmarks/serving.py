@@ -22,11 +22,11 @@ from benchmarks import ours
 from benchmarks.networks import Networks
 from benchmarks.photos import Photo, read_photo
 from benchmarks.tables import Bar, Section, Table
-from codec import allocation, encoder, jp2, noise, openjpeg
-from codec.encoder import Emphasis
-from models import reccnn
-from models.tiling import Network
-from transforms.restore import restore_pixels
+from foveate.codec import allocation, encoder, jp2, noise, openjpeg
+from foveate.codec.encoder import Emphasis
+from foveate.models import reccnn
+from foveate.models.tiling import Network
+from foveate.transforms.restore import restore_pixels
 
 RATES = ("0.5", "1", "2")  # bits a pixel of the files that are decoded
 _JUDGED = "1"  # what compress aims at unless told otherwise

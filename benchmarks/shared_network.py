@@ -20,13 +20,13 @@ class Served:
     """RecCNN behind a method that can be called from other processes."""
 
     def __init__(self) -> None:
-        from models import reccnn
+        from foveate.models import reccnn
 
         self.network = reccnn.load()
 
     def restore(self, pixels: Any, noise: Any) -> Any:
         """Restored pixels."""
-        from transforms.restore import restore_pixels
+        from foveate.transforms.restore import restore_pixels
 
         return restore_pixels(self.network, pixels, noise, False)
 

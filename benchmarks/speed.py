@@ -18,11 +18,11 @@ from numpy.typing import NDArray
 from benchmarks import ours
 from benchmarks.photos import Photo, middle_quarter, mirrored_to, read_photo
 from benchmarks.tables import Bar, Section, Table, number
-from codec import allocation, encoder, openjpeg, weights
-from codec.allocation import Choice
-from codec.encoder import Emphasis
-from codec.weights import Tune
-from quality.psnr import psnr
+from foveate.codec import allocation, encoder, openjpeg, weights
+from foveate.codec.allocation import Choice
+from foveate.codec.encoder import Emphasis
+from foveate.codec.weights import Tune
+from foveate.quality.psnr import psnr
 
 HEIGHT, WIDTH = 3000, 4000
 ROUNDS = 5

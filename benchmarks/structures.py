@@ -16,9 +16,9 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from codec import codestream, layout
-from codec.codestream import COC, COD, POC, PPM, PPT, QCC, QCD, RGN, SIZ, Codestream, Parameters
-from codec.layout import Layout
+from foveate.codec import codestream, layout
+from foveate.codec.codestream import COC, COD, POC, PPM, PPT, QCC, QCD, RGN, SIZ, Codestream, Parameters
+from foveate.codec.layout import Layout
 
 COM, PLT, TLM = 0xFF64, 0xFF58, 0xFF55
 SEGMENT_BYTES = 300  # small, so that packed headers are cut into several segments

@@ -16,11 +16,11 @@ from collections.abc import Callable, Sequence
 import numpy as np
 from numpy.typing import NDArray
 
-from codec import codestream, layout, packets, tier1
-from codec.codestream import Codestream
-from codec.compiled import compiled
-from codec.layout import Layout
-from codec.packets import Contributions
+from foveate.codec import codestream, layout, packets, tier1
+from foveate.codec.codestream import Codestream
+from foveate.codec.compiled import compiled
+from foveate.codec.layout import Layout
+from foveate.codec.packets import Contributions
 
 _FILL_CANDIDATES = 20_000  # increments past the threshold that are tried for the last bytes
 _BOTTOM_DB, _TOP_DB, _LAYER_STEP_DB = 17.0, 59.75, 0.75  # layers of 8-bit photos

@@ -11,9 +11,9 @@ import dataclasses
 import struct
 from collections.abc import Iterator
 
-from codec.codestream import EOC, SIZ, SOC, SOD, SOT
-from codec.contents import box_name, describe_box, describe_marker, marker_name
-from codec.errors import BadCodestream
+from foveate.codec.codestream import EOC, SIZ, SOC, SOD, SOT
+from foveate.codec.contents import box_name, describe_box, describe_marker, marker_name
+from foveate.codec.errors import BadCodestream
 
 _CODESTREAM_START = b"\xff\x4f\xff\x51"
 _JP2_START = b"\x00\x00\x00\x0cjP  \r\n\x87\n"

@@ -21,8 +21,8 @@ import struct
 import numpy as np
 import numpy.typing as npt
 
-from codec.errors import BadCodestream, UnsupportedCodestream
-from codec.packed_saliency import pack_saliency, unpack_saliency
+from foveate.codec.errors import BadCodestream, UnsupportedCodestream
+from foveate.codec.packed_saliency import pack_saliency, unpack_saliency
 
 RECORD_VERSION = 2
 SALIENCY_BYTES = 480

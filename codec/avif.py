@@ -8,9 +8,9 @@ import imagecodecs
 import numpy as np
 from PIL import _avif
 
-from codec import exif
-from codec.metadata import PhotoMetadata
-from codec.picture import (
+from foveate.codec import exif
+from foveate.codec.metadata import PhotoMetadata
+from foveate.codec.picture import (
     BadPicture,
     NotForJpeg2000,
     Picture,

@@ -10,24 +10,24 @@ import dataclasses
 import struct
 from collections.abc import Iterator, Mapping, Sequence
 
-from codec.errors import BadCodestream, UnsupportedCodestream
-from codec.parameters import COC as COC
-from codec.parameters import COD as COD
-from codec.parameters import IRREVERSIBLE as IRREVERSIBLE
-from codec.parameters import NAMES, parse_parameters, parse_size
-from codec.parameters import POC as POC
-from codec.parameters import PROGRESSIONS as PROGRESSIONS
-from codec.parameters import QCC as QCC
-from codec.parameters import QCD as QCD
-from codec.parameters import REVERSIBLE as REVERSIBLE
-from codec.parameters import RGN as RGN
-from codec.parameters import SIZ as SIZ
-from codec.parameters import CodingStyle as CodingStyle
-from codec.parameters import Component as Component
-from codec.parameters import Parameters as Parameters
-from codec.parameters import ProgressionVolume as ProgressionVolume
-from codec.parameters import Quantization as Quantization
-from codec.parameters import Size as Size
+from foveate.codec.errors import BadCodestream, UnsupportedCodestream
+from foveate.codec.parameters import COC as COC
+from foveate.codec.parameters import COD as COD
+from foveate.codec.parameters import IRREVERSIBLE as IRREVERSIBLE
+from foveate.codec.parameters import NAMES, parse_parameters, parse_size
+from foveate.codec.parameters import POC as POC
+from foveate.codec.parameters import PROGRESSIONS as PROGRESSIONS
+from foveate.codec.parameters import QCC as QCC
+from foveate.codec.parameters import QCD as QCD
+from foveate.codec.parameters import REVERSIBLE as REVERSIBLE
+from foveate.codec.parameters import RGN as RGN
+from foveate.codec.parameters import SIZ as SIZ
+from foveate.codec.parameters import CodingStyle as CodingStyle
+from foveate.codec.parameters import Component as Component
+from foveate.codec.parameters import Parameters as Parameters
+from foveate.codec.parameters import ProgressionVolume as ProgressionVolume
+from foveate.codec.parameters import Quantization as Quantization
+from foveate.codec.parameters import Size as Size
 
 SOC, SOT, SOD, EOC = 0xFF4F, 0xFF90, 0xFF93, 0xFFD9
 CAP, PPM, PPT = 0xFF50, 0xFF60, 0xFF61

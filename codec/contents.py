@@ -6,8 +6,8 @@ import struct
 from collections.abc import Callable, Sequence
 from fractions import Fraction
 
-from codec.codestream import PROGRESSIONS
-from codec.jp2 import GRAYSCALE, SRGB, SYCC, UUID_NAMES
+from foveate.codec.codestream import PROGRESSIONS
+from foveate.codec.jp2 import GRAYSCALE, SRGB, SYCC, UUID_NAMES
 
 _MARKERS = {
     0xFF4F: "SOC",

@@ -8,11 +8,11 @@ import math
 import numpy as np
 from numpy.typing import NDArray
 
-from codec import allocation, openjpeg, weights
-from codec.allocation import Candidates
-from codec.codestream import Codestream
-from codec.layout import Layout
-from codec.weights import Pixels, Tune
+from foveate.codec import allocation, openjpeg, weights
+from foveate.codec.allocation import Candidates
+from foveate.codec.codestream import Codestream
+from foveate.codec.layout import Layout
+from foveate.codec.weights import Pixels, Tune
 
 _LARGEST_TILE = 4096  # pixels of a side; OpenJPEG needs some 35 bytes of memory a pixel of a tile
 _MOST_IN_ONE_TILE = 2 * _LARGEST_TILE**2

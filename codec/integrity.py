@@ -5,9 +5,9 @@ from __future__ import annotations
 import dataclasses
 import hashlib
 
-from codec import codestream, jp2
-from codec.archive_record import ArchiveRecord
-from codec.errors import BadCodestream, UnsupportedCodestream
+from foveate.codec import codestream, jp2
+from foveate.codec.archive_record import ArchiveRecord
+from foveate.codec.errors import BadCodestream, UnsupportedCodestream
 
 
 @dataclasses.dataclass(frozen=True, eq=False)

@@ -16,7 +16,7 @@ import zlib
 from collections.abc import Iterator
 from fractions import Fraction
 
-from codec.archive_record import (
+from foveate.codec.archive_record import (
     CRC_AT,
     FLAGS_AT,
     PLAIN_DECODE,
@@ -25,8 +25,8 @@ from codec.archive_record import (
     pack_record,
     try_record,
 )
-from codec.errors import BadCodestream, UnsupportedCodestream
-from codec.metadata import PhotoMetadata
+from foveate.codec.errors import BadCodestream, UnsupportedCodestream
+from foveate.codec.metadata import PhotoMetadata
 
 SRGB, GRAYSCALE, SYCC = 16, 17, 18
 

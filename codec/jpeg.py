@@ -13,9 +13,9 @@ import simplejpeg
 from numpy.typing import NDArray
 from PIL import Image
 
-from codec import exif
-from codec.metadata import PhotoMetadata
-from codec.picture import (
+from foveate.codec import exif
+from foveate.codec.metadata import PhotoMetadata
+from foveate.codec.picture import (
     BadPicture,
     NotForJpeg2000,
     Picture,

@@ -14,10 +14,10 @@ from typing import Any, NamedTuple, TypeVar
 import numpy as np
 from numpy.typing import NDArray
 
-from codec.codestream import Codestream
-from codec.compiled import compiled
-from codec.errors import BadCodestream, UnsupportedCodestream
-from codec.parameters import CodingStyle, Parameters, ProgressionVolume, Quantization
+from foveate.codec.codestream import Codestream
+from foveate.codec.compiled import compiled
+from foveate.codec.errors import BadCodestream, UnsupportedCodestream
+from foveate.codec.parameters import CodingStyle, Parameters, ProgressionVolume, Quantization
 
 _MAX_BLOCKS = 1 << 21  # RGB of 2.8 gigapixels in blocks of 64 x 64
 _MAX_PRECINCTS = 1 << 20

@@ -10,13 +10,13 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
-from codec.codestream import IRREVERSIBLE, Codestream
-from codec.compiled import compiled
-from codec.errors import UnsupportedCodestream
-from codec.layout import Blocks, Layout
-from codec.packets import Contributions
-from codec.parameters import Parameters
-from codec.wavelet import basis_norm
+from foveate.codec.codestream import IRREVERSIBLE, Codestream
+from foveate.codec.compiled import compiled
+from foveate.codec.errors import UnsupportedCodestream
+from foveate.codec.layout import Blocks, Layout
+from foveate.codec.packets import Contributions
+from foveate.codec.parameters import Parameters
+from foveate.codec.wavelet import basis_norm
 
 CELL = 8  # pixels of the photo to a cell of the map, each way
 CHANNELS = 4  # luma: finest octave, second, all coarser; chroma

@@ -7,8 +7,8 @@ import ctypes
 from collections.abc import Iterator
 from typing import Any
 
-from codec.errors import BadCodestream
-from codec.openjp2 import MESSAGE_HANDLER, READ, SEEK, SKIP, OpenjpegError
+from foveate.codec.errors import BadCodestream
+from foveate.codec.openjp2 import MESSAGE_HANDLER, READ, SEEK, SKIP, OpenjpegError
 
 _STREAM_BUFFER_BYTES = 1 << 20
 _FAILED = ctypes.c_size_t(-1).value

@@ -14,9 +14,9 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from codec import openjp2
-from codec.errors import BadCodestream
-from codec.openjp2_streams import Messages, require_decoded
+from foveate.codec import openjp2
+from foveate.codec.errors import BadCodestream
+from foveate.codec.openjp2_streams import Messages, require_decoded
 
 Pixels = npt.NDArray[np.uint8] | npt.NDArray[np.uint16]
 _Box = tuple[int, int, int, int]  # x0, y0, x1, y1

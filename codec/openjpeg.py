@@ -20,12 +20,12 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from codec import openjp2
-from codec.errors import BadCodestream, UnsupportedCodestream
-from codec.jp2 import codestream_span
-from codec.openjp2 import MAX_LAYERS, MAX_RESOLUTIONS, OpenjpegError
-from codec.openjp2_streams import Messages, opened_codec, reader, require_decoded, set_threads, writer
-from codec.openjp2_tiles import read_tiles, write_tiles
+from foveate.codec import openjp2
+from foveate.codec.errors import BadCodestream, UnsupportedCodestream
+from foveate.codec.jp2 import codestream_span
+from foveate.codec.openjp2 import MAX_LAYERS, MAX_RESOLUTIONS, OpenjpegError
+from foveate.codec.openjp2_streams import Messages, opened_codec, reader, require_decoded, set_threads, writer
+from foveate.codec.openjp2_tiles import read_tiles, write_tiles
 
 __all__ = ["MAX_LAYERS", "Decoded", "OpenjpegError", "Pixels", "decode", "encode", "library_version"]
 

@@ -8,7 +8,7 @@ import zlib
 import numpy as np
 import numpy.typing as npt
 
-from codec.errors import BadCodestream
+from foveate.codec.errors import BadCodestream
 
 _END_OF_CODESTREAM = b"\xff\xd9"
 _SALIENCY_FORMS = ((40, 16), (32, 16), (32, 8), (24, 8), (16, 8), (12, 6), (8, 4))  # cells a side, levels

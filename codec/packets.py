@@ -14,11 +14,11 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from codec import packet_loops
-from codec.codestream import Codestream
-from codec.errors import BadCodestream, UnsupportedCodestream
-from codec.layout import Layout
-from codec.parameters import BYPASS, TERMALL
+from foveate.codec import packet_loops
+from foveate.codec.codestream import Codestream
+from foveate.codec.errors import BadCodestream, UnsupportedCodestream
+from foveate.codec.layout import Layout
+from foveate.codec.parameters import BYPASS, TERMALL
 
 _MAX_CELLS = 1 << 27  # layers times blocks: 2 GB of tables
 _MAX_VOLUME_VISITS = 1 << 26  # precincts that the volumes of POC are tried on, in all tiles together

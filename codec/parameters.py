@@ -10,7 +10,7 @@ import struct
 from collections.abc import Iterable, Sequence
 from typing import Any
 
-from codec.errors import BadCodestream, UnsupportedCodestream
+from foveate.codec.errors import BadCodestream, UnsupportedCodestream
 
 SIZ, COD, COC, QCD, QCC, RGN, POC = 0xFF51, 0xFF52, 0xFF53, 0xFF5C, 0xFF5D, 0xFF5E, 0xFF5F
 NAMES = {SIZ: "SIZ", COD: "COD", COC: "COC", QCD: "QCD", QCC: "QCC", RGN: "RGN", POC: "POC"}

@@ -12,7 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
-from codec.metadata import PhotoMetadata
+from foveate.codec.metadata import PhotoMetadata
 
 Pixels = NDArray[np.uint8] | NDArray[np.uint16]
 

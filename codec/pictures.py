@@ -15,12 +15,12 @@ from typing import Any, Literal
 import numpy as np
 from PIL import BmpImagePlugin, GifImagePlugin, ImageFile
 
-from codec import exif, png
-from codec.avif import decode_avif, encode_avif
-from codec.dicom import decode_dicom, is_dicom
-from codec.jpeg import decode_jpeg, encode_jpeg, jpeg_bytes
-from codec.metadata import PhotoMetadata
-from codec.picture import (
+from foveate.codec import exif, png
+from foveate.codec.avif import decode_avif, encode_avif
+from foveate.codec.dicom import decode_dicom, is_dicom
+from foveate.codec.jpeg import decode_jpeg, encode_jpeg, jpeg_bytes
+from foveate.codec.metadata import PhotoMetadata
+from foveate.codec.picture import (
     BadPicture,
     NotForJpeg2000,
     Picture,
@@ -31,9 +31,9 @@ from codec.picture import (
     turned,
     with_channels,
 )
-from codec.png import decode_png, encode_png
-from codec.tiff import decode_tiff, encode_tiff
-from codec.webp import decode_webp, encode_webp
+from foveate.codec.png import decode_png, encode_png
+from foveate.codec.tiff import decode_tiff, encode_tiff
+from foveate.codec.webp import decode_webp, encode_webp
 
 __all__ = [
     "DICOM_EXTENSIONS",

@@ -9,8 +9,8 @@ from collections.abc import Iterator
 import imagecodecs
 import numpy as np
 
-from codec.metadata import PhotoMetadata
-from codec.picture import (
+from foveate.codec.metadata import PhotoMetadata
+from foveate.codec.picture import (
     BadPicture,
     NotForJpeg2000,
     Picture,

@@ -10,10 +10,10 @@ import dataclasses
 import numpy as np
 from numpy.typing import NDArray
 
-from codec.codestream import Codestream
-from codec.compiled import compiled
-from codec.layout import Layout
-from codec.packets import Contributions
+from foveate.codec.codestream import Codestream
+from foveate.codec.compiled import compiled
+from foveate.codec.layout import Layout
+from foveate.codec.packets import Contributions
 
 _BANDS = ("LL", "HL", "LH", "HH")
 

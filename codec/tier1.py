@@ -14,9 +14,9 @@ import dataclasses
 import numpy as np
 from numpy.typing import NDArray
 
-from codec.compiled import compiled
-from codec.layout import HH, HL, Layout
-from codec.packets import Contributions
+from foveate.codec.compiled import compiled
+from foveate.codec.layout import HH, HL, Layout
+from foveate.codec.packets import Contributions
 
 # Table C.2: probability of the less probable symbol, next state after the more and the less probable, switch.
 _STATES = np.array(

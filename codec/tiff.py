@@ -11,9 +11,9 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import TiffImagePlugin
 
-from codec import exif
-from codec.metadata import PhotoMetadata
-from codec.picture import (
+from foveate.codec import exif
+from foveate.codec.metadata import PhotoMetadata
+from foveate.codec.picture import (
     BadPicture,
     NotForJpeg2000,
     Picture,

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import imagecodecs
 
-from codec import exif
-from codec.metadata import PhotoMetadata
-from codec.picture import (
+from foveate.codec import exif
+from foveate.codec.metadata import PhotoMetadata
+from foveate.codec.picture import (
     BadPicture,
     NotForJpeg2000,
     Picture,

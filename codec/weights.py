@@ -11,9 +11,9 @@ from typing import Literal
 import numpy as np
 from numpy.typing import NDArray
 
-from codec import wavelet
-from codec.codestream import IRREVERSIBLE, Codestream
-from codec.layout import Layout
+from foveate.codec import wavelet
+from foveate.codec.codestream import IRREVERSIBLE, Codestream
+from foveate.codec.layout import Layout
 
 Tune = Literal["psnr", "ssim"]
 Pixels = NDArray[np.uint8] | NDArray[np.uint16]

@@ -9,7 +9,7 @@ import argparse
 import sys
 from collections.abc import Iterator, Sequence
 
-from pipelines import cli, compress
+from foveate.pipelines import cli, compress
 
 # Between the values of what may be given several times.
 SEPARATORS = {"sources": ",", "roi_box": ";", "metrics": ","}

@@ -16,11 +16,11 @@ from pathlib import Path
 
 import pyarrow as pa
 
-from pipelines.cli import COMMANDS, command
-from transforms.elements import MetricsRow
-from transforms.findings import Finding, Kind
-from transforms.skipped import Skipped
-from transforms.tables import failures_schema, metrics_schema
+from foveate.pipelines.cli import COMMANDS, command
+from foveate.transforms.elements import MetricsRow
+from foveate.transforms.findings import Finding, Kind
+from foveate.transforms.skipped import Skipped
+from foveate.transforms.tables import failures_schema, metrics_schema
 
 FOLDER = Path(__file__).parent
 _NOTE = "<!-- Made by `python -m docs.generate`; change the code instead. -->\n"

@@ -16,19 +16,19 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image, ImageDraw, ImageFont
 
-from codec import allocation, jp2
-from codec.metadata import PhotoMetadata
-from codec.pictures import decode_picture
-from codec.spending import bits_per_pixel
-from models import msroi, reccnn
-from pipelines.reporting.inspection import examine
-from pipelines.reporting.inspection_sheet import render_sheet
-from quality.psnr import psnr_s
-from transforms.elements import Coded, Photo, Pixels, SalientPhoto, SourceFile
-from transforms.encode import Encoder, encode
-from transforms.overlay import heat_over
-from transforms.restore import restore_pixels
-from transforms.settings import CompressSettings, Target
+from foveate.codec import allocation, jp2
+from foveate.codec.metadata import PhotoMetadata
+from foveate.codec.pictures import decode_picture
+from foveate.codec.spending import bits_per_pixel
+from foveate.models import msroi, reccnn
+from foveate.pipelines.reporting.inspection import examine
+from foveate.pipelines.reporting.inspection_sheet import render_sheet
+from foveate.quality.psnr import psnr_s
+from foveate.transforms.elements import Coded, Photo, Pixels, SalientPhoto, SourceFile
+from foveate.transforms.encode import Encoder, encode
+from foveate.transforms.overlay import heat_over
+from foveate.transforms.restore import restore_pixels
+from foveate.transforms.settings import CompressSettings, Target
 
 PHOTOS = Path(__file__).parents[1] / "examples" / "photos"
 OUTPUT = Path(__file__).parent / "images"

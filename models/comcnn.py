@@ -13,8 +13,8 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
-from models import tiling
-from models.tiling import WEIGHTS, Network
+from foveate.models import tiling
+from foveate.models.tiling import WEIGHTS, Network
 
 SHUFFLE = 2
 RECEPTIVE_FIELD = 16  # pixels to each side that can change a pixel, rounded up to whole cells
@@ -30,7 +30,12 @@ def build() -> Any:
     import keras
     from keras import layers
 
-    from models.layers import noise_amplitude, noise_features, normalized_detail, sub_pixel_convolution
+    from foveate.models.layers import (
+        noise_amplitude,
+        noise_features,
+        normalized_detail,
+        sub_pixel_convolution,
+    )
 
     picture = layers.Input((None, None, 3), name="picture")
     noise = layers.Input((None, None, 4), name="noise")

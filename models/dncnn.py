@@ -18,8 +18,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from models import tiling
-from models.tiling import WEIGHTS, Network, Pixels
+from foveate.models import tiling
+from foveate.models.tiling import WEIGHTS, Network, Pixels
 
 SHUFFLE = 2
 FEATURES, BLOCKS = 48, 8
@@ -41,7 +41,7 @@ def build(normalized: bool = False) -> Any:
     import keras
     from keras import layers
 
-    from models.layers import normalized_detail, sub_pixel_convolution
+    from foveate.models.layers import normalized_detail, sub_pixel_convolution
 
     def normalization(scale: str, name: str) -> Any:
         return layers.BatchNormalization(momentum=0.9, epsilon=_EPSILON, gamma_initializer=scale, name=name)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from models.wavelet import CELL
+from foveate.models.wavelet import CELL
 
 SURROUNDINGS = 9  # pixels each way
 

@@ -30,8 +30,8 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
-from models import efficientnet
-from models.quiet import quiet_import
+from foveate.models import efficientnet
+from foveate.models.quiet import quiet_import
 
 if TYPE_CHECKING:
     import keras

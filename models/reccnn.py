@@ -19,8 +19,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from models import tiling
-from models.tiling import WEIGHTS, Network
+from foveate.models import tiling
+from foveate.models.tiling import WEIGHTS, Network
 
 SHUFFLE = 2
 
@@ -52,7 +52,12 @@ def build(size: str = "fast", precision: str = "float32") -> Any:
     import keras
     from keras import layers
 
-    from models.layers import noise_amplitude, noise_features, normalized_detail, sub_pixel_convolution
+    from foveate.models.layers import (
+        noise_amplitude,
+        noise_features,
+        normalized_detail,
+        sub_pixel_convolution,
+    )
 
     features, blocks = SIZES[size].features, SIZES[size].blocks
     convolution = functools.partial(layers.Conv2D, padding="same", dtype=precision)

@@ -15,8 +15,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from models.quiet import quiet_import
-from models.wavelet import CELL
+from foveate.models.quiet import quiet_import
+from foveate.models.wavelet import CELL
 
 WEIGHTS = Path(__file__).parent / "weights"
 TILE = 1024  # pixels a side, without the halo; a multiple of CELL

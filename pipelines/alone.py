@@ -8,9 +8,9 @@ import os
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
-from pipelines import engines
-from pipelines.logs import SAY
-from pipelines.running import RUN_FAILED
+from foveate.pipelines import engines
+from foveate.pipelines.logs import SAY
+from foveate.pipelines.running import RUN_FAILED
 
 
 def run_alone(folder: str, beam_flags: Sequence[str], work: Callable[[], int]) -> int:

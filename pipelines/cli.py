@@ -11,7 +11,7 @@ import sys
 from collections.abc import Sequence
 from types import ModuleType
 
-from pipelines.logs import add_logging, format_in, set_up_logging
+from foveate.pipelines.logs import add_logging, format_in, set_up_logging
 
 COMMANDS = {
     "compress": "compress photos into an archive of region-weighted JPEG 2000 files",
@@ -48,7 +48,7 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 def command(name: str) -> tuple[ModuleType, argparse.ArgumentParser]:
     """The module of a subcommand, and what parses its arguments."""
-    module = importlib.import_module(f"pipelines.{name}")
+    module = importlib.import_module(f"foveate.pipelines.{name}")
     parser = argparse.ArgumentParser(
         prog=f"foveate {name}",
         description=module.__doc__,

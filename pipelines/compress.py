@@ -17,12 +17,12 @@ from typing import Any
 
 import apache_beam as beam
 
-from codec.pictures import PICTURE_EXTENSIONS
-from pipelines import engines, running, sinks, watching
-from pipelines.alone import run_alone
-from pipelines.logs import SAY
-from pipelines.running import OK, SOME_FAILED, WRONG_USAGE, parse_beam_flags
-from transforms import (
+from foveate.codec.pictures import PICTURE_EXTENSIONS
+from foveate.pipelines import engines, running, sinks, watching
+from foveate.pipelines.alone import run_alone
+from foveate.pipelines.logs import SAY
+from foveate.pipelines.running import OK, SOME_FAILED, WRONG_USAGE, parse_beam_flags
+from foveate.transforms import (
     arrivals,
     clean,
     compact,
@@ -36,19 +36,19 @@ from transforms import (
     saliency,
     write,
 )
-from transforms.boxes import Box, emit_boxes, parse_box
-from transforms.elements import MetricsRow, Photo, SourceFile
-from transforms.encryption import ArchiveKey, BadKey, add_key, key_of, stored_name
-from transforms.files import NothingFound
-from transforms.frames import DicomFrames, expand_frames
-from transforms.isolation import Limits
-from transforms.journal import KeepJournal, clear_journal
-from transforms.match import ROWS, SIZES, ArchiveIndex, MatchSources, SkipArchived
-from transforms.read import KEPT
-from transforms.settings import Comcnn, CompressSettings, Target
-from transforms.skipped import WriteSkipped
-from transforms.steps import FAILURES, step
-from transforms.tables import SHARDS, BadTable, WriteFailures, WriteMetrics, table_text
+from foveate.transforms.boxes import Box, emit_boxes, parse_box
+from foveate.transforms.elements import MetricsRow, Photo, SourceFile
+from foveate.transforms.encryption import ArchiveKey, BadKey, add_key, key_of, stored_name
+from foveate.transforms.files import NothingFound
+from foveate.transforms.frames import DicomFrames, expand_frames
+from foveate.transforms.isolation import Limits
+from foveate.transforms.journal import KeepJournal, clear_journal
+from foveate.transforms.match import ROWS, SIZES, ArchiveIndex, MatchSources, SkipArchived
+from foveate.transforms.read import KEPT
+from foveate.transforms.settings import Comcnn, CompressSettings, Target
+from foveate.transforms.skipped import WriteSkipped
+from foveate.transforms.steps import FAILURES, step
+from foveate.transforms.tables import SHARDS, BadTable, WriteFailures, WriteMetrics, table_text
 
 __all__ = ["add_arguments", "build", "parse_beam_flags", "run"]
 
@@ -474,7 +474,7 @@ def _labels(options: CompressOptions) -> measure.RunLabels:
 
 def _weights_digest(options: CompressOptions) -> bytes:
     """Eight bytes for the weights of all networks that shape the archive's bytes; zeros if none does."""
-    from models import comcnn, dncnn, msroi, reccnn, tiling
+    from foveate.models import comcnn, dncnn, msroi, reccnn, tiling
 
     settings = options.settings
     hashes = []

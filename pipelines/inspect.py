@@ -17,19 +17,19 @@ from typing import Any
 from apache_beam.io.filesystem import BeamIOError
 from rich.console import Console
 
-from codec.errors import BadCodestream
-from pipelines import running
-from pipelines.logs import SAY
-from pipelines.reporting.inspection import SCHEMA, Inspection, as_json, broken_as_json, examine
-from pipelines.reporting.inspection_sheet import SheetFormat, render_sheet
-from pipelines.reporting.inspection_terminal import print_inspection
-from pipelines.running import OK, RUN_FAILED, WRONG_USAGE, parse_beam_flags
-from transforms.decode import JPEG2000_EXTENSIONS
-from transforms.elements import SourceFile
-from transforms.encryption import ENDING, ArchiveKey, BadKey, add_key, key_of, read_stored
-from transforms.files import NothingFound, join
-from transforms.steps import BadInput
-from transforms.tables import open_whole
+from foveate.codec.errors import BadCodestream
+from foveate.pipelines import running
+from foveate.pipelines.logs import SAY
+from foveate.pipelines.reporting.inspection import SCHEMA, Inspection, as_json, broken_as_json, examine
+from foveate.pipelines.reporting.inspection_sheet import SheetFormat, render_sheet
+from foveate.pipelines.reporting.inspection_terminal import print_inspection
+from foveate.pipelines.running import OK, RUN_FAILED, WRONG_USAGE, parse_beam_flags
+from foveate.transforms.decode import JPEG2000_EXTENSIONS
+from foveate.transforms.elements import SourceFile
+from foveate.transforms.encryption import ENDING, ArchiveKey, BadKey, add_key, key_of, read_stored
+from foveate.transforms.files import NothingFound, join
+from foveate.transforms.steps import BadInput
+from foveate.transforms.tables import open_whole
 
 __all__ = ["add_arguments", "parse_beam_flags", "run"]
 

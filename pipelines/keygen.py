@@ -9,9 +9,9 @@ from __future__ import annotations
 import argparse
 import os
 
-from codec import encryption
-from pipelines.cli import WRONG_USAGE
-from pipelines.logs import SAY
+from foveate.codec import encryption
+from foveate.pipelines.cli import WRONG_USAGE
+from foveate.pipelines.logs import SAY
 
 __all__ = ["add_arguments", "run"]
 

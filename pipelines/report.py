@@ -17,23 +17,23 @@ from typing import Any
 from apache_beam.io.filesystems import FileSystems
 from rich.console import Console
 
-from pipelines.logs import SAY
-from pipelines.numbers import count
-from pipelines.reporting.aggregate import PRICE_PER_GB_MONTH, aggregate
-from pipelines.reporting.compare import compare
-from pipelines.reporting.contents import Comparison, Report
-from pipelines.reporting.document import schema_text, to_json
-from pipelines.reporting.figures import gate_text
-from pipelines.reporting.gallery import LoadGallery
-from pipelines.reporting.gates import BadGate, Gate, check_names, judge, parse_gate
-from pipelines.reporting.headlines import figure_names
-from pipelines.reporting.page import render_page
-from pipelines.reporting.pictures import gallery_loader
-from pipelines.reporting.staging import Asked, staged
-from pipelines.reporting.terminal import print_comparison, print_report
-from pipelines.running import OK, WRONG_USAGE, parse_beam_flags, set_up_filesystems
-from transforms.encryption import add_key, key_of
-from transforms.tables import open_whole
+from foveate.pipelines.logs import SAY
+from foveate.pipelines.numbers import count
+from foveate.pipelines.reporting.aggregate import PRICE_PER_GB_MONTH, aggregate
+from foveate.pipelines.reporting.compare import compare
+from foveate.pipelines.reporting.contents import Comparison, Report
+from foveate.pipelines.reporting.document import schema_text, to_json
+from foveate.pipelines.reporting.figures import gate_text
+from foveate.pipelines.reporting.gallery import LoadGallery
+from foveate.pipelines.reporting.gates import BadGate, Gate, check_names, judge, parse_gate
+from foveate.pipelines.reporting.headlines import figure_names
+from foveate.pipelines.reporting.page import render_page
+from foveate.pipelines.reporting.pictures import gallery_loader
+from foveate.pipelines.reporting.staging import Asked, staged
+from foveate.pipelines.reporting.terminal import print_comparison, print_report
+from foveate.pipelines.running import OK, WRONG_USAGE, parse_beam_flags, set_up_filesystems
+from foveate.transforms.encryption import add_key, key_of
+from foveate.transforms.tables import open_whole
 
 __all__ = ["add_arguments", "parse_beam_flags", "run"]
 

@@ -16,19 +16,19 @@ from pathlib import Path
 
 import apache_beam as beam
 
-from codec.pictures import PICTURE_EXTENSIONS, PictureFormat
-from pipelines import engines, running
-from pipelines.alone import run_alone
-from pipelines.logs import SAY
-from pipelines.numbers import count, positive_count
-from pipelines.running import WRONG_USAGE, parse_beam_flags
-from transforms import decode, inference, progress, restore
-from transforms.decode import COPIES, JPEG2000_EXTENSIONS, NamedFile
-from transforms.elements import DecodedFile, SourceFile
-from transforms.encryption import ENDING, ArchiveKey, BadKey, add_key, key_of
-from transforms.files import NothingFound, find_files
-from transforms.steps import FAILURES, step
-from transforms.tables import WriteFailures
+from foveate.codec.pictures import PICTURE_EXTENSIONS, PictureFormat
+from foveate.pipelines import engines, running
+from foveate.pipelines.alone import run_alone
+from foveate.pipelines.logs import SAY
+from foveate.pipelines.numbers import count, positive_count
+from foveate.pipelines.running import WRONG_USAGE, parse_beam_flags
+from foveate.transforms import decode, inference, progress, restore
+from foveate.transforms.decode import COPIES, JPEG2000_EXTENSIONS, NamedFile
+from foveate.transforms.elements import DecodedFile, SourceFile
+from foveate.transforms.encryption import ENDING, ArchiveKey, BadKey, add_key, key_of
+from foveate.transforms.files import NothingFound, find_files
+from foveate.transforms.steps import FAILURES, step
+from foveate.transforms.tables import WriteFailures
 
 __all__ = ["add_arguments", "build", "parse_beam_flags", "run"]
 

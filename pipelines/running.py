@@ -23,19 +23,19 @@ from apache_beam.options.pipeline_options import PipelineOptions
 from rich import progress as bars
 from rich.console import Console
 
-from pipelines import engines
-from pipelines.engines import LOCAL_RUNNER
-from pipelines.exhaustion import ended_where_threads_die
-from pipelines.interrupts import noted_interrupts
-from pipelines.logs import SAY, is_news, speaks_json
-from pipelines.numbers import positive_count, positive_number
-from transforms.elements import SourceFile
-from transforms.files import NothingFound, check_destination, clear_unfinished, find_files
-from transforms.isolation import Limits
-from transforms.progress import Progress, read_progress
-from transforms.redaction import redacted
-from transforms.restore import PRECISIONS
-from transforms.steps import NAMESPACE, CannotGoOn
+from foveate.pipelines import engines
+from foveate.pipelines.engines import LOCAL_RUNNER
+from foveate.pipelines.exhaustion import ended_where_threads_die
+from foveate.pipelines.interrupts import noted_interrupts
+from foveate.pipelines.logs import SAY, is_news, speaks_json
+from foveate.pipelines.numbers import positive_count, positive_number
+from foveate.transforms.elements import SourceFile
+from foveate.transforms.files import NothingFound, check_destination, clear_unfinished, find_files
+from foveate.transforms.isolation import Limits
+from foveate.transforms.progress import Progress, read_progress
+from foveate.transforms.redaction import redacted
+from foveate.transforms.restore import PRECISIONS
+from foveate.transforms.steps import NAMESPACE, CannotGoOn
 
 OK, RUN_FAILED, WRONG_USAGE, SOME_FAILED = 0, 1, 2, 3
 INTERRUPTED = 130  # as shells have it

@@ -19,19 +19,19 @@ from pathlib import Path
 
 import apache_beam as beam
 
-from codec.pictures import PICTURE_EXTENSIONS
-from pipelines import engines, running
-from pipelines.logs import SAY
-from pipelines.running import WRONG_USAGE, parse_beam_flags
-from transforms import inference, maps, progress, read, saliency
-from transforms.elements import SourceFile
-from transforms.files import NothingFound
-from transforms.frames import DicomFrames, expand_frames
-from transforms.isolation import Limits
-from transforms.match import MatchSources
-from transforms.read import KEPT
-from transforms.steps import FAILURES, step
-from transforms.tables import WriteFailures, table_text
+from foveate.codec.pictures import PICTURE_EXTENSIONS
+from foveate.pipelines import engines, running
+from foveate.pipelines.logs import SAY
+from foveate.pipelines.running import WRONG_USAGE, parse_beam_flags
+from foveate.transforms import inference, maps, progress, read, saliency
+from foveate.transforms.elements import SourceFile
+from foveate.transforms.files import NothingFound
+from foveate.transforms.frames import DicomFrames, expand_frames
+from foveate.transforms.isolation import Limits
+from foveate.transforms.match import MatchSources
+from foveate.transforms.read import KEPT
+from foveate.transforms.steps import FAILURES, step
+from foveate.transforms.tables import WriteFailures, table_text
 
 __all__ = ["add_arguments", "build", "parse_beam_flags", "run"]
 

@@ -12,10 +12,10 @@ import google.auth
 import google.auth.exceptions
 from apache_beam.options.pipeline_options import GoogleCloudOptions, PipelineOptions
 
-from pipelines import engines
-from transforms.elements import Failure, MetricsRow
-from transforms.sinks import WriteBigQuery, WriteCsv
-from transforms.tables import FAILURES_FOLDER, METRICS_FOLDER
+from foveate.pipelines import engines
+from foveate.transforms.elements import Failure, MetricsRow
+from foveate.transforms.sinks import WriteBigQuery, WriteCsv
+from foveate.transforms.tables import FAILURES_FOLDER, METRICS_FOLDER
 
 _BIGQUERY = re.compile(r"bigquery://(?P<project>[a-z0-9.:-]+)/(?P<dataset>\w+)\.(?P<table>\w+)")
 

@@ -25,14 +25,14 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from codec import allocation, noise, openjpeg
-from codec.encoder import Emphasis, block_weights
-from codec.weights import Pixels
-from models import comcnn, reccnn, tiling
-from models.tiling import BadWeights, Network
-from models.training.regions import CodedRegion
-from pipelines.logs import SAY
-from pipelines.numbers import positive_count
+from foveate.codec import allocation, noise, openjpeg
+from foveate.codec.encoder import Emphasis, block_weights
+from foveate.codec.weights import Pixels
+from foveate.models import comcnn, reccnn, tiling
+from foveate.models.tiling import BadWeights, Network
+from foveate.models.training.regions import CodedRegion
+from foveate.pipelines.logs import SAY
+from foveate.pipelines.numbers import positive_count
 
 WRONG_USAGE = 2
 NETWORKS = ("msroi", "restoration", "restoration-joint", "restoration-codec", "comcnn-alone", "dncnn")
@@ -127,8 +127,8 @@ def run(args: argparse.Namespace) -> int:
 
 
 def _train_msroi(args: argparse.Namespace) -> None:
-    from models.training import msroi
-    from models.training.compositions import read_material
+    from foveate.models.training import msroi
+    from foveate.models.training.compositions import read_material
 
     recipe = msroi.Recipe(
         backbone=args.backbone, material=read_material(args.fonts, args.cutouts), seed=args.seed
@@ -147,7 +147,7 @@ def _train_msroi(args: argparse.Namespace) -> None:
 
 def _parts(args: argparse.Namespace) -> Callable[[int], list[list[int]]]:
     """How --folds or --split divides so many photos."""
-    from models.training import msroi
+    from foveate.models.training import msroi
 
     if args.folds:
         return functools.partial(msroi.folds, number=args.folds, seed=args.seed)
@@ -155,7 +155,7 @@ def _parts(args: argparse.Namespace) -> Callable[[int], list[list[int]]]:
 
 
 def _train_restoration(args: argparse.Namespace) -> None:
-    from models.training import restoration
+    from foveate.models.training import restoration
 
     given = _given(args, "batch", "patch", "rate")
     if args.network == "comcnn-alone":
@@ -183,7 +183,7 @@ def _train_restoration(args: argparse.Namespace) -> None:
 
 
 def _train_dncnn(args: argparse.Namespace) -> None:
-    from models.training import dncnn
+    from foveate.models.training import dncnn
 
     given = _given(args, "batch", "patch", "rate")
     dncnn.train(args.photos, args.output, steps=args.steps or 3_000, seed=args.seed, **given)

@@ -20,20 +20,20 @@ import apache_beam as beam
 from rich.console import Console
 from rich.table import Table
 
-from pipelines import engines, running
-from pipelines.logs import SAY
-from pipelines.numbers import count
-from pipelines.reporting.figures import bytes_text, count_text
-from pipelines.reporting.terminal import plain_text
-from pipelines.running import OK, RUN_FAILED, SOME_FAILED, WRONG_USAGE, parse_beam_flags
-from transforms import progress, verify
-from transforms.elements import SourceFile
-from transforms.encryption import ArchiveKey, BadKey, add_key, key_of
-from transforms.files import NothingFound, find_file, join, list_folder
-from transforms.findings import Finding, WriteFindings, counts_of, in_order, read_findings
-from transforms.isolation import Limits
-from transforms.steps import FAILURES, Element, step
-from transforms.tables import BadTable
+from foveate.pipelines import engines, running
+from foveate.pipelines.logs import SAY
+from foveate.pipelines.numbers import count
+from foveate.pipelines.reporting.figures import bytes_text, count_text
+from foveate.pipelines.reporting.terminal import plain_text
+from foveate.pipelines.running import OK, RUN_FAILED, SOME_FAILED, WRONG_USAGE, parse_beam_flags
+from foveate.transforms import progress, verify
+from foveate.transforms.elements import SourceFile
+from foveate.transforms.encryption import ArchiveKey, BadKey, add_key, key_of
+from foveate.transforms.files import NothingFound, find_file, join, list_folder
+from foveate.transforms.findings import Finding, WriteFindings, counts_of, in_order, read_findings
+from foveate.transforms.isolation import Limits
+from foveate.transforms.steps import FAILURES, Element, step
+from foveate.transforms.tables import BadTable
 
 __all__ = ["add_arguments", "build", "parse_beam_flags", "run"]
 

@@ -22,17 +22,17 @@ from typing import Any, NoReturn
 
 import apache_beam as beam
 
-from pipelines import engines, running
-from pipelines.logs import SAY
-from pipelines.running import OK, RUN_FAILED, SOME_FAILED
-from transforms.arrivals import Arrivals, Watched, WatchSources
-from transforms.elements import Failure, SourceFile
-from transforms.files import NothingFound
-from transforms.journal import clear_journal
-from transforms.notifications import ReadNotifications
-from transforms.progress import Progress
-from transforms.steps import Element, split_failures
-from transforms.tables import BadTable
+from foveate.pipelines import engines, running
+from foveate.pipelines.logs import SAY
+from foveate.pipelines.running import OK, RUN_FAILED, SOME_FAILED
+from foveate.transforms.arrivals import Arrivals, Watched, WatchSources
+from foveate.transforms.elements import Failure, SourceFile
+from foveate.transforms.files import NothingFound
+from foveate.transforms.journal import clear_journal
+from foveate.transforms.notifications import ReadNotifications
+from foveate.transforms.progress import Progress
+from foveate.transforms.steps import Element, split_failures
+from foveate.transforms.tables import BadTable
 
 _PHOTOS = 500  # after so many a round ends: its rows are written, and places are listed again
 _REPEATED = "foveate: stopping at once"

@@ -14,9 +14,9 @@ from collections.abc import Iterator
 import numpy as np
 from scipy.fft import dctn
 
-from quality.colour import Pixels, check_pair
-from quality.planes import Plane64, at_least, luma_255
-from quality.psnr import decibels
+from foveate.quality.colour import Pixels, check_pair
+from foveate.quality.planes import Plane64, at_least, luma_255
+from foveate.quality.psnr import decibels
 
 SIDE = 8
 _BAND_BLOCKS = 4096  # blocks are taken in bands of about so many, so that the work stays in cache

@@ -7,10 +7,10 @@ import dataclasses
 import numpy as np
 from numpy.typing import NDArray
 
-from quality.colour import Pixels, check_pair, luma, peak_of, strips
-from quality.psnr import decibels, luma_errors, squared_errors
-from quality.saliency import StretchedMap, WeightedMean
-from quality.ssim import StructuralSimilarity
+from foveate.quality.colour import Pixels, check_pair, luma, peak_of, strips
+from foveate.quality.psnr import decibels, luma_errors, squared_errors
+from foveate.quality.saliency import StretchedMap, WeightedMean
+from foveate.quality.ssim import StructuralSimilarity
 
 
 @dataclasses.dataclass(frozen=True)

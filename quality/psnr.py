@@ -12,8 +12,8 @@ import math
 import numpy as np
 from numpy.typing import NDArray
 
-from quality.colour import Pixels, Plane, bands, check_pair, colour_channels, luma, peak_of, strips
-from quality.saliency import StretchedMap, WeightedMean
+from foveate.quality.colour import Pixels, Plane, bands, check_pair, colour_channels, luma, peak_of, strips
+from foveate.quality.saliency import StretchedMap, WeightedMean
 
 
 def mse(a: Pixels, b: Pixels) -> float:

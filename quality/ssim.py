@@ -17,8 +17,8 @@ from collections.abc import Iterator
 import numpy as np
 from numpy.typing import NDArray
 
-from quality.colour import Pixels, Plane, check_pair, luma, peak_of, strips
-from quality.saliency import StretchedMap, WeightedMean
+from foveate.quality.colour import Pixels, Plane, check_pair, luma, peak_of, strips
+from foveate.quality.saliency import StretchedMap, WeightedMean
 
 RADIUS = 5
 SIGMA = 1.5

@@ -9,8 +9,8 @@ from __future__ import annotations
 
 import numpy as np
 
-from quality.colour import Pixels, check_pair
-from quality.planes import Plane64, at_least, filtered_inside, luma_255
+from foveate.quality.colour import Pixels, check_pair
+from foveate.quality.planes import Plane64, at_least, filtered_inside, luma_255
 
 _WINDOWS = (17, 9, 5, 3)  # samples at each scale; the Gaussian's sigma is a fifth of them
 _EYE_NOISE = 2.0  # variance, on a scale of 255

@@ -11,10 +11,10 @@ import numpy as np
 from apache_beam.pvalue import TaggedOutput
 from numpy.typing import NDArray
 
-from codec.metadata import PhotoMetadata
-from transforms.elements import Photo, Pixels, SalientPhoto, SourceFile
-from transforms.encode import Encoder
-from transforms.settings import CompressSettings, Target
+from foveate.codec.metadata import PhotoMetadata
+from foveate.transforms.elements import Photo, Pixels, SalientPhoto, SourceFile
+from foveate.transforms.encode import Encoder
+from foveate.transforms.settings import CompressSettings, Target
 
 WEIGHTS = bytes(range(8))
 

@@ -15,10 +15,10 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
-from codec import openjpeg
-from codec.codestream import Codestream
-from codec.layout import Layout
-from codec.packets import Contributions
+from foveate.codec import openjpeg
+from foveate.codec.codestream import Codestream
+from foveate.codec.layout import Layout
+from foveate.codec.packets import Contributions
 
 LAYERS_DB = (22.0, 26.0, 29.0, 32.0, 36.0, 40.0, 0.0)
 

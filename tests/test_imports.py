@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from pipelines.cli import COMMANDS
+from foveate.pipelines.cli import COMMANDS
 
 ROOT = Path(__file__).parents[1]
 ALLOWED = {  # folder → the other folders it may import from
@@ -25,7 +25,7 @@ FORBIDDEN = {  # folder → packages it may import nowhere
 }
 SLOW = {"tensorflow", "tensorflow_io", "keras"}  # seconds to import: nowhere at a module's top
 FUNCTIONS = (ast.FunctionDef, ast.AsyncFunctionDef, ast.Lambda)
-OURS = {*ALLOWED, "benchmarks", "deploy", "examples", "tests"}
+OURS = {*ALLOWED, "foveate", "benchmarks", "deploy", "examples", "tests"}
 
 
 def imports(tree: ast.AST, inside_functions: bool = True) -> Iterator[tuple[str, int]]:
@@ -44,11 +44,17 @@ def is_for_types_only(node: ast.AST) -> bool:
     return isinstance(node, ast.If) and ast.unparse(node.test) in ("TYPE_CHECKING", "typing.TYPE_CHECKING")
 
 
+def room(name: str) -> str:
+    """The folder of one of our own modules, the package of another's."""
+    first, _, rest = name.partition(".")
+    return rest.partition(".")[0] if first == "foveate" and rest else first
+
+
 def offences(folder: str, forbidden: set[str], inside_functions: bool = True) -> list[str]:
     found = []
     for path in sorted((ROOT / folder).rglob("*.py")):
         for name, line in imports(ast.parse(path.read_text(), path.name), inside_functions):
-            if name.startswith(".") or name.partition(".")[0] in forbidden:
+            if name.startswith(".") or room(name) in forbidden:
                 found.append(f"{path.relative_to(ROOT)}:{line} imports {name}")
     return found
 
@@ -70,7 +76,7 @@ def test_tensorflow_and_keras_are_imported_inside_functions_only(folder: str) ->
 
 def test_the_rule_sees_imports_of_every_form() -> None:
     source = """
-import os, codec.jp2 as jp2
+import os, foveate.codec.jp2 as jp2
 from . import sibling
 try:
     import keras
@@ -85,8 +91,8 @@ if TYPE_CHECKING:
 """
     everywhere = [name for name, _ in imports(ast.parse(source))]
     at_the_top = [name for name, _ in imports(ast.parse(source), inside_functions=False)]
-    assert everywhere == ["os", "codec.jp2", ".", "keras", "quality", "tensorflow"]
-    assert at_the_top == ["os", "codec.jp2", ".", "keras", "quality"]
+    assert everywhere == ["os", "foveate.codec.jp2", ".", "keras", "quality", "tensorflow"]
+    assert at_the_top == ["os", "foveate.codec.jp2", ".", "keras", "quality"]
 
 
 @pytest.mark.parametrize("command", ["", *COMMANDS])
@@ -94,7 +100,7 @@ def test_the_command_line_explains_itself_without_loading_networks(command: str)
     arguments = [command, "--help"] if command else ["--help"]
     code = f"""
 import sys
-from pipelines.cli import main
+from foveate.pipelines.cli import main
 try:
     main({arguments})
 except SystemExit as stop:

@@ -19,12 +19,12 @@ from apache_beam.transforms.periodicsequence import PeriodicImpulse, RebaseMode
 from apache_beam.transforms.userstate import ReadModifyWriteStateSpec
 from apache_beam.utils.shared import Shared
 
-from transforms.elements import Failure, SourceFile
-from transforms.files import NothingFound, find_files
-from transforms.frames import DicomFrames, expand_frames
-from transforms.match import ArchiveIndex, claim_of, file_of, name_bytes
-from transforms.steps import FAILURES, BadInput, failure
-from transforms.stores import store_of
+from foveate.transforms.elements import Failure, SourceFile
+from foveate.transforms.files import NothingFound, find_files
+from foveate.transforms.frames import DicomFrames, expand_frames
+from foveate.transforms.match import ArchiveIndex, claim_of, file_of, name_bytes
+from foveate.transforms.steps import FAILURES, BadInput, failure
+from foveate.transforms.stores import store_of
 
 MOST_AT_ONCE = 100_000  # that one listing passes on; the next one has the others
 _MANY = 1000  # new files for which it pays to read the archive's tables again

@@ -5,12 +5,12 @@ from __future__ import annotations
 import dataclasses
 from typing import TYPE_CHECKING
 
-from quality.psnr import psnr
-from transforms.elements import Photo
-from transforms.inference import PhotoHandler
+from foveate.quality.psnr import psnr
+from foveate.transforms.elements import Photo
+from foveate.transforms.inference import PhotoHandler
 
 if TYPE_CHECKING:
-    from models.tiling import Network
+    from foveate.models.tiling import Network
 
 
 # Up to 75, and what tables are rounded by, DnCNN gains 0.9 dB and more in the mean and loses on one of the 47
@@ -25,7 +25,7 @@ def url_of(photo: Photo) -> str:
 
 def jpeg_handler() -> PhotoHandler:
     """`Photo` → `Photo`, cleaned where its source is a JPEG."""
-    from models import dncnn
+    from foveate.models import dncnn
 
     return PhotoHandler("DnCNN", url_of, dncnn.load, clean_jpeg)
 
@@ -35,7 +35,7 @@ def clean_jpeg(network: Network, photo: Photo) -> Photo:
 
     Fine JPEGs, in which the network could not tell artefacts from detail, stay as they are, and all others.
     """
-    from models import dncnn
+    from foveate.models import dncnn
 
     if photo.jpeg_quality is None or photo.jpeg_quality > _FINEST_QUALITY:
         return photo

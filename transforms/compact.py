@@ -5,11 +5,11 @@ from __future__ import annotations
 import time
 from typing import TYPE_CHECKING
 
-from transforms.elements import CodedPhoto, CompactPhoto
-from transforms.inference import PhotoHandler
+from foveate.transforms.elements import CodedPhoto, CompactPhoto
+from foveate.transforms.inference import PhotoHandler
 
 if TYPE_CHECKING:
-    from models.tiling import Network
+    from foveate.models.tiling import Network
 
 # Mean normalised step of about half a bit per pixel. What ComCNN wins on finer files, under 0.02 dB on the
 # validation photos, is not worth coding a photo twice.
@@ -25,7 +25,7 @@ def url_of(coded: CodedPhoto) -> str:
 
 def comcnn_handler(always: bool) -> PhotoHandler:
     """`CodedPhoto` → `CompactPhoto`; unless `always`, only coarsely coded photos that are no giants."""
-    from models import comcnn
+    from foveate.models import comcnn
 
     return PhotoHandler("ComCNN", url_of, comcnn.load, compact_always if always else compact_where_coarse)
 
@@ -44,7 +44,7 @@ def compact_where_coarse(network: Network, coded: CodedPhoto) -> CompactPhoto:
 
 def compact_always(network: Network, coded: CodedPhoto) -> CompactPhoto:
     """ComCNN's version of a photo; None where nothing was lost, or it is archived already."""
-    from models import tiling
+    from foveate.models import tiling
 
     noise = coded.candidates[0].noise
     if coded.archived or noise is None:

@@ -11,15 +11,15 @@ from typing import Any
 import apache_beam as beam
 import numpy as np
 
-from codec.errors import BadCodestream, UnsupportedCodestream
-from codec.pictures import PICTURE_EXTENSIONS, PictureFormat, encode_picture, extension
-from transforms.elements import DecodedFile, Pixels, SourceFile
-from transforms.encryption import ArchiveKey, read_stored
-from transforms.files import join, write_whole
-from transforms.isolation import Limits, check_file_bytes, decode_archive
-from transforms.progress import Progress
-from transforms.read import require_place
-from transforms.steps import FAILURES, BadInput, failure
+from foveate.codec.errors import BadCodestream, UnsupportedCodestream
+from foveate.codec.pictures import PICTURE_EXTENSIONS, PictureFormat, encode_picture, extension
+from foveate.transforms.elements import DecodedFile, Pixels, SourceFile
+from foveate.transforms.encryption import ArchiveKey, read_stored
+from foveate.transforms.files import join, write_whole
+from foveate.transforms.isolation import Limits, check_file_bytes, decode_archive
+from foveate.transforms.progress import Progress
+from foveate.transforms.read import require_place
+from foveate.transforms.steps import FAILURES, BadInput, failure
 
 JPEG2000_EXTENSIONS = frozenset({".jp2", ".j2k", ".j2c", ".jpc", ".jpf", ".jpx"})
 COPIES = "copies"

@@ -30,11 +30,11 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from codec import dicom, integrity, jp2, openjpeg
-from codec.archive_record import ArchiveRecord
-from codec.errors import BadCodestream, UnsupportedCodestream
-from codec.picture import BadPicture, NotForJpeg2000
-from codec.pictures import decode_picture
+from foveate.codec import dicom, integrity, jp2, openjpeg
+from foveate.codec.archive_record import ArchiveRecord
+from foveate.codec.errors import BadCodestream, UnsupportedCodestream
+from foveate.codec.picture import BadPicture, NotForJpeg2000
+from foveate.codec.pictures import decode_picture
 
 READY = b"ready"
 LENGTH = struct.Struct(">I")
@@ -79,7 +79,9 @@ def jpeg2000(data: bytes, max_pixels: int | None, reduce: int, layers: int) -> R
 
 def archive(data: bytes, max_pixels: int | None, reduce: int, layers: int) -> Result:
     """All that restoring a JPEG 2000 file takes, in one visit: its boxes, pixels, and noise map if whole."""
-    from transforms.noise import read_noise  # whose compiled loops take a moment to load, and check no bounds
+    from foveate.transforms.noise import (
+        read_noise,  # whose compiled loops take a moment to load, and check no bounds
+    )
 
     parsed = jp2.parse(data)
     decoded = jpeg2000(data, max_pixels, reduce, layers)
@@ -97,7 +99,7 @@ def archive(data: bytes, max_pixels: int | None, reduce: int, layers: int) -> Re
 
 def bits(data: bytes, rows: int, columns: int) -> Result:
     """`codec.spending.bits_per_pixel` of a file."""
-    from codec import allocation, spending
+    from foveate.codec import allocation, spending
 
     parsed = allocation.parse_layers(jp2.parse(data).codestream)
     return {"bits": spending.bits_per_pixel(*parsed, rows, columns)}

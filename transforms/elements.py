@@ -9,7 +9,7 @@ from typing import Literal
 import numpy as np
 from numpy.typing import NDArray
 
-from codec.metadata import PhotoMetadata
+from foveate.codec.metadata import PhotoMetadata
 
 Pixels = NDArray[np.uint8] | NDArray[np.uint16]
 Outcome = Literal["compressed", "kept", "skipped"]

@@ -10,20 +10,28 @@ from typing import Any
 import apache_beam as beam
 import numpy as np
 
-from codec import allocation, jp2, noise, openjpeg
-from codec.allocation import BudgetTooSmall
-from codec.archive_record import SALIENCY_BYTES, ArchiveRecord
-from codec.encoder import Emphasis, layered
-from codec.pictures import jpeg_bytes
-from quality.psnr import psnr, psnr_s
-from quality.ssim import ssim
-from transforms.elements import Coded, CodedPhoto, CompactPhoto, KeptSource, Photo, Pixels, SalientPhoto
-from transforms.encryption import ArchiveKey, from_store, stored_name, stored_overhead
-from transforms.files import read_if_there
-from transforms.isolation import Limits, check_integrity, decode_archive
-from transforms.match import archive_url
-from transforms.read import KEPT
-from transforms.settings import CompressSettings, Target
+from foveate.codec import allocation, jp2, noise, openjpeg
+from foveate.codec.allocation import BudgetTooSmall
+from foveate.codec.archive_record import SALIENCY_BYTES, ArchiveRecord
+from foveate.codec.encoder import Emphasis, layered
+from foveate.codec.pictures import jpeg_bytes
+from foveate.quality.psnr import psnr, psnr_s
+from foveate.quality.ssim import ssim
+from foveate.transforms.elements import (
+    Coded,
+    CodedPhoto,
+    CompactPhoto,
+    KeptSource,
+    Photo,
+    Pixels,
+    SalientPhoto,
+)
+from foveate.transforms.encryption import ArchiveKey, from_store, stored_name, stored_overhead
+from foveate.transforms.files import read_if_there
+from foveate.transforms.isolation import Limits, check_integrity, decode_archive
+from foveate.transforms.match import archive_url
+from foveate.transforms.read import KEPT
+from foveate.transforms.settings import CompressSettings, Target
 
 _TOLERANCES = {"psnr": 0.05, "roi-psnr": 0.05, "ssim": 0.001}  # how far above a target the search may end
 _SALIENCY_SHARE = 100  # the embedded map may take one byte in so many of the archive

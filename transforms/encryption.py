@@ -13,10 +13,10 @@ import os
 
 from apache_beam.io.filesystem import BeamIOError
 
-from codec import encryption
-from codec.encryption import CannotDecrypt
-from transforms.files import read_whole
-from transforms.steps import BadInput
+from foveate.codec import encryption
+from foveate.codec.encryption import CannotDecrypt
+from foveate.transforms.files import read_whole
+from foveate.transforms.steps import BadInput
 
 ENDING = encryption.ENDING
 

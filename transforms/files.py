@@ -21,10 +21,18 @@ from pathlib import Path
 from apache_beam.io.filesystem import BeamIOError, CompressionTypes, FileSystem
 from apache_beam.io.filesystems import FileSystems
 
-from transforms.elements import SourceFile
-from transforms.redaction import redacted
-from transforms.steps import BadInput, CannotGoOn
-from transforms.stores import FileChanged, MayReplace, NotOursError, Store, StoredFile, read_up_to, store_of
+from foveate.transforms.elements import SourceFile
+from foveate.transforms.redaction import redacted
+from foveate.transforms.steps import BadInput, CannotGoOn
+from foveate.transforms.stores import (
+    FileChanged,
+    MayReplace,
+    NotOursError,
+    Store,
+    StoredFile,
+    read_up_to,
+    store_of,
+)
 
 PRIVATE_FOLDER = "_foveate"  # tables and temporary files below an archive's root
 _GLOB = "*?["

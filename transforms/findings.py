@@ -16,8 +16,8 @@ import apache_beam as beam
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from transforms.files import list_private, read_whole
-from transforms.tables import open_whole, table_text
+from foveate.transforms.files import list_private, read_whole
+from foveate.transforms.tables import open_whole, table_text
 
 Kind = Literal[
     "missing",  # a row's file is not there

@@ -6,7 +6,7 @@ import functools
 import unicodedata
 import uuid
 
-from transforms.files import temporary_folder
+from foveate.transforms.files import temporary_folder
 
 
 def folded(name: str) -> str:

@@ -17,7 +17,7 @@ from typing import Any
 import apache_beam as beam
 from apache_beam.ml.inference.base import ModelHandler, RunInference
 
-from transforms.steps import Element, attempt, split_failures
+from foveate.transforms.steps import Element, attempt, split_failures
 
 
 class Deferred:

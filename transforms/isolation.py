@@ -32,15 +32,15 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from codec import openjpeg
-from codec.archive_record import ArchiveRecord
-from codec.dicom import is_dicom
-from codec.integrity import Integrity
-from codec.metadata import PhotoMetadata
-from codec.picture import Picture
-from transforms import decode_server
-from transforms.decode_server import INTERNAL, LENGTH, MOST_REPLY, OUT_OF_MEMORY, READY, TYPED
-from transforms.steps import BadInput
+from foveate.codec import openjpeg
+from foveate.codec.archive_record import ArchiveRecord
+from foveate.codec.dicom import is_dicom
+from foveate.codec.integrity import Integrity
+from foveate.codec.metadata import PhotoMetadata
+from foveate.codec.picture import Picture
+from foveate.transforms import decode_server
+from foveate.transforms.decode_server import INTERNAL, LENGTH, MOST_REPLY, OUT_OF_MEMORY, READY, TYPED
+from foveate.transforms.steps import BadInput
 
 _START_SECONDS = 120.0  # on a machine that is busy, or reads Python from a far disk
 _PHOTOS_PER_CHILD = 1000  # whatever a library leaks or leaves in pieces goes with the child
@@ -401,7 +401,7 @@ def _mapped(descriptor: int) -> mmap.mmap:
 
 def _import_paths() -> list[str]:
     """Where a child finds what this process has imported, wherever it was started."""
-    return [str(Path(__file__).parents[1]), *(path for path in sys.path if path)]
+    return [str(Path(__file__).parents[2]), *(path for path in sys.path if path)]
 
 
 _warned = threading.Event()

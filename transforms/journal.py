@@ -23,10 +23,10 @@ from pathlib import Path
 
 import apache_beam as beam
 
-from transforms.elements import MetricsRow
-from transforms.files import delete_file, list_private, write_whole
-from transforms.steps import CannotGoOn
-from transforms.tables import JOURNAL, METRICS_FOLDER, run_folder, table_text
+from foveate.transforms.elements import MetricsRow
+from foveate.transforms.files import delete_file, list_private, write_whole
+from foveate.transforms.steps import CannotGoOn
+from foveate.transforms.tables import JOURNAL, METRICS_FOLDER, run_folder, table_text
 
 _SECONDS = 60.0  # between the objects that one worker writes
 _PROCESS = uuid.uuid4().hex  # several may append at once, each to a file of its own

@@ -12,7 +12,7 @@ import numpy as np
 import pyarrow as pa
 from numpy.typing import NDArray
 
-from transforms.tables import read_metrics
+from foveate.transforms.tables import read_metrics
 
 _ALIKE = ("outcome", "reason", "settings_digest", "weights_digest")  # the same in nearly all rows
 _AT_ONCE = 1 << 16  # paths that are text in Python at a time

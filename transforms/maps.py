@@ -8,13 +8,13 @@ from collections.abc import Iterator
 import numpy as np
 from numpy.typing import NDArray
 
-from codec.metadata import PhotoMetadata
-from codec.pictures import encode_picture
-from quality.saliency import StretchedMap
-from transforms.elements import KeptSource, SalientPhoto, SourceFile
-from transforms.files import join, write_whole
-from transforms.overlay import overlay_picture
-from transforms.progress import Progress
+from foveate.codec.metadata import PhotoMetadata
+from foveate.codec.pictures import encode_picture
+from foveate.quality.saliency import StretchedMap
+from foveate.transforms.elements import KeptSource, SalientPhoto, SourceFile
+from foveate.transforms.files import join, write_whole
+from foveate.transforms.overlay import overlay_picture
+from foveate.transforms.progress import Progress
 
 _ROWS = 1024  # that are stretched at a time
 _OVERLAY_QUALITY = 90

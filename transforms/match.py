@@ -15,13 +15,13 @@ import numpy as np
 from apache_beam.utils.shared import Shared
 from numpy.typing import NDArray
 
-from codec import jp2
-from codec.archive_record import ArchiveRecord
-from codec.dicom import MISSING_EXTRA
-from codec.encryption import ENDING
-from codec.errors import BadCodestream
-from transforms.elements import MetricsRow, SourceFile
-from transforms.files import (
+from foveate.codec import jp2
+from foveate.codec.archive_record import ArchiveRecord
+from foveate.codec.dicom import MISSING_EXTRA
+from foveate.codec.encryption import ENDING
+from foveate.codec.errors import BadCodestream
+from foveate.transforms.elements import MetricsRow, SourceFile
+from foveate.transforms.files import (
     ListedFile,
     find_files,
     join,
@@ -31,11 +31,11 @@ from transforms.files import (
     read_whole,
     stored_version,
 )
-from transforms.folding import folded, folds_names
-from transforms.frames import DicomFrames, ExpandFrames
-from transforms.latest import ArchivedRow, LatestRows
-from transforms.steps import FAILURES, BadInput, failure
-from transforms.tables import read_failures, table_text
+from foveate.transforms.folding import folded, folds_names
+from foveate.transforms.frames import DicomFrames, ExpandFrames
+from foveate.transforms.latest import ArchivedRow, LatestRows
+from foveate.transforms.steps import FAILURES, BadInput, failure
+from foveate.transforms.tables import read_failures, table_text
 
 ROWS = "rows"
 SIZES = "sizes"

@@ -10,10 +10,10 @@ from collections.abc import Iterator
 
 import numpy as np
 
-from codec import exif, jp2
-from codec.weights import Tune
-from quality.measures import Measures, measure
-from transforms.elements import (
+from foveate.codec import exif, jp2
+from foveate.codec.weights import Tune
+from foveate.quality.measures import Measures, measure
+from foveate.transforms.elements import (
     Archived,
     Coded,
     KeptSource,
@@ -23,9 +23,9 @@ from transforms.elements import (
     RestoredPhoto,
     SalientPhoto,
 )
-from transforms.encryption import ArchiveKey, stored_name, stored_overhead
-from transforms.match import archive_url, kept_url, row_of_unmeasured
-from transforms.settings import Target
+from foveate.transforms.encryption import ArchiveKey, stored_name, stored_overhead
+from foveate.transforms.match import archive_url, kept_url, row_of_unmeasured
+from foveate.transforms.settings import Target
 
 
 @dataclasses.dataclass(frozen=True)

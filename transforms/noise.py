@@ -7,11 +7,11 @@ import dataclasses
 import numpy as np
 from numpy.typing import NDArray
 
-from codec import allocation, noise
-from codec.errors import BadCodestream, UnsupportedCodestream
-from codec.jp2 import Jp2
-from codec.layout import Layout
-from codec.packets import Contributions
+from foveate.codec import allocation, noise
+from foveate.codec.errors import BadCodestream, UnsupportedCodestream
+from foveate.codec.jp2 import Jp2
+from foveate.codec.layout import Layout
+from foveate.codec.packets import Contributions
 
 
 def read_noise(parsed: Jp2, layers: int = 0) -> tuple[NDArray[np.float32] | None, str]:

@@ -17,10 +17,10 @@ from typing import Any
 import apache_beam as beam
 from apache_beam.io.filesystem import FileSystem
 
-from transforms.arrivals import TakeOnce, Watched
-from transforms.elements import SourceFile
-from transforms.files import PRIVATE_FOLDER
-from transforms.frames import ExpandFrames
+from foveate.transforms.arrivals import TakeOnce, Watched
+from foveate.transforms.elements import SourceFile
+from foveate.transforms.files import PRIVATE_FOLDER
+from foveate.transforms.frames import ExpandFrames
 
 _FINISHED = "OBJECT_FINALIZE"  # a new object, or a new version of one, is there whole
 _ARCHIVED_TYPE = "JSON_API_V1"  # of the payload: the object's metadata; the other one is none at all

@@ -6,8 +6,8 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
-from quality.saliency import resize_saliency
-from transforms.elements import Pixels
+from foveate.quality.saliency import resize_saliency
+from foveate.transforms.elements import Pixels
 
 Picture = NDArray[np.uint8]
 

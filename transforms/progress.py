@@ -13,8 +13,8 @@ from pathlib import Path
 
 from apache_beam.metrics import Metrics
 
-from transforms.elements import Failure, MetricsRow
-from transforms.steps import NAMESPACE
+from foveate.transforms.elements import Failure, MetricsRow
+from foveate.transforms.steps import NAMESPACE
 
 
 @dataclasses.dataclass(frozen=True)

@@ -9,12 +9,12 @@ from typing import Any
 
 import apache_beam as beam
 
-from codec.jp2 import icc_is_restricted
-from codec.picture import NotForJpeg2000
-from transforms.elements import KeptSource, Photo, SourceFile
-from transforms.files import read_source
-from transforms.isolation import Limits, check_file_bytes, decode_picture
-from transforms.steps import BadInput
+from foveate.codec.jp2 import icc_is_restricted
+from foveate.codec.picture import NotForJpeg2000
+from foveate.transforms.elements import KeptSource, Photo, SourceFile
+from foveate.transforms.files import read_source
+from foveate.transforms.isolation import Limits, check_file_bytes, decode_picture
+from foveate.transforms.steps import BadInput
 
 KEPT = "kept"
 # Endings that are not the format's name.

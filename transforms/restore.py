@@ -11,8 +11,8 @@ from typing import TYPE_CHECKING
 
 from numpy.typing import NDArray
 
-from transforms.elements import CodedPhoto, DecodedFile, Pixels, RestoredPhoto
-from transforms.inference import PhotoHandler
+from foveate.transforms.elements import CodedPhoto, DecodedFile, Pixels, RestoredPhoto
+from foveate.transforms.inference import PhotoHandler
 
 _log = logging.getLogger("foveate")
 PRECISIONS = {"float32": "float32", "bfloat16": "mixed_bfloat16"}  # of convolutions: ours, Keras'
@@ -20,7 +20,7 @@ PRECISIONS = {"float32": "float32", "bfloat16": "mixed_bfloat16"}  # of convolut
 if TYPE_CHECKING:
     import numpy as np
 
-    from models.tiling import Network
+    from foveate.models.tiling import Network
 
 
 def url_of(element: CodedPhoto | DecodedFile) -> str:
@@ -40,7 +40,7 @@ def files_handler(size: str, precision: str) -> PhotoHandler:
 
 
 def _load(size: str, precision: str) -> Callable[[], Network]:
-    from models import reccnn
+    from foveate.models import reccnn
 
     return functools.partial(reccnn.load, size, precision=PRECISIONS[precision])
 
@@ -49,7 +49,7 @@ def restore_pixels(
     network: Network, pixels: Pixels, noise: NDArray[np.float32] | None, comcnn_used: bool
 ) -> Pixels | None:
     """What RecCNN makes of decoded pixels; None where there is no noise map to go by."""
-    from models import reccnn, tiling
+    from foveate.models import reccnn, tiling
 
     if noise is None:
         return None

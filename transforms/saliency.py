@@ -11,16 +11,16 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
-from codec.picture import BadPicture, NotForJpeg2000, pillow_image
-from transforms.boxes import Box, saliency_of_boxes
-from transforms.elements import Photo, SalientPhoto
-from transforms.files import join, read_if_there
-from transforms.inference import PhotoHandler
-from transforms.isolation import DecoderFailed, Limits, decode_picture
-from transforms.steps import BadInput
+from foveate.codec.picture import BadPicture, NotForJpeg2000, pillow_image
+from foveate.transforms.boxes import Box, saliency_of_boxes
+from foveate.transforms.elements import Photo, SalientPhoto
+from foveate.transforms.files import join, read_if_there
+from foveate.transforms.inference import PhotoHandler
+from foveate.transforms.isolation import DecoderFailed, Limits, decode_picture
+from foveate.transforms.steps import BadInput
 
 if TYPE_CHECKING:
-    from models.msroi import MsRoi
+    from foveate.models.msroi import MsRoi
 
 _MASK_SIDE = 1024  # masks are averaged down to this: finer than any code-block's footprint
 
@@ -32,14 +32,14 @@ def url_of(photo: Photo) -> str:
 
 def msroi_handler() -> PhotoHandler:
     """`Photo` → `SalientPhoto` by the MS-ROI network."""
-    from models import msroi
+    from foveate.models import msroi
 
     return PhotoHandler("MS-ROI", url_of, msroi.load, map_saliency)
 
 
 def map_saliency(network: MsRoi, photo: Photo) -> SalientPhoto:
     """A photo with its MS-ROI map."""
-    from models import msroi
+    from foveate.models import msroi
 
     start = time.perf_counter()
     saliency = msroi.saliency(network, photo.pixels)

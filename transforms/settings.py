@@ -7,8 +7,8 @@ import hashlib
 import json
 from typing import Literal
 
-from codec.weights import Tune
-from transforms.boxes import Box, parse_boxes
+from foveate.codec.weights import Tune
+from foveate.transforms.boxes import Box, parse_boxes
 
 TargetKind = Literal["bpp", "ratio", "psnr", "roi-psnr", "ssim", "jpeg-quality", "lossless"]
 Comcnn = Literal["auto", "on", "off"]

@@ -17,8 +17,8 @@ from typing import Any
 import apache_beam as beam
 import pyarrow as pa
 
-from transforms.elements import Failure, MetricsRow
-from transforms.tables import (
+from foveate.transforms.elements import Failure, MetricsRow
+from foveate.transforms.tables import (
     WriteShards,
     failures_schema,
     keyed_values,

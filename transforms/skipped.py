@@ -18,8 +18,15 @@ from typing import Any
 import apache_beam as beam
 import pyarrow as pa
 
-from transforms.files import read_whole
-from transforms.tables import METRICS_FOLDER, PARALLEL_READS, BadTable, open_whole, run_folder, table_urls
+from foveate.transforms.files import read_whole
+from foveate.transforms.tables import (
+    METRICS_FOLDER,
+    PARALLEL_READS,
+    BadTable,
+    open_whole,
+    run_folder,
+    table_urls,
+)
 
 SKIPPED_FILE = "skipped.json"
 

@@ -15,10 +15,10 @@ from typing import Any
 import apache_beam as beam
 from apache_beam.metrics import Metrics
 
-from codec.errors import BadCodestream, UnsupportedCodestream
-from codec.picture import BadPicture
-from transforms.elements import Failure
-from transforms.redaction import redacted
+from foveate.codec.errors import BadCodestream, UnsupportedCodestream
+from foveate.codec.picture import BadPicture
+from foveate.transforms.elements import Failure
+from foveate.transforms.redaction import redacted
 
 FAILURES = "failures"
 NAMESPACE = "foveate"

@@ -32,9 +32,9 @@ import pyarrow.parquet as pq
 from apache_beam.io.filesystems import FileSystems
 from apache_beam.transforms.window import FixedWindows, GlobalWindow
 
-from transforms.elements import Failure, MetricsRow
-from transforms.files import list_private, move_durably, read_whole
-from transforms.stores import store_of
+from foveate.transforms.elements import Failure, MetricsRow
+from foveate.transforms.files import list_private, move_durably, read_whole
+from foveate.transforms.stores import store_of
 
 METRICS_FOLDER = "_foveate/metrics"
 JOURNAL = "journal-"  # how the names of files begin that hold rows of a run that has not ended

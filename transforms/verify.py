@@ -18,17 +18,17 @@ import duckdb
 import numpy as np
 import pyarrow as pa
 
-from codec import encryption
-from codec.errors import BadCodestream, UnsupportedCodestream
-from codec.integrity import Integrity
-from codec.picture import BadPicture, NotForJpeg2000
-from quality.psnr import psnr
-from transforms.decode import JPEG2000_EXTENSIONS, full_range
-from transforms.elements import Failure, Pixels
-from transforms.encryption import ENDING, ArchiveKey, Misplaced, from_store
-from transforms.files import ListedFile, find_file, join, list_folder, read_whole, stored_version
-from transforms.findings import Finding, Kind
-from transforms.isolation import (
+from foveate.codec import encryption
+from foveate.codec.errors import BadCodestream, UnsupportedCodestream
+from foveate.codec.integrity import Integrity
+from foveate.codec.picture import BadPicture, NotForJpeg2000
+from foveate.quality.psnr import psnr
+from foveate.transforms.decode import JPEG2000_EXTENSIONS, full_range
+from foveate.transforms.elements import Failure, Pixels
+from foveate.transforms.encryption import ENDING, ArchiveKey, Misplaced, from_store
+from foveate.transforms.files import ListedFile, find_file, join, list_folder, read_whole, stored_version
+from foveate.transforms.findings import Finding, Kind
+from foveate.transforms.isolation import (
     DecoderFailed,
     Limits,
     check_file_bytes,
@@ -36,11 +36,11 @@ from transforms.isolation import (
     decode_jpeg2000,
     decode_picture,
 )
-from transforms.match import ENDINGS
-from transforms.progress import Progress
-from transforms.steps import BadInput
-from transforms.stores import checksums
-from transforms.tables import read_metrics, table_text
+from foveate.transforms.match import ENDINGS
+from foveate.transforms.progress import Progress
+from foveate.transforms.steps import BadInput
+from foveate.transforms.stores import checksums
+from foveate.transforms.tables import read_metrics, table_text
 
 FINDINGS = "findings"
 _TOLERANCE_DB = 0.05  # two builds of OpenJPEG differ by one step in a few samples

@@ -13,17 +13,24 @@ import hashlib
 import re
 from collections.abc import Iterator
 
-from codec import encryption, jp2
-from codec.errors import BadCodestream
-from transforms.elements import Archived, KeptSource, MetricsRow, SourceFile
-from transforms.encryption import from_store, stored_name, to_store
-from transforms.files import delete_file, read_if_there, read_source, read_whole, stored_version, write_whole
-from transforms.latest import ArchivedRow, LatestRows
-from transforms.match import archive_url
-from transforms.measure import RunLabels, row_of_kept
-from transforms.progress import Progress
-from transforms.steps import BadInput
-from transforms.tables import table_text
+from foveate.codec import encryption, jp2
+from foveate.codec.errors import BadCodestream
+from foveate.transforms.elements import Archived, KeptSource, MetricsRow, SourceFile
+from foveate.transforms.encryption import from_store, stored_name, to_store
+from foveate.transforms.files import (
+    delete_file,
+    read_if_there,
+    read_source,
+    read_whole,
+    stored_version,
+    write_whole,
+)
+from foveate.transforms.latest import ArchivedRow, LatestRows
+from foveate.transforms.match import archive_url
+from foveate.transforms.measure import RunLabels, row_of_kept
+from foveate.transforms.progress import Progress
+from foveate.transforms.steps import BadInput
+from foveate.transforms.tables import table_text
 
 
 def url_of(element: Archived | KeptSource) -> str:

@@ -10,9 +10,9 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
-from models import dncnn
-from models.training.fitting import dataset, fit, mean_square, track
-from models.training.photos import load_photos, random_patch
+from foveate.models import dncnn
+from foveate.models.training.fitting import dataset, fit, mean_square, track
+from foveate.models.training.photos import load_photos, random_patch
 
 # From, up to: in the coarse there is much to mend. Those above 75 are never cleaned, but teach it restraint.
 QUALITIES = ((5, 41), (41, 91))

@@ -17,9 +17,9 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from models import efficientnet, msroi
-from models.training.compositions import Material
-from models.training.salient_views import Mix, Pair, Plane, View, prepare, read_pairs, resized
+from foveate.models import efficientnet, msroi
+from foveate.models.training.compositions import Material
+from foveate.models.training.salient_views import Mix, Pair, Plane, View, prepare, read_pairs, resized
 
 F_BETA_SQUARED = 0.3  # precision counts more, as Achanta et al. 2009 and most after them
 WEIGHT_DECAY = 1e-4

@@ -10,7 +10,7 @@ from concurrent.futures import ThreadPoolExecutor
 import numpy as np
 from numpy.typing import NDArray
 
-from models.training.photos import random_patch
+from foveate.models.training.photos import random_patch
 
 
 @dataclasses.dataclass(frozen=True, eq=False)

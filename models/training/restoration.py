@@ -14,11 +14,11 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from models import comcnn, reccnn, wavelet
-from models.training import similarity
-from models.training.fitting import dataset, fit, mean_square, track
-from models.training.photos import load_photos, random_patch
-from models.training.regions import CodedRegion, Coder, code_regions
+from foveate.models import comcnn, reccnn, wavelet
+from foveate.models.training import similarity
+from foveate.models.training.fitting import dataset, fit, mean_square, track
+from foveate.models.training.photos import load_photos, random_patch
+from foveate.models.training.regions import CodedRegion, Coder, code_regions
 
 COARSEST, FINEST = 0.6, 0.012  # normalised quantisation steps, as a share of the peak value
 AUXILIARY = 0.25  # weight of the plain decode's own error: an archive must look right without RecCNN

@@ -17,8 +17,8 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image, ImageEnhance
 
-from models import efficientnet, msroi
-from models.training.compositions import Material, with_cutout, with_writing
+from foveate.models import efficientnet, msroi
+from foveate.models.training.compositions import Material, with_cutout, with_writing
 
 Plane = NDArray[np.float32]
 Photo = NDArray[np.uint8]

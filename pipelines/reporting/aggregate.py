@@ -13,7 +13,7 @@ import math
 from collections.abc import Sequence
 from typing import Any
 
-from pipelines.reporting.contents import (
+from foveate.pipelines.reporting.contents import (
     FORMAT_VERSION,
     LOGARITHMIC,
     MEASURES,
@@ -35,8 +35,8 @@ from pipelines.reporting.contents import (
     Statistics,
     Step,
 )
-from pipelines.reporting.headlines import report_figures
-from pipelines.reporting.staging import STEPS, Asked
+from foveate.pipelines.reporting.headlines import report_figures
+from foveate.pipelines.reporting.staging import STEPS, Asked
 
 PRICE_PER_GB_MONTH = 0.02  # of standard storage in object stores, about, in US dollars (2026)
 GROUPS_SHOWN = 30

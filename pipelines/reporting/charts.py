@@ -9,7 +9,7 @@ from typing import Any
 
 import altair as alt
 
-from pipelines.reporting.contents import (
+from foveate.pipelines.reporting.contents import (
     LOGARITHMIC,
     ComparedHistogram,
     Comparison,
@@ -19,8 +19,8 @@ from pipelines.reporting.contents import (
     Report,
     ScatterPoint,
 )
-from pipelines.reporting.figures import bytes_text, count_text, measure_text, month_text, share_text
-from pipelines.reporting.vega import NARROW, WIDE, Chart, Key, data, finished, logarithmic
+from foveate.pipelines.reporting.figures import bytes_text, count_text, measure_text, month_text, share_text
+from foveate.pipelines.reporting.vega import NARROW, WIDE, Chart, Key, data, finished, logarithmic
 
 HISTOGRAMS_SHOWN = ("compression_ratio", "bits_per_pixel", "psnr_db", "psnr_s_db", "ssim", "ms_ssim")
 SERIES = 6  # colours that tell reports apart; after these they come again

@@ -6,8 +6,8 @@ import dataclasses
 from collections.abc import Sequence
 from typing import Any
 
-from pipelines.reporting.aggregate import binned
-from pipelines.reporting.contents import (
+from foveate.pipelines.reporting.aggregate import binned
+from foveate.pipelines.reporting.contents import (
     FORMAT_VERSION,
     MEASURES,
     ChangedPhoto,
@@ -16,7 +16,7 @@ from pipelines.reporting.contents import (
     Comparison,
     Report,
 )
-from pipelines.reporting.headlines import comparison_figures
+from foveate.pipelines.reporting.headlines import comparison_figures
 
 CHANGED_SHOWN = 20
 

@@ -11,7 +11,7 @@ import types
 import typing
 from typing import Any
 
-from pipelines.reporting.contents import Comparison, Report
+from foveate.pipelines.reporting.contents import Comparison, Report
 
 _SCALARS: dict[Any, dict[str, Any]] = {
     str: {"type": "string"},

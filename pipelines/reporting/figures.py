@@ -6,7 +6,7 @@ import datetime
 import math
 from collections.abc import Callable
 
-from pipelines.reporting.contents import GateResult
+from foveate.pipelines.reporting.contents import GateResult
 
 NOTHING = "–"
 

@@ -15,7 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
-from pipelines.reporting.contents import GalleryKind, GalleryPhoto, PhotoFigures
+from foveate.pipelines.reporting.contents import GalleryKind, GalleryPhoto, PhotoFigures
 
 LONGER_SIDE = 960  # pixels of an embedded picture
 DETAIL_SIDE = 400  # pixels of a detail, shown as they are

@@ -8,7 +8,7 @@ import operator
 import re
 from collections.abc import Callable, Mapping, Sequence
 
-from pipelines.reporting.contents import GateResult
+from foveate.pipelines.reporting.contents import GateResult
 
 _COMPARE: dict[str, Callable[[float, float], bool]] = {
     "<=": operator.le,

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 
-from pipelines.reporting.contents import MEASURES, Accounting, Comparison, Report, Sizes, Statistics
+from foveate.pipelines.reporting.contents import MEASURES, Accounting, Comparison, Report, Sizes, Statistics
 
 _SHORT = {"compression_ratio": "ratio", "bits_per_pixel": "bpp"}
 _STATISTICS = tuple(field.name for field in dataclasses.fields(Statistics))

@@ -5,13 +5,13 @@ from __future__ import annotations
 import dataclasses
 from typing import Any
 
-from codec import allocation, anatomy, jp2, spending
-from codec.anatomy import Anatomy
-from codec.archive_record import ArchiveRecord, saliency_bytes_of
-from codec.codestream import IRREVERSIBLE, Codestream
-from codec.errors import BadCodestream, UnsupportedCodestream
-from codec.layout import Layout
-from codec.packets import Contributions
+from foveate.codec import allocation, anatomy, jp2, spending
+from foveate.codec.anatomy import Anatomy
+from foveate.codec.archive_record import ArchiveRecord, saliency_bytes_of
+from foveate.codec.codestream import IRREVERSIBLE, Codestream
+from foveate.codec.errors import BadCodestream, UnsupportedCodestream
+from foveate.codec.layout import Layout
+from foveate.codec.packets import Contributions
 
 _UUID_BYTES = 16
 SCHEMA = 1  # of the JSON; docs/inspect.md describes it

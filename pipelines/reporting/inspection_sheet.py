@@ -16,15 +16,15 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image, ImageDraw, ImageFont
 
-from codec import openjpeg, spending
-from codec.errors import UnsupportedCodestream
-from codec.picture import saved
-from pipelines.reporting.figures import bytes_text, measure_text, share_text
-from pipelines.reporting.gallery import Picture
-from pipelines.reporting.inspection import Inspection, account, layer_ends
-from transforms.decode import full_range
-from transforms.isolation import DecoderFailed, Limits, decode_jpeg2000
-from transforms.overlay import as_rgb, heat_over
+from foveate.codec import openjpeg, spending
+from foveate.codec.errors import UnsupportedCodestream
+from foveate.codec.picture import saved
+from foveate.pipelines.reporting.figures import bytes_text, measure_text, share_text
+from foveate.pipelines.reporting.gallery import Picture
+from foveate.pipelines.reporting.inspection import Inspection, account, layer_ends
+from foveate.transforms.decode import full_range
+from foveate.transforms.isolation import DecoderFailed, Limits, decode_jpeg2000
+from foveate.transforms.overlay import as_rgb, heat_over
 
 SheetFormat = Literal["png", "webp"]
 

@@ -9,12 +9,12 @@ from typing import TypeVar
 from rich.console import Console
 from rich.table import Table
 
-from codec import spending
-from codec.anatomy import Box, Marker
-from codec.spending import BandBytes
-from pipelines.reporting.figures import bytes_text, count_text, measure_text, share_text
-from pipelines.reporting.inspection import Inspection, account, layer_ends
-from pipelines.reporting.terminal import borderless_table, plain_text
+from foveate.codec import spending
+from foveate.codec.anatomy import Box, Marker
+from foveate.codec.spending import BandBytes
+from foveate.pipelines.reporting.figures import bytes_text, count_text, measure_text, share_text
+from foveate.pipelines.reporting.inspection import Inspection, account, layer_ends
+from foveate.pipelines.reporting.terminal import borderless_table, plain_text
 
 _ROWS_SHOWN = 16  # of layers, of tile-parts
 _RESOLUTIONS_SHOWN = 40

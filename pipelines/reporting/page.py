@@ -13,11 +13,11 @@ from typing import Any
 import jinja2
 from markupsafe import Markup
 
-from pipelines.reporting import figures
-from pipelines.reporting.charts import SERIES, comparison_charts, report_charts
-from pipelines.reporting.contents import Comparison, Report
-from pipelines.reporting.gallery import GalleryEntry, LoadGallery, gallery_entries
-from pipelines.reporting.vega import Chart, vega_script
+from foveate.pipelines.reporting import figures
+from foveate.pipelines.reporting.charts import SERIES, comparison_charts, report_charts
+from foveate.pipelines.reporting.contents import Comparison, Report
+from foveate.pipelines.reporting.gallery import GalleryEntry, LoadGallery, gallery_entries
+from foveate.pipelines.reporting.vega import Chart, vega_script
 
 HERE = pathlib.Path(__file__).parent
 

@@ -4,17 +4,17 @@ from __future__ import annotations
 
 import numpy as np
 
-from codec.errors import BadCodestream, UnsupportedCodestream
-from codec.pictures import NotForJpeg2000
-from pipelines.reporting.contents import PhotoFigures
-from pipelines.reporting.gallery import GalleryPictures, LoadGallery, Picture, shrink
-from transforms.decode import full_range
-from transforms.encryption import ArchiveKey, read_stored
-from transforms.files import read_if_there
-from transforms.inference import Deferred
-from transforms.isolation import Limits, bits_per_pixel, decode_archive, decode_picture
-from transforms.overlay import as_rgb, heat_over
-from transforms.restore import restore_pixels
+from foveate.codec.errors import BadCodestream, UnsupportedCodestream
+from foveate.codec.pictures import NotForJpeg2000
+from foveate.pipelines.reporting.contents import PhotoFigures
+from foveate.pipelines.reporting.gallery import GalleryPictures, LoadGallery, Picture, shrink
+from foveate.transforms.decode import full_range
+from foveate.transforms.encryption import ArchiveKey, read_stored
+from foveate.transforms.files import read_if_there
+from foveate.transforms.inference import Deferred
+from foveate.transforms.isolation import Limits, bits_per_pixel, decode_archive, decode_picture
+from foveate.transforms.overlay import as_rgb, heat_over
+from foveate.transforms.restore import restore_pixels
 
 _BRIGHTEST_SHARE = 99.0  # per cent of the bits map that lies below its brightest colour
 _FEWEST_BITS = 0.01  # per pixel, for the brightest colour
@@ -59,7 +59,7 @@ def gallery_loader(key: ArchiveKey | None = None) -> LoadGallery:
 
 
 def _load_reccnn() -> object:
-    from models import reccnn
+    from foveate.models import reccnn
 
     return reccnn.load()
 

@@ -24,10 +24,10 @@ import duckdb
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from pipelines.reporting.contents import MEASURES
-from transforms.files import read_whole
-from transforms.skipped import read_skipped
-from transforms.tables import (
+from foveate.pipelines.reporting.contents import MEASURES
+from foveate.transforms.files import read_whole
+from foveate.transforms.skipped import read_skipped
+from foveate.transforms.tables import (
     FAILURES_FOLDER,
     JOURNAL,
     METRICS_FOLDER,

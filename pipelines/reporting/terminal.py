@@ -9,8 +9,8 @@ from rich import markup
 from rich.console import Console
 from rich.table import Table
 
-from pipelines.reporting.contents import Comparison, Group, Measure, PhotoFigures, Report
-from pipelines.reporting.figures import (
+from foveate.pipelines.reporting.contents import Comparison, Group, Measure, PhotoFigures, Report
+from foveate.pipelines.reporting.figures import (
     bytes_text,
     count_text,
     duration_text,

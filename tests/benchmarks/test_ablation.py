@@ -9,7 +9,7 @@ import pytest
 
 from benchmarks.ablation import WAYS, ablated
 from benchmarks.restored import RATES
-from models.tiling import Network
+from foveate.models.tiling import Network
 from tests import streams
 
 

@@ -8,9 +8,9 @@ from pathlib import Path
 import pytest
 
 from benchmarks import hostile, hostile_files
-from codec.pictures import decode_picture
-from transforms import isolation
-from transforms.isolation import DecoderFailed, Limits
+from foveate.codec.pictures import decode_picture
+from foveate.transforms import isolation
+from foveate.transforms.isolation import DecoderFailed, Limits
 
 FEW = Limits(pixels=1_000_000, seconds=10.0, memory_gb=1.0)
 SOUND = hostile_files.sound_files()

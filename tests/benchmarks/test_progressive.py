@@ -6,8 +6,8 @@ import numpy as np
 import pytest
 
 from benchmarks.progressive import prefixes
-from codec import allocation, encoder, openjpeg
-from codec.encoder import Emphasis
+from foveate.codec import allocation, encoder, openjpeg
+from foveate.codec.encoder import Emphasis
 from tests import streams
 
 

@@ -9,7 +9,7 @@ import pytest
 
 from benchmarks import reference
 from benchmarks.curves import fidelity
-from codec import openjpeg
+from foveate.codec import openjpeg
 from tests import streams
 
 PHOTO = streams.texture(150, 170, 3)

@@ -14,15 +14,15 @@ from benchmarks.curves import Point
 from benchmarks.kept import Kept
 from benchmarks.networks import Networks
 from benchmarks.restored import RATES, Task, Way, as_restored, our_curves
-from codec.metadata import PhotoMetadata
-from models import comcnn, reccnn, tiling
+from foveate.codec.metadata import PhotoMetadata
+from foveate.models import comcnn, reccnn, tiling
+from foveate.transforms.compact import compact_where_coarse
+from foveate.transforms.elements import CodedPhoto, Photo, SalientPhoto, SourceFile
+from foveate.transforms.encode import Encoder, encode, encode_compact
+from foveate.transforms.measure import RunLabels, measure_photo
+from foveate.transforms.restore import restore_candidates
+from foveate.transforms.settings import CompressSettings, Target
 from tests import streams
-from transforms.compact import compact_where_coarse
-from transforms.elements import CodedPhoto, Photo, SalientPhoto, SourceFile
-from transforms.encode import Encoder, encode, encode_compact
-from transforms.measure import RunLabels, measure_photo
-from transforms.restore import restore_candidates
-from transforms.settings import CompressSettings, Target
 
 NETWORKS = Networks()
 FAST, BOTH = Way("fast"), Way("fast", comcnn=True)

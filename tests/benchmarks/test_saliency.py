@@ -22,8 +22,8 @@ from benchmarks import (
     saliency_speed,
 )
 from benchmarks.tables import Section
-from models import msroi
-from models.training.salient_views import Pair, resized
+from foveate.models import msroi
+from foveate.models.training.salient_views import Pair, resized
 
 
 @pytest.fixture(scope="module")

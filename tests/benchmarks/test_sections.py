@@ -30,9 +30,9 @@ from benchmarks.restored import RATES
 from benchmarks.serving import Served
 from benchmarks.speed import Case
 from benchmarks.tables import Bar, Section, Table, markdown, plain_text, section_from
-from codec import encoder, jp2, openjpeg, weights
-from codec.encoder import Emphasis
-from models import reccnn
+from foveate.codec import encoder, jp2, openjpeg, weights
+from foveate.codec.encoder import Emphasis
+from foveate.models import reccnn
 from tests import streams
 
 PIXELS = 512 * 512

@@ -16,8 +16,8 @@ from benchmarks import soak
 from benchmarks.moody_store import Moody
 from benchmarks.soak import Kill, Place, Run, Sample, Supervisor
 from benchmarks.soak_photos import SoakPhoto, soak_photos
-from codec.pictures import decode_picture
-from pipelines.cli import main
+from foveate.codec.pictures import decode_picture
+from foveate.pipelines.cli import main
 
 PHOTOS = [
     SoakPhoto("a.png", b""),

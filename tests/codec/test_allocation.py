@@ -12,8 +12,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from numpy.typing import NDArray
 
-from codec import allocation, codestream, openjpeg, weights
-from codec.allocation import Candidates
+from foveate.codec import allocation, codestream, openjpeg, weights
+from foveate.codec.allocation import Candidates
 from tests import streams
 
 PSNRS = allocation.layer_psnrs(8)

@@ -10,12 +10,12 @@ from collections.abc import Callable
 import numpy as np
 import pytest
 
-from codec import anatomy, codestream, jp2
-from codec.anatomy import Anatomy, Box
-from codec.archive_record import ArchiveRecord
-from codec.contents import describe_box, describe_marker
-from codec.errors import BadCodestream
-from codec.metadata import PhotoMetadata
+from foveate.codec import anatomy, codestream, jp2
+from foveate.codec.anatomy import Anatomy, Box
+from foveate.codec.archive_record import ArchiveRecord
+from foveate.codec.contents import describe_box, describe_marker
+from foveate.codec.errors import BadCodestream
+from foveate.codec.metadata import PhotoMetadata
 from tests import pictures, streams
 
 SALIENCY = np.linspace(0, 1, 12, dtype=np.float32).reshape(3, 4)

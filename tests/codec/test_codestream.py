@@ -10,8 +10,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from codec import allocation, codestream, openjpeg
-from codec.errors import BadCodestream, UnsupportedCodestream
+from foveate.codec import allocation, codestream, openjpeg
+from foveate.codec.errors import BadCodestream, UnsupportedCodestream
 from tests import streams
 
 SMALL = streams.layered(33, 21, 3, 8, 32)

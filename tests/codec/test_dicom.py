@@ -14,8 +14,14 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
-from codec.dicom import MISSING_EXTRA, frame_count
-from codec.pictures import DICOM_EXTENSIONS, PICTURE_EXTENSIONS, BadPicture, NotForJpeg2000, decode_picture
+from foveate.codec.dicom import MISSING_EXTRA, frame_count
+from foveate.codec.pictures import (
+    DICOM_EXTENSIONS,
+    PICTURE_EXTENSIONS,
+    BadPicture,
+    NotForJpeg2000,
+    decode_picture,
+)
 from tests import dicoms
 from tests.dicoms import (
     BIG_ENDIAN,
@@ -381,7 +387,7 @@ def test_dicom_files_are_known_by_their_endings() -> None:
 BLOCKED = """
 import sys
 sys.modules["tensorflow_io"] = None
-from codec.pictures import NotForJpeg2000, decode_picture
+from foveate.codec.pictures import NotForJpeg2000, decode_picture
 from tests.dicoms import dicom, scan
 try:
     decode_picture(dicom(scan(), 12))
@@ -400,7 +406,7 @@ module.image = Operations("image")
 module.__spec__ = importlib.machinery.ModuleSpec("tensorflow_io", None)
 sys.modules["tensorflow_io"] = module
 importlib.metadata.version = lambda name: "0.37.1"
-from codec.pictures import NotForJpeg2000, decode_picture
+from foveate.codec.pictures import NotForJpeg2000, decode_picture
 from tests.dicoms import dicom, scan
 try:
     decode_picture(dicom(scan(), 12))

@@ -9,9 +9,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from codec import allocation, encoder, openjpeg
-from codec.encoder import Emphasis
-from codec.errors import BadCodestream
+from foveate.codec import allocation, encoder, openjpeg
+from foveate.codec.encoder import Emphasis
+from foveate.codec.errors import BadCodestream
 from tests import streams
 
 

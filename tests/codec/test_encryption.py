@@ -7,8 +7,8 @@ import hypothesis.strategies as st
 import pytest
 from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 
-from codec import encryption
-from codec.encryption import CannotDecrypt
+from foveate.codec import encryption
+from foveate.codec.encryption import CannotDecrypt
 
 KEY, OTHER = bytes(range(32)), bytes(range(1, 33))
 

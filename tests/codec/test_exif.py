@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from codec import exif
+from foveate.codec import exif
 from tests import pictures
 
 

@@ -7,8 +7,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from codec import codestream, layout
-from codec.layout import HH, HL, LH, LL
+from foveate.codec import codestream, layout
+from foveate.codec.layout import HH, HL, LH, LL
 from tests import streams
 
 

@@ -11,10 +11,10 @@ import pytest
 
 from benchmarks import structures
 from benchmarks.structures import segment
-from codec import allocation, codestream, layout, noise, openjpeg, packets, weights
-from codec import wavelet as codec_wavelet
-from codec.errors import UnsupportedCodestream
-from models import wavelet
+from foveate.codec import allocation, codestream, layout, noise, openjpeg, packets, weights
+from foveate.codec import wavelet as codec_wavelet
+from foveate.codec.errors import UnsupportedCodestream
+from foveate.models import wavelet
 from tests import streams
 from tests.codec.test_structures import SIZ, cod, qcd, rgn
 

@@ -20,10 +20,10 @@ import numpy as np
 import numpy.typing as npt
 import pytest
 
-from codec import jp2, openjp2, openjpeg
-from codec.errors import BadCodestream, UnsupportedCodestream
-from codec.metadata import PhotoMetadata
-from codec.openjp2_streams import Messages, opened_codec, writer
+from foveate.codec import jp2, openjp2, openjpeg
+from foveate.codec.errors import BadCodestream, UnsupportedCodestream
+from foveate.codec.metadata import PhotoMetadata
+from foveate.codec.openjp2_streams import Messages, opened_codec, writer
 from tests import streams
 
 LAYERS_DB = (25.0, 30.0, 35.0, 40.0, 0.0)

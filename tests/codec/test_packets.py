@@ -11,11 +11,11 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from numpy.typing import NDArray
 
-from codec import allocation, codestream, openjpeg, packets
-from codec.codestream import Codestream
-from codec.errors import BadCodestream, UnsupportedCodestream
-from codec.layout import Layout
-from codec.packets import Contributions
+from foveate.codec import allocation, codestream, openjpeg, packets
+from foveate.codec.codestream import Codestream
+from foveate.codec.errors import BadCodestream, UnsupportedCodestream
+from foveate.codec.layout import Layout
+from foveate.codec.packets import Contributions
 from tests import streams
 
 

@@ -21,8 +21,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from PIL import Image, ImageOps
 
-from codec.metadata import PhotoMetadata
-from codec.pictures import (
+from foveate.codec.metadata import PhotoMetadata
+from foveate.codec.pictures import (
     PICTURE_EXTENSIONS,
     BadPicture,
     NotForJpeg2000,
@@ -532,6 +532,6 @@ def test_texts_without_number_are_named_in_part() -> None:
 def test_a_png_of_millions_of_empty_chunks_is_refused_before_it_takes_long(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    monkeypatch.setattr("codec.png._MOST_CHUNKS", 1000)
+    monkeypatch.setattr("foveate.codec.png._MOST_CHUNKS", 1000)
     with pytest.raises(BadPicture, match="more than 1,000 chunks up to byte 12,008"):
         decode_picture(b"\x89PNG\r\n\x1a\n" + bytes(12 * 2000))

@@ -26,11 +26,11 @@ from PIL import Image
 
 from benchmarks import structures
 from benchmarks.structures import segment
-from codec import allocation, codestream, jp2, noise, openjpeg
-from codec.codestream import COC, POC, PPM, PPT, PROGRESSIONS, QCC
-from codec.errors import BadCodestream
-from codec.metadata import PhotoMetadata
-from codec.packets import Contributions
+from foveate.codec import allocation, codestream, jp2, noise, openjpeg
+from foveate.codec.codestream import COC, POC, PPM, PPT, PROGRESSIONS, QCC
+from foveate.codec.errors import BadCodestream
+from foveate.codec.metadata import PhotoMetadata
+from foveate.codec.packets import Contributions
 from tests import streams
 from tests.codec import test_packets
 from tests.codec.test_structures import contributed

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from codec import allocation, openjpeg, spending
+from foveate.codec import allocation, openjpeg, spending
 from tests import streams
 
 BUSY = (slice(96, 192), slice(256, 384))  # of a picture that is flat elsewhere

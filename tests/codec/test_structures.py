@@ -12,10 +12,10 @@ from numpy.typing import NDArray
 
 from benchmarks import structures
 from benchmarks.structures import Structure, segment
-from codec import allocation, codestream, layout, packets
-from codec.codestream import COC, COD, POC, PPM, PPT, PROGRESSIONS, QCC, QCD, RGN
-from codec.errors import BadCodestream, UnsupportedCodestream
-from codec.packets import Contributions
+from foveate.codec import allocation, codestream, layout, packets
+from foveate.codec.codestream import COC, COD, POC, PPM, PPT, PROGRESSIONS, QCC, QCD, RGN
+from foveate.codec.errors import BadCodestream, UnsupportedCodestream
+from foveate.codec.packets import Contributions
 from tests import streams
 from tests.codec import test_packets
 

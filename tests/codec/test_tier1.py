@@ -9,8 +9,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from codec import allocation, openjpeg, packets, tier1
-from codec.allocation import Candidates, Choice
+from foveate.codec import allocation, openjpeg, packets, tier1
+from foveate.codec.allocation import Candidates, Choice
 from tests import streams
 
 LAYERS_DB = (20.0, 24.0, 28.0, 32.0, 36.0, 40.0, 45.0, 50.0, 0.0)

@@ -13,9 +13,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from numpy.typing import NDArray
 
-from codec import allocation, encoder, openjpeg, wavelet, weights
-from codec.encoder import Emphasis
-from quality.ssim import ms_ssim
+from foveate.codec import allocation, encoder, openjpeg, wavelet, weights
+from foveate.codec.encoder import Emphasis
+from foveate.quality.ssim import ms_ssim
 from tests import streams
 
 

@@ -17,11 +17,11 @@ DEPLOY = ROOT / "deploy"
 DOCKERFILE = (DEPLOY / "Dockerfile").read_text()
 
 
-def _packages() -> list[str]:
-    text = (ROOT / "setup.py").read_text()
-    found = re.search(r"packages=\[(.*?)\]", text, re.DOTALL)
+def _folders() -> list[str]:
+    """The folders at the top of the repository that are installed, as setup.py lists them."""
+    found = re.search(r"FOLDERS = \((.*?)\)", (ROOT / "setup.py").read_text(), re.DOTALL)
     assert found
-    return re.findall(r'"([\w.]+)"', found[1])
+    return re.findall(r'"(\w+)"', found[1])
 
 
 def _stages() -> dict[str, list[str]]:
@@ -100,7 +100,7 @@ def test_what_the_image_is_built_from_is_there_and_not_ignored() -> None:
     copied = re.findall(r"^COPY ([\w./-]+) ", DOCKERFILE, re.MULTILINE)
     assert {"examples/photos/portrait.jpg", "deploy/template.py"} <= set(copied)
     needed = [path for path in copied if path != "."]
-    needed += [package.split(".")[0] for package in _packages()] + ["setup.py", "constraints.txt"]
+    needed += ["foveate", *_folders(), "setup.py", "constraints.txt"]
     assert all(any(fnmatch.fnmatch(path, pattern) for pattern in kept) for path in needed)
 
 
@@ -114,30 +114,35 @@ def test_hadolint_finds_nothing() -> None:
 
 def test_the_package_that_beam_sends_to_workers_holds_everything(tmp_path: Path) -> None:
     source = tmp_path / "source"
-    shutil.copytree(ROOT, source, ignore=_only_what_is_packed)
+    shutil.copytree(ROOT, source, ignore=_only_what_is_packed, symlinks=True)
     archive = Stager._build_setup_package(str(source / "setup.py"), str(tmp_path))
     with tarfile.open(archive) as packed:
         names = {name.partition("/")[2] for name in packed.getnames()}
-    for package in _packages():
-        folder = ROOT / package.replace(".", "/")
-        modules = {f"{folder.relative_to(ROOT)}/{path.name}" for path in folder.glob("*.py")}
-        assert modules <= names
+    modules = {path.relative_to(ROOT).as_posix() for top in _folders() for path in (ROOT / top).rglob("*.py")}
+    assert modules | {"foveate/__init__.py", "foveate/py.typed"} <= names
     weights = {f"models/weights/{path.name}" for path in (ROOT / "models" / "weights").iterdir()}
     assert any(name.endswith(".h5") for name in weights)
     assert weights <= names
     assert "pipelines/reporting/page.html" in names
 
 
-def test_every_package_is_in_setup() -> None:
-    tops = {package.split(".")[0] for package in _packages()}
-    found = {
-        ".".join(path.parent.relative_to(ROOT).parts) for top in tops for path in (ROOT / top).rglob("*.py")
-    }
-    assert found == set(_packages())
+def test_every_folder_of_modules_is_a_package() -> None:
+    """setup.py finds packages by their `__init__.py`; a folder without one would be left out in silence."""
+    folders = {path.parent for top in _folders() for path in (ROOT / top).rglob("*.py")}
+    assert all((folder / "__init__.py").exists() for folder in folders)
+
+
+def test_every_installed_folder_is_reachable_in_a_checkout() -> None:
+    links = {path.name: path for path in (ROOT / "foveate").iterdir() if path.is_symlink()}
+    assert set(links) == set(_folders())
+    assert all(path.resolve() == ROOT / name for name, path in links.items())
 
 
 def _only_what_is_packed(folder: str, names: list[str]) -> set[str]:
     if Path(folder) != ROOT:
         return {name for name in names if name == "__pycache__"}
-    tops = {package.split(".")[0] for package in _packages()}
-    return set(names) - tops - {"setup.py", "pyproject.toml", "README.md", "LICENSE", "NOTICE"}
+    return (
+        set(names)
+        - {"foveate", *_folders()}
+        - {"setup.py", "pyproject.toml", "README.md", "LICENSE", "NOTICE"}
+    )

@@ -11,7 +11,7 @@ from typing import Any
 
 import pytest
 
-from pipelines import compress
+from foveate.pipelines import compress
 
 if importlib.util.find_spec("tensorflow_io"):  # that environment's older Beam comes without Google's types
     pytest.skip("the template is tested where its pinned packages are", allow_module_level=True)

@@ -12,9 +12,9 @@ from pathlib import Path
 import pytest
 from apache_beam.options.pipeline_options import PipelineOptions
 
-from codec.pictures import PICTURE_EXTENSIONS
 from docs import generate
-from pipelines.cli import COMMANDS, command
+from foveate.codec.pictures import PICTURE_EXTENSIONS
+from foveate.pipelines.cli import COMMANDS, command
 from tests.docs.markdown import MARKED, OTHERS, ROOT, Block, anchors, blocks, code_spans, links
 
 PAGES = (*MARKED, *OTHERS)

@@ -21,7 +21,7 @@ from pathlib import Path
 import pytest
 from PIL import Image
 
-from pipelines.cli import main
+from foveate.pipelines.cli import main
 from tests.docs.markdown import MARKED, ROOT, Block, blocks
 
 _CLIENT = """#!{python} -ES

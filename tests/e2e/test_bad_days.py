@@ -8,10 +8,10 @@ from typing import Any
 
 import pytest
 
-from pipelines.running import set_up_filesystems
+from foveate.pipelines.running import set_up_filesystems
+from foveate.transforms import files, tables
 from tests.e2e.test_object_storage import PHOTOS, WITHOUT_NETWORKS, Cloud, serving
 from tests.servers import Answer, Request
-from transforms import files, tables
 
 _SLOW_DOWN = b"<Error><Code>SlowDown</Code><Message>Please reduce your request rate.</Message></Error>"
 _STATUSES = {"gs": (429, 500, 502, 503, 504), "s3": (500, 502, 503, 504)}

@@ -15,13 +15,13 @@ import skimage.data
 from numpy.typing import NDArray
 from PIL import Image
 
-from codec import codestream, jp2, openjpeg
-from pipelines.cli import main
-from quality.psnr import psnr, psnr_s
-from quality.saliency import resize_saliency
-from quality.ssim import ms_ssim, ssim
+from foveate.codec import codestream, jp2, openjpeg
+from foveate.pipelines.cli import main
+from foveate.quality.psnr import psnr, psnr_s
+from foveate.quality.saliency import resize_saliency
+from foveate.quality.ssim import ms_ssim, ssim
+from foveate.transforms import tables
 from tests import pictures
-from transforms import tables
 
 QUICK = ("--comcnn", "off", "--reccnn", "off")
 LAYERS = 5

@@ -25,16 +25,16 @@ from jpylyzer import jpylyzer
 from numpy.typing import NDArray
 from PIL import Image
 
-from codec import jp2, openjpeg
-from codec.pictures import decode_picture
-from pipelines.cli import main
-from quality.psnr import psnr
+from foveate.codec import jp2, openjpeg
+from foveate.codec.pictures import decode_picture
+from foveate.pipelines.cli import main
+from foveate.quality.psnr import psnr
+from foveate.transforms import tables
+from foveate.transforms.skipped import read_skipped
 from tests import pictures
 from tests.pictures import exif_block, icc_profile, jpeg, png, tiff, webp, xmp_packet
 from tests.streams import compress as compressed_by_others
 from tests.streams import texture
-from transforms import tables
-from transforms.skipped import read_skipped
 
 ROOT = Path(__file__).parents[2]
 WITHOUT_NETWORKS = ("--roi", "none", "--comcnn", "off", "--reccnn", "off")
@@ -286,7 +286,7 @@ def test_a_destination_that_cannot_be_written_ends_the_run_with_a_sentence(tmp_p
     (tmp_path / "a.png").write_bytes(png(texture(97, 131, 3)))
     (tmp_path / "archive" / "_foveate").mkdir(parents=True)
     (tmp_path / "archive" / "_foveate" / "unfinished").write_text("a file where a folder belongs")
-    command = [sys.executable, "-m", "pipelines.cli", "compress", str(tmp_path / "a.png"), *WITHOUT_NETWORKS]
+    command = [sys.executable, "-m", "foveate", "compress", str(tmp_path / "a.png"), *WITHOUT_NETWORKS]
     command += ["--output", str(tmp_path / "archive")]
     done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False)
     assert done.returncode == 1
@@ -354,7 +354,7 @@ def test_a_run_that_was_killed_is_completed_by_the_next(many: Path, tmp_path: Pa
     undisturbed = compress(many, tmp_path / "undisturbed", *WITHOUT_NETWORKS)
     assert undisturbed.status == 0
     archive = tmp_path / "archive"
-    command = [sys.executable, "-m", "pipelines.cli", "compress", str(many), "--output", str(archive)]
+    command = [sys.executable, "-m", "foveate", "compress", str(many), "--output", str(archive)]
     process = subprocess.Popen(
         [*command, *WITHOUT_NETWORKS, "--direct_num_workers=1"],
         cwd=ROOT,

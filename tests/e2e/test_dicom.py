@@ -10,14 +10,14 @@ import imagecodecs
 import numpy as np
 import pytest
 
-from codec.dicom import MISSING_EXTRA
-from codec.pictures import decode_picture
-from pipelines.cli import main
+from foveate.codec.dicom import MISSING_EXTRA
+from foveate.codec.pictures import decode_picture
+from foveate.pipelines.cli import main
+from foveate.transforms import isolation
 from tests.dicoms import JPEG_LS, dicom, fragments, needs_tfio, scan, unstretched
 from tests.e2e.test_compress_restore import WITHOUT_NETWORKS, Run, compress, hashes
 from tests.pictures import jpeg
 from tests.streams import texture
-from transforms import isolation
 
 FRAMES = [np.roll(scan(90, 120), 11 * i, 1) for i in range(3)]
 

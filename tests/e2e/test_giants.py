@@ -6,11 +6,11 @@ import pathlib
 
 import pytest
 
-from codec import codestream, encoder, jp2, openjpeg
-from codec.metadata import PhotoMetadata
-from codec.pictures import decode_picture, encode_picture
-from pipelines.cli import main
-from quality.psnr import psnr
+from foveate.codec import codestream, encoder, jp2, openjpeg
+from foveate.codec.metadata import PhotoMetadata
+from foveate.codec.pictures import decode_picture, encode_picture
+from foveate.pipelines.cli import main
+from foveate.quality.psnr import psnr
 from tests.streams import texture
 
 

@@ -11,12 +11,12 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from codec import integrity
-from pipelines.cli import main
+from foveate.codec import integrity
+from foveate.pipelines.cli import main
+from foveate.transforms.tables import read_failures, read_metrics
 from tests import pictures
 from tests.e2e.test_compress_restore import hashes
 from tests.streams import texture
-from transforms.tables import read_failures, read_metrics
 
 QUICK = ("--roi", "none", "--reccnn", "off", "--bpp", "6")
 PHOTOS = {
@@ -113,7 +113,7 @@ def test_a_full_disk_ends_the_run_with_a_sentence_and_whole_files(tmp_path: Path
     disk.mkdir()
     script = f"""
         mount -t tmpfs -o size=200k tmpfs {disk} || exit 77
-        {sys.executable} -m pipelines.cli compress {tmp_path}/photos --output {disk}/archive {" ".join(QUICK)}
+        {sys.executable} -m foveate compress {tmp_path}/photos --output {disk}/archive {" ".join(QUICK)}
         status=$?
         cp -r {disk}/archive {kept}
         exit $status
@@ -129,9 +129,9 @@ def test_a_full_disk_ends_the_run_with_a_sentence_and_whole_files(tmp_path: Path
 
 LIMITED = """
 import resource, sys
-from pipelines import compress
-from pipelines.cli import main
-from transforms import encode
+from foveate.pipelines import compress
+from foveate.pipelines.cli import main
+from foveate.transforms import encode
 pages = int(open("/proc/self/statm").read().split()[0])
 limit = pages * resource.getpagesize() + int(sys.argv[1])
 resource.setrlimit(resource.RLIMIT_AS, (limit, limit))

@@ -14,20 +14,20 @@ from typing import Any
 
 import pytest
 
-from codec.pictures import decode_picture
-from pipelines.cli import main
-from pipelines.running import set_up_filesystems
-from quality.psnr import psnr
+from foveate.codec.pictures import decode_picture
+from foveate.pipelines.cli import main
+from foveate.pipelines.running import set_up_filesystems
+from foveate.quality.psnr import psnr
+from foveate.transforms import files, tables
+from foveate.transforms.files import find_files
+from foveate.transforms.journal import KeepJournal, clear_journal
+from foveate.transforms.skipped import read_skipped
+from foveate.transforms.steps import BadInput
 from tests import servers
 from tests.pictures import cmyk_jpeg, jpeg, png
 from tests.servers import HOST, S3_FLAGS, Answer, Listener, Request
 from tests.streams import texture
 from tests.transforms.test_tables import a_row
-from transforms import files, tables
-from transforms.files import find_files
-from transforms.journal import KeepJournal, clear_journal
-from transforms.skipped import read_skipped
-from transforms.steps import BadInput
 
 ROOT = Path(__file__).parents[2]
 WITHOUT_NETWORKS = ("--bpp", "2", "--roi", "none", "--comcnn", "off", "--reccnn", "off")

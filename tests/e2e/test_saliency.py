@@ -15,14 +15,14 @@ import skimage.data
 from numpy.typing import NDArray
 from PIL import Image
 
-from codec import openjpeg
-from codec.pictures import decode_picture
-from pipelines.cli import main
-from quality.psnr import psnr, psnr_s
+from foveate.codec import openjpeg
+from foveate.codec.pictures import decode_picture
+from foveate.pipelines.cli import main
+from foveate.quality.psnr import psnr, psnr_s
+from foveate.transforms import tables
+from foveate.transforms.elements import Pixels
 from tests import pictures
 from tests.pictures import exif_block, jpeg, png, tiff, webp
-from transforms import tables
-from transforms.elements import Pixels
 
 QUICK = ("--bpp", "0.5", "--comcnn", "off", "--reccnn", "off")
 BOX = np.s_[40:200, 200:330]  # of the astronaut: the space shuttle

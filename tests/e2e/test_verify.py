@@ -14,16 +14,16 @@ import pyarrow.parquet as pq
 import pytest
 from apache_beam.pvalue import TaggedOutput
 
-from codec import codestream, jp2
-from pipelines.cli import main
+from foveate.codec import codestream, jp2
+from foveate.pipelines.cli import main
+from foveate.transforms import encryption, verify
+from foveate.transforms.elements import MetricsRow
+from foveate.transforms.encryption import ArchiveKey
+from foveate.transforms.findings import Finding
+from foveate.transforms.isolation import Limits
+from foveate.transforms.progress import Progress
+from foveate.transforms.tables import read_metrics, write_metrics
 from tests import pictures
-from transforms import encryption, verify
-from transforms.elements import MetricsRow
-from transforms.encryption import ArchiveKey
-from transforms.findings import Finding
-from transforms.isolation import Limits
-from transforms.progress import Progress
-from transforms.tables import read_metrics, write_metrics
 
 FLIPS = int(os.environ.get("FOVEATE_FLIPS", "50"))
 PHOTOS = {

@@ -7,7 +7,7 @@ from collections.abc import Iterator
 
 import pytest
 
-from pipelines.running import set_up_filesystems
+from foveate.pipelines.running import set_up_filesystems
 from tests import pictures
 from tests.e2e.test_object_storage import Cloud, serving
 from tests.streams import texture

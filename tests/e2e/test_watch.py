@@ -14,10 +14,10 @@ from typing import Any
 
 import pytest
 
-from pipelines.cli import main
+from foveate.pipelines.cli import main
+from foveate.transforms import tables
 from tests.pictures import jpeg, png
 from tests.streams import texture
-from transforms import tables
 
 ROOT = Path(__file__).parents[2]
 FLAGS = ("--bpp", "2", "--roi", "none", "--reccnn", "off", "--watch-interval", "1")
@@ -25,7 +25,7 @@ FLAGS = ("--bpp", "2", "--roi", "none", "--reccnn", "off", "--watch-interval", "
 
 @contextlib.contextmanager
 def watching(folder: Path, *flags: str) -> Iterator[subprocess.Popen[bytes]]:
-    command = [sys.executable, "-m", "pipelines.cli", "compress", "in", "--output", "out", "--watch"]
+    command = [sys.executable, "-m", "foveate", "compress", "in", "--output", "out", "--watch"]
     environment = os.environ | {"PYTHONPATH": str(ROOT)}
     with (folder / "log").open("ab") as log:
         process = subprocess.Popen(

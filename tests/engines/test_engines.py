@@ -59,7 +59,7 @@ def work(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 def foveate(work: Path, *arguments: str) -> subprocess.CompletedProcess[str]:
     """One command in the folder of the photos, as a person would give it."""
-    command = [sys.executable, "-m", "pipelines.cli", *arguments]
+    command = [sys.executable, "-m", "foveate", *arguments]
     return subprocess.run(command, cwd=work, env=_environment(), capture_output=True, text=True, check=False)
 
 
@@ -158,7 +158,7 @@ def test_pixels_do_not_leave_their_worker(engine: Engine, work: Path) -> None:
 
 def test_an_interrupt_ends_the_job_too(engine: Engine, work: Path) -> None:
     arguments = ("compress", str(PHOTOS), *NETWORKS, "--output", f"{engine.name}-stopped", *engine.flags)
-    command = [sys.executable, "-m", "pipelines.cli", *arguments]
+    command = [sys.executable, "-m", "foveate", *arguments]
     known = {job["jid"] for job in engine.jobs()} if engine.rest else set()
     log = work / f"{engine.name}-stopped.log"
     with log.open("wb") as output:

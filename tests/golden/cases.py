@@ -10,10 +10,10 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from codec import jp2
-from codec.metadata import PhotoMetadata
+from foveate.codec import jp2
+from foveate.codec.metadata import PhotoMetadata
+from foveate.transforms.encode import encode
 from tests.photos import corner, encoder, salient
-from transforms.encode import encode
 
 
 @dataclasses.dataclass(frozen=True)

@@ -8,8 +8,8 @@ from typing import Any
 import pytest
 
 from benchmarks.serving import multiply_accumulates
-from models import comcnn, dncnn, reccnn
-from models.tiling import WEIGHTS
+from foveate.models import comcnn, dncnn, reccnn
+from foveate.models.tiling import WEIGHTS
 
 
 def costs(model: Any) -> tuple[str, str]:

@@ -10,10 +10,10 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from models import dncnn
-from models.tiling import Network
-from models.training import dncnn as training
-from models.training import fitting
+from foveate.models import dncnn
+from foveate.models.tiling import Network
+from foveate.models.training import dncnn as training
+from foveate.models.training import fitting
 from tests.streams import texture
 
 

@@ -12,8 +12,8 @@ from hypothesis import strategies as st
 from PIL import Image
 from skimage import data
 
-from models import efficientnet, msroi
-from models.training.salient_views import resized
+from foveate.models import efficientnet, msroi
+from foveate.models.training.salient_views import resized
 
 
 @pytest.fixture(scope="module")
@@ -238,6 +238,6 @@ def test_maps_have_no_steps_from_sample_to_sample_but_at_edges(model: msroi.MsRo
 
 
 def test_importing_the_module_does_not_import_keras() -> None:
-    code = "import sys, models.msroi, models.training.msroi; print('keras' in sys.modules)"
+    code = "import sys, foveate.models.msroi, foveate.models.training.msroi; print('keras' in sys.modules)"
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert done.stdout.strip() == "False"

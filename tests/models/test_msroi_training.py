@@ -8,11 +8,11 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from models import efficientnet, msroi
-from models.training import msroi as training
-from models.training.compositions import Material, read_material, with_cutout, with_writing
-from models.training.salient_views import Mix, prepare, read_pairs
-from pipelines import cli
+from foveate.models import efficientnet, msroi
+from foveate.models.training import msroi as training
+from foveate.models.training.compositions import Material, read_material, with_cutout, with_writing
+from foveate.models.training.salient_views import Mix, prepare, read_pairs
+from foveate.pipelines import cli
 from tests.models.test_msroi import original_arrays
 
 FEW = training.Recipe(mix=Mix(1, 1, 0), steps=2, batch=2, checkpoint_every=2, learning_rate=3e-3)

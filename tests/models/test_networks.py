@@ -10,8 +10,8 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
-from models import comcnn, reccnn, tiling
-from models.tiling import Network
+from foveate.models import comcnn, reccnn, tiling
+from foveate.models.tiling import Network
 
 BUILDERS: dict[str, tuple[Any, int, int]] = {
     "comcnn": (comcnn.build, comcnn.RECEPTIVE_FIELD, 4),
@@ -162,7 +162,7 @@ def test_weights_of_the_other_network_are_refused(tmp_path: Path) -> None:
 def test_a_sub_pixel_convolution_is_a_transposed_one() -> None:
     import keras
 
-    from models.layers import sub_pixel_convolution
+    from foveate.models.layers import sub_pixel_convolution
 
     rng = np.random.default_rng(3)
     features = rng.normal(size=(2, 6, 9, 4)).astype(np.float32)

@@ -13,10 +13,10 @@ import pytest
 from numpy.typing import NDArray
 from PIL import Image
 
-from models import comcnn, reccnn, tiling
-from models.training import fitting, photos, regions, restoration, similarity
-from pipelines.train import code_region
-from quality.ssim import ms_ssim
+from foveate.models import comcnn, reccnn, tiling
+from foveate.models.training import fitting, photos, regions, restoration, similarity
+from foveate.pipelines.train import code_region
+from foveate.quality.ssim import ms_ssim
 from tests.pictures import sample
 from tests.streams import texture
 

@@ -7,7 +7,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from models import comcnn, reccnn, tiling
+from foveate.models import comcnn, reccnn, tiling
 from tests.models.test_networks import BUILDERS, network, noise_map, picture
 
 SHAPES = [  # height, width, channels, bits

@@ -9,8 +9,8 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
-from codec import wavelet as codec_wavelet
-from models import wavelet
+from foveate.codec import wavelet as codec_wavelet
+from foveate.models import wavelet
 
 SIZE = 64
 

@@ -12,11 +12,11 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from pipelines import report
-from pipelines.reporting.contents import Comparison, Report
-from pipelines.reporting.staging import Asked
-from transforms import tables
-from transforms.elements import Failure, MetricsRow
+from foveate.pipelines import report
+from foveate.pipelines.reporting.contents import Comparison, Report
+from foveate.pipelines.reporting.staging import Asked
+from foveate.transforms import tables
+from foveate.transforms.elements import Failure, MetricsRow
 
 NOON = datetime.datetime(2026, 3, 1, 12, tzinfo=datetime.UTC)
 HOUR = datetime.timedelta(hours=1)

@@ -8,13 +8,13 @@ from pathlib import Path
 
 import pytest
 
-from pipelines.alone import run_alone
-from pipelines.cli import main
-from pipelines.running import RUN_FAILED
+from foveate.pipelines.alone import run_alone
+from foveate.pipelines.cli import main
+from foveate.pipelines.running import RUN_FAILED
 
 HOLD = """
 import sys
-from pipelines.alone import run_alone
+from foveate.pipelines.alone import run_alone
 print(run_alone(sys.argv[1], [], lambda: print("holds", flush=True) or int(sys.stdin.readline())))
 """
 

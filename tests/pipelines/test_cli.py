@@ -9,8 +9,8 @@ from pathlib import Path
 
 import pytest
 
-from pipelines.cli import COMMANDS, main
-from pipelines.running import parse_beam_flags, summary
+from foveate.pipelines.cli import COMMANDS, main
+from foveate.pipelines.running import parse_beam_flags, summary
 from tests.pictures import jpeg, sample
 
 ROOT = Path(__file__).parents[2]
@@ -46,7 +46,7 @@ def test_help_reads_well(arguments: tuple[str, ...], capsys: pytest.CaptureFixtu
 
 def test_help_is_quick() -> None:
     start = time.perf_counter()
-    command = [sys.executable, "-X", "importtime", "-m", "pipelines.cli", "--help"]
+    command = [sys.executable, "-X", "importtime", "-m", "foveate", "--help"]
     done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=True, timeout=60)
     modules = {line.rpartition("|")[2].strip() for line in done.stderr.splitlines()}
     assert not modules & {"tensorflow", "keras", "apache_beam", "numpy"}

@@ -9,7 +9,7 @@ import pytest
 from apache_beam.options.pipeline_options import PipelineOptions, S3Options
 from apache_beam.runners.worker import sdk_worker_main
 
-from pipelines import engines, running
+from foveate.pipelines import engines, running
 
 ROOT = Path(__file__).parents[2]
 CLUSTER = ["--runner=PortableRunner", "--job_endpoint=localhost:8099", "--environment_type=PROCESS"]

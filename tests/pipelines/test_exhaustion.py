@@ -8,11 +8,11 @@ from pathlib import Path
 
 import pytest
 
-from pipelines.exhaustion import ended_where_threads_die
+from foveate.pipelines.exhaustion import ended_where_threads_die
 
 PROGRAM = """
 import sys, threading, time
-from pipelines import exhaustion
+from foveate.pipelines import exhaustion
 exhaustion.GRACE_SECONDS = {grace}
 def die():
     raise {error}

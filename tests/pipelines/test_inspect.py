@@ -15,19 +15,19 @@ import pytest
 from PIL import Image
 from rich.console import Console
 
-from codec import jp2, openjpeg
-from codec.archive_record import ArchiveRecord
-from codec.metadata import PhotoMetadata
-from codec.packed_saliency import pack_saliency
-from pipelines.cli import main
-from pipelines.reporting import inspection, inspection_sheet
-from pipelines.reporting.inspection import Inspection, examine
-from pipelines.reporting.inspection_terminal import print_inspection
+from foveate.codec import jp2, openjpeg
+from foveate.codec.archive_record import ArchiveRecord
+from foveate.codec.metadata import PhotoMetadata
+from foveate.codec.packed_saliency import pack_saliency
+from foveate.pipelines.cli import main
+from foveate.pipelines.reporting import inspection, inspection_sheet
+from foveate.pipelines.reporting.inspection import Inspection, examine
+from foveate.pipelines.reporting.inspection_terminal import print_inspection
+from foveate.transforms import isolation
+from foveate.transforms.elements import SalientPhoto
+from foveate.transforms.encode import encode
 from tests import streams
 from tests.photos import a_photo, encoder
-from transforms import isolation
-from transforms.elements import SalientPhoto
-from transforms.encode import encode
 
 ROOT = Path(__file__).parents[2]
 TILED = "-t 50,37 -r 40,10,3"

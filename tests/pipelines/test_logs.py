@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 from PIL import Image
 
-from pipelines import cli, logs
+from foveate.pipelines import cli, logs
 from tests.streams import texture
 
 
@@ -28,7 +28,7 @@ def compress(photos: Path, output: Path, *flags: str) -> tuple[int, str]:
     """The exit status, and standard error."""
     fixed = ["compress", str(photos), "--output", str(output), "--roi", "none", "--reccnn", "off"]
     done = subprocess.run(
-        [sys.executable, "-m", "pipelines.cli", *fixed, *flags], capture_output=True, text=True, check=False
+        [sys.executable, "-m", "foveate", *fixed, *flags], capture_output=True, text=True, check=False
     )
     return done.returncode, done.stderr
 

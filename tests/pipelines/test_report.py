@@ -14,10 +14,14 @@ import pyarrow.parquet as pq
 import pytest
 from rich.console import Console
 
-from pipelines import report
-from pipelines.reporting import contents, figures
-from pipelines.reporting.staging import REPORT_COLUMNS, Asked
-from pipelines.reporting.terminal import print_report
+from foveate.pipelines import report
+from foveate.pipelines.reporting import contents, figures
+from foveate.pipelines.reporting.staging import REPORT_COLUMNS, Asked
+from foveate.pipelines.reporting.terminal import print_report
+from foveate.transforms import tables
+from foveate.transforms.elements import Failure, MetricsRow
+from foveate.transforms.journal import journal_line
+from foveate.transforms.skipped import write_skipped
 from tests.pipelines.archives import (
     HOUR,
     NOON,
@@ -28,10 +32,6 @@ from tests.pipelines.archives import (
     write_archive,
     write_made_up,
 )
-from transforms import tables
-from transforms.elements import Failure, MetricsRow
-from transforms.journal import journal_line
-from transforms.skipped import write_skipped
 
 
 def report_of(

@@ -12,9 +12,9 @@ from typing import Any
 import numpy as np
 import pytest
 
-from pipelines.reporting.contents import GateResult, PhotoFigures
-from pipelines.reporting.gallery import GalleryPictures
-from pipelines.reporting.page import render_page
+from foveate.pipelines.reporting.contents import GateResult, PhotoFigures
+from foveate.pipelines.reporting.gallery import GalleryPictures
+from foveate.pipelines.reporting.page import render_page
 from tests.pipelines.archives import EVIL, compare_archives, report_on, write_made_up
 
 BROWSERS = ("chromium", "chromium-browser", "google-chrome")

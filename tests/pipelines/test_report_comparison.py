@@ -7,8 +7,8 @@ import pathlib
 
 import pytest
 
-from pipelines import cli, report
-from pipelines.reporting.staging import Asked
+from foveate.pipelines import cli, report
+from foveate.pipelines.reporting.staging import Asked
 from tests.pipelines.archives import HOUR, NOON, a_kept_row, a_row, compare_archives, write_archive
 
 

@@ -13,10 +13,10 @@ import jsonschema
 import pandas as pd
 import pytest
 
-from pipelines import cli
-from pipelines.reporting.document import json_schema, schema_text, to_json
-from pipelines.reporting.figures import bytes_text, measure_text, money_text, share_text
-from pipelines.reporting.page import render_page
+from foveate.pipelines import cli
+from foveate.pipelines.reporting.document import json_schema, schema_text, to_json
+from foveate.pipelines.reporting.figures import bytes_text, measure_text, money_text, share_text
+from foveate.pipelines.reporting.page import render_page
 from tests.pipelines.archives import compare_archives, report_on, write_made_up
 
 DOCS = pathlib.Path(__file__).parents[2] / "docs"

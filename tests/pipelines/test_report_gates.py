@@ -7,9 +7,9 @@ import pathlib
 
 import pytest
 
-from pipelines import cli
-from pipelines.reporting.gates import BadGate, check_names, judge, parse_gate
-from pipelines.reporting.headlines import figure_names
+from foveate.pipelines import cli
+from foveate.pipelines.reporting.gates import BadGate, check_names, judge, parse_gate
+from foveate.pipelines.reporting.headlines import figure_names
 from tests.pipelines.archives import a_row, compare_archives, report_on, write_archive
 
 

@@ -11,11 +11,11 @@ import re
 import numpy as np
 import pytest
 
-from pipelines.reporting import gallery
-from pipelines.reporting.charts import months_chart
-from pipelines.reporting.contents import GalleryPhoto, Group, PhotoFigures, Report
-from pipelines.reporting.page import render_page
-from pipelines.reporting.vega import vega_script
+from foveate.pipelines.reporting import gallery
+from foveate.pipelines.reporting.charts import months_chart
+from foveate.pipelines.reporting.contents import GalleryPhoto, Group, PhotoFigures, Report
+from foveate.pipelines.reporting.page import render_page
+from foveate.pipelines.reporting.vega import vega_script
 from tests.pipelines.archives import EVIL, compare_archives, report_on, write_made_up
 
 HOSTILE = (EVIL, "</title><b>", "--><!--", "<i>&", "<b>.jpg", "<b>M6")

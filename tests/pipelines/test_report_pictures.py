@@ -7,14 +7,14 @@ import pathlib
 import numpy as np
 import pytest
 
-from codec import jp2, openjpeg
-from codec.errors import BadCodestream
-from pipelines.reporting.contents import PhotoFigures
-from pipelines.reporting.pictures import gallery_loader
+from foveate.codec import jp2, openjpeg
+from foveate.codec.errors import BadCodestream
+from foveate.pipelines.reporting.contents import PhotoFigures
+from foveate.pipelines.reporting.pictures import gallery_loader
+from foveate.transforms.encode import encode_plain
 from tests import pictures
 from tests.photos import corner, encoder, one, salient
 from tests.streams import texture
-from transforms.encode import encode_plain
 
 PIXELS = texture(97, 131, 3)
 

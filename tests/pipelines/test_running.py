@@ -11,8 +11,8 @@ from typing import Any
 import pytest
 from apache_beam.runners.worker import data_plane
 
-from pipelines import running
-from transforms.steps import CannotGoOn
+from foveate.pipelines import running
+from foveate.transforms.steps import CannotGoOn
 
 
 def test_a_lost_worker_process_is_named_as_such() -> None:

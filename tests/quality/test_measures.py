@@ -6,11 +6,11 @@ from typing import Any
 import numpy as np
 import pytest
 
-from quality.colour import Pixels, strips
-from quality.measures import Measures, measure
-from quality.psnr import mse, psnr, psnr_s, psnr_y
-from quality.saliency import resize_saliency
-from quality.ssim import ms_ssim, ssim, ssim_s
+from foveate.quality.colour import Pixels, strips
+from foveate.quality.measures import Measures, measure
+from foveate.quality.psnr import mse, psnr, psnr_s, psnr_y
+from foveate.quality.saliency import resize_saliency
+from foveate.quality.ssim import ms_ssim, ssim, ssim_s
 
 
 def photo_and_copy(shape: tuple[int, int, int], dtype: Any = np.uint8) -> tuple[Pixels, Pixels]:

@@ -18,10 +18,10 @@ from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 from skimage import data
 
-from quality.colour import Pixels
-from quality.fsim import feature_similarity, fsim, fsim_c, phase_congruency
-from quality.hvs import psnr_hvs, psnr_hvs_m
-from quality.vif import vif
+from foveate.quality.colour import Pixels
+from foveate.quality.fsim import feature_similarity, fsim, fsim_c, phase_congruency
+from foveate.quality.hvs import psnr_hvs, psnr_hvs_m
+from foveate.quality.vif import vif
 
 MEASURES: dict[str, Callable[[Pixels, Pixels], float]] = {
     "psnr_hvs": psnr_hvs,

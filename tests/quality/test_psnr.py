@@ -8,8 +8,8 @@ from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 from skimage.metrics import mean_squared_error, peak_signal_noise_ratio
 
-from quality.colour import Pixels
-from quality.psnr import mse, psnr, psnr_s, psnr_y
+from foveate.quality.colour import Pixels
+from foveate.quality.psnr import mse, psnr, psnr_s, psnr_y
 
 shapes = st.tuples(st.integers(1, 17), st.integers(1, 17), st.integers(1, 4))
 pairs = st.tuples(shapes, st.sampled_from([np.uint8, np.uint16])).flatmap(

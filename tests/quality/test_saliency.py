@@ -5,8 +5,8 @@ from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 from skimage.transform import resize
 
-from quality.colour import Plane
-from quality.saliency import StretchedMap, WeightedMean, resize_saliency
+from foveate.quality.colour import Plane
+from foveate.quality.saliency import StretchedMap, WeightedMean, resize_saliency
 
 maps = hnp.arrays(
     np.float32, hnp.array_shapes(min_dims=2, max_dims=2, max_side=9), elements=st.floats(0, 1, width=32)

@@ -11,9 +11,17 @@ from scipy.ndimage import correlate1d
 from skimage import data
 from skimage.metrics import structural_similarity
 
-from quality.colour import Pixels, luma
-from quality.saliency import StretchedMap
-from quality.ssim import SCALE_WEIGHTS, StructuralSimilarity, halve, ms_ssim, scale_count, ssim, ssim_s
+from foveate.quality.colour import Pixels, luma
+from foveate.quality.saliency import StretchedMap
+from foveate.quality.ssim import (
+    SCALE_WEIGHTS,
+    StructuralSimilarity,
+    halve,
+    ms_ssim,
+    scale_count,
+    ssim,
+    ssim_s,
+)
 
 photos = hnp.arrays(np.uint8, st.tuples(st.integers(1, 30), st.integers(1, 30), st.integers(1, 4)))
 

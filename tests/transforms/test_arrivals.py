@@ -14,12 +14,12 @@ from apache_beam.testing.test_pipeline import TestPipeline
 from apache_beam.testing.test_stream import TestStream
 from apache_beam.testing.util import assert_that, equal_to
 
-from transforms import arrivals, tables
-from transforms.arrivals import Arrivals, FindArrivals, TakeOnce, Watched
-from transforms.elements import Failure, SourceFile
-from transforms.files import NothingFound, stored_version
-from transforms.match import row_of_unmeasured
-from transforms.steps import FAILURES
+from foveate.transforms import arrivals, tables
+from foveate.transforms.arrivals import Arrivals, FindArrivals, TakeOnce, Watched
+from foveate.transforms.elements import Failure, SourceFile
+from foveate.transforms.files import NothingFound, stored_version
+from foveate.transforms.match import row_of_unmeasured
+from foveate.transforms.steps import FAILURES
 
 NOW = 1_800_000_000.0
 

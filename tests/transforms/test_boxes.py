@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from transforms.boxes import Box, Length, emit_boxes, parse_box, parse_boxes, saliency_of_boxes
+from foveate.transforms.boxes import Box, Length, emit_boxes, parse_box, parse_boxes, saliency_of_boxes
 
 starts = st.integers(0, 4000).map(lambda value: Length(value, False)) | st.integers(0, 999).map(
     lambda value: Length(value / 10, True)

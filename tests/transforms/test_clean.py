@@ -8,12 +8,12 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from codec.pictures import decode_picture
-from models import dncnn
-from quality.psnr import psnr
+from foveate.codec.pictures import decode_picture
+from foveate.models import dncnn
+from foveate.quality.psnr import psnr
+from foveate.transforms.clean import clean_jpeg
+from foveate.transforms.elements import Photo, SourceFile
 from tests.streams import texture
-from transforms.clean import clean_jpeg
-from transforms.elements import Photo, SourceFile
 
 
 def photo_of(file_format: str, quality: int = 10) -> Photo:

@@ -7,12 +7,12 @@ from typing import Any
 import numpy as np
 import pytest
 
-from models.tiling import Network
+from foveate.models.tiling import Network
+from foveate.transforms import compact
+from foveate.transforms.elements import CodedPhoto
+from foveate.transforms.encode import encode_plain
 from tests.photos import encoder, one, salient
 from tests.streams import texture
-from transforms import compact
-from transforms.elements import CodedPhoto
-from transforms.encode import encode_plain
 
 
 def coded(bpp: float) -> CodedPhoto:

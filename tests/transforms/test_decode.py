@@ -10,14 +10,11 @@ from typing import Any
 import numpy as np
 import pytest
 
-from codec import jp2, openjpeg
-from codec.errors import BadCodestream, UnsupportedCodestream
-from codec.pictures import decode_picture
-from tests import pictures
-from tests.photos import corner, encoder, one, outputs, salient, source
-from tests.streams import compress, foreign, texture
-from transforms import restore
-from transforms.decode import (
+from foveate.codec import jp2, openjpeg
+from foveate.codec.errors import BadCodestream, UnsupportedCodestream
+from foveate.codec.pictures import decode_picture
+from foveate.transforms import restore
+from foveate.transforms.decode import (
     COPIES,
     Extent,
     NamedFile,
@@ -29,12 +26,15 @@ from transforms.decode import (
     short_name,
     write_picture,
 )
-from transforms.elements import DecodedFile, SourceFile
-from transforms.encode import encode_plain
-from transforms.isolation import Limits
-from transforms.noise import read_noise
-from transforms.progress import Progress, read_progress
-from transforms.steps import BadInput
+from foveate.transforms.elements import DecodedFile, SourceFile
+from foveate.transforms.encode import encode_plain
+from foveate.transforms.isolation import Limits
+from foveate.transforms.noise import read_noise
+from foveate.transforms.progress import Progress, read_progress
+from foveate.transforms.steps import BadInput
+from tests import pictures
+from tests.photos import corner, encoder, one, outputs, salient, source
+from tests.streams import compress, foreign, texture
 
 
 def file(path: str, root: str = "/in") -> SourceFile:

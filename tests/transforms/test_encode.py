@@ -13,18 +13,18 @@ import skimage.data
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from codec import jp2, openjpeg
-from codec.pictures import jpeg_bytes
-from quality.psnr import psnr, psnr_s
-from quality.saliency import resize_saliency
+from foveate.codec import jp2, openjpeg
+from foveate.codec.pictures import jpeg_bytes
+from foveate.quality.psnr import psnr, psnr_s
+from foveate.quality.saliency import resize_saliency
+from foveate.transforms.elements import Coded, CodedPhoto, CompactPhoto, KeptSource, SalientPhoto
+from foveate.transforms.encode import byte_budget, encode_compact, encode_plain, url_of
+from foveate.transforms.isolation import Limits
+from foveate.transforms.read import KEPT
+from foveate.transforms.settings import Target
 from tests.photos import WEIGHTS, a_photo, corner, encoder, one, outputs, salient
 from tests.pictures import exif_block, icc_profile, xmp_packet
 from tests.streams import texture
-from transforms.elements import Coded, CodedPhoto, CompactPhoto, KeptSource, SalientPhoto
-from transforms.encode import byte_budget, encode_compact, encode_plain, url_of
-from transforms.isolation import Limits
-from transforms.read import KEPT
-from transforms.settings import Target
 
 picture = functools.cache(texture)
 SHAPE = (251, 330, 3)

@@ -10,11 +10,11 @@ from pathlib import Path
 
 import pytest
 
-from transforms import files
-from transforms.elements import SourceFile
-from transforms.files import NothingFound, find_files, write_whole
-from transforms.steps import BadInput
-from transforms.stores import read_up_to
+from foveate.transforms import files
+from foveate.transforms.elements import SourceFile
+from foveate.transforms.files import NothingFound, find_files, write_whole
+from foveate.transforms.steps import BadInput
+from foveate.transforms.stores import read_up_to
 
 PHOTOS = frozenset({".jpg", ".png"})
 

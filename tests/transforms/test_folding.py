@@ -10,12 +10,12 @@ import pytest
 from apache_beam.testing.test_pipeline import TestPipeline
 from apache_beam.testing.util import assert_that, equal_to
 
+from foveate.transforms import match
+from foveate.transforms.elements import SourceFile
+from foveate.transforms.folding import folded, folds_names
+from foveate.transforms.match import MatchSources, one_of_each_name
+from foveate.transforms.steps import FAILURES
 from tests.photos import outputs
-from transforms import match
-from transforms.elements import SourceFile
-from transforms.folding import folded, folds_names
-from transforms.match import MatchSources, one_of_each_name
-from transforms.steps import FAILURES
 
 ONE, OTHER = "caf\u00e9/Photo.JPG", "cafe\u0301/photo.jpg"
 

@@ -10,16 +10,16 @@ import numpy as np
 import pytest
 from apache_beam.testing.util import assert_that, equal_to
 
+from foveate.transforms import isolation
+from foveate.transforms.elements import KeptSource, SourceFile
+from foveate.transforms.frames import ExpandFrames, expand_frames
+from foveate.transforms.measure import RunLabels
+from foveate.transforms.progress import Progress
+from foveate.transforms.settings import Target
+from foveate.transforms.steps import BadInput
+from foveate.transforms.write import write_kept
 from tests.dicoms import dicom, needs_tfio, scan
 from tests.photos import source
-from transforms import isolation
-from transforms.elements import KeptSource, SourceFile
-from transforms.frames import ExpandFrames, expand_frames
-from transforms.measure import RunLabels
-from transforms.progress import Progress
-from transforms.settings import Target
-from transforms.steps import BadInput
-from transforms.write import write_kept
 
 CINE = dicom(np.concatenate([scan()] * 3), 12, frames=3)
 
@@ -36,7 +36,7 @@ def test_a_file_that_cannot_be_read_stays_for_the_step_that_says_why(name: str) 
 
 
 def test_files_are_not_opened_for_nothing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("transforms.frames.read_whole", lambda url: pytest.fail(f"{url} was read"))
+    monkeypatch.setattr("foveate.transforms.frames.read_whole", lambda url: pytest.fail(f"{url} was read"))
     cine, photo = placed(tmp_path, "cine.dcm"), placed(tmp_path, "photo.jpg")
     other = placed(tmp_path, "00017", b"no DICOM file" * 99)
     assert list(expand_frames(cine, "keep")) == [cine]

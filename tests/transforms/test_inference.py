@@ -11,9 +11,9 @@ import apache_beam as beam
 from apache_beam.testing.test_pipeline import TestPipeline
 from apache_beam.testing.util import assert_that, equal_to
 
-from transforms.elements import Failure
-from transforms.inference import Deferred, PhotoHandler, RunNetwork
-from transforms.steps import FAILURES, BadInput
+from foveate.transforms.elements import Failure
+from foveate.transforms.inference import Deferred, PhotoHandler, RunNetwork
+from foveate.transforms.steps import FAILURES, BadInput
 
 
 class Divider:

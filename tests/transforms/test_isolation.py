@@ -22,18 +22,18 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from codec import allocation, integrity, openjpeg, spending
-from codec.errors import BadCodestream, UnsupportedCodestream
-from codec.jp2 import parse
-from codec.picture import BadPicture, NotForJpeg2000
-from codec.pictures import decode_picture
+from foveate.codec import allocation, integrity, openjpeg, spending
+from foveate.codec.errors import BadCodestream, UnsupportedCodestream
+from foveate.codec.jp2 import parse
+from foveate.codec.picture import BadPicture, NotForJpeg2000
+from foveate.codec.pictures import decode_picture
+from foveate.transforms import decode_server, isolation, noise
+from foveate.transforms.encode import encode_plain
+from foveate.transforms.isolation import DecoderFailed, Limits
+from foveate.transforms.steps import BadInput
 from tests import pictures
 from tests.photos import corner, encoder, one, salient
 from tests.streams import texture
-from transforms import decode_server, isolation, noise
-from transforms.encode import encode_plain
-from transforms.isolation import DecoderFailed, Limits
-from transforms.steps import BadInput
 
 GOOD = pictures.good_pictures()
 ROOT = Path(__file__).parents[2]
@@ -269,7 +269,7 @@ import sys, time
 sys.path.insert(0, {str(ROOT)!r})
 from tests import pictures
 from tests.transforms import test_isolation as this
-from transforms import isolation
+from foveate.transforms import isolation
 isolation.decode_picture(pictures.good_pictures()["gray.png"], isolation.Limits())
 print(this.pid_of(isolation._children), flush=True)
 isolation.decode_picture(this.slow_png(), isolation.Limits())
@@ -331,10 +331,10 @@ def test_where_no_process_starts_photos_are_decoded_here_and_it_is_said_once(
 
 
 def test_a_child_loads_neither_beam_nor_networks() -> None:
-    code = "import sys, transforms.decode_server; print(sorted(sys.modules))"
+    code = "import sys, foveate.transforms.decode_server; print(sorted(sys.modules))"
     done = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, check=True)
     loaded = eval(done.stdout)
-    assert {"codec.pictures", "imagecodecs"} <= set(loaded)
+    assert {"foveate.codec.pictures", "imagecodecs"} <= set(loaded)
     assert not {"apache_beam", "tensorflow", "keras", "numba", "asyncio", "multiprocessing"} & set(loaded)
 
 
@@ -368,8 +368,8 @@ def test_a_file_of_too_many_bytes_is_refused_without_reading_it() -> None:
 
 
 def test_what_a_name_can_do_is_limited_to_one_place() -> None:
-    from transforms.elements import SourceFile
-    from transforms.read import require_place
+    from foveate.transforms.elements import SourceFile
+    from foveate.transforms.read import require_place
 
     for path in ("a.jpg", "trip/..jpg", "a/b\nc.jpg", "\udcff.jpg", "a/" + "n" * 300):
         require_place(SourceFile("", path, 0, 0.0))

@@ -11,11 +11,11 @@ import pytest
 from apache_beam.testing.test_pipeline import TestPipeline
 from apache_beam.testing.util import assert_that, equal_to
 
+from foveate.transforms import tables
+from foveate.transforms.elements import MetricsRow
+from foveate.transforms.journal import KeepJournal, _append, clear_journal
+from foveate.transforms.steps import CannotGoOn
 from tests.transforms.test_tables import a_row
-from transforms import tables
-from transforms.elements import MetricsRow
-from transforms.journal import KeepJournal, _append, clear_journal
-from transforms.steps import CannotGoOn
 
 
 def note(archive: Path, *rows: MetricsRow, run_id: str = "r1") -> Path:

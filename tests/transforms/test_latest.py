@@ -7,9 +7,9 @@ import numpy as np
 import pyarrow as pa
 import pytest
 
+from foveate.transforms import tables
+from foveate.transforms.latest import LatestRows
 from tests.transforms.test_tables import NOON, a_row
-from transforms import tables
-from transforms.latest import LatestRows
 
 
 def test_an_archive_without_tables_has_no_rows(tmp_path: pathlib.Path) -> None:

@@ -8,18 +8,18 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from codec.pictures import decode_picture
-from quality.saliency import resize_saliency
+from foveate.codec.pictures import decode_picture
+from foveate.quality.saliency import resize_saliency
+from foveate.transforms import maps, saliency
+from foveate.transforms.elements import SalientPhoto
+from foveate.transforms.isolation import Limits
+from foveate.transforms.overlay import heat_over, overlay_picture
+from foveate.transforms.progress import Progress, read_progress
+from foveate.transforms.read import KEPT, read_photo
+from foveate.transforms.steps import BadInput
 from tests.photos import a_photo, corner, one, outputs, salient, source
 from tests.pictures import cmyk_jpeg
 from tests.streams import texture
-from transforms import maps, saliency
-from transforms.elements import SalientPhoto
-from transforms.isolation import Limits
-from transforms.overlay import heat_over, overlay_picture
-from transforms.progress import Progress, read_progress
-from transforms.read import KEPT, read_photo
-from transforms.steps import BadInput
 
 
 def written(element: SalientPhoto, folder: Path, overlay: bool = False) -> list[Path]:

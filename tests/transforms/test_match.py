@@ -15,16 +15,13 @@ import pytest
 from apache_beam.testing.test_pipeline import TestPipeline
 from apache_beam.testing.util import assert_that, equal_to
 
-from codec import jp2, openjpeg
-from codec.archive_record import ArchiveRecord
-from codec.metadata import PhotoMetadata
-from tests.photos import outputs, source
-from tests.streams import texture
-from tests.transforms.test_tables import a_row
-from transforms import match, tables
-from transforms.elements import Failure, MetricsRow, SourceFile
-from transforms.files import stored_version
-from transforms.match import (
+from foveate.codec import jp2, openjpeg
+from foveate.codec.archive_record import ArchiveRecord
+from foveate.codec.metadata import PhotoMetadata
+from foveate.transforms import match, tables
+from foveate.transforms.elements import Failure, MetricsRow, SourceFile
+from foveate.transforms.files import stored_version
+from foveate.transforms.match import (
     ROWS,
     SIZES,
     ArchiveIndex,
@@ -35,7 +32,10 @@ from transforms.match import (
     one_of_each_name,
     row_of_unmeasured,
 )
-from transforms.steps import FAILURES
+from foveate.transforms.steps import FAILURES
+from tests.photos import outputs, source
+from tests.streams import texture
+from tests.transforms.test_tables import a_row
 
 SETTINGS, NETWORKS = "5e7715" + 5 * "00", "3e16" + 6 * "00"
 

@@ -10,16 +10,23 @@ from typing import Any
 import numpy as np
 import pytest
 
-from codec import exif, jp2
-from codec.metadata import PhotoMetadata
-from quality.measures import measure
+from foveate.codec import exif, jp2
+from foveate.codec.metadata import PhotoMetadata
+from foveate.quality.measures import measure
+from foveate.transforms.elements import (
+    Archived,
+    CodedPhoto,
+    KeptSource,
+    RestoredPhoto,
+    SalientPhoto,
+    SourceFile,
+)
+from foveate.transforms.encode import encode, encode_plain
+from foveate.transforms.measure import RunLabels, measure_photo, row_of_kept, url_of
+from foveate.transforms.settings import Target
 from tests import pictures
 from tests.photos import corner, encoder, one, salient
 from tests.streams import texture
-from transforms.elements import Archived, CodedPhoto, KeptSource, RestoredPhoto, SalientPhoto, SourceFile
-from transforms.encode import encode, encode_plain
-from transforms.measure import RunLabels, measure_photo, row_of_kept, url_of
-from transforms.settings import Target
 
 LABELS = RunLabels("/archive", Target("bpp", 1.0), "5e77", "3e16", "1.0", "r1")
 

@@ -13,9 +13,9 @@ from apache_beam.testing.test_pipeline import TestPipeline
 from apache_beam.testing.test_stream import TestStream
 from apache_beam.testing.util import assert_that, equal_to
 
-from transforms.arrivals import Watched
-from transforms.elements import SourceFile
-from transforms.notifications import ReadNotifications, TakeNotified, parse_notification
+from foveate.transforms.arrivals import Watched
+from foveate.transforms.elements import SourceFile
+from foveate.transforms.notifications import ReadNotifications, TakeNotified, parse_notification
 
 WATCHED = Watched(
     ("gs://photos/in", "gs://photos/more/*/raw/*", "gs://photos/one.bin"),

@@ -9,9 +9,9 @@ from pathlib import Path
 
 import apache_beam as beam
 
+from foveate.transforms.progress import Progress, read_progress
+from foveate.transforms.steps import NAMESPACE
 from tests.transforms.test_tables import a_failure, a_row
-from transforms.progress import Progress, read_progress
-from transforms.steps import NAMESPACE
 
 
 def test_every_outcome_adds_its_line(tmp_path: Path) -> None:

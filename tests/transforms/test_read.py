@@ -7,12 +7,12 @@ from pathlib import Path
 
 import pytest
 
-from codec.picture import BadPicture
+from foveate.codec.picture import BadPicture
+from foveate.transforms.elements import KeptSource, Photo
+from foveate.transforms.isolation import Limits
+from foveate.transforms.read import KEPT, read_photo
 from tests import pictures
 from tests.photos import one, outputs, source
-from transforms.elements import KeptSource, Photo
-from transforms.isolation import Limits
-from transforms.read import KEPT, read_photo
 
 GOOD, KEEP, BROKEN = pictures.good_pictures(), pictures.kept_pictures(), pictures.broken_pictures()
 

@@ -9,10 +9,10 @@ import hypothesis
 import hypothesis.strategies as st
 import pytest
 
-from pipelines import cli
-from pipelines.logs import set_up_logging
-from transforms.redaction import HIDDEN, redacted
-from transforms.steps import attempt
+from foveate.pipelines import cli
+from foveate.pipelines.logs import set_up_logging
+from foveate.transforms.redaction import HIDDEN, redacted
+from foveate.transforms.steps import attempt
 
 SECRET = "wJalrXUtnFEMIK7MDENGbPxRfiCYEXAMPLEKEY"
 TEXTS = [

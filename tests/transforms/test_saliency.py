@@ -8,14 +8,14 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from foveate.transforms import saliency
+from foveate.transforms.boxes import parse_box
+from foveate.transforms.encode import encode_plain
+from foveate.transforms.isolation import Limits
+from foveate.transforms.steps import BadInput
 from tests.photos import a_photo, encoder, one
 from tests.pictures import animated, png
 from tests.streams import texture
-from transforms import saliency
-from transforms.boxes import parse_box
-from transforms.encode import encode_plain
-from transforms.isolation import Limits
-from transforms.steps import BadInput
 
 
 def mask(path: Path, height: int = 12, width: int = 16) -> None:

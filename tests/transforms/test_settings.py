@@ -6,8 +6,8 @@ import itertools
 
 import pytest
 
-from transforms.boxes import parse_box
-from transforms.settings import CompressSettings, Target
+from foveate.transforms.boxes import parse_box
+from foveate.transforms.settings import CompressSettings, Target
 
 BPP, PSNR, LOSSLESS = Target("bpp", 1.0), Target("psnr", 40.0), Target("lossless", 0.0)
 

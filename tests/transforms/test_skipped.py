@@ -9,8 +9,8 @@ import apache_beam as beam
 import pytest
 from apache_beam.testing.test_pipeline import TestPipeline
 
-from transforms.skipped import WriteSkipped, read_skipped, skipped_schema
-from transforms.tables import BadTable, read_metrics
+from foveate.transforms.skipped import WriteSkipped, read_skipped, skipped_schema
+from foveate.transforms.tables import BadTable, read_metrics
 
 
 def skip(archive: Path, run_id: str, sizes: list[tuple[int, int]]) -> None:

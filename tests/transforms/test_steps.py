@@ -15,17 +15,17 @@ import pytest
 from apache_beam.testing.test_pipeline import TestPipeline
 from apache_beam.testing.util import assert_that, equal_to
 
-from codec.errors import BadCodestream
-from codec.picture import BadPicture
+from foveate.codec.errors import BadCodestream
+from foveate.codec.picture import BadPicture
+from foveate.transforms import write
+from foveate.transforms.elements import Archived, Failure, KeptSource
+from foveate.transforms.files import stored_version
+from foveate.transforms.measure import RunLabels
+from foveate.transforms.progress import Progress
+from foveate.transforms.settings import Target
+from foveate.transforms.steps import FAILURES, BadInput, CannotGoOn, PhotoStep, attempt, split_failures, step
 from tests.photos import one, outputs, source
 from tests.transforms.test_tables import a_row
-from transforms import write
-from transforms.elements import Archived, Failure, KeptSource
-from transforms.files import stored_version
-from transforms.measure import RunLabels
-from transforms.progress import Progress
-from transforms.settings import Target
-from transforms.steps import FAILURES, BadInput, CannotGoOn, PhotoStep, attempt, split_failures, step
 
 LABELS = RunLabels("/archive", Target("bpp", 1.0), "5e77", "3e16", "1.0", "r1")
 

@@ -13,9 +13,9 @@ import pyarrow.parquet as pq
 import pytest
 from apache_beam.testing.test_pipeline import TestPipeline
 
-from transforms import tables
-from transforms.elements import Failure, MetricsRow
-from transforms.journal import journal_line
+from foveate.transforms import tables
+from foveate.transforms.elements import Failure, MetricsRow
+from foveate.transforms.journal import journal_line
 
 NOON = datetime.datetime(2026, 3, 1, 12, tzinfo=datetime.UTC)
 

@@ -10,20 +10,20 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from codec import encryption, jp2
-from codec.archive_record import ArchiveRecord
-from codec.metadata import PhotoMetadata
+from foveate.codec import encryption, jp2
+from foveate.codec.archive_record import ArchiveRecord
+from foveate.codec.metadata import PhotoMetadata
+from foveate.transforms import decode, files, write
+from foveate.transforms.elements import Archived, DecodedFile, KeptSource, MetricsRow, SourceFile
+from foveate.transforms.encryption import ArchiveKey, from_store, read_stored
+from foveate.transforms.measure import RunLabels
+from foveate.transforms.progress import Progress
+from foveate.transforms.settings import Target
+from foveate.transforms.steps import BadInput
+from foveate.transforms.tables import write_metrics
 from tests import streams
 from tests.photos import one, source
 from tests.transforms.test_tables import a_row
-from transforms import decode, files, write
-from transforms.elements import Archived, DecodedFile, KeptSource, MetricsRow, SourceFile
-from transforms.encryption import ArchiveKey, from_store, read_stored
-from transforms.measure import RunLabels
-from transforms.progress import Progress
-from transforms.settings import Target
-from transforms.steps import BadInput
-from transforms.tables import write_metrics
 
 
 def a_jp2(content: bytes, width: int = 9) -> bytes:
