@@ -8,7 +8,18 @@ CPU_ONLY = "sys_platform == 'linux' and platform_machine == 'x86_64'"
 
 ROOT = Path(__file__).parent
 # The folders at the top of the repository are installed as parts of one package.
-FOLDERS = ("codec", "models", "pipelines", "quality", "transforms")
+FOLDERS = (
+    "archive",
+    "codec",
+    "models",
+    "pictures",
+    "pipelines",
+    "quality",
+    "reports",
+    "sandbox",
+    "storage",
+    "transforms",
+)
 PACKAGES = {
     f"foveate.{module.parent.relative_to(ROOT).as_posix().replace('/', '.')}": str(
         module.parent.relative_to(ROOT)
@@ -54,7 +65,7 @@ setup(
     package_data={
         "foveate": ["py.typed"],
         "foveate.models": ["weights/*"],
-        "foveate.pipelines.reporting": ["*.html", "*.css", "*.js"],
+        "foveate.reports": ["*.html", "*.css", "*.js"],
     },
     zip_safe=False,
     install_requires=[

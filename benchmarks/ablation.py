@@ -22,9 +22,9 @@ from benchmarks.tables import Section, Table, plain_text
 from foveate.codec import encoder
 from foveate.codec.encoder import Emphasis
 from foveate.models import comcnn, tiling
+from foveate.models.reccnn import restore_pixels
 from foveate.models.tiling import Network
 from foveate.quality.psnr import psnr
-from foveate.transforms.restore import restore_pixels
 
 WAYS = ("plain", "ComCNN alone", "RecCNN alone", "both, trained apart", "both, trained together")
 

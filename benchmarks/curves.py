@@ -15,7 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.interpolate import PchipInterpolator
 
-from foveate.quality.colour import Pixels
+from foveate.quality.color import Pixels
 from foveate.quality.measures import measure
 
 MEASURES = {"psnr": "PSNR", "psnr_y": "PSNR-Y", "ssim": "SSIM", "ms_ssim": "MS-SSIM", "psnr_s": "PSNR-S"}

@@ -16,7 +16,7 @@ import time
 from pathlib import Path
 from unittest import mock
 
-from foveate.transforms.files import write_whole
+from foveate.storage.files import write_whole
 
 
 def main() -> None:

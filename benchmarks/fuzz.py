@@ -29,9 +29,9 @@ import numpy as np
 
 from benchmarks import structures
 from foveate.codec import allocation, codestream, jp2, noise, openjpeg, packets
-from foveate.codec.archive_record import ArchiveRecord
 from foveate.codec.errors import BadCodestream, UnsupportedCodestream
 from foveate.codec.metadata import PhotoMetadata
+from foveate.codec.record import ArchiveRecord
 
 SECONDS = 20.0  # for one input
 MEMORY_BYTES = 4 << 30  # beyond what the program itself takes

@@ -22,7 +22,7 @@ from PIL import Image
 
 from foveate.codec import codestream, jp2, openjpeg
 from foveate.codec.metadata import PhotoMetadata
-from foveate.codec.pictures import PictureFormat, Pixels, decode_picture, encode_picture, extension
+from foveate.pictures.formats import PictureFormat, Pixels, decode_picture, encode_picture, extension
 
 _FORMATS: tuple[PictureFormat, ...] = ("png", "jpeg", "tiff")
 _CELLS = 4  # photos along each side of the mosaic

@@ -24,14 +24,14 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 from benchmarks import hostile_files
+from foveate.archive.places import JPEG2000_EXTENSIONS
+from foveate.archive.tables import read_failures, read_metrics, table_text
 from foveate.codec.errors import BadCodestream, UnsupportedCodestream
-from foveate.codec.picture import BadPicture, NotForJpeg2000
-from foveate.codec.pictures import PICTURE_EXTENSIONS
-from foveate.transforms import isolation
-from foveate.transforms.decode import JPEG2000_EXTENSIONS
-from foveate.transforms.files import find_files
-from foveate.transforms.isolation import DecoderFailed, Limits
-from foveate.transforms.tables import read_failures, read_metrics, table_text
+from foveate.pictures.formats import PICTURE_EXTENSIONS
+from foveate.pictures.picture import BadPicture, NotForJpeg2000
+from foveate.sandbox import client
+from foveate.sandbox.client import DecoderFailed, Limits
+from foveate.storage.listing import find_files
 
 LIMITS = Limits(pixels=50_000_000, seconds=20.0, memory_gb=2.0)
 _PATIENT = dataclasses.replace(LIMITS, seconds=600.0)  # for what a run has made itself
@@ -65,9 +65,9 @@ def outcome_of(ending: str, data: bytes, limits: Limits = LIMITS) -> str:
     """What the isolated decoder makes of a file, in a word and, after a colon, its reason."""
     try:
         if f".{ending}" in JPEG2000_EXTENSIONS:
-            isolation.decode_archive(data, limits)
+            client.decode_archive(data, limits)
         else:
-            isolation.decode_picture(data, limits)
+            client.decode_picture(data, limits)
     except NotForJpeg2000 as reason:
         return f"kept: {reason}"
     except (BadPicture, BadCodestream, UnsupportedCodestream) as error:

@@ -20,19 +20,21 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 
 from benchmarks.photos import Photo, mirrored_to, photo_paths, read_photo
+from foveate.archive.tables import read_metrics
 from foveate.codec import openjpeg
 from foveate.codec.jp2 import parse
 from foveate.codec.metadata import PhotoMetadata
-from foveate.codec.pictures import PictureFormat, decode_picture, encode_picture
+from foveate.codec.noise import read_noise
 from foveate.models import reccnn
+from foveate.pictures.formats import PictureFormat, decode_picture, encode_picture
 from foveate.pipelines.cli import main as foveate
-from foveate.transforms import isolation
-from foveate.transforms.decode import Extent, NamedFile, decode_file
-from foveate.transforms.elements import DecodedFile, Pixels, SourceFile
-from foveate.transforms.isolation import Limits
-from foveate.transforms.noise import read_noise
-from foveate.transforms.restore import restore_file
-from foveate.transforms.tables import read_metrics
+from foveate.sandbox import client
+from foveate.sandbox.client import Limits
+from foveate.storage.source import SourceFile
+from foveate.transforms.decode import Extent, decode_file
+from foveate.transforms.elements import DecodedFile, Pixels
+from foveate.transforms.name_outputs import NamedFile
+from foveate.transforms.run_reccnn import restore_file
 
 _HEIGHT, _WIDTH = 1224, 1632
 _MOST = 0.05  # of a photo's time
@@ -50,7 +52,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     largest = max(map(read_photo, photo_paths(options.photos)), key=lambda photo: photo.size)
     photo = mirrored_to(largest, _HEIGHT, _WIDTH)
     begun = time.perf_counter()
-    isolation.decode_picture(encode_picture(photo[:8, :8], PhotoMetadata(), "png"), Limits())
+    client.decode_picture(encode_picture(photo[:8, :8], PhotoMetadata(), "png"), Limits())
     print(f"the first photo waits {1000 * (time.perf_counter() - begun):.0f} ms for its child to start")
     print(f"which then takes {_resident_megabytes():.0f} MB")
     worst = 0.0
@@ -120,10 +122,10 @@ def _decode_times(data: bytes, is_jpeg2000: bool, rounds: int) -> tuple[Taken, T
     ways: tuple[Callable[[], object], ...] = (
         (
             lambda: (openjpeg.decode(data), read_noise(parse(data))),
-            lambda: isolation.decode_archive(data, limits),
+            lambda: client.decode_archive(data, limits),
         )
         if is_jpeg2000
-        else (lambda: decode_picture(data), lambda: isolation.decode_picture(data, limits))
+        else (lambda: decode_picture(data), lambda: client.decode_picture(data, limits))
     )
     for way in ways:  # what is loaded at first
         way()
@@ -142,7 +144,7 @@ def _decode_times(data: bytes, is_jpeg2000: bool, rounds: int) -> tuple[Taken, T
 def _processor_seconds() -> float:
     """What this process has used so far, and the child that decodes for it."""
     child = 0
-    for pid in isolation.idle_processes()[-1:]:
+    for pid in client.idle_processes()[-1:]:
         for task in Path(f"/proc/{pid}/task").glob("*/schedstat"):
             child += int(task.read_text().split()[0])  # nanoseconds
     return time.process_time() + child / 1e9
@@ -150,7 +152,7 @@ def _processor_seconds() -> float:
 
 def _resident_megabytes() -> float:
     """The memory of the child that is idle now; 0 where the system does not say."""
-    child = isolation.idle_processes()[-1]
+    child = client.idle_processes()[-1]
     status = Path(f"/proc/{child}/status")
     if not status.exists():
         return 0.0

@@ -30,9 +30,10 @@ from pathlib import Path
 import numpy as np
 from PIL import Image
 
-from foveate.pipelines.running import set_up_filesystems
-from foveate.transforms.files import list_folder, list_private, read_whole
-from foveate.transforms.tables import read_metrics
+from foveate.archive.tables import read_metrics
+from foveate.pipelines.running.runner import set_up_filesystems
+from foveate.storage.files import read_whole
+from foveate.storage.listing import list_folder, list_private
 from tests import servers
 
 ROOT = Path(__file__).parents[1]

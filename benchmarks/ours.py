@@ -7,8 +7,8 @@ from numpy.typing import NDArray
 
 from foveate.codec import allocation, jp2
 from foveate.codec.allocation import Candidates
-from foveate.codec.archive_record import SALIENCY_BYTES, ArchiveRecord
 from foveate.codec.metadata import PhotoMetadata
+from foveate.codec.record import SALIENCY_BYTES, ArchiveRecord
 
 _SALIENCY_SHARE = 100  # the embedded map may take one byte in so many of the file
 

@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
-from foveate.quality.colour import BT601
+from foveate.quality.color import BT601
 
 LARGE_PIXELS = 1_000_000  # from so many on a photo counts among the large ones
 

@@ -15,15 +15,16 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image, ImageDraw, ImageFont
 
+from foveate.archive.settings import CompressSettings, Target
 from foveate.codec.metadata import PhotoMetadata
-from foveate.codec.pictures import decode_picture
 from foveate.models import msroi, reccnn
+from foveate.models.reccnn import restore_pixels
+from foveate.pictures.formats import decode_picture
+from foveate.quality.overlay import heat_over
 from foveate.quality.psnr import psnr_s
-from foveate.transforms.elements import Coded, Photo, Pixels, SalientPhoto, SourceFile
+from foveate.storage.source import SourceFile
+from foveate.transforms.elements import Coded, Photo, Pixels, SalientPhoto
 from foveate.transforms.encode import Encoder, encode
-from foveate.transforms.overlay import heat_over
-from foveate.transforms.restore import restore_pixels
-from foveate.transforms.settings import CompressSettings, Target
 
 _GAP, _CAPTION = 8, 30
 

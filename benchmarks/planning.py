@@ -14,11 +14,15 @@ from pathlib import Path
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from foveate.codec.pictures import PICTURE_EXTENSIONS
+from foveate.archive.rows import RunLabels
+from foveate.archive.settings import Target
+from foveate.archive.tables import metrics_schema
+from foveate.pictures.formats import PICTURE_EXTENSIONS
+from foveate.storage.files import join
+from foveate.storage.listing import ListedFile
+from foveate.storage.source import SourceFile
 from foveate.transforms import arrivals, match
-from foveate.transforms.elements import SourceFile
-from foveate.transforms.files import ListedFile, join
-from foveate.transforms.tables import metrics_schema
+from foveate.transforms.skip_archived import ROWS, SIZES, SkipArchived
 
 SETTINGS, WEIGHTS = "5e" * 8, "3e" * 8
 _ROWS = 50_000
@@ -81,8 +85,8 @@ def plan_run(archive: str, count: int) -> int:
     counted = beam.metrics.Metrics.counter("planning", "new")
     with beam.Pipeline(runner="FnApiRunner") as root:
         matched = root | match.MatchSources(("gs://photos/in",), PICTURE_EXTENSIONS, archive)
-        skip = match.SkipArchived(archive, SETTINGS, WEIGHTS, "1", "r")
-        fresh = matched.sources | beam.ParDo(skip).with_outputs(match.ROWS, match.SIZES, main="sources")
+        skip = SkipArchived(RunLabels(archive, Target("bpp", 1.0), SETTINGS, WEIGHTS, "1", "r"))
+        fresh = matched.sources | beam.ParDo(skip).with_outputs(ROWS, SIZES, main="sources")
         fresh.sources | "Count" >> beam.Map(lambda source: counted.inc())
     (found,) = root.result.metrics().query()["counters"]
     return int(found.committed)

@@ -22,8 +22,8 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from benchmarks.giant import cost
-from foveate.transforms.elements import Failure
-from foveate.transforms.tables import ROWS_PER_GROUP, metrics_schema, write_failures
+from foveate.archive.rows import Failure
+from foveate.archive.tables import ROWS_PER_GROUP, metrics_schema, write_failures
 
 SECONDS, MEMORY_BYTES, PAGE_BYTES = 30, 2 << 30, 5_000_000  # for a million rows
 SHARDS = 4

@@ -19,10 +19,11 @@ from foveate.codec import allocation, encoder, jp2, noise, openjpeg
 from foveate.codec.encoder import Emphasis
 from foveate.codec.metadata import PhotoMetadata
 from foveate.codec.weights import Pixels
+from foveate.models.reccnn import restore_pixels
+from foveate.storage.source import SourceFile
 from foveate.transforms import elements
-from foveate.transforms.compact import compact_where_coarse
-from foveate.transforms.elements import Coded, CodedPhoto, SalientPhoto, SourceFile
-from foveate.transforms.restore import restore_pixels
+from foveate.transforms.elements import Coded, CodedPhoto, SalientPhoto
+from foveate.transforms.prefilter import compact_where_coarse
 
 RATES = (0.125, 0.25, 0.5, 1.0, 2.0)  # bits a pixel
 PLAIN = "Foveate"

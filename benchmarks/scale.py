@@ -121,30 +121,30 @@ def loop(photos: str, archive: str) -> None:
     """What `PLAIN` does, without Beam: the same functions, called for one photo after the other."""
     from apache_beam.pvalue import TaggedOutput
 
-    from foveate.pipelines import running
-    from foveate.transforms import encode, measure, read, restore, saliency, write
-    from foveate.transforms.elements import MetricsRow
-    from foveate.transforms.files import find_files
-    from foveate.transforms.journal import KeepJournal
+    from foveate.archive.rows import MetricsRow, RunLabels
+    from foveate.archive.settings import CompressSettings, Target
+    from foveate.archive.tables import write_metrics
+    from foveate.pipelines.running.arguments import add_limits, limits_of
+    from foveate.storage.listing import find_files
+    from foveate.transforms import encode, map_saliency, measure, read, run_reccnn, write
+    from foveate.transforms.keep_journal import KeepJournal
     from foveate.transforms.progress import Progress
-    from foveate.transforms.settings import CompressSettings, Target
-    from foveate.transforms.tables import write_metrics
 
     parser = argparse.ArgumentParser()
-    running.add_limits(parser)
-    limits = running.limits_of(parser.parse_args([]))
+    add_limits(parser)
+    limits = limits_of(parser.parse_args([]))
     settings = CompressSettings(Target("bpp", 1.0), "none", comcnn="off")
-    labels = measure.RunLabels(archive, settings.target, settings.digest().hex(), "00" * 8, "0", "r1")
+    labels = RunLabels(archive, settings.target, settings.digest().hex(), "00" * 8, "0", "r1")
     encoder = encode.Encoder(settings, bytes(8), archive, True)
     journal, progress = KeepJournal(archive, "r1"), Progress(f"{archive}.progress")
     rows: list[MetricsRow] = []
     for source in find_files(photos, frozenset({".jpg"}), archive):
         for photo in read.read_photo(source, limits):
-            for salient in saliency.without_saliency(photo):
+            for salient in map_saliency.without_saliency(photo):
                 for coded in encode.encode_plain(salient, encoder):
                     if isinstance(coded, TaggedOutput):
                         raise AssertionError(f"{source.url} would be kept")
-                    for restored in restore.without_reccnn(coded):
+                    for restored in run_reccnn.without_reccnn(coded):
                         for archived in measure.measure_photo(restored, labels):
                             for row in write.write_archived(archived, labels, progress):
                                 rows += journal.process(row)

@@ -25,8 +25,8 @@ from benchmarks.tables import Bar, Section, Table
 from foveate.codec import allocation, encoder, jp2, noise, openjpeg
 from foveate.codec.encoder import Emphasis
 from foveate.models import reccnn
+from foveate.models.reccnn import restore_pixels
 from foveate.models.tiling import Network
-from foveate.transforms.restore import restore_pixels
 
 RATES = ("0.5", "1", "2")  # bits a pixel of the files that are decoded
 _JUDGED = "1"  # what compress aims at unless told otherwise

@@ -26,7 +26,7 @@ class Served:
 
     def restore(self, pixels: Any, noise: Any) -> Any:
         """Restored pixels."""
-        from foveate.transforms.restore import restore_pixels
+        from foveate.models.reccnn import restore_pixels
 
         return restore_pixels(self.network, pixels, noise, False)
 

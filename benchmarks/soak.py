@@ -39,15 +39,15 @@ from benchmarks.kill import ROOT
 from benchmarks.moody_store import ARCHIVE, moody_store, told
 from benchmarks.scale import resident_mib, tree
 from benchmarks.soak_photos import SoakPhoto, soak_photos
-from foveate.pipelines.running import set_up_filesystems
-from foveate.transforms.files import list_private
-from foveate.transforms.tables import read_failures, read_metrics
+from foveate.archive.tables import read_failures, read_metrics
+from foveate.pipelines.running.runner import set_up_filesystems
+from foveate.storage.listing import list_private
 from tests import servers
 
 _FOVEATE = (sys.executable, "-m", "foveate")
 _PLAIN = ("--roi=none", "--reccnn=off")
 _TWO_PROCESSES = ("--direct_running_mode=multi_processing", "--direct_num_workers=2")
-_VICTIMS = {"decoder": "foveate.transforms.decode_server", "worker": "sdk_worker_main"}
+_VICTIMS = {"decoder": "foveate.sandbox.server", "worker": "sdk_worker_main"}
 _NETWORKED = "000"  # the folder of a hundred photos that go through the networks
 _SECONDS = 0.5  # between looks at a run
 _PARTING_SECONDS = 20.0  # within which a run's children have to be gone after it

@@ -12,8 +12,8 @@ import struct
 from collections.abc import Iterator
 
 from foveate.codec.codestream import EOC, SIZ, SOC, SOD, SOT
-from foveate.codec.contents import box_name, describe_box, describe_marker, marker_name
 from foveate.codec.errors import BadCodestream
+from foveate.codec.wording import box_name, describe_box, describe_marker, marker_name
 
 _CODESTREAM_START = b"\xff\x4f\xff\x51"
 _JP2_START = b"\x00\x00\x00\x0cjP  \r\n\x87\n"

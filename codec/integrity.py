@@ -6,8 +6,8 @@ import dataclasses
 import hashlib
 
 from foveate.codec import codestream, jp2
-from foveate.codec.archive_record import ArchiveRecord
 from foveate.codec.errors import BadCodestream, UnsupportedCodestream
+from foveate.codec.record import ArchiveRecord
 
 
 @dataclasses.dataclass(frozen=True, eq=False)

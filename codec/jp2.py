@@ -1,7 +1,7 @@
 """JP2 files around codestreams: boxes and metadata, written and read.
 
 The layout follows ISO/IEC 15444-1 Annex I; references such as (I.5.3.3) are to it. EXIF and XMP stand in the
-uuid boxes that ExifTool and libvips read. The archive record (`codec.archive_record`) is one more uuid box,
+uuid boxes that ExifTool and libvips read. The archive record (`codec.record`) is one more uuid box,
 which other readers skip.
 """
 
@@ -16,7 +16,9 @@ import zlib
 from collections.abc import Iterator
 from fractions import Fraction
 
-from foveate.codec.archive_record import (
+from foveate.codec.errors import BadCodestream, UnsupportedCodestream
+from foveate.codec.metadata import PhotoMetadata
+from foveate.codec.record import (
     CRC_AT,
     FLAGS_AT,
     PLAIN_DECODE,
@@ -25,8 +27,6 @@ from foveate.codec.archive_record import (
     pack_record,
     try_record,
 )
-from foveate.codec.errors import BadCodestream, UnsupportedCodestream
-from foveate.codec.metadata import PhotoMetadata
 
 SRGB, GRAYSCALE, SYCC = 16, 17, 18
 

@@ -16,11 +16,12 @@ from pathlib import Path
 
 import pyarrow as pa
 
+from foveate.archive.findings import Finding, Kind
+from foveate.archive.rows import MetricsRow
+from foveate.archive.skipped import Skipped
+from foveate.archive.tables import failures_schema, metrics_schema
+from foveate.pictures.reasons import Reason
 from foveate.pipelines.cli import COMMANDS, command
-from foveate.transforms.elements import MetricsRow
-from foveate.transforms.findings import Finding, Kind
-from foveate.transforms.skipped import Skipped
-from foveate.transforms.tables import failures_schema, metrics_schema
 
 FOLDER = Path(__file__).parent
 _NOTE = "<!-- Made by `python -m docs.generate`; change the code instead. -->\n"
@@ -79,6 +80,7 @@ MEANINGS = {
     "codestream_sha256": "SHA-256 of the codestream in the JP2 file, hexadecimal",
     "camera": "maker and model, by EXIF",
     "taken": "when the photo was taken, by the camera's clock: ISO 8601 without a zone",
+    "reason_code": "the kind of reason, for programs: " + ", ".join(f"`{reason}`" for reason in Reason),
     "cleaned_psnr_db": "with `--clean-jpeg`: PSNR of what was coded against the source",
 }
 _TABLES_ARE = """\

@@ -16,19 +16,20 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image, ImageDraw, ImageFont
 
+from foveate.archive.settings import CompressSettings, Target
 from foveate.codec import allocation, jp2
 from foveate.codec.metadata import PhotoMetadata
-from foveate.codec.pictures import decode_picture
 from foveate.codec.spending import bits_per_pixel
 from foveate.models import msroi, reccnn
-from foveate.pipelines.reporting.inspection import examine
-from foveate.pipelines.reporting.inspection_sheet import render_sheet
+from foveate.models.reccnn import restore_pixels
+from foveate.pictures.formats import decode_picture
+from foveate.quality.overlay import heat_over
 from foveate.quality.psnr import psnr_s
-from foveate.transforms.elements import Coded, Photo, Pixels, SalientPhoto, SourceFile
+from foveate.reports.inspection.examination import examine
+from foveate.reports.inspection.sheet import render_sheet
+from foveate.storage.source import SourceFile
+from foveate.transforms.elements import Coded, Photo, Pixels, SalientPhoto
 from foveate.transforms.encode import Encoder, encode
-from foveate.transforms.overlay import heat_over
-from foveate.transforms.restore import restore_pixels
-from foveate.transforms.settings import CompressSettings, Target
 
 PHOTOS = Path(__file__).parents[1] / "examples" / "photos"
 OUTPUT = Path(__file__).parent / "images"

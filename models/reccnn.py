@@ -20,7 +20,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from foveate.models import tiling
-from foveate.models.tiling import WEIGHTS, Network
+from foveate.models.tiling import WEIGHTS, Network, Pixels
 
 SHUFFLE = 2
 
@@ -77,6 +77,9 @@ def build(size: str = "fast", precision: str = "float32") -> Any:
     return keras.Model([picture, noise], restored, name=f"reccnn_{size}")
 
 
+PRECISIONS = {"float32": "float32", "bfloat16": "mixed_bfloat16"}  # of convolutions: our names, Keras' names
+
+
 def weights_file(size: str, folder: Path = WEIGHTS) -> Path:
     """Where the weights of a size are, in the shipped folder or another."""
     return folder / f"reccnn_{size}.weights.h5"
@@ -96,3 +99,12 @@ def load(size: str = "fast", folder: Path = WEIGHTS, precision: str = "float32")
     """
     build_size = functools.partial(build, size, precision)
     return tiling.load(build_size, weights_file(size, folder), SIZES[size].receptive_field, (3, 5))
+
+
+def restore_pixels(
+    network: Network, pixels: Pixels, noise: NDArray[np.float32] | None, comcnn_used: bool
+) -> Pixels | None:
+    """What RecCNN makes of decoded pixels; None where there is no noise map to go by."""
+    if noise is None:
+        return None
+    return tiling.run(network, pixels, with_preparation(noise, comcnn_used))

@@ -17,38 +17,53 @@ from typing import Any
 
 import apache_beam as beam
 
-from foveate.codec.pictures import PICTURE_EXTENSIONS
-from foveate.pipelines import engines, running, sinks, watching
-from foveate.pipelines.alone import run_alone
+from foveate.archive.journal import clear_journal
+from foveate.archive.keys import ArchiveKey, BadKey, stored_name
+from foveate.archive.places import archive_url
+from foveate.archive.roi_boxes import Box, emit_boxes, parse_box
+from foveate.archive.rows import MetricsRow, RunLabels
+from foveate.archive.settings import Comcnn, CompressSettings, Target
+from foveate.archive.tables import BadTable, table_text
+from foveate.archive.up_to_date import ArchiveIndex
+from foveate.pictures.formats import PICTURE_EXTENSIONS
+from foveate.pipelines import metrics_flag, watching
 from foveate.pipelines.logs import SAY
-from foveate.pipelines.running import OK, SOME_FAILED, WRONG_USAGE, parse_beam_flags
+from foveate.pipelines.running import engines, runner
+from foveate.pipelines.running.arguments import (
+    add_limits,
+    add_reccnn,
+    limits_of,
+    output_folder,
+    parse_beam_flags,
+)
+from foveate.pipelines.running.key import add_key, key_of
+from foveate.pipelines.running.lock import run_alone
+from foveate.pipelines.running.status import OK, SOME_FAILED, WRONG_USAGE
+from foveate.sandbox.client import Limits
+from foveate.storage.listing import NothingFound
+from foveate.storage.source import SourceFile
 from foveate.transforms import (
     arrivals,
-    clean,
-    compact,
+    clean_jpeg,
     encode,
-    inference,
-    match,
+    map_saliency,
     measure,
+    networks,
+    prefilter,
     progress,
     read,
-    restore,
-    saliency,
+    run_reccnn,
     write,
 )
-from foveate.transforms.boxes import Box, emit_boxes, parse_box
-from foveate.transforms.elements import MetricsRow, Photo, SourceFile
-from foveate.transforms.encryption import ArchiveKey, BadKey, add_key, key_of, stored_name
-from foveate.transforms.files import NothingFound
+from foveate.transforms.count_skipped import WriteSkipped
+from foveate.transforms.elements import Photo
 from foveate.transforms.frames import DicomFrames, expand_frames
-from foveate.transforms.isolation import Limits
-from foveate.transforms.journal import KeepJournal, clear_journal
-from foveate.transforms.match import ROWS, SIZES, ArchiveIndex, MatchSources, SkipArchived
+from foveate.transforms.keep_journal import KeepJournal
+from foveate.transforms.match import MatchSources
 from foveate.transforms.read import KEPT
-from foveate.transforms.settings import Comcnn, CompressSettings, Target
-from foveate.transforms.skipped import WriteSkipped
+from foveate.transforms.skip_archived import ROWS, SIZES, SkipArchived
 from foveate.transforms.steps import FAILURES, step
-from foveate.transforms.tables import SHARDS, BadTable, WriteFailures, WriteMetrics, table_text
+from foveate.transforms.write_tables import SHARDS, WriteFailures, WriteMetrics
 
 __all__ = ["add_arguments", "build", "parse_beam_flags", "run"]
 
@@ -71,7 +86,7 @@ class CompressOptions:
     run_id: str
     key: ArchiveKey | None = None
     watch: watching.Watch | None = None
-    sinks: tuple[sinks.Sink, ...] = ()
+    sinks: tuple[metrics_flag.Sink, ...] = ()
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -154,7 +169,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         help="the preparing network: auto tries it on coarsely coded photos and keeps the better file "
         "(default; photos of more than 300 MB of samples would need too much memory), on takes it always",
     )
-    running.add_reccnn(
+    add_reccnn(
         where,
         "measure what the reconstruction network will bring back: fast (default), best, which takes ten "
         "times as long, or off, which saves time, and then --comcnn is off too",
@@ -175,7 +190,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     )
     work.add_argument("--force", action="store_true", help="compress again what is up to date")
     work.add_argument("--dry-run", action="store_true", help="say what would be done, and do nothing")
-    running.add_limits(work)
+    add_limits(work)
     work.add_argument(
         "--dicom-frames",
         choices=("keep", "first", "all"),
@@ -189,7 +204,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "one); restore, verify, inspect and report want it too. Names and the tables below _foveate/ stay "
         "readable, and without the key nothing else is, ever",
     )
-    sinks.add_arguments(work)
+    metrics_flag.add_arguments(work)
     watching.add_arguments(parser)
     parser.epilog = (
         "Other flags are Beam's (--runner, --direct_num_workers, --temp_location, ...).\n"
@@ -201,7 +216,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 def run(args: argparse.Namespace) -> int:
     """Runs `foveate compress`; returns the exit status."""
     try:
-        running.set_up_filesystems(args.beam_flags)  # the key may be in one of them
+        runner.set_up_filesystems(args.beam_flags)  # the key may be in one of them
         options = _options(engines.with_workers_paths(args))
     except BadKey as error:
         SAY.error(f"foveate compress: {error}")
@@ -215,7 +230,7 @@ def run(args: argparse.Namespace) -> int:
     listed_here = args.dry_run or engines.is_local(args.beam_flags)
     try:
         files = (
-            running.list_sources(options.sources, PICTURE_EXTENSIONS, options.archive) if listed_here else []
+            runner.list_sources(options.sources, PICTURE_EXTENSIONS, options.archive) if listed_here else []
         )
         files = [frame for file in files for frame in expand_frames(file, options.dicom_frames)]
         index = ArchiveIndex.read(options.archive) if args.dry_run else None
@@ -231,15 +246,15 @@ def run(args: argparse.Namespace) -> int:
 def _compress(options: CompressOptions, beam_flags: list[str], files: list[SourceFile]) -> int:
     """Runs until all is done; the exit status."""
     job, wire = _job(options), functools.partial(build, options=options)
-    status = running.run_job(job, wire, beam_flags, files)
+    status = runner.run_job(job, wire, beam_flags, files)
     if status in (OK, SOME_FAILED):
         clear_journal(options.archive, options.run_id)
     return status
 
 
-def _job(options: CompressOptions) -> running.Job:
+def _job(options: CompressOptions) -> runner.Job:
     outcomes = ("compressed", "kept", "skipped", "failed")
-    return running.Job("Compressing", outcomes, options.archive, options.run_id)
+    return runner.Job("Compressing", outcomes, options.archive, options.run_id)
 
 
 def _watch(options: CompressOptions, beam_flags: list[str]) -> int:
@@ -283,9 +298,9 @@ def _feed(
     if options.force or options.settings.mask_folder is not None:  # the table does not know the masks
         return matched.sources, matched[FAILURES], []
     labels = _labels(options)
-    skip = SkipArchived(options.archive, labels.settings_digest, labels.weights_digest,
-                        labels.foveate_version, labels.run_id)  # fmt: skip
-    fresh = matched.sources | "Skip archived" >> beam.ParDo(skip).with_outputs(ROWS, SIZES, main="sources")
+    fresh = matched.sources | "Skip archived" >> beam.ParDo(SkipArchived(labels)).with_outputs(
+        ROWS, SIZES, main="sources"
+    )
     rows = fresh[ROWS] | "Count skipped anew" >> beam.Map(counts.skip_row)
     sizes = fresh[SIZES] | "Count skipped" >> beam.Map(counts.skip)
     sizes | "Sum up skipped" >> WriteSkipped(options.archive, options.run_id, labels.foveate_version)
@@ -315,7 +330,7 @@ def build(
     )
     cleaned, failed_cleaning = photos.good, []
     if settings.clean_jpeg:
-        networked = cleaned | "Clean JPEGs" >> inference.RunNetwork(clean.jpeg_handler())
+        networked = cleaned | "Clean JPEGs" >> networks.RunNetwork(clean_jpeg.jpeg_handler())
         cleaned, failed_cleaning = networked.good, [networked[FAILURES]]
     salient = _map_saliency(cleaned, options)
     plain = salient.good | "Encode JPEG 2000" >> step(
@@ -354,7 +369,7 @@ def build(
     table | "Write metrics" >> WriteMetrics(options.archive, options.run_id, shards, part)
     told | "Write failures" >> WriteFailures(options.archive, options.run_id, part=part)
     for number, sink in enumerate(options.sinks):
-        sinks.write(sink, f"sink {number + 1}", table, told, options.archive, options.run_id, part)
+        metrics_flag.write(sink, f"sink {number + 1}", table, told, options.archive, options.run_id, part)
 
 
 def _source_url(source: SourceFile) -> str:
@@ -364,12 +379,12 @@ def _source_url(source: SourceFile) -> str:
 def _map_saliency(photos: Any, options: CompressOptions) -> Any:
     settings = options.settings
     if settings.roi == "msroi":
-        return photos | "Map saliency" >> inference.RunNetwork(saliency.msroi_handler())
-    work: Any = saliency.without_saliency
+        return photos | "Map saliency" >> networks.RunNetwork(map_saliency.msroi_handler())
+    work: Any = map_saliency.without_saliency
     if settings.boxes:
-        work = functools.partial(saliency.with_boxes, boxes=settings.boxes)
+        work = functools.partial(map_saliency.with_boxes, boxes=settings.boxes)
     if settings.mask_folder is not None:
-        work = functools.partial(saliency.with_mask, folder=settings.mask_folder, limits=options.limits)
+        work = functools.partial(map_saliency.with_mask, folder=settings.mask_folder, limits=options.limits)
     return photos | "Map saliency" >> step("saliency", _photo_url, work)
 
 
@@ -381,7 +396,7 @@ def _prepare(plain: Any, settings: CompressSettings, encoder: encode.Encoder) ->
     """ComCNN and the second encode where they are called for: coded photos, and what failed on the way."""
     if not settings.uses_comcnn:
         return plain, []
-    compacted = plain | "Compact" >> inference.RunNetwork(compact.comcnn_handler(settings.comcnn == "on"))
+    compacted = plain | "Compact" >> networks.RunNetwork(prefilter.comcnn_handler(settings.comcnn == "on"))
     coded = compacted.good | "Encode compact" >> step(
         "encode compact", encode.url_of, functools.partial(encode.encode_compact, encoder=encoder)
     )
@@ -390,9 +405,9 @@ def _prepare(plain: Any, settings: CompressSettings, encoder: encode.Encoder) ->
 
 def _restore(coded: Any, options: CompressOptions) -> Any:
     if options.reccnn == "off" or options.settings.target.kind == "lossless":
-        return coded | "Skip RecCNN" >> step("skip RecCNN", restore.url_of, restore.without_reccnn)
-    handler = restore.candidates_handler(options.reccnn, options.precision)
-    return coded | "Restore" >> inference.RunNetwork(handler)
+        return coded | "Skip RecCNN" >> step("skip RecCNN", run_reccnn.url_of, run_reccnn.without_reccnn)
+    handler = run_reccnn.candidates_handler(options.reccnn, options.precision)
+    return coded | "Restore" >> networks.RunNetwork(handler)
 
 
 def _options(args: argparse.Namespace) -> CompressOptions:
@@ -420,14 +435,14 @@ def _options(args: argparse.Namespace) -> CompressOptions:
     )
     return CompressOptions(
         sources=tuple(args.sources),
-        archive=running.output_folder(args.output),
+        archive=output_folder(args.output),
         settings=settings,
         reccnn=args.reccnn,
         precision=args.precision,
         force=args.force,
-        limits=running.limits_of(args),
+        limits=limits_of(args),
         dicom_frames=args.dicom_frames,
-        run_id=running.new_run_id(),
+        run_id=runner.new_run_id(),
         key=key,
         watch=watching.Watch.of(args),
         sinks=tuple(args.metrics or ()),
@@ -441,7 +456,7 @@ def _given(args: argparse.Namespace, kind: str) -> Any:
 
 def _contradiction(args: argparse.Namespace, options: CompressOptions) -> str:
     """What in a command line does not go together or is not there, as a sentence; "" if nothing."""
-    if problem := watching.contradiction(args) or sinks.contradiction(options.sinks, args.beam_flags):
+    if problem := watching.contradiction(args) or metrics_flag.contradiction(options.sinks, args.beam_flags):
         return problem
     if args.comcnn == "on" and not options.settings.uses_comcnn:
         return "--comcnn on goes with --bpp, --ratio and --jpeg-quality only"
@@ -459,13 +474,13 @@ def _contradiction(args: argparse.Namespace, options: CompressOptions) -> str:
     return ""
 
 
-def _labels(options: CompressOptions) -> measure.RunLabels:
-    return measure.RunLabels(
+def _labels(options: CompressOptions) -> RunLabels:
+    return RunLabels(
         archive=options.archive,
         target=options.settings.target,
         settings_digest=options.settings.digest().hex(),
         weights_digest=_weights_digest(options).hex(),
-        foveate_version=running.version(),
+        foveate_version=runner.version(),
         run_id=options.run_id,
         tune=options.settings.tune,
         key=options.key,
@@ -500,7 +515,7 @@ def _dry_run(options: CompressOptions, files: list[SourceFile], index: ArchiveIn
         if every or index.up_to_date(file, labels.settings_digest, labels.weights_digest) is None
     ]
     for file in todo[:_SHOWN]:
-        place = stored_name(match.archive_url(options.archive, file), options.key)
+        place = stored_name(archive_url(options.archive, file), options.key)
         print(f"{table_text(file.url)} -> {table_text(place)}")
     if len(todo) > _SHOWN:
         print(f"... and {len(todo) - _SHOWN} more")

@@ -17,19 +17,22 @@ from typing import Any
 from apache_beam.io.filesystem import BeamIOError
 from rich.console import Console
 
+from foveate.archive.keys import ENDING, ArchiveKey, BadKey, read_stored
+from foveate.archive.places import JPEG2000_EXTENSIONS
+from foveate.archive.tables import open_whole
 from foveate.codec.errors import BadCodestream
-from foveate.pipelines import running
 from foveate.pipelines.logs import SAY
-from foveate.pipelines.reporting.inspection import SCHEMA, Inspection, as_json, broken_as_json, examine
-from foveate.pipelines.reporting.inspection_sheet import SheetFormat, render_sheet
-from foveate.pipelines.reporting.inspection_terminal import print_inspection
-from foveate.pipelines.running import OK, RUN_FAILED, WRONG_USAGE, parse_beam_flags
-from foveate.transforms.decode import JPEG2000_EXTENSIONS
-from foveate.transforms.elements import SourceFile
-from foveate.transforms.encryption import ENDING, ArchiveKey, BadKey, add_key, key_of, read_stored
-from foveate.transforms.files import NothingFound, join
-from foveate.transforms.steps import BadInput
-from foveate.transforms.tables import open_whole
+from foveate.pipelines.running import runner
+from foveate.pipelines.running.arguments import parse_beam_flags
+from foveate.pipelines.running.key import add_key, key_of
+from foveate.pipelines.running.status import OK, RUN_FAILED, WRONG_USAGE
+from foveate.reports.inspection.examination import SCHEMA, Inspection, as_json, broken_as_json, examine
+from foveate.reports.inspection.sheet import SheetFormat, render_sheet
+from foveate.reports.inspection.terminal import print_inspection
+from foveate.storage.errors import BadInput
+from foveate.storage.files import join
+from foveate.storage.listing import NothingFound
+from foveate.storage.source import SourceFile
 
 __all__ = ["add_arguments", "parse_beam_flags", "run"]
 
@@ -64,10 +67,10 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 def run(args: argparse.Namespace) -> int:
     """Runs `foveate inspect`; returns the exit status."""
     try:
-        running.set_up_filesystems(args.beam_flags)
+        runner.set_up_filesystems(args.beam_flags)
         key = key_of(args)
         # Nothing is written where sources are looked for, unless pictures are.
-        files = running.list_sources(args.sources, _EXTENSIONS, args.picture or os.devnull)
+        files = runner.list_sources(args.sources, _EXTENSIONS, args.picture or os.devnull)
         pictures = _picture_urls(files, args.picture)
     except (NothingFound, BadKey, _Unusable) as error:
         SAY.error(f"foveate inspect: {error}")

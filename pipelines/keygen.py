@@ -9,7 +9,7 @@ from __future__ import annotations
 import argparse
 import os
 
-from foveate.codec import encryption
+from foveate.archive import encryption
 from foveate.pipelines.cli import WRONG_USAGE
 from foveate.pipelines.logs import SAY
 

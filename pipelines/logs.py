@@ -11,7 +11,7 @@ import warnings
 from collections.abc import Sequence
 from typing import Any, TextIO
 
-from foveate.transforms.redaction import redacted
+from foveate.storage.redaction import redacted
 
 # What is said to whoever started the command; other loggers speak of what happens within.
 SAY = logging.getLogger("foveate.say")

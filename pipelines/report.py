@@ -17,23 +17,25 @@ from typing import Any
 from apache_beam.io.filesystems import FileSystems
 from rich.console import Console
 
+from foveate.archive.tables import open_whole
 from foveate.pipelines.logs import SAY
-from foveate.pipelines.numbers import count
-from foveate.pipelines.reporting.aggregate import PRICE_PER_GB_MONTH, aggregate
-from foveate.pipelines.reporting.compare import compare
-from foveate.pipelines.reporting.contents import Comparison, Report
-from foveate.pipelines.reporting.document import schema_text, to_json
-from foveate.pipelines.reporting.figures import gate_text
-from foveate.pipelines.reporting.gallery import LoadGallery
-from foveate.pipelines.reporting.gates import BadGate, Gate, check_names, judge, parse_gate
-from foveate.pipelines.reporting.headlines import figure_names
-from foveate.pipelines.reporting.page import render_page
-from foveate.pipelines.reporting.pictures import gallery_loader
-from foveate.pipelines.reporting.staging import Asked, staged
-from foveate.pipelines.reporting.terminal import print_comparison, print_report
-from foveate.pipelines.running import OK, WRONG_USAGE, parse_beam_flags, set_up_filesystems
-from foveate.transforms.encryption import add_key, key_of
-from foveate.transforms.tables import open_whole
+from foveate.pipelines.running.arguments import parse_beam_flags
+from foveate.pipelines.running.key import add_key, key_of
+from foveate.pipelines.running.numbers import count
+from foveate.pipelines.running.runner import set_up_filesystems
+from foveate.pipelines.running.status import OK, WRONG_USAGE
+from foveate.reports.aggregate import PRICE_PER_GB_MONTH, aggregate
+from foveate.reports.compare import compare
+from foveate.reports.contents import Comparison, Report
+from foveate.reports.document import schema_text, to_json
+from foveate.reports.figures import gate_text
+from foveate.reports.gallery import LoadGallery
+from foveate.reports.gates import BadGate, Gate, check_names, judge, parse_gate
+from foveate.reports.headlines import figure_names
+from foveate.reports.page import render_page
+from foveate.reports.pictures import gallery_loader
+from foveate.reports.staging import Asked, staged
+from foveate.reports.terminal import print_comparison, print_report
 
 __all__ = ["add_arguments", "parse_beam_flags", "run"]
 

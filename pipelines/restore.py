@@ -16,19 +16,31 @@ from pathlib import Path
 
 import apache_beam as beam
 
-from foveate.codec.pictures import PICTURE_EXTENSIONS, PictureFormat
-from foveate.pipelines import engines, running
-from foveate.pipelines.alone import run_alone
+from foveate.archive.keys import ENDING, ArchiveKey, BadKey
+from foveate.archive.places import JPEG2000_EXTENSIONS
+from foveate.pictures.formats import PICTURE_EXTENSIONS, PictureFormat
 from foveate.pipelines.logs import SAY
-from foveate.pipelines.numbers import count, positive_count
-from foveate.pipelines.running import WRONG_USAGE, parse_beam_flags
-from foveate.transforms import decode, inference, progress, restore
-from foveate.transforms.decode import COPIES, JPEG2000_EXTENSIONS, NamedFile
-from foveate.transforms.elements import DecodedFile, SourceFile
-from foveate.transforms.encryption import ENDING, ArchiveKey, BadKey, add_key, key_of
-from foveate.transforms.files import NothingFound, find_files
+from foveate.pipelines.running import engines, runner
+from foveate.pipelines.running.arguments import (
+    add_limits,
+    add_reccnn,
+    limits_of,
+    output_folder,
+    parse_beam_flags,
+)
+from foveate.pipelines.running.key import add_key, key_of
+from foveate.pipelines.running.lock import run_alone
+from foveate.pipelines.running.numbers import count, positive_count
+from foveate.pipelines.running.status import WRONG_USAGE
+from foveate.storage.listing import NothingFound, find_files
+from foveate.storage.source import SourceFile
+from foveate.transforms import decode, networks, progress, run_reccnn
+from foveate.transforms.decode import COPIES
+from foveate.transforms.elements import DecodedFile
+from foveate.transforms.name_outputs import NamedFile, name_outputs, one_of_each_path, short_name
 from foveate.transforms.steps import FAILURES, step
-from foveate.transforms.tables import WriteFailures
+from foveate.transforms.write_pictures import copy_unchanged, write_picture
+from foveate.transforms.write_tables import WriteFailures
 
 __all__ = ["add_arguments", "build", "parse_beam_flags", "run"]
 
@@ -65,7 +77,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         help="png, tiff and webp lose nothing more (webp holds 8 bits only); jpeg and avif do "
         "(default: %(default)s)",
     )
-    running.add_reccnn(
+    add_reccnn(
         parser, "the reconstruction network: fast (default), best, which takes ten times as long, or off"
     )
     parser.add_argument(
@@ -82,7 +94,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         metavar="K",
         help="decode the first K quality layers only (default: all)",
     )
-    running.add_limits(parser)
+    add_limits(parser)
     parser.add_argument(
         "--overwrite",
         action="store_true",
@@ -100,19 +112,19 @@ def run(args: argparse.Namespace) -> int:
     """Runs `foveate restore`; returns the exit status."""
     args = engines.with_workers_paths(args)
     try:
-        running.set_up_filesystems(args.beam_flags)
+        runner.set_up_filesystems(args.beam_flags)
         key = key_of(args)
     except BadKey as error:
         SAY.error(f"foveate restore: {error}")
         return WRONG_USAGE
     options = RestoreOptions(
         sources=tuple(args.sources),
-        output=running.output_folder(args.output),
+        output=output_folder(args.output),
         file_format=args.format,
         reccnn=args.reccnn,
         precision=args.precision,
-        extent=decode.Extent(running.limits_of(args), args.reduce, args.layers),
-        run_id=running.new_run_id(),
+        extent=decode.Extent(limits_of(args), args.reduce, args.layers),
+        run_id=runner.new_run_id(),
         key=key,
         overwrite=args.overwrite,
     )
@@ -121,16 +133,16 @@ def run(args: argparse.Namespace) -> int:
         return WRONG_USAGE
     try:
         files = (
-            running.list_sources(options.sources, _EXTENSIONS, options.output)
+            runner.list_sources(options.sources, _EXTENSIONS, options.output)
             if engines.is_local(args.beam_flags)
             else []
         )
     except NothingFound as error:
         SAY.error(f"foveate restore: {error}")
         return WRONG_USAGE
-    job = running.Job("Restoring", ("restored", "failed"), options.output, options.run_id)
+    job = runner.Job("Restoring", ("restored", "failed"), options.output, options.run_id)
     wire = functools.partial(build, options=options)
-    work = functools.partial(running.run_job, job, wire, args.beam_flags, files)
+    work = functools.partial(runner.run_job, job, wire, args.beam_flags, files)
     return run_alone(options.output, args.beam_flags, work)
 
 
@@ -142,12 +154,12 @@ def build(root: beam.Pipeline, counts: progress.Progress, options: RestoreOption
         # Names as bytes: not every file name is text.
         | "List files" >> beam.FlatMap(_find, options.output).with_output_types(SourceFile)
         | "Key by short name"
-        >> beam.Map(lambda file: (os.fsencode(decode.short_name(file, options.file_format)), file))
+        >> beam.Map(lambda file: (os.fsencode(short_name(file, options.file_format)), file))
         | "Gather short names" >> beam.GroupByKey()
-        | "Name outputs" >> beam.FlatMap(decode.name_outputs, options.file_format)
+        | "Name outputs" >> beam.FlatMap(name_outputs, options.file_format)
         | "Key by path" >> beam.Map(lambda file: (os.fsencode(file.path), file))
         | "Gather paths" >> beam.GroupByKey()
-        | "Take each path once" >> beam.FlatMap(decode.one_of_each_path).with_outputs(FAILURES, main="files")
+        | "Take each path once" >> beam.FlatMap(one_of_each_path).with_outputs(FAILURES, main="files")
     )
     decoded = (
         named.files
@@ -162,12 +174,12 @@ def build(root: beam.Pipeline, counts: progress.Progress, options: RestoreOption
     )
     photos, failures = decoded.good, [named[FAILURES], decoded[FAILURES]]
     if options.reccnn != "off" and not options.extent.reduce:
-        handler = restore.files_handler(options.reccnn, options.precision)
-        restored = photos | "Restore" >> inference.RunNetwork(handler)
+        handler = run_reccnn.files_handler(options.reccnn, options.precision)
+        restored = photos | "Restore" >> networks.RunNetwork(handler)
         photos = restored.good
         failures.append(restored[FAILURES])
     write = functools.partial(
-        decode.write_picture,
+        write_picture,
         output=options.output,
         file_format=options.file_format,
         progress=counts,
@@ -175,7 +187,7 @@ def build(root: beam.Pipeline, counts: progress.Progress, options: RestoreOption
     )
     written = photos | "Write photos" >> step("write", _file_url, write)
     copy = functools.partial(
-        decode.copy_unchanged,
+        copy_unchanged,
         output=options.output,
         progress=counts,
         key=options.key,

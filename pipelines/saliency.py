@@ -19,19 +19,21 @@ from pathlib import Path
 
 import apache_beam as beam
 
-from foveate.codec.pictures import PICTURE_EXTENSIONS
-from foveate.pipelines import engines, running
+from foveate.archive.tables import table_text
+from foveate.pictures.formats import PICTURE_EXTENSIONS
 from foveate.pipelines.logs import SAY
-from foveate.pipelines.running import WRONG_USAGE, parse_beam_flags
-from foveate.transforms import inference, maps, progress, read, saliency
-from foveate.transforms.elements import SourceFile
-from foveate.transforms.files import NothingFound
+from foveate.pipelines.running import engines, runner
+from foveate.pipelines.running.arguments import add_limits, limits_of, output_folder, parse_beam_flags
+from foveate.pipelines.running.status import WRONG_USAGE
+from foveate.sandbox.client import Limits
+from foveate.storage.listing import NothingFound
+from foveate.storage.source import SourceFile
+from foveate.transforms import map_saliency, networks, progress, read, write_maps
 from foveate.transforms.frames import DicomFrames, expand_frames
-from foveate.transforms.isolation import Limits
 from foveate.transforms.match import MatchSources
 from foveate.transforms.read import KEPT
 from foveate.transforms.steps import FAILURES, step
-from foveate.transforms.tables import WriteFailures, table_text
+from foveate.transforms.write_tables import WriteFailures
 
 __all__ = ["add_arguments", "build", "parse_beam_flags", "run"]
 
@@ -57,7 +59,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--overlay", action="store_true", help="also the map over the photo, at most 2048 pixels a side"
     )
-    running.add_limits(parser)
+    add_limits(parser)
     parser.add_argument(
         "--dicom-frames",
         choices=("keep", "first", "all"),
@@ -78,16 +80,16 @@ def run(args: argparse.Namespace) -> int:
     args = engines.with_workers_paths(args)
     options = SaliencyOptions(
         sources=tuple(args.sources),
-        output=running.output_folder(args.output),
+        output=output_folder(args.output),
         overlay=args.overlay,
-        limits=running.limits_of(args),
+        limits=limits_of(args),
         dicom_frames=args.dicom_frames,
-        run_id=running.new_run_id(),
+        run_id=runner.new_run_id(),
     )
     try:
-        running.set_up_filesystems(args.beam_flags)
+        runner.set_up_filesystems(args.beam_flags)
         files = (
-            running.list_sources(options.sources, PICTURE_EXTENSIONS, options.output)
+            runner.list_sources(options.sources, PICTURE_EXTENSIONS, options.output)
             if engines.is_local(args.beam_flags)
             else []
         )
@@ -98,8 +100,8 @@ def run(args: argparse.Namespace) -> int:
     if problem := _no_place_for_maps(options, files):
         SAY.error(f"foveate saliency: {problem}")
         return WRONG_USAGE
-    job = running.Job("Mapping", ("mapped", "skipped", "failed"), options.output, options.run_id)
-    return running.run_job(job, functools.partial(build, options=options), args.beam_flags, files)
+    job = runner.Job("Mapping", ("mapped", "skipped", "failed"), options.output, options.run_id)
+    return runner.run_job(job, functools.partial(build, options=options), args.beam_flags, files)
 
 
 def build(root: beam.Pipeline, counts: progress.Progress, options: SaliencyOptions) -> None:
@@ -113,10 +115,12 @@ def build(root: beam.Pipeline, counts: progress.Progress, options: SaliencyOptio
         | "Read photos"
         >> step("read", _source_url, functools.partial(read.read_photo, limits=options.limits), KEPT)
     )
-    salient = photos.good | "Map saliency" >> inference.RunNetwork(saliency.msroi_handler())
-    write = functools.partial(maps.write_map, output=options.output, overlay=options.overlay, progress=counts)
-    written = salient.good | "Write maps" >> step("write", maps.url_of, write, output=bytes)
-    photos[KEPT] | "Count skipped" >> beam.Map(maps.skip_kept, counts)
+    salient = photos.good | "Map saliency" >> networks.RunNetwork(map_saliency.msroi_handler())
+    write = functools.partial(
+        write_maps.write_map, output=options.output, overlay=options.overlay, progress=counts
+    )
+    written = salient.good | "Write maps" >> step("write", write_maps.url_of, write, output=bytes)
+    photos[KEPT] | "Count skipped" >> beam.Map(write_maps.skip_kept, counts)
     (
         (matched[FAILURES], photos[FAILURES], salient[FAILURES], written[FAILURES])
         | "All failures" >> beam.Flatten()
@@ -139,7 +143,7 @@ def _no_place_for_maps(options: SaliencyOptions, files: Sequence[SourceFile]) ->
             return f"{output} is the folder of the photos, where maps would be taken for photos; name another"
     photos = {_place(file.url) for file in files}
     for file in files:
-        for url in (maps.map_url(output, file), maps.overlay_url(output, file)):
+        for url in (write_maps.map_url(output, file), write_maps.overlay_url(output, file)):
             if _place(url) in photos:
                 return f"the map of {table_text(file.url)} would overwrite the photo {table_text(url)}"
     return ""

@@ -32,7 +32,7 @@ from foveate.models import comcnn, reccnn, tiling
 from foveate.models.tiling import BadWeights, Network
 from foveate.models.training.regions import CodedRegion
 from foveate.pipelines.logs import SAY
-from foveate.pipelines.numbers import positive_count
+from foveate.pipelines.running.numbers import positive_count
 
 WRONG_USAGE = 2
 NETWORKS = ("msroi", "restoration", "restoration-joint", "restoration-codec", "comcnn-alone", "dncnn")

@@ -20,20 +20,25 @@ import apache_beam as beam
 from rich.console import Console
 from rich.table import Table
 
-from foveate.pipelines import engines, running
+from foveate.archive.expected import ExpectedFiles, name_swapped
+from foveate.archive.findings import Finding, counts_of, in_order, read_findings
+from foveate.archive.keys import ArchiveKey, BadKey
+from foveate.archive.tables import BadTable
 from foveate.pipelines.logs import SAY
-from foveate.pipelines.numbers import count
-from foveate.pipelines.reporting.figures import bytes_text, count_text
-from foveate.pipelines.reporting.terminal import plain_text
-from foveate.pipelines.running import OK, RUN_FAILED, SOME_FAILED, WRONG_USAGE, parse_beam_flags
+from foveate.pipelines.running import engines, runner
+from foveate.pipelines.running.arguments import add_limits, limits_of, output_folder, parse_beam_flags
+from foveate.pipelines.running.key import add_key, key_of
+from foveate.pipelines.running.numbers import count
+from foveate.pipelines.running.status import OK, RUN_FAILED, SOME_FAILED, WRONG_USAGE
+from foveate.reports.figures import bytes_text, count_text
+from foveate.reports.terminal import plain_text
+from foveate.sandbox.client import Limits
+from foveate.storage.files import join
+from foveate.storage.listing import NothingFound, find_file, list_folder
+from foveate.storage.source import SourceFile
 from foveate.transforms import progress, verify
-from foveate.transforms.elements import SourceFile
-from foveate.transforms.encryption import ArchiveKey, BadKey, add_key, key_of
-from foveate.transforms.files import NothingFound, find_file, join, list_folder
-from foveate.transforms.findings import Finding, WriteFindings, counts_of, in_order, read_findings
-from foveate.transforms.isolation import Limits
 from foveate.transforms.steps import FAILURES, Element, step
-from foveate.transforms.tables import BadTable
+from foveate.transforms.write_tables import WriteFindings
 
 __all__ = ["add_arguments", "build", "parse_beam_flags", "run"]
 
@@ -79,7 +84,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         help="keep the table of findings (Parquet) in this folder or URL; on other engines than this machine "
         "it is needed",
     )
-    running.add_limits(parser)
+    add_limits(parser)
     add_key(parser, "the file with the key of an encrypted archive; without it, only checksums are compared")
     parser.epilog = (
         "Other flags are Beam's. Exit status: 0 all well, 1 the run failed, 2 wrong usage, 3 something is "
@@ -96,28 +101,28 @@ def run(args: argparse.Namespace) -> int:
         args.archive = engines.absolute(args.archive)
     with contextlib.ExitStack() as stack:
         try:
-            running.set_up_filesystems(args.beam_flags)
-            files = _listed(running.output_folder(args.archive))
+            runner.set_up_filesystems(args.beam_flags)
+            files = _listed(output_folder(args.archive))
             if not args.output and not local:
                 raise NothingFound("on another engine --output is needed, where its workers can write")
             options = VerifyOptions(
-                archive=running.output_folder(args.archive),
+                archive=output_folder(args.archive),
                 findings=_findings_folder(args.output, stack),
                 quick=args.quick,
                 recheck=args.recheck,
-                limits=running.limits_of(args),
+                limits=limits_of(args),
                 key=key_of(args),
             )
         except (NothingFound, BadKey, BadTable) as error:
             SAY.error(f"foveate verify: {error}")
             return WRONG_USAGE
-        status, _ = running.run_pipeline(
+        status, _ = runner.run_pipeline(
             functools.partial(build, options=options), args.beam_flags, files, "Verifying"
         )
         if status not in (OK, SOME_FAILED):
             return status
         try:
-            findings = in_order(verify.name_swapped(read_findings(options.findings), options.archive))
+            findings = in_order(name_swapped(read_findings(options.findings), options.archive))
         except (OSError, BadTable) as error:
             SAY.error(f"foveate verify: the findings cannot be read: {error}")
             return RUN_FAILED
@@ -132,7 +137,7 @@ def _listed(archive: str) -> list[SourceFile]:
     single = find_file(archive)
     listed = [single] if single else list_folder(archive)
     files = [SourceFile(join(archive, file.path), file.path, file.size_bytes, 0.0) for file in listed]
-    if not files and not verify.ExpectedFiles.read(archive).places:
+    if not files and not ExpectedFiles.read(archive).places:
         raise NothingFound(f"there is no archive at {archive}")
     return files
 
@@ -141,7 +146,7 @@ def _findings_folder(output: str | None, stack: contextlib.ExitStack) -> str:
     """A new folder for a run's table, below the one that was named, if any."""
     if not output:
         return stack.enter_context(tempfile.TemporaryDirectory(prefix="foveate-verify-"))
-    return join(running.output_folder(output), f"run={running.new_run_id()}")
+    return join(output_folder(output), f"run={runner.new_run_id()}")
 
 
 def build(root: beam.Pipeline, counts: progress.Progress, options: VerifyOptions) -> None:
@@ -150,7 +155,7 @@ def build(root: beam.Pipeline, counts: progress.Progress, options: VerifyOptions
         root
         | "Name the archive" >> beam.Create([options.archive.encode(errors="surrogatepass")])
         | "Plan"
-        >> beam.FlatMap(verify.plan, options.quick, options.recheck)
+        >> beam.FlatMap(verify.plan_checks, options.quick, options.recheck)
         .with_output_types(Element)
         .with_outputs(verify.FINDINGS, main="checks")
     )

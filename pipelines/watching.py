@@ -22,17 +22,18 @@ from typing import Any, NoReturn
 
 import apache_beam as beam
 
-from foveate.pipelines import engines, running
+from foveate.archive.journal import clear_journal
+from foveate.archive.rows import Failure
+from foveate.archive.tables import BadTable
 from foveate.pipelines.logs import SAY
-from foveate.pipelines.running import OK, RUN_FAILED, SOME_FAILED
+from foveate.pipelines.running import engines, runner
+from foveate.pipelines.running.status import OK, RUN_FAILED, SOME_FAILED, WRONG_USAGE
+from foveate.storage.listing import NothingFound
+from foveate.storage.source import SourceFile
 from foveate.transforms.arrivals import Arrivals, Watched, WatchSources
-from foveate.transforms.elements import Failure, SourceFile
-from foveate.transforms.files import NothingFound
-from foveate.transforms.journal import clear_journal
 from foveate.transforms.notifications import ReadNotifications
 from foveate.transforms.progress import Progress
 from foveate.transforms.steps import Element, split_failures
-from foveate.transforms.tables import BadTable
 
 _PHOTOS = 500  # after so many a round ends: its rows are written, and places are listed again
 _REPEATED = "foveate: stopping at once"
@@ -180,7 +181,7 @@ class Stop:
 
 
 def run(
-    job: running.Job,
+    job: runner.Job,
     watched: Watched,
     seconds: float,
     build: Callable[[beam.Pipeline, Progress, Round], None],
@@ -210,7 +211,7 @@ def run(
             except NothingFound as error:
                 if number == 0:
                     SAY.error(f"foveate compress: {error}")
-                    return running.WRONG_USAGE
+                    return WRONG_USAGE
                 SAY.warning(f"foveate: {error}; trying again in {seconds:g} s")
                 status = OK
             if status not in (OK, SOME_FAILED):
@@ -222,7 +223,7 @@ def run(
 
 
 def run_streaming(
-    job: running.Job, build: Callable[[beam.Pipeline, Progress], None], beam_flags: list[str]
+    job: runner.Job, build: Callable[[beam.Pipeline, Progress], None], beam_flags: list[str]
 ) -> int:
     """Runs one pipeline without end on an engine that can; the exit status.
 
@@ -234,13 +235,13 @@ def run_streaming(
 
     before = signal.signal(signal.SIGTERM, interrupt)
     try:
-        return running.run_job(job, build, [*beam_flags, "--streaming"], [])
+        return runner.run_job(job, build, [*beam_flags, "--streaming"], [])
     finally:
         signal.signal(signal.SIGTERM, before)
 
 
 def _work_on_arrivals(
-    job: running.Job,
+    job: runner.Job,
     arrivals: Arrivals,
     build: Callable[[beam.Pipeline, Progress, Round], None],
     beam_flags: list[str],
@@ -259,7 +260,7 @@ def _work_on_arrivals(
         def wire(root: beam.Pipeline, counts: Progress, now: Round = now) -> None:
             build(root, counts, now)
 
-        status = running.run_job(job, wire, beam_flags, todo)
+        status = runner.run_job(job, wire, beam_flags, todo)
         if status not in (OK, SOME_FAILED):
             return status
         clear_journal(job.output, job.run_id)

@@ -15,7 +15,7 @@ import numpy as np
 from scipy.fft import fft2, fftfreq, ifft2
 from scipy.ndimage import correlate, uniform_filter
 
-from foveate.quality.colour import Pixels, check_pair
+from foveate.quality.color import Pixels, check_pair
 from foveate.quality.planes import Plane64, at_least, colours_255
 
 _VIEWED_SIDE = 256  # photos are brought down to about this shorter side

@@ -14,7 +14,7 @@ from collections.abc import Iterator
 import numpy as np
 from scipy.fft import dctn
 
-from foveate.quality.colour import Pixels, check_pair
+from foveate.quality.color import Pixels, check_pair
 from foveate.quality.planes import Plane64, at_least, luma_255
 from foveate.quality.psnr import decibels
 

@@ -7,7 +7,7 @@ import dataclasses
 import numpy as np
 from numpy.typing import NDArray
 
-from foveate.quality.colour import Pixels, check_pair, luma, peak_of, strips
+from foveate.quality.color import Pixels, check_pair, luma, peak_of, strips
 from foveate.quality.psnr import decibels, luma_errors, squared_errors
 from foveate.quality.saliency import StretchedMap, WeightedMean
 from foveate.quality.ssim import StructuralSimilarity

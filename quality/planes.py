@@ -6,7 +6,7 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.ndimage import correlate1d
 
-from foveate.quality.colour import BT601, Pixels, colour_channels, peak_of
+from foveate.quality.color import BT601, Pixels, colour_channels, peak_of
 
 Plane64 = NDArray[np.float64]
 

@@ -12,7 +12,7 @@ import math
 import numpy as np
 from numpy.typing import NDArray
 
-from foveate.quality.colour import Pixels, Plane, bands, check_pair, colour_channels, luma, peak_of, strips
+from foveate.quality.color import Pixels, Plane, bands, check_pair, colour_channels, luma, peak_of, strips
 from foveate.quality.saliency import StretchedMap, WeightedMean
 
 

@@ -17,7 +17,7 @@ from collections.abc import Iterator
 import numpy as np
 from numpy.typing import NDArray
 
-from foveate.quality.colour import Pixels, Plane, check_pair, luma, peak_of, strips
+from foveate.quality.color import Pixels, Plane, check_pair, luma, peak_of, strips
 from foveate.quality.saliency import StretchedMap, WeightedMean
 
 RADIUS = 5

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from foveate.quality.colour import Pixels, check_pair
+from foveate.quality.color import Pixels, check_pair
 from foveate.quality.planes import Plane64, at_least, filtered_inside, luma_255
 
 _WINDOWS = (17, 9, 5, 3)  # samples at each scale; the Gaussian's sigma is a fifth of them

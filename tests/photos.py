@@ -11,10 +11,12 @@ import numpy as np
 from apache_beam.pvalue import TaggedOutput
 from numpy.typing import NDArray
 
+from foveate.archive.rows import RunLabels
+from foveate.archive.settings import CompressSettings, Target
 from foveate.codec.metadata import PhotoMetadata
-from foveate.transforms.elements import Photo, Pixels, SalientPhoto, SourceFile
+from foveate.storage.source import SourceFile
+from foveate.transforms.elements import Photo, Pixels, SalientPhoto
 from foveate.transforms.encode import Encoder
-from foveate.transforms.settings import CompressSettings, Target
 
 WEIGHTS = bytes(range(8))
 
@@ -61,6 +63,13 @@ def encoder(
     """An encoder for a target."""
     chosen = CompressSettings(Target(kind, value), **{"roi": "none", "comcnn": "off"} | settings)
     return Encoder(chosen, WEIGHTS, archive, resume)
+
+
+def labels(
+    archive: str, run_id: str = "r1", settings_digest: str = "00" * 8, weights_digest: str = "00" * 8
+) -> RunLabels:
+    """What all rows of a run have in common."""
+    return RunLabels(archive, Target("bpp", 1.0), settings_digest, weights_digest, "1.0", run_id)
 
 
 def outputs(results: Iterable[Any]) -> dict[str, list[Any]]:

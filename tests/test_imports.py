@@ -15,11 +15,17 @@ ALLOWED = {  # folder → the other folders it may import from
     "codec": set[str](),
     "models": set[str](),
     "quality": set[str](),
-    "transforms": {"codec", "models", "quality"},
-    "pipelines": {"codec", "models", "quality", "transforms"},
+    "storage": set[str](),
+    "pictures": {"codec"},
+    "sandbox": {"codec", "pictures", "storage"},
+    "archive": {"codec", "pictures", "storage"},
+    "reports": {"archive", "codec", "models", "pictures", "quality", "sandbox", "storage"},
+    "transforms": {"archive", "codec", "models", "pictures", "quality", "sandbox", "storage"},
 }
+ALLOWED["pipelines"] = {*ALLOWED}
 FORBIDDEN = {  # folder → packages it may import nowhere
     "codec": {"apache_beam", "tensorflow", "keras"},
+    "pictures": {"apache_beam", "tensorflow", "keras"},
     "models": {"apache_beam"},
     "quality": {"apache_beam", "tensorflow", "keras"},
 }

@@ -19,12 +19,15 @@ from apache_beam.transforms.periodicsequence import PeriodicImpulse, RebaseMode
 from apache_beam.transforms.userstate import ReadModifyWriteStateSpec
 from apache_beam.utils.shared import Shared
 
-from foveate.transforms.elements import Failure, SourceFile
-from foveate.transforms.files import NothingFound, find_files
+from foveate.archive.places import claim_of, file_of, name_bytes
+from foveate.archive.rows import Failure
+from foveate.archive.up_to_date import ArchiveIndex
+from foveate.storage.errors import BadInput
+from foveate.storage.listing import NothingFound, find_files
+from foveate.storage.source import SourceFile
+from foveate.storage.stores import store_of
 from foveate.transforms.frames import DicomFrames, expand_frames
-from foveate.transforms.match import ArchiveIndex, claim_of, file_of, name_bytes
-from foveate.transforms.steps import FAILURES, BadInput, failure
-from foveate.transforms.stores import store_of
+from foveate.transforms.steps import FAILURES, failure
 
 MOST_AT_ONCE = 100_000  # that one listing passes on; the next one has the others
 _MANY = 1000  # new files for which it pays to read the archive's tables again

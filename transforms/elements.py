@@ -3,29 +3,15 @@
 from __future__ import annotations
 
 import dataclasses
-import datetime
-from typing import Literal
 
 import numpy as np
 from numpy.typing import NDArray
 
+from foveate.archive.rows import MetricsRow
 from foveate.codec.metadata import PhotoMetadata
+from foveate.storage.source import SourceFile
 
 Pixels = NDArray[np.uint8] | NDArray[np.uint16]
-Outcome = Literal["compressed", "kept", "skipped"]
-
-
-@dataclasses.dataclass(frozen=True)
-class SourceFile:
-    """One file to work on: where it is, and where it belongs in the output."""
-
-    url: str
-    relative_path: str  # below the root it was found under, with forward slashes
-    size_bytes: int
-    modified: float  # seconds since 1970, 0 where the filesystem does not say
-    frame: int = 0  # the one of a file of several that is meant, counted from 1; 0: the file
-    generation: str = ""  # of an object whose store numbers its versions
-    checksum: str = ""  # of its content, where a listing has one: "md5:...", "crc32c:...", "etag:..."
 
 
 @dataclasses.dataclass(frozen=True, eq=False)
@@ -55,16 +41,6 @@ class SalientPhoto:
     saliency: NDArray[np.float32] | None
     saliency_seconds: float
     mask_sha256: bytes = b""
-
-
-@dataclasses.dataclass(frozen=True)
-class KeptSource:
-    """A good file that the archive holds unchanged, and why."""
-
-    source: SourceFile
-    source_format: str
-    source_sha256: str
-    reason: str
 
 
 @dataclasses.dataclass(frozen=True, eq=False)
@@ -132,79 +108,3 @@ class DecodedFile:
     comcnn_used: bool
     note: str  # why there is no noise map, "" if there is or need not be
     source_sha256: bytes = b""  # of the file that it was made of, as far as its record tells
-
-
-@dataclasses.dataclass(frozen=True)
-class MetricsRow:
-    """One photo's outcome: the only definition of the metrics table's columns.
-
-    Units stand in the names; PSNR in dB, infinite where nothing was lost; SSIM in [-1, 1]. Fields of a photo
-    that was not compressed (outcome "kept" or "skipped") and of measures that do not apply are None.
-    `psnr_s` and `ssim_s` are weighted by the saliency map; `rec_*` measure what RecCNN makes of the archive.
-    """
-
-    source_url: str
-    archive_url: str
-    relative_path: str
-    outcome: Outcome
-    reason: str  # why it was kept or skipped, "" for compressed
-    source_format: str
-    source_bytes: int
-    archive_bytes: int
-    source_modified: float
-    source_sha256: str
-    width: int | None
-    height: int | None
-    channels: int | None
-    bit_depth: int | None
-    compression_ratio: float | None  # source bytes / archive bytes
-    raw_ratio: float | None  # raw bytes / archive bytes
-    bits_per_pixel: float | None
-    mse: float | None
-    psnr_db: float | None
-    psnr_y_db: float | None
-    ssim: float | None
-    ms_ssim: float | None
-    psnr_s_db: float | None
-    ssim_s: float | None
-    rec_mse: float | None
-    rec_psnr_db: float | None
-    rec_psnr_y_db: float | None
-    rec_ssim: float | None
-    rec_ms_ssim: float | None
-    rec_psnr_s_db: float | None
-    rec_ssim_s: float | None
-    saliency_mean: float | None
-    salient_share: float | None  # share of the photo whose saliency is above one half
-    target: str  # "bpp=0.5", "psnr=40", "lossless", ...
-    target_reached: float | None  # in the target's own unit
-    comcnn_used: bool | None
-    metadata_lost: str  # what of the source's metadata the JP2 cannot hold, "" if nothing
-    read_seconds: float | None
-    saliency_seconds: float | None
-    encode_seconds: float | None
-    measure_seconds: float | None
-    settings_digest: str
-    weights_digest: str
-    foveate_version: str
-    run_id: str
-    finished: datetime.datetime
-    source_generation: str | None = None  # of an object in a store that numbers versions
-    source_checksum: str | None = None  # as the store's listing gave it
-    archive_version: str | None = None  # what a listing shows of the file: a checksum, or when it was changed
-    archive_sha256: str | None = None  # of the whole file as it is stored
-    codestream_sha256: str | None = None  # of the codestream within a JP2 file
-    camera: str | None = None  # maker and model as EXIF names them
-    taken: str | None = None  # ISO 8601 by the camera's clock, which knows no zone
-    cleaned_psnr_db: float | None = None  # of what was coded against the source, where DnCNN cleaned it first
-
-
-@dataclasses.dataclass(frozen=True)
-class Failure:
-    """Why one photo could not be handled: a url and a reason, never pixels."""
-
-    url: str
-    step: str
-    error_type: str
-    message: str
-    time: str  # ISO 8601, UTC

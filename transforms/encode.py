@@ -10,28 +10,29 @@ from typing import Any
 import apache_beam as beam
 import numpy as np
 
+from foveate.archive.keys import ArchiveKey, from_store, stored_name, stored_overhead
+from foveate.archive.places import archive_url
+from foveate.archive.rows import KeptSource
+from foveate.archive.settings import CompressSettings, Target
 from foveate.codec import allocation, jp2, noise, openjpeg
 from foveate.codec.allocation import BudgetTooSmall
-from foveate.codec.archive_record import SALIENCY_BYTES, ArchiveRecord
 from foveate.codec.encoder import Emphasis, layered
-from foveate.codec.pictures import jpeg_bytes
+from foveate.codec.record import SALIENCY_BYTES, ArchiveRecord
+from foveate.pictures.formats import jpeg_bytes
+from foveate.pictures.reasons import Reason
 from foveate.quality.psnr import psnr, psnr_s
 from foveate.quality.ssim import ssim
+from foveate.sandbox.client import Limits, check_integrity, decode_archive
+from foveate.storage.files import read_if_there
 from foveate.transforms.elements import (
     Coded,
     CodedPhoto,
     CompactPhoto,
-    KeptSource,
     Photo,
     Pixels,
     SalientPhoto,
 )
-from foveate.transforms.encryption import ArchiveKey, from_store, stored_name, stored_overhead
-from foveate.transforms.files import read_if_there
-from foveate.transforms.isolation import Limits, check_integrity, decode_archive
-from foveate.transforms.match import archive_url
 from foveate.transforms.read import KEPT
-from foveate.transforms.settings import CompressSettings, Target
 
 _TOLERANCES = {"psnr": 0.05, "roi-psnr": 0.05, "ssim": 0.001}  # how far above a target the search may end
 _SALIENCY_SHARE = 100  # the embedded map may take one byte in so many of the archive
@@ -83,14 +84,15 @@ def encode_plain(salient: SalientPhoto, encoder: Encoder) -> Iterator[Any]:
     try:
         coded = encode(salient, photo.pixels, encoder, comcnn_used=False)
         archive_bytes = len(coded.jp2) + encoder.stored_overhead(photo)
-        reason = _not_worth_it(archive_bytes, source_bytes, settings.min_saving)
-        if photo.source.frame:  # it can't be kept: its file holds the others too
-            reason = ""
+        kept = _not_worth_it(archive_bytes, source_bytes, settings.min_saving)
+        if photo.source.frame:  # it cannot be kept: its file holds the other frames too
+            kept = None
     except BudgetTooSmall:
-        reason = "the target leaves no room for the picture beside its headers and metadata: kept unchanged"
-    if reason:
-        kept = KeptSource(photo.source, photo.source_format, photo.source_sha256, reason)
-        yield beam.pvalue.TaggedOutput(KEPT, kept)
+        detail = "the target leaves no room for the picture beside its headers and metadata"
+        kept = Reason.NO_ROOM, detail
+    if kept:
+        element = KeptSource(photo.source, photo.source_format, photo.source_sha256, *kept)
+        yield beam.pvalue.TaggedOutput(KEPT, element)
     else:
         yield CodedPhoto(salient, (coded,))
 
@@ -107,14 +109,14 @@ def encode_compact(element: CompactPhoto, encoder: Encoder) -> Iterator[CodedPho
     yield dataclasses.replace(coded, candidates=(*keep, compact))
 
 
-def _not_worth_it(archive_bytes: int, source_bytes: int, min_saving: float) -> str:
-    """Why a photo is kept, "" if it is not: the same words for all, since the report counts reasons."""
+def _not_worth_it(archive_bytes: int, source_bytes: int, min_saving: float) -> tuple[Reason, str] | None:
+    """Why a photo is kept, None if it is not; the same words for all, since the report counts them."""
     saving = 1 - archive_bytes / source_bytes
     if saving >= min_saving and archive_bytes < source_bytes:
-        return ""
+        return None
     if saving <= 0:
-        return "JPEG 2000 would take more bytes: kept unchanged"
-    return f"JPEG 2000 would save less than {min_saving:.0%} of its bytes: kept unchanged"
+        return Reason.NO_SAVING, "JPEG 2000 would take more bytes"
+    return Reason.LITTLE_SAVING, f"JPEG 2000 would save less than {min_saving:.0%} of its bytes"
 
 
 def _already_archived(salient: SalientPhoto, encoder: Encoder) -> Coded | None:

@@ -15,12 +15,12 @@ from typing import Any, Literal
 
 import apache_beam as beam
 
-from foveate.codec.dicom import MAGIC, MAGIC_AT, is_dicom
-from foveate.codec.pictures import DICOM_EXTENSIONS, PICTURE_EXTENSIONS
-from foveate.transforms.elements import SourceFile
-from foveate.transforms.files import read_head, read_whole
-from foveate.transforms.isolation import Limits, check_file_bytes, frame_count
-from foveate.transforms.steps import BadInput
+from foveate.pictures.dicom import MAGIC, MAGIC_AT, is_dicom
+from foveate.pictures.formats import DICOM_EXTENSIONS, PICTURE_EXTENSIONS
+from foveate.sandbox.client import Limits, check_file_bytes, frame_count
+from foveate.storage.errors import BadInput
+from foveate.storage.files import read_head, read_whole
+from foveate.storage.source import SourceFile
 
 DicomFrames = Literal["keep", "first", "all"]
 

@@ -3,43 +3,28 @@
 from __future__ import annotations
 
 import dataclasses
-import datetime
 import hashlib
 import time
 from collections.abc import Iterator
 
 import numpy as np
 
-from foveate.codec import exif, jp2
+from foveate.archive.keys import stored_name, stored_overhead
+from foveate.archive.places import archive_url
+from foveate.archive.rows import MetricsRow, RunLabels, make_row
+from foveate.archive.settings import Target
+from foveate.codec import jp2
 from foveate.codec.weights import Tune
+from foveate.pictures import exif
 from foveate.quality.measures import Measures, measure
 from foveate.transforms.elements import (
     Archived,
     Coded,
-    KeptSource,
-    MetricsRow,
     Photo,
     Pixels,
     RestoredPhoto,
     SalientPhoto,
 )
-from foveate.transforms.encryption import ArchiveKey, stored_name, stored_overhead
-from foveate.transforms.match import archive_url, kept_url, row_of_unmeasured
-from foveate.transforms.settings import Target
-
-
-@dataclasses.dataclass(frozen=True)
-class RunLabels:
-    """What every row of a run says alike."""
-
-    archive: str
-    target: Target
-    settings_digest: str
-    weights_digest: str
-    foveate_version: str
-    run_id: str
-    tune: Tune = "psnr"
-    key: ArchiveKey | None = None  # of an archive whose files are encrypted
 
 
 def url_of(restored: RestoredPhoto) -> str:
@@ -92,16 +77,13 @@ def _row(
     lost = jp2.unkept_metadata(photo.metadata, channels)
     raw_bytes = height * width * channels * photo.pixels.dtype.itemsize
     saliency = salient.saliency
-    return MetricsRow(
-        source_url=photo.source.url,
+    return make_row(
+        photo.source,
+        run,
+        "compressed",
         archive_url=stored_name(archive_url(run.archive, photo.source), run.key),
-        relative_path=photo.source.relative_path,
-        outcome="compressed",
-        reason="",
         source_format=photo.source_format,
-        source_bytes=photo.source.size_bytes,
         archive_bytes=archive_bytes,
-        source_modified=photo.source.modified,
         source_sha256=photo.source_sha256,
         width=width,
         height=height,
@@ -117,7 +99,6 @@ def _row(
         },
         saliency_mean=None if saliency is None else float(saliency.mean()),
         salient_share=None if saliency is None else float(np.mean(saliency > 0.5)),
-        target=str(run.target),
         target_reached=_reached(run.target, photo, archive_bytes, plain),
         comcnn_used=coded.comcnn_used,
         metadata_lost="; ".join(
@@ -127,13 +108,6 @@ def _row(
         saliency_seconds=salient.saliency_seconds,
         encode_seconds=coded.encode_seconds,
         measure_seconds=0.0,
-        settings_digest=run.settings_digest,
-        weights_digest=run.weights_digest,
-        foveate_version=run.foveate_version,
-        run_id=run.run_id,
-        finished=datetime.datetime.now(datetime.UTC),
-        source_generation=photo.source.generation or None,
-        source_checksum=photo.source.checksum or None,
         codestream_sha256=hashlib.sha256(coded.jp2[slice(*jp2.codestream_span(coded.jp2))]).hexdigest(),
         camera=exif.camera(photo.metadata.exif) if photo.metadata.exif else None,
         taken=_taken(photo),
@@ -157,22 +131,3 @@ def _reached(target: Target, photo: Photo, archive_bytes: int, plain: Measures) 
         return photo.source.size_bytes / archive_bytes
     measured = {"psnr": plain.psnr_db, "roi-psnr": plain.psnr_s_db, "ssim": plain.ssim}
     return measured.get(target.kind)
-
-
-def row_of_kept(kept: KeptSource, run: RunLabels) -> MetricsRow:
-    """The row of a file that the archive holds unchanged."""
-    return row_of_unmeasured(
-        kept.source,
-        archive_url=stored_name(kept_url(run.archive, kept.source), run.key),
-        outcome="kept",
-        reason=kept.reason,
-        source_format=kept.source_format,
-        archive_bytes=kept.source.size_bytes + stored_overhead(kept.source.relative_path, run.key),
-        source_sha256=kept.source_sha256,
-        compression_ratio=1.0,
-        target=str(run.target),
-        settings_digest=run.settings_digest,
-        weights_digest=run.weights_digest,
-        foveate_version=run.foveate_version,
-        run_id=run.run_id,
-    )

@@ -17,9 +17,9 @@ from typing import Any
 import apache_beam as beam
 from apache_beam.io.filesystem import FileSystem
 
+from foveate.storage.local_disk import PRIVATE_FOLDER
+from foveate.storage.source import SourceFile
 from foveate.transforms.arrivals import TakeOnce, Watched
-from foveate.transforms.elements import SourceFile
-from foveate.transforms.files import PRIVATE_FOLDER
 from foveate.transforms.frames import ExpandFrames
 
 _FINISHED = "OBJECT_FINALIZE"  # a new object, or a new version of one, is there whole

@@ -13,7 +13,7 @@ from pathlib import Path
 
 from apache_beam.metrics import Metrics
 
-from foveate.transforms.elements import Failure, MetricsRow
+from foveate.archive.rows import Failure, MetricsRow
 from foveate.transforms.steps import NAMESPACE
 
 

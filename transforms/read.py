@@ -9,12 +9,15 @@ from typing import Any
 
 import apache_beam as beam
 
+from foveate.archive.rows import KeptSource
 from foveate.codec.jp2 import icc_is_restricted
-from foveate.codec.picture import NotForJpeg2000
-from foveate.transforms.elements import KeptSource, Photo, SourceFile
-from foveate.transforms.files import read_source
-from foveate.transforms.isolation import Limits, check_file_bytes, decode_picture
-from foveate.transforms.steps import BadInput
+from foveate.pictures.picture import NotForJpeg2000
+from foveate.pictures.reasons import Reason
+from foveate.sandbox.client import Limits, check_file_bytes, decode_picture
+from foveate.storage.errors import BadInput
+from foveate.storage.files import read_source
+from foveate.storage.source import SourceFile
+from foveate.transforms.elements import Photo
 
 KEPT = "kept"
 # Endings that are not the format's name.
@@ -35,15 +38,16 @@ def read_photo(source: SourceFile, limits: Limits) -> Iterator[Any]:
     sha256 = hashlib.sha256(data).hexdigest()
     try:
         picture = decode_picture(data, limits, source.frame)
-    except NotForJpeg2000 as reason:
+    except NotForJpeg2000 as kept:
         ending = source.relative_path.rpartition(".")[2].lower()
-        kept = KeptSource(source, _FORMATS.get(ending, ending), sha256, str(reason))
-        yield beam.pvalue.TaggedOutput(KEPT, kept)
+        element = KeptSource(source, _FORMATS.get(ending, ending), sha256, kept.reason, str(kept))
+        yield beam.pvalue.TaggedOutput(KEPT, element)
         return
     icc = picture.metadata.icc
     if icc is not None and not icc_is_restricted(icc, picture.pixels.shape[2]):
-        reason_text = "its colour profile is of a kind that a JP2 file cannot hold: kept unchanged"
-        yield beam.pvalue.TaggedOutput(KEPT, KeptSource(source, picture.format, sha256, reason_text))
+        detail = "its color profile is of a kind that a JP2 file cannot hold"
+        kept_source = KeptSource(source, picture.format, sha256, Reason.COLOR, detail)
+        yield beam.pvalue.TaggedOutput(KEPT, kept_source)
         return
     yield Photo(
         source=source,

@@ -17,15 +17,9 @@ from typing import Any
 import apache_beam as beam
 import pyarrow as pa
 
-from foveate.transforms.elements import Failure, MetricsRow
-from foveate.transforms.tables import (
-    WriteShards,
-    failures_schema,
-    keyed_values,
-    metrics_schema,
-    open_whole,
-    run_folder,
-)
+from foveate.archive.rows import Failure, MetricsRow
+from foveate.archive.tables import failures_schema, metrics_schema, open_whole, run_folder
+from foveate.transforms.write_tables import WriteShards, keyed_values
 
 _BIGQUERY_TYPES = {
     pa.string(): "STRING",

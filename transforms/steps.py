@@ -15,24 +15,17 @@ from typing import Any
 import apache_beam as beam
 from apache_beam.metrics import Metrics
 
+from foveate.archive.rows import Failure
 from foveate.codec.errors import BadCodestream, UnsupportedCodestream
-from foveate.codec.picture import BadPicture
-from foveate.transforms.elements import Failure
-from foveate.transforms.redaction import redacted
+from foveate.pictures.picture import BadPicture
+from foveate.storage.errors import BadInput, CannotGoOn
+from foveate.storage.redaction import redacted
 
 FAILURES = "failures"
 NAMESPACE = "foveate"
 BAD_INPUT = (BadPicture, BadCodestream, UnsupportedCodestream)
 
 _log = logging.getLogger("foveate")
-
-
-class BadInput(ValueError):  # noqa: N818
-    """Something about a source that only a person can mend; the message says what."""
-
-
-class CannotGoOn(RuntimeError):  # noqa: N818
-    """No photo can be written any more: the run ends."""
 
 
 def failure(url: str, step: str, error: BaseException) -> Failure:

@@ -10,14 +10,18 @@ import contextlib
 import dataclasses
 import functools
 import hashlib
-import re
 from collections.abc import Iterator
 
-from foveate.codec import encryption, jp2
+from foveate.archive import encryption
+from foveate.archive.keys import from_store, stored_name, to_store
+from foveate.archive.newest import ArchivedRow, LatestRows
+from foveate.archive.places import archive_url
+from foveate.archive.rows import KeptSource, MetricsRow, RunLabels, row_of_kept
+from foveate.archive.tables import table_text
+from foveate.codec import jp2
 from foveate.codec.errors import BadCodestream
-from foveate.transforms.elements import Archived, KeptSource, MetricsRow, SourceFile
-from foveate.transforms.encryption import from_store, stored_name, to_store
-from foveate.transforms.files import (
+from foveate.storage.errors import BadInput
+from foveate.storage.files import (
     delete_file,
     read_if_there,
     read_source,
@@ -25,12 +29,9 @@ from foveate.transforms.files import (
     stored_version,
     write_whole,
 )
-from foveate.transforms.latest import ArchivedRow, LatestRows
-from foveate.transforms.match import archive_url
-from foveate.transforms.measure import RunLabels, row_of_kept
+from foveate.storage.source import SourceFile
+from foveate.transforms.elements import Archived
 from foveate.transforms.progress import Progress
-from foveate.transforms.steps import BadInput
-from foveate.transforms.tables import table_text
 
 
 def url_of(element: Archived | KeptSource) -> str:
@@ -64,8 +65,7 @@ def write_kept(kept: KeptSource, run: RunLabels, progress: Progress) -> Iterator
         ours is in its place.
     """
     if kept.source.frame:
-        reason = re.sub("[,:;] kept unchanged.*", "", kept.reason)
-        raise BadInput(f"frame {kept.source.frame} cannot be archived by itself: {reason}")
+        raise BadInput(f"frame {kept.source.frame} cannot be archived by itself: {kept.detail}")
     row = row_of_kept(kept, run)
     data = read_source(kept.source)
     if hashlib.sha256(data).hexdigest() != kept.source_sha256:

@@ -8,9 +8,9 @@ from pathlib import Path
 import pytest
 
 from benchmarks import hostile, hostile_files
-from foveate.codec.pictures import decode_picture
-from foveate.transforms import isolation
-from foveate.transforms.isolation import DecoderFailed, Limits
+from foveate.pictures.formats import decode_picture
+from foveate.sandbox import client
+from foveate.sandbox.client import DecoderFailed, Limits
 
 FEW = Limits(pixels=1_000_000, seconds=10.0, memory_gb=1.0)
 SOUND = hostile_files.sound_files()
@@ -75,7 +75,7 @@ def test_what_went_wrong_is_told_apart(
     def fail(*_: object) -> None:
         raise error
 
-    monkeypatch.setattr(isolation, "decode_picture", fail)
+    monkeypatch.setattr(client, "decode_picture", fail)
     assert hostile.outcome_of("png", b"").startswith(outcome)
     monkeypatch.setattr(hostile, "inputs", lambda *_: [("flips png", "a.png", b"broken")])
     found = hostile.decode_all(1, 1, tmp_path)

@@ -14,14 +14,16 @@ from benchmarks.curves import Point
 from benchmarks.kept import Kept
 from benchmarks.networks import Networks
 from benchmarks.restored import RATES, Task, Way, as_restored, our_curves
+from foveate.archive.rows import RunLabels
+from foveate.archive.settings import CompressSettings, Target
 from foveate.codec.metadata import PhotoMetadata
 from foveate.models import comcnn, reccnn, tiling
-from foveate.transforms.compact import compact_where_coarse
-from foveate.transforms.elements import CodedPhoto, Photo, SalientPhoto, SourceFile
+from foveate.storage.source import SourceFile
+from foveate.transforms.elements import CodedPhoto, Photo, SalientPhoto
 from foveate.transforms.encode import Encoder, encode, encode_compact
-from foveate.transforms.measure import RunLabels, measure_photo
-from foveate.transforms.restore import restore_candidates
-from foveate.transforms.settings import CompressSettings, Target
+from foveate.transforms.measure import measure_photo
+from foveate.transforms.prefilter import compact_where_coarse
+from foveate.transforms.run_reccnn import restore_candidates
 from tests import streams
 
 NETWORKS = Networks()

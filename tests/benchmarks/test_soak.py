@@ -16,7 +16,7 @@ from benchmarks import soak
 from benchmarks.moody_store import Moody
 from benchmarks.soak import Kill, Place, Run, Sample, Supervisor
 from benchmarks.soak_photos import SoakPhoto, soak_photos
-from foveate.codec.pictures import decode_picture
+from foveate.pictures.formats import decode_picture
 from foveate.pipelines.cli import main
 
 PHOTOS = [

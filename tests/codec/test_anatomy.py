@@ -12,16 +12,19 @@ import pytest
 
 from foveate.codec import anatomy, codestream, jp2
 from foveate.codec.anatomy import Anatomy, Box
-from foveate.codec.archive_record import ArchiveRecord
-from foveate.codec.contents import describe_box, describe_marker
 from foveate.codec.errors import BadCodestream
 from foveate.codec.metadata import PhotoMetadata
-from tests import pictures, streams
+from foveate.codec.record import ArchiveRecord
+from foveate.codec.wording import describe_box, describe_marker
+from tests import picture_files, streams
 
 SALIENCY = np.linspace(0, 1, 12, dtype=np.float32).reshape(3, 4)
 POC_WORDS = "RPCL for resolutions 0 to 1, components 0 to 2, layers up to 3"
 METADATA = PhotoMetadata(
-    icc=pictures.icc_profile(), exif=pictures.exif_block(), xmp=pictures.xmp_packet(), dpi=(300.0, 150.0)
+    icc=picture_files.icc_profile(),
+    exif=picture_files.exif_block(),
+    xmp=picture_files.xmp_packet(),
+    dpi=(300.0, 150.0),
 )
 
 

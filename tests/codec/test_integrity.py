@@ -13,9 +13,9 @@ import pytest
 from numpy.typing import NDArray
 
 from foveate.codec import codestream, integrity, jp2
-from foveate.codec.archive_record import ArchiveRecord
 from foveate.codec.errors import BadCodestream
 from foveate.codec.metadata import PhotoMetadata
+from foveate.codec.record import ArchiveRecord
 from tests import streams
 
 VERSION_1 = Path(__file__).parent / "record-version-1.jp2"  # written before there was a version 2

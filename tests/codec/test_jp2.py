@@ -22,10 +22,10 @@ from jpylyzer import jpylyzer
 from PIL import Image, ImageCms
 
 from foveate.codec import jp2, openjpeg
-from foveate.codec.archive_record import SALIENCY_BYTES, ArchiveRecord, pack_record, unpack_record
 from foveate.codec.errors import BadCodestream, UnsupportedCodestream
 from foveate.codec.metadata import PhotoMetadata
 from foveate.codec.packed_saliency import _average_down, pack_saliency, unpack_saliency
+from foveate.codec.record import SALIENCY_BYTES, ArchiveRecord, pack_record, unpack_record
 
 SRGB_ICC = ImageCms.ImageCmsProfile(ImageCms.createProfile("sRGB")).tobytes()
 LAB_ICC = ImageCms.ImageCmsProfile(ImageCms.createProfile("LAB")).tobytes()

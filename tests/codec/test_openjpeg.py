@@ -20,16 +20,19 @@ import numpy as np
 import numpy.typing as npt
 import pytest
 
-from foveate.codec import jp2, openjp2, openjpeg
+from foveate.codec import jp2, openjpeg
 from foveate.codec.errors import BadCodestream, UnsupportedCodestream
 from foveate.codec.metadata import PhotoMetadata
-from foveate.codec.openjp2_streams import Messages, opened_codec, writer
+from foveate.codec.openjpeg import binding
+from foveate.codec.openjpeg.decoding import _require_whole
+from foveate.codec.openjpeg.streams import Messages, opened_codec, writer
+from foveate.codec.weights import Pixels
 from tests import streams
 
 LAYERS_DB = (25.0, 30.0, 35.0, 40.0, 0.0)
 
 
-def photo(height: int, width: int, channels: int, dtype: type = np.uint8) -> openjpeg.Pixels:
+def photo(height: int, width: int, channels: int, dtype: type = np.uint8) -> Pixels:
     """Gradients, an edge and some noise over the full range of the type."""
     rows, columns = np.mgrid[:height, :width]
     planes = [rows + 2 * columns, 3 * rows * (columns > width // 3), (rows * columns) % 97, 200 - rows]
@@ -54,20 +57,20 @@ def tool(name: str) -> str:
     return path
 
 
-def encode_planes(planes: Sequence[openjpeg.Pixels], steps: Sequence[tuple[int, int]]) -> bytes:
+def encode_planes(planes: Sequence[Pixels], steps: Sequence[tuple[int, int]]) -> bytes:
     """A lossless codestream of components on grids of different (horizontal, vertical) steps."""
-    library = openjp2.library()
-    parameters = openjp2.EncoderParameters()
+    library = binding.library()
+    parameters = binding.EncoderParameters()
     library.opj_set_default_encoder_parameters(ctypes.byref(parameters))
     parameters.numresolution, parameters.tcp_numlayers, parameters.cp_disto_alloc = 3, 1, 1
     sizes = [
-        openjp2.Plane(dx=dx, dy=dy, w=plane.shape[1], h=plane.shape[0], prec=8, bpp=8)
+        binding.Plane(dx=dx, dy=dy, w=plane.shape[1], h=plane.shape[0], prec=8, bpp=8)
         for plane, (dx, dy) in zip(planes, steps, strict=True)
     ]
-    image = library.opj_image_tile_create(len(sizes), (openjp2.Plane * len(sizes))(*sizes), 0)
+    image = library.opj_image_tile_create(len(sizes), (binding.Plane * len(sizes))(*sizes), 0)
     image.contents.y1, image.contents.x1 = planes[0].shape
     samples = b"".join(plane.tobytes() for plane in planes)
-    codec = library.opj_create_compress(openjp2.CODEC_J2K)
+    codec = library.opj_create_compress(binding.CODEC_J2K)
     with opened_codec(library, codec, Messages()), writer(library) as (stream, out):
         assert library.opj_setup_encoder(codec, ctypes.byref(parameters), image)
         assert library.opj_start_compress(codec, image, stream)
@@ -100,7 +103,7 @@ def test_reversible_coding_gives_pixels_of_every_bit_depth_back(
     height: int, width: int, channels: int, bit_depth: int, block_size: int, seed: int
 ) -> None:
     values = np.random.default_rng(seed).integers(0, 1 << bit_depth, (height, width, channels))
-    pixels: openjpeg.Pixels = values.astype(np.uint8) if bit_depth <= 8 else values.astype(np.uint16)
+    pixels: Pixels = values.astype(np.uint8) if bit_depth <= 8 else values.astype(np.uint16)
     codestream = openjpeg.encode(pixels, reversible=True, bit_depth=bit_depth, block_size=block_size)
     decoded = openjpeg.decode(codestream)
     np.testing.assert_array_equal(decoded.pixels, pixels)
@@ -325,7 +328,7 @@ def test_a_cut_in_a_tile_part_s_first_marker_is_refused() -> None:
     twice = bytearray(codestream[:-2] + codestream[first:-2] + codestream[-2:])
     struct.pack_into(">IBB", twice, first + 6, length, 0, 2)
     with pytest.raises(BadCodestream, match="too early"):
-        openjpeg._require_whole(bytes(twice[: first + length + 2]))
+        _require_whole(bytes(twice[: first + length + 2]))
 
 
 def test_without_strictness_what_is_left_of_a_codestream_is_decoded() -> None:
@@ -405,7 +408,7 @@ def test_five_components_are_refused_by_number() -> None:
 def test_many_threads_encode_and_decode_at_once() -> None:
     pictures = [photo(40 + n, 50 + n, 1 + n % 4) for n in range(12)]
 
-    def there_and_back(pixels: openjpeg.Pixels) -> bool:
+    def there_and_back(pixels: Pixels) -> bool:
         return np.array_equal(openjpeg.decode(openjpeg.encode(pixels, reversible=True)).pixels, pixels)
 
     with concurrent.futures.ThreadPoolExecutor(6) as pool:

@@ -123,7 +123,7 @@ def test_the_package_that_beam_sends_to_workers_holds_everything(tmp_path: Path)
     weights = {f"models/weights/{path.name}" for path in (ROOT / "models" / "weights").iterdir()}
     assert any(name.endswith(".h5") for name in weights)
     assert weights <= names
-    assert "pipelines/reporting/page.html" in names
+    assert "reports/page.html" in names
 
 
 def test_every_folder_of_modules_is_a_package() -> None:

@@ -13,7 +13,7 @@ import pytest
 from apache_beam.options.pipeline_options import PipelineOptions
 
 from docs import generate
-from foveate.codec.pictures import PICTURE_EXTENSIONS
+from foveate.pictures.formats import PICTURE_EXTENSIONS
 from foveate.pipelines.cli import COMMANDS, command
 from tests.docs.markdown import MARKED, OTHERS, ROOT, Block, anchors, blocks, code_spans, links
 

@@ -8,8 +8,9 @@ from typing import Any
 
 import pytest
 
-from foveate.pipelines.running import set_up_filesystems
-from foveate.transforms import files, tables
+from foveate.archive import tables
+from foveate.pipelines.running.runner import set_up_filesystems
+from foveate.storage import files
 from tests.e2e.test_object_storage import PHOTOS, WITHOUT_NETWORKS, Cloud, serving
 from tests.servers import Answer, Request
 

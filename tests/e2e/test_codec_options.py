@@ -15,13 +15,13 @@ import skimage.data
 from numpy.typing import NDArray
 from PIL import Image
 
+from foveate.archive import tables
 from foveate.codec import codestream, jp2, openjpeg
 from foveate.pipelines.cli import main
 from foveate.quality.psnr import psnr, psnr_s
 from foveate.quality.saliency import resize_saliency
 from foveate.quality.ssim import ms_ssim, ssim
-from foveate.transforms import tables
-from tests import pictures
+from tests import picture_files
 
 QUICK = ("--comcnn", "off", "--reccnn", "off")
 LAYERS = 5
@@ -37,10 +37,10 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     root = tmp_path_factory.mktemp("photos")
     (root / "photos").mkdir()
     (root / "masks").mkdir()
-    (root / "photos/astronaut.png").write_bytes(pictures.png(astronaut()))
+    (root / "photos/astronaut.png").write_bytes(picture_files.png(astronaut()))
     mask = np.zeros((30, 36, 1), np.uint8)
     mask[:, 18:] = 255
-    (root / "masks/astronaut.png.png").write_bytes(pictures.png(mask))
+    (root / "masks/astronaut.png.png").write_bytes(picture_files.png(mask))
     return root
 
 

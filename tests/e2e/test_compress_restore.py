@@ -25,14 +25,14 @@ from jpylyzer import jpylyzer
 from numpy.typing import NDArray
 from PIL import Image
 
+from foveate.archive import tables
+from foveate.archive.skipped import read_skipped
 from foveate.codec import jp2, openjpeg
-from foveate.codec.pictures import decode_picture
+from foveate.pictures.formats import decode_picture
 from foveate.pipelines.cli import main
 from foveate.quality.psnr import psnr
-from foveate.transforms import tables
-from foveate.transforms.skipped import read_skipped
-from tests import pictures
-from tests.pictures import exif_block, icc_profile, jpeg, png, tiff, webp, xmp_packet
+from tests import picture_files
+from tests.picture_files import exif_block, icc_profile, jpeg, png, tiff, webp, xmp_packet
 from tests.streams import compress as compressed_by_others
 from tests.streams import texture
 
@@ -56,12 +56,12 @@ def good_photos() -> dict[str, bytes]:
 
 
 KEPT = {
-    "cmyk.jpg": pictures.cmyk_jpeg(),
-    "animated.webp": pictures.animated("WEBP"),
-    "pixel.png": pictures.one_pixel_png(),
+    "cmyk.jpg": picture_files.cmyk_jpeg(),
+    "animated.webp": picture_files.animated("WEBP"),
+    "pixel.png": picture_files.one_pixel_png(),
 }
 BROKEN = {
-    "truncated.jpg": (pictures.broken_pictures()["truncated.jpg"], "truncated"),
+    "truncated.jpg": (picture_files.broken_pictures()["truncated.jpg"], "truncated"),
     "empty.jpg": (b"", "empty"),
     "text.jpg": (b"hello world, this is not a photo\n", "not a picture"),
 }
@@ -457,10 +457,10 @@ def test_the_sources_metadata_stand_in_archive_and_restored_photo(
         assert main(["restore", str(path), *arguments]) == 0
         (path,) = tmp_path.glob("turned.*")
     found = tags(path)
-    assert found["IFD0:ImageDescription"] == pictures.DESCRIPTION
+    assert found["IFD0:ImageDescription"] == picture_files.DESCRIPTION
     assert found["ExifIFD:DateTimeOriginal"] == "2024:05:06 07:08:09"
     assert found["GPS:GPSLatitudeRef"] == "North"
-    assert found["XMP-dc:Creator"] == pictures.CREATOR
+    assert found["XMP-dc:Creator"] == picture_files.CREATOR
     assert "sRGB" in str(found["ICC_Profile:ProfileDescription"])
     assert "Rotate" not in str(found.get("IFD0:Orientation", ""))  # the pixels are upright already
 

@@ -10,13 +10,13 @@ import imagecodecs
 import numpy as np
 import pytest
 
-from foveate.codec.dicom import MISSING_EXTRA
-from foveate.codec.pictures import decode_picture
+from foveate.pictures.dicom import MISSING_EXTRA
+from foveate.pictures.formats import decode_picture
 from foveate.pipelines.cli import main
-from foveate.transforms import isolation
+from foveate.sandbox import client
 from tests.dicoms import JPEG_LS, dicom, fragments, needs_tfio, scan, unstretched
 from tests.e2e.test_compress_restore import WITHOUT_NETWORKS, Run, compress, hashes
-from tests.pictures import jpeg
+from tests.picture_files import jpeg
 from tests.streams import texture
 
 FRAMES = [np.roll(scan(90, 120), 11 * i, 1) for i in range(3)]
@@ -169,7 +169,7 @@ def test_without_the_extra_dicom_is_kept_and_looked_at_again(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setitem(sys.modules, "tensorflow_io", None)
-    monkeypatch.setattr(isolation, "_children", isolation._Children())
+    monkeypatch.setattr(client, "_children", client._Children())
     monkeypatch.setattr(sys, "executable", None)  # so that files are decoded here
     files = {name: data for name, data in scans().items() if name in ("ct/slice.dcm", "photo.jpg")}
     files["cine.dcm"] = dicom(np.concatenate(FRAMES), 12, frames=3)
@@ -179,7 +179,7 @@ def test_without_the_extra_dicom_is_kept_and_looked_at_again(
     assert set(hashes(run.archive)) == {"ct/slice.dcm", "cine.dcm", "photo.jpg.jp2"}
     row = run.rows()["ct/slice.dcm"]
     assert (row["outcome"], row["source_format"]) == ("kept", "dicom")
-    assert row["reason"] == f"{MISSING_EXTRA}; kept unchanged"
+    assert (row["reason"], row["reason_code"]) == (MISSING_EXTRA, "missing_extra")
     assert (run.archive / "ct/slice.dcm").read_bytes() == files["ct/slice.dcm"]
     outcomes = {row["relative_path"]: row["outcome"] for row in _again(run, *WITHOUT_NETWORKS)}
     assert outcomes == {"ct/slice.dcm": "kept"}  # what is missing may be there now, frames stay

@@ -8,7 +8,7 @@ import pytest
 
 from foveate.codec import codestream, encoder, jp2, openjpeg
 from foveate.codec.metadata import PhotoMetadata
-from foveate.codec.pictures import decode_picture, encode_picture
+from foveate.pictures.formats import decode_picture, encode_picture
 from foveate.pipelines.cli import main
 from foveate.quality.psnr import psnr
 from tests.streams import texture

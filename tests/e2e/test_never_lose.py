@@ -11,23 +11,23 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from foveate.archive.tables import read_failures, read_metrics
 from foveate.codec import integrity
 from foveate.pipelines.cli import main
-from foveate.transforms.tables import read_failures, read_metrics
-from tests import pictures
+from tests import picture_files
 from tests.e2e.test_compress_restore import hashes
 from tests.streams import texture
 
 QUICK = ("--roi", "none", "--reccnn", "off", "--bpp", "6")
 PHOTOS = {
-    "2019/a.png": pictures.png(pictures.sample(64, 97, 3)),
-    "2019/moves.gif": pictures.animated("GIF"),
-    "2019/deeper/b.png": pictures.png(pictures.sample(97, 64, 1)),
+    "2019/a.png": picture_files.png(picture_files.sample(64, 97, 3)),
+    "2019/moves.gif": picture_files.animated("GIF"),
+    "2019/deeper/b.png": picture_files.png(picture_files.sample(97, 64, 1)),
 }
 OTHERS = {  # in the way of what is made of photos/2019 if the archive is photos
-    "a.png": pictures.png(pictures.sample(31, 33, 3)),
+    "a.png": picture_files.png(picture_files.sample(31, 33, 3)),
     "a.png.jp2": b"somebody's own file",
-    "moves.gif": pictures.animated("GIF") + b" ",
+    "moves.gif": picture_files.animated("GIF") + b" ",
 }
 
 
@@ -93,7 +93,7 @@ def sources(folder: Path) -> list[Path]:
     folder.mkdir()
     sizes = {"a.png": (60, 80), "b.png": (300, 400), "c.png": (320, 400), "d.png": (340, 400)}
     for name, size in sizes.items():
-        (folder / name).write_bytes(pictures.png(texture(*size, 3)))
+        (folder / name).write_bytes(picture_files.png(texture(*size, 3)))
     return sorted(folder.iterdir())
 
 
@@ -146,7 +146,7 @@ def test_a_photo_for_which_memory_does_not_suffice_is_a_failure_and_the_others_a
     assert resource.getrlimit(resource.RLIMIT_AS)[1] == resource.RLIM_INFINITY
     folder = tmp_path / "photos"
     sources(folder)
-    (folder / "large.png").write_bytes(pictures.png(np.tile(texture(500, 500, 3), (9, 9, 1))))
+    (folder / "large.png").write_bytes(picture_files.png(np.tile(texture(500, 500, 3), (9, 9, 1))))
     command = [
         "compress",
         str(folder),

@@ -14,20 +14,22 @@ from typing import Any
 
 import pytest
 
-from foveate.codec.pictures import decode_picture
+from foveate.archive import tables
+from foveate.archive.journal import clear_journal
+from foveate.archive.skipped import read_skipped
+from foveate.pictures.formats import decode_picture
 from foveate.pipelines.cli import main
-from foveate.pipelines.running import set_up_filesystems
+from foveate.pipelines.running.runner import set_up_filesystems
 from foveate.quality.psnr import psnr
-from foveate.transforms import files, tables
-from foveate.transforms.files import find_files
-from foveate.transforms.journal import KeepJournal, clear_journal
-from foveate.transforms.skipped import read_skipped
-from foveate.transforms.steps import BadInput
+from foveate.storage import files
+from foveate.storage.errors import BadInput
+from foveate.storage.listing import find_files
+from foveate.transforms.keep_journal import KeepJournal
 from tests import servers
-from tests.pictures import cmyk_jpeg, jpeg, png
+from tests.archive.test_tables import a_row
+from tests.picture_files import cmyk_jpeg, jpeg, png
 from tests.servers import HOST, S3_FLAGS, Answer, Listener, Request
 from tests.streams import texture
-from tests.transforms.test_tables import a_row
 
 ROOT = Path(__file__).parents[2]
 WITHOUT_NETWORKS = ("--bpp", "2", "--roi", "none", "--comcnn", "off", "--reccnn", "off")

@@ -15,14 +15,14 @@ import skimage.data
 from numpy.typing import NDArray
 from PIL import Image
 
+from foveate.archive import tables
 from foveate.codec import openjpeg
-from foveate.codec.pictures import decode_picture
+from foveate.pictures.formats import decode_picture
 from foveate.pipelines.cli import main
 from foveate.quality.psnr import psnr, psnr_s
-from foveate.transforms import tables
 from foveate.transforms.elements import Pixels
-from tests import pictures
-from tests.pictures import exif_block, jpeg, png, tiff, webp
+from tests import picture_files
+from tests.picture_files import exif_block, jpeg, png, tiff, webp
 
 QUICK = ("--bpp", "0.5", "--comcnn", "off", "--reccnn", "off")
 BOX = np.s_[40:200, 200:330]  # of the astronaut: the space shuttle
@@ -46,8 +46,8 @@ def photos(tmp_path_factory: pytest.TempPathFactory) -> Path:
         "turned.png": turned_left(astronaut()),
         "trip/2019 [best]/ü #1.webp": webp(skimage.data.chelsea()[:120, 90:300]),
         "deep-gray.tif": tiff(astronaut()[:90, :, :1].astype(np.uint16) * 257),
-        "cmyk.jpg": pictures.cmyk_jpeg(),
-        "truncated.jpg": pictures.broken_pictures()["truncated.jpg"],
+        "cmyk.jpg": picture_files.cmyk_jpeg(),
+        "truncated.jpg": picture_files.broken_pictures()["truncated.jpg"],
         "notes.txt": b"no photo",
     }
     for name, data in files.items():

@@ -12,27 +12,28 @@ import hypothesis
 import hypothesis.strategies as st
 import pyarrow.parquet as pq
 import pytest
-from apache_beam.pvalue import TaggedOutput
 
+from foveate.archive import keys
+from foveate.archive.expected import Check, name_swapped, plan
+from foveate.archive.findings import Finding
+from foveate.archive.keys import ArchiveKey
+from foveate.archive.rows import MetricsRow
+from foveate.archive.tables import read_metrics, write_metrics
 from foveate.codec import codestream, jp2
 from foveate.pipelines.cli import main
-from foveate.transforms import encryption, verify
-from foveate.transforms.elements import MetricsRow
-from foveate.transforms.encryption import ArchiveKey
-from foveate.transforms.findings import Finding
-from foveate.transforms.isolation import Limits
+from foveate.sandbox.client import Limits
+from foveate.transforms import verify
 from foveate.transforms.progress import Progress
-from foveate.transforms.tables import read_metrics, write_metrics
-from tests import pictures
+from tests import picture_files
 
 FLIPS = int(os.environ.get("FOVEATE_FLIPS", "50"))
 PHOTOS = {
-    "colour.png": pictures.png(pictures.sample(83, 121, 3), {b"eXIf": pictures.exif_block()}),
-    "trip/ä [1].png": pictures.png(pictures.sample(64, 97, 1)),
-    "trip/other.png": pictures.png(255 - pictures.sample(64, 97, 1)),
-    "deep.tif": pictures.tiff(pictures.sample(41, 53, 3, bits=16)),
+    "colour.png": picture_files.png(picture_files.sample(83, 121, 3), {b"eXIf": picture_files.exif_block()}),
+    "trip/ä [1].png": picture_files.png(picture_files.sample(64, 97, 1)),
+    "trip/other.png": picture_files.png(255 - picture_files.sample(64, 97, 1)),
+    "deep.tif": picture_files.tiff(picture_files.sample(41, 53, 3, bits=16)),
 }
-KEPT = {"moves.gif": pictures.animated("GIF"), "moves.webp": pictures.animated("WEBP")}
+KEPT = {"moves.gif": picture_files.animated("GIF"), "moves.webp": picture_files.animated("WEBP")}
 QUICK = ("--roi", "none", "--reccnn", "off", "--bpp", "3")
 VERIFIER = verify.Verifier(Limits(), None, Progress())
 
@@ -64,11 +65,9 @@ def found_in(
 ) -> dict[str, Finding]:
     """What is found, by path, without Beam."""
     found: list[Finding] = []
-    for planned in verify.plan(os.fsencode(archive), quick, recheck):
-        found += (
-            [planned.value] if isinstance(planned, TaggedOutput) else verify.verify_file(planned, verifier)
-        )
-    return {finding.path: finding for finding in verify.name_swapped(found, str(archive))}
+    for planned in plan(os.fsencode(archive), quick, recheck):
+        found += [planned] if isinstance(planned, Finding) else verify.verify_file(planned, verifier)
+    return {finding.path: finding for finding in name_swapped(found, str(archive))}
 
 
 def kinds_in(archive: Path, **options: Any) -> dict[str, str]:
@@ -92,15 +91,19 @@ def whole(made: Path) -> dict[str, bytes]:
 
 
 @pytest.fixture(scope="module")
-def checks(made: Path) -> dict[str, verify.Check]:
-    return {check.path: check for check in verify.plan(os.fsencode(made / "archive"), False, 0)}
+def checks(made: Path) -> dict[str, Check]:
+    return {
+        check.path: check
+        for check in plan(os.fsencode(made / "archive"), False, 0)
+        if isinstance(check, Check)
+    }
 
 
 @hypothesis.given(st.data())
 @hypothesis.settings(max_examples=FLIPS, deadline=None)
 def test_any_flipped_bit_anywhere_is_found_by_the_table_and_in_a_jp2_file_without_it(
     whole: dict[str, bytes],
-    checks: dict[str, verify.Check],
+    checks: dict[str, Check],
     tmp_path_factory: pytest.TempPathFactory,
     data: Any,
 ) -> None:
@@ -113,7 +116,7 @@ def test_any_flipped_bit_anywhere_is_found_by_the_table_and_in_a_jp2_file_withou
     known = checks[name].expected
     assert known is not None
     for expected in [known, None] if known.outcome == "compressed" else [known]:
-        check = verify.Check(name, str(path), len(spoilt), expected, False)
+        check = Check(name, str(path), len(spoilt), expected, False)
         found = list(verify.verify_file(check, VERIFIER))
         assert any(finding.is_fault for finding in found), (name, bit, expected)
 
@@ -228,7 +231,7 @@ def test_without_tables_every_jp2_file_answers_for_itself(archive: Path) -> None
 def test_a_copy_that_a_later_run_compressed_is_stale(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    photos = put(tmp_path / "photos", {"a.png": pictures.png(pictures.sample(64, 97, 1))})
+    photos = put(tmp_path / "photos", {"a.png": picture_files.png(picture_files.sample(64, 97, 1))})
     command = ["compress", str(photos), "--output", str(tmp_path / "archive"), *QUICK]
     assert main([*command, "--min-saving", "0.99"]) == 0
     assert [path.name for path in files_of(tmp_path / "archive")] == ["a.png"]
@@ -301,7 +304,7 @@ def test_an_encrypted_archive_from_its_key_to_the_restored_photo(
     assert main([*command, "--encrypt-key", str(key)]) == 0
     assert "2 skipped" in capsys.readouterr().err
     key.rename(tmp_path / "away")
-    encryption._read_key.cache_clear()
+    keys._read_key.cache_clear()
     assert main([*command, "--encrypt-key", str(key)]) == 2
     assert "cannot be read" in capsys.readouterr().err
     (tmp_path / "away").rename(key)
@@ -313,8 +316,8 @@ def test_an_encrypted_archive_from_its_key_to_the_restored_photo(
     assert (tmp_path / "out" / "trip" / "a.png").exists()
     sub = ["restore", str(archive / "trip"), "--reccnn", "off", "--output", str(tmp_path / "sub")]
     assert main([*sub, "--encrypt-key", str(key)]) == 0
-    for keys, reason in (([], "--encrypt-key FILE"), (["--encrypt-key", str(other)], "another key")):
-        assert main([*restore, str(tmp_path / "none"), *keys]) == 3
+    for flags, reason in (([], "--encrypt-key FILE"), (["--encrypt-key", str(other)], "another key")):
+        assert main([*restore, str(tmp_path / "none"), *flags]) == 3
         (table,) = (tmp_path / "none" / "_foveate" / "failures").rglob("*.jsonl")
         assert table.read_text().count(reason) == 2
         shutil.rmtree(tmp_path / "none")

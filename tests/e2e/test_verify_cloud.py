@@ -7,12 +7,12 @@ from collections.abc import Iterator
 
 import pytest
 
-from foveate.pipelines.running import set_up_filesystems
-from tests import pictures
+from foveate.pipelines.running.runner import set_up_filesystems
+from tests import picture_files
 from tests.e2e.test_object_storage import Cloud, serving
 from tests.streams import texture
 
-PHOTOS = {"a.png": pictures.png(texture(90, 120, 3)), "trip/moves.gif": pictures.animated("GIF")}
+PHOTOS = {"a.png": picture_files.png(texture(90, 120, 3)), "trip/moves.gif": picture_files.animated("GIF")}
 
 
 @pytest.fixture(params=["gs", "s3"])

@@ -14,9 +14,9 @@ from typing import Any
 
 import pytest
 
+from foveate.archive import tables
 from foveate.pipelines.cli import main
-from foveate.transforms import tables
-from tests.pictures import jpeg, png
+from tests.picture_files import jpeg, png
 from tests.streams import texture
 
 ROOT = Path(__file__).parents[2]

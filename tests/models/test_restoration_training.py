@@ -17,7 +17,7 @@ from foveate.models import comcnn, reccnn, tiling
 from foveate.models.training import fitting, photos, regions, restoration, similarity
 from foveate.pipelines.train import code_region
 from foveate.quality.ssim import ms_ssim
-from tests.pictures import sample
+from tests.picture_files import sample
 from tests.streams import texture
 
 

@@ -10,8 +10,9 @@ from pathlib import Path
 import pytest
 
 from foveate.pipelines.cli import COMMANDS, main
-from foveate.pipelines.running import parse_beam_flags, summary
-from tests.pictures import jpeg, sample
+from foveate.pipelines.running.arguments import parse_beam_flags
+from foveate.pipelines.running.display import summary
+from tests.picture_files import jpeg, sample
 
 ROOT = Path(__file__).parents[2]
 

@@ -16,14 +16,14 @@ from PIL import Image
 from rich.console import Console
 
 from foveate.codec import jp2, openjpeg
-from foveate.codec.archive_record import ArchiveRecord
 from foveate.codec.metadata import PhotoMetadata
 from foveate.codec.packed_saliency import pack_saliency
+from foveate.codec.record import ArchiveRecord
 from foveate.pipelines.cli import main
-from foveate.pipelines.reporting import inspection, inspection_sheet
-from foveate.pipelines.reporting.inspection import Inspection, examine
-from foveate.pipelines.reporting.inspection_terminal import print_inspection
-from foveate.transforms import isolation
+from foveate.reports.inspection import examination, sheet
+from foveate.reports.inspection.examination import Inspection, examine
+from foveate.reports.inspection.terminal import print_inspection
+from foveate.sandbox import client
 from foveate.transforms.elements import SalientPhoto
 from foveate.transforms.encode import encode
 from tests import streams
@@ -77,7 +77,7 @@ def test_the_account_of_a_file_adds_up_to_its_bytes(name: str) -> None:
     if "of half" not in name:  # what we wrap is not sub-sampled
         file = jp2.wrap(stream, metadata=PhotoMetadata(dpi=(72, 72)), record=record)
     found = examine(name, file)
-    described = inspection.as_json(found)
+    described = examination.as_json(found)
     assert not found.problems and not found.notes
     assert sum(described["account"].values()) == len(file)
     assert min(described["account"].values()) >= 0
@@ -90,7 +90,7 @@ def test_the_account_of_a_file_adds_up_to_its_bytes(name: str) -> None:
 
 def test_layers_say_what_a_file_that_ended_with_them_would_take() -> None:
     found = examine("a", streams.layered(150, 149, 3, 8, 32))
-    ends = inspection.layer_ends(found)
+    ends = examination.layer_ends(found)
     sizes = [end.file_bytes for end in ends]
     assert len(ends) == len(streams.LAYERS_DB) and sizes == sorted(sizes)
     assert sizes[-1] == len(streams.layered(150, 149, 3, 8, 32))
@@ -100,7 +100,7 @@ def test_layers_say_what_a_file_that_ended_with_them_would_take() -> None:
 def test_our_record_is_shown() -> None:
     data = salient_centre()
     found = examine("a", data)
-    record = inspection.as_json(found)["record"]
+    record = examination.as_json(found)["record"]
     assert record["source_sha256"] == jp2.parse(data).record.source_sha256.hex()  # type: ignore[union-attr]
     assert (record["saliency_rows"], record["saliency_columns"]) == (24, 36)
     assert record["saliency_bytes"] == len(pack_saliency(np.asarray(found.record.saliency), 480))  # type: ignore[union-attr]
@@ -124,7 +124,7 @@ def test_what_packets_are_not_read_of_still_shows_boxes_and_markers() -> None:
     found = examine("a", of_part_15)
     text = printed(found)
     assert "131 × 97" in text and "capabilities beyond Part 1" in text and "packets are not read" in text
-    counted = inspection.as_json(found)["account"]
+    counted = examination.as_json(found)["account"]
     assert counted["unread"] > 1000 and sum(counted.values()) == len(of_part_15)
     assert not found.problems
 
@@ -142,11 +142,11 @@ def test_packet_headers_in_the_tile_parts_header_are_counted_once() -> None:
         (stream[: sot + 6], length, stream[sot + 10 : sot + 12], packed, b"\xff\x93", bodies, b"\xff\xd9")
     )
     found = examine("b", data)
-    counted = inspection.account(found)
+    counted = examination.account(found)
     assert not found.problems and "PPT" in printed(found)
     assert (counted.packet_headers, counted.sop_and_padding) == (0, 0)
     assert counted.code_blocks == len(bodies) and counted.tile_part_headers == 14 + len(packed)
-    assert inspection.layer_ends(found)[-1].file_bytes == len(data)
+    assert examination.layer_ends(found)[-1].file_bytes == len(data)
 
 
 def test_names_and_comments_do_what_they_like_to_no_terminal() -> None:
@@ -165,7 +165,7 @@ def test_every_key_of_the_json_is_documented() -> None:
             return set(value).union(*map(keys, value.values()))
         return set().union(*map(keys, value)) if isinstance(value, list | tuple) else set()
 
-    found = keys(inspection.as_json(examine("a", salient_centre())))
+    found = keys(examination.as_json(examine("a", salient_centre())))
     assert {"tile_parts", "saliency_bytes", "dx", "included"} <= found
     assert not {key for key in found if f"`{key}`" not in text}
 
@@ -180,10 +180,10 @@ def test_long_lists_are_shown_by_their_ends() -> None:
 # The picture
 
 
-def drawn(data: bytes, file_format: inspection_sheet.SheetFormat = "png") -> Image.Image:
-    sheet, note = inspection_sheet.render_sheet(examine("some/[photo] ü.jp2", data), data, file_format)
+def drawn(data: bytes, file_format: sheet.SheetFormat = "png") -> Image.Image:
+    picture, note = sheet.render_sheet(examine("some/[photo] ü.jp2", data), data, file_format)
     assert not note
-    image = Image.open(io.BytesIO(sheet))
+    image = Image.open(io.BytesIO(picture))
     image.load()
     assert image.format == file_format.upper()
     return image.convert("RGB")
@@ -210,13 +210,13 @@ def test_any_kind_of_photo_has_a_picture(height: int, width: int, channels: int,
 
 def test_a_photo_of_many_pixels_is_decoded_at_what_is_needed(monkeypatch: pytest.MonkeyPatch) -> None:
     reduced: list[int] = []
-    whole = isolation.decode_jpeg2000
+    whole = client.decode_jpeg2000
 
-    def decode(data: bytes, limits: isolation.Limits, reduce: int) -> openjpeg.Decoded:
+    def decode(data: bytes, limits: client.Limits, reduce: int) -> openjpeg.Decoded:
         reduced.append(reduce)
         return whole(data, limits, reduce)
 
-    monkeypatch.setattr(inspection_sheet, "decode_jpeg2000", decode)
+    monkeypatch.setattr(sheet, "decode_jpeg2000", decode)
     drawn(wrapped(40, 5000, 1))
     assert reduced == [2]
     drawn(wrapped(40, 5000, 1, resolutions=2))
@@ -227,7 +227,7 @@ def test_the_middle_that_matters_has_more_bits_and_is_lighter_in_the_picture() -
     data = salient_centre()
     image = drawn(data)
     found = examine("a", data)
-    panel = inspection_sheet._bits_panel(found, np.full((240, 360, 3), 128, np.uint8))
+    panel = sheet._bits_panel(found, np.full((240, 360, 3), 128, np.uint8))
     light = panel.picture.mean(-1)
     assert light[90:150, 140:220].mean() > 1.3 * light[:30].mean()
     with_map = image.size
@@ -239,16 +239,16 @@ def test_a_photo_that_cannot_be_decoded_still_shows_its_bits() -> None:
     deep = bytearray(streams.layered(61, 83, 1))
     deep[42] = 19  # 20 bits a sample
     found = examine("a", bytes(deep))
-    sheet, note = inspection_sheet.render_sheet(found, bytes(deep), "webp")
+    picture, note = sheet.render_sheet(found, bytes(deep), "webp")
     assert "20 bits" in note
-    assert Image.open(io.BytesIO(sheet)).format == "WEBP"
+    assert Image.open(io.BytesIO(picture)).format == "WEBP"
 
 
 @pytest.mark.parametrize(
     ("high", "top"), [(0.0, 1.0), (0.43, 0.5), (1.0, 1.0), (2.2, 3.0), (7, 8), (93, 100)]
 )
 def test_the_scale_ends_at_a_round_number(high: float, top: float) -> None:
-    assert inspection_sheet._scale_top(np.full((3, 3), high, np.float32)) == pytest.approx(top)
+    assert sheet._scale_top(np.full((3, 3), high, np.float32)) == pytest.approx(top)
 
 
 # The command

@@ -14,15 +14,15 @@ import pyarrow.parquet as pq
 import pytest
 from rich.console import Console
 
+from foveate.archive import tables
+from foveate.archive.journal import journal_line
+from foveate.archive.rows import Failure, MetricsRow
+from foveate.archive.skipped import write_skipped
 from foveate.pipelines import report
-from foveate.pipelines.reporting import contents, figures
-from foveate.pipelines.reporting.staging import REPORT_COLUMNS, Asked
-from foveate.pipelines.reporting.terminal import print_report
-from foveate.transforms import tables
-from foveate.transforms.elements import Failure, MetricsRow
-from foveate.transforms.journal import journal_line
-from foveate.transforms.skipped import write_skipped
-from tests.pipelines.archives import (
+from foveate.reports import contents, figures
+from foveate.reports.staging import REPORT_COLUMNS, Asked
+from foveate.reports.terminal import print_report
+from tests.reports.archives import (
     HOUR,
     NOON,
     a_failure,

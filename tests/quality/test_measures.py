@@ -6,7 +6,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from foveate.quality.colour import Pixels, strips
+from foveate.quality.color import Pixels, strips
 from foveate.quality.measures import Measures, measure
 from foveate.quality.psnr import mse, psnr, psnr_s, psnr_y
 from foveate.quality.saliency import resize_saliency

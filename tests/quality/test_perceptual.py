@@ -18,7 +18,7 @@ from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 from skimage import data
 
-from foveate.quality.colour import Pixels
+from foveate.quality.color import Pixels
 from foveate.quality.fsim import feature_similarity, fsim, fsim_c, phase_congruency
 from foveate.quality.hvs import psnr_hvs, psnr_hvs_m
 from foveate.quality.vif import vif

@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 from skimage.metrics import mean_squared_error, peak_signal_noise_ratio
 
-from foveate.quality.colour import Pixels
+from foveate.quality.color import Pixels
 from foveate.quality.psnr import mse, psnr, psnr_s, psnr_y
 
 shapes = st.tuples(st.integers(1, 17), st.integers(1, 17), st.integers(1, 4))

@@ -5,7 +5,7 @@ from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 from skimage.transform import resize
 
-from foveate.quality.colour import Plane
+from foveate.quality.color import Plane
 from foveate.quality.saliency import StretchedMap, WeightedMean, resize_saliency
 
 maps = hnp.arrays(

@@ -11,7 +11,7 @@ from scipy.ndimage import correlate1d
 from skimage import data
 from skimage.metrics import structural_similarity
 
-from foveate.quality.colour import Pixels, luma
+from foveate.quality.color import Pixels, luma
 from foveate.quality.saliency import StretchedMap
 from foveate.quality.ssim import (
     SCALE_WEIGHTS,

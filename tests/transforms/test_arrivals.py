@@ -14,12 +14,15 @@ from apache_beam.testing.test_pipeline import TestPipeline
 from apache_beam.testing.test_stream import TestStream
 from apache_beam.testing.util import assert_that, equal_to
 
-from foveate.transforms import arrivals, tables
+from foveate.archive import tables
+from foveate.archive.rows import Failure, make_row
+from foveate.storage.files import stored_version
+from foveate.storage.listing import NothingFound
+from foveate.storage.source import SourceFile
+from foveate.transforms import arrivals
 from foveate.transforms.arrivals import Arrivals, FindArrivals, TakeOnce, Watched
-from foveate.transforms.elements import Failure, SourceFile
-from foveate.transforms.files import NothingFound, stored_version
-from foveate.transforms.match import row_of_unmeasured
 from foveate.transforms.steps import FAILURES
+from tests.photos import labels
 
 NOW = 1_800_000_000.0
 
@@ -82,9 +85,9 @@ def test_what_the_archive_holds_is_not_new_to_a_run_that_starts_again(tmp_path: 
     copy = tmp_path / "out" / "a.jpg"
     copy.parent.mkdir()
     copy.write_bytes(b"a photo")
-    known = {"outcome": "kept", "reason": "", "archive_url": str(copy), "archive_bytes": 7, "run_id": "r1"}
-    known |= {"settings_digest": "5e", "weights_digest": "3e", "source_sha256": "", "foveate_version": "1"}
-    row = row_of_unmeasured(first, **known, archive_version=stored_version(str(copy)))
+    known = {"archive_url": str(copy), "archive_bytes": 7, "source_sha256": ""}
+    run = labels(f"{tmp_path}/out", settings_digest="5e", weights_digest="3e")
+    row = make_row(first, run, "kept", **known, archive_version=stored_version(str(copy)))
     tables.write_metrics([row], f"{tmp_path}/out/_foveate/metrics/run=r1/0.parquet")
     assert names(Arrivals(watched(tmp_path)).look(NOW)) == ["b.jpg"]
     assert names(Arrivals(watched(tmp_path, settings_digest="other")).look(NOW)) == ["a.jpg", "b.jpg"]

@@ -12,27 +12,20 @@ import pytest
 
 from foveate.codec import jp2, openjpeg
 from foveate.codec.errors import BadCodestream, UnsupportedCodestream
-from foveate.codec.pictures import decode_picture
-from foveate.transforms import restore
-from foveate.transforms.decode import (
-    COPIES,
-    Extent,
-    NamedFile,
-    copy_unchanged,
-    decode_file,
-    full_range,
-    name_outputs,
-    one_of_each_path,
-    short_name,
-    write_picture,
-)
-from foveate.transforms.elements import DecodedFile, SourceFile
+from foveate.codec.noise import read_noise
+from foveate.pictures.formats import decode_picture
+from foveate.pictures.picture import full_range
+from foveate.sandbox.client import Limits
+from foveate.storage.errors import BadInput
+from foveate.storage.source import SourceFile
+from foveate.transforms import run_reccnn
+from foveate.transforms.decode import COPIES, Extent, decode_file
+from foveate.transforms.elements import DecodedFile
 from foveate.transforms.encode import encode_plain
-from foveate.transforms.isolation import Limits
-from foveate.transforms.noise import read_noise
+from foveate.transforms.name_outputs import NamedFile, name_outputs, one_of_each_path, short_name
 from foveate.transforms.progress import Progress, read_progress
-from foveate.transforms.steps import BadInput
-from tests import pictures
+from foveate.transforms.write_pictures import copy_unchanged, write_picture
+from tests import picture_files
 from tests.photos import corner, encoder, one, outputs, salient, source
 from tests.streams import compress, foreign, texture
 
@@ -114,7 +107,7 @@ def test_a_file_marked_for_plain_decode_has_no_noise_to_restore_by(tmp_path: Pat
     result = decoded(tmp_path, jp2.marked_for_plain_decode(candidate.jp2))
     np.testing.assert_array_equal(result.pixels, candidate.decoded)
     assert result.noise is None
-    handler = restore.files_handler("fast", "float32")
+    handler = run_reccnn.files_handler("fast", "float32")
     (restored,) = handler.run_inference([result], handler.load_model())
     assert restored is result
 
@@ -131,10 +124,10 @@ def test_a_lossless_file_has_nothing_to_restore(tmp_path: Path, channels: int, b
 
 def test_reccnn_gives_a_picture_like_the_decoded_one(tmp_path: Path) -> None:
     result = decoded(tmp_path, ours().jp2)
-    handler = restore.files_handler("fast", "float32")
+    handler = run_reccnn.files_handler("fast", "float32")
     (restored,) = handler.run_inference([result], handler.load_model())
     assert restored.pixels.shape == result.pixels.shape and restored.pixels.dtype == result.pixels.dtype
-    assert restore.url_of(restored) == result.source.url
+    assert run_reccnn.url_of(restored) == result.source.url
 
 
 # Files of others
@@ -182,7 +175,7 @@ def test_what_has_no_noise_map_is_decoded_and_says_why(
     result = decoded(tmp_path, compress(texture(97, 131, 3), options), "a.j2k")
     assert result.pixels.shape == (97, 131, 3)
     assert result.noise is None and reason in result.note
-    handler = restore.files_handler("fast", "float32")
+    handler = run_reccnn.files_handler("fast", "float32")
     (restored,) = handler.run_inference([result], handler.load_model())
     assert restored is result
     assert result.source.url in caplog.text and reason in caplog.text
@@ -246,7 +239,7 @@ def test_an_empty_file_is_refused(tmp_path: Path) -> None:
 
 def test_a_photo_named_like_an_archive_is_refused(tmp_path: Path) -> None:
     with pytest.raises((BadCodestream, UnsupportedCodestream), match=r"\w{3,}"):
-        decoded(tmp_path, pictures.jpeg(pictures.sample(9, 13, 3)))
+        decoded(tmp_path, picture_files.jpeg(picture_files.sample(9, 13, 3)))
 
 
 def test_too_many_pixels_are_refused_from_the_header(tmp_path: Path) -> None:
@@ -267,7 +260,10 @@ def test_a_file_that_is_no_jpeg_2000_by_name_is_to_be_copied(tmp_path: Path) -> 
 def test_a_picture_is_written_with_its_metadata_and_counted(tmp_path: Path) -> None:
     result = decoded(tmp_path, ours().jp2)
     metadata = dataclasses.replace(
-        result.metadata, icc=pictures.icc_profile(), exif=pictures.exif_block(), xmp=pictures.xmp_packet()
+        result.metadata,
+        icc=picture_files.icc_profile(),
+        exif=picture_files.exif_block(),
+        xmp=picture_files.xmp_packet(),
     )
     result = dataclasses.replace(result, metadata=metadata, output_path="trip/a.png")
     progress = Progress(str(tmp_path / "progress"))

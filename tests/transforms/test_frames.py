@@ -10,13 +10,14 @@ import numpy as np
 import pytest
 from apache_beam.testing.util import assert_that, equal_to
 
-from foveate.transforms import isolation
-from foveate.transforms.elements import KeptSource, SourceFile
+from foveate.archive.rows import KeptSource, RunLabels
+from foveate.archive.settings import Target
+from foveate.pictures.reasons import Reason
+from foveate.sandbox import client
+from foveate.storage.errors import BadInput
+from foveate.storage.source import SourceFile
 from foveate.transforms.frames import ExpandFrames, expand_frames
-from foveate.transforms.measure import RunLabels
 from foveate.transforms.progress import Progress
-from foveate.transforms.settings import Target
-from foveate.transforms.steps import BadInput
 from foveate.transforms.write import write_kept
 from tests.dicoms import dicom, needs_tfio, scan
 from tests.photos import source
@@ -50,7 +51,7 @@ def test_one_frame_or_no_decoder_is_no_reason_to_expand(
     one = placed(tmp_path, "one.dcm", dicom(scan(), 12))
     assert list(expand_frames(one, "all")) == [one]
     monkeypatch.setitem(sys.modules, "tensorflow_io", None)
-    monkeypatch.setattr(isolation, "_children", isolation._Children())
+    monkeypatch.setattr(client, "_children", client._Children())
     monkeypatch.setattr(sys, "executable", None)  # so that frames are counted here
     cine = placed(tmp_path, "cine.dcm")
     assert list(expand_frames(cine, "all")) == [cine]
@@ -78,7 +79,7 @@ def test_the_transform_expands_what_the_function_does(tmp_path: Path) -> None:
 
 def test_a_frame_is_never_kept_in_place_of_its_file(tmp_path: Path) -> None:
     frame = SourceFile("/in/cine.dcm", "cine.dcm.0002", 7, 1.0, frame=2)
-    kept = KeptSource(frame, "dicom", "0" * 64, "no room for the picture: kept unchanged")
+    kept = KeptSource(frame, "dicom", "0" * 64, Reason.NO_ROOM, "no room for the picture")
     labels = RunLabels(str(tmp_path), Target("bpp", 1.0), "", "", "1", "r")
     with pytest.raises(BadInput, match=r"^frame 2 cannot be archived by itself: no room for the picture$"):
         list(write_kept(kept, labels, Progress()))

@@ -15,27 +15,21 @@ import pytest
 from apache_beam.testing.test_pipeline import TestPipeline
 from apache_beam.testing.util import assert_that, equal_to
 
+from foveate.archive import tables, up_to_date
+from foveate.archive.places import archive_url, kept_url
+from foveate.archive.rows import Failure, MetricsRow, make_row
+from foveate.archive.up_to_date import ArchiveIndex
 from foveate.codec import jp2, openjpeg
-from foveate.codec.archive_record import ArchiveRecord
 from foveate.codec.metadata import PhotoMetadata
-from foveate.transforms import match, tables
-from foveate.transforms.elements import Failure, MetricsRow, SourceFile
-from foveate.transforms.files import stored_version
-from foveate.transforms.match import (
-    ROWS,
-    SIZES,
-    ArchiveIndex,
-    MatchSources,
-    SkipArchived,
-    archive_url,
-    kept_url,
-    one_of_each_name,
-    row_of_unmeasured,
-)
+from foveate.codec.record import ArchiveRecord
+from foveate.storage.files import stored_version
+from foveate.storage.source import SourceFile
+from foveate.transforms.match import MatchSources, one_of_each_name
+from foveate.transforms.skip_archived import ROWS, SIZES, SkipArchived
 from foveate.transforms.steps import FAILURES
-from tests.photos import outputs, source
+from tests.archive.test_tables import a_row
+from tests.photos import labels, outputs, source
 from tests.streams import texture
-from tests.transforms.test_tables import a_row
 
 SETTINGS, NETWORKS = "5e7715" + 5 * "00", "3e16" + 6 * "00"
 
@@ -165,7 +159,7 @@ def test_files_that_are_as_their_rows_say_are_not_opened(
     (path,) = archive.root.glob("trip*/*")
     row_says(archive, archive_version=stored_version(str(path)))
     for name in ("read_head", "read_whole", "read_source"):
-        monkeypatch.setattr(match, name, lambda *arguments: pytest.fail(f"{arguments} was read"))
+        monkeypatch.setattr(up_to_date, name, lambda *arguments: pytest.fail(f"{arguments} was read"))
     assert archive.up_to_date()
 
 
@@ -188,7 +182,7 @@ def test_where_stores_give_checksums_these_decide(archive: Archive, monkeypatch:
         read.append(source)
         return b"A photo"
 
-    monkeypatch.setattr(match, "read_source", source_bytes)
+    monkeypatch.setattr(up_to_date, "read_source", source_bytes)
     same, other = (dataclasses.replace(elsewhere, checksum=f"md5:{name}") for name in ("one", "two"))
     assert index.up_to_date(same, SETTINGS, NETWORKS) and not read
     assert not index.up_to_date(other, SETTINGS, NETWORKS) and read == [other]
@@ -223,7 +217,7 @@ def test_without_tables_nothing_is_up_to_date(tmp_path: Path) -> None:
 
 
 def test_a_source_is_passed_on_or_becomes_a_skipped_row(archive: Archive) -> None:
-    skip = SkipArchived(str(archive.root), SETTINGS, NETWORKS, "1.0", "r2")
+    skip = SkipArchived(labels(str(archive.root), "r2", SETTINGS, NETWORKS))
     skip.setup()
     known = archive.source
     other = dataclasses.replace(known, relative_path="other.jpg")
@@ -235,19 +229,19 @@ def test_a_source_is_passed_on_or_becomes_a_skipped_row(archive: Archive) -> Non
 
 
 def test_the_archive_is_read_once_a_process_and_run(archive: Archive) -> None:
-    skip = SkipArchived(str(archive.root), SETTINGS, NETWORKS, "1.0", "r2")
+    skip = SkipArchived(labels(str(archive.root), "r2", SETTINGS, NETWORKS))
     threads = [pickle.loads(pickle.dumps(skip)) for _ in range(3)]
     for thread in threads:
         thread.setup()
     assert all(thread.index is threads[0].index for thread in threads)
     assert threads[0].index is not None and len(threads[0].index.rows) == 1
-    later = SkipArchived(str(archive.root), SETTINGS, NETWORKS, "1.0", "r3")
+    later = SkipArchived(labels(str(archive.root), "r3", SETTINGS, NETWORKS))
     later.setup()
     assert later.index is not threads[0].index
 
 
 def test_a_source_that_vanished_is_passed_on_to_be_reported(archive: Archive) -> None:
-    skip = SkipArchived(str(archive.root), SETTINGS, NETWORKS, "1.0", "r2")
+    skip = SkipArchived(labels(str(archive.root), "r2", SETTINGS, NETWORKS))
     skip.setup()
     gone = dataclasses.replace(archive.source, modified=7.0, url=f"{archive.file}.gone")
     assert outputs(skip.process(gone)) == {"": [gone]}
@@ -283,7 +277,7 @@ def test_a_jp2_may_not_take_the_place_of_a_photos_own(tmp_path: Path) -> None:
 
 
 def test_a_row_without_measures_has_every_field() -> None:
-    row = row_of_unmeasured(SourceFile("/in/a.jpg", "a.jpg", 7, 1.0), outcome="kept", reason="because")
+    row = make_row(SourceFile("/in/a.jpg", "a.jpg", 7, 1.0), labels("/out"), "kept", reason="because")
     assert (row.source_url, row.outcome, row.reason, row.psnr_db) == ("/in/a.jpg", "kept", "because", None)
 
 
@@ -329,7 +323,7 @@ def test_names_that_are_no_utf8_are_matched_like_others(tmp_path: Path) -> None:
     with TestPipeline(runner="FnApiRunner") as pipeline:
         matched = pipeline | MatchSources(sources, frozenset({".png"}), "/nowhere")
         spread = matched.sources | "Spread" >> beam.Reshuffle()
-        skip = SkipArchived(str(tmp_path / "nothing"), SETTINGS, NETWORKS, "1.0", "r2")
+        skip = SkipArchived(labels(str(tmp_path / "nothing"), "r2", SETTINGS, NETWORKS))
         fresh = spread | "Skip" >> beam.ParDo(skip).with_outputs(ROWS, SIZES, main="sources")
         urls = fresh.sources | "Urls" >> beam.Map(lambda file: os.fsencode(file.url))
         failed = matched[FAILURES] | "Failed" >> beam.Map(lambda failure: os.fsencode(failure.url))
@@ -339,13 +333,13 @@ def test_names_that_are_no_utf8_are_matched_like_others(tmp_path: Path) -> None:
 
 
 def test_a_source_whose_row_says_all_is_a_number_only(archive: Archive) -> None:
-    run_once = SkipArchived(str(archive.root), SETTINGS, NETWORKS, "1.0", "r2")
+    run_once = SkipArchived(labels(str(archive.root), "r2", SETTINGS, NETWORKS))
     run_once.setup()
     (row,) = outputs(run_once.process(archive.source))[ROWS]  # the table did not know the file's version
     assert row.archive_version == stored_version(row.archive_url) != ""
     table = f"{archive.root}/_foveate/metrics/run=r2/0.parquet"
     tables.write_metrics([dataclasses.replace(row, source_url=str(archive.file))], table)
-    skip = SkipArchived(str(archive.root), SETTINGS, NETWORKS, "1.0", "r3")
+    skip = SkipArchived(labels(str(archive.root), "r3", SETTINGS, NETWORKS))
     skip.setup()
     assert outputs(skip.process(archive.source)) == {SIZES: [(7, row.archive_bytes)]}
     # A touched source gets a row, which saves the next run from reading it.
@@ -362,6 +356,6 @@ def test_a_source_that_failed_after_its_row_gets_one_that_says_it_is_well(archiv
     late = (row.finished + datetime.timedelta(hours=1)).isoformat()
     failure = Failure(str(archive.file), "read", "PermissionError", "not now", late)
     tables.write_failures([failure], f"{archive.root}/_foveate/failures/run=r2/0.jsonl")
-    skip = SkipArchived(str(archive.root), SETTINGS, NETWORKS, "1.0", "r3")
+    skip = SkipArchived(labels(str(archive.root), "r3", SETTINGS, NETWORKS))
     skip.setup()
     assert list(outputs(skip.process(archive.source))) == [ROWS]

@@ -10,21 +10,18 @@ from typing import Any
 import numpy as np
 import pytest
 
-from foveate.codec import exif, jp2
+from foveate.archive.rows import KeptSource, RunLabels, row_of_kept
+from foveate.archive.settings import Target
+from foveate.codec import jp2
 from foveate.codec.metadata import PhotoMetadata
+from foveate.pictures import exif
+from foveate.pictures.reasons import Reason
 from foveate.quality.measures import measure
-from foveate.transforms.elements import (
-    Archived,
-    CodedPhoto,
-    KeptSource,
-    RestoredPhoto,
-    SalientPhoto,
-    SourceFile,
-)
+from foveate.storage.source import SourceFile
+from foveate.transforms.elements import Archived, CodedPhoto, RestoredPhoto, SalientPhoto
 from foveate.transforms.encode import encode, encode_plain
-from foveate.transforms.measure import RunLabels, measure_photo, row_of_kept, url_of
-from foveate.transforms.settings import Target
-from tests import pictures
+from foveate.transforms.measure import measure_photo, url_of
+from tests import picture_files
 from tests.photos import corner, encoder, one, salient
 from tests.streams import texture
 
@@ -149,7 +146,9 @@ def test_metadata_that_were_lost_are_named() -> None:
 
 
 def test_the_row_of_a_kept_source_says_why_and_counts_its_bytes() -> None:
-    kept = KeptSource(SourceFile("/in/a.gif", "a.gif", 77, 1.5), "gif", "ab" * 32, "an animation")
+    kept = KeptSource(
+        SourceFile("/in/a.gif", "a.gif", 77, 1.5), "gif", "ab" * 32, Reason.ANIMATED, "an animation"
+    )
     row = row_of_kept(kept, LABELS)
     assert (row.outcome, row.reason, row.archive_url) == ("kept", "an animation", "/archive/a.gif")
     assert (row.source_bytes, row.archive_bytes, row.compression_ratio) == (77, 77, 1.0)
@@ -157,7 +156,7 @@ def test_the_row_of_a_kept_source_says_why_and_counts_its_bytes() -> None:
 
 
 def test_a_row_names_camera_and_time_as_exif_does() -> None:
-    block = exif.with_values(pictures.exif_block(), {exif.MODEL: exif.Value(exif.ASCII, 6, b"X100V\0")})
+    block = exif.with_values(picture_files.exif_block(), {exif.MODEL: exif.Value(exif.ASCII, 6, b"X100V\0")})
     bare = salient(texture(97, 131, 3), source_bytes=60_000)
     told = dataclasses.replace(
         bare, photo=dataclasses.replace(bare.photo, metadata=PhotoMetadata(exif=block))

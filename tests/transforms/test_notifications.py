@@ -13,8 +13,8 @@ from apache_beam.testing.test_pipeline import TestPipeline
 from apache_beam.testing.test_stream import TestStream
 from apache_beam.testing.util import assert_that, equal_to
 
+from foveate.storage.source import SourceFile
 from foveate.transforms.arrivals import Watched
-from foveate.transforms.elements import SourceFile
 from foveate.transforms.notifications import ReadNotifications, TakeNotified, parse_notification
 
 WATCHED = Watched(

@@ -11,7 +11,7 @@ import apache_beam as beam
 
 from foveate.transforms.progress import Progress, read_progress
 from foveate.transforms.steps import NAMESPACE
-from tests.transforms.test_tables import a_failure, a_row
+from tests.archive.test_tables import a_failure, a_row
 
 
 def test_every_outcome_adds_its_line(tmp_path: Path) -> None:

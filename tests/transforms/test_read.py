@@ -7,14 +7,20 @@ from pathlib import Path
 
 import pytest
 
-from foveate.codec.picture import BadPicture
-from foveate.transforms.elements import KeptSource, Photo
-from foveate.transforms.isolation import Limits
+from foveate.archive.rows import KeptSource
+from foveate.pictures.picture import BadPicture
+from foveate.pictures.reasons import Reason
+from foveate.sandbox.client import Limits
+from foveate.transforms.elements import Photo
 from foveate.transforms.read import KEPT, read_photo
-from tests import pictures
+from tests import picture_files
 from tests.photos import one, outputs, source
 
-GOOD, KEEP, BROKEN = pictures.good_pictures(), pictures.kept_pictures(), pictures.broken_pictures()
+GOOD, KEEP, BROKEN = (
+    picture_files.good_pictures(),
+    picture_files.kept_pictures(),
+    picture_files.broken_pictures(),
+)
 
 
 def placed(folder: Path, name: str, data: bytes) -> Path:
@@ -40,7 +46,7 @@ def test_a_file_that_should_be_no_jp2_is_kept_with_a_reason(tmp_path: Path, name
     (kept,) = outputs(read_photo(source(path), Limits()))[KEPT]
     assert isinstance(kept, KeptSource)
     assert kept.source_sha256 == hashlib.sha256(KEEP[name]).hexdigest()
-    assert len(kept.reason) > 5
+    assert kept.reason == picture_files.REASONS[name]
 
 
 @pytest.mark.parametrize("name", BROKEN)
@@ -68,6 +74,6 @@ def test_a_profile_that_a_jp2_cannot_hold_keeps_the_file(tmp_path: Path) -> None
     from PIL import ImageCms
 
     lab = ImageCms.ImageCmsProfile(ImageCms.createProfile("LAB")).tobytes()
-    path = placed(tmp_path, "lab.jpg", pictures.jpeg(pictures.sample(9, 13, 3), icc_profile=lab))
+    path = placed(tmp_path, "lab.jpg", picture_files.jpeg(picture_files.sample(9, 13, 3), icc_profile=lab))
     (kept,) = outputs(read_photo(source(path), Limits()))[KEPT]
-    assert "profile" in kept.reason and kept.source_format == "jpeg"
+    assert kept.reason == Reason.COLOR and "profile" in kept.detail and kept.source_format == "jpeg"

@@ -19,13 +19,13 @@ import pytest
 from apache_beam.testing.test_pipeline import TestPipeline
 from google.auth.credentials import AnonymousCredentials
 
+from foveate.archive.rows import Failure, MetricsRow
+from foveate.archive.tables import FAILURES_FOLDER, METRICS_FOLDER, read_metrics
 from foveate.pipelines.cli import main
-from foveate.transforms.elements import Failure, MetricsRow
 from foveate.transforms.sinks import WriteBigQuery, WriteCsv, bigquery_row, bigquery_schema
-from foveate.transforms.tables import FAILURES_FOLDER, METRICS_FOLDER, read_metrics
 from tests import servers
+from tests.archive.test_tables import a_failure, a_row
 from tests.servers import Answer, Listener, Request
-from tests.transforms.test_tables import a_failure, a_row
 
 BUCKET = "temporary-files"
 

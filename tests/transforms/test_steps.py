@@ -15,17 +15,19 @@ import pytest
 from apache_beam.testing.test_pipeline import TestPipeline
 from apache_beam.testing.util import assert_that, equal_to
 
+from foveate.archive.rows import Failure, KeptSource, RunLabels
+from foveate.archive.settings import Target
 from foveate.codec.errors import BadCodestream
-from foveate.codec.picture import BadPicture
+from foveate.pictures.picture import BadPicture
+from foveate.pictures.reasons import Reason
+from foveate.storage.errors import BadInput, CannotGoOn
+from foveate.storage.files import stored_version
 from foveate.transforms import write
-from foveate.transforms.elements import Archived, Failure, KeptSource
-from foveate.transforms.files import stored_version
-from foveate.transforms.measure import RunLabels
+from foveate.transforms.elements import Archived
 from foveate.transforms.progress import Progress
-from foveate.transforms.settings import Target
-from foveate.transforms.steps import FAILURES, BadInput, CannotGoOn, PhotoStep, attempt, split_failures, step
+from foveate.transforms.steps import FAILURES, PhotoStep, attempt, split_failures, step
+from tests.archive.test_tables import a_row
 from tests.photos import one, outputs, source
-from tests.transforms.test_tables import a_row
 
 LABELS = RunLabels("/archive", Target("bpp", 1.0), "5e77", "3e16", "1.0", "r1")
 
@@ -181,9 +183,8 @@ def test_a_destination_that_takes_nothing_ends_the_run(
 
 def kept(tmp_path: Path, sha256: str = "") -> KeptSource:
     (tmp_path / "a.gif").write_bytes(b"an animation")
-    return KeptSource(
-        source(tmp_path / "a.gif"), "gif", sha256 or hashlib.sha256(b"an animation").hexdigest(), "it moves"
-    )
+    digest = sha256 or hashlib.sha256(b"an animation").hexdigest()
+    return KeptSource(source(tmp_path / "a.gif"), "gif", digest, Reason.ANIMATED, "it moves")
 
 
 def test_a_kept_source_is_copied_once(tmp_path: Path) -> None:

@@ -10,20 +10,25 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from foveate.codec import encryption, jp2
-from foveate.codec.archive_record import ArchiveRecord
+from foveate.archive import encryption
+from foveate.archive.keys import ArchiveKey, from_store, read_stored
+from foveate.archive.rows import KeptSource, MetricsRow, RunLabels
+from foveate.archive.settings import Target
+from foveate.archive.tables import write_metrics
+from foveate.codec import jp2
 from foveate.codec.metadata import PhotoMetadata
-from foveate.transforms import decode, files, write
-from foveate.transforms.elements import Archived, DecodedFile, KeptSource, MetricsRow, SourceFile
-from foveate.transforms.encryption import ArchiveKey, from_store, read_stored
-from foveate.transforms.measure import RunLabels
+from foveate.codec.record import ArchiveRecord
+from foveate.pictures.reasons import Reason
+from foveate.storage import files
+from foveate.storage.errors import BadInput
+from foveate.storage.source import SourceFile
+from foveate.transforms import write
+from foveate.transforms.elements import Archived, DecodedFile
 from foveate.transforms.progress import Progress
-from foveate.transforms.settings import Target
-from foveate.transforms.steps import BadInput
-from foveate.transforms.tables import write_metrics
+from foveate.transforms.write_pictures import write_picture
 from tests import streams
+from tests.archive.test_tables import a_row
 from tests.photos import one, source
-from tests.transforms.test_tables import a_row
 
 
 def a_jp2(content: bytes, width: int = 9) -> bytes:
@@ -54,7 +59,9 @@ def archive_it(photo: SourceFile, run: RunLabels, data: bytes = b"") -> MetricsR
 
 
 def keep_it(photo: SourceFile, run: RunLabels) -> MetricsRow:
-    kept = KeptSource(photo, "gif", hashlib.sha256(Path(photo.url).read_bytes()).hexdigest(), "it moves")
+    kept = KeptSource(
+        photo, "gif", hashlib.sha256(Path(photo.url).read_bytes()).hexdigest(), Reason.ANIMATED, "it moves"
+    )
     row: MetricsRow = one(write.write_kept, kept, run, Progress())
     return row
 
@@ -218,7 +225,7 @@ def restored(folder: Path, original: bytes, overwrite: bool) -> None:
         SourceFile("/x", "x", 1, 0.0), "a.png", pixels, PhotoMetadata(), None, False, "",
         hashlib.sha256(original).digest()[:16],
     )  # fmt: skip
-    one(decode.write_picture, file, str(folder), "png", Progress(), overwrite)
+    one(write_picture, file, str(folder), "png", Progress(), overwrite)
 
 
 def test_restoring_overwrites_only_what_it_is_told_to_and_never_the_original(tmp_path: Path) -> None:

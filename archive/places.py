@@ -1,0 +1,50 @@
+"""Where the file of each source belongs in an archive, and what it is called."""
+
+from __future__ import annotations
+
+import os
+
+from foveate.archive.encryption import ENDING
+from foveate.storage.files import join
+from foveate.storage.source import SourceFile
+
+JPEG2000_EXTENSIONS = frozenset({".jp2", ".j2k", ".j2c", ".jpc", ".jpf", ".jpx"})
+ENDINGS = (f".jp2{ENDING}", ".jp2", ENDING, "")  # what an archived file's name has more than its source's
+
+
+def name_bytes(name: str) -> bytes:
+    """A name as Beam's coders take it: a file's name need not be UTF-8, a string that they write must be."""
+    return name.encode(errors="surrogatepass")
+
+
+def claim_of(relative_path: str) -> str:
+    """What sources share that may want one place: `p.png` becomes `p.png.jp2`, and that may be one too."""
+    while relative_path.endswith(".jp2"):
+        relative_path = relative_path.removesuffix(".jp2")
+    return relative_path
+
+
+def file_of(source: SourceFile) -> tuple[str, str]:
+    """What is alike for one file under several spellings: relative, absolute, through links to folders."""
+    url = source.url if "://" in source.url else os.path.realpath(source.url)
+    return url, source.relative_path
+
+
+def archive_url(archive: str, source: SourceFile) -> str:
+    """Where a source's JP2 belongs: its full name is kept, so that the source's path alone decides."""
+    return join(archive, source.relative_path + ".jp2")
+
+
+def kept_url(archive: str, source: SourceFile) -> str:
+    """Where a source that is kept unchanged belongs."""
+    return join(archive, source.relative_path)
+
+
+def ending_of(archive_url: str, relative_path: str) -> str:
+    """What the name of a photo's archived file has beyond its source's name: one of `ENDINGS`."""
+    return next((ending for ending in ENDINGS if archive_url.endswith(relative_path + ending)), "")
+
+
+def is_jpeg2000(path: str) -> bool:
+    """Whether a file's name, encrypted or not, says that it is JPEG 2000."""
+    return f".{path.removesuffix(ENDING).rpartition('.')[2].lower()}" in JPEG2000_EXTENSIONS

@@ -1,0 +1,96 @@
+"""What a compression run was asked for, and the digests by which an archive knows it again."""
+
+from __future__ import annotations
+
+import dataclasses
+import hashlib
+import json
+from typing import Literal
+
+from foveate.archive.roi_boxes import Box, parse_boxes
+from foveate.codec.weights import Tune
+
+TargetKind = Literal["bpp", "ratio", "psnr", "roi-psnr", "ssim", "jpeg-quality", "lossless"]
+Comcnn = Literal["auto", "on", "off"]
+
+# Raised whenever the same settings would give other bytes: what was made before is then no longer up to date.
+FORMAT_VERSION = 2
+
+
+@dataclasses.dataclass(frozen=True)
+class Target:
+    """How small, or how good, an archive should be.
+
+    `value` is bits per pixel of the whole file, source bytes over archive bytes, dB, dB weighted by saliency,
+    SSIM, a JPEG quality from 1 to 100 whose file size is not to be exceeded, or 0 for lossless.
+    """
+
+    kind: TargetKind
+    value: float
+
+    def __str__(self) -> str:
+        return self.kind if self.kind == "lossless" else f"{self.kind}={self.value:g}"
+
+
+@dataclasses.dataclass(frozen=True)
+class CompressSettings:
+    """Everything that decides what an archive's bytes are, but the networks' weights.
+
+    `roi` is "msroi", "none", "masks:FOLDER", or "boxes:" and what `emit_boxes` gives; `roi_gain_db` how many
+    dB of squared error a salience of 1 is worth over one of 0; `tune` what else errors count for; `layers`
+    how many quality layers a file has; `min_saving` the share of the source's bytes that must be saved for a
+    photo not to be kept as it is; `key_id` names the key that all files are encrypted with, "" for none;
+    `clean_jpeg` whether DnCNN takes the artefacts out of JPEG sources first.
+    """
+
+    target: Target = Target("bpp", 1.0)
+    roi: str = "msroi"
+    roi_gain_db: float = 12.0
+    comcnn: Comcnn = "auto"
+    min_saving: float = 0.05
+    tune: Tune = "psnr"
+    layers: int = 1
+    key_id: str = ""
+    clean_jpeg: bool = False
+
+    @property
+    def uses_comcnn(self) -> bool:
+        """Whether ComCNN may have a say: it trades bytes, so bytes must be the target."""
+        return self.comcnn != "off" and self.target.kind in ("bpp", "ratio", "jpeg-quality")
+
+    @property
+    def mask_folder(self) -> str | None:
+        """Where masks are, None without; what a mask holds is in no table, only in the file's record."""
+        return self.roi.removeprefix("masks:") if self.roi.startswith("masks:") else None
+
+    @property
+    def boxes(self) -> tuple[Box, ...]:
+        """What was drawn for all photos, () without."""
+        return parse_boxes(self.roi.removeprefix("boxes:")) if self.roi.startswith("boxes:") else ()
+
+    def digest(self, mask_sha256: bytes = b"") -> bytes:
+        """Eight bytes that differ for settings (or format versions) that would give other archives.
+
+        With masks, `mask_sha256` makes them one photo's: they differ for another mask too. What has no say
+        beside the other settings makes no difference.
+        """
+        orders = self.target.kind != "lossless" or self.layers > 1  # whether any weight has a say
+        normal = CompressSettings(
+            target=Target(self.target.kind, float(self.target.value)),
+            roi=self.roi,
+            roi_gain_db=(float(self.roi_gain_db) or 0.0)
+            if orders and self.roi != "none"
+            else 0.0,  # -0.0 is 0.0
+            comcnn=self.comcnn if self.uses_comcnn else "off",
+            min_saving=float(self.min_saving),
+            tune=self.tune if orders else "psnr",
+            layers=self.layers,
+            key_id=self.key_id,
+            clean_jpeg=self.clean_jpeg,
+        )
+        values = dataclasses.asdict(normal)
+        for later in ("key_id", "clean_jpeg"):  # without them all is as before there were any
+            if not values[later]:
+                del values[later]
+        text = json.dumps([FORMAT_VERSION, values], sort_keys=True)
+        return hashlib.sha256(text.encode() + mask_sha256).digest()[:8]

@@ -1,0 +1,84 @@
+"""What a run left alone because it is up to date: a sum for each run, not a row for each photo.
+
+A nightly run over a million photos would else write a million rows that say nothing new.
+
+    PCollection[(source bytes, archive bytes)] ─▶ sum ─▶ DEST/_foveate/metrics/run=<id>/skipped.json
+"""
+
+from __future__ import annotations
+
+import concurrent.futures
+import dataclasses
+import datetime
+import json
+import re
+
+import pyarrow as pa
+
+from foveate.archive.tables import (
+    METRICS_FOLDER,
+    PARALLEL_READS,
+    BadTable,
+    open_whole,
+    run_folder,
+    table_urls,
+)
+from foveate.storage.files import read_whole
+
+SKIPPED_FILE = "skipped.json"
+
+Sums = tuple[int, int, int]  # photos, their bytes, their archived files' bytes
+
+
+@dataclasses.dataclass(frozen=True)
+class Skipped:
+    """What one run skipped."""
+
+    run_id: str
+    foveate_version: str
+    photos: int
+    source_bytes: int
+    archive_bytes: int
+    finished: datetime.datetime
+
+
+def skipped_schema() -> pa.Schema:
+    """The columns of what `read_skipped` gives: the fields of `Skipped`."""
+    texts = [pa.field(name, pa.string()) for name in ("run_id", "foveate_version")]
+    counts = [pa.field(name, pa.int64()) for name in ("photos", "source_bytes", "archive_bytes")]
+    return pa.schema([*texts, *counts, pa.field("finished", pa.timestamp("us", tz="UTC"))])
+
+
+def write_skipped(sums: Sums, archive: str, run_id: str, version: str) -> None:
+    """Writes the file of a run, whole, if it skipped anything."""
+    photos, before, after = sums
+    if photos:
+        now = datetime.datetime.now(datetime.UTC)
+        values = dataclasses.asdict(Skipped(run_id, version, photos, before, after, now))
+        with open_whole(f"{run_folder(archive, METRICS_FOLDER, run_id)}/{SKIPPED_FILE}") as file:
+            file.write(json.dumps(values | {"finished": now.isoformat()}).encode())
+
+
+def read_skipped(archive: str, run_id: str | None = None) -> pa.Table:
+    """What every run of an archive, or one, skipped: an Arrow table of `skipped_schema()`.
+
+    Earlier versions wrote a row of the metrics table for each skipped photo; those stay there.
+
+    Raises:
+      BadTable: a file is not what it should be.
+    """
+    urls = [
+        url for url in table_urls(archive, METRICS_FOLDER, run_id) if re.search(rf"[/\\]{SKIPPED_FILE}$", url)
+    ]
+    with concurrent.futures.ThreadPoolExecutor(PARALLEL_READS) as readers:
+        found = [dataclasses.asdict(skipped) for skipped in readers.map(_read, urls)]
+    return pa.Table.from_pylist(found, schema=skipped_schema())
+
+
+def _read(url: str) -> Skipped:
+    try:
+        values = json.loads(read_whole(url))
+        values["finished"] = datetime.datetime.fromisoformat(values["finished"])
+        return Skipped(**values)
+    except (ValueError, KeyError, TypeError) as error:
+        raise BadTable(f"{url} does not say what a run skipped: {error}") from error

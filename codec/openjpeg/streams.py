@@ -1,0 +1,155 @@
+"""Codecs, streams in memory and messages of libopenjp2, each for as long as a `with` lasts."""
+
+from __future__ import annotations
+
+import contextlib
+import ctypes
+from collections.abc import Iterator
+from typing import Any
+
+from foveate.codec.errors import BadCodestream
+from foveate.codec.openjpeg.binding import MESSAGE_HANDLER, READ, SEEK, SKIP, OpenjpegError
+
+_STREAM_BUFFER_BYTES = 1 << 20
+_FAILED = ctypes.c_size_t(-1).value
+
+
+class Messages:
+    """Collects what the library says; keeps the callbacks alive for as long as the codec lives."""
+
+    def __init__(self) -> None:
+        self.warnings: list[str] = []
+        self.errors: list[str] = []
+
+    def callbacks(self) -> tuple[Any, Any, Any]:
+        """Handlers for information, warnings and errors."""
+        return MESSAGE_HANDLER(_ignore), _collector(self.warnings), _collector(self.errors)
+
+    def said(self) -> str:
+        """All errors, or else all warnings, in a line."""
+        return "; ".join(self.errors or self.warnings) or "it does not say why"
+
+
+def _ignore(_text: bytes | None, _user: int | None) -> None:
+    """OpenJPEG's running commentary interests nobody, but without a handler some builds print it."""
+
+
+def _collector(lines: list[str]) -> Any:
+    def collect(text: bytes | None, _user: int | None) -> None:
+        # A broken file can repeat one complaint for every block.
+        if len(lines) < 64:
+            lines.append(" ".join((text or b"").decode("utf-8", "replace").split()))
+
+    return MESSAGE_HANDLER(collect)
+
+
+@contextlib.contextmanager
+def opened_codec(library: Any, codec: int | None, messages: Messages) -> Iterator[int]:
+    """A codec fresh from its constructor, its messages collected, destroyed at the end."""
+    if not codec:
+        raise OpenjpegError("OpenJPEG found no memory for a codec")
+    information, warning, error = messages.callbacks()
+    try:
+        library.opj_set_info_handler(codec, information, None)
+        library.opj_set_warning_handler(codec, warning, None)
+        library.opj_set_error_handler(codec, error, None)
+        yield codec
+    finally:
+        library.opj_destroy_codec(codec)
+
+
+def require_decoded(succeeded: int, messages: Messages) -> None:
+    """Raises what a failed call of the decoder means: ValueError for `reduce`, else BadCodestream."""
+    if not succeeded:
+        if any("resolutions to remove" in error for error in messages.errors):
+            raise ValueError(f"`reduce` is too large: {messages.said()}")
+        raise BadCodestream(f"OpenJPEG refuses the data: {messages.said()}")
+
+
+def set_threads(library: Any, codec: int, threads: int) -> None:
+    """Lets a codec use so many threads, where the library can."""
+    if threads < 1:
+        raise ValueError(f"{threads} threads are not at least one")
+    if threads > 1 and library.opj_has_thread_support():
+        library.opj_codec_set_threads(codec, threads)
+
+
+@contextlib.contextmanager
+def reader(library: Any, data: bytes) -> Iterator[int]:
+    """A stream that reads `data`, which the caller keeps alive."""
+    address = ctypes.cast(ctypes.c_char_p(data), ctypes.c_void_p).value or 0
+    total, position = len(data), 0
+
+    def read(buffer: int, count: int, _user: int | None) -> int:
+        nonlocal position
+        taken = min(count, total - position)
+        if taken <= 0:
+            return _FAILED
+        ctypes.memmove(buffer, address + position, taken)
+        position += taken
+        return taken
+
+    def skip(count: int, _user: int | None) -> int:
+        nonlocal position
+        skipped = min(count, total - position)
+        if skipped <= 0 or position + skipped < 0:
+            return -1
+        position += skipped
+        return skipped
+
+    def seek(target: int, _user: int | None) -> int:
+        nonlocal position
+        if not 0 <= target <= total:
+            return 0
+        position = target
+        return 1
+
+    with _stream(library, reads=True) as stream:
+        keep = (READ(read), SKIP(skip), SEEK(seek))
+        library.opj_stream_set_read_function(stream, keep[0])
+        library.opj_stream_set_skip_function(stream, keep[1])
+        library.opj_stream_set_seek_function(stream, keep[2])
+        library.opj_stream_set_user_data_length(stream, total)
+        yield stream
+
+
+@contextlib.contextmanager
+def writer(library: Any) -> Iterator[tuple[int, bytearray]]:
+    """A stream and what has been written to it."""
+    out = bytearray()
+    position = 0
+
+    def write(buffer: int, count: int, _user: int | None) -> int:
+        nonlocal position
+        out[position : position + count] = ctypes.string_at(buffer, count)
+        position += count
+        return count
+
+    def skip(count: int, _user: int | None) -> int:
+        return count if seek(position + count, None) else -1
+
+    def seek(target: int, _user: int | None) -> int:
+        nonlocal position
+        if target < 0:
+            return 0
+        out.extend(bytes(max(0, target - len(out))))
+        position = target
+        return 1
+
+    with _stream(library, reads=False) as stream:
+        keep = (READ(write), SKIP(skip), SEEK(seek))
+        library.opj_stream_set_write_function(stream, keep[0])
+        library.opj_stream_set_skip_function(stream, keep[1])
+        library.opj_stream_set_seek_function(stream, keep[2])
+        yield stream, out
+
+
+@contextlib.contextmanager
+def _stream(library: Any, *, reads: bool) -> Iterator[int]:
+    stream = library.opj_stream_create(_STREAM_BUFFER_BYTES, int(reads))
+    if not stream:
+        raise OpenjpegError("OpenJPEG found no memory for a stream")
+    try:
+        yield stream
+    finally:
+        library.opj_stream_destroy(stream)

@@ -1,0 +1,218 @@
+"""Every format of source and restored pictures but JPEG 2000: bytes in, upright arrays out, and back.
+
+What a format cannot say is not invented: a file that JPEG 2000 would not hold whole (an animation, a RAW
+photo, an HDR gain map, CMYK, ...) raises NotForJpeg2000, and one that is broken BadPicture, each with the
+reason as a sentence.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import io
+import re
+from typing import Any, Literal
+
+import numpy as np
+from PIL import BmpImagePlugin, GifImagePlugin, ImageFile
+
+from foveate.codec.metadata import PhotoMetadata
+from foveate.pictures import exif, png
+from foveate.pictures.avif import decode_avif, encode_avif
+from foveate.pictures.dicom import decode_dicom, is_dicom
+from foveate.pictures.jpeg import decode_jpeg, encode_jpeg, jpeg_bytes
+from foveate.pictures.picture import (
+    BadPicture,
+    NotForJpeg2000,
+    Picture,
+    Pixels,
+    check_size,
+    gray_if_neutral,
+    reading,
+    turned,
+    with_channels,
+)
+from foveate.pictures.png import decode_png, encode_png
+from foveate.pictures.reasons import Reason
+from foveate.pictures.tiff import decode_tiff, encode_tiff
+from foveate.pictures.webp import decode_webp, encode_webp
+
+__all__ = [
+    "DICOM_EXTENSIONS",
+    "PICTURE_EXTENSIONS",
+    "BadPicture",
+    "NotForJpeg2000",
+    "Picture",
+    "PictureFormat",
+    "Pixels",
+    "decode_picture",
+    "encode_picture",
+    "extension",
+    "jpeg_bytes",
+]
+
+PictureFormat = Literal["png", "tiff", "jpeg", "webp", "avif"]
+
+_EXTENSIONS: dict[str, str] = {
+    "png": ".png",
+    "tiff": ".tif",
+    "jpeg": ".jpg",
+    "webp": ".webp",
+    "avif": ".avif",
+}
+_READ = ".jpg .jpeg .jpe .jfif .png .tif .tiff .webp .bmp .dib .avif .gif"
+_KEPT = ".apng .mpo .heic .heif .hif .avifs .jxl"
+_RAW = (
+    ".3fr .arw .cr2 .cr3 .crw .dcr .dng .erf .fff .iiq .kdc .mef .mos .mrw .nef .nrw .orf .pef .raf .rw2 .rwl"
+    " .sr2 .srf .srw .x3f"
+)
+DICOM_EXTENSIONS: frozenset[str] = frozenset((".dcm", ".dicom", ".ima"))
+PICTURE_EXTENSIONS: frozenset[str] = frozenset(f"{_READ} {_KEPT} {_RAW}".split()) | DICOM_EXTENSIONS
+"""What counts as a photo by its name, in lower case with the dot: formats read, and kept unchanged."""
+
+_NOT_READ = (
+    (0, b"\xff\x0a", Reason.NOT_READ, "JPEG XL is not read"),
+    (0, b"\0\0\0\x0cJXL ", Reason.NOT_READ, "JPEG XL is not read"),
+    (0, b"\0\0\0\x0cjP  ", Reason.NOT_READ, "it is JPEG 2000 already"),
+    (0, b"\xff\x4f\xff\x51", Reason.NOT_READ, "it is JPEG 2000 already"),
+    (0, b"FUJIFILMCCD-RAW", Reason.RAW, "a RAW photo"),
+    (0, b"IIU\0", Reason.RAW, "a RAW photo"),
+    (0, b"IIRO", Reason.RAW, "a RAW photo"),
+    (0, b"IIRS", Reason.RAW, "a RAW photo"),
+    (0, b"MMOR", Reason.RAW, "a RAW photo"),
+    (0, b"\0MRM", Reason.RAW, "a RAW photo"),
+    (0, b"FOVb", Reason.RAW, "a RAW photo"),
+    (6, b"HEAPCCDR", Reason.RAW, "a RAW photo"),
+)
+_BARE_DATASET = re.compile(rb"[\2\x08]\0.\0(?:[A-Z][A-Z]|..\0\0)", re.DOTALL)
+_XMP_ORIENTATION = re.compile(rb"(tiff:Orientation(?:\s*=\s*[\"']|>\s*))[2-8]")
+_DEFAULT_JPEG_QUALITY, _DEFAULT_AVIF_QUALITY = 95, 90
+
+
+def decode_picture(data: bytes, *, max_pixels: int | None = None, frame: int = 0) -> Picture:
+    """A JPEG, PNG, TIFF, WebP, BMP, AVIF, DICOM or still GIF as upright pixels, EXIF orientation set to 1.
+
+    `max_pixels` is held against the header, before anything is decoded; `frame` chooses one of a DICOM file
+    of several, counted from 1, and 0 refuses such a file. Raises BadPicture for what is
+    broken or no picture, and NotForJpeg2000 for what an archive should keep as it is. Metadata that cannot
+    be read is dropped and named in the picture's `metadata_problems`; it never costs the pixels.
+    """
+    if is_dicom(data):  # by the mark after its preamble, which may be any bytes
+        return decode_dicom(data, max_pixels, frame)
+    return _upright(_decoded(data, max_pixels))
+
+
+def encode_picture(
+    pixels: Pixels, metadata: PhotoMetadata, format: PictureFormat, *, quality: int | None = None
+) -> bytes:
+    """The file for a restored picture, with its ICC profile, EXIF, XMP and resolution.
+
+    `pixels` is (H, W, C) uint8 or uint16, C in 1..4. PNG and TIFF keep every bit; JPEG (`quality` 95 unless
+    given, 4:4:4), WebP (lossless unless `quality` is given) and AVIF (90, 4:4:4) have 8, to which 16 are
+    rounded. JPEG and PNG state the resolution in whole dots per inch or metre; WebP and AVIF, which have no
+    place for it, in the EXIF block. Raises ValueError for alpha in a JPEG, for metadata or sizes that the
+    format cannot hold, for a quality outside 1 to 100, and for pixels of another shape or type.
+    """
+    if pixels.ndim != 3 or not 1 <= pixels.shape[2] <= 4 or pixels.dtype not in (np.uint8, np.uint16):
+        raise ValueError(f"pixels are (H, W, 1 to 4) uint8 or uint16, not {pixels.shape} {pixels.dtype}")
+    if quality is not None and not 1 <= quality <= 100:
+        raise ValueError(f"a quality is a number from 1 to 100, not {quality}")
+    if format == "png":
+        return encode_png(pixels, metadata)
+    if format == "tiff":
+        return encode_tiff(pixels, metadata)
+    if format == "jpeg":
+        return encode_jpeg(pixels, metadata, quality or _DEFAULT_JPEG_QUALITY)
+    if format == "webp":
+        return encode_webp(pixels, metadata, quality)
+    if format == "avif":
+        return encode_avif(pixels, metadata, quality or _DEFAULT_AVIF_QUALITY)
+    raise ValueError(f"{format!r} is none of the formats {', '.join(_EXTENSIONS)}")
+
+
+def extension(format: PictureFormat) -> str:
+    """The extension of a format's files, with the dot; raises ValueError for a format that is not written."""
+    if format not in _EXTENSIONS:
+        raise ValueError(f"{format!r} is none of the formats {', '.join(_EXTENSIONS)}")
+    return _EXTENSIONS[format]
+
+
+def _decoded(data: bytes, max_pixels: int | None) -> Picture:
+    """The picture as stored, by the decoder that the first bytes ask for."""
+    if not data:
+        raise BadPicture("the file is empty")
+    if data.startswith(b"\xff\xd8"):
+        return decode_jpeg(data, max_pixels)
+    if data.startswith(png.SIGNATURE):
+        return decode_png(data, max_pixels)
+    for at, mark, reason, detail in _NOT_READ:
+        if data.startswith(mark, at):
+            raise NotForJpeg2000(reason, detail)
+    if _BARE_DATASET.match(data):
+        raise NotForJpeg2000(Reason.NOT_READ, "a DICOM dataset without a file header")
+    if data[:4] in (b"II*\0", b"MM\0*", b"II+\0", b"MM\0+"):
+        return decode_tiff(data, max_pixels)
+    if data.startswith(b"RIFF") and data[8:12] == b"WEBP":
+        return decode_webp(data, max_pixels)
+    if data.startswith((b"GIF87a", b"GIF89a")):
+        return _decode_gif(data, max_pixels)
+    if data[4:8] == b"ftyp":
+        return decode_avif(data, max_pixels)
+    if data.startswith(b"BM") and len(data) > 18:
+        return _decode_bmp(data, max_pixels)
+    raise BadPicture(f"not a picture Foveate knows: it starts with {bytes(data[:8])!r}")
+
+
+def _upright(picture: Picture) -> Picture:
+    """The picture turned as its EXIF block asks, and the block checked."""
+    metadata, problems = picture.metadata, list(picture.metadata_problems)
+    block = metadata.exif
+    if block is not None:
+        block = block[6:] if block.startswith(b"Exif\0\0") else block
+        turn = exif.orientation(block)
+        try:
+            exif.check_exif(block)
+            block = exif.upright(block)
+        except exif.BadExif as error:
+            problems.append(f"the EXIF block cannot be read ({error}) and is dropped")
+            block = None
+    else:
+        turn = 1
+    dpi, xmp = metadata.dpi, metadata.xmp
+    if dpi is None and block is not None:
+        dpi = exif.resolution(block)
+    if turn != 1 and xmp is not None:
+        xmp = _XMP_ORIENTATION.sub(rb"\g<1>1", xmp)
+    if turn > 4 and dpi is not None:
+        dpi = dpi[1], dpi[0]
+    return dataclasses.replace(
+        picture,
+        pixels=turned(picture.pixels, turn),
+        metadata=PhotoMetadata(metadata.icc or None, block or None, xmp or None, dpi),
+        metadata_problems=tuple(problems),
+    )
+
+
+def _decode_with_pillow(
+    name: str, plugin: type[ImageFile.ImageFile], data: bytes, max_pixels: int | None
+) -> Picture:
+    """A BMP or GIF, its palette expanded; the plugin is called directly, so the size limit is ours."""
+    with reading(name):
+        image: Any = plugin(io.BytesIO(data))
+    check_size(image.width, image.height, max_pixels)
+    with reading(name):
+        if getattr(image, "is_animated", False):
+            raise NotForJpeg2000(Reason.ANIMATED, f"an animated {name}")
+        palette = image.mode == "P"
+        mode = "RGBA" if "transparency" in image.info else {"P": "RGB", "1": "L"}.get(image.mode, image.mode)
+        pixels = with_channels(np.array(image.convert(mode)))
+        dpi = image.info.get("dpi")
+    dpi = (float(dpi[0]), float(dpi[1])) if dpi and min(dpi) > 0 else None
+    return Picture(gray_if_neutral(pixels) if palette else pixels, PhotoMetadata(dpi=dpi), name.lower(), 8)
+
+
+def _decode_bmp(data: bytes, max_pixels: int | None) -> Picture:
+    return _decode_with_pillow("BMP", BmpImagePlugin.BmpImageFile, data, max_pixels)
+
+
+def _decode_gif(data: bytes, max_pixels: int | None) -> Picture:
+    return _decode_with_pillow("GIF", GifImagePlugin.GifImageFile, data, max_pixels)

@@ -1,0 +1,22 @@
+"""Why an archive keeps a source file unchanged instead of compressing it."""
+
+from __future__ import annotations
+
+import enum
+
+
+class Reason(enum.StrEnum):
+    """The kinds of reasons, as the metrics table has them; a sentence for people stands beside it."""
+
+    ANIMATED = "animated"
+    SEVERAL_PICTURES = "several_pictures"
+    EXTRA_DATA = "extra_data"  # a video or other data that a JP2 cannot hold
+    HIGH_DYNAMIC_RANGE = "high_dynamic_range"
+    COLOR = "color"  # a color space or profile that a JP2 cannot hold
+    RAW = "raw"
+    DAMAGED = "damaged"
+    NOT_READ = "not_read"  # a format, or a form of one, that is not decoded
+    MISSING_EXTRA = "missing_extra"  # not decoded until an optional package is installed
+    NO_SAVING = "no_saving"
+    LITTLE_SAVING = "little_saving"
+    NO_ROOM = "no_room"  # the target is too small for headers and metadata

@@ -1,0 +1,255 @@
+"""TIFF files: pixels by libtiff, directories by pictures.exif; written files begin with the EXIF block."""
+
+from __future__ import annotations
+
+import io
+import struct
+from typing import Any
+
+import imagecodecs
+import numpy as np
+from numpy.typing import NDArray
+from PIL import TiffImagePlugin
+
+from foveate.codec.metadata import PhotoMetadata
+from foveate.pictures import exif
+from foveate.pictures.picture import (
+    BadPicture,
+    NotForJpeg2000,
+    Picture,
+    Pixels,
+    check_size,
+    gray_if_neutral,
+    reading,
+    with_channels,
+)
+from foveate.pictures.reasons import Reason
+
+_SUBFILE, _WIDTH, _HEIGHT, _BITS, _COMPRESSION, _PHOTOMETRIC = 254, 256, 257, 258, 259, 262
+_STRIP_OFFSETS, _SAMPLES, _ROWS_PER_STRIP, _STRIP_BYTES, _PLANAR, _PREDICTOR = 273, 277, 278, 279, 284, 317
+_COLOR_MAP, _EXTRA_SAMPLES, _SAMPLE_FORMAT, _XMP, _IPTC, _ICC, _DNG = 320, 338, 339, 700, 33723, 34675, 50706
+_WHITE_IS_ZERO, _BLACK_IS_ZERO, _RGB, _MAPPED, _YCBCR = 0, 1, 2, 3, 6
+_PHOTOMETRIC_NAMES = {
+    4: "a mask",
+    5: "CMYK",
+    8: "CIELab",
+    9: "ICCLab",
+    10: "ITULab",
+    32844: "LogL",
+    32845: "LogLuv",
+}
+_SENSOR = (32803, 34892)  # photometric: colour filter array, linear raw
+_RAW_COMPRESSIONS = (32767, 32769, 32770, 34713, 65000, 65535)  # Sony, Epson, Samsung, Nikon, Kodak, Pentax
+_READ_COMPRESSIONS = (1, 2, 3, 4, 5, 7, 8, 32773, 32946, 34925, 50000)
+_JPEG = 7
+_DEFLATE = 8
+_UNASSOCIATED = 2
+_DIFFERENCES = 2
+_STRIP_SIZE = 1 << 20
+_STRUCTURE = (
+    _SUBFILE,
+    _SUBFILE + 1,
+    263,
+    266,
+    280,
+    281,
+    301,
+    _COLOR_MAP,
+    *range(322, 326),
+    exif.SUB_DIRECTORIES,
+)
+_STRUCTURE += (_EXTRA_SAMPLES, 347, *range(512, 522), *range(529, 533), 700, _IPTC, 34377, _ICC)
+
+
+def decode_tiff(data: bytes, max_pixels: int | None) -> Picture:
+    """The picture as stored (orientation not applied); raises BadPicture and NotForJpeg2000."""
+    try:
+        directory = next(exif.directories(data), None)
+        if directory is None:
+            raise BadPicture("broken TIFF: it has no directory")
+        _refuse_raw(data, directory)
+        width, height = (_number(data, directory, tag, 0) for tag in (_WIDTH, _HEIGHT))
+        check_size(width, height, max_pixels)
+        _refuse_what_jpeg2000_should_not_hold(data, directory)
+        pixels = _pixels(data, directory)
+        if pixels.shape[:2] != (height, width):
+            raise BadPicture(f"broken TIFF: {pixels.shape} decoded where the header says {height} x {width}")
+        metadata, problems = _metadata(data, directory)
+    except exif.BadExif as error:
+        raise BadPicture(f"broken TIFF: {error}") from error
+    bits = exif.numbers(data, directory, _BITS) or (1,)
+    return Picture(pixels, metadata, "tiff", max(8, bits[0]), problems)
+
+
+def encode_tiff(pixels: Pixels, metadata: PhotoMetadata) -> bytes:
+    """A TIFF of 8 or 16 bits, deflated in strips; pixels (H, W, 1 to 4). Raises ValueError beyond 4 GiB.
+
+    The file begins with the EXIF block as it is, so every offset in it (maker notes too) stays true; a new
+    first directory at the end adds what a TIFF needs. The block's thumbnail is no longer pointed to.
+    """
+    block = metadata.exif or exif.empty_block()
+    order = exif.byte_order(block)
+    rows = max(1, _STRIP_SIZE // (pixels[0].nbytes))
+    strips = [_strip(pixels[top : top + rows], order) for top in range(0, pixels.shape[0], rows)]
+    starts = np.cumsum([len(block) + len(block) % 2, *(len(strip) for strip in strips)])
+    end = int(starts[-1])
+    if end >= 1 << 32:
+        raise ValueError(f"the TIFF would have {end:,} bytes, more than the 4 GiB that it can hold")
+    values = _values(pixels, metadata, order, rows)
+    values[_STRIP_OFFSETS] = exif.long(order, *(int(start) for start in starts[:-1]))
+    values[_STRIP_BYTES] = exif.long(order, *(len(strip) for strip in strips))
+    directory, tail = exif.new_first_directory(block, end, values, _STRUCTURE, alone=True)
+    head = block[:4] + struct.pack(order + "I", directory) + block[8:] + bytes(len(block) % 2)
+    return b"".join((head, *strips, tail))
+
+
+def _number(data: bytes, directory: exif.Directory, tag: int, default: int) -> int:
+    return (exif.numbers(data, directory, tag) or (default,))[0]
+
+
+def _refuse_raw(data: bytes, directory: exif.Directory) -> None:
+    """A camera's raw file: by its marks, or by what its directories say of their pixels."""
+    raw = NotForJpeg2000(Reason.RAW, "a RAW photo")
+    if _DNG in directory.fields or data[8:10] == b"CR":
+        raise raw
+    below = exif.numbers(data, directory, exif.SUB_DIRECTORIES)[:16]
+    for one in (directory, *(exif.read_directory(data, offset) for offset in below)):
+        if _number(data, one, _PHOTOMETRIC, 0) in _SENSOR:
+            raise raw
+        if _number(data, one, _COMPRESSION, 1) in _RAW_COMPRESSIONS:
+            raise raw
+
+
+def _refuse_what_jpeg2000_should_not_hold(data: bytes, directory: exif.Directory) -> None:
+    _refuse_pages(data)
+    samples, photometric = (_number(data, directory, tag, 1) for tag in (_SAMPLES, _PHOTOMETRIC))
+    bits = exif.numbers(data, directory, _BITS) or (1,)
+    kinds = set(exif.numbers(data, directory, _SAMPLE_FORMAT)) - {1, 4}
+    compression = _number(data, directory, _COMPRESSION, 1)
+    if 3 in kinds:
+        raise NotForJpeg2000(Reason.NOT_READ, "a floating-point TIFF")
+    if kinds:
+        raise NotForJpeg2000(
+            Reason.NOT_READ, f"a TIFF of samples that are no plain numbers (format {min(kinds)})"
+        )
+    if photometric not in (_WHITE_IS_ZERO, _BLACK_IS_ZERO, _RGB, _MAPPED, _YCBCR):
+        name = _PHOTOMETRIC_NAMES.get(photometric, f"photometric {photometric}")
+        raise NotForJpeg2000(Reason.COLOR, f"a TIFF in {name}")
+    if compression not in _READ_COMPRESSIONS or (photometric == _YCBCR and compression != _JPEG):
+        raise NotForJpeg2000(
+            Reason.NOT_READ, f"a TIFF with compression {compression} in a form that is not read"
+        )
+    if samples > 4:
+        raise NotForJpeg2000(Reason.NOT_READ, f"a TIFF of {samples} channels")
+    if len(set(bits)) > 1 or bits[0] not in (1, 2, 4, 8, 16) or (bits[0] < 8 and samples > 1):
+        raise NotForJpeg2000(Reason.NOT_READ, f"a TIFF of {'/'.join(map(str, bits))} bits a sample")
+    _refuse_strange_extra_samples(data, directory, samples - (3 if photometric in (_RGB, _YCBCR) else 1))
+
+
+def _refuse_pages(data: bytes) -> None:
+    pages = 0
+    for number, directory in enumerate(exif.directories(data)):
+        reduced = _number(data, directory, _SUBFILE, 0) & 1
+        if reduced and not number:
+            raise NotForJpeg2000(Reason.SEVERAL_PICTURES, "a TIFF whose first page is a preview of another")
+        pages += not reduced
+        if pages > 1:
+            raise NotForJpeg2000(Reason.SEVERAL_PICTURES, "a TIFF of several pages")
+
+
+def _refuse_strange_extra_samples(data: bytes, directory: exif.Directory, extra: int) -> None:
+    if extra < 0:
+        raise BadPicture(f"broken TIFF: it lacks {-extra} of its three color channels")
+    meaning = exif.numbers(data, directory, _EXTRA_SAMPLES)
+    if extra == 1 and meaning[:1] == (1,):
+        raise NotForJpeg2000(
+            Reason.NOT_READ, "a TIFF with premultiplied alpha, which cannot be undone exactly"
+        )
+    if extra and (extra > 1 or meaning[:1] != (_UNASSOCIATED,)):
+        raise NotForJpeg2000(Reason.NOT_READ, f"a TIFF with {extra} extra channel(s) of unknown meaning")
+
+
+def _pixels(data: bytes, directory: exif.Directory) -> Pixels:
+    photometric = _number(data, directory, _PHOTOMETRIC, 1)
+    bits = _number(data, directory, _BITS, 1)
+    with reading("TIFF"):
+        samples = _packed_samples(data) if bits < 8 else imagecodecs.tiff_decode(data)
+    if samples.ndim == 3 and _number(data, directory, _PLANAR, 1) == 2:
+        samples = samples.transpose(1, 2, 0)
+    if samples.dtype == np.bool_:
+        samples = samples.astype(np.uint8) * np.uint8(255 if photometric != _MAPPED else 1)
+    if samples.dtype not in (np.uint8, np.uint16):
+        raise BadPicture(f"broken TIFF: its samples decode as {samples.dtype}")
+    if photometric == _MAPPED:
+        return _mapped(samples, exif.numbers(data, directory, _COLOR_MAP))
+    # libtiff leaves "white is zero" to its caller, Pillow (below 8 bits) does not; alpha is never inverted.
+    pixels = with_channels(samples)
+    if photometric == _WHITE_IS_ZERO and bits >= 8:
+        pixels[:, :, 0] = np.iinfo(pixels.dtype).max - pixels[:, :, 0]
+    return pixels
+
+
+def _packed_samples(data: bytes) -> NDArray[Any]:
+    """(H, W) of 1, 2 or 4 bits a sample, which Pillow unpacks: bool, gray in [0, 255], or palette indices."""
+    with TiffImagePlugin.TiffImageFile(io.BytesIO(exif.upright(data))) as image:
+        return np.array(image)
+
+
+def _mapped(indices: NDArray[Any], color_map: tuple[int, ...]) -> Pixels:
+    """(H, W) palette indices as RGB, or gray where all are; the map has all reds first, of 16 bits."""
+    table: NDArray[Any] = np.array(color_map[: len(color_map) // 3 * 3], np.uint16).reshape(3, -1).T
+    if indices.ndim != 2 or int(indices.max()) >= len(table):
+        raise BadPicture("broken TIFF: a palette index beyond its palette")
+    # Some writers store 8-bit colors in the low byte.
+    table = table >> 8 if table.max() > 255 else table
+    return gray_if_neutral(table.astype(np.uint8)[indices])
+
+
+def _metadata(data: bytes, directory: exif.Directory) -> tuple[PhotoMetadata, tuple[str, ...]]:
+    """The metadata as stored, and what could not be read or carried."""
+    problems = []
+    block = None
+    try:
+        block = exif.from_tiff(data)
+    except exif.BadExif as error:
+        problems.append(f"the EXIF fields cannot be read ({error}) and are dropped")
+        block = exif.turn_block(exif.orientation(data))
+    if _IPTC in directory.fields:
+        problems.append("the IPTC block is not carried over")
+    icc, xmp = (exif.raw(data, directory, tag) or None for tag in (_ICC, _XMP))
+    return PhotoMetadata(icc, block, xmp, exif.resolution(data)), tuple(problems)
+
+
+def _strip(pixels: Pixels, order: str) -> bytes:
+    """Rows of pixels as differences along the row, deflated."""
+    differences = pixels.copy()
+    np.subtract(pixels[:, 1:], pixels[:, :-1], out=differences[:, 1:])
+    stored = differences.astype(f"{order}u{pixels.dtype.itemsize}", copy=False)
+    deflated = bytes(imagecodecs.deflate_encode(stored.tobytes(), 6))
+    return deflated + bytes(len(deflated) % 2)
+
+
+def _values(pixels: Pixels, metadata: PhotoMetadata, order: str, rows: int) -> dict[int, exif.Value]:
+    """What the first directory says besides where the strips are."""
+    height, width, channels = pixels.shape
+    values = {
+        _WIDTH: exif.long(order, width),
+        _HEIGHT: exif.long(order, height),
+        _BITS: exif.short(order, *[pixels.dtype.itemsize * 8] * channels),
+        _COMPRESSION: exif.short(order, _DEFLATE),
+        _PHOTOMETRIC: exif.short(order, _BLACK_IS_ZERO if channels < 3 else _RGB),
+        _SAMPLES: exif.short(order, channels),
+        _ROWS_PER_STRIP: exif.long(order, rows),
+        _PLANAR: exif.short(order, 1),
+        _PREDICTOR: exif.short(order, _DIFFERENCES),
+        _SAMPLE_FORMAT: exif.short(order, *[1] * channels),
+    }
+    if channels in (2, 4):
+        values[_EXTRA_SAMPLES] = exif.short(order, _UNASSOCIATED)
+    if metadata.dpi is not None:
+        values |= exif.resolution_values(order, metadata.dpi)
+    if metadata.icc is not None:
+        values[_ICC] = exif.Value(exif.UNDEFINED, len(metadata.icc), metadata.icc)
+    if metadata.xmp is not None:
+        values[_XMP] = exif.Value(exif.BYTE, len(metadata.xmp), metadata.xmp)
+    return values

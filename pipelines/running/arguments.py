@@ -1,0 +1,86 @@
+"""Command-line flags that several commands share."""
+
+from __future__ import annotations
+
+import argparse
+import contextlib
+from collections.abc import Sequence
+
+from apache_beam.options.pipeline_options import PipelineOptions
+
+from foveate.models.reccnn import PRECISIONS
+from foveate.pipelines.running import engines
+from foveate.pipelines.running.numbers import positive_count, positive_number
+from foveate.sandbox.client import Limits
+from foveate.storage.redaction import redacted
+
+
+def parse_beam_flags(parser: argparse.ArgumentParser, flags: Sequence[str]) -> list[str]:
+    """The flags that are not ours, if Beam knows them all; else a usage error: Beam ignores typing slips."""
+    beams = argparse.ArgumentParser(add_help=False, allow_abbrev=False, conflict_handler="resolve")
+    pending = list(PipelineOptions.__subclasses__())
+    while pending:
+        kind = pending.pop()
+        pending += kind.__subclasses__()
+        if "_add_argparse_args" in vars(kind):
+            with contextlib.suppress(argparse.ArgumentError):
+                kind._add_argparse_args(beams)
+    _, unknown = beams.parse_known_args(list(flags))
+    if unknown and not engines.knows_more_flags(flags):
+        parser.error(redacted(f"neither Foveate nor Beam knows {' '.join(unknown)}"))
+    return list(flags)
+
+
+def add_limits(group: argparse._ActionsContainer) -> None:
+    """Adds the limits of one photo, the same for all commands: what compress takes, restore gives back."""
+    default = Limits()
+    group.add_argument(
+        "--max-pixels",
+        type=positive_count,
+        default=default.pixels,
+        metavar="N",
+        help="refuse larger photos, from their headers (default: %(default)s)",
+    )
+    group.add_argument(
+        "--max-bytes",
+        type=positive_count,
+        default=default.file_bytes,
+        metavar="N",
+        help="refuse larger files, without reading them (default: %(default)s)",
+    )
+    group.add_argument(
+        "--photo-seconds",
+        type=positive_number,
+        default=default.seconds,
+        metavar="S",
+        help="give up a photo that takes longer to decode (default: %(default)g)",
+    )
+    group.add_argument(
+        "--photo-memory",
+        type=positive_number,
+        default=default.memory_gb,
+        metavar="GB",
+        help="give up a photo that takes more memory to decode (default: %(default)g GB)",
+    )
+
+
+def limits_of(args: argparse.Namespace) -> Limits:
+    """The limits that `add_limits` has read."""
+    return Limits(args.max_pixels, args.max_bytes, args.photo_seconds, args.photo_memory)
+
+
+def output_folder(text: str) -> str:
+    """A folder or URL as --output names it, without a scheme for local ones and slashes at its end."""
+    return text.removeprefix("file://").rstrip("/") or "/"
+
+
+def add_reccnn(parser: argparse.ArgumentParser | argparse._ArgumentGroup, help_text: str) -> None:
+    """Adds which reconstruction network is used, and how."""
+    parser.add_argument("--reccnn", choices=("fast", "best", "off"), default="fast", help=help_text)
+    parser.add_argument(
+        "--precision",
+        choices=tuple(PRECISIONS),
+        default="float32",
+        help="of its convolutions: bfloat16 is half again as fast on processors that have it, and a pixel "
+        "here and there differs by one level (default: %(default)s)",
+    )

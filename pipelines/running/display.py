@@ -1,0 +1,131 @@
+"""Shows the progress of a local run on standard error."""
+
+from __future__ import annotations
+
+import contextlib
+import datetime
+import logging
+import threading
+import time
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+
+from rich import progress as bars
+from rich.console import Console
+
+from foveate.pipelines.logs import SAY, speaks_json
+from foveate.storage.source import SourceFile
+from foveate.transforms.progress import read_progress
+
+
+def summary(counts: dict[str, int], outcomes: Sequence[str]) -> str:
+    """One line that accounts for every photo: "12 compressed, 1 kept, 1 failed", and the bytes."""
+    parts = [f"{counts[outcome]} {outcome}" for outcome in outcomes if counts.get(outcome)]
+    line = ", ".join(parts) or "nothing to do"
+    before, after = counts.get("source-bytes", 0), counts.get("archive-bytes", 0)
+    return f"{line}; {bytes_text(before)} became {bytes_text(after)}" if before and after else line
+
+
+_LINE_SECONDS = 15  # between progress lines where there is no terminal
+
+
+def total_counts(file: Path) -> dict[str, int]:
+    """What a progress file says of a whole run, under the names of Beam's counters."""
+    sums = {"source-bytes": 0, "archive-bytes": 0}
+    for outcome, _, before, after in read_progress(file)[0]:
+        sums[outcome] = sums.get(outcome, 0) + 1
+        sums["source-bytes"] += before
+        sums["archive-bytes"] += after
+    return sums
+
+
+@contextlib.contextmanager
+def progress_display(file: Path, todo: Sequence[SourceFile], verb: str) -> Iterator[None]:
+    """Shows photos, megapixels, bytes saved and time left on standard error while its block runs."""
+    if not SAY.isEnabledFor(logging.INFO):
+        yield
+        return
+    console = Console(stderr=True)
+    stop, tally = threading.Event(), _Tally(file, len(todo))
+    if console.is_terminal and not speaks_json():
+        thread = threading.Thread(target=_show_bar, args=(console, stop, tally, verb), daemon=True)
+    else:
+        thread = threading.Thread(target=_show_lines, args=(stop, tally, verb), daemon=True)
+    thread.start()
+    try:
+        yield
+    finally:
+        stop.set()
+        thread.join()
+
+
+class _Tally:
+    """What the progress file says so far; reads only what is new."""
+
+    def __init__(self, file: Path, total: int) -> None:
+        self.file, self.total, self.start = file, total, time.monotonic()
+        self.offset = self.done = self.pixels = self.worked = self.saved = self.failed = 0
+
+    def look(self) -> str:
+        """Brings the sums up to date; megapixels, bytes saved, failures and time left, for the display."""
+        lines, self.offset = read_progress(self.file, self.offset)
+        for outcome, pixels, before, after in lines:
+            self.done += 1
+            self.pixels += pixels
+            self.failed += outcome == "failed"
+            if outcome in ("compressed", "kept"):
+                self.worked += 1
+                self.saved += before - after
+        parts = [f"{self.pixels / 1e6:.1f} MP"]
+        if self.worked:
+            parts.append(f"{bytes_text(self.saved)} saved")
+        if self.failed:
+            parts.append(f"{self.failed} failed")
+        left = self.total - self.done
+        if self.done and left > 0:
+            seconds = (time.monotonic() - self.start) / self.done * left
+            parts.append(f"{datetime.timedelta(seconds=round(seconds))} left")
+        return ", ".join(parts)
+
+    def figures(self) -> dict[str, int]:
+        """The sums, for log collectors."""
+        return {
+            "photos": self.done,
+            "of": self.total,
+            "failed": self.failed,
+            "pixels": self.pixels,
+            "bytes_saved": self.saved,
+        }
+
+
+def _show_bar(console: Console, stop: threading.Event, tally: _Tally, verb: str) -> None:
+    columns = (
+        bars.TextColumn("{task.description}"),
+        bars.BarColumn(),
+        bars.TextColumn("{task.completed}/{task.total} photos, {task.fields[status]}"),
+        bars.TimeElapsedColumn(),
+    )
+    with bars.Progress(*columns, console=console) as bar:
+        task = bar.add_task(verb, total=tally.total, status="starting")
+        while not stop.wait(0.5):
+            status = tally.look()
+            bar.update(task, completed=tally.done, status=status)
+        status = tally.look()
+        bar.update(task, completed=tally.done, status=status)
+
+
+def _show_lines(stop: threading.Event, tally: _Tally, verb: str) -> None:
+    while not stop.wait(_LINE_SECONDS):
+        status = tally.look()
+        said = f"{verb}: {tally.done}/{tally.total} photos, {status}"
+        SAY.info(said, extra={"fields": {"progress": tally.figures()}})
+
+
+def bytes_text(count: float) -> str:
+    """A number of bytes as "1.5 MB"."""
+    sign, count = ("-" if count < 0 else ""), abs(count)
+    for unit in ("B", "KB", "MB", "GB"):
+        if count < 1000:
+            return f"{sign}{count:.0f} {unit}" if unit == "B" else f"{sign}{count:.1f} {unit}"
+        count /= 1000
+    return f"{sign}{count:.1f} TB"

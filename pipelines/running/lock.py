@@ -1,0 +1,53 @@
+"""One run at a time writes into a local folder: each tidies up what is unfinished there."""
+
+from __future__ import annotations
+
+import contextlib
+import fcntl
+import os
+from collections.abc import Callable, Sequence
+from pathlib import Path
+
+from foveate.pipelines.logs import SAY
+from foveate.pipelines.running import engines
+from foveate.pipelines.running.status import RUN_FAILED
+
+
+def run_alone(folder: str, beam_flags: Sequence[str], work: Callable[[], int]) -> int:
+    """What `work` returns; or `RUN_FAILED`, said, where another process of this machine writes into `folder`.
+
+    The folder itself is locked (flock), so nothing is left behind however a run ends. Where there are no
+    locks, on a URL, and where other machines do the work (`beam_flags`), nobody is kept out.
+    """
+    if "://" in folder or not engines.is_local(beam_flags):
+        return work()
+    with contextlib.ExitStack() as stack:
+        place = _opened(folder)
+        if place is not None:
+            stack.callback(_leave, place, folder)
+            try:
+                fcntl.flock(place, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            except BlockingIOError:
+                SAY.error(
+                    f"foveate: another run writes into {folder}: start this one when that has ended, or give "
+                    "it another place"
+                )
+                return RUN_FAILED
+            except OSError:  # a filesystem without locks
+                pass
+        return work()
+
+
+def _opened(folder: str) -> int | None:
+    """The folder, made if need be; None where that cannot be, which the run will find out by itself."""
+    try:
+        Path(folder).mkdir(parents=True, exist_ok=True)
+        return os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
+    except OSError:
+        return None
+
+
+def _leave(place: int, folder: str) -> None:
+    os.close(place)
+    with contextlib.suppress(OSError):  # a run that wrote nothing leaves no folder
+        Path(folder).rmdir()

@@ -1,0 +1,209 @@
+"""How a pipeline is run: Beam's options, the local runner with a display of its progress, the exit status."""
+
+from __future__ import annotations
+
+import contextlib
+import dataclasses
+import datetime
+import importlib.metadata
+import logging
+import os
+import tempfile
+import uuid
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Any
+
+import apache_beam as beam
+from apache_beam.io.filesystems import FileSystems
+from apache_beam.options.pipeline_options import PipelineOptions
+
+from foveate.pipelines.logs import SAY, is_news
+from foveate.pipelines.running import engines
+from foveate.pipelines.running.display import progress_display, summary, total_counts
+from foveate.pipelines.running.engines import LOCAL_RUNNER
+from foveate.pipelines.running.exhaustion import ended_where_threads_die
+from foveate.pipelines.running.interrupts import noted_interrupts
+from foveate.pipelines.running.status import INTERRUPTED, OK, RUN_FAILED, SOME_FAILED
+from foveate.storage.errors import CannotGoOn
+from foveate.storage.listing import NothingFound, check_destination, find_files
+from foveate.storage.local_disk import clear_unfinished
+from foveate.storage.source import SourceFile
+from foveate.transforms.progress import Progress
+from foveate.transforms.steps import NAMESPACE
+
+_WORKER_BYTES = 3 << 30  # a photo of 200 megapixels with its networks
+_LOST_WORKER = "Channel closed prematurely."  # what Beam says where one of several worker processes is killed
+
+
+def version() -> str:
+    """Foveate's version."""
+    return importlib.metadata.version("foveate")
+
+
+def new_run_id() -> str:
+    """A name for a run that sorts by time."""
+    now = datetime.datetime.now(datetime.UTC)
+    return f"{now:%Y%m%dT%H%M%SZ}-{uuid.uuid4().hex[:6]}"
+
+
+def set_up_filesystems(beam_flags: Sequence[str]) -> None:
+    """Lets Beam's filesystems know of credentials and endpoints before any pipeline is there."""
+    FileSystems.set_options(PipelineOptions(list(beam_flags)))
+
+
+def list_sources(sources: Sequence[str], extensions: frozenset[str], output: str) -> list[SourceFile]:
+    """All files that the sources name, each url once; arguments as of `find_files`.
+
+    Raises:
+      NothingFound: one of them names nothing.
+    """
+    found = {
+        (file.url if "://" in file.url else os.path.realpath(file.url), file.relative_path): file
+        for source in sources
+        for file in find_files(source, extensions, output)
+    }
+    if not found:
+        raise NothingFound("no photo found")
+    return list(found.values())
+
+
+@dataclasses.dataclass(frozen=True)
+class Job:
+    """What a person sees of a run: its verb, the outcomes that are counted, where results go, its name."""
+
+    verb: str
+    outcomes: tuple[str, ...]
+    output: str
+    run_id: str
+
+
+def run_job(
+    job: Job,
+    build: Callable[[beam.Pipeline, Progress], None],
+    beam_flags: Sequence[str],
+    todo: Sequence[SourceFile],
+) -> int:
+    """Runs a pipeline into a place that it tidies before and after, and says what became of every photo.
+
+    Args:
+      job: what is said.
+      build: wires the pipeline onto its root; its second argument counts photos.
+      beam_flags: from `parse_beam_flags`.
+      todo: the files that will be worked on, for the time left.
+
+    Returns:
+      The exit status.
+    """
+    try:
+        if not engines.only_describes(beam_flags):  # workers' rights count, not the launcher's
+            check_destination(job.output)
+    except CannotGoOn as error:
+        SAY.error(f"foveate: the run failed: {error}")
+        return RUN_FAILED
+    clear_unfinished(job.output)
+    status, counts = run_pipeline(build, beam_flags, todo, job.verb)
+    clear_unfinished(job.output)
+    if engines.only_describes(beam_flags):
+        return status
+    if status in (OK, SOME_FAILED):
+        said = f"{summary(counts, job.outcomes)}. See {job.output}"
+        SAY.info(said, extra={"fields": {"run": job.run_id, "output": job.output, "counts": counts}})
+        if counts.get("failed"):
+            SAY.error(f"Why: {job.output}/_foveate/failures/run={job.run_id}/")
+    return status
+
+
+def run_pipeline(
+    build: Callable[[beam.Pipeline, Progress], None],
+    beam_flags: Sequence[str],
+    todo: Sequence[SourceFile],
+    verb: str,
+) -> tuple[int, dict[str, int]]:
+    """Runs a pipeline to its end, showing progress if it is local; the exit status, Foveate's counters."""
+    for handler in logging.getLogger().handlers:  # a logger's own filter would not see its children's
+        handler.addFilter(is_news)
+    local = engines.is_local(beam_flags)
+    flags = [*beam_flags, *(_local_flags(beam_flags) if engines.is_local_runner(beam_flags) else ())]
+    result: Any = None
+    with tempfile.TemporaryDirectory(prefix="foveate-") as folder:
+        file = str(Path(folder) / "progress") if local else None
+        try:
+            with contextlib.ExitStack() as stack:
+                told = stack.enter_context(noted_interrupts())
+                if local:
+                    stack.enter_context(progress_display(Path(folder) / "progress", todo, verb))
+                    stack.enter_context(ended_where_threads_die(_say_failed, RUN_FAILED))
+                runner = engines.local_runner(flags) if engines.is_local_runner(flags) else None
+                pipeline = beam.Pipeline(runner, options=PipelineOptions(flags))
+                build(pipeline, Progress(file))
+                result = pipeline.run()
+                result.wait_until_finish()
+                noted = total_counts(Path(file)) if file else {}
+        except KeyboardInterrupt:
+            return _stopped(result, local)
+        except Exception as error:  # Beam wraps whatever ended the run; it has to be said, and the status set
+            if told.is_set():  # an engine in this terminal heard the interrupt as well, and was gone first
+                return _stopped(result, local)
+            if CannotGoOn.__name__ not in repr(error) and not isinstance(error, CannotGoOn):
+                logging.getLogger("foveate").error("the run failed", exc_info=error)
+            _say_failed(_cause(error))
+            return RUN_FAILED, {}
+    if engines.only_describes(beam_flags):
+        return OK, {}
+    if local and not engines.is_local_runner(beam_flags):  # Prism loses counts where it splits a bundle
+        return (SOME_FAILED if noted.get("failed") else OK), noted
+    totals: dict[str, int] = {}
+    for counter in result.metrics().query()["counters"]:  # one a step: several steps count alike
+        if counter.key.metric.namespace == NAMESPACE:
+            name = counter.key.metric.name
+            totals[name] = totals.get(name, 0) + int(counter.result or 0)
+    return (SOME_FAILED if totals.get("failed") else OK), totals
+
+
+def _stopped(result: Any, local: bool) -> tuple[int, dict[str, int]]:
+    problem = engines.cancel(result) if result else ""
+    if result and not local:  # what is worked on in this process ends with it; others can be asked
+        asked = problem or "the engine is asked to end the job: see there"
+        SAY.warning(f"foveate: {asked}")
+    SAY.warning("foveate: stopped; the same command goes on where it was")
+    return INTERRUPTED, {}
+
+
+def _say_failed(why: str) -> None:
+    SAY.error(f"foveate: the run failed: {why}")
+
+
+def _cause(error: BaseException) -> str:
+    """The sentence at the root of an error, without Beam's wrapping."""
+    root: BaseException = error
+    while root.__cause__ is not None:
+        root = root.__cause__
+    text = str(root) or repr(root)
+    if CannotGoOn.__name__ in text or isinstance(root, CannotGoOn):
+        text = text.rpartition(f"{CannotGoOn.__name__}: ")[2].splitlines()[0]
+        return text.partition(" [while running ")[0]
+    if text == _LOST_WORKER:
+        return "a worker process has ended, killed perhaps for its memory; the same command goes on"
+    lines = [line.strip() for line in text.splitlines() if any(map(str.isalnum, line))]
+    return lines[-1] if lines else repr(root)
+
+
+def _local_flags(beam_flags: Sequence[str]) -> list[str]:
+    """The in-process runner on all cores: threads, since pixels are worked on outside Python's lock."""
+    flags = [f"--runner={LOCAL_RUNNER}"]
+    if not any(flag.startswith("--direct_running_mode") for flag in beam_flags):
+        flags.append("--direct_running_mode=multi_threading")
+    if not any(flag.startswith("--direct_num_workers") for flag in beam_flags):
+        flags.append(f"--direct_num_workers={_worker_count()}")
+    return flags
+
+
+def _worker_count() -> int:
+    """As many photos at once as there are cores for, and memory."""
+    cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+    try:
+        memory = os.sysconf("SC_AVPHYS_PAGES") * os.sysconf("SC_PAGE_SIZE")
+    except (ValueError, OSError):  # not known on every system
+        return cores
+    return max(1, min(cores, memory // _WORKER_BYTES))

@@ -1,0 +1,246 @@
+"""What is in one JPEG 2000 file: its anatomy, its packets, our record; and all that as JSON."""
+
+from __future__ import annotations
+
+import dataclasses
+from typing import Any
+
+from foveate.codec import allocation, anatomy, jp2, spending
+from foveate.codec.anatomy import Anatomy
+from foveate.codec.codestream import IRREVERSIBLE, Codestream
+from foveate.codec.errors import BadCodestream, UnsupportedCodestream
+from foveate.codec.layout import Layout
+from foveate.codec.packets import Contributions
+from foveate.codec.record import ArchiveRecord, saliency_bytes_of
+
+_UUID_BYTES = 16
+SCHEMA = 1  # of the JSON; docs/inspect.md describes it
+
+
+@dataclasses.dataclass(frozen=True, eq=False)
+class Packets:
+    """A codestream down to its packet headers, as `allocation.parse_layers` gives it."""
+
+    stream: Codestream
+    layout: Layout
+    parts: Contributions
+
+
+@dataclasses.dataclass(frozen=True)
+class Account:
+    """Where every byte of a file is; the fields add up to the file.
+
+    boxes: all but the first codestream.
+    main_header, tile_part_headers: markers and their segments, packed packet headers among them.
+    packet_headers: those between the packets.
+    code_blocks: what the arithmetic coder wrote.
+    sop_and_padding: what else lies among the packets.
+    end: the EOC marker.
+    unread: what follows the end, and what could not be read.
+    """
+
+    boxes: int
+    main_header: int
+    tile_part_headers: int
+    packet_headers: int
+    code_blocks: int
+    sop_and_padding: int
+    end: int
+    unread: int
+
+
+@dataclasses.dataclass(frozen=True)
+class LayerEnd:
+    """A layer, and what a file would be that ended with it: bytes, everything counted, and bits per pixel."""
+
+    layer: int
+    header_bytes: int
+    block_bytes: int
+    passes: int
+    file_bytes: int
+    bits_per_pixel: float
+
+
+@dataclasses.dataclass(frozen=True, eq=False)
+class Inspection:
+    """All that could be learnt of one file.
+
+    name: how the file was named.
+    anatomy: its boxes, markers and tile-parts.
+    packets: None where they, or all markers up to the end, could not be read.
+    record: our box, None without one.
+    saliency_bytes: what the record's map takes.
+    notes: sentences on what of a sound file could not be read.
+    problems: sentences on what is broken.
+    """
+
+    name: str
+    anatomy: Anatomy
+    packets: Packets | None
+    record: ArchiveRecord | None
+    saliency_bytes: int
+    notes: tuple[str, ...]
+    problems: tuple[str, ...]
+
+    @property
+    def bits_per_pixel(self) -> float:
+        """Of the whole file; 0 where the size of the picture is not known."""
+        return _bits_per_pixel(self.anatomy.file_bytes, self.anatomy)
+
+
+def examine(name: str, data: bytes) -> Inspection:
+    """Reads whatever can be read of a JP2 file or a bare codestream; no pixel is decoded.
+
+    Raises:
+      BadCodestream: it is neither.
+    """
+    found = anatomy.dissect(data)
+    notes, problems = [], list(found.problems)
+    record, saliency_bytes = None, 0
+    packets: Packets | None = None
+    try:
+        record, saliency_bytes = _read_record(data, found)
+        parsed = jp2.parse(data)
+        if parsed.record_problem:
+            notes.append(parsed.record_problem)
+        if found.end is not None:  # else some tile-part is not accounted for
+            packets = Packets(*allocation.parse_layers(parsed.codestream))
+    except UnsupportedCodestream as error:
+        notes.append(f"packets are not read: {error}")
+    except BadCodestream as error:
+        if not problems:  # else the same once more, in other words
+            problems.append(str(error))
+    return Inspection(name, found, packets, record, saliency_bytes, tuple(notes), tuple(problems))
+
+
+def _read_record(data: bytes, found: Anatomy) -> tuple[ArchiveRecord | None, int]:
+    """Our record and the bytes of its saliency map; a file that is cut off behind it still has it."""
+    record = jp2.read_record(data) if found.boxes else None
+    if record is None or record.saliency is None:
+        return record, 0
+    box = next(box for box in found.boxes if box.holds.startswith(jp2.RECORD_NAME))
+    return record, saliency_bytes_of(box.bytes - box.head_bytes - _UUID_BYTES)
+
+
+def account(inspection: Inspection) -> Account:
+    """Where the bytes are. Packets that could not be read count as `unread`."""
+    found, packets = inspection.anatomy, inspection.packets
+    area = sum(part.packet_bytes for part in found.tile_parts)
+    headers = blocks = 0
+    if packets is not None:
+        blocks = sum(layer.block_bytes for layer in spending.by_layer(packets.parts))
+        headers = _headers_between_packets(packets)
+    return Account(
+        boxes=found.file_bytes - found.unread_bytes - found.codestream_bytes,
+        main_header=sum(marker.bytes for marker in found.main_header),
+        tile_part_headers=sum(part.header_bytes for part in found.tile_parts),
+        packet_headers=headers,
+        code_blocks=blocks,
+        sop_and_padding=area - headers - blocks if packets is not None else 0,
+        end=found.end.bytes if found.end is not None else 0,
+        unread=found.unread_bytes + found.trailing_bytes + (area if packets is None else 0),
+    )
+
+
+def _headers_between_packets(packets: Packets) -> int:
+    """The bytes of packet headers that do not stand in PPM or PPT segments."""
+    packed = packets.stream.packed_headers
+    if len(packed) == packets.layout.tiles:
+        return 0
+    whole = int(packets.parts.header_bytes.sum())
+    return max(0, whole - sum(len(headers) for headers in packed.values()))
+
+
+def layer_ends(inspection: Inspection) -> tuple[LayerEnd, ...]:
+    """The layers in order, each with the size of the file up to it; none where packets are not known."""
+    if inspection.packets is None:
+        return ()
+    layers = spending.by_layer(inspection.packets.parts)
+    size = inspection.anatomy.file_bytes - sum(layer.header_bytes + layer.block_bytes for layer in layers)
+    ends = []
+    for layer in layers:
+        size += layer.header_bytes + layer.block_bytes
+        bits = _bits_per_pixel(size, inspection.anatomy)
+        ends.append(LayerEnd(**dataclasses.asdict(layer), file_bytes=size, bits_per_pixel=bits))
+    return tuple(ends)
+
+
+def _bits_per_pixel(size: int, found: Anatomy) -> float:
+    pixels = found.width * found.height
+    return 8 * size / pixels if pixels else 0.0
+
+
+def as_json(inspection: Inspection) -> dict[str, Any]:
+    """What stands in "files" of `foveate inspect --json`; docs/inspect.md says what each key means."""
+    found, packets = inspection.anatomy, inspection.packets
+    bands = () if packets is None else spending.by_band(packets.layout, packets.parts)
+    return {
+        "name": inspection.name,
+        "problems": list(inspection.problems),
+        "notes": list(inspection.notes),
+        "file_bytes": found.file_bytes,
+        "width": found.width,
+        "height": found.height,
+        "bits_per_pixel": inspection.bits_per_pixel,
+        "coding": None if packets is None else _coding(packets.stream),
+        "account": dataclasses.asdict(account(inspection)),
+        "boxes": [dataclasses.asdict(box) for box in found.boxes],
+        "codestream_offset": found.codestream_offset,
+        "codestream_bytes": found.codestream_bytes,
+        "main_header": [dataclasses.asdict(marker) for marker in found.main_header],
+        "tile_parts": [dataclasses.asdict(part) for part in found.tile_parts],
+        "end": None if found.end is None else dataclasses.asdict(found.end),
+        "layers": [dataclasses.asdict(layer) for layer in layer_ends(inspection)],
+        "bands": [dataclasses.asdict(band) for band in bands],
+        "record": _record(inspection),
+    }
+
+
+def broken_as_json(name: str, problem: str) -> dict[str, Any]:
+    """What stands there for a file that could not be opened, or is no JPEG 2000 at all."""
+    return {"name": name, "problems": [problem]}
+
+
+def _coding(stream: Codestream) -> dict[str, Any]:
+    size = stream.size
+    components = []
+    for shape, coding in zip(size.components, stream.coding, strict=True):
+        components.append(
+            dataclasses.asdict(shape)
+            | {
+                "wavelet": "9/7" if coding.transformation == IRREVERSIBLE else "5/3",
+                "levels": coding.levels,
+                "block_width": 1 << coding.block_width_log2,
+                "block_height": 1 << coding.block_height_log2,
+            }
+        )
+    return {
+        "progression": stream.progression,
+        "layers": stream.layers,
+        "color_transform": stream.color_transform,
+        "sop": stream.sop,
+        "eph": stream.eph,
+        "tiles_across": size.tiles_across,
+        "tiles_down": size.tiles_down,
+        "tile_width": size.tile_width,
+        "tile_height": size.tile_height,
+        "components": components,
+    }
+
+
+def _record(inspection: Inspection) -> dict[str, Any] | None:
+    record = inspection.record
+    if record is None:
+        return None
+    rows, columns = (0, 0) if record.saliency is None else record.saliency.shape
+    return {
+        "version": record.version,
+        "source_sha256": record.source_sha256.hex(),
+        "settings_digest": record.settings_digest.hex(),
+        "weights_digest": record.weights_digest.hex(),
+        "comcnn_used": record.comcnn_used,
+        "plain_decode": record.plain_decode,
+        "saliency_rows": rows,
+        "saliency_columns": columns,
+        "saliency_bytes": inspection.saliency_bytes,
+    }

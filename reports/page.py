@@ -1,0 +1,102 @@
+"""The HTML page of a report: one file that holds all it needs and asks the network for nothing."""
+
+from __future__ import annotations
+
+import base64
+import functools
+import hashlib
+import json
+import pathlib
+from collections.abc import Sequence
+from typing import Any
+
+import jinja2
+from markupsafe import Markup
+
+from foveate.reports import figures
+from foveate.reports.charts import SERIES, comparison_charts, report_charts
+from foveate.reports.contents import Comparison, Report
+from foveate.reports.gallery import GalleryEntry, LoadGallery, gallery_entries
+from foveate.reports.vega import Chart, vega_script
+
+HERE = pathlib.Path(__file__).parent
+
+
+def render_page(found: Report | Comparison, load_gallery: LoadGallery | None = None) -> str:
+    """A report or a comparison as an HTML page.
+
+    Args:
+        found: the figures.
+        load_gallery: gives the pictures of a photo; without it a report's page has no gallery.
+
+    Every name is escaped, and the page's content security policy lets nothing run but its own scripts.
+    """
+    if isinstance(found, Comparison):
+        charts = comparison_charts(found)
+        return _rendered("comparison.html", charts, comparison=found, charts=charts, series=SERIES)
+    sections = report_charts(found)
+    entries = gallery_entries(found.gallery, load_gallery)
+    return page_of(found, sections, entries)
+
+
+def page_of(report: Report, sections: dict[str, list[Chart]], entries: Sequence[GalleryEntry]) -> str:
+    """The page of a report from its figures, charts and pictures."""
+    charts = [chart for section in sections.values() for chart in section]
+    return _rendered(
+        "page.html",
+        charts,
+        report=report,
+        sections=sections,
+        gallery=entries,
+        cameras_known=any(camera.name for camera in report.cameras),
+        reconstructed=any(measure.mean_gain is not None for measure in report.measures),
+    )
+
+
+def _rendered(template: str, drawn: Sequence[Chart], **names: Any) -> str:
+    scripts = [vega_script(), _text("page.js")] if drawn else [_text("page.js")]
+    return (
+        _environment()
+        .get_template(template)
+        .render(
+            specs=_script_json({chart.name: chart.spec for chart in drawn}),
+            style=Markup(_text("page.css")),
+            scripts=[Markup(script) for script in scripts],
+            policy=_policy(scripts),
+            **names,
+        )
+    )
+
+
+def _policy(scripts: Sequence[str]) -> str:
+    """A content security policy: no network, no script but these."""
+    hashes = (base64.b64encode(hashlib.sha256(script.encode()).digest()).decode() for script in scripts)
+    allowed = " ".join(f"'sha256-{digest}'" for digest in hashes)
+    return (
+        f"default-src 'none'; script-src {allowed}; style-src 'unsafe-inline'; img-src data:; "
+        "base-uri 'none'; form-action 'none'"
+    )
+
+
+def _script_json(value: Any) -> Markup:
+    """`value` as JSON that cannot end the script element it stands in."""
+    text = json.dumps(value, ensure_ascii=True, separators=(",", ":"), allow_nan=False)
+    return Markup(text.replace("<", r"\u003c").replace(">", r"\u003e").replace("&", r"\u0026"))
+
+
+@functools.cache
+def _text(name: str) -> str:
+    return (HERE / name).read_text(encoding="utf-8")
+
+
+@functools.cache
+def _environment() -> jinja2.Environment:
+    environment = jinja2.Environment(
+        loader=jinja2.FunctionLoader(_text),
+        autoescape=True,
+        undefined=jinja2.StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+    )
+    environment.filters |= figures.FILTERS
+    return environment

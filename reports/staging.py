@@ -1,0 +1,221 @@
+"""An archive's tables in DuckDB: one row a photo, on disk where memory would be too small.
+
+    DEST/_foveate/metrics/**.parquet ─▶ links, or copies of remote ones ─┐
+    DEST/_foveate/metrics/**/journal-* ──────────────────────────────────┴▶ photos (latest state), written
+    DEST/_foveate/failures/**.jsonl ───────────────────────────────────────▶ failures_at, failed
+
+Parquet is read by DuckDB itself, column by column: no row of it passes through Python.
+"""
+
+from __future__ import annotations
+
+import concurrent.futures
+import contextlib
+import dataclasses
+import datetime
+import itertools
+import os
+import pathlib
+import tempfile
+from collections.abc import Iterator, Sequence
+from typing import Any
+
+import duckdb
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from foveate.archive.skipped import read_skipped
+from foveate.archive.tables import (
+    FAILURES_FOLDER,
+    JOURNAL,
+    METRICS_FOLDER,
+    PARALLEL_READS,
+    BadTable,
+    journal_rows,
+    metrics_schema,
+    read_failures,
+    table_urls,
+)
+from foveate.reports.contents import MEASURES
+from foveate.storage.files import read_whole
+
+MEMORY = "1GB"  # of DuckDB; what does not fit goes to the temporary folder
+STEPS = ("read", "saliency", "encode", "measure")
+REPORT_COLUMNS = (
+    *("relative_path", "source_url", "archive_url", "outcome", "reason", "source_format", "source_modified"),
+    *("source_bytes", "archive_bytes", "width", "height", "camera", "taken"),
+    *MEASURES,
+    *(f"rec_{name}" for name, (_, _, twin) in MEASURES.items() if twin),
+    *(f"{step}_seconds" for step in STEPS),
+    *("settings_digest", "weights_digest", "foveate_version", "run_id", "finished"),
+)
+
+# The row that counts: the newest, but one that was skipped as up to date only where there is no other.
+_NEWEST = """
+CREATE TABLE newest AS
+SELECT unnest(arg_min({part: part, place: place},
+        {skipped: outcome = 'skipped', age: -epoch_us(finished), part: part, place: place})),
+    epoch_us(max(finished)) AS last_seen
+FROM rows GROUP BY relative_path
+"""
+_PHOTOS = f"""
+CREATE TABLE photos AS
+SELECT rows.* EXCLUDE (part, place, finished), make_timestamp(epoch_us(finished)) AS finished, last_seen,
+    CASE WHEN contains(relative_path, '/') THEN split_part(relative_path, '/', 1) ELSE '' END AS folder,
+    CASE WHEN taken IS NOT NULL THEN left(taken, 7) WHEN source_modified > 0
+        THEN strftime(make_timestamp((source_modified * 1e6)::BIGINT), '%Y-%m') ELSE '' END AS month,
+    coalesce(psnr_s_db, psnr_db) AS score,
+    {" + ".join(f"coalesce({step}_seconds, 0)" for step in STEPS)} AS seconds
+FROM rows JOIN newest USING (part, place)
+"""
+_FAILED = """
+CREATE TABLE failed AS
+SELECT * FROM failures_at
+WHERE NOT EXISTS (SELECT 1 FROM photos WHERE source_url = url AND last_seen >= epoch_us(failed_at))
+QUALIFY row_number() OVER (PARTITION BY url ORDER BY failed_at DESC, run_id DESC) = 1
+"""
+_WRITTEN = """
+CREATE TABLE written AS
+SELECT run_id, outcome, foveate_version AS version, count(*) AS photos,
+    make_timestamp(epoch_us(max(finished))) AS time
+FROM rows GROUP BY ALL
+UNION ALL SELECT run_id, 'skipped', foveate_version, photos, make_timestamp(epoch_us(finished)) FROM skipped
+UNION ALL SELECT run_id, 'failed', NULL, count(*), max(failed_at) FROM failures_at GROUP BY run_id
+"""
+
+
+class NoTables(ValueError):  # noqa: N818
+    """There is no archive, or not that run of it; the message says what there is."""
+
+
+@dataclasses.dataclass(frozen=True)
+class Asked:
+    """What a report is asked of: an archive, and a run of it or (None) the latest state over all."""
+
+    archive_url: str
+    run_id: str | None = None
+
+
+@contextlib.contextmanager
+def staged(asked: Sequence[Asked]) -> Iterator[Any]:
+    """A DuckDB connection whose schemas `r0`, `r1`, ... hold the tables of what is asked, in this order.
+
+    photos: one row a photo, its latest state: `REPORT_COLUMNS`, `folder`, `month` ("YYYY-MM", when it was
+        taken, else when the file was changed; "" where neither is known), `score` (PSNR-S, else PSNR),
+        `seconds` of all steps, `last_seen`. A photo that failed after its newest row is not among them.
+    failed: the last failure of each photo that failed last.
+    skipped: for each run, how much of what was up to date it left alone without a row for each photo.
+    written: for each run, outcome and version how many rows it wrote, and when it ended.
+
+    It all goes when the block ends.
+
+    Raises:
+      NoTables: there are none.
+      BadTable: a file is not the table it should be.
+      ValueError: a run id that cannot be one, or a URL that Beam does not know.
+      OSError: what cannot be read.
+    """
+    with tempfile.TemporaryDirectory(prefix="foveate-report-") as folder:
+        place = pathlib.Path(folder)
+        settings = {"memory_limit": MEMORY, "temp_directory": folder, "preserve_insertion_order": False}
+        with duckdb.connect(str(place / "report.duckdb"), config=settings) as db:
+            for number, one in enumerate(asked):
+                parts = place / f"parts{number}"
+                parts.mkdir()
+                db.execute(f"CREATE SCHEMA r{number}; USE r{number}")
+                _load(db, one, parts)
+            yield db
+
+
+def _load(db: Any, asked: Asked, parts: pathlib.Path) -> None:
+    urls = table_urls(asked.archive_url, METRICS_FOLDER, asked.run_id)
+    tables = [url for url in urls if url.endswith(".parquet")]
+    journals = [url for url in urls if url.rpartition("/")[2].startswith(JOURNAL)]
+    with concurrent.futures.ThreadPoolExecutor(PARALLEL_READS) as readers:
+        numbers = range(len(tables))
+        columns = set().union(*readers.map(lambda number: _fetch(tables[number], number, parts), numbers))
+    failures = read_failures(asked.archive_url, asked.run_id)
+    skipped = read_skipped(asked.archive_url, asked.run_id)
+    if not (tables or journals or len(failures) or len(skipped)):
+        raise NoTables(_nothing_there(asked))
+    schema = _nullable_schema()
+    db.register("journal", journal_rows(journals, tables, schema))
+    db.register("skipped_sums", skipped)
+    times = [_utc(text.as_py()) for text in failures.column("time")]
+    db.register("failures", failures.append_column("failed_at", pa.array(times, pa.timestamp("us"))))
+    try:
+        db.execute(f"CREATE TEMP VIEW rows AS {_rows_query(parts, columns)}")
+        db.execute("CREATE TABLE skipped AS FROM skipped_sums; CREATE TABLE failures_at AS FROM failures")
+        for statement in (_NEWEST, _PHOTOS, _FAILED, _WRITTEN):
+            db.execute(statement)
+        db.execute("DELETE FROM photos WHERE source_url IN (SELECT url FROM failed); DROP TABLE newest")
+    except duckdb.OutOfMemoryException:
+        raise
+    except duckdb.Error as error:  # the footers were read, so a page is broken
+        raise BadTable(f"a metrics table below {asked.archive_url} cannot be read: {error}") from error
+    finally:
+        db.execute("DROP VIEW IF EXISTS rows")
+    unknown = db.execute("SELECT DISTINCT outcome FROM photos").fetchall()
+    if strange := {outcome for (outcome,) in unknown} - {"compressed", "kept", "skipped"}:
+        raise BadTable(f"the metrics table has unknown outcomes: {', '.join(sorted(map(str, strange)))}")
+
+
+def _fetch(url: str, number: int, parts: pathlib.Path) -> set[str]:
+    """Puts a table under a number, for DuckDB takes names for patterns; the columns that it has."""
+    place = parts / f"{number}.parquet"
+    if "://" in url:
+        place.write_bytes(read_whole(url))
+    else:
+        place.symlink_to(pathlib.Path(url).absolute())
+    try:
+        return set(pq.read_schema(place).names)
+    except (pa.ArrowException, OSError) as error:
+        raise BadTable(f"{url} is not a metrics table: {error}") from error
+
+
+def _rows_query(parts: pathlib.Path, present: set[str]) -> str:
+    """All rows of tables and journals, each with the number of its part and its place in it."""
+    schema = _nullable_schema()
+    sql_types = {pa.int64(): "BIGINT", pa.float64(): "DOUBLE", pa.string(): "VARCHAR", pa.bool_(): "BOOLEAN"}
+    types = {field.name: sql_types.get(field.type, "TIMESTAMPTZ") for field in schema}
+    older = ", ".join(
+        f"{name}::{kind} AS {name}" if name in present else f"NULL::{kind} AS {name}"
+        for name, kind in types.items()
+    )
+    journal = f"SELECT -1 AS part, row_number() OVER () AS place, {', '.join(types)} FROM journal"
+    if not present:
+        return journal
+    pattern = str(parts / "*.parquet").replace("'", "''")
+    return (
+        f"SELECT parse_filename(filename, true)::INTEGER AS part, file_row_number AS place, {older} FROM "
+        f"read_parquet('{pattern}', union_by_name=true, hive_partitioning=false, filename=true, "
+        f"file_row_number=true) UNION ALL {journal}"
+    )
+
+
+def _nullable_schema() -> pa.Schema:
+    full = metrics_schema()
+    return pa.schema([full.field(name).with_nullable(True) for name in REPORT_COLUMNS])
+
+
+def _utc(text: str) -> datetime.datetime:
+    """An ISO 8601 time as UTC without a zone; what cannot be read counts as long ago."""
+    try:
+        time = datetime.datetime.fromisoformat(text)
+    except ValueError:
+        return datetime.datetime(1970, 1, 1)
+    return time.astimezone(datetime.UTC).replace(tzinfo=None) if time.tzinfo else time
+
+
+def _nothing_there(asked: Asked) -> str:
+    archive = asked.archive_url
+    if asked.run_id:
+        folders = (METRICS_FOLDER, FAILURES_FOLDER)
+        urls = [url for folder in folders for url in table_urls(archive, folder, None)]
+        parts = itertools.chain.from_iterable(url.replace(os.sep, "/").split("/") for url in urls)
+        if runs := {part.removeprefix("run=") for part in parts if part.startswith("run=")}:
+            return f"{archive} has no run {asked.run_id!r}; it has {', '.join(sorted(runs))}"
+    return (
+        f"there are no tables below {archive.rstrip('/')}/_foveate/; "
+        "name the folder that `foveate compress --output` wrote to"
+    )

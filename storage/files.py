@@ -1,0 +1,179 @@
+"""Files of any filesystem: finding, reading, writing whole.
+
+Local files by themselves, gs:// and s3:// through `storage.stores`, whatever else Beam knows through Beam.
+"""
+
+from __future__ import annotations
+
+import errno
+import os
+import stat
+from pathlib import Path
+
+from apache_beam.io.filesystem import CompressionTypes
+from apache_beam.io.filesystems import FileSystems
+
+from foveate.storage.errors import BadInput, CannotGoOn, cannot_be
+from foveate.storage.local_disk import local_file, temporary_folder, write_local
+from foveate.storage.object_store import FileChanged, MayReplace, NotOursError, StoredFile, read_up_to
+from foveate.storage.source import SourceFile
+from foveate.storage.stores import store_of
+
+# What a name can do to a filesystem; a full disk is nobody's photo's fault and ends the run.
+_NAME_ERRORS = {errno.ENAMETOOLONG, errno.EINVAL, errno.EILSEQ, errno.ENOTDIR, errno.EISDIR}
+
+
+def join(root: str, relative: str) -> str:
+    """A path below a folder or URL."""
+    return f"{root.rstrip('/')}/{relative}"
+
+
+class Unreadable(BadInput, OSError):  # noqa: N818
+    """What its filesystem does not give, or what is no file; the message says why."""
+
+
+def read_whole(url: str, most: int | None = None) -> bytes:
+    """A file's bytes, exactly as they are stored.
+
+    Raises:
+      BadInput: there are more than `most` of them, whatever a listing said; no more are read.
+      Unreadable: a local one that is a pipe or a device, or on a disk that fails.
+    """
+    store = store_of(url)
+    data = store.read(url, most=most) if store is not None else _read(url, None if most is None else most + 1)
+    return _not_more(data, most)
+
+
+def read_source(source: SourceFile, most: int | None = None) -> bytes:
+    """A source's bytes, of the version that was listed where its store numbers or signs versions.
+
+    Raises:
+      BadInput: it is another version by now; or as `read_whole`.
+    """
+    store = store_of(source.url)
+    if store is None:
+        return read_whole(source.url, most)
+    listed = StoredFile(source.url, 0, 0.0, source.generation, source.checksum)
+    try:
+        return _not_more(store.read(source.url, listed, most=most), most)
+    except FileChanged as error:
+        raise BadInput("it changed after it was listed: run again") from error
+
+
+def _not_more(data: bytes, most: int | None) -> bytes:
+    if most is not None and len(data) > most:
+        raise BadInput(f"the file has more than {most:,} bytes, the limit")
+    return data
+
+
+def _read(url: str, count: int | None = None) -> bytes:
+    """The bytes of a file in no store of ours, at most so many."""
+    if "://" in url and not url.startswith("file://"):
+        with FileSystems.open(url, compression_type=CompressionTypes.UNCOMPRESSED) as handle:
+            return read_up_to(handle, count)
+    try:
+        # Without waiting: what was a file when it was listed and is a pipe by now would never open.
+        descriptor = os.open(url.removeprefix("file://"), os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC)
+        with os.fdopen(descriptor, "rb") as local:
+            status = os.fstat(descriptor)
+            if not (
+                stat.S_ISREG(status.st_mode) or stat.S_ISDIR(status.st_mode)
+            ):  # folders say so themselves
+                raise Unreadable("it is no file, but a pipe or a device")
+            return read_up_to(local, count, status.st_size + 1)
+    except (FileNotFoundError, PermissionError, IsADirectoryError, Unreadable):
+        raise
+    except OSError as error:
+        if error.errno in (errno.ENOTDIR, errno.ENAMETOOLONG):  # there can be no such file
+            raise FileNotFoundError(error.errno, os.strerror(error.errno), url) from error
+        raise Unreadable(f"it cannot be read: {error.strerror}") from error
+
+
+def read_head(url: str, count: int) -> bytes:
+    """A file's first bytes, at most so many."""
+    store = store_of(url)
+    if store is not None:
+        return store.read(url, first=count)
+    return _read(url, count)
+
+
+def read_if_there(url: str, most: int | None = None) -> bytes | None:
+    """A file's bytes, None where there is no such file; raises as `read_whole`."""
+    try:
+        if "://" in url and store_of(url) is None and not FileSystems.exists(url):
+            return None
+        return read_whole(url, most)
+    except FileNotFoundError:
+        return None
+
+
+def stored_version(url: str) -> str:
+    """What a listing says of one file: see `ListedFile`; "" if it is not there."""
+    store = store_of(url)
+    if store is not None:
+        file = store.find(url)
+        return file.version if file else ""
+    return "" if "://" in url else "".join(file.version for file in local_file(Path(url)))
+
+
+def delete_file(url: str) -> None:
+    """Removes a file; no error if it is gone."""
+    store = store_of(url)
+    if store is not None:
+        store.delete(url)
+    elif "://" in url:
+        FileSystems.delete([url])
+    else:
+        Path(url).unlink(missing_ok=True)
+
+
+def write_whole(url: str, data: bytes, archive: str, may_replace: MayReplace | None = None) -> str:
+    """Writes a file so that it is there whole or not at all; gives its version, as `ListedFile` has it.
+
+    Object stores show an object when its upload is complete. A local file is written below the archive's
+    private folder, brought to the disk, and moved to its name in one step.
+
+    Args:
+      url: where it goes.
+      data: the bytes of it.
+      archive: the root below which it lies.
+      may_replace: asked, with the bytes that are there, whether another file may be replaced; None: always.
+        A file of the same bytes is left as it is.
+
+    Raises:
+      BadInput: the filesystem does not take such a name, another run wrote the file at the same moment, or
+        what is there may not be replaced.
+      CannotGoOn: it takes no more files at all: it is full, read-only or gone.
+    """
+    try:
+        store = store_of(url)
+        if store is not None:
+            return store.write(url, data, may_replace).version
+        if "://" in url:
+            _check_replaced(url, data, may_replace)
+            with FileSystems.create(url, compression_type=CompressionTypes.UNCOMPRESSED) as handle:
+                handle.write(data)
+            return ""
+        if not _check_replaced(url, data, may_replace):
+            return stored_version(url)
+        return write_local(Path(url), data, temporary_folder(archive))
+    except BadInput:
+        raise
+    except NotOursError as error:
+        raise BadInput(f"there is another file at {url} already, and it is left as it is") from error
+    except FileChanged as error:
+        raise BadInput(f"another run writes {url} at the same time: run again") from error
+    except OSError as error:
+        if error.errno in _NAME_ERRORS:
+            raise BadInput(f"cannot be written to {url}: {error.strerror}") from error
+        raise CannotGoOn(cannot_be("written", url, error)) from error
+
+
+def _check_replaced(url: str, data: bytes, may_replace: MayReplace | None) -> bool:
+    """Whether there is anything to be written; raises NotOursError where what is there has to stay."""
+    if may_replace is None:
+        return True
+    there = read_if_there(url)
+    if there is not None and there != data and not may_replace(there):
+        raise NotOursError(url)
+    return there != data

@@ -1,0 +1,234 @@
+"""Google Cloud Storage (gs://) through its own client."""
+
+from __future__ import annotations
+
+import contextlib
+import dataclasses
+import functools
+import io
+import logging
+import time
+from collections.abc import Callable, Iterator
+from typing import Any
+
+import google.auth
+import google.auth.exceptions
+import requests
+from apache_beam.io.gcp import gcsio
+from apache_beam.options.pipeline_options import PipelineOptions
+from google.api_core.exceptions import (
+    Forbidden,
+    GoogleAPICallError,
+    NotFound,
+    PreconditionFailed,
+    RetryError,
+    Unauthorized,
+)
+from google.api_core.retry import Retry
+from google.cloud.storage.retry import DEFAULT_RETRY
+
+from foveate.storage.object_store import (
+    CONNECT_SECONDS,
+    PAGE,
+    READ_SECONDS,
+    FileChanged,
+    MayReplace,
+    Store,
+    StoredFile,
+    checksums,
+    content_type,
+    not_there,
+    require_replaceable,
+    split_url,
+)
+
+# Until a store has answered once it may well not be there at all: a typing slip, no network. Afterwards it is
+# known to be there, and what fails is worth waiting for.
+_FIRST_SECONDS = 3.0
+
+
+_PATIENT_SECONDS = 120.0
+
+
+@functools.lru_cache(maxsize=4)
+def google_store(emulator: str, options: PipelineOptions) -> Store:
+    """The store that these options ask for; anonymous where there are no credentials."""
+    found = not emulator and _google_credentials_found()
+    client = gcsio.create_storage_client(options, use_credentials=found)
+    return GoogleStore(client, anonymous=not found)
+
+
+def _google_credentials_found() -> bool:
+    """Whether Google's own search finds credentials: asked once, where Beam would go on asking for 20 s."""
+    logger = logging.getLogger("google.auth")
+    level = logger.level
+    logger.setLevel(logging.ERROR)  # three warnings that this is no machine of Google's
+    try:
+        google.auth.default()
+    except google.auth.exceptions.DefaultCredentialsError:
+        return False
+    finally:
+        logger.setLevel(level)
+    return True
+
+
+@dataclasses.dataclass
+class GoogleStore:
+    """Google Cloud Storage, or an emulator of it named by STORAGE_EMULATOR_HOST."""
+
+    client: Any  # google.cloud.storage.Client
+    anonymous: bool
+    answered: bool = False
+
+    def list_below(self, prefix: str) -> Iterator[StoredFile]:
+        """See `Store`."""
+        bucket, name = split_url(prefix)
+        with self._translated(prefix, listing=True):
+            listing = self.client.list_blobs(
+                bucket,
+                prefix=name or None,
+                page_size=PAGE,
+                fields="items(name,size,updated,generation,md5Hash,crc32c),nextPageToken",
+                **self._patience(),
+            )
+            for blob in listing:
+                self.answered = True
+                yield _google_file(f"gs://{bucket}/{blob.name}", blob)
+
+    def find(self, url: str) -> StoredFile | None:
+        """See `Store`."""
+        with self._translated(url):
+            bucket, name = split_url(url)
+            blob = self.client.bucket(bucket).get_blob(name, **self._patience()) if name else None
+            self.answered = True
+            return _google_file(url, blob) if blob else None
+
+    def read(
+        self,
+        url: str,
+        version: StoredFile | None = None,
+        first: int | None = None,
+        most: int | None = None,
+    ) -> bytes:
+        """See `Store`."""
+        wanted = int(version.generation) if version and version.generation else None
+        into = _Sink(most)
+        with self._translated(url), contextlib.suppress(_SinkFull):
+            self._blob(url).download_to_file(
+                into,
+                start=None if first is None else 0,
+                end=None if first is None else first - 1,
+                raw_download=True,  # what is stored, even if it says that it is gzip
+                if_generation_match=wanted,
+                **self._patience(),
+            )
+        self.answered = True
+        return into.getvalue()
+
+    def write(self, url: str, data: bytes, may_replace: MayReplace | None = None) -> StoredFile:
+        """See `Store`."""
+        with self._translated(url):
+            try:
+                return self._put(url, data, 0)
+            except PreconditionFailed:  # something is there: an older file, or ours (an answer was lost)
+                there = self.client.bucket(split_url(url)[0]).get_blob(split_url(url)[1], **self._patience())
+            if there is not None and there.size == len(data) and _google_checksum(there) in checksums(data):
+                return _google_file(url, there)
+            if there is not None and may_replace is not None:
+                require_replaceable(may_replace, self.read(url, _google_file(url, there)), url)
+            return self._put(url, data, there.generation if there is not None else 0)
+
+    def _put(self, url: str, data: bytes, generation: int) -> StoredFile:
+        blob = self._blob(url)
+        blob.upload_from_string(
+            data,
+            content_type=content_type(url),
+            if_generation_match=generation,
+            checksum="crc32c",
+            **self._patience(),
+        )
+        self.answered = True
+        return _google_file(url, blob)
+
+    def delete(self, url: str) -> None:
+        """See `Store`."""
+        with self._translated(url), contextlib.suppress(NotFound):
+            self._blob(url).delete(**self._patience())
+
+    def _blob(self, url: str) -> Any:
+        bucket, name = split_url(url)
+        return self.client.bucket(bucket).blob(name)
+
+    def _patience(self) -> dict[str, Any]:
+        """How long to wait and to try again; what cannot be connected to at first is given up soon."""
+        start = time.monotonic()
+        transient: Callable[[BaseException], bool] = DEFAULT_RETRY._predicate  # it has no public way to ask
+
+        def worth_retrying(error: BaseException) -> bool:
+            there = self.answered or isinstance(error, GoogleAPICallError)
+            return transient(error) and (there or time.monotonic() - start < _FIRST_SECONDS)
+
+        return {
+            "retry": Retry(predicate=worth_retrying, initial=0.25, maximum=20.0, timeout=_PATIENT_SECONDS),
+            "timeout": (CONNECT_SECONDS, READ_SECONDS),
+        }
+
+    @contextlib.contextmanager
+    def _translated(self, url: str, *, listing: bool = False) -> Iterator[None]:
+        try:
+            yield
+        except NotFound as error:  # a listing without objects is empty, but not missing
+            raise not_there(url, bucket=listing or "bucket" in str(error.message).lower()) from error
+        except PreconditionFailed as error:
+            raise FileChanged(f"somebody else has written {url} meanwhile") from error
+        except (Forbidden, Unauthorized) as error:
+            advice = "these credentials may not do that"
+            if self.anonymous:
+                advice = "no Google credentials were found; `gcloud auth application-default login` gets some"
+            raise PermissionError(f"access refused: {advice}") from error
+        except (
+            GoogleAPICallError,
+            RetryError,
+            requests.RequestException,
+            google.auth.exceptions.GoogleAuthError,
+        ) as error:
+            raise ConnectionError(f"Google Cloud Storage does not answer: {_root_of(error)}") from error
+
+
+class _SinkFull(Exception):  # noqa: N818
+    """More has come than was wanted."""
+
+
+class _Sink(io.BytesIO):
+    """Takes what is downloaded, until it is more than `most` bytes."""
+
+    def __init__(self, most: int | None) -> None:
+        super().__init__()
+        self.most = most
+
+    def write(self, data: Any) -> int:
+        count = super().write(data)
+        if self.most is not None and self.tell() > self.most:
+            raise _SinkFull
+        return count
+
+
+def _google_file(url: str, blob: Any) -> StoredFile:
+    modified = blob.updated.timestamp() if blob.updated else 0.0
+    return StoredFile(url, int(blob.size or 0), modified, str(blob.generation or ""), _google_checksum(blob))
+
+
+def _google_checksum(blob: Any) -> str:
+    """MD5 where there is one; objects composed of others have CRC32C only."""
+    if blob.md5_hash:
+        return f"md5:{blob.md5_hash}"
+    return f"crc32c:{blob.crc32c}" if blob.crc32c else ""
+
+
+def _root_of(error: BaseException) -> str:
+    """What is at the root of an error, without what the libraries between wrap around it."""
+    inner = [getattr(error, name, None) for name in ("reason", "cause")] + list(error.args[:1])
+    for within in inner:
+        if isinstance(within, BaseException):
+            return _root_of(within)
+    return (str(error).strip() or repr(error)).splitlines()[0].rpartition("): ")[2]

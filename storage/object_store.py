@@ -1,0 +1,143 @@
+"""What Foveate asks of an object store, and what the stores share."""
+
+from __future__ import annotations
+
+import base64
+import dataclasses
+import hashlib
+import mimetypes
+import os
+from collections.abc import Callable, Iterator
+from typing import Any, Protocol
+
+CONNECT_SECONDS = 4.0
+
+
+READ_SECONDS = 60.0
+
+
+PAGE = 1000  # objects that one call lists, at most, in both stores
+
+
+_CONTENT_TYPES = {
+    ".jp2": "image/jp2",
+    ".j2k": "image/x-jp2-codestream",
+    ".webp": "image/webp",
+    ".avif": "image/avif",
+    ".dcm": "application/dicom",
+    ".parquet": "application/vnd.apache.parquet",
+    ".jsonl": "application/jsonl",
+}
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
+class StoredFile:
+    """A file as a listing shows it.
+
+    `checksum` is of the content: "md5:...", "crc32c:..." (both base64, as Google Cloud Storage gives them) or
+    "etag:..." (S3). `generation` numbers an object's versions in Google Cloud Storage. "" for what the store
+    does not say.
+    """
+
+    url: str
+    size_bytes: int
+    modified: float  # seconds since 1970, 0 where it is not known
+    generation: str = ""
+    checksum: str = ""
+
+    @property
+    def version(self) -> str:
+        """Tells this file from another of its name: the checksum, else the time of change, else ""."""
+        return self.checksum or (f"changed:{self.modified!r}" if self.modified else "")
+
+
+class Store(Protocol):
+    """What Foveate asks of an object store; urls are whole ones, with the scheme.
+
+    All methods raise FileNotFoundError for an object or bucket that is not there, PermissionError where
+    access is refused, and ConnectionError where the store does not answer, or not sensibly.
+    """
+
+    def list_below(self, prefix: str) -> Iterator[StoredFile]:
+        """All objects whose url begins so, by name; one call per thousand of them."""
+
+    def find(self, url: str) -> StoredFile | None:
+        """One object, None if it is not there."""
+
+    def read(
+        self,
+        url: str,
+        version: StoredFile | None = None,
+        first: int | None = None,
+        most: int | None = None,
+    ) -> bytes:
+        """An object's bytes, or its first ones; with a version, FileChanged if it is another by now.
+
+        Of an object of more than `most` bytes only some are read, though more than `most`.
+        """
+
+    def write(self, url: str, data: bytes, may_replace: MayReplace | None = None) -> StoredFile:
+        """Puts an object whole, with the content type of its name, over what is there.
+
+        Where the very same bytes are there already, they are left. `may_replace` is asked, with the bytes
+        that are there, whether they may go; NotOursError where not. Raises FileChanged where another writer
+        came between the look and the put: each may believe to have the last word, and one must be told.
+        """
+
+    def delete(self, url: str) -> None:
+        """Removes an object; no error if it is gone."""
+
+
+MayReplace = Callable[[bytes], bool]
+
+
+class NotOursError(OSError):
+    """What is there has to stay."""
+
+
+class FileChanged(OSError):  # noqa: N818 (reads as the sentence it ends up in)
+    """An object is not the version that it should be: somebody else has written it."""
+
+
+def read_up_to(handle: Any, count: int | None, at_once: int = 1 << 23) -> bytes:
+    """A file's bytes to its end, at most so many; `read` of a count may make room for all of them at once."""
+    if count is None:
+        data: bytes = handle.read()
+        return data
+    parts: list[bytes] = []
+    while count and (part := handle.read(min(count, at_once))):
+        parts.append(part)
+        count -= len(part)
+    return b"".join(parts)
+
+
+def content_type(name: str) -> str:
+    """The media type of a file, by its name's ending."""
+    ending = os.path.splitext(name)[1].lower()  # noqa: PTH122 (urls are no paths)
+    return _CONTENT_TYPES.get(ending) or mimetypes.types_map.get(ending, "application/octet-stream")
+
+
+def split_url(url: str) -> tuple[str, str]:
+    """Bucket and name of an object; the name may be ""."""
+    bucket, _, name = url.partition("://")[2].partition("/")
+    if not bucket:
+        raise FileNotFoundError(f"there is no bucket in this URL: {url}")
+    return bucket, name
+
+
+def checksums(data: bytes) -> set[str]:
+    """What a listing may show for these bytes."""
+    digest = hashlib.md5(data, usedforsecurity=False).digest()
+    return {f"md5:{base64.b64encode(digest).decode()}", f"etag:{digest.hex()}"}
+
+
+def require_replaceable(may_replace: MayReplace, there: bytes, url: str) -> None:
+    """Raises NotOursError where the bytes that are there must stay."""
+    if not may_replace(there):
+        raise NotOursError(url)
+
+
+def not_there(url: str, *, bucket: bool) -> FileNotFoundError:
+    """The error for a missing object, or for a missing bucket."""
+    what = f"bucket {split_url(url)[0]}" if bucket else f"object {url}"
+    return FileNotFoundError(f"there is no {what}")

@@ -1,0 +1,18 @@
+"""A source file: where it is, and where it belongs in the output."""
+
+from __future__ import annotations
+
+import dataclasses
+
+
+@dataclasses.dataclass(frozen=True)
+class SourceFile:
+    """One file to work on: where it is, and where it belongs in the output."""
+
+    url: str
+    relative_path: str  # below the root it was found under, with forward slashes
+    size_bytes: int
+    modified: float  # seconds since 1970, 0 where the filesystem does not say
+    frame: int = 0  # the one of a file of several that is meant, counted from 1; 0: the file
+    generation: str = ""  # of an object whose store numbers its versions
+    checksum: str = ""  # of its content, where a listing has one: "md5:...", "crc32c:...", "etag:..."

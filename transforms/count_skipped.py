@@ -1,0 +1,57 @@
+"""Counts what a run skipped, as one sum per run."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Iterable
+from typing import Any
+
+import apache_beam as beam
+
+from foveate.archive.skipped import Sums, write_skipped
+
+
+class SumSkipped(beam.CombineFn):  # type: ignore[misc]  # Beam is untyped
+    """Pairs of source bytes and archive bytes → `Sums`."""
+
+    def create_accumulator(self) -> Sums:
+        """Nothing skipped."""
+        return 0, 0, 0
+
+    def add_input(self, sums: Sums, sizes: tuple[int, int]) -> Sums:
+        """One photo more."""
+        return sums[0] + 1, sums[1] + sizes[0], sums[2] + sizes[1]
+
+    def merge_accumulators(self, parts: Iterable[Sums]) -> Sums:
+        """The sums of all parts."""
+        photos, before, after = 0, 0, 0
+        for part in parts:
+            photos, before, after = photos + part[0], before + part[1], after + part[2]
+        return photos, before, after
+
+    def extract_output(self, sums: Sums) -> Sums:
+        """As they are."""
+        return sums
+
+
+@dataclasses.dataclass
+class WriteSkipped(beam.PTransform):  # type: ignore[misc]  # Beam is untyped
+    """(source bytes, archive bytes) of each skipped photo → one file of the run, none if nothing was skipped.
+
+    Args:
+      archive: the archive's root.
+      run_id: names the run's folder.
+      version: Foveate's.
+    """
+
+    archive: str
+    run_id: str
+    version: str
+
+    def expand(self, sizes: Any) -> Any:
+        """Sums, and writes."""
+        return (
+            sizes
+            | "Sum skipped" >> beam.CombineGlobally(SumSkipped())
+            | "Write skipped" >> beam.Map(write_skipped, self.archive, self.run_id, self.version)
+        )

@@ -1,0 +1,93 @@
+"""What matters in a photo: by the MS-ROI network, a folder of masks, boxes, or nothing."""
+
+from __future__ import annotations
+
+import hashlib
+import time
+from collections.abc import Iterator, Sequence
+from typing import TYPE_CHECKING
+
+import numpy as np
+from numpy.typing import NDArray
+from PIL import Image
+
+from foveate.archive.roi_boxes import Box, saliency_of_boxes
+from foveate.pictures.picture import BadPicture, NotForJpeg2000, pillow_image
+from foveate.sandbox.client import DecoderFailed, Limits, decode_picture
+from foveate.storage.errors import BadInput
+from foveate.storage.files import join, read_if_there
+from foveate.transforms.elements import Photo, SalientPhoto
+from foveate.transforms.networks import PhotoHandler
+
+if TYPE_CHECKING:
+    from foveate.models.msroi import MsRoi
+
+_MASK_SIDE = 1024  # masks are averaged down to this: finer than any code-block's footprint
+
+
+def url_of(photo: Photo) -> str:
+    """The source's url."""
+    return photo.source.url
+
+
+def msroi_handler() -> PhotoHandler:
+    """`Photo` → `SalientPhoto` by the MS-ROI network."""
+    from foveate.models import msroi
+
+    return PhotoHandler("MS-ROI", url_of, msroi.load, map_saliency)
+
+
+def map_saliency(network: MsRoi, photo: Photo) -> SalientPhoto:
+    """A photo with its MS-ROI map."""
+    from foveate.models import msroi
+
+    start = time.perf_counter()
+    saliency = msroi.saliency(network, photo.pixels)
+    return SalientPhoto(photo, saliency, time.perf_counter() - start)
+
+
+def without_saliency(photo: Photo) -> Iterator[SalientPhoto]:
+    """A photo all of whose places matter alike."""
+    yield SalientPhoto(photo, None, 0.0)
+
+
+def with_mask(photo: Photo, folder: str, limits: Limits) -> Iterator[SalientPhoto]:
+    """A photo with a drawn saliency: `folder`/<relative path>.png, or with .png for its ending.
+
+    Masks are pictures of any size, stretched over the upright photo: white matters, black does not. Of a
+    coloured mask its luma counts; alpha does not.
+
+    Args:
+      photo: the photo.
+      folder: of the masks.
+      limits: what a mask may be and take.
+
+    Raises:
+      BadInput: there is no mask, or it cannot be read.
+    """
+    start = time.perf_counter()
+    relative = photo.source.relative_path
+    names = (f"{relative}.png", f"{relative.rpartition('.')[0]}.png")
+    for name in names:
+        data = read_if_there(join(folder, name), limits.file_bytes)
+        if data is not None:
+            mask, sha256 = _read_mask(data, name, limits), hashlib.sha256(data).digest()
+            yield SalientPhoto(photo, mask, time.perf_counter() - start, sha256)
+            return
+    raise BadInput(f"no mask for it in {folder}: looked for {' and '.join(names)}")
+
+
+def with_boxes(photo: Photo, boxes: Sequence[Box]) -> Iterator[SalientPhoto]:
+    """A photo of which what lies in boxes matters; all of it alike where none of them reaches into it."""
+    height, width = photo.pixels.shape[:2]
+    yield SalientPhoto(photo, saliency_of_boxes(boxes, height, width), 0.0)
+
+
+def _read_mask(data: bytes, name: str, limits: Limits) -> NDArray[np.float32]:
+    try:
+        picture = decode_picture(data, limits)
+    except (BadPicture, NotForJpeg2000, DecoderFailed) as error:
+        raise BadInput(f"the mask {name} cannot be read: {error}") from error
+    mask = pillow_image(picture.pixels, gray=True).convert("L")
+    mask.thumbnail((_MASK_SIDE, _MASK_SIDE), Image.Resampling.BOX)
+    return np.asarray(mask, np.float32) / np.float32(255)

@@ -1,0 +1,61 @@
+"""Names restored files, so that no two want one place."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Iterable, Iterator
+from typing import Any
+
+import apache_beam as beam
+
+from foveate.archive.places import is_jpeg2000
+from foveate.pictures.formats import PICTURE_EXTENSIONS, PictureFormat, extension
+from foveate.storage.errors import BadInput
+from foveate.storage.source import SourceFile
+from foveate.transforms.steps import FAILURES, failure
+
+
+@dataclasses.dataclass(frozen=True)
+class NamedFile:
+    """A file to restore and its path below the output."""
+
+    source: SourceFile
+    path: str
+
+
+def name_outputs(
+    named: tuple[bytes, Iterable[SourceFile]], file_format: PictureFormat
+) -> Iterator[NamedFile]:
+    """Names the files that share a short name: one alone gets it, several keep their full names."""
+    files = sorted({file.url: file for file in named[1]}.values(), key=lambda file: file.url)
+    for file in files:
+        if len(files) == 1 or not is_jpeg2000(file.relative_path):
+            yield NamedFile(file, short_name(file, file_format))
+        else:
+            yield NamedFile(file, _without_jp2(file.relative_path) + extension(file_format))
+
+
+def one_of_each_path(named: tuple[bytes, Iterable[NamedFile]]) -> Iterator[Any]:
+    """The first file of a path by its url; others become failures."""
+    first, *others = sorted(named[1], key=lambda file: file.source.url)
+    yield first
+    for other in others:
+        error = BadInput(
+            f"its place, {first.path}, is taken by {first.source.url}: restore it to another destination"
+        )
+        yield beam.pvalue.TaggedOutput(FAILURES, failure(other.source.url, "match", error))
+
+
+def short_name(file: SourceFile, file_format: PictureFormat) -> str:
+    """Where a file belongs if no other wants the place: photo.jpg.jp2 -> photo.png; others keep theirs."""
+    if not is_jpeg2000(file.relative_path):
+        return file.relative_path
+    name = _without_jp2(file.relative_path)
+    stem, dot, ending = name.rpartition(".")
+    if dot and f".{ending.lower()}" in PICTURE_EXTENSIONS:
+        name = stem
+    return name + extension(file_format)
+
+
+def _without_jp2(path: str) -> str:
+    return path.rpartition(".")[0]

@@ -1,0 +1,59 @@
+"""Writes restored pictures, and copies what the archive kept unchanged."""
+
+from __future__ import annotations
+
+import hashlib
+import os
+from collections.abc import Iterator
+
+from foveate.archive.keys import ArchiveKey, read_stored
+from foveate.pictures.formats import PictureFormat, encode_picture
+from foveate.storage.errors import BadInput
+from foveate.storage.files import join, write_whole
+from foveate.transforms.elements import DecodedFile
+from foveate.transforms.name_outputs import NamedFile
+from foveate.transforms.progress import Progress
+
+
+def write_picture(
+    file: DecodedFile, output: str, file_format: PictureFormat, progress: Progress, overwrite: bool = False
+) -> Iterator[bytes]:
+    """Writes a decoded file as a photo with its metadata; gives its url, as bytes: not every name is text.
+
+    Raises:
+      BadInput: the format cannot hold it, or another file is in its place: without `overwrite` any other,
+        with it only the photo that the file was made of.
+    """
+    url = join(output, file.output_path)
+    try:
+        data = encode_picture(file.pixels, file.metadata, file_format)
+    except ValueError as error:
+        raise BadInput(f"cannot be written as {file_format}: {error}") from error
+
+    def may_replace(there: bytes) -> bool:
+        original = file.source_sha256
+        return overwrite and not (original and hashlib.sha256(there).digest().startswith(original))
+
+    write_whole(url, data, output, may_replace)
+    progress.add_restored(file.pixels.shape[0] * file.pixels.shape[1], file.source.size_bytes)
+    yield os.fsencode(url)
+
+
+def copy_unchanged(
+    element: NamedFile,
+    output: str,
+    progress: Progress,
+    key: ArchiveKey | None = None,
+    overwrite: bool = False,
+    most: int | None = None,
+) -> Iterator[bytes]:
+    """Copies a file that the archive kept as it was; gives its url, as bytes: not every name is text.
+
+    Raises:
+      BadInput: another file is in its place, and not to be overwritten; or it is encrypted otherwise than
+        with `key`; or it has more than `most` bytes.
+    """
+    file, url = element.source, join(output, element.path)
+    write_whole(url, read_stored(file.url, key, most), output, lambda _: overwrite)
+    progress.add_restored(0, file.size_bytes)
+    yield os.fsencode(url)
