@@ -15,6 +15,7 @@ from foveate.archive.places import ENDINGS, is_jpeg2000
 from foveate.archive.tables import read_metrics, table_text
 from foveate.storage.files import join, stored_version
 from foveate.storage.listing import ListedFile, find_file, list_folder
+from foveate.storage.source import SourceFile
 
 
 @dataclasses.dataclass(frozen=True)
@@ -51,6 +52,11 @@ class Check:
     size_bytes: int
     expected: Expected | None
     recheck: bool
+
+    @property
+    def source(self) -> SourceFile:
+        """The archived file itself, which verification reads."""
+        return SourceFile(self.url, self.path, self.size_bytes, 0.0)
 
 
 _ENDING_SQL = (

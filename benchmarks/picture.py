@@ -74,7 +74,7 @@ def _coded(pixels: Pixels, saliency: NDArray[np.float32] | None, bpp: float) -> 
     source = SourceFile("", "", 1, 0.0)
     photo = Photo(source, pixels, PhotoMetadata(), "png", 8, "00" * 32, (), 0.0)
     encoder = Encoder(CompressSettings(Target("bpp", bpp)), bytes(8), "", resume=False)
-    return encode(SalientPhoto(photo, saliency, 0.0), pixels, encoder, comcnn_used=False)
+    return encode(SalientPhoto(photo, saliency, 0.0), pixels, encoder, prefiltered=False)
 
 
 def _jpeg_of_size(pixels: Pixels, size: int) -> Pixels:

@@ -23,7 +23,7 @@ from foveate.models.reccnn import restore_pixels
 from foveate.storage.source import SourceFile
 from foveate.transforms import elements
 from foveate.transforms.elements import Coded, CodedPhoto, SalientPhoto
-from foveate.transforms.prefilter import compact_where_coarse
+from foveate.transforms.prefilter import prefilter_where_coarse
 
 RATES = (0.125, 0.25, 0.5, 1.0, 2.0)  # bits a pixel
 PLAIN = "Foveate"
@@ -134,8 +134,8 @@ def as_restored(decoded: Point, restored: Point, merit: str) -> Point:
     return Point(point.size, {**point.figures, "marked": float(marked), "unmarked": restored.figures["psnr"]})
 
 
-def _restored(task: Task, coded: Coded, comcnn_used: bool, size: str, available: Networks) -> Point:
-    pixels = restore_pixels(available.reccnn(size), coded.decoded, coded.noise, comcnn_used)
+def _restored(task: Task, coded: Coded, prefiltered: bool, size: str, available: Networks) -> Point:
+    pixels = restore_pixels(available.reccnn(size), coded.decoded, coded.noise, prefiltered)
     if pixels is None:
         raise AssertionError("a lossy file has a noise map")
     return task.point(len(coded.jp2), pixels)
@@ -146,7 +146,7 @@ def _prepared(task: Task, rate: float, coded: Coded, size: str, available: Netwo
     source = SourceFile("", "", 1, 0.0)
     photo = elements.Photo(source, task.photo, PhotoMetadata(), "png", 8, "", (), 0.0)
     element = CodedPhoto(SalientPhoto(photo, task.map, 0.0), (coded,))
-    compact = compact_where_coarse(available.comcnn(), element).compact
+    compact = prefilter_where_coarse(available.comcnn(), element).prefiltered
     if compact is None:
         return ()
     (data,) = task.files(compact, (rate,))

@@ -136,7 +136,7 @@ def loop(photos: str, archive: str) -> None:
     settings = CompressSettings(Target("bpp", 1.0), "none", comcnn="off")
     labels = RunLabels(archive, settings.target, settings.digest().hex(), "00" * 8, "0", "r1")
     encoder = encode.Encoder(settings, bytes(8), archive, True)
-    journal, progress = KeepJournal(archive, "r1"), Progress(f"{archive}.progress")
+    journal, progress = KeepJournal(labels), Progress(f"{archive}.progress")
     rows: list[MetricsRow] = []
     for source in find_files(photos, frozenset({".jpg"}), archive):
         for photo in read.read_photo(source, limits):

@@ -43,7 +43,7 @@ class ArchiveRecord:
     source_sha256: of the source file; 32 bytes, 16 where version 2 was read.
     settings_digest: of all settings that shaped the archive; 8 bytes, 6 where version 2 was read.
     weights_digest: of the networks' weights, all zero if there was no network; likewise.
-    comcnn_used: whether the pixels went through ComCNN before they were coded.
+    prefiltered: whether the pixels went through ComCNN before they were coded.
     plain_decode: whether the photo measured better without RecCNN than with it.
     saliency: (h, w) float32 in [0, 1], or None. It is packed with loss: what is read back is coarser.
     codestream_sha256: of the codestream; 16 bytes where version 2 was read, else b"". Writers fill it in.
@@ -54,7 +54,7 @@ class ArchiveRecord:
     source_sha256: bytes
     settings_digest: bytes
     weights_digest: bytes = bytes(8)
-    comcnn_used: bool = False
+    prefiltered: bool = False
     plain_decode: bool = False
     saliency: npt.NDArray[np.float32] | None = None
     codestream_sha256: bytes = b""
@@ -90,7 +90,7 @@ def pack_record(
     for name, size in (("settings_digest", 8), ("weights_digest", 8), ("source_sha256", 32)):
         if len(getattr(record, name)) != size:
             raise ValueError(f"{name} has {len(getattr(record, name))} bytes, not {size}")
-    flags = _COMCNN * record.comcnn_used | PLAIN_DECODE * record.plain_decode
+    flags = _COMCNN * record.prefiltered | PLAIN_DECODE * record.plain_decode
     digests = record.settings_digest, record.weights_digest, record.source_sha256, codestream_sha256
     saliency = b"" if record.saliency is None else pack_saliency(record.saliency, saliency_bytes)
     return _LAYOUTS[RECORD_VERSION].pack(RECORD_VERSION, flags, *digests, 0) + saliency
@@ -115,7 +115,7 @@ def unpack_record(content: bytes) -> ArchiveRecord:
         source_sha256=source,
         settings_digest=settings,
         weights_digest=weights,
-        comcnn_used=bool(flags & _COMCNN),
+        prefiltered=bool(flags & _COMCNN),
         plain_decode=bool(flags & PLAIN_DECODE),
         saliency=unpack_saliency(content[_HEAD_BYTES:]) if len(content) > _HEAD_BYTES else None,
         codestream_sha256=codestream,

@@ -82,7 +82,7 @@ def _coded(
 ) -> Coded:
     photo = Photo(SourceFile("", "", 1, 0.0), pixels, PhotoMetadata(), "png", 8, sha256, (), 0.0)
     encoder = Encoder(CompressSettings(Target("bpp", bpp)), bytes(8), "", resume=False)
-    return encode(SalientPhoto(photo, saliency, 0.0), pixels, encoder, comcnn_used=False)
+    return encode(SalientPhoto(photo, saliency, 0.0), pixels, encoder, prefiltered=False)
 
 
 def _bit_panels(photo: Pixels, even: Coded, favoured: Coded) -> list[tuple[str, NDArray[np.uint8]]]:

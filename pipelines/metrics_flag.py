@@ -12,7 +12,7 @@ import google.auth
 import google.auth.exceptions
 from apache_beam.options.pipeline_options import GoogleCloudOptions, PipelineOptions
 
-from foveate.archive.rows import Failure, MetricsRow
+from foveate.archive.rows import Failure, MetricsRow, RunLabels
 from foveate.archive.tables import FAILURES_FOLDER, METRICS_FOLDER
 from foveate.pipelines.running import engines
 from foveate.transforms.sinks import WriteBigQuery, WriteCsv
@@ -52,8 +52,10 @@ def contradiction(sinks: Sequence[Sink], beam_flags: Sequence[str]) -> str:
     return ""
 
 
-def write(sink: Sink, name: str, rows: Any, failures: Any, archive: str, run_id: str, part: str) -> None:
-    """Wires one sink for rows and failures."""
+def write(sink: Sink, name: str, tables: tuple[Any, Any], run: RunLabels, part: str) -> None:
+    """Wires one sink for the rows and failures of a run."""
+    rows, failures = tables
+    archive, run_id = run.archive, run.run_id
     if sink.table is None:
         rows | f"Write metrics to {name}" >> WriteCsv(archive, METRICS_FOLDER, run_id, MetricsRow, part)
         failures | f"Write failures to {name}" >> WriteCsv(archive, FAILURES_FOLDER, run_id, Failure, part)

@@ -10,8 +10,6 @@ from __future__ import annotations
 import argparse
 import dataclasses
 import functools
-import os
-from collections.abc import Iterator
 from pathlib import Path
 
 import apache_beam as beam
@@ -32,14 +30,17 @@ from foveate.pipelines.running.key import add_key, key_of
 from foveate.pipelines.running.lock import run_alone
 from foveate.pipelines.running.numbers import count, positive_count
 from foveate.pipelines.running.status import WRONG_USAGE
-from foveate.storage.listing import NothingFound, find_files
-from foveate.storage.source import SourceFile
-from foveate.transforms import decode, networks, progress, run_reccnn
-from foveate.transforms.decode import COPIES
-from foveate.transforms.elements import DecodedFile
-from foveate.transforms.name_outputs import NamedFile, name_outputs, one_of_each_path, short_name
-from foveate.transforms.steps import FAILURES, step
-from foveate.transforms.write_pictures import copy_unchanged, write_picture
+from foveate.storage.listing import NothingFound
+from foveate.transforms import decode, progress
+from foveate.transforms.decode import COPIES, DecodeJpeg2000
+from foveate.transforms.name_outputs import NameOutputs
+from foveate.transforms.run_reccnn import RecCnn, RestorePixels
+from foveate.transforms.steps import FAILURES
+from foveate.transforms.write_pictures import (
+    CopyUnchanged,
+    Output,
+    WritePictures,
+)
 from foveate.transforms.write_tables import WriteFailures
 
 __all__ = ["add_arguments", "build", "parse_beam_flags", "run"]
@@ -148,70 +149,26 @@ def run(args: argparse.Namespace) -> int:
 
 def build(root: beam.Pipeline, counts: progress.Progress, options: RestoreOptions) -> None:
     """Wires the pipeline: the mirror image of compress."""
-    named = (
-        root
-        | "Name sources" >> beam.Create([os.fsencode(source) for source in options.sources])
-        # Names as bytes: not every file name is text.
-        | "List files" >> beam.FlatMap(_find, options.output).with_output_types(SourceFile)
-        | "Key by short name"
-        >> beam.Map(lambda file: (os.fsencode(short_name(file, options.file_format)), file))
-        | "Gather short names" >> beam.GroupByKey()
-        | "Name outputs" >> beam.FlatMap(name_outputs, options.file_format)
-        | "Key by path" >> beam.Map(lambda file: (os.fsencode(file.path), file))
-        | "Gather paths" >> beam.GroupByKey()
-        | "Take each path once" >> beam.FlatMap(one_of_each_path).with_outputs(FAILURES, main="files")
+    output = Output(options.output, options.overwrite, counts)
+    named = root | "Name outputs" >> NameOutputs(
+        options.sources, _EXTENSIONS, options.output, options.file_format
     )
     decoded = (
         named.files
         | "Spread paths" >> beam.Reshuffle()
-        | "Decode JPEG 2000"
-        >> step(
-            "decode",
-            _named_url,
-            functools.partial(decode.decode_file, extent=options.extent, key=options.key),
-            COPIES,
-        )
+        | "Decode JPEG 2000" >> DecodeJpeg2000(options.extent, options.key)
     )
-    photos, failures = decoded.good, [named[FAILURES], decoded[FAILURES]]
+    photos, restoring_failures = decoded.good, []
     if options.reccnn != "off" and not options.extent.reduce:
-        handler = run_reccnn.files_handler(options.reccnn, options.precision)
-        restored = photos | "Restore" >> networks.RunNetwork(handler)
-        photos = restored.good
-        failures.append(restored[FAILURES])
-    write = functools.partial(
-        write_picture,
-        output=options.output,
-        file_format=options.file_format,
-        progress=counts,
-        overwrite=options.overwrite,
+        restored = photos | "Restore" >> RestorePixels(RecCnn(options.reccnn, options.precision))
+        photos, restoring_failures = restored.good, [restored[FAILURES]]
+    written = photos | "Write pictures" >> WritePictures(output, options.file_format)
+    copied = decoded[COPIES] | "Copy kept" >> CopyUnchanged(
+        output, options.key, options.extent.limits.file_bytes
     )
-    written = photos | "Write photos" >> step("write", _file_url, write)
-    copy = functools.partial(
-        copy_unchanged,
-        output=options.output,
-        progress=counts,
-        key=options.key,
-        overwrite=options.overwrite,
-        most=options.extent.limits.file_bytes,
-    )
-    copied = decoded[COPIES] | "Copy kept" >> step("copy", _named_url, copy)
     (
-        (*failures, written[FAILURES], copied[FAILURES])
+        (*(stage[FAILURES] for stage in (named, decoded, written, copied)), *restoring_failures)
         | "All failures" >> beam.Flatten()
         | "Count failures" >> beam.Map(counts.fail)
         | "Write failures" >> WriteFailures(options.output, options.run_id)
     )
-
-
-def _find(source: bytes, output: str) -> Iterator[SourceFile]:
-    """The files that a source names, encrypted ones by the names of what they hold."""
-    for file in find_files(os.fsdecode(source), _EXTENSIONS, output):
-        yield dataclasses.replace(file, relative_path=file.relative_path.removesuffix(ENDING))
-
-
-def _named_url(element: NamedFile) -> str:
-    return element.source.url
-
-
-def _file_url(file: DecodedFile) -> str:
-    return file.source.url

@@ -28,11 +28,13 @@ from foveate.pipelines.running.status import WRONG_USAGE
 from foveate.sandbox.client import Limits
 from foveate.storage.listing import NothingFound
 from foveate.storage.source import SourceFile
-from foveate.transforms import map_saliency, networks, progress, read, write_maps
+from foveate.transforms import progress, write_maps
 from foveate.transforms.frames import DicomFrames, expand_frames
+from foveate.transforms.map_saliency import RunMsRoi
 from foveate.transforms.match import MatchSources
-from foveate.transforms.read import KEPT
-from foveate.transforms.steps import FAILURES, step
+from foveate.transforms.read import KEPT, ReadPhotos
+from foveate.transforms.steps import FAILURES
+from foveate.transforms.write_maps import WriteMaps
 from foveate.transforms.write_tables import WriteFailures
 
 __all__ = ["add_arguments", "build", "parse_beam_flags", "run"]
@@ -110,27 +112,17 @@ def build(root: beam.Pipeline, counts: progress.Progress, options: SaliencyOptio
         options.sources, PICTURE_EXTENSIONS, options.output, options.dicom_frames
     )
     photos = (
-        matched.sources
-        | "Spread paths" >> beam.Reshuffle()
-        | "Read photos"
-        >> step("read", _source_url, functools.partial(read.read_photo, limits=options.limits), KEPT)
+        matched.sources | "Spread paths" >> beam.Reshuffle() | "Read photos" >> ReadPhotos(options.limits)
     )
-    salient = photos.good | "Map saliency" >> networks.RunNetwork(map_saliency.msroi_handler())
-    write = functools.partial(
-        write_maps.write_map, output=options.output, overlay=options.overlay, progress=counts
-    )
-    written = salient.good | "Write maps" >> step("write", write_maps.url_of, write, output=bytes)
+    salient = photos.good | "Map saliency" >> RunMsRoi()
+    written = salient.good | "Write maps" >> WriteMaps(options.output, options.overlay, counts)
     photos[KEPT] | "Count skipped" >> beam.Map(write_maps.skip_kept, counts)
     (
-        (matched[FAILURES], photos[FAILURES], salient[FAILURES], written[FAILURES])
+        tuple(stage[FAILURES] for stage in (matched, photos, salient, written))
         | "All failures" >> beam.Flatten()
         | "Count failures" >> beam.Map(counts.fail)
         | "Write failures" >> WriteFailures(options.output, options.run_id)
     )
-
-
-def _source_url(source: SourceFile) -> str:
-    return source.url
 
 
 def _no_place_for_maps(options: SaliencyOptions, files: Sequence[SourceFile]) -> str:

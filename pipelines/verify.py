@@ -37,7 +37,7 @@ from foveate.storage.files import join
 from foveate.storage.listing import NothingFound, find_file, list_folder
 from foveate.storage.source import SourceFile
 from foveate.transforms import progress, verify
-from foveate.transforms.steps import FAILURES, Element, step
+from foveate.transforms.steps import FAILURES
 from foveate.transforms.write_tables import WriteFindings
 
 __all__ = ["add_arguments", "build", "parse_beam_flags", "run"]
@@ -151,22 +151,11 @@ def _findings_folder(output: str | None, stack: contextlib.ExitStack) -> str:
 
 def build(root: beam.Pipeline, counts: progress.Progress, options: VerifyOptions) -> None:
     """Wires the pipeline: tables joined with a listing, then every file by itself."""
-    planned = (
-        root
-        | "Name the archive" >> beam.Create([options.archive.encode(errors="surrogatepass")])
-        | "Plan"
-        >> beam.FlatMap(verify.plan_checks, options.quick, options.recheck)
-        .with_output_types(Element)
-        .with_outputs(verify.FINDINGS, main="checks")
-    )
-    verifier = verify.Verifier(options.limits, options.key, counts)
+    planned = root | "Plan" >> verify.PlanChecks(options.archive, options.quick, options.recheck)
     verified = (
         planned.checks
         | "Spread files" >> beam.Reshuffle()
-        | "Verify files"
-        >> step(
-            "verify", verify.url_of, functools.partial(verify.verify_file, verifier=verifier), output=Finding
-        )
+        | "Verify files" >> verify.VerifyFiles(verify.Verifier(options.limits, options.key, counts))
     )
     failed = verified[FAILURES] | "Name failures" >> beam.Map(
         verify.unverified, options.archive, counts

@@ -18,22 +18,20 @@ import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from types import FrameType
-from typing import Any, NoReturn
+from typing import NoReturn
 
 import apache_beam as beam
 
 from foveate.archive.journal import clear_journal
-from foveate.archive.rows import Failure
 from foveate.archive.tables import BadTable
 from foveate.pipelines.logs import SAY
 from foveate.pipelines.running import engines, runner
 from foveate.pipelines.running.status import OK, RUN_FAILED, SOME_FAILED, WRONG_USAGE
 from foveate.storage.listing import NothingFound
 from foveate.storage.source import SourceFile
-from foveate.transforms.arrivals import Arrivals, Watched, WatchSources
-from foveate.transforms.notifications import ReadNotifications
+from foveate.transforms.arrivals import Arrivals, Watched
+from foveate.transforms.feeds import Round
 from foveate.transforms.progress import Progress
-from foveate.transforms.steps import Element, split_failures
 
 _PHOTOS = 500  # after so many a round ends: its rows are written, and places are listed again
 _REPEATED = "foveate: stopping at once"
@@ -52,12 +50,6 @@ class Watch:
         if not args.watch and not args.watch_subscription:
             return None
         return Watch(args.watch_interval, args.watch_subscription)
-
-    def feed(self, watched: Watched, run_id: str) -> beam.PTransform:
-        """What finds the sources on an engine that streams."""
-        if self.subscription:
-            return ReadNotifications(watched, self.subscription)
-        return WatchSources(watched, self.seconds, run_id)
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -121,36 +113,6 @@ def _subscription(text: str) -> str:
             f"must be projects/PROJECT/subscriptions/NAME, not {text}"
         ) from error
     return text
-
-
-@dataclasses.dataclass(frozen=True)
-class Round:
-    """What one round works on, and the name that its tables begin with.
-
-    Photos that have not begun when the file `stop` is there are left for the next run.
-    """
-
-    found: tuple[SourceFile | Failure, ...]
-    name: str
-    stop: str
-
-
-@dataclasses.dataclass
-class TakeRound(beam.PTransform):  # type: ignore[misc]  # Beam is untyped
-    """What a round works on; outputs: "good" (the main one) and "failures"."""
-
-    round: Round
-
-    def expand(self, root: Any) -> Any:
-        """In place of listing."""
-        return split_failures(
-            root | "Arrived" >> beam.Create(list(self.round.found)).with_output_types(Element), "arrived"
-        )
-
-
-def goes_on(source: SourceFile, stop: str | None) -> bool:
-    """Whether the run has not been told to stop."""
-    return stop is None or not Path(stop).exists()
 
 
 class Stop:

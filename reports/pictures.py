@@ -41,7 +41,7 @@ def gallery_loader(key: ArchiveKey | None = None) -> LoadGallery:
         if noise is None or (record is not None and record.plain_decode):
             restored = None
         else:
-            restored = restore_pixels(network.get(), pixels, noise, record is not None and record.comcnn_used)
+            restored = restore_pixels(network.get(), pixels, noise, record is not None and record.prefiltered)
         archived = as_rgb(pixels)
         small = np.asarray(shrink(archived))
         saliency = record.saliency if record is not None else None

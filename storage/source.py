@@ -16,3 +16,8 @@ class SourceFile:
     frame: int = 0  # the one of a file of several that is meant, counted from 1; 0: the file
     generation: str = ""  # of an object whose store numbers its versions
     checksum: str = ""  # of its content, where a listing has one: "md5:...", "crc32c:...", "etag:..."
+
+    @property
+    def source(self) -> SourceFile:
+        """Itself: every element that flows through a pipeline names its source."""
+        return self

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import hashlib
 from collections.abc import Callable, Iterable
 from pathlib import Path
@@ -19,6 +20,18 @@ from foveate.transforms.elements import Photo, Pixels, SalientPhoto
 from foveate.transforms.encode import Encoder
 
 WEIGHTS = bytes(range(8))
+
+
+@dataclasses.dataclass(frozen=True)
+class Number:
+    """The smallest element of a pipeline: a number whose source is called like it."""
+
+    value: int
+
+    @property
+    def source(self) -> SourceFile:
+        """As every element has one."""
+        return SourceFile(str(self.value), str(self.value), 0, 0.0)
 
 
 def source(path: Path, root: Path | None = None) -> SourceFile:

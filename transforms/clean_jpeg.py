@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 from foveate.quality.psnr import psnr
 from foveate.transforms.elements import Photo
-from foveate.transforms.networks import PhotoHandler
+from foveate.transforms.networks import NetworkStage, PhotoHandler
 
 if TYPE_CHECKING:
     from foveate.models.tiling import Network
@@ -16,18 +16,6 @@ if TYPE_CHECKING:
 # Up to 75, and what tables are rounded by, DnCNN gains 0.9 dB and more in the mean and loses on one of the 47
 # validation photos; at 85 it loses on nine.
 _FINEST_QUALITY = 76
-
-
-def url_of(photo: Photo) -> str:
-    """The source's url."""
-    return photo.source.url
-
-
-def jpeg_handler() -> PhotoHandler:
-    """`Photo` → `Photo`, cleaned where its source is a JPEG."""
-    from foveate.models import dncnn
-
-    return PhotoHandler("DnCNN", url_of, dncnn.load, clean_jpeg)
 
 
 def clean_jpeg(network: Network, photo: Photo) -> Photo:
@@ -41,3 +29,13 @@ def clean_jpeg(network: Network, photo: Photo) -> Photo:
         return photo
     cleaned = dncnn.clean(network, photo.pixels)
     return dataclasses.replace(photo, pixels=cleaned, cleaned_psnr_db=psnr(photo.pixels, cleaned))
+
+
+class CleanJpegs(NetworkStage):
+    """`Photo` → `Photo`, cleaned where its source is a coarse JPEG."""
+
+    def handler(self) -> PhotoHandler:
+        """DnCNN."""
+        from foveate.models import dncnn
+
+        return PhotoHandler("DnCNN", dncnn.load, clean_jpeg)

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Iterator
+import functools
+from collections.abc import Callable, Iterator
 from typing import Any
 
 import apache_beam as beam
@@ -17,6 +18,7 @@ from foveate.storage.errors import BadInput
 from foveate.transforms.elements import DecodedFile
 from foveate.transforms.name_outputs import NamedFile
 from foveate.transforms.read import require_place
+from foveate.transforms.steps import PhotoStage
 
 COPIES = "copies"
 
@@ -63,7 +65,21 @@ def decode_file(element: NamedFile, extent: Extent, key: ArchiveKey | None = Non
         pixels=full_range(found.decoded.pixels, found.decoded.bit_depth),
         metadata=found.metadata,
         noise=None if plain else found.noise,
-        comcnn_used=record is not None and record.comcnn_used,
+        prefiltered=record is not None and record.prefiltered,
         note=found.note,
         source_sha256=record.source_sha256 if record is not None else b"",
     )
+
+
+@dataclasses.dataclass
+class DecodeJpeg2000(PhotoStage):
+    """`NamedFile` → `DecodedFile`; files that are not JPEG 2000 leave under the tag "copies"."""
+
+    extent: Extent
+    key: ArchiveKey | None
+    step = "decode"
+    tags = (COPIES,)
+
+    def work(self) -> Callable[[NamedFile], Iterator[Any]]:
+        """`decode_file`."""
+        return functools.partial(decode_file, extent=self.extent, key=self.key)

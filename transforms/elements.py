@@ -42,6 +42,11 @@ class SalientPhoto:
     saliency_seconds: float
     mask_sha256: bytes = b""
 
+    @property
+    def source(self) -> SourceFile:
+        """Where it came from."""
+        return self.photo.source
+
 
 @dataclasses.dataclass(frozen=True, eq=False)
 class Coded:
@@ -54,7 +59,7 @@ class Coded:
     jp2: bytes
     decoded: Pixels
     noise: NDArray[np.float32] | None
-    comcnn_used: bool
+    prefiltered: bool
     encode_seconds: float
 
 
@@ -66,14 +71,24 @@ class CodedPhoto:
     candidates: tuple[Coded, ...]
     archived: bool = False
 
+    @property
+    def source(self) -> SourceFile:
+        """Where it came from."""
+        return self.salient.source
+
 
 @dataclasses.dataclass(frozen=True, eq=False)
-class CompactPhoto:
+class PrefilteredPhoto:
     """A coded photo and what ComCNN makes of its pixels; None where ComCNN is not called for."""
 
     coded: CodedPhoto
-    compact: Pixels | None
+    prefiltered: Pixels | None
     comcnn_seconds: float
+
+    @property
+    def source(self) -> SourceFile:
+        """Where it came from."""
+        return self.coded.source
 
 
 @dataclasses.dataclass(frozen=True, eq=False)
@@ -83,6 +98,11 @@ class RestoredPhoto:
     coded: CodedPhoto
     restored: tuple[Pixels | None, ...]
     reccnn_seconds: float
+
+    @property
+    def source(self) -> SourceFile:
+        """Where it came from."""
+        return self.coded.source
 
 
 @dataclasses.dataclass(frozen=True, eq=False)
@@ -105,6 +125,6 @@ class DecodedFile:
     pixels: Pixels
     metadata: PhotoMetadata
     noise: NDArray[np.float32] | None
-    comcnn_used: bool
+    prefiltered: bool
     note: str  # why there is no noise map, "" if there is or need not be
     source_sha256: bytes = b""  # of the file that it was made of, as far as its record tells

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import dataclasses
+import functools
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from typing import Any
 
 import apache_beam as beam
@@ -27,12 +28,13 @@ from foveate.storage.files import read_if_there
 from foveate.transforms.elements import (
     Coded,
     CodedPhoto,
-    CompactPhoto,
     Photo,
     Pixels,
+    PrefilteredPhoto,
     SalientPhoto,
 )
 from foveate.transforms.read import KEPT
+from foveate.transforms.steps import PhotoStage
 
 _TOLERANCES = {"psnr": 0.05, "roi-psnr": 0.05, "ssim": 0.001}  # how far above a target the search may end
 _SALIENCY_SHARE = 100  # the embedded map may take one byte in so many of the archive
@@ -49,25 +51,19 @@ class Encoder:
     key: ArchiveKey | None = None  # of an archive whose files are encrypted
     limits: Limits = dataclasses.field(default_factory=Limits)  # of what lies in the archive already
 
-    def record(self, salient: SalientPhoto, comcnn_used: bool) -> ArchiveRecord:
+    def record(self, salient: SalientPhoto, prefiltered: bool) -> ArchiveRecord:
         """What our box says of a photo."""
         return ArchiveRecord(
             source_sha256=bytes.fromhex(salient.photo.source_sha256),
             settings_digest=self.settings.digest(salient.mask_sha256),
             weights_digest=self.weights_digest,
-            comcnn_used=comcnn_used,
+            prefiltered=prefiltered,
             saliency=salient.saliency,
         )
 
     def stored_overhead(self, photo: Photo) -> int:
         """What a photo's file takes more as it is stored."""
         return stored_overhead(f"{photo.source.relative_path}.jp2", self.key)
-
-
-def url_of(element: SalientPhoto | CompactPhoto) -> str:
-    """The source's url."""
-    salient = element if isinstance(element, SalientPhoto) else element.coded.salient
-    return salient.photo.source.url
 
 
 def encode_plain(salient: SalientPhoto, encoder: Encoder) -> Iterator[Any]:
@@ -82,7 +78,7 @@ def encode_plain(salient: SalientPhoto, encoder: Encoder) -> Iterator[Any]:
     photo, settings = salient.photo, encoder.settings
     source_bytes = photo.source.size_bytes
     try:
-        coded = encode(salient, photo.pixels, encoder, comcnn_used=False)
+        coded = encode(salient, photo.pixels, encoder, prefiltered=False)
         archive_bytes = len(coded.jp2) + encoder.stored_overhead(photo)
         kept = _not_worth_it(archive_bytes, source_bytes, settings.min_saving)
         if photo.source.frame:  # it cannot be kept: its file holds the other frames too
@@ -97,16 +93,17 @@ def encode_plain(salient: SalientPhoto, encoder: Encoder) -> Iterator[Any]:
         yield CodedPhoto(salient, (coded,))
 
 
-def encode_compact(element: CompactPhoto, encoder: Encoder) -> Iterator[CodedPhoto]:
-    """Adds the candidate that ComCNN prepared, if there is one."""
+def encode_prefiltered(element: PrefilteredPhoto, encoder: Encoder) -> Iterator[CodedPhoto]:
+    """Adds the candidate that ComCNN prefiltered, if there is one."""
     coded = element.coded
-    if element.compact is None:
+    if element.prefiltered is None:
         yield coded
         return
-    compact = encode(coded.salient, element.compact, encoder, comcnn_used=True)
-    compact = dataclasses.replace(compact, encode_seconds=compact.encode_seconds + element.comcnn_seconds)
-    keep = () if encoder.settings.comcnn == "on" else coded.candidates
-    yield dataclasses.replace(coded, candidates=(*keep, compact))
+    candidate = encode(coded.salient, element.prefiltered, encoder, prefiltered=True)
+    seconds = candidate.encode_seconds + element.comcnn_seconds
+    candidate = dataclasses.replace(candidate, encode_seconds=seconds)
+    kept = () if encoder.settings.comcnn == "on" else coded.candidates
+    yield dataclasses.replace(coded, candidates=(*kept, candidate))
 
 
 def _not_worth_it(archive_bytes: int, source_bytes: int, min_saving: float) -> tuple[Reason, str] | None:
@@ -142,10 +139,10 @@ def _already_archived(salient: SalientPhoto, encoder: Encoder) -> Coded | None:
         return None
     if encoder.settings.target.kind == "lossless" and not np.array_equal(pixels, source):
         return None
-    return Coded(data, pixels, back.noise, record.comcnn_used, 0.0)
+    return Coded(data, pixels, back.noise, record.prefiltered, 0.0)
 
 
-def encode(salient: SalientPhoto, pixels: Pixels, encoder: Encoder, *, comcnn_used: bool) -> Coded:
+def encode(salient: SalientPhoto, pixels: Pixels, encoder: Encoder, *, prefiltered: bool) -> Coded:
     """One JP2 of `pixels` (the photo's own, or ComCNN's) with the photo's metadata, and what it decodes to.
 
     Raises:
@@ -153,7 +150,7 @@ def encode(salient: SalientPhoto, pixels: Pixels, encoder: Encoder, *, comcnn_us
     """
     start = time.perf_counter()
     target = encoder.settings.target
-    record = encoder.record(salient, comcnn_used)
+    record = encoder.record(salient, prefiltered)
     if target.kind == "lossless":
         data = _lossless(salient, pixels, encoder.settings, record)
     elif target.kind in _TOLERANCES:
@@ -161,17 +158,17 @@ def encode(salient: SalientPhoto, pixels: Pixels, encoder: Encoder, *, comcnn_us
     else:
         budget = byte_budget(salient.photo, target) - encoder.stored_overhead(salient.photo)
         data = _within_budget(salient, pixels, encoder.settings, record, budget)
-    coded = _decoded_back(data, comcnn_used, start)
+    coded = _decoded_back(data, prefiltered, start)
     if coded.noise is None and not np.array_equal(coded.decoded, pixels):
         raise AssertionError("a lossless archive does not decode to its source")
     return coded
 
 
-def _decoded_back(data: bytes, comcnn_used: bool, start: float) -> Coded:
+def _decoded_back(data: bytes, prefiltered: bool, start: float) -> Coded:
     decoded = openjpeg.decode(data)
     stream, geometry, parts = allocation.parse_layers(jp2.parse(data).codestream)
     noise_map = None if stream.reversible else noise.noise_map(stream, geometry, parts)
-    return Coded(data, decoded.pixels, noise_map, comcnn_used, time.perf_counter() - start)
+    return Coded(data, decoded.pixels, noise_map, prefiltered, time.perf_counter() - start)
 
 
 def _emphasis(salient: SalientPhoto, settings: CompressSettings) -> Emphasis:
@@ -253,3 +250,28 @@ def byte_budget(photo: Photo, target: Target) -> int:
     if target.kind == "ratio":
         return int(photo.source.size_bytes / target.value)
     return jpeg_bytes(photo.pixels, round(target.value))
+
+
+@dataclasses.dataclass
+class EncodeJpeg2000(PhotoStage):
+    """`SalientPhoto` → `CodedPhoto`; photos that are not worth it leave under the tag "kept"."""
+
+    encoder: Encoder
+    step = "encode"
+    tags = (KEPT,)
+
+    def work(self) -> Callable[[SalientPhoto], Iterator[Any]]:
+        """`encode_plain`."""
+        return functools.partial(encode_plain, encoder=self.encoder)
+
+
+@dataclasses.dataclass
+class EncodePrefiltered(PhotoStage):
+    """`PrefilteredPhoto` → `CodedPhoto` with one candidate more, if there is one."""
+
+    encoder: Encoder
+    step = "encode prefiltered"
+
+    def work(self) -> Callable[[PrefilteredPhoto], Iterator[CodedPhoto]]:
+        """`encode_prefiltered`."""
+        return functools.partial(encode_prefiltered, encoder=self.encoder)

@@ -13,7 +13,7 @@ from pathlib import Path
 import apache_beam as beam
 
 from foveate.archive.journal import journal_line
-from foveate.archive.rows import MetricsRow
+from foveate.archive.rows import MetricsRow, RunLabels
 from foveate.archive.tables import JOURNAL, METRICS_FOLDER, run_folder
 from foveate.storage.errors import CannotGoOn
 from foveate.storage.files import write_whole
@@ -28,15 +28,10 @@ _appending = threading.Lock()
 
 
 class KeepJournal(beam.DoFn):  # type: ignore[misc]  # Beam is untyped
-    """Notes rows in the run's journal, and passes them on.
+    """Notes rows in the run's journal, and passes them on."""
 
-    Args:
-      archive: the archive's root.
-      run_id: names the run's folder.
-    """
-
-    def __init__(self, archive: str, run_id: str) -> None:
-        self.archive, self.folder = archive, run_folder(archive, METRICS_FOLDER, run_id)
+    def __init__(self, run: RunLabels) -> None:
+        self.archive, self.folder = run.archive, run_folder(run.archive, METRICS_FOLDER, run.run_id)
         self.lines: list[bytes] = []
         self.written = 0.0
 

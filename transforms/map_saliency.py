@@ -2,39 +2,32 @@
 
 from __future__ import annotations
 
+import dataclasses
+import functools
 import hashlib
 import time
-from collections.abc import Iterator, Sequence
-from typing import TYPE_CHECKING
+from collections.abc import Callable, Iterator, Sequence
+from typing import TYPE_CHECKING, Any
 
+import apache_beam as beam
 import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
 from foveate.archive.roi_boxes import Box, saliency_of_boxes
+from foveate.archive.settings import CompressSettings
 from foveate.pictures.picture import BadPicture, NotForJpeg2000, pillow_image
 from foveate.sandbox.client import DecoderFailed, Limits, decode_picture
 from foveate.storage.errors import BadInput
 from foveate.storage.files import join, read_if_there
 from foveate.transforms.elements import Photo, SalientPhoto
-from foveate.transforms.networks import PhotoHandler
+from foveate.transforms.networks import NetworkStage, PhotoHandler
+from foveate.transforms.steps import PhotoStage
 
 if TYPE_CHECKING:
     from foveate.models.msroi import MsRoi
 
 _MASK_SIDE = 1024  # masks are averaged down to this: finer than any code-block's footprint
-
-
-def url_of(photo: Photo) -> str:
-    """The source's url."""
-    return photo.source.url
-
-
-def msroi_handler() -> PhotoHandler:
-    """`Photo` → `SalientPhoto` by the MS-ROI network."""
-    from foveate.models import msroi
-
-    return PhotoHandler("MS-ROI", url_of, msroi.load, map_saliency)
 
 
 def map_saliency(network: MsRoi, photo: Photo) -> SalientPhoto:
@@ -91,3 +84,44 @@ def _read_mask(data: bytes, name: str, limits: Limits) -> NDArray[np.float32]:
     mask = pillow_image(picture.pixels, gray=True).convert("L")
     mask.thumbnail((_MASK_SIDE, _MASK_SIDE), Image.Resampling.BOX)
     return np.asarray(mask, np.float32) / np.float32(255)
+
+
+class RunMsRoi(NetworkStage):
+    """`Photo` → `SalientPhoto` by the MS-ROI network."""
+
+    def handler(self) -> PhotoHandler:
+        """MS-ROI."""
+        from foveate.models import msroi
+
+        return PhotoHandler("MS-ROI", msroi.load, map_saliency)
+
+
+@dataclasses.dataclass
+class DrawSaliency(PhotoStage):
+    """`Photo` → `SalientPhoto` by what a person drew, or with all places alike."""
+
+    settings: CompressSettings
+    limits: Limits
+    step = "saliency"
+
+    def work(self) -> Callable[[Photo], Iterator[SalientPhoto]]:
+        """Boxes for all photos, a mask for each, or nothing."""
+        if self.settings.boxes:
+            return functools.partial(with_boxes, boxes=self.settings.boxes)
+        if self.settings.mask_folder is not None:
+            return functools.partial(with_mask, folder=self.settings.mask_folder, limits=self.limits)
+        return without_saliency
+
+
+@dataclasses.dataclass
+class MapSaliency(beam.PTransform):  # type: ignore[misc]  # Beam is untyped
+    """`Photo` → `SalientPhoto`, as the settings say; outputs: "good" (the main one) and "failures"."""
+
+    settings: CompressSettings
+    limits: Limits
+
+    def expand(self, photos: Any) -> Any:
+        """Chooses between the network and what was drawn."""
+        if self.settings.roi == "msroi":
+            return photos | "Run MS-ROI" >> RunMsRoi()
+        return photos | "Draw" >> DrawSaliency(self.settings, self.limits)

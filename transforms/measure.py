@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import dataclasses
+import functools
 import hashlib
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 
 import numpy as np
 
@@ -25,11 +26,7 @@ from foveate.transforms.elements import (
     RestoredPhoto,
     SalientPhoto,
 )
-
-
-def url_of(restored: RestoredPhoto) -> str:
-    """The source's url."""
-    return restored.coded.salient.photo.source.url
+from foveate.transforms.steps import PhotoStage
 
 
 def measure_photo(element: RestoredPhoto, run: RunLabels) -> Iterator[Archived]:
@@ -100,7 +97,7 @@ def _row(
         saliency_mean=None if saliency is None else float(saliency.mean()),
         salient_share=None if saliency is None else float(np.mean(saliency > 0.5)),
         target_reached=_reached(run.target, photo, archive_bytes, plain),
-        comcnn_used=coded.comcnn_used,
+        comcnn_used=coded.prefiltered,
         metadata_lost="; ".join(
             (*photo.metadata_problems, *(f"{name} cannot be held by JP2" for name in lost))
         ),
@@ -131,3 +128,15 @@ def _reached(target: Target, photo: Photo, archive_bytes: int, plain: Measures) 
         return photo.source.size_bytes / archive_bytes
     measured = {"psnr": plain.psnr_db, "roi-psnr": plain.psnr_s_db, "ssim": plain.ssim}
     return measured.get(target.kind)
+
+
+@dataclasses.dataclass
+class Measure(PhotoStage):
+    """`RestoredPhoto` → `Archived`: the best candidate with its metrics row."""
+
+    run: RunLabels
+    step = "measure"
+
+    def work(self) -> Callable[[RestoredPhoto], Iterator[Archived]]:
+        """`measure_photo`."""
+        return functools.partial(measure_photo, run=self.run)

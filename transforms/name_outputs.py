@@ -3,14 +3,17 @@
 from __future__ import annotations
 
 import dataclasses
+import os
 from collections.abc import Iterable, Iterator
 from typing import Any
 
 import apache_beam as beam
 
+from foveate.archive.encryption import ENDING
 from foveate.archive.places import is_jpeg2000
 from foveate.pictures.formats import PICTURE_EXTENSIONS, PictureFormat, extension
 from foveate.storage.errors import BadInput
+from foveate.storage.listing import find_files
 from foveate.storage.source import SourceFile
 from foveate.transforms.steps import FAILURES, failure
 
@@ -59,3 +62,37 @@ def short_name(file: SourceFile, file_format: PictureFormat) -> str:
 
 def _without_jp2(path: str) -> str:
     return path.rpartition(".")[0]
+
+
+@dataclasses.dataclass
+class NameOutputs(beam.PTransform):  # type: ignore[misc]  # Beam is untyped
+    """Sources as named on a command line → `NamedFile`s, each place once; outputs: "files" and "failures".
+
+    Names travel as bytes: not every file name is text.
+    """
+
+    sources: tuple[str, ...]
+    extensions: frozenset[str]
+    folder: str
+    file_format: PictureFormat
+
+    def expand(self, root: Any) -> Any:
+        """Lists, gives short names where one file alone wants them, and takes each path once."""
+        return (
+            root
+            | "Name sources" >> beam.Create([os.fsencode(source) for source in self.sources])
+            | "List files" >> beam.FlatMap(_find, self.extensions, self.folder).with_output_types(SourceFile)
+            | "Key by short name"
+            >> beam.Map(lambda file: (os.fsencode(short_name(file, self.file_format)), file))
+            | "Gather short names" >> beam.GroupByKey()
+            | "Name outputs" >> beam.FlatMap(name_outputs, self.file_format)
+            | "Key by path" >> beam.Map(lambda file: (os.fsencode(file.path), file))
+            | "Gather paths" >> beam.GroupByKey()
+            | "Take each path once" >> beam.FlatMap(one_of_each_path).with_outputs(FAILURES, main="files")
+        )
+
+
+def _find(source: bytes, extensions: frozenset[str], output: str) -> Iterator[SourceFile]:
+    """The files that a source names, encrypted ones by the names of what they hold."""
+    for file in find_files(os.fsdecode(source), extensions, output):
+        yield dataclasses.replace(file, relative_path=file.relative_path.removesuffix(ENDING))

@@ -26,12 +26,11 @@ class PhotoHandler(ModelHandler[Any, Any, Deferred]):  # type: ignore[misc]  # B
     def __init__(
         self,
         step: str,
-        url_of: Callable[[Any], str],
         load: Callable[[], Any],
         work: Callable[[Any, Any], Any],
     ) -> None:
         super().__init__()
-        self.step, self.url_of, self.load, self.work = step, url_of, load, work
+        self.step, self.load, self.work = step, load, work
 
     def load_model(self) -> Deferred:
         """The network, not loaded yet; the same one for every pipeline of a process."""
@@ -43,7 +42,7 @@ class PhotoHandler(ModelHandler[Any, Any, Deferred]):  # type: ignore[misc]  # B
         """One result or failure for each element."""
         for element in batch:
             work = functools.partial(self._apply, model, element)
-            result, failed = attempt(self.url_of(element), self.step, work)
+            result, failed = attempt(element.source.url, self.step, work)
             yield failed or result
 
     def _apply(self, model: Deferred, element: Any) -> Any:
@@ -63,14 +62,18 @@ class PhotoHandler(ModelHandler[Any, Any, Deferred]):  # type: ignore[misc]  # B
 
 
 @dataclasses.dataclass
-class RunNetwork(beam.PTransform):  # type: ignore[misc]  # Beam is untyped
-    """Elements through a network; outputs: main ("good") and "failures"."""
+class NetworkStage(beam.PTransform):  # type: ignore[misc]  # Beam is untyped
+    """A stage in which a network treats photos one by one; outputs: "good" (the main one) and "failures".
 
-    handler: PhotoHandler
+    A stage is a dataclass whose fields are its parameters; `handler` says which network does what.
+    """
+
+    def handler(self) -> PhotoHandler:
+        """The network and the function that applies it to one element."""
+        raise NotImplementedError
 
     def expand(self, elements: Any) -> Any:
         """Infers, then sets failures apart."""
-        results = elements | f"Run {self.handler.step}" >> RunInference(self.handler).with_output_types(
-            Element
-        )
-        return split_failures(results, self.handler.step)
+        handler = self.handler()
+        results = elements | f"Run {handler.step}" >> RunInference(handler).with_output_types(Element)
+        return split_failures(results, handler.step)

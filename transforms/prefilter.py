@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import dataclasses
 import time
 from typing import TYPE_CHECKING
 
-from foveate.transforms.elements import CodedPhoto, CompactPhoto
-from foveate.transforms.networks import PhotoHandler
+from foveate.transforms.elements import CodedPhoto, PrefilteredPhoto
+from foveate.transforms.networks import NetworkStage, PhotoHandler
 
 if TYPE_CHECKING:
     from foveate.models.tiling import Network
@@ -18,19 +19,7 @@ _FINEST_STEP = 0.05
 _MOST_BYTES = 300_000_000
 
 
-def url_of(coded: CodedPhoto) -> str:
-    """The source's url."""
-    return coded.salient.photo.source.url
-
-
-def comcnn_handler(always: bool) -> PhotoHandler:
-    """`CodedPhoto` → `CompactPhoto`; unless `always`, only coarsely coded photos that are no giants."""
-    from foveate.models import comcnn
-
-    return PhotoHandler("ComCNN", url_of, comcnn.load, compact_always if always else compact_where_coarse)
-
-
-def compact_where_coarse(network: Network, coded: CodedPhoto) -> CompactPhoto:
+def prefilter_where_coarse(network: Network, coded: CodedPhoto) -> PrefilteredPhoto:
     """ComCNN's version of a photo whose plain file is coarse; None for others and those archived already.
 
     None too for photos of more than 300 MB of samples: some 100 megapixels of 8 bits.
@@ -38,17 +27,32 @@ def compact_where_coarse(network: Network, coded: CodedPhoto) -> CompactPhoto:
     noise = coded.candidates[0].noise
     giant = coded.salient.photo.pixels.nbytes > _MOST_BYTES
     if giant or (noise is not None and float(noise.mean()) < _FINEST_STEP):
-        return CompactPhoto(coded, None, 0.0)
-    return compact_always(network, coded)
+        return PrefilteredPhoto(coded, None, 0.0)
+    return prefilter_always(network, coded)
 
 
-def compact_always(network: Network, coded: CodedPhoto) -> CompactPhoto:
+def prefilter_always(network: Network, coded: CodedPhoto) -> PrefilteredPhoto:
     """ComCNN's version of a photo; None where nothing was lost, or it is archived already."""
     from foveate.models import tiling
 
     noise = coded.candidates[0].noise
     if coded.archived or noise is None:
-        return CompactPhoto(coded, None, 0.0)
+        return PrefilteredPhoto(coded, None, 0.0)
     start = time.perf_counter()
-    compact = tiling.run(network, coded.salient.photo.pixels, noise)
-    return CompactPhoto(coded, compact, time.perf_counter() - start)
+    prefiltered = tiling.run(network, coded.salient.photo.pixels, noise)
+    return PrefilteredPhoto(coded, prefiltered, time.perf_counter() - start)
+
+
+@dataclasses.dataclass
+class Prefilter(NetworkStage):
+    """`CodedPhoto` → `PrefilteredPhoto`; unless `always`, only coarsely coded photos that are not giants."""
+
+    always: bool
+
+    def handler(self) -> PhotoHandler:
+        """ComCNN."""
+        from foveate.models import comcnn
+
+        return PhotoHandler(
+            "ComCNN", comcnn.load, prefilter_always if self.always else prefilter_where_coarse
+        )

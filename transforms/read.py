@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import dataclasses
+import functools
 import hashlib
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from typing import Any
 
 import apache_beam as beam
@@ -18,6 +20,7 @@ from foveate.storage.errors import BadInput
 from foveate.storage.files import read_source
 from foveate.storage.source import SourceFile
 from foveate.transforms.elements import Photo
+from foveate.transforms.steps import PhotoStage
 
 KEPT = "kept"
 # Endings that are not the format's name.
@@ -66,3 +69,16 @@ def require_place(source: SourceFile) -> None:
     """Raises BadInput for a path that does not name one place below a folder: stores allow any name."""
     if not {"", ".", ".."}.isdisjoint(source.relative_path.split("/")) or "\0" in source.relative_path:
         raise BadInput(f"its path, {source.relative_path!r}, names no place below a folder: rename it")
+
+
+@dataclasses.dataclass
+class ReadPhotos(PhotoStage):
+    """`SourceFile` → `Photo`; files that should stay as they are leave under the tag "kept"."""
+
+    limits: Limits
+    step = "read"
+    tags = (KEPT,)
+
+    def work(self) -> Callable[[SourceFile], Iterator[Any]]:
+        """`read_photo`."""
+        return functools.partial(read_photo, limits=self.limits)

@@ -7,11 +7,12 @@ import functools
 import logging
 import time
 from collections.abc import Callable, Iterator
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from foveate.models.reccnn import restore_pixels
 from foveate.transforms.elements import CodedPhoto, DecodedFile, RestoredPhoto
-from foveate.transforms.networks import PhotoHandler
+from foveate.transforms.networks import NetworkStage, PhotoHandler
+from foveate.transforms.steps import PhotoStage
 
 _log = logging.getLogger("foveate")
 
@@ -19,32 +20,10 @@ if TYPE_CHECKING:
     from foveate.models.tiling import Network
 
 
-def url_of(element: CodedPhoto | DecodedFile) -> str:
-    """The source's url."""
-    source = element.source if isinstance(element, DecodedFile) else element.salient.photo.source
-    return source.url
-
-
-def candidates_handler(size: str, precision: str) -> PhotoHandler:
-    """`CodedPhoto` → `RestoredPhoto`, to measure what a restored archive will be worth."""
-    return PhotoHandler("RecCNN", url_of, _load(size, precision), restore_candidates)
-
-
-def files_handler(size: str, precision: str) -> PhotoHandler:
-    """`DecodedFile` → `DecodedFile` with restored pixels, by a RecCNN of a size and a precision."""
-    return PhotoHandler("RecCNN", url_of, _load(size, precision), restore_file)
-
-
-def _load(size: str, precision: str) -> Callable[[], Network]:
-    from foveate.models import reccnn
-
-    return functools.partial(reccnn.load, size, precision=reccnn.PRECISIONS[precision])
-
-
 def restore_candidates(network: Network, coded: CodedPhoto) -> RestoredPhoto:
     """Every candidate of a photo as it will be after restoring."""
     start = time.perf_counter()
-    restored = tuple(restore_pixels(network, c.decoded, c.noise, c.comcnn_used) for c in coded.candidates)
+    restored = tuple(restore_pixels(network, c.decoded, c.noise, c.prefiltered) for c in coded.candidates)
     return RestoredPhoto(coded, restored, time.perf_counter() - start)
 
 
@@ -55,9 +34,56 @@ def without_reccnn(coded: CodedPhoto) -> Iterator[RestoredPhoto]:
 
 def restore_file(network: Network, file: DecodedFile) -> DecodedFile:
     """A decoded file with RecCNN's pixels in place of its own; says so where RecCNN cannot help."""
-    restored = restore_pixels(network, file.pixels, file.noise, file.comcnn_used)
+    restored = restore_pixels(network, file.pixels, file.noise, file.prefiltered)
     if restored is None:
         if file.note:
             _log.warning("%s: %s", file.source.url, file.note)
         return file
     return dataclasses.replace(file, pixels=restored)
+
+
+@dataclasses.dataclass(frozen=True)
+class RecCnn:
+    """Which reconstruction network runs: its size ("fast" or "best") and its convolutions' precision."""
+
+    size: str
+    precision: str
+
+    def handler(self, work: Callable[[Network, Any], Any]) -> PhotoHandler:
+        """The network, applying `work` to each element."""
+        from foveate.models import reccnn
+
+        load = functools.partial(reccnn.load, self.size, precision=reccnn.PRECISIONS[self.precision])
+        return PhotoHandler("RecCNN", load, work)
+
+
+@dataclasses.dataclass
+class RestoreCandidates(NetworkStage):
+    """`CodedPhoto` → `RestoredPhoto`, to measure what a restored archive will be worth."""
+
+    network: RecCnn
+
+    def handler(self) -> PhotoHandler:
+        """RecCNN on every candidate."""
+        return self.network.handler(restore_candidates)
+
+
+class SkipRestoring(PhotoStage):
+    """`CodedPhoto` → `RestoredPhoto` without restored pixels."""
+
+    step = "skip RecCNN"
+
+    def work(self) -> Callable[[CodedPhoto], Iterator[RestoredPhoto]]:
+        """`without_reccnn`."""
+        return without_reccnn
+
+
+@dataclasses.dataclass
+class RestorePixels(NetworkStage):
+    """`DecodedFile` → `DecodedFile` with RecCNN's pixels."""
+
+    network: RecCnn
+
+    def handler(self) -> PhotoHandler:
+        """RecCNN on every file."""
+        return self.network.handler(restore_file)

@@ -5,12 +5,13 @@ A failure leaves a step as a tagged output, which runs on every engine. No photo
 
 from __future__ import annotations
 
+import dataclasses
 import datetime
 import logging
 import pickle
 import time
 from collections.abc import Callable, Iterable, Iterator
-from typing import Any
+from typing import Any, ClassVar
 
 import apache_beam as beam
 from apache_beam.metrics import Metrics
@@ -91,15 +92,14 @@ beam.coders.registry.register_coder(Element, ElementCoder)
 class PhotoStep(beam.DoFn):  # type: ignore[misc]  # Beam is untyped
     """Applies a function to each element; its outputs go on, its errors to the tag "failures"."""
 
-    def __init__(self, step: str, url_of: Callable[[Any], str], work: Callable[[Any], Iterable[Any]]) -> None:
-        self.step, self.url_of, self.work = step, url_of, work
+    def __init__(self, step: str, work: Callable[[Any], Iterable[Any]]) -> None:
+        self.step, self.work = step, work
         self.seconds = Metrics.distribution(NAMESPACE, f"{step}-milliseconds")
 
     def process(self, element: Any) -> Iterator[Any]:
         """Yields what `work` makes of an element, or its failure row."""
         start = time.perf_counter()
-        url = self.url_of(element)
-        outputs, failed = attempt(url, self.step, lambda: list(self.work(element)))
+        outputs, failed = attempt(element.source.url, self.step, lambda: list(self.work(element)))
         self.seconds.update(int(1000 * (time.perf_counter() - start)))
         if failed:
             yield beam.pvalue.TaggedOutput(FAILURES, failed)
@@ -107,19 +107,27 @@ class PhotoStep(beam.DoFn):  # type: ignore[misc]  # Beam is untyped
             yield from outputs
 
 
-def step(
-    name: str,
-    url_of: Callable[[Any], str],
-    work: Callable[[Any], Iterable[Any]],
-    *tags: str,
-    output: Any = Element,
-) -> Any:
-    """The transform of a `PhotoStep`; outputs: "good" (the main one), "failures", and the tags of `work`.
+@dataclasses.dataclass
+class PhotoStage(beam.PTransform):  # type: ignore[misc]  # Beam is untyped
+    """A stage that treats photos one by one; outputs: "good" (the main one), "failures", and its own tags.
 
-    `output` is the type of what the main one holds, where that is no `Element`.
+    A stage is a dataclass whose fields are its parameters. It says what it is called in failures and metrics
+    (`step`), which other outputs it has (`tags`), what its main output holds (`output`), and by `work` which
+    pure function it applies.
     """
-    typed = beam.ParDo(PhotoStep(name, url_of, work)).with_output_types(output)
-    return typed.with_outputs(FAILURES, *tags, main="good")
+
+    step: ClassVar[str]
+    tags: ClassVar[tuple[str, ...]] = ()
+    output: ClassVar[Any] = Element
+
+    def work(self) -> Callable[[Any], Iterable[Any]]:
+        """The function of one element, with the stage's parameters bound."""
+        raise NotImplementedError
+
+    def expand(self, elements: Any) -> Any:
+        """Applies `work` to every element."""
+        applied = beam.ParDo(PhotoStep(self.step, self.work())).with_output_types(self.output)
+        return elements | f"{self.step} each" >> applied.with_outputs(FAILURES, *self.tags, main="good")
 
 
 def split_failures(elements: Any, label: str) -> Any:

@@ -7,9 +7,10 @@ archive ─▶ plan: tables joined with one listing ─▶ Check, a file each �
 from __future__ import annotations
 
 import dataclasses
+import functools
 import hashlib
 import math
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from typing import Any
 
 import apache_beam as beam
@@ -37,6 +38,7 @@ from foveate.storage.files import read_whole
 from foveate.storage.object_store import checksums
 from foveate.transforms.elements import Pixels
 from foveate.transforms.progress import Progress
+from foveate.transforms.steps import Element, PhotoStage
 
 FINDINGS = "findings"
 _TOLERANCE_DB = 0.05  # two builds of OpenJPEG differ by one step in a few samples
@@ -55,11 +57,6 @@ def plan_checks(archive: bytes, quick: bool, recheck: int) -> Iterator[Any]:
     """`archive.expected.plan` as outputs of a Beam step: findings go to the tag "findings"."""
     for planned in plan(archive, quick, recheck):
         yield planned if isinstance(planned, Check) else beam.pvalue.TaggedOutput(FINDINGS, planned)
-
-
-def url_of(check: Check) -> str:
-    """The file's url."""
-    return check.url
 
 
 def verify_file(check: Check, verifier: Verifier) -> Iterator[Finding]:
@@ -223,4 +220,34 @@ def _measured_again(pixels: Pixels, known: Expected, verifier: Verifier) -> Iter
         yield "quality", f"its PSNR is {measured:.2f} dB, and its row says {noted:.2f} dB"
 
 
-# ---------------------------------------------------------------- afterwards
+@dataclasses.dataclass
+class PlanChecks(beam.PTransform):  # type: ignore[misc]  # Beam is untyped
+    """An archive → a `Check` for each file to look at; outputs: "checks" (main) and "findings"."""
+
+    archive: str
+    quick: bool
+    recheck: int
+
+    def expand(self, root: Any) -> Any:
+        """Names the archive, and plans."""
+        return (
+            root
+            | "Name the archive" >> beam.Create([self.archive.encode(errors="surrogatepass")])
+            | "Join tables and listing"
+            >> beam.FlatMap(plan_checks, self.quick, self.recheck)
+            .with_output_types(Element)
+            .with_outputs(FINDINGS, main="checks")
+        )
+
+
+@dataclasses.dataclass
+class VerifyFiles(PhotoStage):
+    """`Check` → `Finding`s."""
+
+    verifier: Verifier
+    step = "verify"
+    output = Finding
+
+    def work(self) -> Callable[[Check], Iterator[Finding]]:
+        """`verify_file`."""
+        return functools.partial(verify_file, verifier=self.verifier)

@@ -10,7 +10,7 @@ import contextlib
 import dataclasses
 import functools
 import hashlib
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 
 from foveate.archive import encryption
 from foveate.archive.keys import from_store, stored_name, to_store
@@ -32,11 +32,7 @@ from foveate.storage.files import (
 from foveate.storage.source import SourceFile
 from foveate.transforms.elements import Archived
 from foveate.transforms.progress import Progress
-
-
-def url_of(element: Archived | KeptSource) -> str:
-    """The source's url."""
-    return element.source.url
+from foveate.transforms.steps import PhotoStage
 
 
 def write_archived(archived: Archived, run: RunLabels, progress: Progress) -> Iterator[MetricsRow]:
@@ -142,3 +138,31 @@ def _drop_former_jp2(source: SourceFile, url: str, run: RunLabels) -> None:
         with contextlib.suppress(BadCodestream, BadInput):  # not ours
             if data is not None and jp2.read_record(from_store(data, former, run.key)) is not None:
                 delete_file(former)
+
+
+@dataclasses.dataclass
+class WriteArchives(PhotoStage):
+    """`Archived` → `MetricsRow`, once the file is in its place."""
+
+    run: RunLabels
+    progress: Progress
+    step = "write"
+    output = MetricsRow
+
+    def work(self) -> Callable[[Archived], Iterator[MetricsRow]]:
+        """`write_archived`."""
+        return functools.partial(write_archived, run=self.run, progress=self.progress)
+
+
+@dataclasses.dataclass
+class CopyKept(PhotoStage):
+    """`KeptSource` → `MetricsRow`, once the copy is in its place."""
+
+    run: RunLabels
+    progress: Progress
+    step = "copy"
+    output = MetricsRow
+
+    def work(self) -> Callable[[KeptSource], Iterator[MetricsRow]]:
+        """`write_kept`."""
+        return functools.partial(write_kept, run=self.run, progress=self.progress)

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import dataclasses
+import functools
 import os
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 
 import numpy as np
 from numpy.typing import NDArray
@@ -17,14 +19,10 @@ from foveate.storage.files import join, write_whole
 from foveate.storage.source import SourceFile
 from foveate.transforms.elements import SalientPhoto
 from foveate.transforms.progress import Progress
+from foveate.transforms.steps import PhotoStage
 
 _ROWS = 1024  # that are stretched at a time
 _OVERLAY_QUALITY = 90
-
-
-def url_of(salient: SalientPhoto) -> str:
-    """The source's url."""
-    return salient.photo.source.url
 
 
 def map_url(output: str, source: SourceFile) -> str:
@@ -69,3 +67,18 @@ def gray(saliency: NDArray[np.float32], height: int, width: int) -> NDArray[np.u
 def skip_kept(kept: KeptSource, progress: Progress) -> None:
     """Counts a file that an archive keeps unchanged, and that needs no map for it."""
     progress.count("skipped", 0, kept.source.size_bytes)
+
+
+@dataclasses.dataclass
+class WriteMaps(PhotoStage):
+    """`SalientPhoto` → urls of the maps written, as bytes."""
+
+    folder: str
+    overlay: bool
+    progress: Progress
+    step = "write"
+    output = bytes
+
+    def work(self) -> Callable[[SalientPhoto], Iterator[bytes]]:
+        """`write_map`."""
+        return functools.partial(write_map, output=self.folder, overlay=self.overlay, progress=self.progress)

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import dataclasses
+import functools
 import hashlib
 import os
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 
 from foveate.archive.keys import ArchiveKey, read_stored
 from foveate.pictures.formats import PictureFormat, encode_picture
@@ -13,18 +15,26 @@ from foveate.storage.files import join, write_whole
 from foveate.transforms.elements import DecodedFile
 from foveate.transforms.name_outputs import NamedFile
 from foveate.transforms.progress import Progress
+from foveate.transforms.steps import PhotoStage
 
 
-def write_picture(
-    file: DecodedFile, output: str, file_format: PictureFormat, progress: Progress, overwrite: bool = False
-) -> Iterator[bytes]:
+@dataclasses.dataclass(frozen=True)
+class Output:
+    """Where restored files go: the folder, and whether files that are there already may be replaced."""
+
+    folder: str
+    overwrite: bool
+    progress: Progress
+
+
+def write_picture(file: DecodedFile, output: Output, file_format: PictureFormat) -> Iterator[bytes]:
     """Writes a decoded file as a photo with its metadata; gives its url, as bytes: not every name is text.
 
     Raises:
       BadInput: the format cannot hold it, or another file is in its place: without `overwrite` any other,
         with it only the photo that the file was made of.
     """
-    url = join(output, file.output_path)
+    url = join(output.folder, file.output_path)
     try:
         data = encode_picture(file.pixels, file.metadata, file_format)
     except ValueError as error:
@@ -32,20 +42,15 @@ def write_picture(
 
     def may_replace(there: bytes) -> bool:
         original = file.source_sha256
-        return overwrite and not (original and hashlib.sha256(there).digest().startswith(original))
+        return output.overwrite and not (original and hashlib.sha256(there).digest().startswith(original))
 
-    write_whole(url, data, output, may_replace)
-    progress.add_restored(file.pixels.shape[0] * file.pixels.shape[1], file.source.size_bytes)
+    write_whole(url, data, output.folder, may_replace)
+    output.progress.add_restored(file.pixels.shape[0] * file.pixels.shape[1], file.source.size_bytes)
     yield os.fsencode(url)
 
 
 def copy_unchanged(
-    element: NamedFile,
-    output: str,
-    progress: Progress,
-    key: ArchiveKey | None = None,
-    overwrite: bool = False,
-    most: int | None = None,
+    element: NamedFile, output: Output, key: ArchiveKey | None = None, most: int | None = None
 ) -> Iterator[bytes]:
     """Copies a file that the archive kept as it was; gives its url, as bytes: not every name is text.
 
@@ -53,7 +58,36 @@ def copy_unchanged(
       BadInput: another file is in its place, and not to be overwritten; or it is encrypted otherwise than
         with `key`; or it has more than `most` bytes.
     """
-    file, url = element.source, join(output, element.path)
-    write_whole(url, read_stored(file.url, key, most), output, lambda _: overwrite)
-    progress.add_restored(0, file.size_bytes)
+    file, url = element.source, join(output.folder, element.path)
+    write_whole(url, read_stored(file.url, key, most), output.folder, lambda _: output.overwrite)
+    output.progress.add_restored(0, file.size_bytes)
     yield os.fsencode(url)
+
+
+@dataclasses.dataclass
+class WritePictures(PhotoStage):
+    """`DecodedFile` → the url of the picture written, as bytes."""
+
+    destination: Output
+    file_format: PictureFormat
+    step = "write"
+    output = bytes
+
+    def work(self) -> Callable[[DecodedFile], Iterator[bytes]]:
+        """`write_picture`."""
+        return functools.partial(write_picture, output=self.destination, file_format=self.file_format)
+
+
+@dataclasses.dataclass
+class CopyUnchanged(PhotoStage):
+    """`NamedFile` → the url of the copy, as bytes."""
+
+    destination: Output
+    key: ArchiveKey | None
+    most: int
+    step = "copy"
+    output = bytes
+
+    def work(self) -> Callable[[NamedFile], Iterator[bytes]]:
+        """`copy_unchanged`."""
+        return functools.partial(copy_unchanged, output=self.destination, key=self.key, most=self.most)

@@ -238,7 +238,7 @@ def _record(inspection: Inspection) -> dict[str, Any] | None:
         "source_sha256": record.source_sha256.hex(),
         "settings_digest": record.settings_digest.hex(),
         "weights_digest": record.weights_digest.hex(),
-        "comcnn_used": record.comcnn_used,
+        "comcnn_used": record.prefiltered,
         "plain_decode": record.plain_decode,
         "saliency_rows": rows,
         "saliency_columns": columns,

@@ -185,7 +185,7 @@ def record_table(inspection: Inspection) -> Table:
     table.add_row("SHA-256 of the source", record.source_sha256.hex())
     table.add_row("Settings", record.settings_digest.hex())
     table.add_row("Weights", weights)
-    table.add_row("ComCNN before coding", "yes" if record.comcnn_used else "no")
+    table.add_row("ComCNN before coding", "yes" if record.prefiltered else "no")
     table.add_row("RecCNN on restoring", "no" if record.plain_decode else "yes")
     if record.saliency is None:
         table.add_row("Saliency map", "none")

@@ -20,9 +20,9 @@ from foveate.codec.metadata import PhotoMetadata
 from foveate.models import comcnn, reccnn, tiling
 from foveate.storage.source import SourceFile
 from foveate.transforms.elements import CodedPhoto, Photo, SalientPhoto
-from foveate.transforms.encode import Encoder, encode, encode_compact
+from foveate.transforms.encode import Encoder, encode, encode_prefiltered
 from foveate.transforms.measure import measure_photo
-from foveate.transforms.prefilter import compact_where_coarse
+from foveate.transforms.prefilter import prefilter_where_coarse
 from foveate.transforms.run_reccnn import restore_candidates
 from tests import streams
 
@@ -44,8 +44,8 @@ def test_figures_are_those_of_the_pipelines_rows(favoured: bool, tmp_path: Path)
     photo = Photo(source, task.photo, PhotoMetadata(), "png", 8, "00" * 32, (), 0.0)
     salient = SalientPhoto(photo, task.map, 0.0)
     encoder = Encoder(settings, bytes(8), "", resume=False)
-    coded = CodedPhoto(salient, (encode(salient, task.photo, encoder, comcnn_used=False),))
-    (coded,) = encode_compact(compact_where_coarse(comcnn.load(), coded), encoder)
+    coded = CodedPhoto(salient, (encode(salient, task.photo, encoder, prefiltered=False),))
+    (coded,) = encode_prefiltered(prefilter_where_coarse(comcnn.load(), coded), encoder)
     labels = RunLabels(str(tmp_path), settings.target, "", "", "", "")
     (archived,) = measure_photo(restore_candidates(reccnn.load(), coded), labels)
     expected, figures = archived.row, found[BOTH.name][at].figures

@@ -120,7 +120,7 @@ def test_version_1_is_read_for_good() -> None:
         bytes(range(40, 48)),
         bytes(range(50, 58)),
     )
-    assert record.comcnn_used and record.plain_decode
+    assert record.prefiltered and record.plain_decode
     assert record.codestream_sha256 == b"" and record.boxes_crc32 is None
     assert record.saliency is not None and record.saliency.shape == (3, 4)
     assert not found.problems and not found.whole  # it has no sums to be held against

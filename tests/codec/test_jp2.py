@@ -40,7 +40,7 @@ FULL_RECORD = ArchiveRecord(
     source_sha256=bytes(range(32)),
     settings_digest=b"settings",
     weights_digest=b"weights!",
-    comcnn_used=True,
+    prefiltered=True,
 )
 
 
@@ -119,7 +119,7 @@ records = st.builds(
     source_sha256=st.binary(min_size=32, max_size=32),
     settings_digest=digests,
     weights_digest=digests,
-    comcnn_used=st.booleans(),
+    prefiltered=st.booleans(),
 )
 resolutions = st.floats(0.01, 1e6)
 photo_metadata = st.builds(
@@ -150,7 +150,7 @@ def test_what_was_wrapped_is_parsed_again_and_its_size_was_known_before(
     if record is not None and parsed.record is not None:
         assert parsed.record.made_of(record.source_sha256)
         assert parsed.record.made_with(record.settings_digest, record.weights_digest)
-        assert parsed.record.comcnn_used == record.comcnn_used
+        assert parsed.record.prefiltered == record.prefiltered
         assert parsed.record.boxes_crc32 == jp2.boxes_crc32(data)
     assert parsed.record_problem is None
     assert parsed.has_alpha == (channels == 4)

@@ -27,6 +27,7 @@ from foveate.storage.listing import find_files
 from foveate.transforms.keep_journal import KeepJournal
 from tests import servers
 from tests.archive.test_tables import a_row
+from tests.photos import labels
 from tests.picture_files import cmyk_jpeg, jpeg, png
 from tests.servers import HOST, S3_FLAGS, Answer, Listener, Request
 from tests.streams import texture
@@ -259,7 +260,7 @@ def test_a_source_that_changes_between_being_listed_and_read_is_told(
 
 
 def test_a_journal_in_a_bucket_is_read_until_its_run_has_tables(cloud: Cloud) -> None:
-    journal = KeepJournal(cloud.url("archive"), "r1")
+    journal = KeepJournal(labels(cloud.url("archive")))
     for name in ("a.jpg", "b.jpg", "c.jpg"):
         assert list(journal.process(a_row(name))) == [a_row(name)]
     assert set(rows_of(cloud, "compressed")) == {"a.jpg"}  # the others wait for a minute, or the bundle's end

@@ -78,7 +78,7 @@ def digests(case: Case) -> dict[str, str]:
         photo = dataclasses.replace(
             photo, photo=dataclasses.replace(photo.photo, metadata=PhotoMetadata(exif=case.exif))
         )
-    data = encode(photo, pixels, encoder(case.kind, case.value, **case.settings), comcnn_used=False).jp2
+    data = encode(photo, pixels, encoder(case.kind, case.value, **case.settings), prefiltered=False).jp2
     codestream = jp2.parse(data).codestream
     return {
         "codestream": hashlib.sha256(codestream).hexdigest(),

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import subprocess
 import sys
-import time
 from pathlib import Path
 
 import pytest
@@ -45,13 +44,11 @@ def test_help_reads_well(arguments: tuple[str, ...], capsys: pytest.CaptureFixtu
         assert "Exit status: 0 all well" in text and "Beam" in text
 
 
-def test_help_is_quick() -> None:
-    start = time.perf_counter()
+def test_help_imports_nothing_slow() -> None:
     command = [sys.executable, "-X", "importtime", "-m", "foveate", "--help"]
     done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=True, timeout=60)
     modules = {line.rpartition("|")[2].strip() for line in done.stderr.splitlines()}
     assert not modules & {"tensorflow", "keras", "apache_beam", "numpy"}
-    assert time.perf_counter() - start < 20  # tenths of a second on a machine with nothing else to do
 
 
 @pytest.mark.parametrize(
@@ -78,7 +75,7 @@ def test_help_is_quick() -> None:
             "msroi, none or masks:FOLDER, not masks:",
         ),
         (["compress", "PHOTOS", "--output", "DEST", "--roi-gain", "50"], "from 0 to 40 dB, not 50"),
-        (["compress", "PHOTOS", "--output", "DEST", "--min-saving", "1"], "not including, 1, not 1"),
+        (["compress", "PHOTOS", "--output", "DEST", "--min-saving", "1"], "at least 0 and below 1, not 1"),
         (
             ["compress", "PHOTOS", "--output", "DEST", "--max-pixels", "0"],
             "--max-pixels: must be a whole number",
@@ -86,7 +83,7 @@ def test_help_is_quick() -> None:
         (["compress", "NOWHERE", "--output", "DEST"], "no such file, or no photo in it: "),
         (
             ["compress", "PHOTOS", "--output", "DEST", "--psnr", "40", "--comcnn", "on"],
-            "--comcnn on goes with",
+            "--comcnn on works with",
         ),
         (["compress", "PHOTOS", "--output", "DEST", "--roi-box", "1,2,3"], "--roi-box: x,y,width,height in"),
         (["compress", "PHOTOS", "--output", "DEST", "--roi-box", "1,2,0,4"], "holds nothing: 1,2,0,4"),

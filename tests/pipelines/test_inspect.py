@@ -41,7 +41,7 @@ def salient_centre(height: int = 240, width: int = 360) -> bytes:
     saliency = np.zeros((24, 36), np.float32)
     saliency[8:16, 12:24] = 1
     photo = SalientPhoto(a_photo(pixels), saliency, 0.1)
-    return encode(photo, pixels, encoder("bpp", 1.5, roi_gain_db=20.0), comcnn_used=False).jp2
+    return encode(photo, pixels, encoder("bpp", 1.5, roi_gain_db=20.0), prefiltered=False).jp2
 
 
 def wrapped(height: int, width: int, channels: int, bits: int = 8, **options: Any) -> bytes:

@@ -18,13 +18,13 @@ from foveate.pictures.picture import full_range
 from foveate.sandbox.client import Limits
 from foveate.storage.errors import BadInput
 from foveate.storage.source import SourceFile
-from foveate.transforms import run_reccnn
 from foveate.transforms.decode import COPIES, Extent, decode_file
 from foveate.transforms.elements import DecodedFile
 from foveate.transforms.encode import encode_plain
 from foveate.transforms.name_outputs import NamedFile, name_outputs, one_of_each_path, short_name
 from foveate.transforms.progress import Progress, read_progress
-from foveate.transforms.write_pictures import copy_unchanged, write_picture
+from foveate.transforms.run_reccnn import RecCnn, RestorePixels
+from foveate.transforms.write_pictures import Output, copy_unchanged, write_picture
 from tests import picture_files
 from tests.photos import corner, encoder, one, outputs, salient, source
 from tests.streams import compress, foreign, texture
@@ -99,7 +99,7 @@ def test_an_archived_photo_is_decoded_with_its_noise_and_metadata(tmp_path: Path
     result = decoded(tmp_path, candidate.jp2)
     np.testing.assert_array_equal(result.pixels, candidate.decoded)
     np.testing.assert_array_equal(result.noise, candidate.noise)
-    assert (result.output_path, result.comcnn_used, result.note) == ("a.png", False, "")
+    assert (result.output_path, result.prefiltered, result.note) == ("a.png", False, "")
 
 
 def test_a_file_marked_for_plain_decode_has_no_noise_to_restore_by(tmp_path: Path) -> None:
@@ -107,7 +107,7 @@ def test_a_file_marked_for_plain_decode_has_no_noise_to_restore_by(tmp_path: Pat
     result = decoded(tmp_path, jp2.marked_for_plain_decode(candidate.jp2))
     np.testing.assert_array_equal(result.pixels, candidate.decoded)
     assert result.noise is None
-    handler = run_reccnn.files_handler("fast", "float32")
+    handler = RestorePixels(RecCnn("fast", "float32")).handler()
     (restored,) = handler.run_inference([result], handler.load_model())
     assert restored is result
 
@@ -124,10 +124,10 @@ def test_a_lossless_file_has_nothing_to_restore(tmp_path: Path, channels: int, b
 
 def test_reccnn_gives_a_picture_like_the_decoded_one(tmp_path: Path) -> None:
     result = decoded(tmp_path, ours().jp2)
-    handler = run_reccnn.files_handler("fast", "float32")
+    handler = RestorePixels(RecCnn("fast", "float32")).handler()
     (restored,) = handler.run_inference([result], handler.load_model())
     assert restored.pixels.shape == result.pixels.shape and restored.pixels.dtype == result.pixels.dtype
-    assert run_reccnn.url_of(restored) == result.source.url
+    assert restored.source == result.source
 
 
 # Files of others
@@ -175,7 +175,7 @@ def test_what_has_no_noise_map_is_decoded_and_says_why(
     result = decoded(tmp_path, compress(texture(97, 131, 3), options), "a.j2k")
     assert result.pixels.shape == (97, 131, 3)
     assert result.noise is None and reason in result.note
-    handler = run_reccnn.files_handler("fast", "float32")
+    handler = RestorePixels(RecCnn("fast", "float32")).handler()
     (restored,) = handler.run_inference([result], handler.load_model())
     assert restored is result
     assert result.source.url in caplog.text and reason in caplog.text
@@ -267,7 +267,7 @@ def test_a_picture_is_written_with_its_metadata_and_counted(tmp_path: Path) -> N
     )
     result = dataclasses.replace(result, metadata=metadata, output_path="trip/a.png")
     progress = Progress(str(tmp_path / "progress"))
-    url = os.fsdecode(one(write_picture, result, str(tmp_path / "out"), "png", progress))
+    url = os.fsdecode(one(write_picture, result, Output(str(tmp_path / "out"), False, progress), "png"))
     assert url == f"{tmp_path}/out/trip/a.png"
     picture = decode_picture(Path(url).read_bytes())
     np.testing.assert_array_equal(picture.pixels, result.pixels)
@@ -279,12 +279,12 @@ def test_a_picture_that_a_format_cannot_hold_is_an_error_that_says_so(tmp_path: 
     wide = np.zeros((1, 70_000, 3), np.uint8)
     result = dataclasses.replace(decoded(tmp_path, ours().jp2), pixels=wide, output_path="a.webp")
     with pytest.raises(BadInput, match="cannot be written as webp"):
-        list(write_picture(result, str(tmp_path / "out"), "webp", Progress()))
+        list(write_picture(result, Output(str(tmp_path / "out"), False, Progress()), "webp"))
 
 
 def test_a_kept_file_is_copied_once(tmp_path: Path) -> None:
     (tmp_path / "a.gif").write_bytes(b"an animation")
     element = NamedFile(source(tmp_path / "a.gif"), "trip/a.gif")
     for _ in range(2):
-        url = os.fsdecode(one(copy_unchanged, element, str(tmp_path / "out"), Progress()))
+        url = os.fsdecode(one(copy_unchanged, element, Output(str(tmp_path / "out"), False, Progress())))
         assert Path(url).read_bytes() == b"an animation"

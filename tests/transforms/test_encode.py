@@ -21,8 +21,8 @@ from foveate.pictures.reasons import Reason
 from foveate.quality.psnr import psnr, psnr_s
 from foveate.quality.saliency import resize_saliency
 from foveate.sandbox.client import Limits
-from foveate.transforms.elements import Coded, CodedPhoto, CompactPhoto, SalientPhoto
-from foveate.transforms.encode import byte_budget, encode_compact, encode_plain, url_of
+from foveate.transforms.elements import Coded, CodedPhoto, PrefilteredPhoto, SalientPhoto
+from foveate.transforms.encode import byte_budget, encode_plain, encode_prefiltered
 from foveate.transforms.read import KEPT
 from tests.photos import WEIGHTS, a_photo, corner, encoder, one, outputs, salient
 from tests.picture_files import exif_block, icc_profile, xmp_packet
@@ -36,7 +36,7 @@ def coded(photo: SalientPhoto, kind: str, value: float, **options: Any) -> Coded
     result: CodedPhoto = one(encode_plain, photo, encoder(kind, value, **options))
     assert result.salient is photo and not result.archived
     (candidate,) = result.candidates
-    assert not candidate.comcnn_used and candidate.encode_seconds > 0
+    assert not candidate.prefiltered and candidate.encode_seconds > 0
     np.testing.assert_array_equal(candidate.decoded, openjpeg.decode(candidate.jp2).pixels)
     return candidate
 
@@ -156,7 +156,7 @@ def test_the_file_says_what_made_it_and_holds_the_metadata() -> None:
     assert record is not None and record.saliency is not None
     assert record.made_of(bytes.fromhex(photo.photo.source_sha256))
     assert record.made_with(used.settings.digest(), WEIGHTS)
-    assert not record.comcnn_used and not record.plain_decode
+    assert not record.prefiltered and not record.plain_decode
     assert record.saliency[-1, -1] > 0.9 and record.saliency[0, 0] < 0.1
 
 
@@ -211,16 +211,16 @@ def test_budgets_are_in_whole_bytes() -> None:
     assert byte_budget(photo, Target("ratio", 3)) == 333
 
 
-# What ComCNN prepared
+# What ComCNN prefiltered
 
 
-def compact(kind: str, value: float, prepared: Any, **options: Any) -> CodedPhoto:
+def both(kind: str, value: float, prefiltered: Any, **options: Any) -> CodedPhoto:
     pixels = picture(*SHAPE)
     settings = {"comcnn": "auto"} | options
     plain = one(encode_plain, salient(pixels), encoder(kind, value, **settings))
-    element = CompactPhoto(plain, prepared, 0.5)
-    assert url_of(element) == "/in/trip/a.png"
-    result: CodedPhoto = one(encode_compact, element, encoder(kind, value, **settings))
+    element = PrefilteredPhoto(plain, prefiltered, 0.5)
+    assert element.source.url == "/in/trip/a.png"
+    result: CodedPhoto = one(encode_prefiltered, element, encoder(kind, value, **settings))
     return result
 
 
@@ -229,23 +229,23 @@ def blurred() -> Any:
     return ((pixels + np.roll(pixels, 1, 0) + 1) // 2).astype(np.uint8)
 
 
-def test_without_a_prepared_photo_the_plain_file_stands_alone() -> None:
-    assert len(compact("bpp", 0.5, None).candidates) == 1
+def test_without_a_prefiltered_photo_the_plain_file_stands_alone() -> None:
+    assert len(both("bpp", 0.5, None).candidates) == 1
 
 
-def test_a_prepared_photo_is_a_second_file_of_the_same_budget() -> None:
-    result = compact("bpp", 0.5, blurred())
-    plain, prepared = result.candidates
-    assert (plain.comcnn_used, prepared.comcnn_used) == (False, True)
-    assert met(len(prepared.jp2), int(0.5 * SHAPE[0] * SHAPE[1] / 8))
-    record = jp2.parse(prepared.jp2).record
-    assert record is not None and record.comcnn_used
-    assert prepared.encode_seconds > 0.5
+def test_a_prefiltered_photo_is_a_second_file_of_the_same_budget() -> None:
+    result = both("bpp", 0.5, blurred())
+    plain, prefiltered = result.candidates
+    assert (plain.prefiltered, prefiltered.prefiltered) == (False, True)
+    assert met(len(prefiltered.jp2), int(0.5 * SHAPE[0] * SHAPE[1] / 8))
+    record = jp2.parse(prefiltered.jp2).record
+    assert record is not None and record.prefiltered
+    assert prefiltered.encode_seconds > 0.5
 
 
-def test_asked_for_always_the_prepared_file_stands_alone() -> None:
-    (prepared,) = compact("bpp", 0.5, blurred(), comcnn="on").candidates
-    assert prepared.comcnn_used
+def test_asked_for_always_the_prefiltered_file_stands_alone() -> None:
+    (prefiltered,) = both("bpp", 0.5, blurred(), comcnn="on").candidates
+    assert prefiltered.prefiltered
 
 
 # What an interrupted run left

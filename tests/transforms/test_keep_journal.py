@@ -18,10 +18,11 @@ from foveate.storage.errors import CannotGoOn
 from foveate.transforms.keep_journal import KeepJournal, _append
 from foveate.transforms.write_tables import WriteMetrics
 from tests.archive.test_tables import a_row
+from tests.photos import labels
 
 
 def note(archive: Path, *rows: MetricsRow, run_id: str = "r1") -> Path:
-    journal = KeepJournal(str(archive), run_id)
+    journal = KeepJournal(labels(str(archive), run_id))
     assert [list(journal.process(row)) for row in rows] == [[row] for row in rows]
     (file,) = (archive / tables.METRICS_FOLDER / f"run={run_id}").glob(f"{tables.JOURNAL}*")
     return file
@@ -77,7 +78,7 @@ def test_a_run_that_ended_has_tables_only(tmp_path: Path) -> None:
     rows = [a_row(f"{number}.jpg") for number in range(3)]
     other = note(tmp_path, a_row("z.jpg", run_id="r2"), run_id="r2")
     with TestPipeline(runner="FnApiRunner") as pipeline:
-        kept = pipeline | beam.Create(rows) | beam.ParDo(KeepJournal(str(tmp_path), "r1"))
+        kept = pipeline | beam.Create(rows) | beam.ParDo(KeepJournal(labels(str(tmp_path))))
         kept | WriteMetrics(str(tmp_path), "r1", shards=1)
         names = kept | beam.Map(lambda row: row.relative_path)
         assert_that(names, equal_to(["0.jpg", "1.jpg", "2.jpg"]))

@@ -124,7 +124,7 @@ def test_without_saliency_all_places_are_alike() -> None:
 
 @pytest.mark.parametrize(("channels", "bits"), [(1, 8), (2, 16), (3, 16), (4, 8)])
 def test_the_network_maps_photos_of_every_kind(channels: int, bits: int) -> None:
-    handler = map_saliency.msroi_handler()
+    handler = map_saliency.RunMsRoi().handler()
     photo = a_photo(texture(90, 131, channels, bits))
     (salient,) = handler.run_inference([photo], handler.load_model())
     assert salient.photo is photo

@@ -20,7 +20,7 @@ from foveate.quality.measures import measure
 from foveate.storage.source import SourceFile
 from foveate.transforms.elements import Archived, CodedPhoto, RestoredPhoto, SalientPhoto
 from foveate.transforms.encode import encode, encode_plain
-from foveate.transforms.measure import measure_photo, url_of
+from foveate.transforms.measure import measure_photo
 from tests import picture_files
 from tests.photos import corner, encoder, one, salient
 from tests.streams import texture
@@ -40,7 +40,7 @@ def coded(kind: str = "bpp", value: float = 1.0, weighted: bool = True) -> Coded
 
 def measured(coded: CodedPhoto, *restored: Any, labels: RunLabels = LABELS) -> Archived:
     element = RestoredPhoto(coded, restored, 0.25)
-    assert url_of(element) == "/in/trip/a.png"
+    assert element.source.url == "/in/trip/a.png"
     result: Archived = one(measure_photo, element, run=labels)
     return result
 
@@ -97,7 +97,7 @@ def test_a_photo_that_restoring_harms_is_marked_to_be_restored_without() -> None
 def test_the_candidate_is_taken_that_is_best_after_restoring() -> None:
     first = coded()
     pixels = first.salient.photo.pixels
-    second = encode(first.salient, pixels, encoder("bpp", 0.5), comcnn_used=True)
+    second = encode(first.salient, pixels, encoder("bpp", 0.5), prefiltered=True)
     both = dataclasses.replace(first, candidates=(*first.candidates, second))
     assert measured(both, None, None).row.comcnn_used is False
     assert measured(both, None, pixels).row.comcnn_used is True

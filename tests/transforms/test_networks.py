@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import concurrent.futures
+import dataclasses
 import functools
 import gc
 import time
@@ -16,8 +17,9 @@ from apache_beam.testing.util import assert_that, equal_to
 from foveate.archive.rows import Failure
 from foveate.models.loading import Deferred
 from foveate.storage.errors import BadInput
-from foveate.transforms.networks import PhotoHandler, RunNetwork
+from foveate.transforms.networks import NetworkStage, PhotoHandler
 from foveate.transforms.steps import FAILURES
+from tests.photos import Number
 
 
 class Divider:
@@ -29,12 +31,21 @@ class Divider:
         return 1 / number
 
 
-def apply(network: Divider, number: int) -> float:
-    return network(number)
+def apply(network: Divider, number: Number) -> float:
+    return network(number.value)
+
+
+def numbers(*values: int) -> list[Number]:
+    return [Number(value) for value in values]
 
 
 def handler() -> PhotoHandler:
-    return PhotoHandler("Divide", str, Divider, apply)
+    return PhotoHandler("Divide", Divider, apply)
+
+
+class Divide(NetworkStage):
+    def handler(self) -> PhotoHandler:
+        return handler()
 
 
 def test_a_network_is_loaded_when_first_needed_and_once() -> None:
@@ -45,7 +56,7 @@ def test_a_network_is_loaded_when_first_needed_and_once() -> None:
         loads.append(1)
         return Divider()
 
-    deferred = PhotoHandler("Divide", str, load, apply).load_model()
+    deferred = PhotoHandler("Divide", load, apply).load_model()
     assert not loads
     with concurrent.futures.ThreadPoolExecutor(8) as pool:
         networks = list(pool.map(lambda _: deferred.get(), range(16)))
@@ -56,11 +67,11 @@ def test_an_empty_batch_loads_nothing() -> None:
     def load() -> Any:
         raise AssertionError("loaded")
 
-    assert not list(PhotoHandler("Divide", str, load, apply).run_inference([], Deferred(load)))
+    assert not list(PhotoHandler("Divide", load, apply).run_inference([], Deferred(load)))
 
 
 def test_one_bad_element_fails_alone() -> None:
-    results = list(handler().run_inference([2, 13, 0, 4], handler().load_model()))
+    results = list(handler().run_inference(numbers(2, 13, 0, 4), handler().load_model()))
     assert results[0] == 0.5 and results[3] == 0.25
     assert all(isinstance(result, Failure) for result in results[1:3])
     assert (results[1].url, results[1].step, results[1].message) == ("13", "Divide", "thirteen is not taken")
@@ -71,14 +82,14 @@ def test_a_network_that_does_not_load_is_every_elements_failure() -> None:
     def load() -> Any:
         raise FileNotFoundError("no weights at /nowhere")
 
-    broken = PhotoHandler("Divide", str, load, apply)
-    results = list(broken.run_inference([1, 2], broken.load_model()))
+    broken = PhotoHandler("Divide", load, apply)
+    results = list(broken.run_inference(numbers(1, 2), broken.load_model()))
     assert [result.message for result in results] == ["no weights at /nowhere"] * 2
 
 
 def test_on_the_runner_results_and_failures_leave_apart() -> None:
     with TestPipeline(runner="FnApiRunner") as pipeline:
-        results = pipeline | beam.Create([2, 13, 4]) | "Divide all" >> RunNetwork(handler())
+        results = pipeline | beam.Create(numbers(2, 13, 4)) | "Divide all" >> Divide()
         failed = results[FAILURES] | "Urls" >> beam.Map(lambda failure: failure.url)
         assert_that(results.good, equal_to([0.5, 0.25]), label="good")
         assert_that(failed, equal_to(["13"]), label="failed")
@@ -97,14 +108,22 @@ def load_sized(size: str, precision: str) -> Divider:
 
 def sized(size: str, precision: str = "float32") -> PhotoHandler:
     """A handler made anew, as every pipeline and every round of a watch makes its own."""
-    return PhotoHandler("Sized", str, functools.partial(load_sized, size, precision=precision), apply)
+    return PhotoHandler("Sized", functools.partial(load_sized, size, precision=precision), apply)
+
+
+@dataclasses.dataclass
+class RunSized(NetworkStage):
+    size: str
+
+    def handler(self) -> PhotoHandler:
+        return sized(self.size)
 
 
 def test_pipelines_of_one_process_load_a_network_once() -> None:
     Loads.of.clear()
     for _ in range(3):
         with TestPipeline(runner="FnApiRunner") as pipeline:
-            results = pipeline | beam.Create([2, 4]) | RunNetwork(sized("fast"))
+            results = pipeline | beam.Create(numbers(2, 4)) | RunSized("fast")
             assert_that(results.good, equal_to([0.5, 0.25]))
     assert Loads.of == [("fast", "float32")]
 

@@ -28,13 +28,13 @@ NETWORK = Network(brighter, 8, "")
 
 
 def test_coarsely_coded_photos_are_prepared_and_fine_ones_are_not() -> None:
-    assert prefilter.compact_where_coarse(NETWORK, coded(0.3)).compact is not None
-    assert prefilter.compact_where_coarse(NETWORK, coded(6)).compact is None
-    assert prefilter.compact_always(NETWORK, coded(6)).compact is not None
+    assert prefilter.prefilter_where_coarse(NETWORK, coded(0.3)).prefiltered is not None
+    assert prefilter.prefilter_where_coarse(NETWORK, coded(6)).prefiltered is None
+    assert prefilter.prefilter_always(NETWORK, coded(6)).prefiltered is not None
 
 
 def test_giants_are_not_prepared_unless_asked_for(monkeypatch: pytest.MonkeyPatch) -> None:
     photo = coded(0.3)
     monkeypatch.setattr(prefilter, "_MOST_BYTES", photo.salient.photo.pixels.nbytes - 1)
-    assert prefilter.compact_where_coarse(NETWORK, photo).compact is None
-    assert prefilter.compact_always(NETWORK, photo).compact is not None
+    assert prefilter.prefilter_where_coarse(NETWORK, photo).prefiltered is None
+    assert prefilter.prefilter_always(NETWORK, photo).prefiltered is not None

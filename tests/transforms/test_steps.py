@@ -6,7 +6,7 @@ import dataclasses
 import hashlib
 import logging
 import uuid
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -25,14 +25,15 @@ from foveate.storage.files import stored_version
 from foveate.transforms import write
 from foveate.transforms.elements import Archived
 from foveate.transforms.progress import Progress
-from foveate.transforms.steps import FAILURES, PhotoStep, attempt, split_failures, step
+from foveate.transforms.steps import FAILURES, PhotoStage, PhotoStep, attempt, split_failures
 from tests.archive.test_tables import a_row
-from tests.photos import one, outputs, source
+from tests.photos import Number, one, outputs, source
 
 LABELS = RunLabels("/archive", Target("bpp", 1.0), "5e77", "3e16", "1.0", "r1")
 
 
-def doubled(number: int) -> Iterator[Any]:
+def doubled(element: Number) -> Iterator[Any]:
+    number = element.value
     if number == 13:
         raise BadInput("thirteen is not taken")
     if number == 0:
@@ -83,39 +84,53 @@ def test_that_no_photo_can_be_written_is_not_a_photos_failure() -> None:
 
 
 def test_a_photo_that_fails_half_way_leaves_nothing_but_its_failure() -> None:
-    results = outputs(PhotoStep("double", str, doubled).process(102))
+    results = outputs(PhotoStep("double", doubled).process(Number(102)))
     assert list(results) == [FAILURES] and len(results[FAILURES]) == 1
+
+
+class Double(PhotoStage):
+    step = "double"
+    tags = ("odd",)
+
+    def work(self) -> Callable[[Number], Iterator[Any]]:
+        return doubled
 
 
 def test_a_step_on_the_runner_separates_results_tags_and_failures() -> None:
     with TestPipeline(runner="FnApiRunner") as pipeline:
-        results = pipeline | beam.Create([0, 2, 3, 13]) | "Double" >> step("double", str, doubled, "odd")
+        results = pipeline | beam.Create([Number(value) for value in (0, 2, 3, 13)]) | Double()
         failed = results[FAILURES] | "Types" >> beam.Map(lambda failure: (failure.url, failure.error_type))
         assert_that(results.good, equal_to([4, 6]), label="good")
         assert_that(results["odd"], equal_to([3]), label="odd")
         assert_that(failed, equal_to([("0", "ZeroDivisionError"), ("13", "BadInput")]), label="failed")
 
 
-class Pixels:
+class Pixels(Number):
     """What must not be copied."""
 
     def __reduce__(self) -> str:
         raise AssertionError("pickled")
 
 
-def pixels(_: int) -> Iterator[Pixels]:
-    yield Pixels()
+class MakePixels(PhotoStage):
+    step = "read"
+
+    def work(self) -> Callable[[Number], Iterator[Pixels]]:
+        return lambda number: iter([Pixels(number.value)])
 
 
-def counted(_: Pixels) -> Iterator[int]:
-    yield 1
+class CountPixels(PhotoStage):
+    step = "count"
+
+    def work(self) -> Callable[[Pixels], Iterator[int]]:
+        return lambda _: iter([1])
 
 
 def test_what_flows_from_step_to_step_is_never_pickled() -> None:
     with TestPipeline(runner="FnApiRunner") as pipeline:
-        good = (pipeline | beam.Create([1, 2]) | "Read" >> step("read", str, pixels)).good
+        good = (pipeline | beam.Create([Number(1), Number(2)]) | MakePixels()).good
         apart = split_failures(good, "test").good
-        results = apart | "Count" >> step("count", lambda _: "url", counted)
+        results = apart | CountPixels()
         assert_that(results.good, equal_to([1, 1]))
 
 
@@ -149,7 +164,7 @@ def test_an_archived_photo_is_written_and_its_row_passed_on(tmp_path: Path) -> N
         element.row, archive_version=version, archive_sha256=hashlib.sha256(b"a jp2").hexdigest()
     )
     assert (tmp_path / "archive" / "a.jpg.jp2").read_bytes() == b"a jp2"
-    assert write.url_of(element) == str(tmp_path / "a.jpg")
+    assert element.source.url == str(tmp_path / "a.jpg")
 
 
 def test_what_is_there_already_is_left_alone(tmp_path: Path) -> None:

@@ -25,7 +25,7 @@ from foveate.storage.source import SourceFile
 from foveate.transforms import write
 from foveate.transforms.elements import Archived, DecodedFile
 from foveate.transforms.progress import Progress
-from foveate.transforms.write_pictures import write_picture
+from foveate.transforms.write_pictures import Output, write_picture
 from tests import streams
 from tests.archive.test_tables import a_row
 from tests.photos import one, source
@@ -225,7 +225,7 @@ def restored(folder: Path, original: bytes, overwrite: bool) -> None:
         SourceFile("/x", "x", 1, 0.0), "a.png", pixels, PhotoMetadata(), None, False, "",
         hashlib.sha256(original).digest()[:16],
     )  # fmt: skip
-    one(write_picture, file, str(folder), "png", Progress(), overwrite)
+    one(write_picture, file, Output(str(folder), overwrite, Progress()), "png")
 
 
 def test_restoring_overwrites_only_what_it_is_told_to_and_never_the_original(tmp_path: Path) -> None:

@@ -1,0 +1,373 @@
+"""The flags of `foveate compress`, and what they ask for."""
+
+from __future__ import annotations
+
+import argparse
+import dataclasses
+import functools
+import hashlib
+import math
+from pathlib import Path
+from typing import Any
+
+from foveate.archive.keys import ArchiveKey
+from foveate.archive.roi_boxes import Box, emit_boxes, parse_box
+from foveate.archive.rows import RunLabels
+from foveate.archive.settings import Comcnn, CompressSettings, Target, TargetKind
+from foveate.pictures.formats import PICTURE_EXTENSIONS
+from foveate.pipelines import metrics_flag, watching
+from foveate.pipelines.running import runner
+from foveate.pipelines.running.arguments import add_limits, add_reccnn, limits_of, output_folder
+from foveate.pipelines.running.key import add_key, key_of
+from foveate.sandbox.client import Limits
+from foveate.transforms.arrivals import Watched
+from foveate.transforms.encode import Encoder
+from foveate.transforms.frames import DicomFrames
+from foveate.transforms.run_reccnn import RecCnn
+
+_MOST_LAYERS = 50  # a tile has at most 255 tile-parts, one per layer
+_VALUED_TARGETS: tuple[TargetKind, ...] = ("bpp", "ratio", "psnr", "roi-psnr", "ssim", "jpeg-quality")
+
+
+@dataclasses.dataclass(frozen=True)
+class CompressOptions:
+    """What a run was asked for; see `add_arguments`."""
+
+    sources: tuple[str, ...]
+    archive: str
+    settings: CompressSettings
+    reccnn: RecCnn | None  # None: not measured, not used
+    force: bool
+    limits: Limits
+    dicom_frames: DicomFrames
+    run_id: str
+    key: ArchiveKey | None = None
+    watch: watching.Watch | None = None
+    sinks: tuple[metrics_flag.Sink, ...] = ()
+
+    @property
+    def trusts_tables(self) -> bool:
+        """Whether what the tables say is up to date is left alone; they do not know what a mask holds."""
+        return not self.force and self.settings.mask_folder is None
+
+    @functools.cached_property
+    def labels(self) -> RunLabels:
+        """What all rows of the run have in common."""
+        return RunLabels(
+            archive=self.archive,
+            target=self.settings.target,
+            settings_digest=self.settings.digest().hex(),
+            weights_digest=self._weights_digest().hex(),
+            foveate_version=runner.version(),
+            run_id=self.run_id,
+            tune=self.settings.tune,
+            key=self.key,
+        )
+
+    def encoder(self) -> Encoder:
+        """What the encoding stages need to know."""
+        weights = bytes.fromhex(self.labels.weights_digest)
+        return Encoder(self.settings, weights, self.archive, not self.force, self.key, self.limits)
+
+    def watched(self) -> Watched:
+        """Where a watch looks, and by what it knows that a photo is done."""
+        return Watched(
+            sources=self.sources,
+            extensions=PICTURE_EXTENSIONS,
+            archive=self.archive,
+            dicom_frames=self.dicom_frames,
+            settings_digest=self.labels.settings_digest,
+            weights_digest=self.labels.weights_digest,
+            rest_seconds=self.watch.seconds if self.watch else 0.0,
+            trust_tables=self.settings.mask_folder is None,
+        )
+
+    def _weights_digest(self) -> bytes:
+        """Eight bytes for the weights of all networks that shape the archive's bytes; zeros if none does."""
+        from foveate.models import comcnn, dncnn, msroi, reccnn, tiling
+
+        hashes = []
+        if self.settings.clean_jpeg:
+            hashes.append(tiling.weights_sha256(dncnn.WEIGHTS_FILE))
+        if self.settings.roi == "msroi":
+            hashes.append(msroi.weights_sha256())
+        if self.settings.target.kind != "lossless":
+            if self.settings.uses_comcnn:
+                hashes.append(tiling.weights_sha256(comcnn.WEIGHTS_FILE))
+            if self.reccnn is not None:
+                hashes.append(tiling.weights_sha256(reccnn.weights_file(self.reccnn.size)))
+        return hashlib.sha256("".join(hashes).encode()).digest()[:8] if hashes else bytes(8)
+
+
+# ---------------------------------------------------------------- flags
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Adds the flags of `foveate compress` to `parser`."""
+    parser.add_argument(
+        "sources", nargs="+", metavar="SRC", help="a photo, a folder, a glob, or a URL (gs://, s3://)"
+    )
+    parser.add_argument("--output", required=True, metavar="DEST", help="the archive: a folder or a URL")
+    _add_targets(parser.add_argument_group("size or quality (one of these; default: --bpp 1)"))
+    _add_allocation(parser.add_argument_group("where the bits go"))
+    _add_networks(parser.add_argument_group("networks"))
+    _add_processing(parser.add_argument_group("processing"))
+    watching.add_arguments(parser)
+    parser.epilog = (
+        "Other flags are Beam's (--runner, --direct_num_workers, --temp_location, ...).\n"
+        "Exit status: 0 all well, 1 the run failed, 2 wrong usage, 3 some photos failed (see "
+        "DEST/_foveate/failures)."
+    )
+
+
+def _add_targets(group: argparse._ArgumentGroup) -> None:
+    one = group.add_mutually_exclusive_group()
+    one.add_argument(
+        "--bpp", type=_positive, metavar="B", help="at most B bits per pixel, every byte of the file counted"
+    )
+    one.add_argument("--ratio", type=_positive, metavar="R", help="at most 1/R of the source file's bytes")
+    one.add_argument(
+        "--psnr", type=_positive, metavar="DB", help="the smallest file with a PSNR of at least DB decibels"
+    )
+    one.add_argument(
+        "--roi-psnr", type=_positive, metavar="DB", help="like --psnr, with errors weighted by saliency"
+    )
+    one.add_argument(
+        "--ssim",
+        type=_similarity,
+        metavar="S",
+        help="the smallest file with a structural similarity of at least S",
+    )
+    one.add_argument(
+        "--jpeg-quality", type=_quality, metavar="Q", help="at most the bytes of a JPEG of quality Q"
+    )
+    one.add_argument("--lossless", action="store_true", help="bit for bit (reversible 5/3 wavelet)")
+
+
+def _add_allocation(group: argparse._ArgumentGroup) -> None:
+    what = group.add_mutually_exclusive_group()
+    what.add_argument(
+        "--roi",
+        type=_roi,
+        metavar="WHAT",
+        help="msroi: the saliency network (default); none: treat all places alike; masks:DIR: grayscale "
+        "masks at DIR/<relative path>.png, white is important",
+    )
+    what.add_argument(
+        "--roi-box",
+        type=_box,
+        action="append",
+        metavar="X,Y,W,H",
+        help="favor this box in every photo instead (left, top, width, height; each in pixels of the "
+        "upright photo or in percent of its width or height: 10%%,200,50%%,300); may be repeated. Boxes are "
+        "clipped to the photo; photos that no box touches are coded evenly",
+    )
+    group.add_argument(
+        "--roi-gain",
+        type=_decibels,
+        default=12.0,
+        metavar="DB",
+        help="how much more an error counts in the most salient places (default: %(default)g dB)",
+    )
+    group.add_argument(
+        "--tune",
+        choices=("psnr", "ssim"),
+        default="psnr",
+        help="psnr: minimize squared error (default); ssim: allow larger errors where texture hides them, "
+        "and in color",
+    )
+    group.add_argument(
+        "--layers",
+        type=_layers,
+        default=1,
+        metavar="N",
+        help="quality layers, salient places first: viewers can show a file that is still arriving, and a "
+        "file may be cut after any layer (default: %(default)s)",
+    )
+
+
+def _add_networks(group: argparse._ArgumentGroup) -> None:
+    group.add_argument(
+        "--comcnn",
+        choices=("auto", "on", "off"),
+        default="auto",
+        help="the prefiltering network: auto tries it on coarsely coded photos and keeps the better file "
+        "(default; not for photos of more than 300 MB of samples), on always uses it",
+    )
+    add_reccnn(
+        group,
+        "measure what the reconstruction network will recover: fast (default), best (ten times as slow), or "
+        "off, which saves time and implies --comcnn off",
+    )
+    group.add_argument(
+        "--clean-jpeg",
+        action="store_true",
+        help="remove artifacts from coarse JPEG sources first, with a network; figures are then measured "
+        "against the cleaned photo, and a column of the table says how far that is from the source",
+    )
+
+
+def _add_processing(group: argparse._ArgumentGroup) -> None:
+    group.add_argument(
+        "--min-saving",
+        type=_share,
+        default=0.05,
+        metavar="SHARE",
+        help="keep a photo unchanged unless this share of its bytes is saved (default: %(default)g)",
+    )
+    group.add_argument("--force", action="store_true", help="compress photos again even if up to date")
+    group.add_argument(
+        "--dry-run", action="store_true", help="list what would be compressed, without writing anything"
+    )
+    add_limits(group)
+    group.add_argument(
+        "--dicom-frames",
+        choices=("keep", "first", "all"),
+        default="keep",
+        help="for DICOM files with several frames: keep them unchanged (default), or compress the first "
+        "frame, or each frame into a file of its own",
+    )
+    add_key(
+        group,
+        "encrypt every file of the archive (AES-256-GCM) with the key in this file (create one with "
+        "`foveate keygen`); restore, verify, inspect and report need it too. File names and the tables in "
+        "_foveate/ stay readable; without the key, nothing else ever is",
+    )
+    metrics_flag.add_arguments(group)
+
+
+# ---------------------------------------------------------------- what was asked for
+
+
+def parse_options(args: argparse.Namespace) -> CompressOptions:
+    """The options that parsed arguments ask for.
+
+    Raises:
+      BadKey: the key file holds no key.
+    """
+    comcnn: Comcnn = "off" if args.reccnn == "off" and args.comcnn == "auto" else args.comcnn
+    key = key_of(args)
+    settings = CompressSettings(
+        target=_target(args),
+        roi=f"boxes:{emit_boxes(args.roi_box)}" if args.roi_box else args.roi or "msroi",
+        roi_gain_db=args.roi_gain,
+        comcnn=comcnn,
+        min_saving=args.min_saving,
+        tune=args.tune,
+        layers=args.layers,
+        key_id=key.key_id if key else "",
+        clean_jpeg=args.clean_jpeg,
+    )
+    return CompressOptions(
+        sources=tuple(args.sources),
+        archive=output_folder(args.output),
+        settings=settings,
+        reccnn=None if args.reccnn == "off" else RecCnn(args.reccnn, args.precision),
+        force=args.force,
+        limits=limits_of(args),
+        dicom_frames=args.dicom_frames,
+        run_id=runner.new_run_id(),
+        key=key,
+        watch=watching.Watch.of(args),
+        sinks=tuple(args.metrics or ()),
+    )
+
+
+def _target(args: argparse.Namespace) -> Target:
+    if args.lossless:
+        return Target("lossless", 0.0)
+    for kind in _VALUED_TARGETS:
+        value = getattr(args, kind.replace("-", "_"))
+        if value is not None:
+            return Target(kind, float(value))
+    return Target("bpp", 1.0)
+
+
+def contradiction(args: argparse.Namespace, options: CompressOptions) -> str:
+    """What in a command line is contradictory or missing, as a sentence; "" if nothing."""
+    if problem := watching.contradiction(args) or metrics_flag.contradiction(options.sinks, args.beam_flags):
+        return problem
+    if args.comcnn == "on" and not options.settings.uses_comcnn:
+        return "--comcnn on works with --bpp, --ratio and --jpeg-quality only"
+    if args.clean_jpeg and args.lossless:
+        return "--clean-jpeg changes photos, so it cannot be combined with --lossless"
+    if args.comcnn == "on" and args.reccnn == "off":
+        return (
+            "--comcnn on needs RecCNN to recover what it removes, so it cannot be combined with --reccnn off"
+        )
+    if args.roi_psnr and args.roi == "none":
+        return "--roi-psnr weights errors by saliency, so it cannot be combined with --roi none"
+    if Path(options.archive).is_file():
+        return f"{options.archive} is a file; --output names the archive's folder"
+    masks = options.settings.mask_folder
+    if masks is not None and "://" not in masks and not Path(masks).is_dir():
+        return f"there is no mask folder {masks}"
+    return ""
+
+
+# ---------------------------------------------------------------- argparse types
+
+
+def _number(text: str) -> float:
+    try:
+        return float(text)
+    except ValueError as error:
+        raise argparse.ArgumentTypeError(f"must be a number, not {text}") from error
+
+
+def _positive(text: str) -> float:
+    value = _number(text)
+    if not (value > 0 and math.isfinite(value)):
+        raise argparse.ArgumentTypeError(f"must be above 0, not {text}")
+    return value
+
+
+def _decibels(text: str) -> float:
+    value = _number(text)
+    if not 0 <= value <= 40:
+        raise argparse.ArgumentTypeError(f"must be from 0 to 40 dB, not {text}")
+    return value
+
+
+def _share(text: str) -> float:
+    value = _number(text)
+    if not 0 <= value < 1:
+        raise argparse.ArgumentTypeError(f"must be a share of at least 0 and below 1, not {text}")
+    return value
+
+
+def _similarity(text: str) -> float:
+    value = _number(text)
+    if not 0 < value < 1:
+        raise argparse.ArgumentTypeError(f"must be between 0 and 1, not {text}")
+    return value
+
+
+def _whole(text: str, most: int) -> int:
+    value = _number(text)
+    if not (1 <= value <= most and value.is_integer()):
+        raise argparse.ArgumentTypeError(f"must be a whole number from 1 to {most}, not {text}")
+    return int(value)
+
+
+def _layers(text: str) -> int:
+    return _whole(text, _MOST_LAYERS)
+
+
+def _quality(text: str) -> int:
+    return _whole(text, 100)
+
+
+def _roi(text: str) -> str:
+    if text not in ("msroi", "none") and not (text.startswith("masks:") and len(text) > 6):
+        raise argparse.ArgumentTypeError(f"must be msroi, none or masks:FOLDER, not {text}")
+    return text
+
+
+def _box(text: str) -> Any:
+    box: Box
+    try:
+        box = parse_box(text)
+    except ValueError as error:
+        raise argparse.ArgumentTypeError(str(error)) from error
+    return box
