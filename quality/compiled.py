@@ -1,0 +1,39 @@
+"""Compiles the loops of the measures with numba, and gives them a fused multiply-add.
+
+`compiled` is that of `codec/compiled.py`: the two folders may not import from each other.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import numba
+from numba import types
+from numba.extending import intrinsic
+
+
+def compiled(function: Callable[..., Any]) -> Callable[..., Any]:
+    """Returns the function as machine code, compiled on the first call; it lets other threads run.
+
+    The code is kept beside the module, or else in the user's cache folder. Where neither can be written (a
+    read-only container) each process compiles for itself. Nothing is fused or reordered but what the
+    function says, so that results do not depend on the processor.
+    """
+    try:
+        result: Callable[..., Any] = numba.njit(cache=True, nogil=True)(function)
+    except RuntimeError:  # numba's "no locator available": nowhere to keep the code
+        result = numba.njit(nogil=True)(function)
+    return result
+
+
+def _fused(typing_context, a, b, c):  # type: ignore[no-untyped-def]
+    def generate(context, builder, signature, arguments):  # type: ignore[no-untyped-def]
+        return builder.fma(*arguments)
+
+    return types.float32(types.float32, types.float32, types.float32), generate
+
+
+# In compiled functions, fused(a, b, c) is a * b + c in float32, rounded once. A processor that has no such
+# instruction computes it in software, to the same result.
+fused: Callable[..., Any] = intrinsic(_fused)
