@@ -94,7 +94,7 @@ bench: install ## all codecs and networks at equal bytes, time, memory (PHOTOS=f
 	$(need_photos)$(BIN)/python -m benchmarks $(PHOTOS) $(ARGS)
 
 bench-restoration: install ## of these, RecCNN and ComCNN beside other codecs, and their speed (PHOTOS=folder)
-	$(need_photos)$(BIN)/python -m benchmarks $(PHOTOS) --only codecs,favoured,gains,serving $(ARGS)
+	$(need_photos)$(BIN)/python -m benchmarks $(PHOTOS) --only codecs,favored,gains,serving $(ARGS)
 
 bench-codec: install ## of these, what needs no network but MS-ROI: files, time, memory (PHOTOS=folder)
 	$(need_photos)$(BIN)/python -m benchmarks $(PHOTOS) --only plain,ssim,salient,progressive,lossless,speed $(ARGS)

@@ -40,7 +40,7 @@ class CompressSettings:
     dB of squared error a salience of 1 is worth over one of 0; `tune` what else errors count for; `layers`
     how many quality layers a file has; `min_saving` the share of the source's bytes that must be saved for a
     photo not to be kept as it is; `key_id` names the key that all files are encrypted with, "" for none;
-    `clean_jpeg` whether DnCNN takes the artefacts out of JPEG sources first.
+    `clean_jpeg` whether DnCNN takes the artifacts out of JPEG sources first.
     """
 
     target: Target = Target("bpp", 1.0)

@@ -38,13 +38,13 @@ from benchmarks.tables import Section, markdown, plain_text, section_from
 
 OF_CURVES = {  # sections that share the photos' curves, and the curves that they need
     "codecs": (codecs.codecs_section, Wanted(tuned=True, others=True, alike=True)),
-    "favoured": (gains.favoured_section, Wanted(others=True, favoured=True)),
+    "favored": (gains.favored_section, Wanted(others=True, favored=True)),
     "gains": (gains.gains_section, Wanted(alike=True)),
     "plain": (plain.plain_section, Wanted()),
     "ssim": (tuned.ssim_section, Wanted(tuned=True, others=True)),
 }
 SECTIONS = (
-    "codecs", "favoured", "gains", "serving", "plain", "ssim", "salient", "progressive", "lossless", "speed",
+    "codecs", "favored", "gains", "serving", "plain", "ssim", "salient", "progressive", "lossless", "speed",
 )  # fmt: skip
 _NAME = "benchmarks"
 _PICTURE = "images/benchmarks-curves.svg"

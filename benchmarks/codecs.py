@@ -1,4 +1,4 @@
-"""All codecs against OpenJPEG in all measures, nothing favoured: with networks and without."""
+"""All codecs against OpenJPEG in all measures, nothing favored: with networks and without."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ def codecs_section(photos: Sequence[Measured]) -> Section:
     percents = bd_table(photos, PLAIN_MEASURES)
     tables = [percents, *(mean_table(photos, figure) for figure in PLAIN_MEASURES)]
     text = (
-        f"`--roi none`. OpenJPEG {openjpeg.library_version()}; {peers.versions()}. JPEG: optimised tables, "
+        f"`--roi none`. OpenJPEG {openjpeg.library_version()}; {peers.versions()}. JPEG: optimized tables, "
         "progressive, 4:2:0 or 4:4:4, whichever is better at a size; WebP: method 6; AVIF: speed 6, 4:4:4; "
         "JPEG XL: effort 7. Whole files without metadata, over ten or more quality settings, interpolated "
         "between these; where even the best setting takes fewer bytes, it counts. A dash: the codec's "
@@ -39,7 +39,7 @@ def codecs_section(photos: Sequence[Measured]) -> Section:
         },
         "curves": mean_curves(photos, ("psnr", "ms_ssim")),
     }
-    title = "All codecs, nothing favoured"
+    title = "All codecs, nothing favored"
     return Section("codecs", title, text, tuple(tables), tuple(_bars(photos)), figures)
 
 

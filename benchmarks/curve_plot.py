@@ -24,9 +24,9 @@ _COLORS = {
     "AVIF": "#0b7285",
 }
 _PANELS = {
-    "psnr": "mean PSNR, dB (nothing favoured)",
-    "ms_ssim": "mean MS-SSIM, −10 log10(1 − x) (nothing favoured)",
-    "psnr_s": "mean PSNR-S, dB (MS-ROI's map favoured)",
+    "psnr": "mean PSNR, dB (nothing favored)",
+    "ms_ssim": "mean MS-SSIM, −10 log10(1 − x) (nothing favored)",
+    "psnr_s": "mean PSNR-S, dB (MS-ROI's map favored)",
 }
 
 

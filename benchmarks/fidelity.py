@@ -32,25 +32,25 @@ class Wanted:
 
     tuned: Foveate's files of `--tune ssim`.
     others: the other codecs'.
-    alike, favoured: what networks make of files that favour nothing, and MS-ROI's map.
+    alike, favored: what networks make of files that favor nothing, and MS-ROI's map.
     """
 
     tuned: bool = False
     others: bool = False
     alike: bool = False
-    favoured: bool = False
+    favored: bool = False
 
 
 @dataclasses.dataclass(frozen=True)
 class Measured:
     """A photo's pixels, and its curves by codec; their sizes are bytes of whole files.
 
-    `favoured` has those of Foveate's files that favour what MS-ROI finds.
+    `favored` has those of Foveate's files that favor what MS-ROI finds.
     """
 
     pixels: int
     curves: Mapping[str, Curve]
-    favoured: Mapping[str, Curve] = dataclasses.field(default_factory=dict)
+    favored: Mapping[str, Curve] = dataclasses.field(default_factory=dict)
 
 
 def measured(path: Path, wanted: Wanted, available: Networks, kept: Kept) -> Measured:
@@ -66,10 +66,10 @@ def measured(path: Path, wanted: Wanted, available: Networks, kept: Kept) -> Mea
         found[TUNED] = _tuned_curve(Task(photo, saliency, False))
     if wanted.others:
         found |= {peer: _peer_curve(peer, Task(photo, saliency, False), kept) for peer in peers.PEERS}
-    favoured = {}
-    if wanted.favoured:
-        favoured = restored.our_curves(Task(photo, saliency, True), every, available, kept)
-    return Measured(photo.shape[0] * photo.shape[1], found, favoured)
+    favored = {}
+    if wanted.favored:
+        favored = restored.our_curves(Task(photo, saliency, True), every, available, kept)
+    return Measured(photo.shape[0] * photo.shape[1], found, favored)
 
 
 def _reference_curve(task: Task, kept: Kept) -> Curve:
@@ -89,7 +89,7 @@ def _peer_curve(peer: str, task: Task, kept: Kept) -> Curve:
 
 
 def _tuned_curve(task: Task) -> Curve:
-    """Whole files at `RATES`, nothing favoured but what MS-SSIM sees."""
+    """Whole files at `RATES`, nothing favored but what MS-SSIM sees."""
     candidates = encoder.layered(task.photo, Emphasis(tune="ssim"))
     files = [ours.file_within(candidates, budget) for budget in _budgets(task.photo)]
     return tuple(task.point(len(data), openjpeg.decode(data).pixels) for data in files)
@@ -109,9 +109,9 @@ def bd_rates(photos: Sequence[Measured], codec: str, figure: str) -> list[float]
     return [curves.bd_rate(found.curves[REFERENCE], found.curves[codec], figure) for found in photos]
 
 
-def favoured_instead(photos: Sequence[Measured]) -> list[Measured]:
-    """The photos with Foveate's files that favour what MS-ROI finds in place of those that favour nothing."""
-    return [dataclasses.replace(found, curves={**_others(found), **found.favoured}) for found in photos]
+def favored_instead(photos: Sequence[Measured]) -> list[Measured]:
+    """The photos with Foveate's files that favor what MS-ROI finds in place of those that favor nothing."""
+    return [dataclasses.replace(found, curves={**_others(found), **found.favored}) for found in photos]
 
 
 def _others(found: Measured) -> dict[str, Curve]:

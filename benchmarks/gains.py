@@ -9,7 +9,7 @@ import numpy as np
 from benchmarks import curves
 from benchmarks.codecs import BEST, bd_table, mean_table
 from benchmarks.curves import MEASURES, SIMILARITIES
-from benchmarks.fidelity import HOW, REFERENCE, Measured, codecs_of, favoured_instead, mean_at, mean_curves
+from benchmarks.fidelity import HOW, REFERENCE, Measured, codecs_of, favored_instead, mean_at, mean_curves
 from benchmarks.restored import PLAIN, RATES, Way
 from benchmarks.salient import GAIN_DB
 from benchmarks.tables import Bar, Section, Table, number
@@ -21,7 +21,7 @@ _SALIENT_RATE, _SALIENT_GAIN_DB = 0.5, 3.0
 
 
 def gains_section(photos: Sequence[Measured]) -> Section:
-    """Gains where nothing is favoured.
+    """Gains where nothing is favored.
 
     Args:
       photos: curves of each photo, with networks and without.
@@ -40,22 +40,22 @@ def gains_section(photos: Sequence[Measured]) -> Section:
     return Section("gains", "What the networks bring", text, tables, tuple(bars), {"worst_db": worst})
 
 
-def favoured_section(photos: Sequence[Measured]) -> Section:
-    """All codecs and the networks' gains in PSNR-S where Foveate's files favour what MS-ROI finds.
+def favored_section(photos: Sequence[Measured]) -> Section:
+    """All codecs and the networks' gains in PSNR-S where Foveate's files favor what MS-ROI finds.
 
     Args:
-      photos: curves of each photo, those of favoured files among them.
+      photos: curves of each photo, those of favored files among them.
     """
-    photos = favoured_instead(photos)
+    photos = favored_instead(photos)
     bars = []
     for way in _networks(photos) if BEST not in codecs_of(photos) else [BEST]:
         mine, theirs = (mean_at(photos, codec, _SALIENT_RATE, "psnr_s") for codec in (way, REFERENCE))
         what = f"PSNR-S over OpenJPEG's, {_SALIENT_RATE:g} bpp, {way}"
         bars.append(Bar(what, mine - theirs, _SALIENT_GAIN_DB, "dB", False))
     text = (
-        f"`--roi msroi --roi-gain {GAIN_DB:g}`: Foveate's files favour what MS-ROI finds, and hold its map. "
+        f"`--roi msroi --roi-gain {GAIN_DB:g}`: Foveate's files favor what MS-ROI finds, and hold its map. "
         "PSNR-S counts errors by that map; the other figures count all places alike, and so show what "
-        f"favouring costs. Here compress marks files by PSNR-S. {HOW}"
+        f"favoring costs. Here compress marks files by PSNR-S. {HOW}"
     )
     tables = (
         mean_table(photos, "psnr_s"),
@@ -63,7 +63,7 @@ def favoured_section(photos: Sequence[Measured]) -> Section:
         _gain_table(photos, ("psnr_s", "psnr")),
     )
     figures = {"curves": mean_curves(photos, ("psnr_s",))}
-    return Section("favoured", "All codecs, MS-ROI's map favoured", text, tables, tuple(bars), figures)
+    return Section("favored", "All codecs, MS-ROI's map favored", text, tables, tuple(bars), figures)
 
 
 def _networks(photos: Sequence[Measured]) -> list[str]:

@@ -29,11 +29,11 @@ def pictures(photo: Pixels) -> dict[str, Pixels]:
     return {
         "gray, 8 bits": gray(photo),
         "gray and alpha, 8 bits": with_alpha(gray(photo)),
-        "colour, 8 bits": photo,
-        "colour and alpha, 8 bits": with_alpha(photo),
+        "color, 8 bits": photo,
+        "color and alpha, 8 bits": with_alpha(photo),
         "gray, 16 bits": np.ascontiguousarray(deep[:, :, 1:2]),
-        "colour, 16 bits": deep,
-        "colour and alpha, 16 bits": with_alpha(deep),
+        "color, 16 bits": deep,
+        "color and alpha, 16 bits": with_alpha(deep),
     }
 
 

@@ -23,7 +23,7 @@ _JPEGXL_DISTANCES = (25.0, 18.0, 12.0, 8.0, 5.0, 3.2, 2.0, 1.2, 0.7, 0.4, 0.2, 0
 
 
 def jpeg(photo: Photo) -> Iterator[File]:
-    """Optimised Huffman tables, progressive; each quality with and without subsampled chroma."""
+    """Optimized Huffman tables, progressive; each quality with and without subsampled chroma."""
     for quality in _JPEG_QUALITIES:
         for subsampling in ("4:2:0", "4:4:4"):
             file = io.BytesIO()
@@ -70,7 +70,7 @@ def curve(peer: str, photo: Photo, saliency: NDArray[np.float32]) -> Curve:
 
 
 def settings() -> str:
-    """All that a peer's curve depends on besides the photo, to recognise it by."""
+    """All that a peer's curve depends on besides the photo, to recognize it by."""
     ladders = (_JPEG_QUALITIES, _WEBP_QUALITIES, _AVIF_QUALITIES, _JPEGXL_DISTANCES)
     return f"{versions()} {ladders}"
 

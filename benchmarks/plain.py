@@ -1,4 +1,4 @@
-"""What choosing packets costs or gains in PSNR where nothing is favoured, against OpenJPEG."""
+"""What choosing packets costs or gains in PSNR where nothing is favored, against OpenJPEG."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ LIMIT = 0.3  # percent
 
 
 def plain_section(photos: Sequence[Measured]) -> Section:
-    """What choosing packets costs or gains in PSNR where nothing is favoured.
+    """What choosing packets costs or gains in PSNR where nothing is favored.
 
     Args:
       photos: curves of each photo, of OpenJPEG and Foveate.
@@ -41,7 +41,7 @@ def plain_section(photos: Sequence[Measured]) -> Section:
         Bar("the goal, codestreams", curves.mean(bare), 0.0, "%", True),
     )
     text = (
-        "`--roi none --tune psnr`: nothing is favoured, so a file should cost no more than plain "
+        "`--roi none --tune psnr`: nothing is favored, so a file should cost no more than plain "
         f"OpenJPEG's. Foveate's boxes take {ours.overhead(3)} bytes, OpenJPEG's {reference.OVERHEAD}: the "
         f"archive record makes the difference. {HOW}"
     )
@@ -51,7 +51,7 @@ def plain_section(photos: Sequence[Measured]) -> Section:
         (*_spread_rows("whole files", whole, photos), *_spread_rows("codestreams", bare, photos)),
     )
     figures = {"whole_file_percent": whole, "codestream_percent": bare}
-    return Section("plain", "Nothing favoured: PSNR", text, (spread, *gains), bars, figures)
+    return Section("plain", "Nothing favored: PSNR", text, (spread, *gains), bars, figures)
 
 
 def _spread_rows(name: str, percents: Sequence[float], photos: Sequence[Measured]) -> list[tuple[str, ...]]:

@@ -63,7 +63,7 @@ def prefixes(codestream: bytes) -> tuple[bytes, ...]:
 
 
 def progress(path: Path, kept: Kept) -> Progress:
-    """The prefixes of a photo whose middle quarter is favoured."""
+    """The prefixes of a photo whose middle quarter is favored."""
     photo = read_photo(path)
     height, width, channels = photo.shape
     mask = middle_quarter(height, width)
@@ -106,7 +106,7 @@ def progressive_section(photos: Sequence[Progress]) -> Section:
     costs = [100 * (found.layered_bytes / found.single_layer_bytes - 1) for found in photos]
     extra = [found.layered_bytes - found.single_layer_bytes for found in photos]
     text = (
-        f"`--layers {LAYERS} --bpp {RATE:g}` with the middle quarter favoured (`--roi-gain {GAIN_DB:g}`): "
+        f"`--layers {LAYERS} --bpp {RATE:g}` with the middle quarter favored (`--roi-gain {GAIN_DB:g}`): "
         "the file is cut where a layer's tile-part begins and closed by an end marker. OpenJPEG's is a file "
         "of its own for each size, so it pays for no layers. PSNR-S is that of the quarter, the weighted "
         f"PSNR counts errors inside {GAIN_DB:g} dB more. Six layers instead of one cost {np.mean(extra):.0f} "

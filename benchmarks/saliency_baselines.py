@@ -16,12 +16,12 @@ from benchmarks.photos import Photo
 
 Map = NDArray[np.float32]
 
-PRIOR_WIDTH = 0.25  # standard deviation of the centre prior, in sides of the photo
+PRIOR_WIDTH = 0.25  # standard deviation of the center prior, in sides of the photo
 _SPECTRUM_SIDE = 64
-_SURROUNDS = (12, 24, 28, 48, 56, 112)  # pixels that a surround reaches from its centre, each way
+_SURROUNDS = (12, 24, 28, 48, 56, 112)  # pixels that a surround reaches from its center, each way
 
 
-def centre_prior(height: int, width: int) -> Map:
+def center_prior(height: int, width: int) -> Map:
     """A Gaussian about the middle of the photo, (height, width) float32 with its peak near one."""
     rows, columns = (((np.arange(side) + 0.5) / side - 0.5) / PRIOR_WIDTH for side in (height, width))
     return np.exp(-0.5 * (rows[:, None] ** 2 + columns[None, :] ** 2)).astype(np.float32)

@@ -27,23 +27,20 @@ _SHARE = 75.0  # percent of what the true mask brings inside
 
 @dataclasses.dataclass(frozen=True)
 class Compared:
-    """A photo's figures in dB by what was favoured."""
+    """A photo's figures in dB by what was favored."""
 
     figures: dict[str, Figures]
 
 
 def compared(pairs: Sequence[Pair], model: msroi.MsRoi) -> list[Compared]:
-    """Files of `RATE` at equal bytes that favour nothing, the network's map, and the mask."""
+    """Files of `RATE` at equal bytes that favor nothing, the network's map, and the mask."""
     maps = msroi.saliency_maps(model, [photo for photo, _ in pairs])
     result = []
     for saliency, (photo, mask) in zip(maps, pairs, strict=True):
-        favoured = {NONE: None, NETWORK: saliency, MASK: mask}
+        favored = {NONE: None, NETWORK: saliency, MASK: mask}
         result.append(
             Compared(
-                {
-                    name: _figures(photo, _coded(photo, map_), mask, saliency)
-                    for name, map_ in favoured.items()
-                }
+                {name: _figures(photo, _coded(photo, map_), mask, saliency) for name, map_ in favored.items()}
             )
         )
     return result

@@ -12,7 +12,7 @@ from PIL import Image
 
 from benchmarks import saliency_measures as measures
 from benchmarks.photos import Photo
-from benchmarks.saliency_baselines import Map, centre_prior, fine_grained, spectral_residual
+from benchmarks.saliency_baselines import Map, center_prior, fine_grained, spectral_residual
 from benchmarks.tables import Bar, Section, Table, number
 from foveate.models import msroi
 from foveate.models.training.salient_views import Pair, resized
@@ -64,7 +64,7 @@ def score(maps: Sequence[Map], masks: Sequence[NDArray[np.bool_]]) -> Scored:
 def maps_section(pairs: Sequence[Pair], model: msroi.MsRoi) -> Section:
     """MS-ROI against what needs no training with masks."""
     ways: dict[str, Callable[[list[Photo]], Sequence[Map]]] = {
-        "centre prior": lambda photos: [centre_prior(*photo.shape[:2]) for photo in photos],
+        "center prior": lambda photos: [center_prior(*photo.shape[:2]) for photo in photos],
         "spectral residual (Hou, Zhang 2007)": lambda photos: [spectral_residual(p) for p in photos],
         "fine-grained (Montabone, Soto 2010)": lambda photos: [fine_grained(p) for p in photos],
         "class-activation maps": lambda photos: msroi.class_activation_maps(model, photos),

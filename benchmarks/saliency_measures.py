@@ -45,7 +45,7 @@ def f_measure(precision: NDArray[np.float64], recall: NDArray[np.float64]) -> ND
 def weighted_f(saliency: Map, mask: Mask) -> float:
     """The weighted F-measure of Margolin, Zelnik-Manor, Tal 2014 (beta = 1): all thresholds at once.
 
-    Errors inside the mask are smoothed over their neighbourhood, those outside weigh more the farther away.
+    Errors inside the mask are smoothed over their neighborhood, those outside weigh more the farther away.
     Zero for an empty mask.
     """
     if not mask.any():
@@ -80,7 +80,7 @@ def _object(values: Map) -> float:
 
 
 def _regions(saliency: Map, mask: Mask) -> float:
-    """Structural similarity of the four parts about the mask's centre, by their areas (formula 7)."""
+    """Structural similarity of the four parts about the mask's center, by their areas (formula 7)."""
     y, x = (round(float(where.mean())) + 1 for where in np.nonzero(mask))
     parts = [(rows, columns) for rows in (slice(y), slice(y, None)) for columns in (slice(x), slice(x, None))]
     return sum(_similarity(saliency[part], mask[part]) * mask[part].size for part in parts) / mask.size

@@ -1,4 +1,4 @@
-"""What favouring a place brings there and costs elsewhere, at equal bytes."""
+"""What favoring a place brings there and costs elsewhere, at equal bytes."""
 
 from __future__ import annotations
 
@@ -51,7 +51,7 @@ def judge(photo: Photo, mask: NDArray[np.float32], gain_db: float) -> Callable[[
 
 
 def compared(path: Path, kept: Kept) -> Compared:
-    """The middle quarter of a photo favoured, against OpenJPEG, which knows of nothing."""
+    """The middle quarter of a photo favored, against OpenJPEG, which knows of nothing."""
     photo = read_photo(path)
     height, width, _ = photo.shape
     mask = middle_quarter(height, width)
@@ -94,7 +94,7 @@ def salient_section(photos: Sequence[Compared]) -> Section:
         f"A mask over the middle quarter, `--roi-gain {GAIN_DB:g} --bpp {RATE:g} --tune psnr`; the weighted "
         f"PSNR counts errors inside {GAIN_DB:g} dB more. Foveate's files have the mask in their record."
     )
-    return Section("salient", "A quarter favoured", text, tuple(tables), tuple(bars), {"gain_db": gains})
+    return Section("salient", "A quarter favored", text, tuple(tables), tuple(bars), {"gain_db": gains})
 
 
 def _bars(kind: str, gain: Figures) -> list[Bar]:

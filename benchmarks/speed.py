@@ -45,13 +45,13 @@ class Case:
 
     @property
     def saliency(self) -> NDArray[np.float32] | None:
-        """A map that favours the middle quarter, or None."""
+        """A map that favors the middle quarter, or None."""
         return None if self.map_shape is None else middle_quarter(*self.map_shape)
 
 
 CASES = (
-    Case("nothing favoured, 1 bpp", 1.0),
-    Case("nothing favoured, 2 bpp", 2.0),
+    Case("nothing favored, 1 bpp", 1.0),
+    Case("nothing favored, 2 bpp", 2.0),
     Case("`--tune ssim`, 1 bpp", 1.0, "ssim"),
     Case("a map of 128 x 96, 1 bpp", 1.0, map_shape=(96, 128)),
     Case("a mask as large as the photo, `--tune ssim`, 6 layers, 1 bpp", 1.0, "ssim", (HEIGHT, WIDTH), 6),

@@ -1,4 +1,4 @@
-"""What tuning for MS-SSIM gains where nothing is favoured, and how far it goes towards AVIF."""
+"""What tuning for MS-SSIM gains where nothing is favored, and how far it goes towards AVIF."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ def ssim_section(photos: Sequence[Measured]) -> Section:
     head = ("codec", "BD-rate, %", *(f"at {rate:g} bpp" for rate in _RATES), "way to AVIF")
     caption = f"BD-rate in MS-SSIM against OpenJPEG, and mean MS-SSIM, {len(photos)} photos"
     table = Table(caption, head, tuple(_rows(photos)))
-    return Section("ssim", "Nothing favoured: MS-SSIM", text, (table,), bars, {"percent": mine})
+    return Section("ssim", "Nothing favored: MS-SSIM", text, (table,), bars, {"percent": mine})
 
 
 def _rows(photos: Sequence[Measured]) -> list[tuple[str, ...]]:

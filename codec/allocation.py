@@ -1,4 +1,4 @@
-"""Who gets the bits: rate-distortion optimisation after compression, among packets, weighted by place.
+"""Who gets the bits: rate-distortion optimization after compression, among packets, weighted by place.
 
 An encoder that wrote many quality layers has cut every code-block at one slope per layer, on the convex
 hull of its truncation points. Dropping a block's contributions past a layer is truncating it at that layer's
@@ -18,9 +18,9 @@ from numpy.typing import NDArray
 
 from foveate.codec import codestream, layout, packets, tier1
 from foveate.codec.codestream import Codestream
-from foveate.codec.compiled import compiled
 from foveate.codec.layout import Layout
 from foveate.codec.packets import Contributions
+from foveate.compiled import compiled
 
 _FILL_CANDIDATES = 20_000  # increments past the threshold that are tried for the last bytes
 _BOTTOM_DB, _TOP_DB, _LAYER_STEP_DB = 17.0, 59.75, 0.75  # layers of 8-bit photos

@@ -45,7 +45,7 @@ UUID_NAMES = {
     _RECORD_UUID: RECORD_NAME,
 }
 
-_METRES_PER_INCH = Fraction(127, 5000)
+_METERS_PER_INCH = Fraction(127, 5000)
 _UUID_BYTES = 16
 _MOST_BOXES = 1 << 12  # side by side: no photo has so many, and to walk through millions takes minutes
 
@@ -57,7 +57,7 @@ class Jp2:
     codestream: the first contiguous codestream, from SOC on.
     metadata: profile, EXIF, XMP and resolution, None where absent or unusable.
     record: our box, or None; `record_problem` says in a sentence why a box that is there could not be read.
-    color: enumerated colour space (16 sRGB, 17 greyscale, 18 sYCC, or another), None if not enumerated.
+    color: enumerated color space (16 sRGB, 17 grayscale, 18 sYCC, or another), None if not enumerated.
     has_alpha: whether the channel definition names an opacity channel.
     has_palette: whether the components are indices into a palette.
     """
@@ -140,7 +140,7 @@ def parse(data: bytes) -> Jp2:
     """Read a JP2 file, or take a bare codestream as one without metadata.
 
     Files of others are welcome: JPX boxes are skipped, an "Exif\\0\\0" prefix is removed, and of several
-    colour specifications the first of an understood method counts. Nothing is decoded. At most 4096 boxes are
+    color specifications the first of an understood method counts. Nothing is decoded. At most 4096 boxes are
     read side by side, so that no file takes long.
 
     Raises:
@@ -310,14 +310,14 @@ def _header_boxes(siz: _Siz, metadata: PhotoMetadata) -> bytes:
 
 
 def _color_box(icc: bytes | None, channels: int) -> bytes:
-    """Colour specification (I.5.3.3): method, precedence, approximation, then the profile or the number."""
+    """Color specification (I.5.3.3): method, precedence, approximation, then the profile or the number."""
     if icc is not None and icc_is_restricted(icc, channels):
         return _box(b"colr", b"\x02\x00\x00" + icc)
     return _box(b"colr", struct.pack(">3BI", 1, 0, 0, GRAYSCALE if channels <= 2 else SRGB))
 
 
 def _alpha_box(channels: int) -> bytes:
-    """Channel definition (I.5.3.6): colours in order, then the opacity of the whole picture."""
+    """Channel definition (I.5.3.6): colors in order, then the opacity of the whole picture."""
     colors = [(channel, 0, channel + 1) for channel in range(channels - 1)]
     entries = b"".join(struct.pack(">3H", *entry) for entry in [*colors, (channels - 1, 1, 0)])
     return _box(b"cdef", struct.pack(">H", channels) + entries)
@@ -327,17 +327,17 @@ def _resolution_box(dpi: tuple[float, float]) -> bytes:
     """Capture resolution (I.5.3.7.1) from (horizontal, vertical) dots per inch; b"" for a nonsensical one."""
     if not all(math.isfinite(value) and 1e-3 <= value <= 1e9 for value in dpi):
         return b""
-    (across, across_unit, across_power), (down, down_unit, down_power) = map(_per_metre, dpi)
+    (across, across_unit, across_power), (down, down_unit, down_power) = map(_per_meter, dpi)
     content = struct.pack(">4H2b", down, down_unit, across, across_unit, down_power, across_power)
     return _box(b"res ", _box(b"resc", content))
 
 
-def _per_metre(dpi: float) -> tuple[int, int, int]:
+def _per_meter(dpi: float) -> tuple[int, int, int]:
     """Numerator, denominator and power of ten nearest to a resolution; exact for whole dots per inch."""
-    exact = Fraction(dpi) / _METRES_PER_INCH
+    exact = Fraction(dpi) / _METERS_PER_INCH
 
     def error(candidate: tuple[int, int, int]) -> tuple[Fraction, int]:
-        return abs(_samples_per_metre(*candidate) - exact), abs(candidate[2])
+        return abs(_samples_per_meter(*candidate) - exact), abs(candidate[2])
 
     candidates = []
     for power in range(-3, 10):
@@ -356,7 +356,7 @@ def _nearest_ratio(value: Fraction) -> tuple[int, int]:
     return max(1, nearest.numerator), nearest.denominator
 
 
-def _samples_per_metre(numerator: int, denominator: int, power: int) -> Fraction:
+def _samples_per_meter(numerator: int, denominator: int, power: int) -> Fraction:
     return Fraction(numerator, denominator) * Fraction(10) ** power
 
 
@@ -445,12 +445,12 @@ def _parse_header(data: bytes, header: _Box) -> _Header:
 
 
 def _parse_color(content: bytes, offset: int) -> tuple[int | None, bytes | None]:
-    """Enumerated colour space and profile; both None for a method that is not understood."""
+    """Enumerated color space and profile; both None for a method that is not understood."""
     if len(content) < 3:
         raise BadCodestream(f"the colr box at byte {offset} has {len(content)} bytes instead of 3 or more")
     if content[0] == 1:
         if len(content) < 7:
-            raise BadCodestream(f"the colr box at byte {offset} has no enumerated colour space")
+            raise BadCodestream(f"the colr box at byte {offset} has no enumerated color space")
         (color,) = struct.unpack_from(">I", content, 3)
         return color, None
     # Method 3, any ICC profile, is that of JPX (ISO/IEC 15444-2).
@@ -478,7 +478,7 @@ def _parse_resolution(data: bytes, superbox: _Box) -> tuple[float, float] | None
         )
         if all((down, down_unit, across, across_unit)):
             axes = (across, across_unit, across_power), (down, down_unit, down_power)
-            horizontal, vertical = (float(_samples_per_metre(*axis) * _METRES_PER_INCH) for axis in axes)
+            horizontal, vertical = (float(_samples_per_meter(*axis) * _METERS_PER_INCH) for axis in axes)
             found[box.kind] = (horizontal, vertical)
     return found.get(b"resc", found.get(b"resd"))
 

@@ -15,9 +15,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from foveate.codec.codestream import Codestream
-from foveate.codec.compiled import compiled
 from foveate.codec.errors import BadCodestream, UnsupportedCodestream
 from foveate.codec.parameters import CodingStyle, Parameters, ProgressionVolume, Quantization
+from foveate.compiled import compiled
 
 _MAX_BLOCKS = 1 << 21  # RGB of 2.8 gigapixels in blocks of 64 x 64
 _MAX_PRECINCTS = 1 << 20

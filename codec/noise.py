@@ -1,7 +1,7 @@
 """The coding-noise map: how coarsely each place of a photo was coded, read from packet headers alone.
 
 The number of coding passes of a code-block tells its last decoded bit-plane, and so the effective
-quantisation step of its coefficients; times the norm of the synthesis basis that is the size of the error in
+quantization step of its coefficients; times the norm of the synthesis basis that is the size of the error in
 the picture. It costs no bits, and any Part 1 file has it.
 """
 
@@ -14,13 +14,13 @@ from numpy.typing import NDArray
 
 from foveate.codec import allocation, noise
 from foveate.codec.codestream import IRREVERSIBLE, Codestream
-from foveate.codec.compiled import compiled
 from foveate.codec.errors import BadCodestream, UnsupportedCodestream
 from foveate.codec.jp2 import Jp2
 from foveate.codec.layout import Blocks, Layout
 from foveate.codec.packets import Contributions
 from foveate.codec.parameters import Parameters
 from foveate.codec.wavelet import basis_norm
+from foveate.compiled import compiled
 
 CELL = 8  # pixels of the photo to a cell of the map, each way
 CHANNELS = 4  # luma: finest octave, second, all coarser; chroma
@@ -33,7 +33,7 @@ _COLOR_NORMS = {True: (1.0, 1.0421793, 0.9084040), False: (1.0, 0.4787136, 0.478
 
 
 def normalized_steps(stream: Codestream, layout: Layout, parts: Contributions) -> NDArray[np.float64]:
-    """Each block's effective step times basis norm, per colour sample, as a share of the peak: (blocks,).
+    """Each block's effective step times basis norm, per color sample, as a share of the peak: (blocks,).
 
     Blocks without any pass get the mean of those that have some at the same place: in bands of the same
     level, else of the next coarser one that has. An allocation cuts all that covers a place at about one
@@ -117,7 +117,7 @@ def _spread(boxes, included, steps, index, around):  # type: ignore[no-untyped-d
 
 
 def _full_steps(stream: Codestream, layout: Layout) -> NDArray[np.float64]:
-    """The normalised step of each block with all its bit-planes decoded."""
+    """The normalized step of each block with all its bit-planes decoded."""
     blocks = layout.blocks
     own = np.zeros(layout.tiles, np.int32)  # 0, or the number of a tile with parameters of its own
     own[list(stream.tile_parameters)] = np.arange(1, len(stream.tile_parameters) + 1)
@@ -158,8 +158,8 @@ def _full_step(
 def noise_map(stream: Codestream, layout: Layout, parts: Contributions) -> NDArray[np.float32]:
     """The coding-noise map of a codestream, (ceil(H/8), ceil(W/8), 4) float32 in (0, 1].
 
-    Channels are RMS normalised steps (`normalized_steps`) over what covers a cell: luma in the finest octave,
-    the second, and all coarser ones; chroma. A tile without colour transform counts its colour components
+    Channels are RMS normalized steps (`normalized_steps`) over what covers a cell: luma in the finest octave,
+    the second, and all coarser ones; chroma. A tile without color transform counts its color components
     as luma, and where there is no chroma its channel repeats the third. Alpha is left out.
 
     Raises:

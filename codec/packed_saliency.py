@@ -15,7 +15,7 @@ _SALIENCY_FORMS = ((40, 16), (32, 16), (32, 8), (24, 8), (16, 8), (12, 6), (8, 4
 
 
 def pack_saliency(saliency: npt.NDArray[np.float32], max_bytes: int) -> bytes:
-    """A saliency map in few bytes: averaged down to at most 40 cells a side, quantised, predicted, deflated.
+    """A saliency map in few bytes: averaged down to at most 40 cells a side, quantized, predicted, deflated.
 
     The finest of several grids and numbers of levels is taken that fits and has no 0xFFD9 in it: to FFmpeg's
     demuxer of pipes that is the end of a picture, wherever it stands.
@@ -83,8 +83,8 @@ def _pack_cells(cells: npt.NDArray[np.float64], levels: int) -> bytes:
     rows, columns = cells.shape
     low, high = math.floor(float(cells.min()) * 255), min(255, math.ceil(float(cells.max()) * 255))
     step = max(high - low, 1) / (levels - 1)
-    quantised = np.clip(np.rint((cells * 255 - low) / step), 0, levels - 1).astype(np.int64)
-    folded = _predict(quantised, levels)
+    quantized = np.clip(np.rint((cells * 255 - low) / step), 0, levels - 1).astype(np.int64)
+    folded = _predict(quantized, levels)
     deflater = zlib.compressobj(9, zlib.DEFLATED, -zlib.MAX_WBITS, 9, zlib.Z_FILTERED)
     deflated = deflater.compress(folded.tobytes()) + deflater.flush()
     return bytes([levels, rows, columns, low, high]) + deflated

@@ -7,8 +7,8 @@ from __future__ import annotations
 
 import numpy as np
 
-from foveate.codec.compiled import compiled
 from foveate.codec.parameters import BYPASS, TERMALL
+from foveate.compiled import compiled
 
 OK, CUT_OFF, BAD_HEADER, TOO_MANY_PASSES, NO_ROOM = range(5)
 MAX_PASSES = 164  # of one code-block in one packet (Table B.4), and so in all of them once merged

@@ -11,9 +11,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from foveate.codec.codestream import Codestream
-from foveate.codec.compiled import compiled
 from foveate.codec.layout import Layout
 from foveate.codec.packets import Contributions
+from foveate.compiled import compiled
 
 _BANDS = ("LL", "HL", "LH", "HH")
 

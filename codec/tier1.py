@@ -14,9 +14,9 @@ import dataclasses
 import numpy as np
 from numpy.typing import NDArray
 
-from foveate.codec.compiled import compiled
 from foveate.codec.layout import HH, HL, Layout
 from foveate.codec.packets import Contributions
+from foveate.compiled import compiled
 
 # Table C.2: probability of the less probable symbol, next state after the more and the less probable, switch.
 _STATES = np.array(
@@ -47,16 +47,16 @@ def _with_symbols(states: NDArray[np.int32]) -> NDArray[np.int32]:
 
 _SYMBOL_STATES = _with_symbols(_STATES)
 
-# State of a coefficient: which neighbours are significant, which of those are negative, and its own.
+# State of a coefficient: which neighbors are significant, which of those are negative, and its own.
 _NE, _SE, _SW, _NW, _N, _E, _S, _W = (1 << i for i in range(8))
 _N_MINUS, _E_MINUS, _S_MINUS, _W_MINUS = (1 << i for i in range(8, 12))
 _SIGNIFICANT, _REFINED, _VISITED = 1 << 12, 1 << 13, 1 << 14
-_NEIGHBOURS = 0xFF
+_NEIGHBORS = 0xFF
 _RUN, _UNIFORM, _CONTEXTS = 17, 18, 19
 
 
 def _zero_contexts() -> NDArray[np.uint8]:
-    """Contexts 0 to 8 (Table D.1) by band and significant neighbours: (4, 256)."""
+    """Contexts 0 to 8 (Table D.1) by band and significant neighbors: (4, 256)."""
     table = np.zeros((4, 256), np.uint8)
     for flags in range(256):
         h = bool(flags & _E) + bool(flags & _W)
@@ -281,10 +281,10 @@ def _propagate(  # type: ignore[no-untyped-def]
             at = (top + 1) * wide + x + 1
             for y in range(top, min(top + 4, down)):
                 flag = flags[at]
-                if flag & _NEIGHBOURS and not flag & _SIGNIFICANT:
+                if flag & _NEIGHBORS and not flag & _SIGNIFICANT:
                     flags[at] = flag | _VISITED
                     bit, registers = _decode(
-                        zero_contexts[flag & _NEIGHBOURS], registers, contexts, data, states
+                        zero_contexts[flag & _NEIGHBORS], registers, contexts, data, states
                     )
                     if bit:
                         registers = _decode_sign(x, y, wide, flags, busy, registers, contexts, data, states,
@@ -305,7 +305,7 @@ def _refine(flags, busy, across, down, registers, contexts, data, states):  # ty
             for _ in range(top, min(top + 4, down)):
                 flag = flags[at]
                 if flag & (_SIGNIFICANT | _VISITED) == _SIGNIFICANT:
-                    context = 16 if flag & _REFINED else 15 if flag & _NEIGHBOURS else 14
+                    context = 16 if flag & _REFINED else 15 if flag & _NEIGHBORS else 14
                     _, registers = _decode(context, registers, contexts, data, states)
                     flags[at] = flag | _REFINED
                 at += wide
@@ -337,7 +337,7 @@ def _clean_up(  # type: ignore[no-untyped-def]
                 flag = flags[at]
                 if not flag & (_SIGNIFICANT | _VISITED):
                     bit, registers = _decode(
-                        zero_contexts[flag & _NEIGHBOURS], registers, contexts, data, states
+                        zero_contexts[flag & _NEIGHBORS], registers, contexts, data, states
                     )
                     if bit:
                         registers = _decode_sign(x, below, wide, flags, busy, registers, contexts, data,
@@ -351,7 +351,7 @@ def _clean_up(  # type: ignore[no-untyped-def]
 def _decode_sign(  # type: ignore[no-untyped-def]
     x, y, wide, flags, busy, registers, contexts, data, states, sign_contexts
 ):
-    """The sign of a coefficient that has become significant; tells its neighbours."""
+    """The sign of a coefficient that has become significant; tells its neighbors."""
     at = (y + 1) * wide + x + 1
     context = sign_contexts[(flags[at] >> 4) & 0xFF]
     bit, registers = _decode(context & 127, registers, contexts, data, states)

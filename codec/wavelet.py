@@ -7,7 +7,7 @@ import functools
 import numpy as np
 from numpy.typing import NDArray
 
-# Synthesis filters, centre and one side (analysis gain 1 at DC and 2 at Nyquist).
+# Synthesis filters, center and one side (analysis gain 1 at DC and 2 at Nyquist).
 _LOW_97 = (1.115087052456994, 0.591271763114247, -0.057543526228500, -0.091271763114250)
 _HIGH_97 = (0.602949018236358, -0.266864118442872, -0.078223266528988, 0.016864118442875, 0.026748757410810)
 _LOW_53 = (1.0, 0.5)

@@ -38,7 +38,7 @@ _LUMA = np.array([0.299, 0.587, 0.114], np.float32)  # ITU-R BT.601
 def footprints(stream: Codestream, layout: Layout) -> NDArray[np.float64]:
     """Where in the picture the energy of each code-block's basis functions lies: (blocks, 4), x0 y0 x1 y1.
 
-    Boxes in pixels with the centre and the spread that the energy has, each axis for itself: wider than the
+    Boxes in pixels with the center and the spread that the energy has, each axis for itself: wider than the
     block's own square by the overlap of the wavelet's basis functions, and for low-pass bands half a
     coefficient nearer to the origin.
     """
@@ -55,9 +55,9 @@ def footprints(stream: Codestream, layout: Layout) -> NDArray[np.float64]:
             index.reshape(-1)
         ]
         scale = 2.0**blocks.level
-        centre = ((start + end - 1 + high) / 2 * scale + 0.5) * grid[:, axis] - corner[axis]
+        center = ((start + end - 1 + high) / 2 * scale + 0.5) * grid[:, axis] - corner[axis]
         width = np.sqrt(((end - start) * scale) ** 2 + 12 * spread**2) * grid[:, axis]
-        boxes[:, axis], boxes[:, axis + 2] = centre - width / 2, centre + width / 2
+        boxes[:, axis], boxes[:, axis + 2] = center - width / 2, center + width / 2
     return boxes
 
 
@@ -122,7 +122,7 @@ def ssim_weights(stream: Codestream, layout: Layout, pixels: Pixels) -> NDArray[
     25 % fewer bytes at equal MS-SSIM. Local slopes taken from a first decode, once or twice, do no better
     (0.4 % worse); nor do windows of 11 x 11 instead of cells of 4 x 4 samples, nor blocks of 32 x 32.
 
-    Colour differences, of which MS-SSIM knows nothing, count a quarter of what luma does on average (0.15
+    Color differences, of which MS-SSIM knows nothing, count a quarter of what luma does on average (0.15
     would save 1.8 % more, at a cost in PSNR of 7 %), alpha as much as luma.
 
     Args:
@@ -169,7 +169,7 @@ def _visibility(pixels: Pixels) -> list[NDArray[np.float64]]:
 
 
 def _luma(pixels: Pixels) -> NDArray[np.float32]:
-    """(H, W) float32 in [-0.5, 0.5]: centred, so that squares keep their digits."""
+    """(H, W) float32 in [-0.5, 0.5]: centerd, so that squares keep their digits."""
     peak = np.float32(np.iinfo(pixels.dtype).max)
     plane = pixels[:, :, 0] / peak if pixels.shape[2] < 3 else pixels[:, :, :3] @ (_LUMA / peak)
     return np.asarray(plane - np.float32(0.5), np.float32)

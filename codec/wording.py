@@ -31,7 +31,7 @@ _MARKERS = {
     0xFF93: "SOD",
     0xFFD9: "EOC",
 }
-_COLOR_SPACES = {SRGB: "sRGB", GRAYSCALE: "greyscale", SYCC: "sYCC"}
+_COLOR_SPACES = {SRGB: "sRGB", GRAYSCALE: "grayscale", SYCC: "sYCC"}
 _BLOCK_STYLES = (
     "arithmetic coding bypass",
     "contexts reset",
@@ -41,7 +41,7 @@ _BLOCK_STYLES = (
     "segmentation symbols",
 )
 _STEPS = ("no quantization", "steps derived from that of LL", "a step for each band")
-_METRES_PER_INCH = Fraction(127, 5000)
+_METERS_PER_INCH = Fraction(127, 5000)
 _SHOWN_CHARACTERS = 200
 
 
@@ -120,16 +120,16 @@ def _count(number: int, thing: str) -> str:
 def _color(content: bytes) -> str:
     if content[0] == 1:
         (space,) = struct.unpack_from(">I", content, 3)
-        return _COLOR_SPACES.get(space, f"enumerated colour space {space}")
+        return _COLOR_SPACES.get(space, f"enumerated color space {space}")
     if content[0] in (2, 3):
         kind = "restricted" if content[0] == 2 else "any"
         return f"ICC profile ({kind} method), {len(content) - 3:,} bytes"
-    return f"colour method {content[0]}"
+    return f"color method {content[0]}"
 
 
 def _palette(content: bytes) -> str:
     entries, columns = struct.unpack_from(">HB", content)
-    return f"palette of {_count(entries, 'colour')} in {_count(columns, 'column')}"
+    return f"palette of {_count(entries, 'color')} in {_count(columns, 'column')}"
 
 
 def _channels(content: bytes) -> str:
@@ -137,7 +137,7 @@ def _channels(content: bytes) -> str:
     names = []
     for index in range(count):
         channel, kind, to = struct.unpack_from(">3H", content, 2 + 6 * index)
-        name = {0: f"colour {to}", 1: "opacity", 2: "premultiplied opacity"}.get(kind, "unspecified")
+        name = {0: f"color {to}", 1: "opacity", 2: "premultiplied opacity"}.get(kind, "unspecified")
         names.append(f"{channel} is {name}")
     return f"channel {', '.join(names)}"
 
@@ -145,7 +145,7 @@ def _channels(content: bytes) -> str:
 def _resolution(content: bytes) -> str:
     down, down_unit, across, across_unit, down_power, across_power = struct.unpack(">4H2b", content)
     axes = (across, across_unit, across_power), (down, down_unit, down_power)
-    dpi = (Fraction(n, d) * Fraction(10) ** power * _METRES_PER_INCH for n, d, power in axes)
+    dpi = (Fraction(n, d) * Fraction(10) ** power * _METERS_PER_INCH for n, d, power in axes)
     return " × ".join(f"{float(value):g}" for value in dpi) + " dots per inch"
 
 
@@ -211,7 +211,7 @@ def _coding(payload: bytes) -> str:
     flags, order, layers, transform = struct.unpack_from(">BBHB", payload)
     said = [_progression(order), _count(layers, "layer"), _style(payload[5:], bool(flags & 1))]
     if transform:
-        said.insert(2, "colour transform")
+        said.insert(2, "color transform")
     said += [name for bit, name in ((2, "SOP"), (4, "EPH")) if flags & bit]
     return ", ".join(said)
 

@@ -54,12 +54,12 @@ def main() -> int:
 
     lake, seen = photos["lake-jetty.jpg"], maps["lake-jetty.jpg"]
     sha256 = hashlib.sha256((PHOTOS / "lake-jetty.jpg").read_bytes()).hexdigest()
-    even, favoured = _coded(lake, None, 0.5), _coded(lake, seen, 0.5, sha256)
-    _save(_bit_panels(lake, even, favoured), 1, "how-bits.webp")
+    even, favored = _coded(lake, None, 0.5), _coded(lake, seen, 0.5, sha256)
+    _save(_bit_panels(lake, even, favored), 1, "how-bits.webp")
 
     _save(_crop_panels(lake, seen), 1, "how-crop.webp")
 
-    sheet, _ = render_sheet(examine("lake-jetty.jpg.jp2", favoured.jp2), favoured.jp2, "png")
+    sheet, _ = render_sheet(examine("lake-jetty.jpg.jp2", favored.jp2), favored.jp2, "png")
     image = Image.open(io.BytesIO(sheet)).convert("RGB")
     image.thumbnail((_SHEET_WIDTH, _SHEET_WIDTH), Image.Resampling.LANCZOS)
     image.save(OUTPUT / "inspect.webp", quality=75, method=6)
@@ -85,12 +85,12 @@ def _coded(
     return encode(SalientPhoto(photo, saliency, 0.0), pixels, encoder, prefiltered=False)
 
 
-def _bit_panels(photo: Pixels, even: Coded, favoured: Coded) -> list[tuple[str, NDArray[np.uint8]]]:
+def _bit_panels(photo: Pixels, even: Coded, favored: Coded) -> list[tuple[str, NDArray[np.uint8]]]:
     """Where the bits of two files of equal size went, on one scale."""
-    bits = [_bits(coded, photo.shape[0] // 8, photo.shape[1] // 8) for coded in (even, favoured)]
+    bits = [_bits(coded, photo.shape[0] // 8, photo.shape[1] // 8) for coded in (even, favored)]
     top = float(np.percentile(np.stack(bits), _BRIGHTEST))
     heats = [_high(heat_over(np.sqrt(np.clip(each / top, 0, 1)), _bytes(photo)), 400) for each in bits]
-    sizes = [f"{len(coded.jp2) / 1000:.0f} kB" for coded in (even, favoured)]
+    sizes = [f"{len(coded.jp2) / 1000:.0f} kB" for coded in (even, favored)]
     return [(f"--roi none, {sizes[0]}", heats[0]), (f"with MS-ROI's map, {sizes[1]}", heats[1])]
 
 
@@ -100,16 +100,16 @@ def _bits(coded: Coded, rows: int, columns: int) -> NDArray[np.float32]:
 
 
 def _crop_panels(photo: Pixels, saliency: NDArray[np.float32]) -> list[tuple[str, NDArray[np.uint8]]]:
-    """One place of a photo: the original, plain, favoured and restored."""
-    plain, favoured = _coded(photo, None, _BPP), _coded(photo, saliency, _BPP)
-    restored = restore_pixels(reccnn.load(), favoured.decoded, favoured.noise, False)
+    """One place of a photo: the original, plain, favored and restored."""
+    plain, favored = _coded(photo, None, _BPP), _coded(photo, saliency, _BPP)
+    restored = restore_pixels(reccnn.load(), favored.decoded, favored.noise, False)
     if restored is None:
         raise AssertionError("a lossy file has a noise map")
     x, y, width, height = _CROP
     shown = [
         ("original", photo),
         (f"even, {len(plain.jp2) / 1000:.0f} kB", plain.decoded),
-        (f"by MS-ROI, {len(favoured.jp2) / 1000:.0f} kB", favoured.decoded),
+        (f"by MS-ROI, {len(favored.jp2) / 1000:.0f} kB", favored.decoded),
         ("restored", restored),
     ]
     return [

@@ -108,7 +108,7 @@ def encode_picture(
 
     `pixels` is (H, W, C) uint8 or uint16, C in 1..4. PNG and TIFF keep every bit; JPEG (`quality` 95 unless
     given, 4:4:4), WebP (lossless unless `quality` is given) and AVIF (90, 4:4:4) have 8, to which 16 are
-    rounded. JPEG and PNG state the resolution in whole dots per inch or metre; WebP and AVIF, which have no
+    rounded. JPEG and PNG state the resolution in whole dots per inch or meter; WebP and AVIF, which have no
     place for it, in the EXIF block. Raises ValueError for alpha in a JPEG, for metadata or sizes that the
     format cannot hold, for a quality outside 1 to 100, and for pixels of another shape or type.
     """

@@ -148,7 +148,7 @@ def encode_jpeg(pixels: Pixels, metadata: PhotoMetadata, quality: int) -> bytes:
 
 
 def jpeg_bytes(pixels: Pixels, quality: int) -> int:
-    """Bytes of a plain JPEG of `quality` (1 to 100): baseline, 4:2:0, optimised Huffman tables, no metadata.
+    """Bytes of a plain JPEG of `quality` (1 to 100): baseline, 4:2:0, optimized Huffman tables, no metadata.
 
     `pixels` is (H, W, C) uint8 or uint16, C in 1..4; alpha is left out, 16 bits are scaled to 8.
     """

@@ -24,7 +24,7 @@ from foveate.pictures.reasons import Reason
 
 SIGNATURE = b"\x89PNG\r\n\x1a\n"
 _XMP_KEYWORD = b"XML:com.adobe.xmp"
-_METRES_PER_INCH = 0.0254
+_METERS_PER_INCH = 0.0254
 _PALETTE = 3
 # Filtered photos hold few matches: on them runs alone are as small as zlib's default, and far faster.
 _RUN_LENGTHS, _EVERY_FILTER = imagecodecs.PNG.STRATEGY.RLE, 0xF8
@@ -153,7 +153,7 @@ def _density(chunks: Chunks) -> tuple[float, float] | None:
     if len(physical) != 9:
         return None
     across, down, unit = struct.unpack(">IIB", physical)
-    return (across * _METRES_PER_INCH, down * _METRES_PER_INCH) if unit == 1 and across and down else None
+    return (across * _METERS_PER_INCH, down * _METERS_PER_INCH) if unit == 1 and across and down else None
 
 
 def _cut(chunk: bytes) -> tuple[bytes, bytes]:
@@ -177,7 +177,7 @@ def _emit_metadata(metadata: PhotoMetadata) -> bytes:
     if metadata.icc is not None:
         emitted += _chunk(b"iCCP", b"ICC profile\0\0" + zlib.compress(metadata.icc, 9))
     if metadata.dpi is not None:
-        across, down = (max(1, round(one / _METRES_PER_INCH)) for one in metadata.dpi)
+        across, down = (max(1, round(one / _METERS_PER_INCH)) for one in metadata.dpi)
         emitted += _chunk(b"pHYs", struct.pack(">IIB", across, down, 1))
     if metadata.exif is not None:
         emitted += _chunk(b"eXIf", metadata.exif)

@@ -38,7 +38,7 @@ _PHOTOMETRIC_NAMES = {
     32844: "LogL",
     32845: "LogLuv",
 }
-_SENSOR = (32803, 34892)  # photometric: colour filter array, linear raw
+_SENSOR = (32803, 34892)  # photometric: color filter array, linear raw
 _RAW_COMPRESSIONS = (32767, 32769, 32770, 34713, 65000, 65535)  # Sony, Epson, Samsung, Nikon, Kodak, Pentax
 _READ_COMPRESSIONS = (1, 2, 3, 4, 5, 7, 8, 32773, 32946, 34925, 50000)
 _JPEG = 7

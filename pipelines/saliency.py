@@ -1,7 +1,7 @@
 """See what the saliency network finds in photos, as pictures.
 
 Writes for each photo a gray PNG of its size, DIR/<relative path>.png: white is what matters most, black what
-matters least. With --overlay, DIR/<relative path>.overlay.jpg beside it shows the map as colours over the
+matters least. With --overlay, DIR/<relative path>.overlay.jpg beside it shows the map as colors over the
 photo.
 
 The maps are masks: retouch them if you know better, and let them decide where the bits go with

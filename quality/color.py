@@ -1,4 +1,4 @@
-"""What of a photo is measured: its colour channels, their luma, and the peak of its sample type."""
+"""What of a photo is measured: its color channels, their luma, and the peak of its sample type."""
 
 from __future__ import annotations
 
@@ -32,19 +32,19 @@ def peak_of(pixels: Pixels) -> int:
     return int(np.iinfo(pixels.dtype).max)
 
 
-def colour_channels(pixels: Pixels) -> Pixels:
+def color_channels(pixels: Pixels) -> Pixels:
     """(H, W, C) without its alpha: gray of 1 or 2 channels, RGB of 3 or 4 (a view)."""
     return pixels[..., : 1 if pixels.shape[2] <= 2 else 3]
 
 
 def luma(pixels: Pixels) -> Plane:
     """(H, W) float32 luma after BT.601, full range, not rounded; a gray photo's luma is its gray itself."""
-    colour = colour_channels(pixels)
-    if colour.shape[2] == 1:
-        return colour[..., 0].astype(np.float32)
-    result = np.empty(colour.shape[:2], np.float32)
-    for rows in bands(colour.shape):
-        result[rows] = colour[rows].astype(np.float32) @ np.asarray(BT601, np.float32)
+    color = color_channels(pixels)
+    if color.shape[2] == 1:
+        return color[..., 0].astype(np.float32)
+    result = np.empty(color.shape[:2], np.float32)
+    for rows in bands(color.shape):
+        result[rows] = color[rows].astype(np.float32) @ np.asarray(BT601, np.float32)
     return result
 
 

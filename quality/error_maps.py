@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import numpy as np
 
-from quality.colour import Plane
-from quality.compiled import compiled
-from quality.planes import Plane64
-from quality.recursive_gaussian import DELAY, RecursiveGaussian
+from foveate.compiled import compiled
+from foveate.quality.color import Plane
+from foveate.quality.planes import Plane64
+from foveate.quality.recursive_gaussian import DELAY, RecursiveGaussian
 
 _REFERENCE, _DISTORTED, _REFERENCE_SQUARED, _DISTORTED_SQUARED, _PRODUCT = range(5)  # what is blurred
 _SSIM, _RINGING, _BLURRING = range(3)  # the maps

@@ -2,7 +2,7 @@
 
 Two photos are alike where their features are: phase congruency (after Kovesi 1999) tells where a feature is,
 whatever its contrast, and the gradient how strong it is. Both are compared at every place and averaged, the
-places with more congruency counting more. FSIMc compares the I and Q of the YIQ colours too.
+places with more congruency counting more. FSIMc compares the I and Q of the YIQ colors too.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ from scipy.fft import fft2, fftfreq, ifft2
 from scipy.ndimage import correlate, uniform_filter
 
 from foveate.quality.color import Pixels, check_pair
-from foveate.quality.planes import Plane64, at_least, colours_255
+from foveate.quality.planes import Plane64, at_least, colors_255
 
 _VIEWED_SIDE = 256  # photos are brought down to about this shorter side
 _LEAST_SIDE = 16  # sides below it are continued by mirroring
@@ -27,7 +27,7 @@ _SCHARR = np.array([[3, 0, -3], [10, 0, -10], [3, 0, -3]]) / 16
 
 _SCALES, _ORIENTATIONS = 4, 4
 _SHORTEST_WAVE, _WAVE_FACTOR = 6.0, 2.0  # samples, from scale to scale
-_BANDWIDTH = 0.55  # sigma of the log-Gabor filter over its centre frequency
+_BANDWIDTH = 0.55  # sigma of the log-Gabor filter over its center frequency
 _SPREAD = math.pi / _ORIENTATIONS / 1.2  # sigma of the angle, in radians
 _NOISE_DEVIATIONS, _NOISE_DIVISOR = 2.0, 1.7  # what is at most noise does not count
 _LOW_PASS, _LOW_PASS_ORDER = 0.45, 15
@@ -48,7 +48,7 @@ def fsim(a: Pixels, b: Pixels) -> float:
 
 
 def fsim_c(a: Pixels, b: Pixels) -> float:
-    """FSIMc, with colour; ValueError for an unlike pair."""
+    """FSIMc, with color; ValueError for an unlike pair."""
     return feature_similarity(a, b).fsim_c
 
 
@@ -65,18 +65,18 @@ def feature_similarity(a: Pixels, b: Pixels) -> FeatureSimilarity:
     weights = np.maximum(*phases)
     if not weights.any():  # no feature anywhere: all places alike
         weights = np.ones_like(weights)
-    coloured = likeness
+    colored = likeness
     if chroma_a:
         hues = [_likeness(x, y, _CHROMA_STABILISER) for x, y in zip(chroma_a, chroma_b, strict=True)]
         chroma = hues[0] * hues[1]
-        coloured = likeness * np.real(chroma.astype(complex) ** _CHROMA_POWER)  # negative where hues oppose
-    return FeatureSimilarity(*(float(np.average(each, weights=weights)) for each in (likeness, coloured)))
+        colored = likeness * np.real(chroma.astype(complex) ** _CHROMA_POWER)  # negative where hues oppose
+    return FeatureSimilarity(*(float(np.average(each, weights=weights)) for each in (likeness, colored)))
 
 
 def _viewed(photo: Pixels) -> list[Plane64]:
     """Y, I and Q, or gray alone, brought down to a shorter side of some 256 samples."""
-    colours = colours_255(photo)
-    channels = colours if colours.shape[2] == 1 else colours @ _YIQ.T
+    colors = colors_255(photo)
+    channels = colors if colors.shape[2] == 1 else colors @ _YIQ.T
     planes = [at_least(plane, _LEAST_SIDE) for plane in np.moveaxis(channels, -1, 0)]
     factor = max(1, math.floor(min(photo.shape[:2]) / _VIEWED_SIDE + 0.5))
     if factor == 1:
@@ -88,8 +88,8 @@ def _viewed(photo: Pixels) -> list[Plane64]:
     ]
 
 
-def _likeness(a: Plane64, b: Plane64, stabiliser: float) -> Plane64:
-    alike: Plane64 = (2 * a * b + stabiliser) / (a * a + b * b + stabiliser)
+def _likeness(a: Plane64, b: Plane64, stabilizer: float) -> Plane64:
+    alike: Plane64 = (2 * a * b + stabilizer) / (a * a + b * b + stabilizer)
     return alike
 
 
@@ -147,8 +147,8 @@ def _filters(shape: tuple[int, int]) -> tuple[list[Plane64], list[Plane64]]:
     low_pass = 1 / (1 + (radius / _LOW_PASS) ** (2 * _LOW_PASS_ORDER))
     radial = []
     for scale in range(_SCALES):
-        centre = 1 / (_SHORTEST_WAVE * _WAVE_FACTOR**scale)
-        band = low_pass * np.exp(-(np.log(radius / centre) ** 2) / (2 * math.log(_BANDWIDTH) ** 2))
+        center = 1 / (_SHORTEST_WAVE * _WAVE_FACTOR**scale)
+        band = low_pass * np.exp(-(np.log(radius / center) ** 2) / (2 * math.log(_BANDWIDTH) ** 2))
         band[0, 0] = 0
         radial.append(band)
     angle = np.arctan2(-down, across)

@@ -1,4 +1,4 @@
-"""What a person sees of a photo and its saliency: 8-bit colours, and heat over the photo in gray."""
+"""What a person sees of a photo and its saliency: 8-bit colors, and heat over the photo in gray."""
 
 from __future__ import annotations
 
@@ -11,11 +11,11 @@ from foveate.quality.saliency import resize_saliency
 
 Picture = NDArray[np.uint8]
 
-# From nothing through blue and red to yellow, dark to light: readable without telling colours apart.
+# From nothing through blue and red to yellow, dark to light: readable without telling colors apart.
 _HEAT = np.array(
     [(0, 0, 4), (66, 10, 104), (147, 38, 103), (221, 81, 58), (252, 165, 10), (252, 255, 164)], float
 )
-_HEAT_SHARE = 0.6  # of the saliency colours over the gray photo
+_HEAT_SHARE = 0.6  # of the saliency colors over the gray photo
 _LONGER_SIDE = 2048  # pixels of an overlay: enough for a screen
 
 
@@ -32,7 +32,7 @@ def as_rgb(pixels: Pixels) -> Picture:
 
 
 def heat_over(saliency: NDArray[np.float32], photo: Picture) -> Picture:
-    """A saliency map (h, w) in [0, 1] as colours over the photo in gray, (H, W, 3) uint8."""
+    """A saliency map (h, w) in [0, 1] as colors over the photo in gray, (H, W, 3) uint8."""
     height, width = photo.shape[:2]
     stretched = resize_saliency(saliency, height, width)
     steps = np.linspace(0, 1, len(_HEAT))

@@ -6,21 +6,21 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.ndimage import correlate1d
 
-from foveate.quality.color import BT601, Pixels, colour_channels, peak_of
+from foveate.quality.color import BT601, Pixels, color_channels, peak_of
 
 Plane64 = NDArray[np.float64]
 
 
-def colours_255(pixels: Pixels) -> Plane64:
-    """(H, W, 1 or 3) float64 colour on a scale of 255; alpha is left out."""
-    colours: Plane64 = colour_channels(pixels).astype(np.float64) * (255 / peak_of(pixels))
-    return colours
+def colors_255(pixels: Pixels) -> Plane64:
+    """(H, W, 1 or 3) float64 color on a scale of 255; alpha is left out."""
+    colors: Plane64 = color_channels(pixels).astype(np.float64) * (255 / peak_of(pixels))
+    return colors
 
 
 def luma_255(pixels: Pixels) -> Plane64:
     """(H, W) float64 BT.601 luma on a scale of 255, not rounded; a gray photo's luma is its gray itself."""
-    colours = colours_255(pixels)
-    return colours[..., 0] if colours.shape[2] == 1 else colours @ np.asarray(BT601)
+    colors = colors_255(pixels)
+    return colors[..., 0] if colors.shape[2] == 1 else colors @ np.asarray(BT601)
 
 
 def at_least(plane: Plane64, side: int) -> Plane64:

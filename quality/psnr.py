@@ -2,7 +2,7 @@
 
 Photos are (H, W, C) uint8 or uint16 of equal shape and type, C in 1..4. Alpha (the second of two channels,
 the fourth of four) is left out: what a transparent pixel hides is no loss, and a lossless alpha would flatter
-colour. `peak` is 255 or 65535 by the sample type unless given. Identical photos have an infinite ratio.
+color. `peak` is 255 or 65535 by the sample type unless given. Identical photos have an infinite ratio.
 """
 
 from __future__ import annotations
@@ -12,17 +12,17 @@ import math
 import numpy as np
 from numpy.typing import NDArray
 
-from foveate.quality.color import Pixels, Plane, bands, check_pair, colour_channels, luma, peak_of, strips
+from foveate.quality.color import Pixels, Plane, bands, check_pair, color_channels, luma, peak_of, strips
 from foveate.quality.saliency import StretchedMap, WeightedMean
 
 
 def mse(a: Pixels, b: Pixels) -> float:
-    """Mean squared error over all colour channels, in squared sample units; ValueError for an unlike pair."""
+    """Mean squared error over all color channels, in squared sample units; ValueError for an unlike pair."""
     return _mean_error(a, b, None).plain
 
 
 def psnr(a: Pixels, b: Pixels, peak: float | None = None) -> float:
-    """Peak signal-to-noise ratio over all colour channels, in dB."""
+    """Peak signal-to-noise ratio over all color channels, in dB."""
     return decibels(mse(a, b), peak or peak_of(a))
 
 
@@ -36,7 +36,7 @@ def psnr_y(a: Pixels, b: Pixels, peak: float | None = None) -> float:
 
 
 def psnr_s(a: Pixels, b: Pixels, saliency: NDArray[np.float32], peak: float | None = None) -> float:
-    """PSNR-S of Prakash et al. 2017 in dB: 10 log10(peak² / (Σ s e² / Σ s)), over all colour channels.
+    """PSNR-S of Prakash et al. 2017 in dB: 10 log10(peak² / (Σ s e² / Σ s)), over all color channels.
 
     `saliency` is (h, w), not negative; it is stretched over the photo. All zero: the same as `psnr`.
     """
@@ -54,8 +54,8 @@ def _mean_error(a: Pixels, b: Pixels, saliency: NDArray[np.float32] | None) -> W
 
 
 def squared_errors(a: Pixels, b: Pixels) -> Plane:
-    """(H, W) float32: squared error of each pixel of an alike pair, averaged over its colour channels."""
-    a, b = colour_channels(a), colour_channels(b)
+    """(H, W) float32: squared error of each pixel of an alike pair, averaged over its color channels."""
+    a, b = color_channels(a), color_channels(b)
     result = np.empty(a.shape[:2], np.float32)
     for rows in bands(a.shape):
         difference = a[rows].astype(np.float32) - b[rows]

@@ -17,7 +17,7 @@ import math
 import numpy as np
 from numpy.typing import NDArray
 
-from quality.compiled import compiled, fused
+from foveate.compiled import compiled, fused
 
 SIGMA = 1.5
 DELAY = 4  # a blurred sample needs so many after it

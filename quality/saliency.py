@@ -21,7 +21,7 @@ class StretchedMap:
     def over(cls, saliency: Plane, height: int, width: int) -> StretchedMap:
         """Stretches a map (h, w) over a photo, bilinearly.
 
-        Samples sit at pixel centres and the border is continued, so the whole map covers the whole photo.
+        Samples sit at pixel centers and the border is continued, so the whole map covers the whole photo.
         Raises ValueError for a map that is not two-dimensional, is empty, or holds negative or non-finite
         values.
         """

@@ -35,7 +35,7 @@ def ssim(a: Pixels, b: Pixels) -> float:
 def ssim_s(a: Pixels, b: Pixels, saliency: NDArray[np.float32]) -> float:
     """SSIM whose map is averaged under a saliency map (h, w), not negative, stretched over the photo.
 
-    Each window counts with the saliency at its centre. All zero there: the same as `ssim`.
+    Each window counts with the saliency at its center. All zero there: the same as `ssim`.
     """
     return _compared(a, b, scales=1, saliency=saliency).ssim_s
 
@@ -98,7 +98,7 @@ class StructuralSimilarity:
 
     @property
     def ssim_s(self) -> float:
-        """The mean under the saliency at the windows' centres."""
+        """The mean under the saliency at the windows' centers."""
         return self._scales[0].similarity.weighted
 
     @property
@@ -146,7 +146,7 @@ class _Scale:
         count, width = len(a) - 2 * RADIUS, a.shape[1] - 2 * RADIUS
         if count <= 0:
             return
-        weights = self._at_centres(count)
+        weights = self._at_centers(count)
         for block in _blocks(count, width):
             reach = tuple(slice(side.start, side.stop + 2 * RADIUS) for side in block)
             luminance, contrast = _factors(a[reach], b[reach], self._peak)
@@ -167,8 +167,8 @@ class _Scale:
         pads = [(RADIUS - inside, RADIUS - inside) for inside in self._inside]
         return np.pad(plane, pads, mode="symmetric") if any(before for before, _ in pads) else plane
 
-    def _at_centres(self, count: int) -> Plane | None:
-        """The weights at the centres of the next `count` rows of windows."""
+    def _at_centers(self, count: int) -> Plane | None:
+        """The weights at the centers of the next `count` rows of windows."""
         if self._weights is None:
             return None
         top, left = self._inside
@@ -192,7 +192,7 @@ def _blocks(height: int, width: int) -> Iterator[tuple[slice, slice]]:
 def _factors(a: Plane, b: Plane, peak: np.float32) -> tuple[Plane, Plane]:
     """The luminance and the contrast-structure factor of all windows inside (h, w) planes."""
     total = a + b
-    total -= peak  # centred, so that float32 has digits to spare for the variances
+    total -= peak  # centerd, so that float32 has digits to spare for the variances
     difference = a - b
     mean_total, mean_difference = _blur(total), _blur(difference)
     spread_total = np.maximum(_blur(total * total) - mean_total * mean_total, 0)
@@ -202,11 +202,11 @@ def _factors(a: Plane, b: Plane, peak: np.float32) -> tuple[Plane, Plane]:
     return luminance, _likeness(spread_total, spread_difference, 2 * (K2 * peak) ** 2)
 
 
-def _likeness(total: Plane, difference: Plane, stabiliser: np.float32) -> Plane:
+def _likeness(total: Plane, difference: Plane, stabilizer: np.float32) -> Plane:
     numerator = total - difference
-    numerator += stabiliser
+    numerator += stabilizer
     total += difference
-    total += stabiliser
+    total += stabilizer
     numerator /= total
     return numerator
 
@@ -221,7 +221,7 @@ def _window() -> NDArray[np.float32]:
     return np.asarray(taps / (2 * taps.sum() - taps[0]), np.float32)
 
 
-_TAPS = _window()  # the centre and one side
+_TAPS = _window()  # the center and one side
 
 
 def _blur_rows(plane: Plane) -> Plane:

@@ -18,11 +18,11 @@ import math
 
 import numpy as np
 
-from quality.colour import Pixels, check_pair
-from quality.error_maps import ErrorMaps
-from quality.planes import Plane64
-from quality.recursive_gaussian import LANES
-from quality.xyb import Planes, halve, linear_light, rescaled_xyb
+from foveate.quality.color import Pixels, check_pair
+from foveate.quality.error_maps import ErrorMaps
+from foveate.quality.planes import Plane64
+from foveate.quality.recursive_gaussian import LANES
+from foveate.quality.xyb import Planes, halve, linear_light, rescaled_xyb
 
 SCALES = 6
 LEAST_SIDE = 8  # samples: a scale with a shorter side has no next one

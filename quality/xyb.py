@@ -14,8 +14,8 @@ import functools
 import numpy as np
 from numpy.typing import NDArray
 
-from quality.colour import Pixels, peak_of
-from quality.compiled import compiled, fused
+from foveate.compiled import compiled, fused
+from foveate.quality.color import Pixels, peak_of
 
 Planes = NDArray[np.float32]  # (3, h, w)
 

@@ -23,7 +23,7 @@ from foveate.reports.figures import bytes_text, count_text, measure_text, month_
 from foveate.reports.vega import NARROW, WIDE, Chart, Key, data, finished, logarithmic
 
 HISTOGRAMS_SHOWN = ("compression_ratio", "bits_per_pixel", "psnr_db", "psnr_s_db", "ssim", "ms_ssim")
-SERIES = 6  # colours that tell reports apart; after these they come again
+SERIES = 6  # colors that tell reports apart; after these they come again
 MEDIAN_PHOTOS = 15  # photos that a median line wants at least for each of its points
 MEDIAN_GROUPS = 8
 NINE_IN_TEN_PHOTOS = 20
@@ -86,7 +86,7 @@ def histogram_chart(histogram: Histogram, measure: Measure) -> Chart:
 def compared_chart(
     histogram: ComparedHistogram, names: Sequence[str], medians: Sequence[float | None]
 ) -> Chart:
-    """An outline for each report, of another colour and dash."""
+    """An outline for each report, of another color and dash."""
     axes = {"x": _bins(histogram), "y": _photos_axis(*histogram.counts)}
     layers = [
         _outline(histogram.edges, counts, f"var(--series-{place % SERIES})", _DASHES[place % SERIES], **axes)
@@ -110,7 +110,7 @@ def compared_chart(
 def _outline(
     edges: Sequence[float],
     counts: Sequence[int],
-    colour: str,
+    color: str,
     dash: list[int],
     x: Any = "a:Q",
     y: Any = "n:Q",
@@ -118,7 +118,7 @@ def _outline(
     """A stepped line over bins; over bars it takes their axes."""
     steps = [{"a": a, "n": n} for a, n in zip(edges, (*counts, counts[-1]), strict=True)]
     line = alt.Chart(data(steps)).mark_line(
-        color=colour, interpolate="step-after", strokeWidth=2, strokeDash=dash
+        color=color, interpolate="step-after", strokeWidth=2, strokeDash=dash
     )
     return line.encode(x=x, y=y)
 
@@ -195,16 +195,16 @@ def scatter_chart(points: tuple[ScatterPoint, ...]) -> Chart:
     size, opacity = (20, 0.4) if len(points) > MANY else (60, 0.8)
     layers = [
         base.transform_filter(f"isValid(datum.{field})")
-        .mark_point(filled=True, color=colour, opacity=opacity, size=size, shape=shape)
+        .mark_point(filled=True, color=color, opacity=opacity, size=size, shape=shape)
         .encode(x=x, y=alt.Y(f"{field}:Q", title="PSNR (dB)", scale=scale), tooltip=tooltip)
-        for field, colour, shape in series
+        for field, color, shape in series
     ]
     medians = {field: like_rates(values, field) for field, _, _ in series}
-    for field, colour, _ in series:
+    for field, color, _ in series:
         if len(medians[field]) > 1:
             curve = alt.Chart(data(medians[field]))
             halo = curve.mark_line(color="var(--card)", strokeWidth=6, interpolate="monotone")
-            line = curve.mark_line(color=colour, strokeWidth=3, interpolate="monotone")
+            line = curve.mark_line(color=color, strokeWidth=3, interpolate="monotone")
             layers += [layer.encode(x="b:Q", y="m:Q") for layer in (halo, line)]
     return Chart(
         name="scatter",
@@ -270,12 +270,12 @@ def months_chart(months: Sequence[Group]) -> Chart:
             (1, "saved", max(0, month.source_bytes - month.archive_bytes)),
         )
     ]
-    colours = alt.Scale(domain=["archived", "saved"], range=["var(--decoded)", "var(--saved)"])
+    colors = alt.Scale(domain=["archived", "saved"], range=["var(--decoded)", "var(--saved)"])
     chart = alt.Chart(data(values)).mark_bar(stroke="var(--card)", strokeWidth=0.5)
     chart = chart.encode(
         x=alt.X("yearmonth(t):T", title=None, axis=alt.Axis(format="%b %Y", labelAngle=0, labelOverlap=True)),
         y=alt.Y("g:Q", title=unit),
-        color=alt.Color("k:N", scale=colours, legend=None),
+        color=alt.Color("k:N", scale=colors, legend=None),
         order=alt.Order("o:Q"),
         tooltip=[
             alt.Tooltip("t:T", title="month", format="%B %Y"),

@@ -16,8 +16,8 @@ from foveate.reports.gallery import GalleryPictures, LoadGallery, Picture, shrin
 from foveate.sandbox.client import Limits, bits_per_pixel, decode_archive, decode_picture
 from foveate.storage.files import read_if_there
 
-_BRIGHTEST_SHARE = 99.0  # per cent of the bits map that lies below its brightest colour
-_FEWEST_BITS = 0.01  # per pixel, for the brightest colour
+_BRIGHTEST_SHARE = 99.0  # per cent of the bits map that lies below its brightest color
+_FEWEST_BITS = 0.01  # per pixel, for the brightest color
 
 
 def gallery_loader(key: ArchiveKey | None = None) -> LoadGallery:
@@ -75,7 +75,7 @@ def _original(url: str, shape: tuple[int, ...], limits: Limits) -> Picture | Non
 
 
 def _bits_over(photo: Picture, data: bytes, limits: Limits) -> tuple[Picture | None, float | None]:
-    """Where the bits went, as heat over the photo, and the rate in bits per pixel of its brightest colour.
+    """Where the bits went, as heat over the photo, and the rate in bits per pixel of its brightest color.
 
     By the square root, as most of a photo has few bits and some places have many times the mean. (None, None)
     where the packets cannot be read.
@@ -85,5 +85,5 @@ def _bits_over(photo: Picture, data: bytes, limits: Limits) -> tuple[Picture | N
     except (BadCodestream, UnsupportedCodestream):
         return None, None
     most = max(float(np.percentile(bits, _BRIGHTEST_SHARE)), _FEWEST_BITS)
-    dimmed = (photo // 2 + 16).astype(np.uint8)  # so that the colours stay what they are
+    dimmed = (photo // 2 + 16).astype(np.uint8)  # so that the colors stay what they are
     return heat_over(np.sqrt(np.clip(bits / most, 0, 1)), dimmed), most

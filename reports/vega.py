@@ -1,6 +1,6 @@
 """What all charts share: the library that draws them, their style, and their figures as a table.
 
-Colours are the page's CSS variables, so that light, dark and paper need no second drawing.
+Colors are the page's CSS variables, so that light, dark and paper need no second drawing.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ NARROW, WIDE = 190, 340  # heights in pixels
 
 @dataclasses.dataclass(frozen=True)
 class Key:
-    """One entry of a chart's legend: what it says, and the CSS class that has its colour."""
+    """One entry of a chart's legend: what it says, and the CSS class that has its color."""
 
     label: str
     style: str
@@ -75,7 +75,7 @@ def ticks(low: float, high: float) -> list[float]:
 
 
 def finished(chart: Any, height: int) -> dict[str, Any]:
-    """The specification: as wide as its place, without frame, in the page's colours."""
+    """The specification: as wide as its place, without frame, in the page's colors."""
     axis = {
         "labelColor": "var(--muted)",
         "titleColor": "var(--muted)",

@@ -10,7 +10,7 @@ from foveate.storage.local_disk import temporary_folder
 
 
 def folded(name: str) -> str:
-    """What is alike for names that differ in case or Unicode normalisation alone."""
+    """What is alike for names that differ in case or Unicode normalization alone."""
     return unicodedata.normalize("NFC", unicodedata.normalize("NFC", name).casefold())
 
 

@@ -56,7 +56,7 @@ def room(name: str) -> str:
     return rest.partition(".")[0] if first == "foveate" and rest else first
 
 
-def offences(folder: str, forbidden: set[str], inside_functions: bool = True) -> list[str]:
+def offenses(folder: str, forbidden: set[str], inside_functions: bool = True) -> list[str]:
     found = []
     for path in sorted((ROOT / folder).rglob("*.py")):
         for name, line in imports(ast.parse(path.read_text(), path.name), inside_functions):
@@ -67,17 +67,17 @@ def offences(folder: str, forbidden: set[str], inside_functions: bool = True) ->
 
 @pytest.mark.parametrize("folder", ALLOWED)
 def test_a_folder_imports_only_from_those_below_it(folder: str) -> None:
-    assert not offences(folder, OURS - ALLOWED[folder] - {folder})
+    assert not offenses(folder, OURS - ALLOWED[folder] - {folder})
 
 
 @pytest.mark.parametrize("folder", FORBIDDEN)
 def test_codec_models_and_quality_know_nothing_of_beam_nor_codec_and_quality_of_networks(folder: str) -> None:
-    assert not offences(folder, FORBIDDEN[folder])
+    assert not offenses(folder, FORBIDDEN[folder])
 
 
 @pytest.mark.parametrize("folder", ALLOWED)
 def test_tensorflow_and_keras_are_imported_inside_functions_only(folder: str) -> None:
-    assert not offences(folder, SLOW, inside_functions=False)
+    assert not offenses(folder, SLOW, inside_functions=False)
 
 
 def test_the_rule_sees_imports_of_every_form() -> None:

@@ -1,4 +1,4 @@
-"""DnCNN in the pipeline: JPEG sources lose their artefacts before they are coded again."""
+"""DnCNN in the pipeline: JPEG sources lose their artifacts before they are coded again."""
 
 from __future__ import annotations
 
@@ -19,9 +19,9 @@ _FINEST_QUALITY = 76
 
 
 def clean_jpeg(network: Network, photo: Photo) -> Photo:
-    """A JPEG's photo without its artefacts, and how far that took it from the JPEG.
+    """A JPEG's photo without its artifacts, and how far that took it from the JPEG.
 
-    Fine JPEGs, in which the network could not tell artefacts from detail, stay as they are, and all others.
+    Fine JPEGs, in which the network could not tell artifacts from detail, stay as they are, and all others.
     """
     from foveate.models import dncnn
 

@@ -48,7 +48,7 @@ def with_mask(photo: Photo, folder: str, limits: Limits) -> Iterator[SalientPhot
     """A photo with a drawn saliency: `folder`/<relative path>.png, or with .png for its ending.
 
     Masks are pictures of any size, stretched over the upright photo: white matters, black does not. Of a
-    coloured mask its luma counts; alpha does not.
+    colored mask its luma counts; alpha does not.
 
     Args:
       photo: the photo.

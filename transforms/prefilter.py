@@ -12,7 +12,7 @@ from foveate.transforms.networks import NetworkStage, PhotoHandler
 if TYPE_CHECKING:
     from foveate.models.tiling import Network
 
-# Mean normalised step of about half a bit per pixel. What ComCNN wins on finer files, under 0.02 dB on the
+# Mean normalized step of about half a bit per pixel. What ComCNN wins on finer files, under 0.02 dB on the
 # validation photos, is not worth coding a photo twice.
 _FINEST_STEP = 0.05
 # Two candidates and what they are restored to are five pictures beside the photo, all in memory at once.

@@ -151,7 +151,7 @@ def _check_header(image: binding.Image, max_pixels: int | None) -> None:
         size = f"{image.x1 - image.x0} x {image.y1 - image.y0}"
         raise UnsupportedCodestream(f"the picture has {size} = {count} pixels, more than {max_pixels}")
     if image.color_space == binding.COLOR_EYCC:
-        raise UnsupportedCodestream("the colour space e-sYCC is not supported")
+        raise UnsupportedCodestream("the color space e-sYCC is not supported")
     _components(image)
 
 
@@ -260,7 +260,7 @@ def _sources(
 
 
 def _color_space(image: binding.Image, components: list[binding.Component]) -> str:
-    """The declared colour space; unexplained subsampled chroma counts as sYCC, as in OpenJPEG's own tool."""
+    """The declared color space; unexplained subsampled chroma counts as sYCC, as in OpenJPEG's own tool."""
     if image.color_space == binding.COLOR_UNSPECIFIED and len(components) == 3:
         luma, chroma = components[0], components[1]
         if luma.dx == luma.dy == 1 and chroma.dx != 1:

@@ -64,7 +64,7 @@ def encode(
     depth = _checked_depth(pixels, bit_depth)
     transform = channels >= 3 and depth > 1 if color_transform is None else color_transform
     if transform and (channels < 3 or depth < 2):
-        raise ValueError(f"a colour transform needs three components of two bits, not {channels} of {depth}")
+        raise ValueError(f"a color transform needs three components of two bits, not {channels} of {depth}")
     _check_layers(layer_psnrs_db)
     if block_size not in (4, 8, 16, 32, 64):
         raise ValueError(f"block size {block_size} is not a power of two from 4 to 64")

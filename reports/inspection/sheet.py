@@ -42,13 +42,13 @@ _BACKGROUND, _TEXT, _DIM, _TRACK = (18, 20, 25), (238, 238, 234), (160, 164, 172
 _COMPONENTS = ((240, 190, 90), (92, 150, 235), (225, 95, 95), (150, 155, 165))
 _OTHER = (110, 120, 132)
 _MID_GRAY = 128
-_BRIGHTEST_SHARE = 99.5  # per cent of the picture that the scale covers; what is above has the last colour
+_BRIGHTEST_SHARE = 99.5  # per cent of the picture that the scale covers; what is above has the last color
 _NICE = (1, 1.5, 2, 3, 4, 5, 6, 8, 10)
 
 
 @dataclasses.dataclass(frozen=True, eq=False)
 class _Panel:
-    """A picture with its caption and, where colours mean something, its legend: (position, text) pairs."""
+    """A picture with its caption and, where colors mean something, its legend: (position, text) pairs."""
 
     caption: str
     picture: Picture
@@ -64,7 +64,7 @@ class _Cell:
 
 
 def render_sheet(inspection: Inspection, data: bytes, file_format: SheetFormat) -> tuple[bytes, str]:
-    """One labelled picture of a file; and a sentence on what of it could not be shown, "" if all could.
+    """One labeled picture of a file; and a sentence on what of it could not be shown, "" if all could.
 
     Args:
       inspection: of the file, without problems.
@@ -152,7 +152,7 @@ def _bits_panel(inspection: Inspection, photo: Picture) -> _Panel:
 
 
 def _dimmed(photo: Picture) -> Picture:
-    """A photo dark and flat enough not to change the colours over it for the eye."""
+    """A photo dark and flat enough not to change the colors over it for the eye."""
     return (photo // 2 + 16).astype(np.uint8)
 
 
@@ -206,7 +206,7 @@ def _columns(cells: int, width: int, height: int) -> int:
 
 
 def _titles(inspection: Inspection, room: int) -> list[tuple[str, int, tuple[int, int, int]]]:
-    """(text, font size, colour) of the lines at the top, as long as there is room for."""
+    """(text, font size, color) of the lines at the top, as long as there is room for."""
     found = inspection.anatomy
     figures = [
         f"{found.width} x {found.height}",
@@ -258,7 +258,7 @@ def _panel_cell(panel: _Panel, picture_height: int) -> _Cell:
 
 
 def _paint_legend(sheet: Image.Image, x: int, y: int, width: int, ticks: Sequence[tuple[float, str]]) -> None:
-    """The colours as they look over mid-gray, dark to light, with what they stand for."""
+    """The colors as they look over mid-gray, dark to light, with what they stand for."""
     ramp = np.linspace(0, 1, width, dtype=np.float32)[np.newaxis]
     gray = _dimmed(np.full((16, width, 3), _MID_GRAY, np.uint8))
     sheet.paste(Image.fromarray(heat_over(ramp, gray)), (x, y))

@@ -28,7 +28,7 @@ def test_sections_run_alone_and_leave_the_others_as_they_were(tmp_path: Path) ->
     shown: list[str] = []
     arguments = [str(_photos(tmp_path / "photos")), "--output", str(tmp_path / "docs")]
     main([*arguments, "--only", "plain,progressive", "--keep", str(tmp_path / "kept")], shown.append)
-    assert [text.splitlines()[0] for text in shown] == ["Nothing favoured: PSNR", "Beginnings of files"]
+    assert [text.splitlines()[0] for text in shown] == ["Nothing favored: PSNR", "Beginnings of files"]
     before = json.loads((tmp_path / "docs/benchmarks.json").read_text())
     assert len(before["plain"]["figures"]["whole_file_percent"]) == 2
     main([*arguments, "--only", "salient,lossless", "--count", "1"], shown.append)

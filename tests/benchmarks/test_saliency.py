@@ -104,11 +104,11 @@ def test_baselines_see_what_stands_out() -> None:
         assert values.min() >= 0
         assert values.max() <= 1
         assert values[45:85, 145:185].mean() > 3 * values.mean()
-    centre = saliency_baselines.centre_prior(40, 61)
-    assert centre.argmax() == 19 * 61 + 30 or centre.argmax() == 20 * 61 + 30
+    center = saliency_baselines.center_prior(40, 61)
+    assert center.argmax() == 19 * 61 + 30 or center.argmax() == 20 * 61 + 30
 
 
-def test_a_surround_is_the_mean_without_its_centre() -> None:
+def test_a_surround_is_the_mean_without_its_center() -> None:
     gray = np.random.default_rng(3).uniform(0, 255, (30, 41))
     table = np.pad(gray, ((1, 0), (1, 0))).cumsum(0).cumsum(1)
     around = saliency_baselines._surround(gray, table, 5)
@@ -131,7 +131,7 @@ def test_the_sections_of_maps_say_what_the_network_does(model: msroi.MsRoi) -> N
     pairs = [photo_and_mask(seed) for seed in range(2)]
     maps = saliency_maps.maps_section(pairs, model)
     assert [row[0] for row in maps.tables[0].rows][-1] == "MS-ROI"
-    assert maps.figures["MS-ROI"]["max F"] > maps.figures["centre prior"]["max F"] - 0.3
+    assert maps.figures["MS-ROI"]["max F"] > maps.figures["center prior"]["max F"] - 0.3
     calibration = saliency_maps.calibration_section(pairs, model)
     assert sum(float(row[3]) for row in calibration.tables[0].rows) == pytest.approx(1, abs=0.01)
     steadiness = saliency_maps.steadiness_section(pairs, model)
@@ -158,9 +158,9 @@ def test_a_true_mask_brings_decibels_inside_at_equal_bytes(model: msroi.MsRoi) -
     mask = np.zeros(photo.shape[:2], np.float32)
     mask[40:230, 90:330] = 1
     (found,) = saliency_bytes.compared([(photo, mask)], model)
-    none, favoured = found.figures[saliency_bytes.NONE], found.figures[saliency_bytes.MASK]
-    assert favoured["inside"] > none["inside"] + 0.2
-    assert favoured["outside"] < none["outside"]
+    none, favored = found.figures[saliency_bytes.NONE], found.figures[saliency_bytes.MASK]
+    assert favored["inside"] > none["inside"] + 0.2
+    assert favored["outside"] < none["outside"]
 
 
 def test_boxes_are_read_as_shares_of_the_sides() -> None:

@@ -127,12 +127,12 @@ def test_gains_are_means_and_the_worst_photo_is_named_with_and_without_its_mark(
     assert not worst.met
 
 
-def test_favoured_files_take_the_place_of_the_others() -> None:
+def test_favored_files_take_the_place_of_the_others() -> None:
     photos = [
-        dataclasses.replace(found, favoured={name: _curve(0.5) for name in found.curves if "Fov" in name})
+        dataclasses.replace(found, favored={name: _curve(0.5) for name in found.curves if "Fov" in name})
         for found in _with_network(1.0, 0.0)
     ]
-    instead = fidelity.favoured_instead(photos)
+    instead = fidelity.favored_instead(photos)
     assert set(instead[0].curves) == set(photos[0].curves)
     assert instead[0].curves["OpenJPEG"] == photos[0].curves["OpenJPEG"]
     assert fidelity.mean_at(instead, "Foveate", 0.5, "psnr_s") == pytest.approx(12.0)
@@ -212,7 +212,7 @@ def test_lossless_pictures_are_of_every_kind_and_come_back() -> None:
         (51, 60, 1), (51, 60, 2), (51, 60, 3), (51, 60, 4), (25, 30, 1), (25, 30, 3), (25, 30, 4),
     ]  # fmt: skip
     assert [str(p.dtype) for p in made.values()] == ["uint8"] * 4 + ["uint16"] * 3
-    alpha = made["colour and alpha, 8 bits"][:, :, 3]
+    alpha = made["color and alpha, 8 bits"][:, :, 3]
     assert alpha[0, 0] == 0
     assert alpha[25, 30] == 255
     for kind, pixels in made.items():

@@ -156,8 +156,8 @@ def test_more_weight_never_costs_a_block_a_layer_at_the_same_slope(
     slopes = allocation.layer_slopes(layout, parts, PSNRS)
     rng = np.random.default_rng(seed)
     light = 10 ** rng.uniform(0, 1.2, len(layout.blocks.tile))
-    favoured = rng.random(len(light)) < 0.3
-    heavier = np.where(favoured, factor * light, light)
+    favored = rng.random(len(light)) < 0.3
+    heavier = np.where(favored, factor * light, light)
     threshold = slopes.min() + cut * (np.ptp(slopes) + 1)
 
     def kept(of_blocks: NDArray[np.float64]) -> NDArray[np.int32]:
@@ -168,8 +168,8 @@ def test_more_weight_never_costs_a_block_a_layer_at_the_same_slope(
         return upto
 
     before, after = kept(light), kept(heavier)
-    assert (after[favoured] >= before[favoured]).all()
-    assert np.array_equal(after[~favoured], before[~favoured])
+    assert (after[favored] >= before[favored]).all()
+    assert np.array_equal(after[~favored], before[~favored])
 
 
 def test_layers_rise_to_everything_and_an_encoder_takes_them() -> None:

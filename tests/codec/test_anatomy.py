@@ -92,7 +92,7 @@ def test_boxes_say_what_they_hold() -> None:
     ]
     assert box_of(found, "ihdr").holds == "83 × 61, 4 components of 8 bits"
     assert "ICC profile (restricted method)" in box_of(found, "colr").holds
-    assert box_of(found, "cdef").holds.endswith("2 is colour 3, 3 is opacity")
+    assert box_of(found, "cdef").holds.endswith("2 is color 3, 3 is opacity")
     resolution = box_of(found, "res ").boxes[0]
     assert (resolution.kind, resolution.holds) == ("resc", "captured at 300 × 150 dots per inch")
     for box in found.boxes:
@@ -135,11 +135,11 @@ def test_rare_markers_are_described_too(marker: int, payload: bytes, words: str)
 @pytest.mark.parametrize(
     ("kind", "content", "words"),
     [
-        (b"colr", b"\1\0\0" + struct.pack(">I", 17), "greyscale"),
-        (b"colr", b"\1\0\0" + struct.pack(">I", 12), "enumerated colour space 12"),
+        (b"colr", b"\1\0\0" + struct.pack(">I", 17), "grayscale"),
+        (b"colr", b"\1\0\0" + struct.pack(">I", 12), "enumerated color space 12"),
         (b"colr", b"", "malformed"),
         (b"bpcc", b"\7\x0b\x87", "components of 8 bits, 12 bits, 8 bits signed"),
-        (b"pclr", b"\1\0\3\7\7\7", "palette of 256 colours in 3 columns"),
+        (b"pclr", b"\1\0\3\7\7\7", "palette of 256 colors in 3 columns"),
         (b"resc", bytes(10), "malformed"),
         (b"uuid", bytes(20), f"UUID {bytes(16).hex()}, 4 bytes"),
         (b"asoc", b"whatever", ""),

@@ -41,7 +41,7 @@ def test_the_main_header_of_our_own_streams_is_understood() -> None:
     assert (stream.coding[0].block_width_log2, stream.coding[0].levels) == (5, 5)
 
 
-def test_sixteen_bit_colour_is_understood() -> None:
+def test_sixteen_bit_color_is_understood() -> None:
     stream = codestream.parse(streams.layered(101, 130, 4, 16, 32))
     assert [c.bit_depth for c in stream.size.components] == [16] * 4
     assert stream.color_transform

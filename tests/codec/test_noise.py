@@ -89,7 +89,7 @@ def test_a_place_that_is_kept_better_has_smaller_values() -> None:
 
 
 def predicted_rms(data: bytes) -> float:
-    """The error that uniform quantisation at the found steps makes, as a share of the peak."""
+    """The error that uniform quantization at the found steps makes, as a share of the peak."""
     stream, layout, parts = allocation.parse_layers(data)
     steps = noise.normalized_steps(stream, layout, parts)
     box = layout.blocks.box
@@ -147,7 +147,7 @@ def test_blocks_of_a_region_count_as_finely_as_it_is_coded_and_others_as_they_ar
     assert noise._missing_planes(blocks, zero_planes, passes)[:4].tolist() == [6, 2, 0, 6]
 
 
-def test_tiles_are_judged_by_their_own_quantization_and_colour_transform() -> None:
+def test_tiles_are_judged_by_their_own_quantization_and_color_transform() -> None:
     main = [SIZ, cod(1), qcd(8)]
     blank = codestream.parse(structures.assemble(main, [(0, [], bytes(40)), (1, [qcd(9)], bytes(40))]))
     geometry = layout.lay_out(blank)

@@ -115,7 +115,7 @@ def test_tuning_for_ssim_raises_it_at_the_same_bytes(name: str) -> None:
     assert 1 - similarity[1] < 0.8 * (1 - similarity[0])
 
 
-def test_errors_count_less_where_contrast_hides_them_and_in_colour() -> None:
+def test_errors_count_less_where_contrast_hides_them_and_in_color() -> None:
     pixels = np.full((256, 512, 3), 128, np.uint8)
     pixels[:, 256:] = np.random.default_rng(0).integers(0, 256, (256, 256, 3))
     stream, layout, _ = allocation.parse_layers(openjpeg.encode(pixels))

@@ -424,7 +424,7 @@ def test_pillow_decodes_every_file(first: Run) -> None:
         with Image.open(path) as picture:
             assert picture.size == expected.shape[1::-1]
             pixels = np.asarray(picture)
-        if expected.dtype == np.uint8 or expected.shape[2] == 1:  # it has no colour of 16 bits
+        if expected.dtype == np.uint8 or expected.shape[2] == 1:  # it has no color of 16 bits
             assert_near(pixels, expected, path)
 
 

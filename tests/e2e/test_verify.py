@@ -28,7 +28,7 @@ from tests import picture_files
 
 FLIPS = int(os.environ.get("FOVEATE_FLIPS", "50"))
 PHOTOS = {
-    "colour.png": picture_files.png(picture_files.sample(83, 121, 3), {b"eXIf": picture_files.exif_block()}),
+    "color.png": picture_files.png(picture_files.sample(83, 121, 3), {b"eXIf": picture_files.exif_block()}),
     "trip/ä [1].png": picture_files.png(picture_files.sample(64, 97, 1)),
     "trip/other.png": picture_files.png(255 - picture_files.sample(64, 97, 1)),
     "deep.tif": picture_files.tiff(picture_files.sample(41, 53, 3, bits=16)),
@@ -121,7 +121,7 @@ def test_any_flipped_bit_anywhere_is_found_by_the_table_and_in_a_jp2_file_withou
         assert any(finding.is_fault for finding in found), (name, bit, expected)
 
 
-@pytest.mark.parametrize("name", ["colour.png.jp2", "moves.gif"])
+@pytest.mark.parametrize("name", ["color.png.jp2", "moves.gif"])
 def test_any_truncation_is_found(archive: Path, name: str) -> None:
     file = archive / name
     data = file.read_bytes()
@@ -132,12 +132,12 @@ def test_any_truncation_is_found(archive: Path, name: str) -> None:
 
 
 def test_a_file_cut_after_a_layer_is_told_from_a_damaged_one(archive: Path) -> None:
-    file = archive / "colour.png.jp2"
+    file = archive / "color.png.jp2"
     data = file.read_bytes()
     start, _ = jp2.codestream_span(data)
     end = codestream.parse(data[start:]).tile_parts[1].end
     file.write_bytes(data[: start + end] + b"\xff\xd9")
-    found = found_in(archive)["colour.png.jp2"]
+    found = found_in(archive)["color.png.jp2"]
     assert (found.kind, found.detail.partition(":")[0]) == ("cut", "cut after layer 2 of 3")
 
 
@@ -156,7 +156,7 @@ def test_swapped_files_are_named_with_whose_they_are(archive: Path) -> None:
 def test_what_is_missing_and_what_is_nobodys_is_named(archive: Path) -> None:
     (archive / "trip" / "other.png.jp2").unlink()
     (archive / "notes.txt").write_text("mine")
-    shutil.copy(archive / "colour.png.jp2", archive / "copy.jp2")
+    shutil.copy(archive / "color.png.jp2", archive / "copy.jp2")
     kinds = {"trip/other.png.jp2": "missing", "notes.txt": "foreign", "copy.jp2": "foreign"}
     assert kinds_in(archive) == kinds_in(archive, quick=True) == kinds
 
@@ -169,24 +169,24 @@ def change_rows(archive: Path, name: str, **changes: Any) -> None:
 
 
 def test_a_file_that_is_not_what_its_row_says_is_found(archive: Path) -> None:
-    change_rows(archive, "colour.png", archive_sha256="ab" * 32)
+    change_rows(archive, "color.png", archive_sha256="ab" * 32)
     change_rows(archive, "deep.tif", width=54)
     change_rows(archive, "trip/other.png", settings_digest="ab" * 8)
     found = found_in(archive)
-    assert found["colour.png.jp2"].detail == "it is not the file that its row tells of"
+    assert found["color.png.jp2"].detail == "it is not the file that its row tells of"
     assert "are 53, 41, 3, 16, and should be 54, 41, 3, 16" in found["deep.tif.jp2"].detail
     assert "other settings" in found["trip/other.png.jp2"].detail
     assert len(found) == 3
 
 
 def test_a_photo_is_measured_again_where_its_source_is(archive: Path, made: Path, tmp_path: Path) -> None:
-    change_rows(archive, "colour.png", psnr_db=10.0)
+    change_rows(archive, "color.png", psnr_db=10.0)
     assert found_in(archive) == {}
     found = found_in(archive, recheck=100)
-    assert list(found) == ["colour.png.jp2"]
-    assert found["colour.png.jp2"].kind == "quality" and "10.00 dB" in found["colour.png.jp2"].detail
-    changed = put(tmp_path / "in", {"colour.png": PHOTOS["colour.png"] + b" "}) / "colour.png"
-    change_rows(archive, "colour.png", source_url=str(changed))
+    assert list(found) == ["color.png.jp2"]
+    assert found["color.png.jp2"].kind == "quality" and "10.00 dB" in found["color.png.jp2"].detail
+    changed = put(tmp_path / "in", {"color.png": PHOTOS["color.png"] + b" "}) / "color.png"
+    change_rows(archive, "color.png", source_url=str(changed))
     assert found_in(archive, recheck=100) == {}
 
 
@@ -199,10 +199,10 @@ def test_what_an_undecodable_file_has_is_said(archive: Path) -> None:
 
 def test_files_from_before_there_were_checksums_are_verified_as_far_as_can_be(archive: Path) -> None:
     old = Path(__file__).parents[1] / "codec" / "record-version-1.jp2"
-    shutil.copy(old, archive / "colour.png.jp2")
+    shutil.copy(old, archive / "color.png.jp2")
     change_rows(
         archive,
-        "colour.png",
+        "color.png",
         archive_bytes=old.stat().st_size,
         archive_sha256=None,
         codestream_sha256=None,
@@ -225,7 +225,7 @@ def test_without_tables_every_jp2_file_answers_for_itself(archive: Path) -> None
     (archive / "deep.tif.jp2").write_bytes(data)
     assert kinds_in(archive) == {"deep.tif.jp2": "damaged"}
     assert main(["verify", str(archive / "deep.tif.jp2")]) == 3
-    assert main(["verify", str(archive / "colour.png.jp2")]) == 0
+    assert main(["verify", str(archive / "color.png.jp2")]) == 0
 
 
 def test_a_copy_that_a_later_run_compressed_is_stale(
@@ -247,9 +247,9 @@ def test_a_copy_that_a_later_run_compressed_is_stale(
 def test_the_command_tells_all_in_terminal_json_and_table(
     archive: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    data = bytearray((archive / "colour.png.jp2").read_bytes())
+    data = bytearray((archive / "color.png.jp2").read_bytes())
     data[-9] ^= 1
-    (archive / "colour.png.jp2").write_bytes(data)
+    (archive / "color.png.jp2").write_bytes(data)
     (archive / "moves.gif").unlink()
     before = {path: path.stat().st_mtime_ns for path in archive.rglob("*")}
     capsys.readouterr()

@@ -34,7 +34,7 @@ TILED = "-t 50,37 -r 40,10,3"
 
 
 @functools.cache
-def salient_centre(height: int = 240, width: int = 360) -> bytes:
+def salient_center(height: int = 240, width: int = 360) -> bytes:
     """Our archive file of a photo that is alike everywhere, but matters in the middle."""
     rng = np.random.default_rng(8)
     pixels = rng.normal(128, 30, (height, width, 3)).clip(0, 255).astype(np.uint8)
@@ -98,7 +98,7 @@ def test_layers_say_what_a_file_that_ended_with_them_would_take() -> None:
 
 
 def test_our_record_is_shown() -> None:
-    data = salient_centre()
+    data = salient_center()
     found = examine("a", data)
     record = examination.as_json(found)["record"]
     assert record["source_sha256"] == jp2.parse(data).record.source_sha256.hex()  # type: ignore[union-attr]
@@ -109,7 +109,7 @@ def test_our_record_is_shown() -> None:
 
 
 def test_a_record_of_a_later_version_is_a_note() -> None:
-    data = bytearray(salient_centre())
+    data = bytearray(salient_center())
     at = data.index(bytes.fromhex("9de31d97f6d9439288d5000acd786d7d")) + 16
     data[at] = 9
     found = examine("a", bytes(data))
@@ -165,7 +165,7 @@ def test_every_key_of_the_json_is_documented() -> None:
             return set(value).union(*map(keys, value.values()))
         return set().union(*map(keys, value)) if isinstance(value, list | tuple) else set()
 
-    found = keys(examination.as_json(examine("a", salient_centre())))
+    found = keys(examination.as_json(examine("a", salient_center())))
     assert {"tile_parts", "saliency_bytes", "dx", "included"} <= found
     assert not {key for key in found if f"`{key}`" not in text}
 
@@ -224,7 +224,7 @@ def test_a_photo_of_many_pixels_is_decoded_at_what_is_needed(monkeypatch: pytest
 
 
 def test_the_middle_that_matters_has_more_bits_and_is_lighter_in_the_picture() -> None:
-    data = salient_centre()
+    data = salient_center()
     image = drawn(data)
     found = examine("a", data)
     panel = sheet._bits_panel(found, np.full((240, 360, 3), 128, np.uint8))
@@ -259,7 +259,7 @@ def folder(tmp_path: Path) -> Path:
     """Good files, foreign and broken ones."""
     place = tmp_path / "files"
     (place / "trip").mkdir(parents=True)
-    (place / "trip/ours.jpg.jp2").write_bytes(salient_centre())
+    (place / "trip/ours.jpg.jp2").write_bytes(salient_center())
     (place / "layers.j2k").write_bytes(streams.layered(61, 203, 2, 8, 32, True))
     (place / "notes.txt").write_bytes(b"no photo")
     return place

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 from scipy.ndimage import correlate1d
 
-from quality.recursive_gaussian import DELAY, SIGMA, RecursiveGaussian, Stack
+from foveate.quality.recursive_gaussian import DELAY, SIGMA, RecursiveGaussian, Stack
 
 
 def blurred(planes: Stack, *cuts: int) -> Stack:

@@ -52,8 +52,8 @@ def test_ssim_of_16_bits_agrees_with_scikit_image() -> None:
 
 def test_ssim_of_two_flat_photos_by_hand() -> None:
     a, b = np.full((20, 20, 1), 100, np.uint8), np.full((20, 20, 1), 150, np.uint8)
-    stabiliser = 2.55**2
-    expected = (2 * 100 * 150 + stabiliser) / (100**2 + 150**2 + stabiliser)
+    stabilizer = 2.55**2
+    expected = (2 * 100 * 150 + stabilizer) / (100**2 + 150**2 + stabilizer)
     assert ssim(a, b) == pytest.approx(expected, abs=1e-6)
     assert ms_ssim(a, b) == pytest.approx(expected**1.0, abs=1e-6)
 

@@ -10,9 +10,9 @@ from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 from numpy.typing import NDArray
 
-from quality import ssimulacra2 as module
-from quality.colour import Pixels
-from quality.ssimulacra2 import ssimulacra2
+from foveate.quality import ssimulacra2 as module
+from foveate.quality.color import Pixels
+from foveate.quality.ssimulacra2 import ssimulacra2
 
 Integers = NDArray[np.int64]
 TWO = np.array([[1, 1], [1, -1]])

@@ -6,8 +6,8 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
-from quality.compiled import compiled, fused
-from quality.xyb import halve, linear_light, rescaled_xyb
+from foveate.compiled import compiled, fused
+from foveate.quality.xyb import halve, linear_light, rescaled_xyb
 
 
 @pytest.mark.parametrize("samples", [np.arange(256, dtype=np.uint8), np.arange(65536, dtype=np.uint16)])

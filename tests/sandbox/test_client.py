@@ -175,8 +175,8 @@ def test_errors_are_of_the_same_kind_with_the_same_words() -> None:
 
 
 def test_a_bug_is_told_with_its_traceback() -> None:
-    with pytest.raises(RuntimeError, match=r"(?s)Traceback.*TypeError.*colour"):
-        client._decoded("picture", GOOD["color.png"], {"colour": "green"}, Limits())
+    with pytest.raises(RuntimeError, match=r"(?s)Traceback.*TypeError.*color"):
+        client._decoded("picture", GOOD["color.png"], {"color": "green"}, Limits())
 
 
 def test_one_child_serves_one_thread_and_several_serve_several(children: client._Children) -> None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from foveate.codec.compiled import compiled
+from foveate.compiled import compiled
 
 
 def test_a_function_without_a_place_for_its_code_is_compiled_all_the_same() -> None:

@@ -1,6 +1,6 @@
-"""Compiles the loops of the measures with numba, and gives them a fused multiply-add.
+"""Compiles the inner loops with numba, and gives them a fused multiply-add.
 
-`compiled` is that of `codec/compiled.py`: the two folders may not import from each other.
+Nothing is fused or reordered but what a function says, so that results do not depend on the processor.
 """
 
 from __future__ import annotations
@@ -16,9 +16,10 @@ from numba.extending import intrinsic
 def compiled(function: Callable[..., Any]) -> Callable[..., Any]:
     """Returns the function as machine code, compiled on the first call; it lets other threads run.
 
-    The code is kept beside the module, or else in the user's cache folder. Where neither can be written (a
-    read-only container) each process compiles for itself. Nothing is fused or reordered but what the
-    function says, so that results do not depend on the processor.
+    The code is kept beside the module, or else in the user's cache folder, so that only the first process on
+    a machine waits for it. Where neither can be written (a read-only container), each process compiles for
+    itself. Numba renews kept code when the function's own file changes, not when a function it calls in
+    another file does.
     """
     try:
         result: Callable[..., Any] = numba.njit(cache=True, nogil=True)(function)
@@ -34,6 +35,6 @@ def _fused(typing_context, a, b, c):  # type: ignore[no-untyped-def]
     return types.float32(types.float32, types.float32, types.float32), generate
 
 
-# In compiled functions, fused(a, b, c) is a * b + c in float32, rounded once. A processor that has no such
-# instruction computes it in software, to the same result.
+# In compiled functions, fused(a, b, c) is a * b + c in float32, rounded once. A processor without such an
+# instruction computes it in software, with the same result.
 fused: Callable[..., Any] = intrinsic(_fused)
