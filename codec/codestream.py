@@ -8,13 +8,15 @@ from __future__ import annotations
 
 import dataclasses
 import struct
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from typing import NamedTuple
 
+from foveate.codec import walk
 from foveate.codec.errors import BadCodestream, UnsupportedCodestream
 from foveate.codec.parameters import COC as COC
 from foveate.codec.parameters import COD as COD
 from foveate.codec.parameters import IRREVERSIBLE as IRREVERSIBLE
-from foveate.codec.parameters import NAMES, parse_parameters, parse_size
+from foveate.codec.parameters import NAMES, emit_segment, parse_parameters, parse_size
 from foveate.codec.parameters import POC as POC
 from foveate.codec.parameters import PROGRESSIONS as PROGRESSIONS
 from foveate.codec.parameters import QCC as QCC
@@ -28,8 +30,8 @@ from foveate.codec.parameters import Parameters as Parameters
 from foveate.codec.parameters import ProgressionVolume as ProgressionVolume
 from foveate.codec.parameters import Quantization as Quantization
 from foveate.codec.parameters import Size as Size
+from foveate.codec.walk import CODESTREAM_START, EOC, SOC, SOD, SOT, strict
 
-SOC, SOT, SOD, EOC = 0xFF4F, 0xFF90, 0xFF93, 0xFFD9
 CAP, PPM, PPT = 0xFF50, 0xFF60, 0xFF61
 _OF_A_CODESTREAM = (COD, COC, QCD, QCC, RGN)  # kept when a codestream is emitted again
 _MAX_OWN_COMPONENTS = 1 << 21  # components of all tiles with parameters of their own
@@ -80,8 +82,7 @@ class Codestream(Parameters):
         return max(own if every_tile else [self.layers, *own])
 
 
-@dataclasses.dataclass(frozen=True)
-class _TilePart:
+class _TilePart(NamedTuple):
     """A tile-part as it is found: the segments of its header, and where its packets lie."""
 
     tile: int
@@ -103,9 +104,9 @@ def parse(data: bytes) -> Codestream:
       UnsupportedCodestream: legal, but uses something named in the message: what is not of Part 1, or tiles
         with parameters of their own for more than 2 million components in all.
     """
-    if data[:4] != b"\xff\x4f\xff\x51":
+    if not data.startswith(CODESTREAM_START):
         raise BadCodestream(f"not a JPEG 2000 codestream: it starts with {data[:4]!r}")
-    segments, position = _read_header(data, 2, len(data), SOT)
+    segments, position = _read_header(data, walk.segments(data, 2, len(data)), SOT)
     size = parse_size(segments[0][1])
     count = len(size.components)
     main = parse_parameters(segments, count)
@@ -118,76 +119,67 @@ def parse(data: bytes) -> Codestream:
         data=data,
         size=size,
         tile_parts=tuple(TilePart(part.tile, part.start, part.end) for part in parts),
-        header_segments=(_segment(*segments[0]), *_kept(segments)),
+        header_segments=(emit_segment(*segments[0]), *_kept(segments)),
         tile_parameters={tile: parse_parameters(found, count, main) for tile, found in own.items()},
         tile_segments={tile: kept for tile, found in own.items() if (kept := _kept(found))},
         packed_headers=_packed_headers(segments, parts),
     )
 
 
-def _read_header(data: bytes, position: int, end: int, stop: int) -> tuple[list[_Segment], int]:
-    """The marker segments from `position` to the marker `stop`, and where that stands."""
-    segments = []
-    while (marker := _u16(data, position, end)) != stop:
-        if marker == CAP:
+def of_header(segments: Sequence[bytes]) -> Codestream:
+    """A codestream of which there is nothing yet but the marker segments of its main header, SIZ first."""
+    parsed = [(int.from_bytes(segment[:2]), segment[4:]) for segment in segments]
+    size = parse_size(parsed[0][1])
+    main = parse_parameters(parsed, len(size.components))
+    return Codestream(**vars(main), data=b"", size=size, tile_parts=(), header_segments=tuple(segments))
+
+
+def _read_header(data: bytes, found: Iterable[walk.Segment], stop: int) -> tuple[list[_Segment], int]:
+    """The marker segments up to the marker `stop`, and where that stands."""
+    segments: list[_Segment] = []
+    for segment in strict(found):
+        if segment.marker == stop:
+            return segments, segment.offset
+        if segment.marker == CAP:
             raise UnsupportedCodestream("the codestream uses CAP (ISO/IEC 15444-15 or later)")
-        if marker < 0xFF01 or marker in (SOC, SOT, SOD, EOC):
-            raise BadCodestream(f"no marker segment at byte {position} of a header: 0x{marker:04x}")
-        if 0xFF30 <= marker <= 0xFF3F:  # reserved for markers without a segment (A.1.1)
-            position += 2
-            continue
-        length = _u16(data, position + 2, end)
-        if length < 2 or position + 2 + length > end:
-            raise BadCodestream(f"marker 0x{marker:04x} at byte {position}: length {length} is impossible")
-        segments.append((marker, data[position + 4 : position + 2 + length]))
-        position += 2 + length
-    return segments, position
-
-
-def _u16(data: bytes, position: int, end: int) -> int:
-    if position + 2 > end:
-        raise BadCodestream(f"cut off at byte {end} inside a header")
-    return data[position] << 8 | data[position + 1]
-
-
-def _segment(marker: int, payload: bytes) -> bytes:
-    return struct.pack(">HH", marker, 2 + len(payload)) + payload
+        if segment.marker in (SOC, SOT, SOD, EOC):
+            raise BadCodestream(
+                f"no marker segment at byte {segment.offset} of a header: 0x{segment.marker:04x}"
+            )
+        if segment.start > segment.offset + 2:
+            segments.append((segment.marker, data[segment.start : segment.end]))
+    raise AssertionError("a header ends with a marker or a problem")
 
 
 def _kept(segments: Sequence[_Segment]) -> tuple[bytes, ...]:
-    return tuple(_segment(*segment) for segment in segments if segment[0] in _OF_A_CODESTREAM)
+    return tuple(emit_segment(*segment) for segment in segments if segment[0] in _OF_A_CODESTREAM)
 
 
 def _find_tile_parts(data: bytes, position: int, tiles: int) -> Iterator[_TilePart]:
-    """Follows Psot from tile-part to tile-part (A.4.2)."""
+    """The tile-parts in order (A.4.2)."""
     seen: dict[int, int] = {}
-    while data[position : position + 2] == b"\xff\x90":
-        if position + 12 > len(data):
-            raise BadCodestream(f"the tile-part at byte {position} is cut off")
-        tile, length, number, promised = struct.unpack_from(">HIBB", data, position + 4)
-        if tile >= tiles:
-            raise BadCodestream(f"a tile-part of tile {tile}, but there are {tiles} tiles")
-        if number != seen.get(tile, 0):
-            raise BadCodestream(
-                f"tile-part {number} of tile {tile} stands where part {seen.get(tile, 0)} is due"
-            )
-        seen[tile] = number + 1
-        end = position + length
-        if length == 0:
-            end = data.rfind(b"\xff\xd9", position + 12)  # padding may follow
-            if end < 0:
-                raise BadCodestream("no end-of-codestream marker: the file is cut off")
-        elif length < 14 or end > len(data):
-            raise BadCodestream(
-                f"the tile-part at byte {position} has length {length}, {len(data) - position} are left"
-            )
-        segments, start = _read_header(data, position + 12, end, SOD)
-        yield _TilePart(tile, number, promised, segments, start + 2, end)
-        position = end
+    for part in walk.tile_parts(data, position, len(data)):
+        if part.segments:
+            _check_turn(part, seen, tiles)
+        if part.problem:
+            raise BadCodestream(part.problem)
+        segments, _ = _read_header(data, part.segments[1:], SOD)
+        yield _TilePart(part.tile, part.number, part.promised, segments, part.start, part.end)
+        position = part.end
     if not seen:
         raise BadCodestream("the codestream has no tile-part")
     if data[position : position + 2] != b"\xff\xd9":
         raise BadCodestream(f"no end-of-codestream marker at byte {position}: the file is cut off")
+
+
+def _check_turn(part: walk.TilePart, seen: dict[int, int], tiles: int) -> None:
+    """Whether a tile-part is its tile's next one; `seen` counts those that have been, by tile."""
+    if part.tile >= tiles:
+        raise BadCodestream(f"a tile-part of tile {part.tile}, but there are {tiles} tiles")
+    due = seen.get(part.tile, 0)
+    if part.number != due:
+        raise BadCodestream(f"tile-part {part.number} of tile {part.tile} stands where part {due} is due")
+    seen[part.tile] = due + 1
 
 
 def _layers_there(main: Parameters, parts: Sequence[_TilePart]) -> int:

@@ -7,7 +7,8 @@ from collections.abc import Callable, Sequence
 from fractions import Fraction
 
 from foveate.codec.codestream import PROGRESSIONS
-from foveate.codec.jp2 import GRAYSCALE, SRGB, SYCC, UUID_NAMES
+from foveate.codec.jp2 import UUID_NAMES
+from foveate.codec.jp2_boxes import GRAYSCALE, SRGB, SYCC
 
 _MARKERS = {
     0xFF4F: "SOC",

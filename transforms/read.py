@@ -12,7 +12,7 @@ from typing import Any
 import apache_beam as beam
 
 from foveate.archive.rows import KeptSource
-from foveate.codec.jp2 import icc_is_restricted
+from foveate.codec.jp2_boxes import icc_is_restricted
 from foveate.pictures.picture import NotForJpeg2000
 from foveate.pictures.reasons import Reason
 from foveate.sandbox.client import Limits, check_file_bytes, decode_picture

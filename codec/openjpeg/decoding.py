@@ -9,8 +9,8 @@ import struct
 import numpy as np
 import numpy.typing as npt
 
+from foveate.codec import walk
 from foveate.codec.errors import BadCodestream, UnsupportedCodestream
-from foveate.codec.jp2 import codestream_span
 from foveate.codec.openjpeg import binding
 from foveate.codec.openjpeg.streams import (
     Messages,
@@ -20,10 +20,8 @@ from foveate.codec.openjpeg.streams import (
     set_threads,
 )
 from foveate.codec.openjpeg.tiles import read_tiles
+from foveate.codec.walk import CODESTREAM_START, JP2_START
 
-_CODESTREAM_START = b"\xff\x4f\xff\x51"
-_SOT, _EOC = b"\xff\x90", b"\xff\xd9"
-_JP2_START = b"\x00\x00\x00\x0cjP  \r\n\x87\n"
 _COLOR_NAMES = {-1: "unknown", 0: "unspecified", 1: "srgb", 2: "gray", 3: "sycc", 5: "cmyk"}
 
 Pixels = npt.NDArray[np.uint8] | npt.NDArray[np.uint16]
@@ -112,9 +110,9 @@ def decode(
 
 
 def _format_of(data: bytes) -> int:
-    if data.startswith(_CODESTREAM_START):
+    if data.startswith(CODESTREAM_START):
         return binding.CODEC_J2K
-    if data.startswith(_JP2_START):
+    if data.startswith(JP2_START):
         return binding.CODEC_JP2
     raise BadCodestream(
         f"neither a JP2 file nor a codestream: it begins with {data[:12].hex(' ') or 'nothing'}"
@@ -122,22 +120,18 @@ def _format_of(data: bytes) -> int:
 
 
 def _require_whole(data: bytes) -> None:
-    """Refuse a codestream without EOC or without all its tiles; OpenJPEG leaves what is missing black."""
-    start, end = codestream_span(data)
-    offset = start + 2
+    """Refuses a codestream without EOC or without all its tiles; OpenJPEG leaves what is missing black."""
+    start, end = walk.codestream_span(data)
+    position = end
+    for segment in walk.segments(data, start, end):
+        position = segment.offset
     tiles = set()
-    while offset < end and data[offset : offset + 2] != _EOC:
-        if data[offset : offset + 2] == _SOT:
-            tiles.add(data[offset + 4 : offset + 6])
-            length = int.from_bytes(data[offset + 6 : offset + 10])
-            if length == 0:
-                # The last tile-part goes up to EOC, which padding may follow (A.4.2).
-                offset = data.rfind(_EOC, offset, end)
-                break
-        else:
-            length = 2 + int.from_bytes(data[offset + 2 : offset + 4])
-        offset += max(length, 2)
-    if not start < offset < end:
+    for part in walk.tile_parts(data, position, end):
+        if part.problem:
+            raise BadCodestream(f"the codestream ends at byte {end}, too early: {part.problem}")
+        tiles.add(part.tile)
+        position = part.end
+    if data[position : position + 2] != b"\xff\xd9" or position + 2 > end:
         raise BadCodestream(f"the codestream ends at byte {end}, too early")
     x1, y1, _, _, width, height, x0, y0 = struct.unpack_from(">8I", data, start + 8)
     expected = -(-(x1 - x0) // width) * -(-(y1 - y0) // height)  # B-5
@@ -169,7 +163,7 @@ def _components(image: binding.Image) -> list[binding.Component]:
 
 def _goes_by_tiles(data: bytes, image: binding.Image, reduce: int) -> bool:
     """Whether a picture is several tiles of samples that need no more than to be put in their place."""
-    start, _ = codestream_span(data)
+    start, _ = walk.codestream_span(data)
     x1, y1, _, _, tile_width, tile_height, tile_x0, tile_y0 = struct.unpack_from(">8I", data, start + 8)
     if x1 - tile_x0 <= tile_width and y1 - tile_y0 <= tile_height:
         return False

@@ -21,11 +21,12 @@ import pytest
 from jpylyzer import jpylyzer
 from PIL import Image, ImageCms
 
-from foveate.codec import jp2, openjpeg
+from foveate.codec import jp2, jp2_boxes, openjpeg
 from foveate.codec.errors import BadCodestream, UnsupportedCodestream
 from foveate.codec.metadata import PhotoMetadata
 from foveate.codec.packed_saliency import _average_down, pack_saliency, unpack_saliency
 from foveate.codec.record import SALIENCY_BYTES, ArchiveRecord, pack_record, unpack_record
+from tests import streams
 
 SRGB_ICC = ImageCms.ImageCmsProfile(ImageCms.createProfile("sRGB")).tobytes()
 LAB_ICC = ImageCms.ImageCmsProfile(ImageCms.createProfile("LAB")).tobytes()
@@ -75,7 +76,7 @@ def blob(height: int = 60, width: int = 90) -> npt.NDArray[np.float32]:
 def codestream(channels: int = 3, dtype: type = np.uint8) -> bytes:
     rows, columns = np.mgrid[:33, :47]
     pixels = np.stack([5 * rows, 3 * columns, rows + columns, 255 - rows][:channels], -1)
-    return openjpeg.encode(pixels.astype(dtype), layer_psnrs_db=(30.0, 0.0))
+    return streams.coded(pixels.astype(dtype), slopes=(600.0, 0.0))
 
 
 def box(kind: bytes, content: bytes) -> bytes:
@@ -282,17 +283,17 @@ def test_a_record_with_a_wrong_field_is_refused(change: dict[str, object], messa
 
 
 def test_only_matrix_and_gray_profiles_over_xyz_are_restricted() -> None:
-    assert jp2.icc_is_restricted(SRGB_ICC, 3)
-    assert jp2.icc_is_restricted(SRGB_ICC, 4)
-    assert not jp2.icc_is_restricted(SRGB_ICC, 1)
-    assert jp2.icc_is_restricted(gray_icc(), 1)
-    assert jp2.icc_is_restricted(gray_icc(), 2)
-    assert not jp2.icc_is_restricted(gray_icc(), 3)
-    assert not jp2.icc_is_restricted(LAB_ICC, 3)
-    assert not jp2.icc_is_restricted(SRGB_ICC.replace(b"chad", b"A2B0"), 3)
-    assert not jp2.icc_is_restricted(SRGB_ICC.replace(b"mntr", b"prtr"), 3)
-    assert not jp2.icc_is_restricted(SRGB_ICC[:-1], 3)
-    assert not jp2.icc_is_restricted(b"", 3)
+    assert jp2_boxes.icc_is_restricted(SRGB_ICC, 3)
+    assert jp2_boxes.icc_is_restricted(SRGB_ICC, 4)
+    assert not jp2_boxes.icc_is_restricted(SRGB_ICC, 1)
+    assert jp2_boxes.icc_is_restricted(gray_icc(), 1)
+    assert jp2_boxes.icc_is_restricted(gray_icc(), 2)
+    assert not jp2_boxes.icc_is_restricted(gray_icc(), 3)
+    assert not jp2_boxes.icc_is_restricted(LAB_ICC, 3)
+    assert not jp2_boxes.icc_is_restricted(SRGB_ICC.replace(b"chad", b"A2B0"), 3)
+    assert not jp2_boxes.icc_is_restricted(SRGB_ICC.replace(b"mntr", b"prtr"), 3)
+    assert not jp2_boxes.icc_is_restricted(SRGB_ICC[:-1], 3)
+    assert not jp2_boxes.icc_is_restricted(b"", 3)
 
 
 def test_what_cannot_be_kept_is_named_and_left_out() -> None:
@@ -301,7 +302,7 @@ def test_what_cannot_be_kept_is_named_and_left_out() -> None:
     assert jp2.unkept_metadata(FULL, 3) == ()
     parsed = jp2.parse(jp2.wrap(codestream(), metadata=odd))
     assert parsed.metadata == PhotoMetadata(xmp=XMP)
-    assert parsed.color == jp2.SRGB
+    assert parsed.color == jp2_boxes.SRGB
 
 
 def test_a_codestream_is_parsed_as_a_file_without_metadata() -> None:
@@ -345,7 +346,7 @@ def test_a_display_resolution_serves_where_there_is_no_capture_resolution() -> N
 
 def test_a_palette_is_reported_and_applied() -> None:
     indices = np.array([[[0], [1]], [[1], [0]]], np.uint8)
-    plain = jp2.wrap(openjpeg.encode(indices, reversible=True), metadata=PhotoMetadata())
+    plain = jp2.wrap(streams.coded(indices, reversible=True), metadata=PhotoMetadata())
     colors = b"\x00\x02\x03\x07\x07\x07" + bytes([10, 20, 30, 200, 210, 220])
     mapping = b"".join(struct.pack(">HBB", 0, 1, column) for column in range(3))
     data = with_header_box(plain, box(b"pclr", colors) + box(b"cmap", mapping))
@@ -360,7 +361,7 @@ def test_a_box_with_a_long_length_is_read() -> None:
     head = data[: -len(inside) - 8]
     assert jp2.parse(head + struct.pack(">I4sQ", 1, b"jp2c", len(inside) + 16) + inside).codestream == inside
     assert jp2.parse(head + struct.pack(">I4s", 0, b"jp2c") + inside).codestream == inside
-    assert jp2._box_head(b"jp2c", 2**32 - 8) == struct.pack(">I4sQ", 1, b"jp2c", 2**32 + 8)
+    assert jp2_boxes.pack_box_head(b"jp2c", 2**32 - 8) == struct.pack(">I4sQ", 1, b"jp2c", 2**32 + 8)
 
 
 @pytest.mark.parametrize(
@@ -455,7 +456,7 @@ def test_the_file_decodes_as_its_codestream_does(archive: pathlib.Path) -> None:
 
 
 def test_files_of_millions_of_boxes_are_refused_before_they_take_long() -> None:
-    codestream = openjpeg.encode(np.zeros((8, 8, 1), np.uint8))
+    codestream = streams.coded(np.zeros((8, 8, 1), np.uint8))
     whole = jp2.wrap(codestream, metadata=PhotoMetadata())
     free = struct.pack(">I4s", 8, b"free")
     some = whole.replace(whole[12:32], whole[12:32] + 1000 * free, 1)
