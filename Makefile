@@ -9,7 +9,7 @@ export PIP_DISABLE_PIP_VERSION_CHECK := 1
 
 need_photos = $(if $(PHOTOS),,$(error Say which photos: make $@ PHOTOS=folder))
 
-.PHONY: help install demo docs test test-tfio test-engines lint format check bench bench-restoration bench-codec bench-saliency bench-giant \
+.PHONY: help install demo docs test golden test-tfio test-engines lint format check bench bench-restoration bench-codec bench-encode bench-saliency bench-giant \
 	bench-report bench-kill bench-soak bench-cloud bench-isolation bench-hostile bench-flips bench-durability \
 	train-restoration lock hashes audit clean
 
@@ -73,6 +73,9 @@ demo: install ## compress, restore and report on the example photos
 test: install ## run the tests (ARGS='-k name' picks some)
 	$(BIN)/python -m pytest -rfEs $(ARGS)
 
+golden: install ## rewrite the digests of tests/golden, once the format version has been raised
+	$(BIN)/python -m tests.golden
+
 test-tfio: .venv-tfio/.installed ## run the tests where DICOM is read (needs Python 3.11 or 3.12)
 	FOVEATE_REQUIRE_TFIO=1 .venv-tfio/bin/python -m pytest -rfEs $(ARGS)
 
@@ -97,7 +100,10 @@ bench-restoration: install ## of these, RecCNN and ComCNN beside other codecs, a
 	$(need_photos)$(BIN)/python -m benchmarks $(PHOTOS) --only codecs,favored,gains,serving $(ARGS)
 
 bench-codec: install ## of these, what needs no network but MS-ROI: files, time, memory (PHOTOS=folder)
-	$(need_photos)$(BIN)/python -m benchmarks $(PHOTOS) --only plain,ssim,salient,progressive,lossless,speed $(ARGS)
+	$(need_photos)$(BIN)/python -m benchmarks $(PHOTOS) --only plain,ssim,salient,progressive,lossless,encode $(ARGS)
+
+bench-encode: install ## of these, the encoder beside OpenJPEG's: time by stage, memory, threads (PHOTOS=folder)
+	$(need_photos)$(BIN)/python -m benchmarks $(PHOTOS) --only encode $(ARGS)
 
 bench-saliency: install ## MS-ROI against baselines (PHOTOS=folder with images/ and masks/)
 	$(need_photos)$(BIN)/python -m benchmarks.saliency $(PHOTOS) $(ARGS)

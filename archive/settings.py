@@ -8,13 +8,14 @@ import json
 from typing import Literal
 
 from foveate.archive.roi_boxes import Box, parse_boxes
+from foveate.codec.encoder import Effort
 from foveate.codec.weights import Tune
 
-TargetKind = Literal["bpp", "ratio", "psnr", "roi-psnr", "ssim", "jpeg-quality", "lossless"]
+TargetKind = Literal["bpp", "ratio", "psnr", "roi-psnr", "ssim", "jpeg-quality", "slope", "lossless"]
 Comcnn = Literal["auto", "on", "off"]
 
 # Raised whenever the same settings would give other bytes: what was made before is then no longer up to date.
-FORMAT_VERSION = 2
+FORMAT_VERSION = 3
 
 
 @dataclasses.dataclass(frozen=True)
@@ -22,7 +23,8 @@ class Target:
     """How small, or how good, an archive should be.
 
     `value` is bits per pixel of the whole file, source bytes over archive bytes, dB, dB weighted by saliency,
-    SSIM, a JPEG quality from 1 to 100 whose file size is not to be exceeded, or 0 for lossless.
+    SSIM, a JPEG quality from 1 to 100 whose file size is not to be exceeded, the weighted squared error that
+    a byte must remove (`codec.file.AtSlope`), or 0 for lossless.
     """
 
     kind: TargetKind
@@ -40,7 +42,8 @@ class CompressSettings:
     dB of squared error a salience of 1 is worth over one of 0; `tune` what else errors count for; `layers`
     how many quality layers a file has; `min_saving` the share of the source's bytes that must be saved for a
     photo not to be kept as it is; `key_id` names the key that all files are encrypted with, "" for none;
-    `clean_jpeg` whether DnCNN takes the artifacts out of JPEG sources first.
+    `clean_jpeg` whether DnCNN takes the artifacts out of JPEG sources first; `effort` how much time an encode
+    may take.
     """
 
     target: Target = Target("bpp", 1.0)
@@ -52,6 +55,7 @@ class CompressSettings:
     layers: int = 1
     key_id: str = ""
     clean_jpeg: bool = False
+    effort: Effort = "normal"
 
     @property
     def uses_comcnn(self) -> bool:
@@ -87,10 +91,11 @@ class CompressSettings:
             layers=self.layers,
             key_id=self.key_id,
             clean_jpeg=self.clean_jpeg,
+            effort=self.effort if self.target.kind != "lossless" else "normal",
         )
         values = dataclasses.asdict(normal)
-        for later in ("key_id", "clean_jpeg"):  # without them all is as before there were any
-            if not values[later]:
+        for later in ("key_id", "clean_jpeg", "effort"):  # without them all is as before there were any
+            if values[later] in ("", False, "normal"):
                 del values[later]
         text = json.dumps([FORMAT_VERSION, values], sort_keys=True)
         return hashlib.sha256(text.encode() + mask_sha256).digest()[:8]

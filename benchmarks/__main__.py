@@ -19,6 +19,7 @@ from typing import TypeVar
 
 from benchmarks import (
     codecs,
+    encoding,
     fidelity,
     gains,
     lossless,
@@ -26,7 +27,6 @@ from benchmarks import (
     progressive,
     salient,
     serving,
-    speed,
     tuned,
 )
 from benchmarks.curve_plot import curves_svg
@@ -44,17 +44,18 @@ OF_CURVES = {  # sections that share the photos' curves, and the curves that the
     "ssim": (tuned.ssim_section, Wanted(tuned=True, others=True)),
 }
 SECTIONS = (
-    "codecs", "favored", "gains", "serving", "plain", "ssim", "salient", "progressive", "lossless", "speed",
+    "codecs", "favored", "gains", "serving", "plain", "ssim", "salient", "progressive", "lossless",
+    "encode",
 )  # fmt: skip
 _NAME = "benchmarks"
 _PICTURE = "images/benchmarks-curves.svg"
 _SERVED = 2  # large photos whose restoring is timed
 _INTRODUCTION = """\
-Made by `make bench PHOTOS=folder ARGS='--output docs --keep cache'`. With `--only plain,speed` those sections
-are repeated and the others stay as they were; the folder that `--keep` names holds what other codecs and the
-networks did, so that a run goes on where one was stopped. What Foveate publishes is of its 47 validation
-photos, on which nothing was trained: 41 of 512 x 512 pixels (CID22) and 6 of some 2048 x 1300 (CLIC 2025);
-or, where a table says so, of the former (`--count 41`).
+Made by `make bench PHOTOS=folder ARGS='--output docs --keep cache'`. With `--only plain,encode` those
+sections are repeated and the others stay as they were; the folder that `--keep` names holds what other
+codecs and the networks did, so that a run goes on where one was stopped. What Foveate publishes is of its 47
+validation photos, on which nothing was trained: 41 of 512 x 512 pixels (CID22) and 6 of some 2048 x 1300
+(CLIC 2025); or, where a table says so, of the former (`--count 41`).
 
 Every byte of every file counts: Foveate's with its archive record, OpenJPEG's with the few boxes of its JP2.
 OpenJPEG is taken at the better of its two rate controls for each photo, size and figure, interpolated to
@@ -122,9 +123,11 @@ def measured(run: Run, wanted: Sequence[str]) -> Iterator[Section]:
         yield progressive.progressive_section(progress)
     if "lossless" in wanted:
         yield lossless.lossless_section(run.each(lossless.sizes))
-    if "speed" in wanted:
-        photo, name = speed.giant(run.paths)
-        yield speed.speed_section([speed.timed(photo, case) for case in speed.CASES], name)
+    if "encode" in wanted:
+        pictures = encoding.pictures(run.paths)
+        losses = [loss for name, photo in pictures.items() for loss in encoding.stopped(name, photo)]
+        times = [encoding.timed(name, photo) for name, photo in pictures.items()]
+        yield encoding.encoding_section(times, losses)
 
 
 def _of_curves(run: Run, names: Sequence[str]) -> Iterator[Section]:

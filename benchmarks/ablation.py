@@ -19,8 +19,7 @@ from benchmarks.networks import Networks
 from benchmarks.photos import Photo, photo_paths, read_photo
 from benchmarks.restored import RATES, decoded
 from benchmarks.tables import Section, Table, plain_text
-from foveate.codec import encoder
-from foveate.codec.encoder import Emphasis
+from foveate.codec.encoder import Encoder
 from foveate.models import comcnn, tiling
 from foveate.models.reccnn import restore_pixels
 from foveate.models.tiling import Network
@@ -58,17 +57,15 @@ def main() -> int:
 
 def ablated(photo: Photo, alone: Network, together: Network, reccnn: Network) -> list[list[float]]:
     """The PSNR of each of `WAYS` at each rate."""
-    candidates = encoder.layered(photo, Emphasis())
+    source = Encoder(photo)
     found = []
     for rate in RATES:
         budget = ours.budget_of(rate, *photo.shape[:2])
-        plain = decoded(ours.file_within(candidates, budget))
+        plain = decoded(ours.file_within(source, budget))
         if plain.noise is None:
             raise AssertionError("a lossy file has a noise map")
         compact = [tiling.run(network, photo, plain.noise) for network in (alone, together)]
-        by_alone, by_together = (
-            decoded(ours.file_within(encoder.layered(pixels, Emphasis()), budget)) for pixels in compact
-        )
+        by_alone, by_together = (decoded(ours.file_within(Encoder(pixels), budget)) for pixels in compact)
         pictures = [plain.decoded, by_alone.decoded]
         for coded, prepared in ((plain, False), (by_alone, False), (by_together, True)):
             restored = restore_pixels(reccnn, coded.decoded, coded.noise, prepared)

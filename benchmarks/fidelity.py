@@ -14,8 +14,9 @@ from benchmarks.kept import Kept
 from benchmarks.networks import Networks
 from benchmarks.photos import Photo, read_photo
 from benchmarks.restored import PLAIN, RATES, Task, Way
-from foveate.codec import encoder, openjpeg
-from foveate.codec.encoder import Emphasis
+from foveate.codec import openjpeg
+from foveate.codec.emphasis import Emphasis
+from foveate.codec.encoder import Encoder
 
 REFERENCE = "OpenJPEG"
 TUNED = "Foveate, ssim"
@@ -90,8 +91,8 @@ def _peer_curve(peer: str, task: Task, kept: Kept) -> Curve:
 
 def _tuned_curve(task: Task) -> Curve:
     """Whole files at `RATES`, nothing favored but what MS-SSIM sees."""
-    candidates = encoder.layered(task.photo, Emphasis(tune="ssim"))
-    files = [ours.file_within(candidates, budget) for budget in _budgets(task.photo)]
+    source = Encoder(task.photo, Emphasis(tune="ssim"))
+    files = [ours.file_within(source, budget) for budget in _budgets(task.photo)]
     return tuple(task.point(len(data), openjpeg.decode(data).pixels) for data in files)
 
 

@@ -29,8 +29,12 @@ import numpy as np
 
 from benchmarks import structures
 from foveate.codec import allocation, codestream, jp2, noise, openjpeg, packets
+from foveate.codec.block_coder import Coding
+from foveate.codec.encoder import Encoder
 from foveate.codec.errors import BadCodestream, UnsupportedCodestream
+from foveate.codec.layout import lay_out
 from foveate.codec.metadata import PhotoMetadata
+from foveate.codec.packet_stream import PacketStream
 from foveate.codec.record import ArchiveRecord
 
 SECONDS = 20.0  # for one input
@@ -88,9 +92,8 @@ def corpus() -> tuple[bytes, ...]:
     ):
         noisy = rng.integers(0, 1 << bits, shape)
         pixels = noisy.astype(np.uint8) if bits == 8 else noisy.astype(np.uint16)
-        coded = openjpeg.encode(
-            pixels, layer_psnrs_db=(15.0, 25.0, 0.0), block_size=16, reversible=reversible, bit_depth=bits
-        )
+        coding = Coding(block_size=16, reversible=reversible)
+        coded = allocation.encode(Encoder(pixels, coding=coding).whole(layers=3))
         found += [coded, jp2.wrap(coded, metadata=metadata, record=record)]
     return tuple(found)
 
@@ -191,16 +194,16 @@ def read(data: bytes) -> str:
         step = "headers"
         stream = codestream.parse(found)
         step = "packets"
-        stream, geometry, parts = allocation.parse_layers(found)
+        geometry = lay_out(stream)
+        source = PacketStream(stream, geometry, *packets.parse(stream, geometry))
         step = "writing"
-        layers, blocks = parts.passes.shape
-        if layers * blocks <= _MAX_CELLS_EMITTED:
-            upto = np.full((1, blocks), layers, np.int32)
-            emitted = packets.emit(geometry, parts, upto)
-            if len(emitted.data) != packets.emitted_size(geometry, parts, upto):
+        merged = source.layers.merged()
+        if source.layers.passes.size <= _MAX_CELLS_EMITTED:
+            emitted = packets.emit(geometry, source.codewords, merged)
+            if len(emitted.data) != packets.emitted_size(geometry, source.codewords, merged):
                 return "failed: the size of what is written was foretold wrongly"
         step = "noise"
-        noise.noise_map(stream, geometry, parts)
+        noise.noise_map(stream, geometry, source.codewords.zero_planes, source.passes)
     except (BadCodestream, UnsupportedCodestream) as error:
         return f"{type(error).__name__} in {step}"
     except Exception as error:  # whatever else is raised is a bug, and the run is to go on

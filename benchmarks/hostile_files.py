@@ -14,7 +14,9 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image, ImageCms
 
-from foveate.codec import jp2, openjpeg
+from foveate.codec import allocation, jp2
+from foveate.codec.block_coder import Coding
+from foveate.codec.encoder import Encoder
 from foveate.codec.metadata import PhotoMetadata
 
 _HUGE = 0xFFFFFFFF
@@ -36,7 +38,7 @@ def sound_files() -> dict[str, bytes]:
     icc = ImageCms.ImageCmsProfile(ImageCms.createProfile("sRGB")).tobytes()
     exif = tiff_block([(0x0112, 3, 1, 1), (0x0100, 4, 1, 57)])
     carried = {"icc_profile": icc, "exif": b"Exif\0\0" + exif, "xmp": b"<x:xmpmeta/>"}
-    coded = openjpeg.encode(pixels, layer_psnrs_db=(25.0, 40.0), block_size=16)
+    coded = _two_layers(pixels)
     return {
         "jpg": _saved(image, "JPEG", quality=90, **carried),
         "png": _saved(image, "PNG", icc_profile=icc),
@@ -49,6 +51,10 @@ def sound_files() -> dict[str, bytes]:
         "j2k": coded,
         "jp2": jp2.wrap(coded, metadata=PhotoMetadata(icc=icc, exif=exif)),
     }
+
+
+def _two_layers(pixels: NDArray[np.uint8]) -> bytes:
+    return allocation.encode(Encoder(pixels, coding=Coding(block_size=16)).at_slope(30.0, layers=2))
 
 
 def _saved(image: Image.Image, format: str, **options: object) -> bytes:

@@ -21,10 +21,8 @@ from pathlib import Path
 
 from benchmarks.photos import Photo, mirrored_to, photo_paths, read_photo
 from foveate.archive.tables import read_metrics
-from foveate.codec import openjpeg
-from foveate.codec.jp2 import parse
+from foveate.codec import file
 from foveate.codec.metadata import PhotoMetadata
-from foveate.codec.noise import read_noise
 from foveate.models import reccnn
 from foveate.pictures.formats import PictureFormat, decode_picture, encode_picture
 from foveate.pipelines.cli import main as foveate
@@ -121,7 +119,7 @@ def _decode_times(data: bytes, is_jpeg2000: bool, rounds: int) -> tuple[Taken, T
     limits = Limits()
     ways: tuple[Callable[[], object], ...] = (
         (
-            lambda: (openjpeg.decode(data), read_noise(parse(data))),
+            lambda: file.decode_file(data),
             lambda: client.decode_archive(data, limits),
         )
         if is_jpeg2000

@@ -7,11 +7,11 @@ from pathlib import Path
 
 import numpy as np
 
-from benchmarks import ours
+from benchmarks import openjpeg_encoder, ours
 from benchmarks.photos import deepened, gray, read_photo, with_alpha
 from benchmarks.tables import Section, Table, number
-from foveate.codec import allocation, encoder, jp2, openjpeg
-from foveate.codec.encoder import Emphasis
+from foveate.codec import jp2
+from foveate.codec.file import Lossless, Recipe, encode_file
 from foveate.codec.metadata import PhotoMetadata
 from foveate.codec.weights import Pixels
 
@@ -43,12 +43,11 @@ def sizes(path: Path) -> Sizes:
 
 
 def _sizes(kind: str, pixels: Pixels) -> tuple[int, int]:
-    candidates = encoder.layered(pixels, Emphasis(), reversible=True)
-    data = ours.wrapped(allocation.encode(allocation.take(candidates, len(candidates))))
-    if not np.array_equal(openjpeg.decode(data).pixels, pixels):
+    encoded = encode_file(pixels, Recipe(Lossless()), ours.boxes())
+    if not np.array_equal(encoded.pixels, pixels):
         raise NotLossless(f"{kind}, {pixels.shape}: the file does not decode to its source")
-    plain = openjpeg.encode(pixels, reversible=True)
-    return len(data), len(plain) + jp2.overhead(pixels.shape[2], metadata=PhotoMetadata())
+    plain = openjpeg_encoder.encode_lossless(pixels)
+    return len(encoded.jp2), len(plain) + jp2.overhead(pixels.shape[2], metadata=PhotoMetadata())
 
 
 def lossless_section(photos: Sequence[Sizes]) -> Section:

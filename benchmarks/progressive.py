@@ -15,9 +15,9 @@ from benchmarks.kept import Kept
 from benchmarks.photos import middle_quarter, read_photo
 from benchmarks.salient import GAIN_DB, judge
 from benchmarks.tables import Section, Table, number
-from foveate.codec import allocation, encoder, openjpeg
-from foveate.codec.allocation import Choice
-from foveate.codec.encoder import Emphasis
+from foveate.codec import allocation, file, openjpeg
+from foveate.codec.emphasis import Emphasis
+from foveate.codec.encoder import Encoder
 
 RATE = 1.0  # bits a pixel of the whole file
 LAYERS = 6
@@ -65,15 +65,15 @@ def prefixes(codestream: bytes) -> tuple[bytes, ...]:
 def progress(path: Path, kept: Kept) -> Progress:
     """The prefixes of a photo whose middle quarter is favored."""
     photo = read_photo(path)
-    height, width, channels = photo.shape
+    height, width, _ = photo.shape
     mask = middle_quarter(height, width)
     figures = judge(photo, mask, GAIN_DB)
-    candidates = encoder.layered(photo, Emphasis(mask, GAIN_DB))
     budget = ours.budget_of(RATE, height, width)
-    extra = ours.overhead(channels, budget, mask)
-    choice = allocation.fit_bytes(candidates, budget - extra, LAYERS)
-    parts = prefixes(allocation.encode(choice))
-    sizes = [len(part) + extra for part in parts]
+    source = Encoder(photo, Emphasis(mask, GAIN_DB))
+    choice, data = file.within(source, budget, ours.boxes(mask), LAYERS)
+    codestream = allocation.encode(choice)
+    parts = prefixes(codestream)
+    sizes = [len(part) + len(data) - len(codestream) for part in parts]
 
     def plain() -> Curve:
         return tuple(reference.plain(photo, size, figures) for size in sizes)
@@ -84,8 +84,8 @@ def progress(path: Path, kept: Kept) -> Progress:
         tuple(8 * size / (height * width) for size in sizes),
         tuple(figures(openjpeg.decode(part).pixels) for part in parts),
         tuple(dict(point.figures) for point in theirs),
-        allocation.encoded_size(Choice(choice.candidates, choice.upto[-1:])),
-        allocation.encoded_size(choice),
+        allocation.encoded_size(dataclasses.replace(choice, points=choice.points[-1:])),
+        len(codestream),
     )
 
 

@@ -14,6 +14,7 @@ from collections.abc import Callable, Sequence
 import numpy as np
 from PIL import Image
 
+from benchmarks import openjpeg_encoder
 from benchmarks.curves import Figures, Point
 from foveate.codec import jp2, openjpeg
 from foveate.codec.metadata import PhotoMetadata
@@ -64,7 +65,7 @@ def _around_quality(photo: Pixels, size: int, near_db: float) -> list[File]:
     files: list[File] = []
     target = near_db
     while len(files) < _MOST_TRIALS:
-        data = openjpeg.encode(photo, layer_psnrs_db=(target,))
+        data = openjpeg_encoder.encode(photo, psnrs_db=(target,))
         files.append((len(data) + OVERHEAD, data))
         points.append((target, math.log2(files[-1][0] / size)))
         misses = [miss for _, miss in points]

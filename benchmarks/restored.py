@@ -15,8 +15,9 @@ from benchmarks.kept import Kept
 from benchmarks.networks import Networks
 from benchmarks.photos import Photo
 from benchmarks.salient import GAIN_DB
-from foveate.codec import allocation, encoder, jp2, noise, openjpeg
-from foveate.codec.encoder import Emphasis
+from foveate.codec.emphasis import Emphasis
+from foveate.codec.encoder import Encoder
+from foveate.codec.file import decode_file
 from foveate.codec.metadata import PhotoMetadata
 from foveate.codec.weights import Pixels
 from foveate.models.reccnn import restore_pixels
@@ -71,9 +72,9 @@ class Task:
 
     def files(self, pixels: Pixels, rates: Sequence[float]) -> list[bytes]:
         """Whole files of the photo, or of what ComCNN made of it."""
-        candidates = encoder.layered(pixels, Emphasis(self.map, GAIN_DB))
+        source = Encoder(pixels, Emphasis(self.map, GAIN_DB))
         budgets = (ours.budget_of(rate, *pixels.shape[:2]) for rate in rates)
-        return [ours.file_within(candidates, budget, self.map) for budget in budgets]
+        return [ours.file_within(source, budget, self.map) for budget in budgets]
 
     def point(self, size: int, pixels: Pixels) -> Point:
         """The figures of what a file of so many bytes gives."""
@@ -97,8 +98,8 @@ def our_curves(task: Task, wanted: Sequence[Way], available: Networks, kept: Kep
 
 def decoded(data: bytes) -> Coded:
     """A file with its decoded pixels and coding-noise map."""
-    parts = allocation.parse_layers(jp2.parse(data).codestream)
-    return Coded(data, openjpeg.decode(data).pixels, noise.noise_map(*parts), False, 0.0)
+    found = decode_file(data)
+    return Coded(data, found.decoded.pixels, found.noise, False, 0.0)
 
 
 def _outcome(

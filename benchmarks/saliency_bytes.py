@@ -12,8 +12,9 @@ from benchmarks.curves import Figures
 from benchmarks.photos import Photo
 from benchmarks.saliency_baselines import Map
 from benchmarks.tables import Bar, Section, Table, number
-from foveate.codec import encoder, openjpeg
-from foveate.codec.encoder import Emphasis
+from foveate.codec import openjpeg
+from foveate.codec.emphasis import Emphasis
+from foveate.codec.encoder import Encoder
 from foveate.models import msroi
 from foveate.models.training.salient_views import Pair
 from foveate.quality.psnr import psnr, psnr_s
@@ -49,8 +50,8 @@ def compared(pairs: Sequence[Pair], model: msroi.MsRoi) -> list[Compared]:
 def _coded(photo: Photo, saliency: Map | None) -> Photo:
     """The photo after a file of `RATE`, every byte counted, the map in its record too."""
     budget = ours.budget_of(RATE, *photo.shape[:2])
-    candidates = encoder.layered(photo, Emphasis(saliency, GAIN_DB))
-    decoded: Photo = openjpeg.decode(ours.file_within(candidates, budget, saliency)).pixels.astype(np.uint8)
+    source = Encoder(photo, Emphasis(saliency, GAIN_DB))
+    decoded: Photo = openjpeg.decode(ours.file_within(source, budget, saliency)).pixels.astype(np.uint8)
     return decoded
 
 

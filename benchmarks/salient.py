@@ -14,8 +14,9 @@ from benchmarks.curves import Curve, Figures
 from benchmarks.kept import Kept
 from benchmarks.photos import LARGE_PIXELS, Photo, middle_quarter, read_photo
 from benchmarks.tables import Bar, Section, Table, number
-from foveate.codec import encoder, openjpeg
-from foveate.codec.encoder import Emphasis
+from foveate.codec import openjpeg
+from foveate.codec.emphasis import Emphasis
+from foveate.codec.encoder import Encoder
 from foveate.codec.weights import Pixels
 from foveate.quality.psnr import psnr, psnr_s
 
@@ -57,7 +58,7 @@ def compared(path: Path, kept: Kept) -> Compared:
     mask = middle_quarter(height, width)
     figures = judge(photo, mask, GAIN_DB)
     budget = ours.budget_of(RATE, height, width)
-    data = ours.file_within(encoder.layered(photo, Emphasis(mask, GAIN_DB)), budget, mask)
+    data = ours.file_within(Encoder(photo, Emphasis(mask, GAIN_DB)), budget, mask)
 
     def plain() -> Curve:
         return (reference.plain(photo, budget, figures),)

@@ -22,8 +22,9 @@ from benchmarks import ours
 from benchmarks.networks import Networks
 from benchmarks.photos import Photo, read_photo
 from benchmarks.tables import Bar, Section, Table
-from foveate.codec import allocation, encoder, jp2, noise, openjpeg
-from foveate.codec.encoder import Emphasis
+from foveate.codec import openjpeg
+from foveate.codec.encoder import Encoder
+from foveate.codec.file import decode_file
 from foveate.models import reccnn
 from foveate.models.reccnn import restore_pixels
 from foveate.models.tiling import Network
@@ -72,7 +73,7 @@ def _keep_to(cores: Sequence[int]) -> None:
 def _timed(paths: Sequence[Path], available: Networks, cores: int) -> Served:
     photos = [read_photo(path) for path in paths]
     files = {rate: [_coded(photo, float(rate)) for photo in photos] for rate in RATES}
-    maps = [noise.noise_map(*allocation.parse_layers(jp2.parse(data).codestream)) for data in files[_JUDGED]]
+    maps = [decode_file(data).noise for data in files[_JUDGED]]
 
     def decode(rate: str) -> Callable[[], Any]:
         return lambda: [openjpeg.decode(data, threads=cores) for data in files[rate]]
@@ -97,7 +98,7 @@ def _timed(paths: Sequence[Path], available: Networks, cores: int) -> Served:
 
 def _coded(photo: Photo, rate: float) -> bytes:
     budget = ours.budget_of(rate, *photo.shape[:2])
-    return ours.file_within(encoder.layered(photo, Emphasis()), budget)
+    return ours.file_within(Encoder(photo), budget)
 
 
 def _quickest(works: dict[str, Callable[[], Any]], clock: Callable[[], float]) -> dict[str, float]:

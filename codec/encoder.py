@@ -1,94 +1,373 @@
-"""From pixels to region-weighted JPEG 2000 codestreams: one encode, then the choice among its packets."""
+"""From pixels to region-weighted JPEG 2000 codestreams: code what will be kept, and choose among its passes.
+
+    pixels ─▶ survey, a sample ─▶ foretell the slope ─▶ code all down to a little below, for that slope
+                                        ▲                       │
+                                        └─ far from it ─ choose ┴─▶ codestream
+
+A slope is squared error per byte, weighted by what errors count for; thresholds are log10 of slopes.
+"""
 
 from __future__ import annotations
 
 import dataclasses
 import math
+from collections.abc import Callable
+from typing import Literal
 
 import numpy as np
 from numpy.typing import NDArray
 
-from foveate.codec import allocation, openjpeg, weights
-from foveate.codec.allocation import Candidates
-from foveate.codec.codestream import Codestream
-from foveate.codec.layout import Layout
-from foveate.codec.weights import Pixels, Tune
+from foveate.codec import allocation, hulls, weights
+from foveate.codec.allocation import Candidates, Choice
+from foveate.codec.block_coder import BlockCoder, Coding, Pixels
+from foveate.codec.emphasis import Emphasis, block_weights
+from foveate.codec.foretelling import RateModel, Sample
+from foveate.codec.quality_search import Goal, Search
 
-_LARGEST_TILE = 4096  # pixels of a side; OpenJPEG needs some 35 bytes of memory a pixel of a tile
+_LARGEST_TILE = 4096  # pixels of a side
 _MOST_IN_ONE_TILE = 2 * _LARGEST_TILE**2
 _TILE_UNIT = 64  # pixels
 
+_SAMPLE_SHARE, _LEAST_SAMPLE, _LARGEST_SAMPLE = 10, 24, 160  # every tenth block, but so many of them
+_SAMPLE_DEPTH = math.log10(0.5)  # how far below the foretold slope a sample is coded
+_SAFETY = math.log10(0.8)  # and all blocks below the corrected one
+_DEEPER = math.log10(0.6)  # at least so much, where that was not far enough
+_TOO_LOW, _TOO_HIGH = math.log10(1.6), math.log10(1.25)  # an aim, by a choice that ends above or below it
+_MOST_AIMS, _MOST_ROUNDS = 4, 40
+_WORTH_LEAVING_OUT = 0.002  # of a sample's bytes, by what they bring
+_UNUSED = 0.001  # of a budget, that is not worth coding further down for
+_HEADER_BYTES_PER_BLOCK = 0.5
+_QUALITY_TRIALS = 10
+_SLOPE_PER_ERROR = 40.0  # weighted slope over squared error per pixel, of usual photos
+_DECIBELS_PER_DECADE, _LEAST_STEP = 8.0, 0.05  # of slope, to code further down
+_THRESHOLD_STEPS = 30
+_LAST_SLOPE = 6.0  # what the last pass of a bit-plane brings, in squared steps per byte over all colors
+_FINEST_STEP, _DEEP = 1 / 32, 12  # of pictures up to so many bits; deeper ones have no need of one below 1
+# Where a slope's square root may lie between two quantization steps, in octaves, with the best outcome on
+# average; for any one photo, another may be better.
+_GOOD_PHASES = (0.125, 0.5)
 
-@dataclasses.dataclass(frozen=True, eq=False)
-class Emphasis:
-    """What errors count for.
+Effort = Literal["normal", "best"]
 
-    saliency: (h, w) float32 in [0, 1], stretched over the photo, or None.
-    gain_db: how many decibels of squared error a salience of 1 is worth over one of 0.
-    tune: "psnr" for squared error as it is, "ssim" for what it takes from MS-SSIM.
+
+class Encoder:
+    """A photo that can be encoded to one target after another; what comes of one does not depend on others.
+
+    All of it is coded for one slope, its aim: passes that bring much less are not coded, and coefficients
+    whose bits cost more than they bring are left out. Where a target needs another slope, it is coded anew.
     """
 
-    saliency: NDArray[np.float32] | None = None
-    gain_db: float = 0.0
-    tune: Tune = "psnr"
+    def __init__(
+        self,
+        pixels: Pixels,
+        emphasis: Emphasis | None = None,
+        coding: Coding | None = None,
+        effort: Effort = "normal",
+    ) -> None:
+        """Lays out and weighs the photo.
+
+        Photos of more than 33 megapixels are coded in tiles of up to 4096 x 4096, so that memory stays near
+        that of one; the choice is over all of them.
+
+        Args:
+          pixels: (H, W, C) uint8 or uint16; C = 1 gray, 2 gray + alpha, 3 RGB, 4 RGB + alpha.
+          emphasis: what errors count for; None for all the same.
+          coding: how to code; the bytes are the same for any number of threads.
+          effort: "best" codes some times more, with other quantization steps, and takes the best.
+
+        Raises:
+          ValueError: pixels or settings are out of range.
+        """
+        emphasis, coding = emphasis or Emphasis(), coding or Coding()
+        height, width, _ = pixels.shape
+        saliency = emphasis.saliency if emphasis.by_place else None
+        coding = dataclasses.replace(
+            coding,
+            block_size=coding.block_size or weights.block_size(height, width, saliency, emphasis.gain_db),
+            tile_size=coding.tile_size or tile_side(height, width),
+        )
+        self.coder = BlockCoder(pixels, coding)
+        stream, layout = self.coder.stream, self.coder.layout
+        self.weights = block_weights(stream, layout, pixels, emphasis)
+        self.effort = effort
+        self._log_weights = np.log10(self.weights)
+        self._aim: float | None = None  # the threshold that all is coded for; -inf leaves out nothing
+        self._base_step = 1.0
+        self._leaves_out = True  # coefficients whose bits cost more than they bring
+        self._depth = math.inf  # the threshold that all blocks have been coded down to
+        self._model: RateModel | None = None
+
+    # ------------------------------------------------------------ targets
+
+    def whole(self, layers: int = 1) -> Choice:
+        """Every pass of every block: lossless, where the wavelet is reversible."""
+        self._aim_at(-math.inf)
+        return allocation.take_all(self._candidates(), layers)
+
+    def at_slope(self, slope: float, layers: int = 1) -> Choice:
+        """Every block cut where one more byte brings less than `slope` of weighted squared error.
+
+        Squared errors are in units of the photo's own samples, summed over its channels.
+        """
+        threshold = math.log10(slope)
+        self._try_leaving_out(threshold, self._sample(threshold + _SAFETY).blocks)
+
+        def cut(base_step: float) -> Choice:
+            self._aim_at(threshold, base_step, depth=threshold)
+            return allocation.cut_at(self._candidates(), threshold, layers)
+
+        return self._best_of(cut(self._fine_step(threshold)), cut)
 
     @property
-    def by_place(self) -> bool:
-        """Whether saliency has a say."""
-        return self.saliency is not None and self.gain_db > 0
+    def least_bytes(self) -> int:
+        """The length of a codestream without any pass."""
+        return allocation.encoded_size(allocation.cut_at(self._candidates(), math.inf))
 
+    def within(self, budget: int, layers: int = 1) -> Choice:
+        """The best codestream of at most `budget` bytes.
 
-def layered(pixels: Pixels, emphasis: Emphasis, *, reversible: bool = False) -> Candidates:
-    """Encodes a photo once with many layers, and ranks everything in them by weighted slope.
+        Raises:
+          allocation.BudgetTooSmall: not even headers fit.
+        """
+        self._aim_at(self._foretold(budget))
+        choice = self._fitted(budget, layers)
+        for _ in range(_MOST_AIMS):
+            if not math.isfinite(choice.threshold) or self._is_well_aimed(choice):
+                break
+            self._aim_at(-math.inf if self._is_everything(choice) else choice.threshold)
+            choice = self._fitted(budget, layers)
+        threshold = choice.threshold
 
-    Photos of more than 33 megapixels are coded in tiles of up to 4096 x 4096, so that memory
-    stays near that of one; the ranking is over all of them.
+        def fit(base_step: float) -> Choice:
+            self._aim_at(threshold, base_step)
+            return self._fitted(budget, layers)
 
-    Args:
-      pixels: (H, W, C) uint8 or uint16; C = 1 gray, 2 gray + alpha, 3 RGB, 4 RGB + alpha.
-      emphasis: what errors count for.
-      reversible: 5/3 wavelet, so that all candidates together are lossless, instead of 9/7.
+        return self._best_of(choice, fit)
 
-    Raises:
-      openjpeg.OpenjpegError: the library failed.
-    """
-    height, width, _ = pixels.shape
-    block_size = weights.block_size(
-        height, width, emphasis.saliency if emphasis.by_place else None, emphasis.gain_db
-    )
-    psnrs = layer_psnrs(pixels)
-    codestream = openjpeg.encode(
-        pixels,
-        layer_psnrs_db=psnrs,
-        block_size=block_size,
-        reversible=reversible,
-        tile_size=tile_side(height, width),
-    )
-    stream, geometry, parts = allocation.parse_layers(codestream)
-    of_blocks = block_weights(stream, geometry, pixels, emphasis)
-    slopes = allocation.layer_slopes(geometry, parts, psnrs)
-    return allocation.rank(stream, geometry, parts, slopes, of_blocks)
+    def of_quality(self, goal: Goal, quality: Callable[[Choice], float], layers: int = 1) -> Choice | None:
+        """The smallest choice that reaches a goal, exceeding it by no more than its tolerance where it can.
 
+        Args:
+          goal: what to reach.
+          quality: of a choice, in the goal's unit; more bytes must not mean less of it, but for ripples.
+          layers: output layers.
 
-def block_weights(
-    stream: Codestream, geometry: Layout, pixels: Pixels, emphasis: Emphasis
-) -> NDArray[np.float64]:
-    """What a squared error counts for in each code-block of a photo's codestream: (blocks,), positive."""
-    of_blocks = np.ones(len(geometry.blocks.tile))
-    if emphasis.tune == "ssim":
-        of_blocks *= weights.ssim_weights(stream, geometry, pixels)
-    if emphasis.by_place and emphasis.saliency is not None:
-        of_blocks *= weights.saliency_weights(stream, geometry, emphasis.saliency, emphasis.gain_db)
-    return of_blocks
+        Returns:
+          None where all there is does not reach the goal.
+        """
+        decibels = self._decibels_at(goal.psnr_db)
+        self._aim_at(self._foretold_of_error(10 ** (-decibels / 10)))
+        choice = self._searched(goal, quality, decibels, layers)
+        if choice is None or not math.isfinite(choice.threshold):
+            return choice
+        threshold = choice.threshold
 
+        def search(base_step: float) -> Choice:
+            self._aim_at(threshold, base_step)
+            begin = self._decibels(allocation.cut_at(self._candidates(), threshold))
+            return self._searched(goal, quality, begin, layers) or choice
 
-def layer_psnrs(pixels: Pixels) -> tuple[float, ...]:
-    """The quality layers to encode: few for tiny photos, whose empty packets outgrow OpenJPEG's buffer."""
-    psnrs = allocation.layer_psnrs(8 * pixels.dtype.itemsize)
-    height, width, channels = pixels.shape
-    packets_per_layer = channels * min(6, min(height, width).bit_length())
-    most = max(1, pixels.nbytes // (8 * packets_per_layer))
-    return psnrs[:: -math.ceil(len(psnrs) / most)][::-1]
+        return self._best_of(choice, search)
+
+    def _best_of(self, choice: Choice, again: Callable[[float], Choice]) -> Choice:
+        """The choice, or with effort a better one from other quantization steps."""
+        if self.effort == "normal" or not math.isfinite(choice.threshold):
+            return choice
+        slope = 10.0**choice.threshold
+        fine = self._fine_step(choice.threshold)
+        steps = [fine, *(fine * self._step_for(choice.threshold, phase) for phase in _GOOD_PHASES)]
+        return max([choice, *map(again, steps)], key=lambda c: c.merit(slope))
+
+    def _fine_step(self, threshold: float) -> float:
+        """The largest power of two up to 1 whose bit-planes go as far down as a threshold asks for."""
+        if threshold == -math.inf or self.coder.bit_depth > _DEEP:
+            return 1.0
+        least_slope = 10.0**threshold / float(self.weights.max())
+        return min(1.0, max(_FINEST_STEP, 2.0 ** math.floor(math.log2(least_slope / _LAST_SLOPE) / 2)))
+
+    def _step_for(self, threshold: float, phase: float) -> float:
+        """The base step, within half an octave of 1, between which and its double a slope has a phase."""
+        typical = threshold - float(np.average(self._log_weights, weights=self.coder.areas))
+        octave = (typical * math.log2(10) / 2 - phase) % 1.0
+        return float(2.0 ** (octave if octave < 0.5 else octave - 1))
+
+    # ------------------------------------------------------------ coding
+
+    def _aim_at(self, threshold: float, base_step: float | None = None, depth: float | None = None) -> None:
+        """Codes all blocks for a threshold, unless they are coded for it already.
+
+        `depth` is how far down, a little below the threshold by default.
+        """
+        base_step = self._fine_step(threshold) if base_step is None else base_step
+        depth = threshold + _SAFETY if depth is None else depth
+        if (threshold, base_step) != (self._aim, self._base_step):
+            self.coder.restart(base_step)
+            self._aim, self._base_step, self._depth = threshold, base_step, math.inf
+        if depth < self._depth or self._depth == math.inf:
+            self._code_down_to(depth)
+
+    def _code_down_to(self, depth: float) -> None:
+        """Codes blocks until no pass is worth a weighted slope (log10); -inf codes everything."""
+        if not self.coder.can_go_on:
+            self.coder.restart(self._base_step)
+        aim = -math.inf if self._aim is None else self._aim
+        prices = 10.0**aim / self.weights if self._leaves_out and aim > -math.inf else None
+        self.coder.code(10.0**depth / self.weights, None, prices)
+        self._depth = min(self._depth, depth)
+
+    def _candidates(self) -> Candidates:
+        stream, layout, codewords = self.coder.finished()
+        found = hulls.hulls_of(self.coder.passes, with_last=self.coder.coding.reversible)
+        return Candidates(stream, layout, codewords, found, self._log_weights)
+
+    @property
+    def _is_whole(self) -> bool:
+        """Whether every pass of every block has been coded."""
+        passes = self.coder.passes
+        return bool((passes.number >= 3 * passes.planes - 2).all())
+
+    def _is_everything(self, choice: Choice) -> bool:
+        return self._is_whole and np.array_equal(choice.points[-1], choice.candidates.every_point)
+
+    def _is_well_aimed(self, choice: Choice) -> bool:
+        """Whether what was left out is what should be, at the slope that a choice ended at."""
+        if not self._leaves_out or self._aim is None or self._aim == -math.inf:
+            return True
+        return -_TOO_HIGH <= choice.threshold - self._aim <= _TOO_LOW and not self._is_everything(choice)
+
+    def _fitted(self, budget: int, layers: int) -> Choice:
+        """The best choice of at most so many bytes, for which all has been coded far enough down."""
+        for _ in range(_MOST_ROUNDS):
+            choice = allocation.fit_bytes(self._candidates(), budget, layers)
+            if self._is_whole:
+                return choice
+            if choice.threshold < self._depth:
+                self._code_down_to(self._depth + _DEEPER)
+                continue
+            # Graphics have few steps, and large ones: where bytes are left, flatter steps may still fit.
+            deepest = choice.threshold - allocation.FILL_RANGE
+            unused = budget - allocation.encoded_size(choice)
+            if unused <= _UNUSED * budget or self._depth <= deepest:
+                return choice
+            self._code_down_to(deepest)
+        raise AssertionError("coding further down has no end")
+
+    # ------------------------------------------------------------ foretelling
+
+    def _foretold(self, budget: int) -> float:
+        """The threshold at which a budget will be used up, as far as a sample tells."""
+        size = max(1, budget / 2, budget - _HEADER_BYTES_PER_BLOCK * len(self.weights))
+        if self._model is None:
+            self.coder.restart(1.0)
+            self._model = RateModel.of(self.coder.survey(), self.coder.blocks.error * self.weights)
+        sample = self._sample(self._model.threshold_for(size) + _SAMPLE_DEPTH)
+        threshold = sample.slope_of_bytes(size, self._model)
+        self._try_leaving_out(threshold, sample.blocks)
+        return threshold
+
+    def _foretold_of_error(self, error: float) -> float:
+        """The threshold that leaves so much squared error, as far as a sample tells."""
+        per_pixel = error / self.coder.pixels[..., 0].size
+        sample = self._sample(math.log10(_SLOPE_PER_ERROR * per_pixel) + _SAMPLE_DEPTH)
+        threshold = sample.slope_of_error(error)
+        self._try_leaving_out(threshold, sample.blocks)
+        return threshold
+
+    def _try_leaving_out(self, threshold: float, blocks: NDArray[np.int64]) -> None:
+        """Finds out on a sample whether leaving out coefficients pays: it does in photos, not in drawings.
+
+        Args:
+          threshold: what all will be coded for.
+          blocks: of the sample, coded so far down without leaving out anything.
+        """
+        tiles = self.coder.layout.blocks.tile[blocks]
+        blocks = blocks[tiles == tiles[len(tiles) // 2]]  # others would have to be transformed for it
+        slope = 10.0**threshold
+        plain, cost = self._worth_of(blocks, slope)
+        self.coder.restart(1.0)
+        self.coder.code(10.0 ** (threshold + _SAFETY) / self.weights, blocks, slope / self.weights)
+        leaving_out, _ = self._worth_of(blocks, slope)
+        self._leaves_out = leaving_out - plain > _WORTH_LEAVING_OUT * cost
+
+    def _worth_of(self, blocks: NDArray[np.int64], slope: float) -> tuple[float, float]:
+        """Weighted squared error that blocks cut at a slope remove, less their bytes' cost; and that cost."""
+        choice = allocation.cut_at(self._candidates(), math.log10(slope))
+        cost = slope * float(choice.layers.sizes[-1][blocks].sum())
+        return float((choice.gains * self.weights)[blocks].sum()) - cost, cost
+
+    def _sample(self, depth: float) -> Sample:
+        """Codes some of the blocks, without leaving out anything."""
+        self.coder.restart(1.0)
+        self._aim, self._depth = None, math.inf
+        count = len(self.weights)
+        stride = max(1, count // min(max(count // _SAMPLE_SHARE, _LEAST_SAMPLE), _LARGEST_SAMPLE))
+        blocks = np.arange(stride // 2, count, stride)
+        self.coder.code(10.0**depth / self.weights, blocks)
+        passes, areas = self.coder.passes, self.coder.areas
+        return Sample(
+            blocks=blocks,
+            share=float(areas[blocks].sum() / areas.sum()),
+            hulls=hulls.hulls_of(passes),
+            log_weights=self._log_weights,
+            energy=float(passes.energy[blocks].sum()),
+            depth=depth,
+        )
+
+    # ------------------------------------------------------------ quality
+
+    def _searched(
+        self, goal: Goal, quality: Callable[[Choice], float], decibels: float, layers: int
+    ) -> Choice | None:
+        """Tries one choice after the other, to begin with one that leaves an error as foretold."""
+        search = Search(goal)
+        for _ in range(_QUALITY_TRIALS):
+            choice = self._leaving(decibels, layers)
+            if search.is_known(choice):
+                break
+            reached = search.note(choice, self._decibels(choice), quality(choice))
+            if search.is_over:
+                break
+            decibels = search.next_foretold()
+            if not reached and self._is_everything(choice):
+                if self._aim == -math.inf:
+                    return None
+                self._aim_at(-math.inf)
+        return search.best
+
+    def _decibels_at(self, psnr_db: float) -> float:
+        """What `_decibels` are at a PSNR, if errors are those of the coefficients."""
+        height, width, channels = self.coder.pixels.shape
+        samples = height * width * (channels - (channels + 1) % 2)  # without alpha
+        peak = (1 << self.coder.bit_depth) - 1
+        return psnr_db - 10 * math.log10(samples * peak**2)
+
+    def _decibels(self, choice: Choice) -> float:
+        """The squared error that a choice leaves, as far as coefficients tell: -10 log10."""
+        energy = float(self.coder.passes.energy.sum())
+        return -10 * math.log10(max(energy - choice.gain, 1e-6 * energy + 1e-12))
+
+    def _leaving(self, decibels: float, layers: int) -> Choice:
+        """The coarsest choice that leaves at most a squared error (`_decibels`); coded for, if need be."""
+        candidates = self._candidates()
+        while not self._is_whole:
+            missing = decibels - self._decibels(allocation.cut_at(candidates, self._depth))
+            if missing <= 0:
+                break
+            depth = self._depth - max(_LEAST_STEP, missing / _DECIBELS_PER_DECADE)
+            if self._aim is not None and depth < self._aim + _SAFETY - _TOO_HIGH:
+                self._aim_at(depth)
+            else:
+                self._code_down_to(depth)
+            candidates = self._candidates()
+        low, high = candidates.threshold_range()
+        low = max(low, self._depth)
+        for _ in range(_THRESHOLD_STEPS):
+            middle = (low + high) / 2
+            if self._decibels(allocation.cut_at(candidates, middle)) >= decibels:
+                low = middle
+            else:
+                high = middle
+        return allocation.cut_at(candidates, low, layers)
 
 
 def tile_side(height: int, width: int) -> int | None:

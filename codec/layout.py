@@ -124,11 +124,11 @@ class Layout:
 
 
 def lay_out(stream: Codestream) -> Layout:
-    """Finds every code-block of a codestream.
+    """Finds every code-block of a parsed codestream.
 
     A packet takes a byte at least, so there are at most as many packets as bytes; and at most a million
     precincts, 2 million blocks and 2 million resolutions of tile-components. That bounds time (a few seconds)
-    and memory (some 200 bytes a block and a precinct) whatever the headers claim.
+    and memory (some 200 bytes per block and per precinct) whatever the headers claim.
 
     Raises:
       UnsupportedCodestream: more blocks, precincts, or resolutions than can be handled.
@@ -138,20 +138,29 @@ def lay_out(stream: Codestream) -> Layout:
     missing = tiles - len({part.tile for part in stream.tile_parts})
     if missing:
         raise BadCodestream(f"{missing} of {tiles} tiles have no tile-part")
-    tables = _tables(stream, tiles)
     packet_bytes = sum(part.end - part.start for part in stream.tile_parts)
     packet_bytes += sum(map(len, stream.packed_headers.values()))
-    status, *counts = _walk(*tables, packet_bytes, *_arrays(0, 0, 0, 0), False)
+    return lay_out_at_most(stream, packet_bytes)
+
+
+def lay_out_at_most(stream: Codestream, packets: int) -> Layout:
+    """Finds every code-block that the headers of a codestream describe, if these are at most so many packets.
+
+    Raises: like `lay_out`.
+    """
+    tiles = stream.size.tiles_across * stream.size.tiles_down
+    tables = _tables(stream, tiles)
+    status, *counts = _walk(*tables, packets, *_arrays(0, 0, 0, 0), False)
     if status == _TOO_MANY_PACKETS:
         raise BadCodestream(
-            f"more packets (precincts times layers), a byte each, than can lie in {packet_bytes} bytes"
+            f"more packets (precincts times layers), a byte each, than can lie in {packets} bytes"
         )
     if status == _NO_STEP:
         raise BadCodestream("QCD or QCC has no step for a band")
     if status != _OK:
         raise UnsupportedCodestream(f"more than {_MAX_PRECINCTS} precincts or {_MAX_BLOCKS} code-blocks")
     arrays = _arrays(*counts)
-    _walk(*tables, packet_bytes, *arrays, True)
+    _walk(*tables, packets, *arrays, True)
     precincts, bands, blocks, boxes, parents = arrays
     tile, component, resolution, level, band, planes, precinct_band, shift, style = blocks
     return Layout(

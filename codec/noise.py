@@ -7,17 +7,12 @@ the picture. It costs no bits, and any Part 1 file has it.
 
 from __future__ import annotations
 
-import dataclasses
-
 import numpy as np
 from numpy.typing import NDArray
 
-from foveate.codec import allocation, noise
 from foveate.codec.codestream import IRREVERSIBLE, Codestream
-from foveate.codec.errors import BadCodestream, UnsupportedCodestream
-from foveate.codec.jp2 import Jp2
+from foveate.codec.errors import UnsupportedCodestream
 from foveate.codec.layout import Blocks, Layout
-from foveate.codec.packets import Contributions
 from foveate.codec.parameters import Parameters
 from foveate.codec.wavelet import basis_norm
 from foveate.compiled import compiled
@@ -32,7 +27,9 @@ _COMPUTED_LEVELS = 12
 _COLOR_NORMS = {True: (1.0, 1.0421793, 0.9084040), False: (1.0, 0.4787136, 0.4787136)}
 
 
-def normalized_steps(stream: Codestream, layout: Layout, parts: Contributions) -> NDArray[np.float64]:
+def normalized_steps(
+    stream: Codestream, layout: Layout, zero_planes: NDArray[np.uint8], passes: NDArray[np.uint8]
+) -> NDArray[np.float64]:
     """Each block's effective step times basis norm, per color sample, as a share of the peak: (blocks,).
 
     Blocks without any pass get the mean of those that have some at the same place: in bands of the same
@@ -42,14 +39,17 @@ def normalized_steps(stream: Codestream, layout: Layout, parts: Contributions) -
     A block that holds some of a region of interest (Maxshift, Annex H) counts as coded as finely as the
     region's samples; which of its samples those are only the arithmetic decoder would tell.
 
+    Args:
+      stream, layout: how the picture is coded.
+      zero_planes: of each block, as in `packets.Codewords`: (blocks,).
+      passes: coding passes of each block: (blocks,).
+
     Raises:
       UnsupportedCodestream: the map of the picture would have too many cells (more than a gigapixel's).
     """
     blocks = layout.blocks
-    passes = parts.passes.sum(0, dtype=np.int64)
-    steps: NDArray[np.float64] = np.minimum(
-        _full_steps(stream, layout) * 2.0 ** _missing_planes(blocks, parts.zero_planes, passes), 1.0
-    )
+    missing = _missing_planes(blocks, zero_planes, passes.astype(np.int64))
+    steps: NDArray[np.float64] = np.minimum(_full_steps(stream, layout) * 2.0**missing, 1.0)
     included = passes > 0
     boxes, shape = _cells(stream, layout)
     for component in range(len(stream.size.components)):
@@ -155,12 +155,17 @@ def _full_step(
     return step * norm / (2.0**depth - 1)
 
 
-def noise_map(stream: Codestream, layout: Layout, parts: Contributions) -> NDArray[np.float32]:
-    """The coding-noise map of a codestream, (ceil(H/8), ceil(W/8), 4) float32 in (0, 1].
+def noise_map(
+    stream: Codestream, layout: Layout, zero_planes: NDArray[np.uint8], passes: NDArray[np.uint8]
+) -> NDArray[np.float32]:
+    """The coding-noise map of a picture, (ceil(H/8), ceil(W/8), 4) float32 in (0, 1].
 
     Channels are RMS normalized steps (`normalized_steps`) over what covers a cell: luma in the finest octave,
     the second, and all coarser ones; chroma. A tile without color transform counts its color components
     as luma, and where there is no chroma its channel repeats the third. Alpha is left out.
+
+    Args:
+      stream, layout, zero_planes, passes: as in `normalized_steps`.
 
     Raises:
       UnsupportedCodestream: like `normalized_steps`.
@@ -172,7 +177,7 @@ def noise_map(stream: Codestream, layout: Layout, parts: Contributions) -> NDArr
     for tile, parameters in stream.tile_parameters.items():
         transformed[tile] = parameters.color_transform
     channel = np.where(transformed[blocks.tile] & (blocks.component > 0), 3, channel)
-    power = normalized_steps(stream, layout, parts) ** 2
+    power = normalized_steps(stream, layout, zero_planes, passes) ** 2
     density = 4.0 ** -blocks.level.astype(np.float64)
     total, weight = np.zeros((*shape, CHANNELS)), np.zeros((*shape, CHANNELS))
     used = blocks.component < (3 if len(stream.size.components) >= 3 else 1)
@@ -192,33 +197,3 @@ def _paint(boxes, channels, power, density, total, weight):  # type: ignore[no-u
             for x in range(left, right):
                 total[y, x, channels[i]] += power[i] * density[i]
                 weight[y, x, channels[i]] += density[i]
-
-
-def read_noise(parsed: Jp2, layers: int = 0) -> tuple[NDArray[np.float32] | None, str]:
-    """The coding-noise map of a file, or None; and why there is none, "" where nothing was lost.
-
-    With `layers`, that of a decode of only the first so many quality layers.
-    """
-    try:
-        stream, geometry, parts = allocation.parse_layers(parsed.codestream)
-    except (BadCodestream, UnsupportedCodestream) as error:
-        return None, f"restored without RecCNN: {error}"
-    whole = parts
-    if layers:
-        parts = dataclasses.replace(parts, passes=parts.passes[:layers])
-    size = stream.size
-    if parsed.has_palette or any((c.dx, c.dy) != (1, 1) for c in size.components):
-        return None, "restored without RecCNN: it has a palette or sub-sampled components"
-    if size.x0 % noise.CELL or size.y0 % noise.CELL:
-        return None, "restored without RecCNN: its image area does not begin at a whole cell"
-    if not stream.reversible:
-        return noise.noise_map(stream, geometry, parts), ""
-    lossless = _has_every_bit_plane(geometry, parts, whole)
-    return (None if lossless else noise.noise_map(stream, geometry, parts)), ""
-
-
-def _has_every_bit_plane(geometry: Layout, parts: Contributions, whole: Contributions) -> bool:
-    """Whether the blocks that a file has are whole: with the reversible transform, nothing was lost then."""
-    passes = parts.passes.sum(0, dtype=np.int64)
-    all_passes = 3 * (geometry.blocks.planes.astype(np.int64) - parts.zero_planes) - 2
-    return bool(np.all((passes >= all_passes) | ~whole.passes.any(0)))

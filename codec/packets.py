@@ -1,29 +1,28 @@
-"""Tier-2 of JPEG 2000: packets to code-block contributions and back (ISO/IEC 15444-1 B.9 and B.10).
+"""Tier-2 of JPEG 2000: packets to codewords and back (ISO/IEC 15444-1 B.9 and B.10).
 
-`parse` reads packet headers alone, no arithmetic decoding: which coding passes and bytes each code-block has
-in each quality layer. `emit` writes packets with any choice of them. `parse(emit(x)) == x`.
+`parse` reads packet headers alone, no arithmetic decoding: how many coding passes and bytes each code-block
+has up to each quality layer. `emit` writes packets with any choice of them. `parse(emit(x)) == x`.
 """
 
 from __future__ import annotations
 
 import dataclasses
-import functools
 from collections.abc import Sequence
-from typing import Any
+from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
-from foveate.codec import packet_loops
+from foveate.codec import packet_kernels
 from foveate.codec.codestream import Codestream
 from foveate.codec.errors import BadCodestream, UnsupportedCodestream
 from foveate.codec.layout import Layout
+from foveate.codec.packet_kernels import Found, Grid, Kept, TileBytes
 from foveate.codec.parameters import BYPASS, TERMALL
 
 _MAX_CELLS = 1 << 27  # layers times blocks: 2 GB of tables
 _MAX_VOLUME_VISITS = 1 << 26  # precincts that the volumes of POC are tried on, in all tiles together
 _VOLUME_COST = 1 << 10  # what a volume counts for beside its tile's precincts
-_FAR = 1 << 30
 
 Bytes = NDArray[np.uint8]
 
@@ -33,43 +32,56 @@ def _no_cuts() -> NDArray[np.int64]:
 
 
 @dataclasses.dataclass(frozen=True, eq=False)
-class Contributions:
-    """What each code-block has in each layer. Arrays over (layers, blocks), and `zero_planes` over blocks."""
+class Codewords:
+    """The codeword of each code-block, in one piece.
 
-    body: Bytes  # what the offsets point into
-    passes: NDArray[np.uint8]
-    lengths: NDArray[np.int32]  # bytes
-    offsets: NDArray[np.int64]
-    zero_planes: NDArray[np.uint8]  # missing most significant bit-planes; 0 where a block is never included
-    header_bytes: NDArray[np.int64]  # packet headers, by layer
-    # Where code-blocks are coded in several codeword segments (BYPASS and TERMALL of Table A.19), the bytes
-    # of block b up to each end of a segment are cuts[first_cut[b]:first_cut[b + 1]]. Else both are empty.
+    body: the bytes of all of them.
+    start: (blocks,) where each begins.
+    zero_planes: (blocks,) missing most significant bit-planes; 0 where a block is never included.
+    cuts, first_cut: where blocks are coded in several codeword segments (BYPASS and TERMALL of Table A.19),
+        the bytes of block b up to each end of a segment are cuts[first_cut[b]:first_cut[b + 1]]; else both
+        are empty.
+    """
+
+    body: Bytes
+    start: NDArray[np.int64]
+    zero_planes: NDArray[np.uint8]
     cuts: NDArray[np.int64] = dataclasses.field(default_factory=_no_cuts)
     first_cut: NDArray[np.int64] = dataclasses.field(default_factory=_no_cuts)
 
-    @functools.cached_property
-    def passes_before(self) -> NDArray[np.uint8]:
-        """Passes of each block in the layers before each layer: (blocks, layers + 1)."""
-        return _running_sums(self.passes, np.uint8)
 
-    @functools.cached_property
-    def bytes_before(self) -> NDArray[np.int64]:
-        """Bytes of each block in the layers before each layer: (blocks, layers + 1)."""
-        return _running_sums(self.lengths, np.int64)
+class Layers(NamedTuple):
+    """How much of each code-block the layers up to each one hold: tables (layers, blocks), not decreasing.
+
+    passes: coding passes.
+    sizes: bytes.
+    """
+
+    passes: NDArray[np.uint8]
+    sizes: NDArray[np.int32]
+
+    def upto(self, count: int) -> Layers:
+        """The first so many layers."""
+        return Layers(self.passes[:count], self.sizes[:count])
+
+    def merged(self) -> Layers:
+        """All of it as one layer."""
+        return Layers(self.passes[-1:], self.sizes[-1:])
 
 
-def _running_sums(table: NDArray[Any], dtype: Any) -> NDArray[Any]:
-    """Sums of (layers, blocks) over the layers before each layer, and over all: (blocks, layers + 1)."""
-    sums = np.zeros((table.shape[1], len(table) + 1), dtype)
-    np.cumsum(table.T, axis=1, out=sums[:, 1:])
-    return sums
+class Parsed(NamedTuple):
+    """What the packets of a codestream hold; `header_bytes` are those of packet headers, by layer."""
+
+    codewords: Codewords
+    layers: Layers
+    header_bytes: NDArray[np.int64]
 
 
-def parse(stream: Codestream, layout: Layout) -> Contributions:
+def parse(stream: Codestream, layout: Layout) -> Parsed:
     """Reads all packet headers of a codestream.
 
     Each packet is visited once, and in it each of its blocks: time and memory are bounded by the packets, of
-    which `lay_out` allows at most one a byte (some 150 bytes of memory each), by the table of layers and
+    which `lay_out` allows at most one per byte (some 150 bytes of memory each), by the table of layers and
     blocks (2^27 cells of 13 bytes, of which empty ones are never touched), by 16 bytes for each codeword
     segment that ends (3 bits of a header at least), and by 2^26 precincts to try volumes of POC on, where a
     volume counts as 2^10 more. So the worst of all headers takes some twenty seconds and 4 GB: a picture of
@@ -86,67 +98,68 @@ def parse(stream: Codestream, layout: Layout) -> Contributions:
     _check_volumes(stream, layout)
     body, bounds = _tile_bodies(stream, layout.tiles)
     heads, head_bounds = _joined_headers(stream)
-    result = Contributions(
-        body=body,
+    found = Found(
         passes=np.zeros((layers, blocks), np.uint8),
-        lengths=np.zeros((layers, blocks), np.int32),
+        sizes=np.zeros((layers, blocks), np.int32),
         offsets=np.zeros((layers, blocks), np.int64),
         zero_planes=np.zeros(blocks, np.uint8),
         header_bytes=np.zeros(layers, np.int64),
+        length_bits=np.full(blocks, 3, np.uint8),
+        total=np.zeros(blocks, np.int32),
+        taken=np.zeros(blocks, np.int64),
     )
-    trees = np.zeros((2, len(layout.parents)), np.int32), np.full((2, len(layout.parents)), _FAR, np.int32)
-    length_bits = np.full(blocks, 3, np.uint8)
-    total, taken = np.zeros(blocks, np.int32), np.zeros(blocks, np.int64)
+    trees = packet_kernels.new_trees(layout.parents)
     cuts, cut_count = np.empty((0, 2), np.int64), 0
     for tile in range(layout.tiles):
         parameters = stream.of_tile(tile)
         packed = tile in head_bounds
-        status, at, cuts, cut_count = packet_loops.parse_packets(
-            layout.packets(parameters.progression, parameters.layers, tile, parameters.volumes),
-            layout.precincts,
-            layout.precinct_bands,
-            layout.parents,
-            *trees,
-            length_bits,
-            total,
-            taken,
-            layout.blocks.style,
-            body,
-            *bounds[tile],
-            heads if packed else body,
-            *head_bounds.get(tile, (0, 0)),
-            packed,
-            parameters.sop,
-            parameters.eph,
-            result.passes,
-            result.lengths,
-            result.offsets,
-            result.zero_planes,
-            result.header_bytes,
-            cuts,
-            cut_count,
+        (start, end), (heads_start, heads_end) = bounds[tile].tolist(), head_bounds.get(tile, (0, 0))
+        tile_bytes = TileBytes(
+            body=body,
+            start=start,
+            end=end,
+            heads=heads if packed else body,
+            heads_start=heads_start,
+            heads_end=heads_end,
+            packed=packed,
+            sop=parameters.sop,
+            eph=parameters.eph,
+        )
+        sequence = layout.packets(parameters.progression, parameters.layers, tile, parameters.volumes)
+        status, at, cuts, cut_count = packet_kernels.parse_packets(
+            sequence, _grid(layout), trees, tile_bytes, found, cuts, cut_count
         )
         _check_status(status, at, tile)
-    if not _segmented(layout):
-        return result
-    order = np.argsort(cuts[:cut_count, 0], kind="stable")
-    first_cut = np.searchsorted(cuts[order, 0], np.arange(blocks + 1))
-    return dataclasses.replace(result, cuts=cuts[order, 1], first_cut=first_cut)
+    ends = np.cumsum(found.taken)
+    start, joined = ends - found.taken, np.empty(int(found.taken.sum()), np.uint8)
+    packet_kernels.gather(found, body, start, joined)
+    np.cumsum(found.passes, axis=0, out=found.passes, dtype=np.uint8)
+    np.cumsum(found.sizes, axis=0, out=found.sizes, dtype=np.int32)
+    codewords = Codewords(joined, start, found.zero_planes)
+    if _is_segmented(layout):
+        order = np.argsort(cuts[:cut_count, 0], kind="stable")
+        first_cut = np.searchsorted(cuts[order, 0], np.arange(blocks + 1))
+        codewords = dataclasses.replace(codewords, cuts=cuts[order, 1], first_cut=first_cut)
+    return Parsed(codewords, Layers(found.passes, found.sizes), found.header_bytes)
 
 
-def _segmented(layout: Layout) -> bool:
+def _grid(layout: Layout) -> Grid:
+    return Grid(layout.precincts, layout.precinct_bands, layout.blocks.style)
+
+
+def _is_segmented(layout: Layout) -> bool:
     """Whether any block is coded in several codeword segments."""
     return bool((layout.blocks.style & (BYPASS | TERMALL)).any())
 
 
 def _check_status(status: int, at: int, tile: int) -> None:
-    if status == packet_loops.CUT_OFF:
+    if status == packet_kernels.CUT_OFF:
         raise BadCodestream(f"the packets of tile {tile} are cut off")
-    if status == packet_loops.BAD_HEADER:
+    if status == packet_kernels.BAD_HEADER:
         raise BadCodestream(f"malformed packet header near byte {at} of tile {tile}")
-    if status == packet_loops.TOO_MANY_PASSES:
+    if status == packet_kernels.TOO_MANY_PASSES:
         raise UnsupportedCodestream(
-            f"a code-block of more than {packet_loops.MAX_PASSES} coding passes near byte {at} of tile {tile}"
+            f"a code-block of over {packet_kernels.MAX_PASSES} coding passes near byte {at} of tile {tile}"
         )
 
 
@@ -190,86 +203,68 @@ def _bounds(sizes: Sequence[int]) -> NDArray[np.int64]:
 
 
 @dataclasses.dataclass(frozen=True, eq=False)
-class Packets:
-    """Emitted packets; a tile's layer lies at `data[bounds[tile, layer]:bounds[tile, layer + 1]]`."""
+class Emitted:
+    """Packets as bytes; a tile's layer lies at `data[bounds[tile, layer]:bounds[tile, layer + 1]]`."""
 
     data: bytes
     bounds: NDArray[np.int64]  # (tiles, layers + 1)
 
 
-def emit(layout: Layout, parts: Contributions, upto: NDArray[np.int32], progression: str = "LRCP") -> Packets:
-    """Packets with any choice of contributions, in the code-block styles of the source.
+def emit(layout: Layout, codewords: Codewords, layers: Layers, progression: str = "LRCP") -> Emitted:
+    """Packets that hold so much of each codeword, in the code-block styles of the layout.
 
     Args:
-      layout: the geometry the contributions were parsed with.
-      parts: contributions to choose from.
-      upto: (output layers, blocks), non-decreasing along the first axis: output layer k holds each block's
-        contributions up to, not including, this input layer.
+      layout: the geometry of the code-blocks.
+      codewords: of every block, at least as long as the last layer says.
+      layers: what the packets hold.
       progression: their order; only in LRCP do the layers of a tile lie one after another, and bounds between
         them mean something.
     """
-    room = int(parts.lengths.sum(dtype=np.int64)) + _header_room(layout, parts, upto)
+    room = int(layers.sizes[-1].sum(dtype=np.int64)) + _header_room(layout, codewords, layers)
     out = np.empty(room, np.uint8)
-    end, bounds = _emit_into(layout, parts, upto, progression, out, True)
-    return Packets(out[:end].tobytes(), bounds)
+    end, bounds = _emit_into(layout, codewords, layers, progression, out, True)
+    return Emitted(out[:end].tobytes(), bounds)
 
 
-def emitted_size(layout: Layout, parts: Contributions, upto: NDArray[np.int32]) -> int:
-    """The length of what `emit` would return, in bytes, without copying any contribution."""
-    room = np.empty(_header_room(layout, parts, upto), np.uint8)
-    return _emit_into(layout, parts, upto, "LRCP", room, False)[0]
+def emitted_size(layout: Layout, codewords: Codewords, layers: Layers, progression: str = "LRCP") -> int:
+    """The length of what `emit` would return, in bytes, without copying any codeword."""
+    room = np.empty(_header_room(layout, codewords, layers), np.uint8)
+    return _emit_into(layout, codewords, layers, progression, room, False)[0]
 
 
-def _header_room(layout: Layout, parts: Contributions, upto: NDArray[np.int32]) -> int:
-    """Enough bytes for the headers of any emission: generously so many for each block, packet and segment."""
-    blocks = len(layout.blocks.tile)
-    packets = len(upto) * (len(layout.precincts.tile) + 1)
-    return 16 * packets + (64 + 8 * len(upto)) * (blocks + 1) + 5 * len(parts.cuts)
+def _header_room(layout: Layout, codewords: Codewords, layers: Layers) -> int:
+    """Enough bytes for the headers of any emission: generously so many per block, packet and segment."""
+    blocks, count = len(layout.blocks.tile), len(layers.passes)
+    packets = count * (len(layout.precincts.tile) + 1)
+    return 16 * packets + (64 + 8 * count) * (blocks + 1) + 5 * len(codewords.cuts)
 
 
 def _emit_into(
-    layout: Layout,
-    parts: Contributions,
-    upto: NDArray[np.int32],
-    progression: str,
-    out: Bytes,
-    copy: bool,
+    layout: Layout, codewords: Codewords, layers: Layers, progression: str, out: Bytes, copy: bool
 ) -> tuple[int, NDArray[np.int64]]:
-    if _segmented(layout) and not len(parts.first_cut):
-        raise ValueError("code-blocks of several codeword segments, but contributions without cuts")
-    upto = np.ascontiguousarray(upto, np.int32)
-    bounds = np.zeros((layout.tiles, len(upto) + 1), np.int64)
-    position = 0
-    trees = np.zeros((2, len(layout.parents)), np.int32), np.full((2, len(layout.parents)), _FAR, np.int32)
-    known = np.zeros((2, len(layout.parents)), np.bool_)
-    length_bits = np.full(len(layout.blocks.tile), 3, np.uint8)
-    packet_loops.plant_trees(
-        layout.precinct_bands, layout.parents, trees[1], parts.passes_before, upto, parts.zero_planes
+    if _is_segmented(layout) and not len(codewords.first_cut):
+        raise ValueError("code-blocks of several codeword segments, but codewords without cuts")
+    kept = Kept(
+        np.ascontiguousarray(layers.passes, np.uint8),
+        np.ascontiguousarray(layers.sizes, np.int32),
+        codewords.body,
+        codewords.start,
+        codewords.zero_planes,
+        codewords.cuts,
+        codewords.first_cut,
     )
+    count = len(layers.passes)
+    bounds = np.zeros((layout.tiles, count + 1), np.int64)
+    position = 0
+    trees = packet_kernels.new_trees(layout.parents)
+    length_bits = np.full(len(layout.blocks.tile), 3, np.uint8)
+    packet_kernels.plant_trees(layout.precinct_bands, trees, kept)
+    grid = _grid(layout)
     for tile in range(layout.tiles):
-        status, position = packet_loops.emit_packets(
-            layout.packets(progression, len(upto), tile),
-            layout.precincts,
-            layout.precinct_bands,
-            layout.parents,
-            *trees,
-            known,
-            length_bits,
-            layout.blocks.style,
-            parts.passes_before,
-            parts.bytes_before,
-            upto,
-            parts.body,
-            parts.lengths,
-            parts.offsets,
-            parts.zero_planes,
-            parts.cuts,
-            parts.first_cut,
-            out,
-            position,
-            copy,
-            bounds[tile],
+        sequence = layout.packets(progression, count, tile)
+        status, position = packet_kernels.emit_packets(
+            sequence, grid, trees, kept, length_bits, out, position, copy, bounds[tile]
         )
-        if status != packet_loops.OK:
+        if status != packet_kernels.OK:
             raise AssertionError("the output buffer of the packet writer was too small")
     return position, bounds

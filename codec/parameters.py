@@ -162,6 +162,45 @@ def parse_size(payload: bytes) -> Size:
     return size
 
 
+def emit_size(size: Size) -> bytes:
+    """SIZ as a marker segment (A.5.1)."""
+    payload = struct.pack(
+        ">HIIIIIIIIH", 0, size.x1, size.y1, size.x0, size.y0, size.tile_width, size.tile_height,
+        size.tile_x0, size.tile_y0, len(size.components),
+    )  # fmt: skip
+    for component in size.components:
+        depth = component.bit_depth - 1 | 0x80 * component.signed
+        payload += struct.pack(">BBB", depth, component.dx, component.dy)
+    return emit_segment(SIZ, payload)
+
+
+def emit_coding(coding: CodingStyle, color_transform: bool, layers: int = 1) -> bytes:
+    """COD as a marker segment (A.6.1): LRCP, no SOP, no EPH."""
+    default = all(size == (15, 15) for size in coding.precincts_log2)
+    payload = struct.pack(
+        ">BBHBBBBBB", not default, 0, layers, color_transform, coding.levels, coding.block_width_log2 - 2,
+        coding.block_height_log2 - 2, coding.block_style, coding.transformation,
+    )  # fmt: skip
+    if not default:
+        payload += bytes(width | height << 4 for width, height in coding.precincts_log2)
+    return emit_segment(COD, payload)
+
+
+def emit_quantization(quantization: Quantization) -> bytes:
+    """QCD as a marker segment (A.6.4)."""
+    payload = bytes([quantization.style | quantization.guard_bits << 5])
+    for exponent, mantissa in quantization.steps:
+        payload += (
+            bytes([exponent << 3]) if not quantization.style else struct.pack(">H", exponent << 11 | mantissa)
+        )
+    return emit_segment(QCD, payload)
+
+
+def emit_segment(marker: int, payload: bytes) -> bytes:
+    """A marker segment: marker, length, payload."""
+    return struct.pack(">HH", marker, 2 + len(payload)) + payload
+
+
 def parse_parameters(segments: Segments, components: int, main: Parameters | None = None) -> Parameters:
     """What the segments of a header say, over what the main header says; raises like `codestream.parse`.
 

@@ -10,9 +10,7 @@ import dataclasses
 import numpy as np
 from numpy.typing import NDArray
 
-from foveate.codec.codestream import Codestream
-from foveate.codec.layout import Layout
-from foveate.codec.packets import Contributions
+from foveate.codec.packet_stream import PacketStream
 from foveate.compiled import compiled
 
 _BANDS = ("LL", "HL", "LH", "HH")
@@ -51,25 +49,21 @@ class BandBytes:
     bytes: int
 
 
-def by_layer(parts: Contributions) -> tuple[LayerBytes, ...]:
+def by_layer(packets: PacketStream) -> tuple[LayerBytes, ...]:
     """What each layer takes, in order."""
-    lengths = parts.lengths.sum(1, dtype=np.int64).tolist()
-    passes = parts.passes.sum(1, dtype=np.int64).tolist()
-    headers = parts.header_bytes.tolist()
-    return tuple(
-        LayerBytes(layer + 1, headers[layer], lengths[layer], passes[layer]) for layer in range(len(lengths))
-    )
+    layers = packets.layers
+    sizes, passes = (np.diff(t.sum(1, dtype=np.int64), prepend=0) for t in (layers.sizes, layers.passes))
+    taken = np.stack([packets.header_bytes, sizes, passes], 1).tolist()
+    return tuple(LayerBytes(layer, *values) for layer, values in enumerate(taken, 1))
 
 
-def by_band(layout: Layout, parts: Contributions) -> tuple[BandBytes, ...]:
+def by_band(packets: PacketStream) -> tuple[BandBytes, ...]:
     """What each band takes, ordered by component, resolution and band."""
-    blocks = layout.blocks
-    passes = parts.passes.sum(0, dtype=np.int64)
-    lengths = parts.lengths.sum(0, dtype=np.int64)
+    blocks, passes = packets.layout.blocks, packets.passes
     keys = np.stack([blocks.component, blocks.resolution, blocks.band, blocks.level], 1)
     kinds, index = np.unique(keys, axis=0, return_inverse=True)
     sums = np.zeros((len(kinds), 4), np.int64)
-    for column, values in enumerate((np.ones_like(passes), passes > 0, passes, lengths)):
+    for column, values in enumerate((np.ones_like(passes), passes > 0, passes, packets.sizes)):
         np.add.at(sums[:, column], index.reshape(-1), values)
     return tuple(
         BandBytes(component, resolution, _BANDS[band], level, *counts)
@@ -77,9 +71,7 @@ def by_band(layout: Layout, parts: Contributions) -> tuple[BandBytes, ...]:
     )
 
 
-def bits_per_pixel(
-    stream: Codestream, layout: Layout, parts: Contributions, rows: int, columns: int
-) -> NDArray[np.float32]:
+def bits_per_pixel(packets: PacketStream, rows: int, columns: int) -> NDArray[np.float32]:
     """The code-blocks' bits over the picture, (rows, columns) float32 in bits per pixel.
 
     Each block's bits lie evenly on its footprint: its part of the band, stretched over the picture. All
@@ -87,17 +79,17 @@ def bits_per_pixel(
     code-blocks' bytes. Cells share what lies across their borders.
 
     Args:
-      stream, layout, parts: a codestream, from `allocation.parse_layers`.
+      packets: a codestream.
       rows, columns: of the map, any number: cells are the picture's height and width in so many parts.
     """
-    size, blocks = stream.size, layout.blocks
+    size, blocks = packets.stream.size, packets.layout.blocks
     grid = np.array([(c.dx, c.dy, c.dx, c.dy) for c in size.components])[blocks.component]
     box = (blocks.box << blocks.level[:, None].astype(np.int64)) * grid
     box = (box - (size.x0, size.y0, size.x0, size.y0)).astype(np.float64)
     extent = np.array([size.width, size.height, size.width, size.height])
     box[:, :2] = np.clip(box[:, :2], 0, extent[:2] - 1)  # a block of one sample may lie past the edge
     box[:, 2:] = np.clip(box[:, 2:], box[:, :2] + 1, extent[2:])
-    bits = 8.0 * parts.lengths.sum(0, dtype=np.int64)
+    bits = 8.0 * packets.sizes
     density = bits / ((box[:, 2] - box[:, 0]) * (box[:, 3] - box[:, 1]))
     cells = box * (np.array([columns, rows, columns, rows]) / extent)
     total = np.zeros((rows, columns))

@@ -17,8 +17,9 @@ from numpy.typing import NDArray
 from PIL import Image, ImageDraw, ImageFont
 
 from foveate.archive.settings import CompressSettings, Target
-from foveate.codec import allocation, jp2
+from foveate.codec import jp2
 from foveate.codec.metadata import PhotoMetadata
+from foveate.codec.packet_stream import PacketStream
 from foveate.codec.spending import bits_per_pixel
 from foveate.models import msroi, reccnn
 from foveate.models.reccnn import restore_pixels
@@ -95,8 +96,7 @@ def _bit_panels(photo: Pixels, even: Coded, favored: Coded) -> list[tuple[str, N
 
 
 def _bits(coded: Coded, rows: int, columns: int) -> NDArray[np.float32]:
-    stream, layout, parts = allocation.parse_layers(jp2.parse(coded.jp2).codestream)
-    return bits_per_pixel(stream, layout, parts, rows, columns)
+    return bits_per_pixel(PacketStream.parse(jp2.parse(coded.jp2).codestream), rows, columns)
 
 
 def _crop_panels(photo: Pixels, saliency: NDArray[np.float32]) -> list[tuple[str, NDArray[np.uint8]]]:

@@ -25,8 +25,10 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from foveate.codec import allocation, noise, openjpeg
-from foveate.codec.encoder import Emphasis, block_weights
+from foveate.codec import allocation, openjpeg
+from foveate.codec.block_coder import Coding
+from foveate.codec.emphasis import Emphasis
+from foveate.codec.encoder import Encoder
 from foveate.codec.weights import Pixels
 from foveate.models import comcnn, reccnn, tiling
 from foveate.models.tiling import BadWeights, Network
@@ -225,14 +227,8 @@ def _code(
     pixels: Pixels, emphasis: Emphasis, block_size: int, payload: int
 ) -> tuple[NDArray[np.uint8], NDArray[np.float32]]:
     """Decoded pixels and the coding-noise map of a file with so many bytes besides its headers."""
-    psnrs = allocation.layer_psnrs(8)
-    codestream = openjpeg.encode(pixels, layer_psnrs_db=psnrs, block_size=block_size)
-    stream, geometry, parts = allocation.parse_layers(codestream)
-    of_blocks = block_weights(stream, geometry, pixels, emphasis)
-    slopes = allocation.layer_slopes(geometry, parts, psnrs)
-    ranked = allocation.rank(stream, geometry, parts, slopes, of_blocks)
+    encoder = Encoder(pixels, emphasis, Coding(block_size=block_size))
     # A region has the headers of a whole photo, which would otherwise eat up low rates.
-    budget = allocation.encoded_size(allocation.take(ranked, 0)) + payload
-    coded = allocation.encode(allocation.fit_bytes(ranked, budget))
-    decoded = openjpeg.decode(coded).pixels.astype(np.uint8)
-    return decoded, noise.noise_map(*allocation.parse_layers(coded))
+    choice = encoder.within(encoder.least_bytes + payload)
+    decoded = openjpeg.decode(allocation.encode(choice)).pixels.astype(np.uint8)
+    return decoded, choice.noise_map

@@ -69,7 +69,10 @@ def picture(data: bytes, max_pixels: int | None, frame: int) -> Result:
 
 def jpeg2000(data: bytes, max_pixels: int | None, reduce: int, layers: int) -> Result:
     """`codec.openjpeg.decode`, field by field."""
-    found = openjpeg.decode(data, max_pixels=max_pixels, reduce=reduce, layers=layers)
+    return _decoded(openjpeg.decode(data, max_pixels=max_pixels, reduce=reduce, layers=layers))
+
+
+def _decoded(found: openjpeg.Decoded) -> Result:
     return {
         "pixels": found.pixels,
         "bit_depth": found.bit_depth,
@@ -80,28 +83,25 @@ def jpeg2000(data: bytes, max_pixels: int | None, reduce: int, layers: int) -> R
 
 def archive(data: bytes, max_pixels: int | None, reduce: int, layers: int) -> Result:
     """All that restoring a JPEG 2000 file takes, in one visit: its boxes, pixels, and noise map if whole."""
-    from foveate.codec.noise import read_noise
+    from foveate.codec.file import decode_file
 
-    parsed = jp2.parse(data)
-    decoded = jpeg2000(data, max_pixels, reduce, layers)
-    found, note = None, "restored without RecCNN: its resolution is reduced"
-    if not reduce:
-        found, note = read_noise(parsed, layers)
+    found = decode_file(data, max_pixels=max_pixels, reduce=reduce, layers=layers)
     return {
-        "decoded": decoded,
-        "metadata": dataclasses.asdict(parsed.metadata),
-        "record": _fields(parsed.record),
-        "noise": found,
-        "note": note,
+        "decoded": _decoded(found.decoded),
+        "metadata": dataclasses.asdict(found.metadata),
+        "record": _fields(found.record),
+        "noise": found.noise,
+        "note": found.note,
     }
 
 
 def bits(data: bytes, rows: int, columns: int) -> Result:
     """`codec.spending.bits_per_pixel` of a file."""
-    from foveate.codec import allocation, spending
+    from foveate.codec import spending
+    from foveate.codec.packet_stream import PacketStream
 
-    parsed = allocation.parse_layers(jp2.parse(data).codestream)
-    return {"bits": spending.bits_per_pixel(*parsed, rows, columns)}
+    packets = PacketStream.parse(jp2.parse(data).codestream)
+    return {"bits": spending.bits_per_pixel(packets, rows, columns)}
 
 
 def check(data: bytes) -> Result:

@@ -1,4 +1,4 @@
-"""Small irregular codestreams for tests: by our binding and, where it is installed, by opj_compress."""
+"""Small irregular codestreams for tests: by our encoder and, where it is installed, by opj_compress."""
 
 from __future__ import annotations
 
@@ -15,12 +15,16 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
-from foveate.codec import openjpeg
+from foveate.codec import codestream, packets
+from foveate.codec.allocation import Choice
+from foveate.codec.block_coder import Coding
 from foveate.codec.codestream import Codestream
+from foveate.codec.emphasis import Emphasis
+from foveate.codec.encoder import Encoder
 from foveate.codec.layout import Layout
-from foveate.codec.packets import Contributions
+from foveate.codec.packets import Layers
 
-LAYERS_DB = (22.0, 26.0, 29.0, 32.0, 36.0, 40.0, 0.0)
+SLOPES = (30_000.0, 9_000.0, 2_000.0, 600.0, 150.0, 40.0, 0.0)  # of 8 bits a sample
 
 
 def texture(height: int, width: int, channels: int, bits: int = 8) -> NDArray[Any]:
@@ -58,13 +62,38 @@ SHAPES = (
 def layered(
     height: int, width: int, channels: int, bits: int = 8, block_size: int = 64, reversible: bool = False
 ) -> bytes:
-    """A codestream of `LAYERS_DB` over a texture."""
-    return openjpeg.encode(
-        texture(height, width, channels, bits),
-        layer_psnrs_db=LAYERS_DB,
-        block_size=block_size,
-        reversible=reversible,
-    )
+    """A codestream of a layer for each of `SLOPES` over a texture."""
+    pixels = texture(height, width, channels, bits)
+    return coded(pixels, slopes=SLOPES, block_size=block_size, reversible=reversible)
+
+
+def coded(
+    pixels: NDArray[Any],
+    *,
+    slopes: Sequence[float] = (0.0,),
+    emphasis: Emphasis | None = None,
+    **coding: Any,
+) -> bytes:
+    """A codestream in one tile-part a tile, of a layer for each slope at which blocks are cut; 0 cuts none.
+
+    Slopes are in units of 8-bit samples whatever the picture's depth; `coding` is as for `Coding`.
+    """
+    choice = cut(Encoder(pixels, emphasis, Coding(**coding)), slopes)
+    candidates = choice.candidates
+    emitted = packets.emit(candidates.layout, candidates.codewords, choice.layers)
+    parts = tile_parts(candidates.layout, emitted.data, emitted.bounds)
+    return codestream.emit(candidates.stream, len(slopes), parts)
+
+
+def cut(encoder: Encoder, slopes: Sequence[float]) -> Choice:
+    """A choice of a layer for each slope at which blocks are cut, all of them coded to the end."""
+    everything = encoder.whole()
+    scale = ((1 << encoder.coder.bit_depth) - 1) ** 2 / 255**2
+    points = [
+        everything.candidates.points_above(np.log10(slope * scale)) if slope else everything.points[0]
+        for slope in slopes
+    ]
+    return Choice(everything.candidates, np.stack(points), -np.inf)
 
 
 # What other encoders make of a picture, as options of opj_compress.
@@ -127,17 +156,25 @@ def compress(pixels: NDArray[np.uint8], options: str) -> bytes:
         return target.read_bytes()
 
 
-def everything(parts: Contributions) -> NDArray[np.int32]:
-    """The choice of all contributions, layer by layer, for `packets.emit`."""
-    layers, blocks = parts.passes.shape
-    return np.repeat(np.arange(1, layers + 1, dtype=np.int32)[:, None], blocks, 1)
+def everything(layers: Layers) -> NDArray[np.int32]:
+    """How many layers of a stream each layer of the same one holds up to its end, by block."""
+    count, blocks = layers.passes.shape
+    return np.repeat(np.arange(1, count + 1, dtype=np.int32)[:, None], blocks, 1)
 
 
-def random_choice(parts: Contributions, layers: int, seed: int) -> NDArray[np.int32]:
-    """A choice for `packets.emit` at random: (layers, blocks), non-decreasing."""
+def random_choice(layers: Layers, count: int, seed: int) -> NDArray[np.int32]:
+    """The like at random: (count, blocks), from none to all of the layers, non-decreasing."""
     rng = np.random.default_rng(seed)
-    chosen = rng.integers(0, len(parts.passes) + 1, (layers, parts.passes.shape[1]))
+    chosen = rng.integers(0, len(layers.passes) + 1, (count, layers.passes.shape[1]))
     return np.sort(chosen, 0).astype(np.int32)
+
+
+def chosen(layers: Layers, upto: NDArray[np.int32]) -> Layers:
+    """The layers that hold so many of the given ones up to their ends: (layers, blocks)."""
+    every = np.arange(upto.shape[1])
+    passes = np.vstack([np.zeros_like(layers.passes[:1]), layers.passes])
+    sizes = np.vstack([np.zeros_like(layers.sizes[:1]), layers.sizes])
+    return Layers(passes[upto, every], sizes[upto, every])
 
 
 def tile_parts(layout: Layout, data: bytes, bounds: NDArray[np.int64]) -> Sequence[tuple[int, bytes]]:

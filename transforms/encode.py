@@ -1,4 +1,4 @@
-"""From pixels to a region-weighted JP2 file that meets its target (DESIGN: one encode, then packets)."""
+"""From pixels to a region-weighted JP2 file that meets its target."""
 
 from __future__ import annotations
 
@@ -15,10 +15,10 @@ from foveate.archive.keys import ArchiveKey, from_store, stored_name, stored_ove
 from foveate.archive.places import archive_url
 from foveate.archive.rows import KeptSource
 from foveate.archive.settings import CompressSettings, Target
-from foveate.codec import allocation, jp2, noise, openjpeg
+from foveate.codec import file
 from foveate.codec.allocation import BudgetTooSmall
-from foveate.codec.encoder import Emphasis, layered
-from foveate.codec.record import SALIENCY_BYTES, ArchiveRecord
+from foveate.codec.emphasis import Emphasis
+from foveate.codec.record import ArchiveRecord
 from foveate.pictures.formats import jpeg_bytes
 from foveate.pictures.reasons import Reason
 from foveate.quality.psnr import psnr, psnr_s
@@ -36,8 +36,9 @@ from foveate.transforms.elements import (
 from foveate.transforms.read import KEPT
 from foveate.transforms.steps import PhotoStage
 
-_TOLERANCES = {"psnr": 0.05, "roi-psnr": 0.05, "ssim": 0.001}  # how far above a target the search may end
-_SALIENCY_SHARE = 100  # the embedded map may take one byte in so many of the archive
+# How far above a target the search may end.
+_PSNR_TOLERANCE_DB, _SSIM_TOLERANCE = 0.05, 0.001
+_PSNR_OVER_SSIM_DB = 21.0  # of usual photos: PSNR over SSIM's distance from 1 in decibels
 
 
 @dataclasses.dataclass(frozen=True)
@@ -149,97 +150,37 @@ def encode(salient: SalientPhoto, pixels: Pixels, encoder: Encoder, *, prefilter
       BudgetTooSmall: the target does not even hold headers and metadata.
     """
     start = time.perf_counter()
-    target = encoder.settings.target
-    record = encoder.record(salient, prefiltered)
+    settings = encoder.settings
+    recipe = file.Recipe(
+        goal=_goal(salient, settings.target, encoder.stored_overhead(salient.photo)),
+        emphasis=Emphasis(salient.saliency, settings.roi_gain_db, settings.tune),
+        layers=settings.layers,
+        effort=settings.effort,
+    )
+    boxes = file.Boxes(salient.photo.metadata, encoder.record(salient, prefiltered))
+    encoded = file.encode_file(pixels, recipe, boxes)
+    return Coded(encoded.jp2, encoded.pixels, encoded.noise, prefiltered, time.perf_counter() - start)
+
+
+def _goal(salient: SalientPhoto, target: Target, stored_overhead: int) -> file.Goal:
+    """What the codec is to reach for a photo, whose file takes so many bytes more as it is stored."""
+    photo, saliency = salient.photo, salient.saliency
     if target.kind == "lossless":
-        data = _lossless(salient, pixels, encoder.settings, record)
-    elif target.kind in _TOLERANCES:
-        data = _of_quality(salient, pixels, encoder.settings, record)
-    else:
-        budget = byte_budget(salient.photo, target) - encoder.stored_overhead(salient.photo)
-        data = _within_budget(salient, pixels, encoder.settings, record, budget)
-    coded = _decoded_back(data, prefiltered, start)
-    if coded.noise is None and not np.array_equal(coded.decoded, pixels):
-        raise AssertionError("a lossless archive does not decode to its source")
-    return coded
-
-
-def _decoded_back(data: bytes, prefiltered: bool, start: float) -> Coded:
-    decoded = openjpeg.decode(data)
-    stream, geometry, parts = allocation.parse_layers(jp2.parse(data).codestream)
-    noise_map = None if stream.reversible else noise.noise_map(stream, geometry, parts)
-    return Coded(data, decoded.pixels, noise_map, prefiltered, time.perf_counter() - start)
-
-
-def _emphasis(salient: SalientPhoto, settings: CompressSettings) -> Emphasis:
-    return Emphasis(salient.saliency, settings.roi_gain_db, settings.tune)
-
-
-def _lossless(
-    salient: SalientPhoto, pixels: Pixels, settings: CompressSettings, record: ArchiveRecord
-) -> bytes:
-    """Every bit; with several layers the salient places come first."""
-    candidates = layered(pixels, _emphasis(salient, settings), reversible=True)
-    codestream = allocation.encode(allocation.take(candidates, len(candidates), settings.layers))
-    return _wrapped(codestream, salient, settings, record)
-
-
-def _of_quality(
-    salient: SalientPhoto, pixels: Pixels, settings: CompressSettings, record: ArchiveRecord
-) -> bytes:
-    """As small as the quality asked for allows; lossless where nothing short of it is that good."""
-    target = settings.target
-
-    def quality(codestream: bytes) -> float:
-        return _quality(target.kind, salient, openjpeg.decode(codestream).pixels)
-
-    candidates = layered(pixels, _emphasis(salient, settings))
-    choice = allocation.fit_quality(
-        candidates, target.value, _TOLERANCES[target.kind], quality, settings.layers
-    )
-    if choice is None:
-        return _lossless(salient, pixels, settings, record)
-    return _wrapped(allocation.encode(choice), salient, settings, record)
-
-
-def _quality(kind: str, salient: SalientPhoto, decoded: Pixels) -> float:
-    pixels, saliency = salient.photo.pixels, salient.saliency
-    if kind == "ssim":
-        return ssim(pixels, decoded)
-    if kind == "roi-psnr" and saliency is not None:
-        return psnr_s(pixels, decoded, saliency)
-    return psnr(pixels, decoded)
-
-
-def _within_budget(
-    salient: SalientPhoto, pixels: Pixels, settings: CompressSettings, record: ArchiveRecord, budget: int
-) -> bytes:
-    """As good as the bytes asked for allow; they hold the boxes too."""
-    photo = salient.photo
-    saliency_bytes = min(SALIENCY_BYTES, max(0, budget) // _SALIENCY_SHARE)
-    overhead = jp2.overhead(
-        pixels.shape[2], metadata=photo.metadata, record=record, saliency_bytes=saliency_bytes
-    )
-    candidates = layered(pixels, _emphasis(salient, settings))
-    choice = allocation.fit_bytes(candidates, budget - overhead, settings.layers)
-    return _wrapped(allocation.encode(choice), salient, settings, record, saliency_bytes)
-
-
-def _wrapped(
-    codestream: bytes,
-    salient: SalientPhoto,
-    settings: CompressSettings,
-    record: ArchiveRecord,
-    saliency_bytes: int = SALIENCY_BYTES,
-) -> bytes:
-    """The file around a codestream; one of several layers may be cut after any of them."""
-    return jp2.wrap(
-        codestream,
-        metadata=salient.photo.metadata,
-        record=record,
-        saliency_bytes=saliency_bytes,
-        open_ended=settings.layers > 1,
-    )
+        return file.Lossless()
+    if target.kind == "slope":
+        return file.AtSlope(target.value)
+    if target.kind == "ssim":
+        measured = functools.partial(ssim, photo.pixels)
+        decibels = file.decibels_of_similarity
+        usual_psnr_db = _PSNR_OVER_SSIM_DB + decibels(target.value)
+        return file.AtLeast(target.value, _SSIM_TOLERANCE, measured, usual_psnr_db, decibels)
+    if target.kind == "roi-psnr" and saliency is not None:
+        weighted = functools.partial(psnr_s, photo.pixels, saliency=saliency)
+        return file.AtLeast(target.value, _PSNR_TOLERANCE_DB, weighted, target.value)
+    if target.kind in ("psnr", "roi-psnr"):
+        measured = functools.partial(psnr, photo.pixels)
+        return file.AtLeast(target.value, _PSNR_TOLERANCE_DB, measured, target.value)
+    return file.AtMost(byte_budget(photo, target) - stored_overhead)
 
 
 def byte_budget(photo: Photo, target: Target) -> int:

@@ -15,6 +15,7 @@ from foveate.archive.places import archive_url
 from foveate.archive.rows import MetricsRow, RunLabels, make_row
 from foveate.archive.settings import Target
 from foveate.codec import jp2
+from foveate.codec.walk import codestream_span
 from foveate.codec.weights import Tune
 from foveate.pictures import exif
 from foveate.quality.measures import Measures, measure
@@ -105,7 +106,7 @@ def _row(
         saliency_seconds=salient.saliency_seconds,
         encode_seconds=coded.encode_seconds,
         measure_seconds=0.0,
-        codestream_sha256=hashlib.sha256(coded.jp2[slice(*jp2.codestream_span(coded.jp2))]).hexdigest(),
+        codestream_sha256=hashlib.sha256(coded.jp2[slice(*codestream_span(coded.jp2))]).hexdigest(),
         camera=exif.camera(photo.metadata.exif) if photo.metadata.exif else None,
         taken=_taken(photo),
         cleaned_psnr_db=photo.cleaned_psnr_db,

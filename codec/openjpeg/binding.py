@@ -14,8 +14,6 @@ import re
 from collections.abc import Callable, Iterator
 from typing import Any, ClassVar
 
-MAX_LAYERS = 100
-MAX_RESOLUTIONS = 33
 MINIMUM_VERSION = (2, 5, 4)
 
 CODEC_J2K, CODEC_JP2 = 0, 2
@@ -25,7 +23,7 @@ _PATH_LENGTH = 4096
 
 
 class OpenjpegError(RuntimeError):
-    """OpenJPEG could not be found, or could not encode; the message holds what the library said."""
+    """OpenJPEG could not be found; the message says where it was looked for."""
 
 
 @functools.cache
@@ -82,15 +80,9 @@ def _declare(library: Any) -> None:
     pointer, word, size = ctypes.c_void_p, ctypes.c_uint32, ctypes.c_size_t
     image = ctypes.POINTER(Image)
     signatures: dict[str, tuple[Any, list[Any]]] = {
-        "opj_set_default_encoder_parameters": (None, [ctypes.POINTER(EncoderParameters)]),
         "opj_set_default_decoder_parameters": (None, [ctypes.POINTER(DecoderParameters)]),
-        "opj_create_compress": (pointer, [ctypes.c_int]),
         "opj_create_decompress": (pointer, [ctypes.c_int]),
         "opj_destroy_codec": (None, [pointer]),
-        "opj_setup_encoder": (ctypes.c_int, [pointer, ctypes.POINTER(EncoderParameters), image]),
-        "opj_start_compress": (ctypes.c_int, [pointer, image, pointer]),
-        "opj_write_tile": (ctypes.c_int, [pointer, word, pointer, word, pointer]),
-        "opj_end_compress": (ctypes.c_int, [pointer, pointer]),
         "opj_setup_decoder": (ctypes.c_int, [pointer, ctypes.POINTER(DecoderParameters)]),
         "opj_decoder_set_strict_mode": (ctypes.c_int, [pointer, ctypes.c_int]),
         "opj_read_header": (ctypes.c_int, [pointer, pointer, ctypes.POINTER(image)]),
@@ -100,12 +92,10 @@ def _declare(library: Any) -> None:
         "opj_end_decompress": (ctypes.c_int, [pointer, pointer]),
         "opj_codec_set_threads": (ctypes.c_int, [pointer, ctypes.c_int]),
         "opj_has_thread_support": (ctypes.c_int, []),
-        "opj_image_tile_create": (image, [word, ctypes.POINTER(Plane), ctypes.c_int]),
         "opj_image_destroy": (None, [image]),
         "opj_stream_create": (pointer, [size, ctypes.c_int]),
         "opj_stream_destroy": (None, [pointer]),
         "opj_stream_set_read_function": (None, [pointer, READ]),
-        "opj_stream_set_write_function": (None, [pointer, READ]),
         "opj_stream_set_skip_function": (None, [pointer, SKIP]),
         "opj_stream_set_seek_function": (None, [pointer, SEEK]),
         "opj_stream_set_user_data_length": (None, [pointer, ctypes.c_uint64]),
@@ -130,12 +120,6 @@ def _fields(kind: Any, names: str) -> list[tuple[str, Any]]:
     return [(name, kind) for name in names.split()]
 
 
-class Plane(ctypes.Structure):
-    """opj_image_cmptparm_t."""
-
-    _fields_: ClassVar = _fields(ctypes.c_uint32, "dx dy w h x0 y0 prec bpp sgnd")
-
-
 class Component(ctypes.Structure):
     """opj_image_comp_t."""
 
@@ -155,53 +139,6 @@ class Image(ctypes.Structure):
         ("comps", ctypes.POINTER(Component)),
         ("icc_profile_buf", ctypes.c_void_p),
         ("icc_profile_len", ctypes.c_uint32),
-    ]
-
-
-class _Progression(ctypes.Structure):
-    """opj_poc_t."""
-
-    _fields_: ClassVar = [
-        *_fields(ctypes.c_uint32, "resno0 compno0 layno1 resno1 compno1 layno0 precno0 precno1"),
-        *_fields(ctypes.c_int, "prg1 prg"),
-        ("progorder", ctypes.c_char * 5),
-        *_fields(ctypes.c_uint32, "tile"),
-        *_fields(ctypes.c_int32, "tx0 tx1 ty0 ty1"),
-        *_fields(ctypes.c_uint32, "layS resS compS prcS layE resE compE prcE txS txE tyS tyE dx dy"),
-        *_fields(ctypes.c_uint32, "lay_t res_t comp_t prc_t tx0_t ty0_t"),
-    ]
-
-
-class EncoderParameters(ctypes.Structure):
-    """opj_cparameters_t."""
-
-    _fields_: ClassVar = [
-        *_fields(ctypes.c_int, "tile_size_on cp_tx0 cp_ty0 cp_tdx cp_tdy"),
-        *_fields(ctypes.c_int, "cp_disto_alloc cp_fixed_alloc cp_fixed_quality"),
-        *_fields(ctypes.c_void_p, "cp_matrice cp_comment"),
-        *_fields(ctypes.c_int, "csty prog_order"),
-        ("POC", _Progression * 32),
-        ("numpocs", ctypes.c_uint32),
-        ("tcp_numlayers", ctypes.c_int),
-        *_fields(ctypes.c_float * MAX_LAYERS, "tcp_rates tcp_distoratio"),
-        *_fields(ctypes.c_int, "numresolution cblockw_init cblockh_init mode irreversible"),
-        *_fields(ctypes.c_int, "roi_compno roi_shift res_spec"),
-        *_fields(ctypes.c_int * MAX_RESOLUTIONS, "prcw_init prch_init"),
-        *_fields(ctypes.c_char * _PATH_LENGTH, "infile outfile"),
-        ("index_on", ctypes.c_int),
-        ("index", ctypes.c_char * _PATH_LENGTH),
-        *_fields(ctypes.c_int, "image_offset_x0 image_offset_y0 subsampling_dx subsampling_dy"),
-        *_fields(ctypes.c_int, "decod_format cod_format jpwl_epc_on jpwl_hprot_MH"),
-        *_fields(ctypes.c_int * 16, "jpwl_hprot_TPH_tileno jpwl_hprot_TPH"),
-        *_fields(ctypes.c_int * 16, "jpwl_pprot_tileno jpwl_pprot_packno jpwl_pprot"),
-        *_fields(ctypes.c_int, "jpwl_sens_size jpwl_sens_addr jpwl_sens_range jpwl_sens_MH"),
-        *_fields(ctypes.c_int * 16, "jpwl_sens_TPH_tileno jpwl_sens_TPH"),
-        *_fields(ctypes.c_int, "cp_cinema max_comp_size cp_rsiz"),
-        *_fields(ctypes.c_byte, "tp_on tp_flag tcp_mct"),
-        ("jpip_on", ctypes.c_int),
-        ("mct_data", ctypes.c_void_p),
-        ("max_cs_size", ctypes.c_int),
-        ("rsiz", ctypes.c_uint16),
     ]
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import ctypes
+import re
 from collections.abc import Iterator
 from typing import Any
 
@@ -58,6 +59,11 @@ def opened_codec(library: Any, codec: int | None, messages: Messages) -> Iterato
         library.opj_destroy_codec(codec)
 
 
+def says_no_memory(said: str) -> bool:
+    """Whether what the library says means that it was given no memory."""
+    return re.search("memory|alloc|exceeds system limits", said, re.IGNORECASE) is not None
+
+
 def require_decoded(succeeded: int, messages: Messages) -> None:
     """Raises what a failed call of the decoder means: ValueError for `reduce`, else BadCodestream."""
     if not succeeded:
@@ -104,7 +110,7 @@ def reader(library: Any, data: bytes) -> Iterator[int]:
         position = target
         return 1
 
-    with _stream(library, reads=True) as stream:
+    with _stream(library) as stream:
         keep = (READ(read), SKIP(skip), SEEK(seek))
         library.opj_stream_set_read_function(stream, keep[0])
         library.opj_stream_set_skip_function(stream, keep[1])
@@ -114,39 +120,8 @@ def reader(library: Any, data: bytes) -> Iterator[int]:
 
 
 @contextlib.contextmanager
-def writer(library: Any) -> Iterator[tuple[int, bytearray]]:
-    """A stream and what has been written to it."""
-    out = bytearray()
-    position = 0
-
-    def write(buffer: int, count: int, _user: int | None) -> int:
-        nonlocal position
-        out[position : position + count] = ctypes.string_at(buffer, count)
-        position += count
-        return count
-
-    def skip(count: int, _user: int | None) -> int:
-        return count if seek(position + count, None) else -1
-
-    def seek(target: int, _user: int | None) -> int:
-        nonlocal position
-        if target < 0:
-            return 0
-        out.extend(bytes(max(0, target - len(out))))
-        position = target
-        return 1
-
-    with _stream(library, reads=False) as stream:
-        keep = (READ(write), SKIP(skip), SEEK(seek))
-        library.opj_stream_set_write_function(stream, keep[0])
-        library.opj_stream_set_skip_function(stream, keep[1])
-        library.opj_stream_set_seek_function(stream, keep[2])
-        yield stream, out
-
-
-@contextlib.contextmanager
-def _stream(library: Any, *, reads: bool) -> Iterator[int]:
-    stream = library.opj_stream_create(_STREAM_BUFFER_BYTES, int(reads))
+def _stream(library: Any) -> Iterator[int]:
+    stream = library.opj_stream_create(_STREAM_BUFFER_BYTES, 1)
     if not stream:
         raise OpenjpegError("OpenJPEG found no memory for a stream")
     try:

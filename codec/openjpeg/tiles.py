@@ -1,13 +1,12 @@
-"""Tiles of pictures to and from libopenjp2, one at a time: its 32-bit samples never cover a whole picture.
+"""Tiles of pictures from libopenjp2, one at a time: its 32-bit samples never cover a whole picture.
 
-Both ways the library takes planes, one after the other: (C, h, w), one byte a sample up to 8 bits, else two
+The library gives planes, one after the other: (C, h, w), one byte a sample up to 8 bits, else two
 in the machine's byte order.
 """
 
 from __future__ import annotations
 
 import ctypes
-import itertools
 from collections.abc import Iterator
 from typing import Any
 
@@ -20,20 +19,6 @@ from foveate.codec.openjpeg.streams import Messages, require_decoded
 
 Pixels = npt.NDArray[np.uint8] | npt.NDArray[np.uint16]
 _Box = tuple[int, int, int, int]  # x0, y0, x1, y1
-
-
-def write_tiles(library: Any, codec: int, stream: int, pixels: Pixels, depth: int, side: int) -> bool:
-    """Codes a picture (H, W, C) of `depth` bits as square tiles, in raster order; False if the library fails.
-
-    The codec's compression has been started, with tiles of `side` samples from the upper left corner on.
-    """
-    height, width, _ = pixels.shape
-    for number, (top, left) in enumerate(itertools.product(range(0, height, side), range(0, width, side))):
-        tile = pixels[top : top + side, left : left + side].transpose(2, 0, 1)
-        planes = np.ascontiguousarray(tile, _sample_type(depth))
-        if not library.opj_write_tile(codec, number, planes.ctypes.data, planes.nbytes, stream):
-            return False
-    return True
 
 
 def read_tiles(

@@ -5,25 +5,15 @@ from __future__ import annotations
 import dataclasses
 from typing import Any
 
-from foveate.codec import allocation, anatomy, jp2, spending
+from foveate.codec import anatomy, jp2, spending
 from foveate.codec.anatomy import Anatomy
 from foveate.codec.codestream import IRREVERSIBLE, Codestream
 from foveate.codec.errors import BadCodestream, UnsupportedCodestream
-from foveate.codec.layout import Layout
-from foveate.codec.packets import Contributions
+from foveate.codec.packet_stream import PacketStream
 from foveate.codec.record import ArchiveRecord, saliency_bytes_of
 
 _UUID_BYTES = 16
 SCHEMA = 1  # of the JSON; docs/inspect.md describes it
-
-
-@dataclasses.dataclass(frozen=True, eq=False)
-class Packets:
-    """A codestream down to its packet headers, as `allocation.parse_layers` gives it."""
-
-    stream: Codestream
-    layout: Layout
-    parts: Contributions
 
 
 @dataclasses.dataclass(frozen=True)
@@ -76,7 +66,7 @@ class Inspection:
 
     name: str
     anatomy: Anatomy
-    packets: Packets | None
+    packets: PacketStream | None
     record: ArchiveRecord | None
     saliency_bytes: int
     notes: tuple[str, ...]
@@ -97,14 +87,14 @@ def examine(name: str, data: bytes) -> Inspection:
     found = anatomy.dissect(data)
     notes, problems = [], list(found.problems)
     record, saliency_bytes = None, 0
-    packets: Packets | None = None
+    packets: PacketStream | None = None
     try:
         record, saliency_bytes = _read_record(data, found)
         parsed = jp2.parse(data)
         if parsed.record_problem:
             notes.append(parsed.record_problem)
         if found.end is not None:  # else some tile-part is not accounted for
-            packets = Packets(*allocation.parse_layers(parsed.codestream))
+            packets = PacketStream.parse(parsed.codestream)
     except UnsupportedCodestream as error:
         notes.append(f"packets are not read: {error}")
     except BadCodestream as error:
@@ -128,7 +118,7 @@ def account(inspection: Inspection) -> Account:
     area = sum(part.packet_bytes for part in found.tile_parts)
     headers = blocks = 0
     if packets is not None:
-        blocks = sum(layer.block_bytes for layer in spending.by_layer(packets.parts))
+        blocks = sum(layer.block_bytes for layer in spending.by_layer(packets))
         headers = _headers_between_packets(packets)
     return Account(
         boxes=found.file_bytes - found.unread_bytes - found.codestream_bytes,
@@ -142,12 +132,12 @@ def account(inspection: Inspection) -> Account:
     )
 
 
-def _headers_between_packets(packets: Packets) -> int:
+def _headers_between_packets(packets: PacketStream) -> int:
     """The bytes of packet headers that do not stand in PPM or PPT segments."""
     packed = packets.stream.packed_headers
     if len(packed) == packets.layout.tiles:
         return 0
-    whole = int(packets.parts.header_bytes.sum())
+    whole = int(packets.header_bytes.sum())
     return max(0, whole - sum(len(headers) for headers in packed.values()))
 
 
@@ -155,7 +145,7 @@ def layer_ends(inspection: Inspection) -> tuple[LayerEnd, ...]:
     """The layers in order, each with the size of the file up to it; none where packets are not known."""
     if inspection.packets is None:
         return ()
-    layers = spending.by_layer(inspection.packets.parts)
+    layers = spending.by_layer(inspection.packets)
     size = inspection.anatomy.file_bytes - sum(layer.header_bytes + layer.block_bytes for layer in layers)
     ends = []
     for layer in layers:
@@ -173,7 +163,7 @@ def _bits_per_pixel(size: int, found: Anatomy) -> float:
 def as_json(inspection: Inspection) -> dict[str, Any]:
     """What stands in "files" of `foveate inspect --json`; docs/inspect.md says what each key means."""
     found, packets = inspection.anatomy, inspection.packets
-    bands = () if packets is None else spending.by_band(packets.layout, packets.parts)
+    bands = () if packets is None else spending.by_band(packets)
     return {
         "name": inspection.name,
         "problems": list(inspection.problems),

@@ -129,7 +129,7 @@ def bands_table(inspection: Inspection) -> Table:
     table = borderless_table("Component, resolution", names)
     if inspection.packets is None:
         return table
-    bands = spending.by_band(inspection.packets.layout, inspection.packets.parts)
+    bands = spending.by_band(inspection.packets)
     total = sum(band.bytes for band in bands)
     groups = itertools.groupby(bands, lambda band: (band.component, band.resolution))
     rows = [(place, list(group)) for place, group in groups]

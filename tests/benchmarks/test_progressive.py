@@ -7,7 +7,7 @@ import pytest
 
 from benchmarks.progressive import prefixes
 from foveate.codec import allocation, encoder, openjpeg
-from foveate.codec.encoder import Emphasis
+from foveate.codec.encoder import Encoder
 from tests import streams
 
 
@@ -18,8 +18,7 @@ def test_each_prefix_decodes_to_the_layers_that_stand_before_the_cut(
     if tiles:
         monkeypatch.setattr(encoder, "_MOST_IN_ONE_TILE", 128 * 128)
         monkeypatch.setattr(encoder, "_LARGEST_TILE", 128)
-    candidates = encoder.layered(streams.texture(200, 260, 3), Emphasis())
-    data = allocation.encode(allocation.fit_bytes(candidates, 9000, 4))
+    data = allocation.encode(Encoder(streams.texture(200, 260, 3)).within(9000, 4))
     found = prefixes(data)
     assert len(found) == 4
     assert found[-1] == data
@@ -32,6 +31,5 @@ def test_each_prefix_decodes_to_the_layers_that_stand_before_the_cut(
 
 
 def test_a_file_of_one_layer_has_no_prefix_but_itself() -> None:
-    candidates = encoder.layered(streams.texture(60, 70, 1), Emphasis())
-    data = allocation.encode(allocation.fit_bytes(candidates, 900))
+    data = allocation.encode(Encoder(streams.texture(60, 70, 1)).within(900))
     assert prefixes(data) == (data,)

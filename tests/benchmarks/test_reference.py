@@ -7,7 +7,7 @@ import functools
 import numpy as np
 import pytest
 
-from benchmarks import reference
+from benchmarks import openjpeg_encoder, reference
 from benchmarks.curves import fidelity
 from foveate.codec import openjpeg
 from tests import streams
@@ -17,7 +17,7 @@ JUDGE = functools.partial(fidelity, PHOTO)
 
 
 def _of_quality(psnr_db: float) -> tuple[int, bytes]:
-    data = openjpeg.encode(PHOTO, layer_psnrs_db=(psnr_db,))
+    data = openjpeg_encoder.encode(PHOTO, psnrs_db=(psnr_db,))
     return len(data) + reference.OVERHEAD, data
 
 

@@ -10,8 +10,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from foveate.codec import allocation, codestream, openjpeg
+from foveate.codec import codestream, packets
 from foveate.codec.errors import BadCodestream, UnsupportedCodestream
+from foveate.codec.packet_stream import PacketStream
 from tests import streams
 
 SMALL = streams.layered(33, 21, 3, 8, 32)
@@ -115,7 +116,7 @@ def test_derived_steps_follow_from_that_of_the_coarsest_band() -> None:
 )
 def test_what_is_broken_is_refused_with_the_reason(broken: bytes, complaint: str) -> None:
     with pytest.raises(BadCodestream, match=complaint):
-        allocation.parse_layers(broken)
+        PacketStream.parse(broken)
 
 
 @pytest.mark.parametrize(
@@ -132,7 +133,7 @@ def test_what_is_broken_is_refused_with_the_reason(broken: bytes, complaint: str
 )
 def test_what_is_legal_but_unknown_is_named(legal: bytes, complaint: str) -> None:
     with pytest.raises(UnsupportedCodestream, match=complaint):
-        allocation.parse_layers(legal)
+        PacketStream.parse(legal)
 
 
 def test_emitted_headers_keep_size_and_steps_and_change_layers_alone() -> None:
@@ -161,23 +162,19 @@ def test_emitted_tile_parts_are_found_again_and_their_overhead_is_known(
 def test_a_stream_cut_off_anywhere_is_refused() -> None:
     for length in range(len(SMALL)):
         with pytest.raises(BadCodestream):
-            allocation.parse_layers(SMALL[:length])
+            PacketStream.parse(SMALL[:length])
 
 
 def survives(data: bytes) -> None:
     """Taking apart and emitting again ends, well or with one of the two errors."""
     try:
-        stream, layout, parts = allocation.parse_layers(data)
+        found = PacketStream.parse(data)
     except (BadCodestream, UnsupportedCodestream):
         return
-    weights = np.ones(len(layout.blocks.tile))
-    slopes = np.zeros((len(parts.passes), layout.tiles))
-    candidates = allocation.rank(stream, layout, parts, slopes, weights)
-    choice = allocation.take(candidates, len(candidates))
-    again = allocation.encode(choice)
-    assert len(again) == allocation.encoded_size(choice)
-    _, _, kept = allocation.parse_layers(again)
-    assert np.array_equal(kept.passes[0], parts.passes.sum(0))
+    layout = found.layout
+    emitted = packets.emit(layout, found.codewords, found.layers.merged())
+    again = codestream.emit(found.stream, 1, streams.tile_parts(layout, emitted.data, emitted.bounds))
+    assert np.array_equal(PacketStream.parse(again).passes, found.passes)
 
 
 def test_each_flipped_bit_of_the_main_header_is_borne_in_little_memory() -> None:
@@ -214,15 +211,15 @@ def test_a_picture_that_only_claims_to_be_huge_is_refused_at_once() -> None:
     for width in (1 << 17, 1 << 20, 1 << 31, (1 << 32) - 1):
         huge = patched(start_of("SIZ") + 6, struct.pack(">II", width, width))
         with pytest.raises(BadCodestream, match=r"precincts|tiles"):
-            allocation.parse_layers(huge)
+            PacketStream.parse(huge)
         whole = patched(start_of("SIZ") + 22, struct.pack(">II", width, width), huge)
         with pytest.raises((BadCodestream, UnsupportedCodestream), match=r"precincts|code-blocks"):
-            allocation.parse_layers(whole)
+            PacketStream.parse(whole)
 
 
 def test_a_blank_picture_of_many_blocks_in_few_bytes_is_no_lie() -> None:
     blank = np.full((1100, 1300, 3), 128, np.uint8)
-    data = openjpeg.encode(blank, layer_psnrs_db=(20.0, 0.0), block_size=16)
-    _, layout, parts = allocation.parse_layers(data)
-    assert len(layout.blocks.tile) > 50 * len(data)
-    assert not parts.passes.any()
+    data = streams.coded(blank, slopes=(100.0, 0.0), block_size=16)
+    found = PacketStream.parse(data)
+    assert len(found.sizes) > 50 * len(data)
+    assert not found.passes.any()

@@ -12,7 +12,7 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
-from foveate.codec import codestream, integrity, jp2
+from foveate.codec import codestream, integrity, jp2, walk
 from foveate.codec.errors import BadCodestream
 from foveate.codec.metadata import PhotoMetadata
 from foveate.codec.record import ArchiveRecord
@@ -38,7 +38,7 @@ def in_layers() -> bytes:
 
 
 def after(data: bytes, layers: int) -> bytes:
-    start, _ = jp2.codestream_span(data)
+    start, _ = walk.codestream_span(data)
     part = codestream.parse(data[start:]).tile_parts[layers - 1]
     return data[: start + part.end] + b"\xff\xd9"
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import dataclasses
 import itertools
 import struct
 
@@ -11,16 +10,19 @@ import pytest
 
 from benchmarks import structures
 from benchmarks.structures import segment
-from foveate.codec import allocation, codestream, layout, noise, openjpeg, packets, weights
+from foveate.codec import codestream, layout, noise, openjpeg
 from foveate.codec import wavelet as codec_wavelet
+from foveate.codec.emphasis import Emphasis
 from foveate.codec.errors import UnsupportedCodestream
+from foveate.codec.packet_stream import PacketStream
 from foveate.models import wavelet
 from tests import streams
 from tests.codec.test_structures import SIZ, cod, qcd, rgn
 
 
 def noise_map(data: bytes) -> np.ndarray[tuple[int, ...], np.dtype[np.float32]]:
-    return noise.noise_map(*allocation.parse_layers(data))
+    found = PacketStream.parse(data)
+    return noise.noise_map(found.stream, found.layout, found.codewords.zero_planes, found.passes)
 
 
 @pytest.mark.parametrize("shape", streams.SHAPES)
@@ -64,8 +66,8 @@ def test_norms_of_the_reversible_wavelet_are_those_of_its_filters() -> None:
 def test_coarser_coding_gives_larger_values(reversible: bool) -> None:
     pixels = streams.texture(203, 260, 3)
     maps = [
-        noise_map(openjpeg.encode(pixels, layer_psnrs_db=(target,), reversible=reversible))
-        for target in (28.0, 34.0, 40.0, 46.0)
+        noise_map(streams.coded(pixels, slopes=(slope,), reversible=reversible))
+        for slope in (3000.0, 800.0, 200.0, 50.0)
     ]
     for coarse, fine in itertools.pairwise(maps):
         assert (coarse.mean((0, 1)) > fine.mean((0, 1))).all()
@@ -73,15 +75,12 @@ def test_coarser_coding_gives_larger_values(reversible: bool) -> None:
 
 
 def test_a_place_that_is_kept_better_has_smaller_values() -> None:
-    stream, layout, parts = allocation.parse_layers(
-        openjpeg.encode(streams.texture(512, 640, 3), layer_psnrs_db=allocation.layer_psnrs(8), block_size=32)
-    )
     saliency = np.zeros((4, 5), np.float32)
     saliency[1:3, 1:3] = 1
-    slopes = allocation.layer_slopes(layout, parts, allocation.layer_psnrs(8))
-    of_blocks = weights.saliency_weights(stream, layout, saliency, 15)
-    candidates = allocation.rank(stream, layout, parts, slopes, of_blocks)
-    found = noise_map(allocation.encode(allocation.fit_bytes(candidates, 40_000)))
+    pixels = streams.texture(512, 640, 3)
+    found = noise_map(
+        streams.coded(pixels, slopes=(6000.0,), emphasis=Emphasis(saliency, 15.0), block_size=32)
+    )
     inside = found[20:44, 20:44].mean((0, 1))
     outside = found[:, 52:].mean((0, 1))
     assert (inside[:2] < 0.5 * outside[:2]).all()
@@ -90,12 +89,12 @@ def test_a_place_that_is_kept_better_has_smaller_values() -> None:
 
 def predicted_rms(data: bytes) -> float:
     """The error that uniform quantization at the found steps makes, as a share of the peak."""
-    stream, layout, parts = allocation.parse_layers(data)
-    steps = noise.normalized_steps(stream, layout, parts)
-    box = layout.blocks.box
-    samples = (box[:, 2] - box[:, 0]) * (box[:, 3] - box[:, 1])
+    found = PacketStream.parse(data)
+    stream, blocks = found.stream, found.layout.blocks
+    steps = noise.normalized_steps(stream, found.layout, found.codewords.zero_planes, found.passes)
+    samples = (blocks.box[:, 2] - blocks.box[:, 0]) * (blocks.box[:, 3] - blocks.box[:, 1])
     colors = len(stream.size.components) if stream.color_transform else 1
-    total = (steps**2 / 12 * samples)[layout.blocks.component < colors].sum()
+    total = (steps**2 / 12 * samples)[blocks.component < colors].sum()
     return float(np.sqrt(total / (stream.size.width * stream.size.height)))
 
 
@@ -107,17 +106,17 @@ def test_the_real_error_is_of_the_size_that_the_map_foretells(
 ) -> None:
     pixels = streams.texture(256, 320, channels, bits)
     peak = (1 << bits) - 1
-    for target_db in (46.0, 38.0, 30.0):
-        data = openjpeg.encode(pixels, layer_psnrs_db=(target_db,), reversible=reversible)
+    for slope in (40.0, 250.0, 1600.0):
+        data = streams.coded(pixels, slopes=(slope,), reversible=reversible)
         error = (pixels.astype(float) - openjpeg.decode(data).pixels) / peak
         ratio = predicted_rms(data) / np.sqrt((error**2).mean())
-        assert 1 / 1.6 < ratio < 1.6, f"{target_db} dB: {ratio}"
+        assert 1 / 1.6 < ratio < 1.6, f"{slope}: {ratio}"
 
 
 def test_fewer_levels_leave_no_channel_empty() -> None:
     pixels = streams.texture(64, 72, 3)
-    for resolutions in (1, 2, 3):
-        found = noise_map(openjpeg.encode(pixels, layer_psnrs_db=(35.0,), resolutions=resolutions))
+    for levels in (0, 1, 2):
+        found = noise_map(streams.coded(pixels, slopes=(300.0,), levels=levels))
         assert (found > 0).all()
 
 
@@ -125,7 +124,7 @@ def test_alpha_does_not_count() -> None:
     pixels = streams.texture(80, 96, 4)
     opaque = pixels.copy()
     opaque[:, :, 3] = 255
-    first, second = (noise_map(openjpeg.encode(p)) for p in (pixels, opaque))
+    first, second = (noise_map(streams.coded(p)) for p in (pixels, opaque))
     assert np.array_equal(first, second)
 
 
@@ -151,9 +150,8 @@ def test_tiles_are_judged_by_their_own_quantization_and_color_transform() -> Non
     main = [SIZ, cod(1), qcd(8)]
     blank = codestream.parse(structures.assemble(main, [(0, [], bytes(40)), (1, [qcd(9)], bytes(40))]))
     geometry = layout.lay_out(blank)
-    parts = packets.parse(blank, geometry)
-    full = dataclasses.replace(parts, passes=np.ones_like(parts.passes))
-    steps = noise.normalized_steps(blank, geometry, full)
+    none, one = np.zeros(len(geometry.blocks.tile), np.uint8), np.ones(len(geometry.blocks.tile), np.uint8)
+    steps = noise.normalized_steps(blank, geometry, none, one)
     first, second = (steps[geometry.blocks.tile == tile] for tile in range(2))
     assert np.allclose(second, np.minimum(2 * first, 1))  # one more bit-plane that is not coded
 

@@ -26,14 +26,13 @@ from PIL import Image
 
 from benchmarks import structures
 from benchmarks.structures import segment
-from foveate.codec import allocation, codestream, jp2, noise, openjpeg
+from foveate.codec import codestream, jp2, noise, openjpeg
 from foveate.codec.codestream import COC, POC, PPM, PPT, PROGRESSIONS, QCC
 from foveate.codec.errors import BadCodestream
 from foveate.codec.metadata import PhotoMetadata
-from foveate.codec.packets import Contributions
+from foveate.codec.packet_stream import PacketStream
 from tests import streams
 from tests.codec import test_packets
-from tests.codec.test_structures import contributed
 
 Pixels = NDArray[Any]
 SOURCES = (
@@ -118,13 +117,18 @@ def main_segments(data: bytes) -> list[bytes]:
     return segments
 
 
-def same(first: Contributions, second: Contributions) -> bool:
+def same(first: PacketStream, second: PacketStream) -> bool:
+    ours, theirs = first.codewords, second.codewords
     return (
-        np.array_equal(first.passes, second.passes)
-        and np.array_equal(first.zero_planes, second.zero_planes)
-        and contributed(first) == contributed(second)
-        and np.array_equal(first.cuts, second.cuts)
+        np.array_equal(first.layers.passes, second.layers.passes)
+        and np.array_equal(ours.zero_planes, theirs.zero_planes)
+        and test_packets.contributions(first) == test_packets.contributions(second)
+        and np.array_equal(ours.cuts, theirs.cuts)
     )
+
+
+def steps_of(found: PacketStream) -> NDArray[np.float64]:
+    return noise.normalized_steps(found.stream, found.layout, found.codewords.zero_planes, found.passes)
 
 
 def packed(marker: int, groups: Sequence[bytes], step: int) -> list[bytes]:
@@ -161,7 +165,7 @@ def test_headers_packed_into_the_main_header_are_read_as_before(options: str, st
     if cut == "in interleaved halves":
         groups = [b"".join(groups)]  # cut anywhere; OpenJPEG wants Nppm in one segment
     data = structures.assemble([*main, *packed(PPM, groups, step)], parts)
-    assert same(allocation.parse_layers(data)[2], allocation.parse_layers(source)[2])
+    assert same(PacketStream.parse(data), PacketStream.parse(source))
     # FFmpeg (5.1) reads PPM of one tile-part a tile only, OpenJPEG (2.5) of those that stand together.
     expected = openjpeg.decode(source).pixels
     if cut == "not at all":
@@ -185,7 +189,7 @@ def test_headers_packed_into_tile_part_headers_are_read_as_before(options: str) 
         parts.append((tile, own, b"".join(bodies[:middle])))  # all headers in the first tile-part header
         parts.append((tile, [], b"".join(bodies[middle:])))
     data = structures.assemble(main, parts)
-    assert same(allocation.parse_layers(data)[2], allocation.parse_layers(source)[2])
+    assert same(PacketStream.parse(data), PacketStream.parse(source))
     check_decoders_agree(data, openjpeg.decode(source).pixels, tolerance(options))
 
 
@@ -204,7 +208,8 @@ def test_overlapping_progression_changes_send_each_packet_once(
 ) -> None:
     source = streams.foreign(options)
     main, (packets,) = split(source)
-    stream, geometry, parts = allocation.parse_layers(source)
+    before = PacketStream.parse(source)
+    stream, geometry = before.stream, before.layout
     by_place = dict(zip(structures.order(stream, geometry, 0), packets, strict=True))
     entries = [struct.pack(">BBHBBB", *volume) for volume in volumes]
     found = [
@@ -227,7 +232,7 @@ def test_overlapping_progression_changes_send_each_packet_once(
                 (0, [segment(POC, b"".join(entries[1:]))], b"".join(moved[count:])),
             ],
         )
-    assert same(allocation.parse_layers(data)[2], parts)
+    assert same(PacketStream.parse(data), before)
     check_decoders_agree(data, openjpeg.decode(source).pixels, tolerance(options))
 
 
@@ -246,14 +251,12 @@ def test_a_tile_may_be_coded_in_another_way_than_the_picture(pair: tuple[str, st
     data = with_tile_of(first, second)
     assert np.array_equal(openjpeg.decode(data).pixels, expected)
     assert np.abs(by_ffmpeg(data, expected.shape).astype(int) - expected).max() <= tolerance(pair[0])
-    stream, geometry, parts = allocation.parse_layers(data)
-    _, whole, of_second = allocation.parse_layers(second)
-    assert stream.of_tile(1).coding == codestream.parse(second).coding
-    ours, theirs = geometry.blocks.tile == 1, whole.blocks.tile == 1
-    assert np.array_equal(parts.passes.sum(0)[ours], of_second.passes.sum(0)[theirs])
-    assert np.array_equal(parts.lengths.sum(0)[ours], of_second.lengths.sum(0)[theirs])
-    upto = np.full((1, len(geometry.blocks.tile)), stream.max_layers, np.int32)
-    again = test_packets.check_round_trip(stream, geometry, parts, upto)
+    found, of_second = PacketStream.parse(data), PacketStream.parse(second)
+    assert found.stream.of_tile(1).coding == codestream.parse(second).coding
+    ours, theirs = found.layout.blocks.tile == 1, of_second.layout.blocks.tile == 1
+    assert np.array_equal(found.passes[ours], of_second.passes[theirs])
+    assert np.array_equal(found.sizes[ours], of_second.sizes[theirs])
+    again = test_packets.check_round_trip(found, streams.everything(found.layers)[-1:])
     assert np.array_equal(openjpeg.decode(again).pixels, expected)
 
 
@@ -280,9 +283,9 @@ def test_a_tiles_coding_outdoes_what_the_main_header_says_of_components() -> Non
     at = data.index(b"\xff\x90")
     changed = b"\xff\x4f" + b"".join([*rest, *wrong, *own]) + data[at:]
     assert np.array_equal(openjpeg.decode(changed).pixels, openjpeg.decode(data).pixels)
-    found, before = allocation.parse_layers(changed), allocation.parse_layers(data)
-    assert same(found[2], before[2])
-    assert np.array_equal(found[1].blocks.planes, before[1].blocks.planes)
+    found, before = PacketStream.parse(changed), PacketStream.parse(data)
+    assert same(found, before)
+    assert np.array_equal(found.layout.blocks.planes, before.layout.blocks.planes)
 
 
 @pytest.mark.parametrize("options", ["-r 12", "-r 12 -I"])
@@ -293,18 +296,17 @@ def test_a_raised_component_is_as_noisy_as_it_was(options: str, shift: int) -> N
     expected = openjpeg.decode(plain).pixels
     assert np.array_equal(openjpeg.decode(raised).pixels, expected)
     assert np.abs(by_ffmpeg(raised, expected.shape).astype(int) - expected).max() <= tolerance(options)
-    stream, geometry, parts = allocation.parse_layers(raised)
-    assert stream.region_shifts == (0, shift, 0)
-    of_component = geometry.blocks.component == 1
-    usual = allocation.parse_layers(plain)
-    assert np.array_equal(geometry.blocks.planes - usual[1].blocks.planes, np.where(of_component, shift, 0))
-    steps = noise.normalized_steps(stream, geometry, parts)
-    assert np.allclose(steps, noise.normalized_steps(*usual))
+    found, usual = PacketStream.parse(raised), PacketStream.parse(plain)
+    assert found.stream.region_shifts == (0, shift, 0)
+    more = np.where(found.layout.blocks.component == 1, shift, 0)
+    assert np.array_equal(found.layout.blocks.planes - usual.layout.blocks.planes, more)
+    steps = steps_of(found)
+    assert np.allclose(steps, steps_of(usual))
     region = next(s for s in main_segments(raised) if s[:2] == b"\xff\x5e")
     main = [s for s in main_segments(raised) if s != region]
-    (part,) = stream.tile_parts
+    (part,) = found.stream.tile_parts
     in_tile = structures.assemble(main, [(0, [region], raised[part.start : part.end])])
-    assert np.array_equal(noise.normalized_steps(*allocation.parse_layers(in_tile)), steps)
+    assert np.array_equal(steps_of(PacketStream.parse(in_tile)), steps)
     assert np.array_equal(openjpeg.decode(in_tile).pixels, expected)
 
 
@@ -342,11 +344,10 @@ def test_any_choice_from_any_stream_decodes_alike_everywhere(options: str, layer
     except (AssertionError, BadCodestream):
         # opj_compress finds its buffer too small for some blocks, and writes packets of empty resolutions.
         reject()
-    stream, geometry, parts = allocation.parse_layers(source)
-    everything = test_packets.emitted(stream, geometry, parts, streams.everything(parts))
-    check_decoders_agree(everything, expected, tolerance(options))
-    upto = streams.random_choice(parts, layers, seed)
-    chosen = test_packets.check_round_trip(stream, geometry, parts, upto, PROGRESSIONS[seed % 5])
+    found = PacketStream.parse(source)
+    check_decoders_agree(test_packets.emitted(found, found.layers), expected, tolerance(options))
+    upto = streams.random_choice(found.layers, layers, seed)
+    chosen = test_packets.check_round_trip(found, upto, PROGRESSIONS[seed % 5])
     decoded = openjpeg.decode(chosen)
     assert not decoded.warnings
     assert np.abs(by_pillow(chosen).astype(int) - decoded.pixels).max() <= tolerance(options)

@@ -12,23 +12,15 @@ from numpy.typing import NDArray
 
 from benchmarks import structures
 from benchmarks.structures import Structure, segment
-from foveate.codec import allocation, codestream, layout, packets
+from foveate.codec import codestream, layout, packets
 from foveate.codec.codestream import COC, COD, POC, PPM, PPT, PROGRESSIONS, QCC, QCD, RGN
 from foveate.codec.errors import BadCodestream, UnsupportedCodestream
-from foveate.codec.packets import Contributions
+from foveate.codec.packet_stream import PacketStream
+from foveate.codec.packets import Codewords
 from tests import streams
 from tests.codec import test_packets
 
 SEEDS = st.integers(0, 1 << 30)
-
-
-def contributed(parts: Contributions) -> dict[tuple[int, int], bytes]:
-    """The bytes of each contribution, by layer and block."""
-    body = parts.body.tobytes()
-    return {
-        (k, b): body[parts.offsets[k, b] : parts.offsets[k, b] + parts.lengths[k, b]]
-        for k, b in np.argwhere(parts.passes).tolist()
-    }
 
 
 def segment_ends(found: Structure, styles: NDArray[np.int32]) -> list[list[int]]:
@@ -52,16 +44,17 @@ def segment_ends(found: Structure, styles: NDArray[np.int32]) -> list[list[int]]
 @example(1)
 def test_what_a_plain_writer_wrote_is_read_as_it_was_meant(seed: int) -> None:
     found = structures.random_structure(seed)
-    _, geometry, parts = allocation.parse_layers(found.data)
-    assert np.array_equal(parts.passes, found.passes)
-    assert contributed(parts) == found.bodies
+    source = PacketStream.parse(found.data)
+    codewords, styles = source.codewords, source.layout.blocks.style
+    assert np.array_equal(source.layers.passes, found.passes.cumsum(0))
+    assert test_packets.contributions(source) == found.bodies
     included = found.passes.any(0)
-    assert np.array_equal(parts.zero_planes[included], found.zero_planes[included])
-    if (geometry.blocks.style & 5).any():
-        ends = np.split(parts.cuts, parts.first_cut[1:-1])
-        assert [block.tolist() for block in ends] == segment_ends(found, geometry.blocks.style)
+    assert np.array_equal(codewords.zero_planes[included], found.zero_planes[included])
+    if (styles & 5).any():
+        ends = np.split(codewords.cuts, codewords.first_cut[1:-1])
+        assert [block.tolist() for block in ends] == segment_ends(found, styles)
     else:
-        assert not len(parts.cuts)
+        assert not len(codewords.cuts)
 
 
 @given(SEEDS)
@@ -80,24 +73,23 @@ def test_packets_come_in_the_order_of_the_standards_loops(seed: int) -> None:
 def test_any_choice_from_any_structure_is_written_in_any_progression(
     seed: int, layers: int, progression: str
 ) -> None:
-    stream, geometry, parts = allocation.parse_layers(structures.random_structure(seed).data)
-    upto = streams.random_choice(parts, layers, seed)
-    data = test_packets.check_round_trip(stream, geometry, parts, upto, progression)
-    again, _, kept = allocation.parse_layers(data)
-    assert {again.of_tile(tile).progression for tile in range(geometry.tiles)} == {progression}
-    assert len(data) == codestream.emitted_overhead(stream, geometry.tiles) + packets.emitted_size(
-        geometry, parts, upto
-    )
-    own = [again.of_tile(tile) for tile in range(geometry.tiles)]
-    before = [stream.of_tile(tile) for tile in range(geometry.tiles)]
+    source = PacketStream.parse(structures.random_structure(seed).data)
+    upto = streams.random_choice(source.layers, layers, seed)
+    data = test_packets.check_round_trip(source, upto, progression)
+    kept = PacketStream.parse(data)
+    tiles = source.layout.tiles
+    own = [kept.stream.of_tile(tile) for tile in range(tiles)]
+    before = [source.stream.of_tile(tile) for tile in range(tiles)]
+    assert {one.progression for one in own} == {progression}
+    size = packets.emitted_size(source.layout, source.codewords, streams.chosen(source.layers, upto))
+    assert len(data) == codestream.emitted_overhead(source.stream, tiles) + size
     for field in ("coding", "quantization", "region_shifts", "color_transform"):
         assert [getattr(one, field) for one in own] == [getattr(one, field) for one in before]
-    if len(parts.cuts):
-        ends = np.split(parts.cuts, parts.first_cut[1:-1])
-        taken = kept.lengths.sum(0)
-        for block, kept_ends in enumerate(np.split(kept.cuts, kept.first_cut[1:-1])):
-            assert kept_ends.tolist() == ends[block][: len(kept_ends)].tolist()
-            assert (kept_ends <= taken[block]).all()
+    if len(source.codewords.cuts):
+        ends, kept_ends = (np.split(c.cuts, c.first_cut[1:-1]) for c in (source.codewords, kept.codewords))
+        for block, found in enumerate(kept_ends):
+            assert found.tolist() == ends[block][: len(found)].tolist()
+            assert (found <= kept.sizes[block]).all()
 
 
 # A stream of two tiles, to give headers to. Each has one component and one level.
@@ -155,15 +147,14 @@ def test_a_tiles_parameters_come_before_a_components_and_these_before_the_pictur
 
 
 def test_bit_planes_of_blocks_follow_their_own_tiles_and_components_parameters() -> None:
-    _, geometry, _ = allocation.parse_layers(two_tiles([cod(0), qcd(8), rgn(1, 5)], [], [qcd(11)]))
-    blocks = geometry.blocks
+    blocks = PacketStream.parse(two_tiles([cod(0), qcd(8), rgn(1, 5)], [], [qcd(11)])).layout.blocks
     found = np.stack([blocks.tile, blocks.component, blocks.planes, blocks.region_shift], 1)[::4]
     assert found.tolist() == [[0, 0, 9, 0], [0, 1, 14, 5], [1, 0, 12, 0], [1, 1, 17, 5]]
 
 
 def test_tiles_may_differ_in_layers() -> None:
-    stream, _, parts = allocation.parse_layers(two_tiles([cod(1), qcd(8)], [], [cod(1, layers=4)]))
-    assert (stream.layers, stream.max_layers, len(parts.passes)) == (1, 4, 4)
+    found = PacketStream.parse(two_tiles([cod(1), qcd(8)], [], [cod(1, layers=4)]))
+    assert (found.stream.layers, found.stream.max_layers, len(found.layers.passes)) == (1, 4, 4)
     stream = codestream.parse(two_tiles([cod(1, layers=9), qcd(8)], [cod(1)], [cod(1, layers=4)]))
     assert stream.max_layers == 4  # no tile has the main header's nine
 
@@ -211,7 +202,7 @@ def test_progression_changes_of_a_tile_go_on_in_its_later_headers() -> None:
 )
 def test_structures_that_are_not_legal_are_refused_with_the_reason(data: bytes, complaint: str) -> None:
     with pytest.raises(BadCodestream, match=complaint):
-        allocation.parse_layers(data)
+        PacketStream.parse(data)
 
 
 def test_a_tile_part_out_of_turn_is_refused() -> None:
@@ -224,7 +215,7 @@ def test_a_tile_part_out_of_turn_is_refused() -> None:
 def test_volumes_without_end_are_refused_at_once() -> None:
     many = poc(*[(0, 0, 1, 33, 2, k % 5) for k in range(9000)])
     with pytest.raises(UnsupportedCodestream, match="progression order changes"):
-        allocation.parse_layers(two_tiles([cod(1), qcd(8)] + [many] * 9, [], []))
+        PacketStream.parse(two_tiles([cod(1), qcd(8)] + [many] * 9, [], []))
 
 
 def test_many_tiles_of_many_components_of_their_own_are_refused_at_once() -> None:
@@ -240,16 +231,14 @@ def test_sixteen_thousand_components_are_read() -> None:
     siz = segment(0xFF51, struct.pack(">HIIIIIIIIH", 0, 9, 5, 0, 0, 9, 5, 0, 0, 16384) + shapes)
     own = segment(COC, struct.pack(">HBBBBBB", 16383, 0, 1, 0, 0, 0, 1))
     data = structures.assemble([siz, cod(0), qcd(8), own], [(0, [], bytes(16385))])
-    stream, geometry, parts = allocation.parse_layers(data)
-    assert len(geometry.precincts.tile) == 16385
-    assert stream.coding[16383].levels == 1 and stream.coding[16382].levels == 0
-    assert parts.header_bytes.tolist() == [16385]
+    found = PacketStream.parse(data)
+    assert len(found.layout.precincts.tile) == 16385
+    assert found.stream.coding[16383].levels == 1 and found.stream.coding[16382].levels == 0
+    assert found.header_bytes.tolist() == [16385]
 
 
 def test_segmented_blocks_are_not_written_without_their_cuts() -> None:
-    _, geometry, parts = allocation.parse_layers(two_tiles([cod(1, 4), qcd(8)], [], []))
-    bare = Contributions(
-        parts.body, parts.passes, parts.lengths, parts.offsets, parts.zero_planes, parts.header_bytes
-    )
+    found = PacketStream.parse(two_tiles([cod(1, 4), qcd(8)], [], []))
+    bare = Codewords(found.codewords.body, found.codewords.start, found.codewords.zero_planes)
     with pytest.raises(ValueError, match="cuts"):
-        packets.emit(geometry, bare, streams.everything(bare))
+        packets.emit(found.layout, bare, found.layers)

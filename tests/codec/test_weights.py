@@ -13,15 +13,24 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from numpy.typing import NDArray
 
-from foveate.codec import allocation, encoder, openjpeg, wavelet, weights
-from foveate.codec.encoder import Emphasis
+from foveate.codec import allocation, codestream, openjpeg, wavelet, weights
+from foveate.codec.block_coder import BlockCoder, Coding
+from foveate.codec.codestream import Codestream
+from foveate.codec.emphasis import Emphasis
+from foveate.codec.encoder import Encoder
+from foveate.codec.layout import Layout, lay_out
 from foveate.quality.ssim import ms_ssim
 from tests import streams
 
 
+def laid_out(pixels: NDArray[Any]) -> tuple[Codestream, Layout]:
+    coder = BlockCoder(pixels, Coding())
+    return coder.stream, coder.layout
+
+
 @functools.cache
-def taken_apart(height: int = 301, width: int = 437, channels: int = 3) -> tuple[Any, Any, Any]:
-    return allocation.parse_layers(openjpeg.encode(streams.texture(height, width, channels)))
+def taken_apart(height: int = 301, width: int = 437, channels: int = 3) -> tuple[Codestream, Layout]:
+    return laid_out(streams.texture(height, width, channels))
 
 
 def middle(height: int = 8, width: int = 8) -> NDArray[np.float32]:
@@ -33,7 +42,8 @@ def middle(height: int = 8, width: int = 8) -> NDArray[np.float32]:
 @given(st.integers(0, 1 << 30), st.sampled_from(["tiles and offsets", "chroma of half size", "PCRL"]))
 @settings(deadline=None, max_examples=30)
 def test_weights_stay_between_those_of_no_and_of_full_salience(seed: int, name: str) -> None:
-    stream, layout, _ = allocation.parse_layers(streams.foreign(streams.FOREIGN[name]))
+    stream = codestream.parse(streams.foreign(streams.FOREIGN[name]))
+    layout = lay_out(stream)
     rng = np.random.default_rng(seed)
     saliency = rng.random(rng.integers(1, 200, 2)).astype(np.float32)
     found = weights.saliency_weights(stream, layout, saliency, 12)
@@ -44,14 +54,14 @@ def test_weights_stay_between_those_of_no_and_of_full_salience(seed: int, name: 
 def test_a_map_larger_than_a_tiny_photo_takes_the_room_of_the_map() -> None:
     saliency = np.linspace(0, 1, 700 * 900, dtype=np.float32).reshape(700, 900)
     for height, width in ((1, 1), (1, 300), (3, 2)):
-        stream, layout, _ = taken_apart(height, width, 1)
+        stream, layout = taken_apart(height, width, 1)
         tracemalloc.start()
         found = weights.saliency_weights(stream, layout, saliency, 12)
         peak = tracemalloc.get_traced_memory()[1]
         tracemalloc.stop()
         assert peak < 4 * saliency.nbytes
         assert found.min() >= 1
-    stream, layout, _ = taken_apart(1, 1, 1)
+    stream, layout = taken_apart(1, 1, 1)
     mean = np.mean(10 ** (1.2 * saliency.astype(np.float64))) ** 0.85
     assert weights.saliency_weights(stream, layout, saliency, 12) == pytest.approx(mean, rel=1e-3)
 
@@ -71,7 +81,7 @@ def energy_of(level: int, band: int, box: NDArray[np.int64], shape: tuple[int, i
 
 
 def test_a_blocks_weight_is_the_mean_over_where_its_energy_lies() -> None:
-    stream, layout, _ = taken_apart(512, 512, 1)
+    stream, layout = taken_apart(512, 512, 1)
     ramp = np.linspace(0, 1, 512, dtype=np.float32)
     saliency = np.asarray((ramp[:, None] + ramp) / 2, np.float32)
     found = weights.saliency_weights(stream, layout, saliency, 6)
@@ -83,7 +93,7 @@ def test_a_blocks_weight_is_the_mean_over_where_its_energy_lies() -> None:
 
 
 def test_a_map_counts_alike_at_any_resolution() -> None:
-    stream, layout, _ = taken_apart()
+    stream, layout = taken_apart()
     coarse = np.array([[0, 1, 0.5], [0.2, 0, 1]], np.float32)
     fine = coarse.repeat(40, 0).repeat(30, 1)
     first = weights.saliency_weights(stream, layout, coarse, 12)
@@ -109,8 +119,8 @@ def test_tuning_for_ssim_raises_it_at_the_same_bytes(name: str) -> None:
     similarity = []
     tunes: tuple[weights.Tune, ...] = ("psnr", "ssim")
     for tune in tunes:
-        candidates = encoder.layered(pixels, Emphasis(tune=tune))
-        data = allocation.encode(allocation.fit_bytes(candidates, 384 * 384 // 16))
+        choice = Encoder(pixels, Emphasis(tune=tune)).within(384 * 384 // 16)
+        data = allocation.encode(choice)
         similarity.append(ms_ssim(pixels, openjpeg.decode(data).pixels))
     assert 1 - similarity[1] < 0.8 * (1 - similarity[0])
 
@@ -118,7 +128,7 @@ def test_tuning_for_ssim_raises_it_at_the_same_bytes(name: str) -> None:
 def test_errors_count_less_where_contrast_hides_them_and_in_color() -> None:
     pixels = np.full((256, 512, 3), 128, np.uint8)
     pixels[:, 256:] = np.random.default_rng(0).integers(0, 256, (256, 256, 3))
-    stream, layout, _ = allocation.parse_layers(openjpeg.encode(pixels))
+    stream, layout = laid_out(pixels)
     found = weights.ssim_weights(stream, layout, pixels)
     blocks = layout.blocks
     luma = (blocks.component == 0) & (blocks.level == 1) & (blocks.band == 1)
@@ -134,7 +144,7 @@ def test_depth_and_alpha_change_no_weight_of_luma(channels: int, dtype: Any) -> 
     pixels = streams.texture(180, 133, channels)
     found = []
     for samples in (pixels, (pixels.astype(np.uint16) * 257).astype(dtype) if dtype == np.uint16 else pixels):
-        stream, layout, _ = allocation.parse_layers(openjpeg.encode(samples))
+        stream, layout = laid_out(samples)
         found.append(weights.ssim_weights(stream, layout, samples))
     np.testing.assert_allclose(found[0], found[1], rtol=1e-3)
     if channels != 1:
@@ -144,13 +154,13 @@ def test_depth_and_alpha_change_no_weight_of_luma(channels: int, dtype: Any) -> 
 @pytest.mark.parametrize("shape", [(1, 1, 3), (1, 300, 1), (5, 3, 4)])
 def test_tiny_photos_have_weights_too(shape: tuple[int, int, int]) -> None:
     pixels = streams.texture(*shape)
-    stream, layout, _ = allocation.parse_layers(openjpeg.encode(pixels))
+    stream, layout = laid_out(pixels)
     found = weights.ssim_weights(stream, layout, pixels)
     assert np.isfinite(found).all() and (found > 0).all()
 
 
 def test_a_mask_finer_than_any_block_counts_as_its_average() -> None:
-    stream, layout, _ = taken_apart(301, 437)
+    stream, layout = taken_apart(301, 437)
     coarse = np.random.default_rng(3).random((26, 37)).astype(np.float32)
     fine = coarse.repeat(12, 0).repeat(12, 1)  # 312 x 444: finer than the photo
     expected = weights.saliency_weights(stream, layout, coarse, 12)

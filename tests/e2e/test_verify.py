@@ -19,7 +19,7 @@ from foveate.archive.findings import Finding
 from foveate.archive.keys import ArchiveKey
 from foveate.archive.rows import MetricsRow
 from foveate.archive.tables import read_metrics, write_metrics
-from foveate.codec import codestream, jp2
+from foveate.codec import codestream, walk
 from foveate.pipelines.cli import main
 from foveate.sandbox.client import Limits
 from foveate.transforms import verify
@@ -134,7 +134,7 @@ def test_any_truncation_is_found(archive: Path, name: str) -> None:
 def test_a_file_cut_after_a_layer_is_told_from_a_damaged_one(archive: Path) -> None:
     file = archive / "color.png.jp2"
     data = file.read_bytes()
-    start, _ = jp2.codestream_span(data)
+    start, _ = walk.codestream_span(data)
     end = codestream.parse(data[start:]).tile_parts[1].end
     file.write_bytes(data[: start + end] + b"\xff\xd9")
     found = found_in(archive)["color.png.jp2"]

@@ -45,7 +45,7 @@ def salient_center(height: int = 240, width: int = 360) -> bytes:
 
 
 def wrapped(height: int, width: int, channels: int, bits: int = 8, **options: Any) -> bytes:
-    stream = openjpeg.encode(streams.texture(height, width, channels, bits), **options)
+    stream = streams.coded(streams.texture(height, width, channels, bits), **options)
     return jp2.wrap(stream, metadata=PhotoMetadata())
 
 
@@ -92,7 +92,7 @@ def test_layers_say_what_a_file_that_ended_with_them_would_take() -> None:
     found = examine("a", streams.layered(150, 149, 3, 8, 32))
     ends = examination.layer_ends(found)
     sizes = [end.file_bytes for end in ends]
-    assert len(ends) == len(streams.LAYERS_DB) and sizes == sorted(sizes)
+    assert len(ends) == len(streams.SLOPES) and sizes == sorted(sizes)
     assert sizes[-1] == len(streams.layered(150, 149, 3, 8, 32))
     assert ends[2].bits_per_pixel == pytest.approx(8 * sizes[2] / (150 * 149))
 
@@ -130,10 +130,10 @@ def test_what_packets_are_not_read_of_still_shows_boxes_and_markers() -> None:
 
 
 def test_packet_headers_in_the_tile_parts_header_are_counted_once() -> None:
-    stream = openjpeg.encode(streams.texture(61, 83, 1), resolutions=1)  # one packet
+    stream = streams.coded(streams.texture(61, 83, 1), levels=0)  # one packet
     packets = examine("a", stream).packets
     assert packets is not None
-    part, size = packets.stream.tile_parts[0], int(packets.parts.header_bytes.sum())
+    part, size = packets.stream.tile_parts[0], int(packets.header_bytes.sum())
     headers, bodies = stream[part.start : part.start + size], stream[part.start + size : part.end]
     sot = part.start - 14
     packed = struct.pack(">HHB", 0xFF61, 3 + size, 0) + headers
@@ -171,7 +171,9 @@ def test_every_key_of_the_json_is_documented() -> None:
 
 
 def test_long_lists_are_shown_by_their_ends() -> None:
-    found = examine("a", openjpeg.encode(streams.texture(90, 90, 1), layer_psnrs_db=range(15, 45)))
+    found = examine(
+        "a", streams.coded(streams.texture(90, 90, 1), slopes=np.geomspace(30_000, 1, 30).tolist())
+    )
     text = printed(found)
     layers = text.partition("\nLayer ")[2].partition("\n\n")[0].splitlines()[1:]
     assert [line.split()[0] for line in layers] == [*map(str, range(1, 9)), "…", *map(str, range(23, 31))]
@@ -219,7 +221,7 @@ def test_a_photo_of_many_pixels_is_decoded_at_what_is_needed(monkeypatch: pytest
     monkeypatch.setattr(sheet, "decode_jpeg2000", decode)
     drawn(wrapped(40, 5000, 1))
     assert reduced == [2]
-    drawn(wrapped(40, 5000, 1, resolutions=2))
+    drawn(wrapped(40, 5000, 1, levels=1))
     assert reduced[1:] == [2, 1]
 
 

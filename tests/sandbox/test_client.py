@@ -22,10 +22,11 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from foveate.codec import allocation, integrity, openjpeg, spending
+from foveate.codec import integrity, openjpeg, spending
 from foveate.codec.errors import BadCodestream, UnsupportedCodestream
+from foveate.codec.file import decode_file
 from foveate.codec.jp2 import parse
-from foveate.codec.noise import read_noise
+from foveate.codec.packet_stream import PacketStream
 from foveate.pictures.formats import decode_picture
 from foveate.pictures.picture import BadPicture, NotForJpeg2000
 from foveate.sandbox import client, server
@@ -34,7 +35,7 @@ from foveate.storage.errors import BadInput
 from foveate.transforms.encode import encode_plain
 from tests import picture_files
 from tests.photos import corner, encoder, one, salient
-from tests.streams import texture
+from tests.streams import coded, texture
 
 GOOD = picture_files.good_pictures()
 ROOT = Path(__file__).parents[2]
@@ -125,7 +126,7 @@ def test_archives_and_their_noise_are_those_that_are_decoded_here() -> None:
         fields = ("bit_depth", "warnings", "color_space")
         assert all(getattr(here, field) == getattr(there, field) for field in fields)
     parsed = parse(data)
-    expected, _ = read_noise(parsed)
+    expected = decode_file(data).noise
     whole, reduced = (client.decode_archive(data, Limits(), reduce) for reduce in (0, 1))
     assert whole.note == "" and whole.noise is not None and expected is not None
     np.testing.assert_array_equal(whole.noise, expected)
@@ -151,7 +152,7 @@ def test_a_record_and_what_it_says_of_its_file_are_those_that_are_found_here() -
 
 def test_where_bits_went_is_what_is_found_here() -> None:
     data = archived()
-    here = spending.bits_per_pixel(*allocation.parse_layers(parse(data).codestream), 12, 17)
+    here = spending.bits_per_pixel(PacketStream.parse(parse(data).codestream), 12, 17)
     np.testing.assert_array_equal(client.bits_per_pixel(data, Limits(), 12, 17), here)
 
 
@@ -257,7 +258,7 @@ def test_more_memory_than_allowed_is_refused_whatever_the_library_makes_of_it() 
     for data in (slow_png(), picture_files.saved(Image.new("L", (11_000, 10_000)), "GIF")):
         with pytest.raises(DecoderFailed, match=r"^decoding it needs more than 0\.1 GB of memory$"):
             client.decode_picture(data, small)
-    flat = openjpeg.encode(np.zeros((3000, 3000, 1), np.uint8))
+    flat = coded(np.zeros((3000, 3000, 1), np.uint8))
     with pytest.raises((DecoderFailed, BadCodestream)):
         client.decode_jpeg2000(flat, Limits(memory_gb=0.03))
     client.decode_picture(GOOD["gray.png"], small)

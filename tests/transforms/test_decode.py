@@ -10,9 +10,9 @@ from typing import Any
 import numpy as np
 import pytest
 
-from foveate.codec import jp2, openjpeg
+from foveate.codec import file as jp2_file
+from foveate.codec import jp2
 from foveate.codec.errors import BadCodestream, UnsupportedCodestream
-from foveate.codec.noise import read_noise
 from foveate.pictures.formats import decode_picture
 from foveate.pictures.picture import full_range
 from foveate.sandbox.client import Limits
@@ -27,7 +27,7 @@ from foveate.transforms.run_reccnn import RecCnn, RestorePixels
 from foveate.transforms.write_pictures import Output, copy_unchanged, write_picture
 from tests import picture_files
 from tests.photos import corner, encoder, one, outputs, salient, source
-from tests.streams import compress, foreign, texture
+from tests.streams import coded, compress, foreign, texture
 
 
 def file(path: str, root: str = "/in") -> SourceFile:
@@ -149,7 +149,7 @@ def test_a_foreign_reversible_file_is_restored_only_where_it_was_cut(tmp_path: P
 
 def test_a_file_of_twelve_bits_is_stretched_to_the_whole_range(tmp_path: Path) -> None:
     pixels = (texture(40, 51, 1, 16) >> 4).astype(np.uint16)
-    data = openjpeg.encode(pixels, reversible=True, bit_depth=12)
+    data = coded(pixels, reversible=True, bit_depth=12)
     result = decoded(tmp_path, data, "a.j2c")
     expected = np.rint(pixels.astype(np.float64) * 65535 / 4095)
     np.testing.assert_array_equal(result.pixels, expected)
@@ -183,10 +183,9 @@ def test_what_has_no_noise_map_is_decoded_and_says_why(
 
 def test_the_noise_map_of_our_own_stream_is_read_without_its_record() -> None:
     candidate = ours()
-    parsed = jp2.parse(jp2.parse(candidate.jp2).codestream)
-    noise, note = read_noise(parsed)
-    assert note == ""
-    np.testing.assert_array_equal(noise, candidate.noise)
+    found = jp2_file.decode_file(jp2.parse(candidate.jp2).codestream)
+    assert found.note == "" and found.record is None
+    np.testing.assert_array_equal(found.noise, candidate.noise)
 
 
 def test_the_first_layers_alone_are_coarser_and_the_noise_map_knows(tmp_path: Path) -> None:

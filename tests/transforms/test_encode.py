@@ -24,6 +24,7 @@ from foveate.sandbox.client import Limits
 from foveate.transforms.elements import Coded, CodedPhoto, PrefilteredPhoto, SalientPhoto
 from foveate.transforms.encode import byte_budget, encode_plain, encode_prefiltered
 from foveate.transforms.read import KEPT
+from tests import streams
 from tests.photos import WEIGHTS, a_photo, corner, encoder, one, outputs, salient
 from tests.picture_files import exif_block, icc_profile, xmp_packet
 from tests.streams import texture
@@ -286,7 +287,7 @@ def test_any_other_file_in_its_place_is_made_again(tmp_path: Path, change: str) 
     if change == "truncated":
         data = data[:-200]
     elif change == "foreign":
-        data = jp2.wrap(openjpeg.encode(photo.photo.pixels), metadata=photo.photo.metadata)
+        data = jp2.wrap(streams.coded(photo.photo.pixels), metadata=photo.photo.metadata)
     elif change == "no picture":
         data = b"no picture"
     archived(tmp_path, photo, data)

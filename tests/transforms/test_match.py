@@ -19,7 +19,7 @@ from foveate.archive import tables, up_to_date
 from foveate.archive.places import archive_url, kept_url
 from foveate.archive.rows import Failure, MetricsRow, make_row
 from foveate.archive.up_to_date import ArchiveIndex
-from foveate.codec import jp2, openjpeg
+from foveate.codec import jp2
 from foveate.codec.metadata import PhotoMetadata
 from foveate.codec.record import ArchiveRecord
 from foveate.storage.files import stored_version
@@ -29,7 +29,7 @@ from foveate.transforms.skip_archived import ROWS, SIZES, SkipArchived
 from foveate.transforms.steps import FAILURES
 from tests.archive.test_tables import a_row
 from tests.photos import labels, outputs, source
-from tests.streams import texture
+from tests.streams import coded, texture
 
 SETTINGS, NETWORKS = "5e7715" + 5 * "00", "3e16" + 6 * "00"
 
@@ -55,7 +55,7 @@ def a_jp2(
     """An archived file whose record says so."""
     sha256 = hashlib.sha256(source).digest()
     record = ArchiveRecord(sha256, bytes.fromhex(settings), bytes.fromhex(weights))
-    codestream = openjpeg.encode(texture(9, 13, 3))
+    codestream = coded(texture(9, 13, 3))
     return jp2.wrap(codestream, metadata=PhotoMetadata(xmp=b"x" * xmp), record=record)
 
 
@@ -128,7 +128,7 @@ def test_other_settings_or_weights_are_not(archive: Archive) -> None:
         a_jp2(settings="07" * 8),
         a_jp2(weights="07" * 8),
         a_jp2(source=b"A photo"),
-        jp2.wrap(openjpeg.encode(texture(9, 13, 3)), metadata=PhotoMetadata()),
+        jp2.wrap(coded(texture(9, 13, 3)), metadata=PhotoMetadata()),
         b"no picture",
     ],
     ids=["settings", "weights", "source", "no record", "no picture"],

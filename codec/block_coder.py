@@ -1,0 +1,363 @@
+"""A picture's code-blocks: transformed, then coded down to a threshold and further if need be."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from foveate.codec import codestream, dwt, quantization, tier1
+from foveate.codec.codestream import Codestream
+from foveate.codec.layout import Layout, lay_out_at_most
+from foveate.codec.packets import Codewords
+from foveate.codec.parameters import (
+    IRREVERSIBLE,
+    REVERSIBLE,
+    CodingStyle,
+    Component,
+    Size,
+    emit_coding,
+    emit_quantization,
+    emit_size,
+)
+
+Pixels = NDArray[np.uint8] | NDArray[np.uint16]
+
+_MANY = 1 << 40  # packets: our own headers claim nothing
+_BLOCK_SIZE = 64
+_SURVEY_STRIDE = 4  # of the lines of a block
+_JOBS_PER_THREAD = 4
+
+
+@dataclasses.dataclass(frozen=True)
+class Coding:
+    """How a picture is coded, beside its content.
+
+    reversible: 5/3 wavelet, so that all passes together are lossless, instead of 9/7.
+    block_size: side of a code-block, a power of two from 4 to 64; None for 64, or 32 where `Encoder` finds
+        that smaller ones pay.
+    levels: wavelet decompositions; fewer where a picture's or tile's shorter side has no room for them.
+    tile_size: side of square tiles in pixels, a multiple of 2^levels; None for one tile, or as many as
+        `Encoder` needs to bound its memory.
+    bit_depth: significant bits of the samples; None for all of their type.
+    threads: that transform and code at once.
+    """
+
+    reversible: bool = False
+    block_size: int | None = None
+    levels: int = 5
+    tile_size: int | None = None
+    bit_depth: int | None = None
+    threads: int = 1
+
+
+class BlockCoder:
+    """Holds the coding state of all code-blocks of one picture.
+
+    Coefficients of a picture in one tile are kept; those of several tiles are made again when their blocks
+    are coded, so that memory holds one tile's at a time.
+    """
+
+    def __init__(self, pixels: Pixels, coding: Coding) -> None:
+        """Lays the picture out; nothing is transformed yet.
+
+        Args:
+          pixels: (H, W, C) uint8 or uint16; C = 1 gray, 2 gray + alpha, 3 RGB, 4 RGB + alpha.
+
+        Raises:
+          ValueError: pixels or settings are out of range.
+        """
+        self.pixels, self.coding = pixels, coding
+        self.bit_depth = _checked(pixels, coding)
+        height, width, components = pixels.shape
+        side = coding.tile_size or max(height, width)
+        levels = min(coding.levels, min(height, width, side).bit_length() - 1)
+        # One bit has no room for what the color transform makes of it.
+        self.color_transform = components >= 3 and self.bit_depth > 1
+        self.block_size = coding.block_size or _BLOCK_SIZE
+        log2 = self.block_size.bit_length() - 1
+        transformation = REVERSIBLE if coding.reversible else IRREVERSIBLE
+        self.style = CodingStyle(levels, log2, log2, 0, transformation, ((15, 15),) * (levels + 1))
+        self.size = Size(
+            width, height, 0, 0, min(side, width), min(side, height), 0, 0,
+            (Component(self.bit_depth, False, 1, 1),) * components,
+        )  # fmt: skip
+        self._quantize(1.0)
+        self.layout = lay_out_at_most(self.stream, _MANY)
+        blocks = self.layout.blocks
+        self._band_of = np.where(blocks.resolution == 0, 0, 3 * (blocks.resolution - 1) + blocks.band)
+        self.blocks = self._blocks()
+        self.passes = tier1.no_passes(len(self.blocks.start), self._most_planes())
+        self.body = np.empty(0, np.uint8)
+        self._coefficients: NDArray[np.uint32] | None = None
+        self._left_out = False  # some of them are not what they were
+        self._saved: list[
+            tuple[int, NDArray[np.uint32]]
+        ] = []  # of these, where they begin and what they were
+
+    def _quantize(self, base_step: float) -> None:
+        self.bands = quantization.bands_of(self.style, self.bit_depth, base_step)
+        self.stream = self._stream(quantization.GUARD_BITS)
+
+    def _stream(self, guard_bits: int) -> Codestream:
+        irreversible = not self.coding.reversible
+        return codestream.of_header(
+            (
+                emit_size(self.size),
+                emit_coding(self.style, self.color_transform),
+                emit_quantization(quantization.quantization_of(self.bands, irreversible, guard_bits)),
+            )
+        )
+
+    def _blocks(self) -> tier1.Blocks:
+        blocks = self.layout.blocks
+        sides = (blocks.box[:, 2:] - blocks.box[:, :2]).astype(np.int32)
+        area = sides.prod(1, dtype=np.int64)
+        unit = np.array([band.step * band.norm for band in self.bands])[self._band_of]
+        unit /= 2.0**dwt.FRACTION_BITS
+        gains = quantization.color_gains(
+            len(self.size.components), self.color_transform, not self.coding.reversible
+        )
+        error = unit**2 * np.array(gains)[blocks.component]
+        return tier1.Blocks(
+            area.cumsum() - area,
+            np.ascontiguousarray(sides[:, 0]),
+            np.ascontiguousarray(sides[:, 1]),
+            np.ascontiguousarray(blocks.band),
+            error,
+        )
+
+    @property
+    def areas(self) -> NDArray[np.int64]:
+        """Coefficients of each block: (blocks,)."""
+        return self.blocks.width.astype(np.int64) * self.blocks.height
+
+    def _most_planes(self) -> int:
+        """More bit-planes than any coefficient can have: transforms grow samples by some bits at most."""
+        extra = max(-np.log2(band.step) for band in self.bands)
+        return min(tier1.MAX_PLANES, self.bit_depth + 6 + int(max(0, np.ceil(extra))))
+
+    # ------------------------------------------------------------ transforms
+
+    def _tile_blocks(self, tile: int) -> tuple[int, int]:
+        """The first block of a tile, and the first of the next."""
+        first, end = np.searchsorted(self.layout.blocks.tile, [tile, tile + 1])
+        return int(first), int(end)
+
+    def _transformed(self, tile: int) -> tuple[NDArray[np.uint32], int]:
+        """The coefficients of a tile's blocks, and where in those of the whole picture they begin."""
+        if self._coefficients is not None:
+            return self._coefficients, 0
+        first, end = self._tile_blocks(tile)
+        offset = int(self.blocks.start[first]) if first < end else 0
+        area = int((self.blocks.width[first:end].astype(np.int64) * self.blocks.height[first:end]).sum())
+        out = np.empty(area, np.uint32)
+        size = self.size
+        top = tile // size.tiles_across * size.tile_height
+        left = tile % size.tiles_across * size.tile_width
+        pixels = self.pixels[top : top + size.tile_height, left : left + size.tile_width]
+        self._transform(pixels, self._grids(first, end, offset), out)
+        if self.layout.tiles == 1:
+            self._coefficients = out
+        return out, offset
+
+    def _grids(self, first: int, end: int, offset: int) -> dwt.BandGrids:
+        """Where the blocks of each band of a tile lie."""
+        blocks, side = self.layout.blocks, self.block_size
+        count = len(self.bands)
+        rows = len(self.size.components) * count
+        row = blocks.component[first:end] * count + self._band_of[first:end]
+        box = blocks.box[first:end]
+        order = np.lexsort((box[:, 0], box[:, 1], row))
+        begin = np.searchsorted(row[order], np.arange(rows + 1))
+        across, inset_x, inset_y = (np.zeros(rows, np.int64) for _ in range(3))
+        for r in range(rows):
+            own = box[order[begin[r] : begin[r + 1]]]
+            if len(own):
+                across[r] = np.count_nonzero(own[:, 1] == own[0, 1])
+                inset_x[r], inset_y[r] = own[0, 0] % side, own[0, 1] % side
+        scales = np.array([2.0**dwt.FRACTION_BITS / band.step for band in self.bands], np.float32)
+        starts = self.blocks.start[first:end][order] - offset
+        scale = np.tile(scales, len(self.size.components))
+        return dwt.BandGrids(begin[:-1].astype(np.int64), across, inset_x, inset_y, scale, starts, side, side)
+
+    def _transform(self, pixels: Pixels, grids: dwt.BandGrids, out: NDArray[np.uint32]) -> None:
+        """Color, wavelet, quantization: fills the coefficients of a tile."""
+        height, width, components = pixels.shape
+        levels, reversible = self.style.levels, self.coding.reversible
+        middle = 1 << (self.bit_depth - 1)
+        shift: Any = np.int32(middle) if reversible else np.float32(middle)
+        rings = dwt.new_rings(reversible, components, width)
+        first_rows = np.arange(components) * len(self.bands)
+        if not levels:
+            dwt.quantize_pixels(pixels, shift, self.color_transform, rings, first_rows, grids, out)
+            return
+        low = np.empty((components, (height + 1) >> 1, (width + 1) >> 1), rings.dtype)
+        spare = np.empty((components, (low.shape[1] + 1) >> 1, (low.shape[2] + 1) >> 1), rings.dtype)
+        for level in range(1, levels + 1):
+            rows = first_rows + 3 * (levels - level) + 1
+            last = level == levels
+            if level == 1:
+                dwt.transform_pixels(pixels, shift, self.color_transform, rings, rows, last, low, grids, out)
+                planes, target = low, spare
+                continue
+            shape = (planes.shape[1] + 1) >> 1, (planes.shape[2] + 1) >> 1
+            following = target[:, : shape[0], : shape[1]]
+            dwt.transform_planes(planes, rows, last, following, grids, out)
+            planes, target = following, (low if target is spare else spare)
+
+    # ------------------------------------------------------------ coding
+
+    def transform(self) -> None:
+        """Makes the coefficients of a picture in one tile, which would else be made when they are needed."""
+        if self.layout.tiles == 1:
+            self._transformed(0)
+
+    def survey(self) -> NDArray[np.float32]:
+        """How many coefficients of each block have their highest bit in each plane: (blocks, 33).
+
+        Entry p + 1 counts those of bit-plane p, entry 0 those below the step; from a quarter of all lines.
+        """
+        counts = np.zeros((len(self.blocks.start), 33), np.float32)
+        for tile in range(self.layout.tiles):
+            first, end = self._tile_blocks(tile)
+            coefficients, offset = self._transformed(tile)
+            b = self.blocks
+            own = tier1.Blocks(
+                b.start[first:end],
+                b.width[first:end],
+                b.height[first:end],
+                b.band[first:end],
+                b.error[first:end],
+            )
+            tier1.count_tops(coefficients, offset, own, _SURVEY_STRIDE, counts[first:end])
+        return counts
+
+    def restart(self, base_step: float) -> None:
+        """Forgets all that was coded, and quantizes by another step, in sample values (not with 5/3)."""
+        before = np.array([band.step for band in self.bands])
+        self._quantize(base_step)
+        after = np.array([band.step for band in self.bands])
+        exponents = np.array([band.exponent for band in self.bands], np.int32)[self._band_of]
+        blocks = self.layout.blocks._replace(planes=exponents + np.int32(quantization.GUARD_BITS - 1))
+        self.layout = dataclasses.replace(self.layout, blocks=blocks)
+        self.blocks = self._blocks()
+        self.passes = tier1.no_passes(len(self.blocks.start), self._most_planes())
+        self.body = np.empty(0, np.uint8)
+        if self._coefficients is not None:
+            for start, values in self._saved:
+                self._coefficients[start : start + len(values)] = values
+        if self._left_out and not self._saved:
+            self._coefficients = None
+        self._left_out, self._saved = False, []
+        if self._coefficients is not None and (before != after).any():
+            dwt.rescale(self._coefficients, self.blocks.start, (before / after)[self._band_of])
+
+    @property
+    def can_go_on(self) -> bool:
+        """Whether blocks can be coded on: left out coefficients of several tiles are not kept."""
+        return not self._left_out or self.layout.tiles == 1
+
+    def code(
+        self,
+        thresholds: NDArray[np.float64],
+        todo: NDArray[np.int64] | None = None,
+        prices: NDArray[np.float64] | None = None,
+    ) -> None:
+        """Codes blocks down to thresholds: where a block was left, it goes on.
+
+        Args:
+          thresholds: (blocks,) squared error per byte below which a pass is not worth it; 0 codes everything.
+          todo: numbers of the blocks, ascending; None for all.
+          prices: (blocks,) squared error per byte that a coefficient must remove to become significant; None
+            to leave out none.
+        """
+        rule = tier1.Rule(thresholds, np.zeros_like(thresholds) if prices is None else prices)
+        if prices is not None:
+            self._save(todo)
+        pieces, size = [self.body], len(self.body)
+        if todo is None:  # all codewords are written anew
+            todo = np.arange(len(self.blocks.start))
+            pieces, size = [], 0
+        for tile in range(self.layout.tiles):
+            first, end = np.searchsorted(todo, self._tile_blocks(tile))
+            if first == end:
+                continue
+            coefficients, offset = self._transformed(tile)
+            for own, (body, used) in self._coded(todo[first:end], coefficients, offset, rule):
+                self.passes.start[own] += size
+                pieces.append(body[:used])
+                size += used
+        self.body = np.concatenate(pieces)  # there is at least one block
+
+    def _save(self, todo: NDArray[np.int64] | None) -> None:
+        """Keeps coefficients of some blocks before any is left out; those of all blocks would be too many."""
+        self._saved = []
+        if todo is not None and not self._left_out and self.layout.tiles == 1:
+            coefficients, _ = self._transformed(0)
+            starts, areas = self.blocks.start[todo].tolist(), self.areas[todo].tolist()
+            self._saved = [
+                (start, coefficients[start : start + area].copy())
+                for start, area in zip(starts, areas, strict=True)
+            ]
+        self._left_out = True
+
+    def _coded(
+        self,
+        todo: NDArray[np.int64],
+        coefficients: NDArray[np.uint32],
+        offset: int,
+        rule: tier1.Rule,
+    ) -> Iterator[tuple[NDArray[np.int64], tuple[NDArray[np.uint8], int]]]:
+        """Codes blocks of one tile, on as many threads as there should be."""
+        threads = self.coding.threads
+
+        def work(own: NDArray[np.int64]) -> tuple[NDArray[np.uint8], int]:
+            room = np.empty(64 * len(own) + 1024, np.uint8)
+            found: tuple[NDArray[np.uint8], int] = tier1.code_blocks(
+                own, coefficients, offset, self.blocks, self.coding.reversible, rule, self.passes,
+                self.body, room, tier1.TABLES,
+            )  # fmt: skip
+            return found
+
+        if threads == 1:
+            yield todo, work(todo)
+            return
+        jobs = np.array_split(todo, min(len(todo), threads * _JOBS_PER_THREAD))
+        with ThreadPoolExecutor(threads) as pool:
+            yield from zip(jobs, pool.map(work, jobs), strict=True)
+
+    # ------------------------------------------------------------ results
+
+    def finished(self) -> tuple[Codestream, Layout, Codewords]:
+        """Headers with as many guard bits as the magnitudes need, the geometry, and all that was coded."""
+        spare = self.layout.blocks.planes - np.maximum(self.passes.planes, 0)
+        guard_bits = max(0, quantization.GUARD_BITS - int(spare.min(initial=quantization.GUARD_BITS)))
+        planes = self.layout.blocks.planes + np.int32(guard_bits - quantization.GUARD_BITS)
+        zero_planes = np.maximum(planes - np.maximum(self.passes.planes, 0), 0)
+        layout = dataclasses.replace(self.layout, blocks=self.layout.blocks._replace(planes=planes))
+        codewords = Codewords(self.body, self.passes.start.copy(), zero_planes.astype(np.uint8))
+        return self._stream(guard_bits), layout, codewords
+
+
+def _checked(pixels: Pixels, coding: Coding) -> int:
+    """The bit depth of pixels that can be coded so; raises ValueError for others."""
+    if pixels.dtype not in (np.uint8, np.uint16):
+        raise ValueError(f"pixels are {pixels.dtype}, not uint8 or uint16")
+    if pixels.ndim != 3 or not 1 <= pixels.shape[2] <= 4 or 0 in pixels.shape:
+        raise ValueError(f"pixels have the shape {pixels.shape}, not (H, W, 1 to 4)")
+    widest = 8 * pixels.dtype.itemsize
+    depth = widest if coding.bit_depth is None else coding.bit_depth
+    if not 1 <= depth <= widest:
+        raise ValueError(f"a bit depth of {depth} does not fit {pixels.dtype}")
+    if depth < widest and int(pixels.max()) >> depth:
+        raise ValueError(f"the value {int(pixels.max())} does not fit {depth} bits")
+    if coding.block_size not in (None, 4, 8, 16, 32, 64):
+        raise ValueError(f"block size {coding.block_size} is not a power of two from 4 to 64")
+    if coding.tile_size is not None and (coding.tile_size < 1 or coding.tile_size % (1 << coding.levels)):
+        raise ValueError(f"a tile size of {coding.tile_size} is not a multiple of {1 << coding.levels}")
+    return depth

@@ -1,0 +1,45 @@
+"""What errors count for, place by place: saliency and what hides them."""
+
+from __future__ import annotations
+
+import dataclasses
+
+import numpy as np
+from numpy.typing import NDArray
+
+from foveate.codec import weights
+from foveate.codec.block_coder import Pixels
+from foveate.codec.codestream import Codestream
+from foveate.codec.layout import Layout
+from foveate.codec.weights import Tune
+
+
+@dataclasses.dataclass(frozen=True, eq=False)
+class Emphasis:
+    """What errors count for.
+
+    saliency: (h, w) float32 in [0, 1], stretched over the photo, or None.
+    gain_db: how many decibels of squared error a salience of 1 is worth over one of 0.
+    tune: "psnr" for squared error as it is, "ssim" for what it takes from MS-SSIM.
+    """
+
+    saliency: NDArray[np.float32] | None = None
+    gain_db: float = 0.0
+    tune: Tune = "psnr"
+
+    @property
+    def by_place(self) -> bool:
+        """Whether saliency has a say."""
+        return self.saliency is not None and self.gain_db > 0
+
+
+def block_weights(
+    stream: Codestream, geometry: Layout, pixels: Pixels, emphasis: Emphasis
+) -> NDArray[np.float64]:
+    """What a squared error counts for in each code-block of a photo: (blocks,), positive."""
+    of_blocks = np.ones(len(geometry.blocks.tile))
+    if emphasis.tune == "ssim":
+        of_blocks *= weights.ssim_weights(stream, geometry, pixels)
+    if emphasis.by_place and emphasis.saliency is not None:
+        of_blocks *= weights.saliency_weights(stream, geometry, emphasis.saliency, emphasis.gain_db)
+    return of_blocks

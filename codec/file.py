@@ -1,0 +1,300 @@
+"""Photos as JP2 files and back: the recipe of every file that Foveate writes.
+
+pixels, Emphasis ─▶ Encoder ─▶ choice that meets the goal ─▶ codestream ─▶ file around it ─▶ decoded back
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import math
+from collections.abc import Callable
+
+import numpy as np
+from numpy.typing import NDArray
+
+from foveate.codec import allocation, jp2, noise, openjpeg
+from foveate.codec.allocation import Choice
+from foveate.codec.block_coder import Coding, Pixels
+from foveate.codec.emphasis import Emphasis
+from foveate.codec.encoder import Effort, Encoder
+from foveate.codec.errors import BadCodestream, UnsupportedCodestream
+from foveate.codec.jp2 import Jp2
+from foveate.codec.metadata import PhotoMetadata
+from foveate.codec.openjpeg import Decoded
+from foveate.codec.packet_stream import PacketStream
+from foveate.codec.parameters import Size
+from foveate.codec.quality_search import Goal as QualityGoal
+from foveate.codec.record import SALIENCY_BYTES, ArchiveRecord
+
+_NEARLY_LOSSLESS = 0.3  # of the bytes of all samples: where a file takes more, a lossless one may take less
+_MOST_TOLERANCE_DB = 1.0
+_SALIENCY_SHARE = 100  # the embedded map may take one byte in so many of a file
+
+
+@dataclasses.dataclass(frozen=True)
+class Lossless:
+    """Every bit."""
+
+
+@dataclasses.dataclass(frozen=True)
+class AtMost:
+    """As good as so many bytes allow, those of all boxes included."""
+
+    bytes: int
+
+
+@dataclasses.dataclass(frozen=True)
+class AtSlope:
+    """Every code-block cut where one more byte would bring less than `slope`.
+
+    That is squared error of samples from 0 to 255, summed over the channels, weighted as the emphasis says.
+    """
+
+    slope: float
+
+
+@dataclasses.dataclass(frozen=True)
+class AtLeast:
+    """As small as a quality allows; lossless where nothing short of it is that good.
+
+    value: the least quality.
+    tolerance: how far above it the file may end.
+    measure: the quality of decoded pixels.
+    decibels: a quality in decibels, or a unit like them: ten of them are a tenth of the error.
+    usual_psnr_db: the PSNR of usual photos of that quality, which is tried first.
+    """
+
+    value: float
+    tolerance: float
+    measure: Callable[[Pixels], float]
+    usual_psnr_db: float
+    decibels: Callable[[float], float] = float
+
+
+Goal = Lossless | AtMost | AtSlope | AtLeast
+
+
+@dataclasses.dataclass(frozen=True)
+class Recipe:
+    """How a photo becomes a file.
+
+    layers: quality layers of about twice the bytes each, salient places first.
+    effort: as for `Encoder`.
+    threads: that code at once; the bytes are the same for any number.
+    """
+
+    goal: Goal
+    emphasis: Emphasis = dataclasses.field(default_factory=Emphasis)
+    layers: int = 1
+    effort: Effort = "normal"
+    threads: int = 1
+
+    def encoder(self, pixels: Pixels) -> Encoder:
+        """The encoder of a photo that may lose some of it."""
+        return Encoder(pixels, self.emphasis, Coding(threads=self.threads), self.effort)
+
+
+@dataclasses.dataclass(frozen=True)
+class Boxes:
+    """What a file holds beside its codestream."""
+
+    metadata: PhotoMetadata = dataclasses.field(default_factory=PhotoMetadata)
+    record: ArchiveRecord | None = None
+
+
+@dataclasses.dataclass(frozen=True, eq=False)
+class EncodedFile:
+    """A file, and what became of the photo.
+
+    jp2: the file.
+    pixels: what it decodes to: (H, W, C), of the source's type.
+    noise: its coding-noise map (`noise.noise_map`), None where nothing was lost.
+    """
+
+    jp2: bytes
+    pixels: Pixels
+    noise: NDArray[np.float32] | None
+
+
+def encode_file(pixels: Pixels, recipe: Recipe, boxes: Boxes | None = None) -> EncodedFile:
+    """Encodes a photo as a JP2 file, and decodes it as a check.
+
+    Args:
+      pixels: (H, W, C) uint8 or uint16; C = 1 gray, 2 gray + alpha, 3 RGB, 4 RGB + alpha.
+      recipe: the goal and what matters.
+      boxes: what else the file holds.
+
+    Raises:
+      allocation.BudgetTooSmall: the bytes asked for do not even hold headers and boxes.
+      ValueError: the pixels' shape or type is not one of those.
+    """
+    boxes = boxes or Boxes()
+    goal = recipe.goal
+    if isinstance(goal, AtLeast):
+        found = _of_quality(pixels, goal, recipe, boxes)
+        if found is not None and len(found.jp2) <= _NEARLY_LOSSLESS * pixels.nbytes:
+            return found
+        lossless = _lossless(pixels, recipe, boxes)
+        return lossless if found is None else min(lossless, found, key=lambda encoded: len(encoded.jp2))
+    if isinstance(goal, Lossless):
+        return _lossless(pixels, recipe, boxes)
+    source = recipe.encoder(pixels)
+    if isinstance(goal, AtMost):
+        choice, file = within(source, goal.bytes, boxes, recipe.layers)
+        return _decoded_back(choice, file)
+    choice = source.at_slope(goal.slope * _peak_of(pixels) ** 2 / 255**2, recipe.layers)
+    return _decoded_back(choice, wrapped(choice, boxes))
+
+
+def _lossless(pixels: Pixels, recipe: Recipe, boxes: Boxes) -> EncodedFile:
+    """Every bit; what matters decides nothing but the order of layers."""
+    emphasis = recipe.emphasis if recipe.layers > 1 else Emphasis()
+    choice = Encoder(pixels, emphasis, Coding(reversible=True, threads=recipe.threads)).whole(recipe.layers)
+    encoded = _decoded_back(choice, wrapped(choice, boxes))
+    if not np.array_equal(encoded.pixels, pixels):
+        raise AssertionError("a lossless file does not decode to its source")
+    return encoded
+
+
+def _peak_of(pixels: Pixels) -> int:
+    return int(np.iinfo(pixels.dtype).max)
+
+
+def within(source: Encoder, budget: int, boxes: Boxes, layers: int = 1) -> tuple[Choice, bytes]:
+    """The best file of at most `budget` bytes.
+
+    Raises:
+      allocation.BudgetTooSmall: not even headers and boxes fit.
+    """
+    saliency_bytes = min(SALIENCY_BYTES, max(0, budget) // _SALIENCY_SHARE)
+    overhead = jp2.overhead(
+        source.coder.pixels.shape[2],
+        metadata=boxes.metadata,
+        record=boxes.record,
+        saliency_bytes=saliency_bytes,
+    )
+    choice = source.within(budget - overhead, layers)
+    return choice, wrapped(choice, boxes, saliency_bytes)
+
+
+def wrapped(choice: Choice, boxes: Boxes, saliency_bytes: int = SALIENCY_BYTES) -> bytes:
+    """The file of a choice; one of several layers may be cut after any of them."""
+    return jp2.wrap(
+        allocation.encode(choice),
+        metadata=boxes.metadata,
+        record=boxes.record,
+        saliency_bytes=saliency_bytes,
+        open_ended=len(choice.points) > 1,
+    )
+
+
+def _of_quality(pixels: Pixels, goal: AtLeast, recipe: Recipe, boxes: Boxes) -> EncodedFile | None:
+    """The smallest file of a quality, None where only a lossless one would do."""
+    wanted = goal.decibels(goal.value)
+    tolerance = min(goal.decibels(goal.value + goal.tolerance) - wanted, _MOST_TOLERANCE_DB)
+    good_enough: tuple[Choice, EncodedFile] | None = None
+
+    def quality(choice: Choice) -> float:
+        nonlocal good_enough
+        encoded = _decoded_back(choice, wrapped(choice, boxes))
+        reached = goal.decibels(goal.measure(encoded.pixels))
+        if reached >= wanted:
+            good_enough = choice, encoded
+        return reached
+
+    source, aim = recipe.encoder(pixels), QualityGoal(wanted, tolerance, goal.usual_psnr_db)
+    choice = source.of_quality(aim, quality, recipe.layers)
+    if choice is None or good_enough is None:
+        return None
+    last, encoded = good_enough
+    if last is not choice:
+        encoded = _decoded_back(choice, wrapped(choice, boxes))
+    return encoded
+
+
+def _decoded_back(choice: Choice, file: bytes) -> EncodedFile:
+    """Decodes a file, in its own right and not from what the encoder knows."""
+    is_lossless = choice.candidates.stream.reversible
+    try:
+        pixels = openjpeg.decode(file).pixels
+    except BadCodestream as error:
+        if openjpeg.says_no_memory(str(error)):
+            raise MemoryError(f"there is no memory to decode the file as a check: {error}") from error
+        raise
+    return EncodedFile(file, pixels, None if is_lossless else choice.noise_map)
+
+
+def decibels_of_similarity(similarity: float) -> float:
+    """A similarity in (-inf, 1] in decibels, as its distance from 1."""
+    return -10 * math.log10(max(1 - similarity, 1e-9))
+
+
+@dataclasses.dataclass(frozen=True, eq=False)
+class DecodedFile:
+    """All that restoring a photo takes.
+
+    decoded: its pixels and what OpenJPEG said of them.
+    metadata, record: of the file's boxes.
+    noise: its coding-noise map (`noise.noise_map`), None where there is none.
+    note: why there is none, "" where nothing was lost.
+    """
+
+    decoded: Decoded
+    metadata: PhotoMetadata
+    record: ArchiveRecord | None
+    noise: NDArray[np.float32] | None
+    note: str
+
+
+def decode_file(
+    data: bytes, *, reduce: int = 0, layers: int = 0, max_pixels: int | None = None
+) -> DecodedFile:
+    """Decodes a JP2 file or a bare codestream, ours or another's.
+
+    Args:
+      data: the file.
+      reduce: how many of the finest resolutions to leave out; there is no noise map then.
+      layers: how many quality layers to decode; 0 for all.
+      max_pixels: refuse a picture of more pixels than this.
+
+    Raises:
+      BadCodestream: the data are malformed or cut off.
+      UnsupportedCodestream: something named in the message is not supported, or there are too many pixels.
+      ValueError: `reduce` or `layers` is out of range.
+    """
+    parsed = jp2.parse(data)
+    decoded = openjpeg.decode(data, reduce=reduce, layers=layers, max_pixels=max_pixels)
+    found, note = None, "restored without RecCNN: its resolution is reduced"
+    if not reduce:
+        found, note = _noise_of(parsed, layers)
+    return DecodedFile(decoded, parsed.metadata, parsed.record, found, note)
+
+
+def _noise_of(parsed: Jp2, layers: int) -> tuple[NDArray[np.float32] | None, str]:
+    """The coding-noise map of so many layers (0: all), or None and why not: "" where nothing was lost."""
+    try:
+        whole = PacketStream.parse(parsed.codestream)
+        why_not = _unusual(parsed, whole.stream.size)
+        if why_not:
+            return None, f"restored without RecCNN: {why_not}"
+        passes = whole.upto(layers).passes if layers else whole.passes
+        if whole.stream.reversible and _has_every_bit_plane(whole, passes):
+            return None, ""
+        return noise.noise_map(whole.stream, whole.layout, whole.codewords.zero_planes, passes), ""
+    except (BadCodestream, UnsupportedCodestream) as error:
+        return None, f"restored without RecCNN: {error}"
+
+
+def _unusual(parsed: Jp2, size: Size) -> str:
+    """What a picture has that keeps the cells of a map from lying over its pixels; "" if nothing."""
+    if parsed.has_palette or any((c.dx, c.dy) != (1, 1) for c in size.components):
+        return "it has a palette or sub-sampled components"
+    if size.x0 % noise.CELL or size.y0 % noise.CELL:
+        return "its image area does not begin at a whole cell"
+    return ""
+
+
+def _has_every_bit_plane(whole: PacketStream, passes: NDArray[np.uint8]) -> bool:
+    """Whether the blocks that a file has are whole: with the reversible transform, nothing was lost then."""
+    planes = whole.layout.blocks.planes.astype(np.int64) - whole.codewords.zero_planes
+    return bool(np.all((passes >= 3 * planes - 2) | (whole.passes == 0)))
