@@ -19,7 +19,7 @@ from typing import Any
 
 import numpy as np
 import pytest
-from hypothesis import Phase, given, reject, settings
+from hypothesis import Phase, example, given, reject, settings
 from hypothesis import strategies as st
 from numpy.typing import NDArray
 from PIL import Image
@@ -138,6 +138,28 @@ def packed(marker: int, groups: Sequence[bytes], step: int) -> list[bytes]:
 
 def tolerance(options: str) -> int:
     return 1 if "-I" in options else 0
+
+
+def halves_a_single_sample(stream: codestream.Codestream) -> bool:
+    """Whether some tile shrinks to one sample at an odd place, whose coefficient is halved (F.3.6).
+
+    Of a truncated coefficient that may be odd, and the standard does not say how its half is rounded:
+    OpenJPEG rounds towards zero, FFmpeg down.
+    """
+
+    def along(start: int, end: int, origin: int, length: int) -> bool:
+        for first in range(origin, end, length):
+            low, high = max(first, start), min(first + length, end)
+            for _ in range(max(coding.levels for coding in stream.of_tile(0).coding)):
+                if high - low == 1 and low % 2:
+                    return True
+                low, high = (low + 1) // 2, (high + 1) // 2
+        return False
+
+    size = stream.size
+    return along(size.x0, size.x1, size.tile_x0, size.tile_width) or along(
+        size.y0, size.y1, size.tile_y0, size.tile_height
+    )
 
 
 @pytest.mark.parametrize("options", SOURCES)
@@ -336,7 +358,8 @@ def options_of_opj_compress(draw: st.DrawFn) -> str:
 
 
 @given(options_of_opj_compress(), st.integers(1, 3), st.integers(0, 1 << 30))
-@settings(deadline=None, max_examples=15, phases=[Phase.generate])
+@example("-p RPCL -n 4 -r 40 -b 8,256 -M 8 -t 65,107 -c [16,32],[128,128] -TLM -TP C", 1, 1372)
+@settings(deadline=None, max_examples=15, phases=[Phase.explicit, Phase.generate])
 def test_any_choice_from_any_stream_decodes_alike_everywhere(options: str, layers: int, seed: int) -> None:
     try:
         source = streams.foreign(options)
@@ -345,7 +368,8 @@ def test_any_choice_from_any_stream_decodes_alike_everywhere(options: str, layer
         # opj_compress finds its buffer too small for some blocks, and writes packets of empty resolutions.
         reject()
     found = PacketStream.parse(source)
-    check_decoders_agree(test_packets.emitted(found, found.layers), expected, tolerance(options))
+    near = 1 if halves_a_single_sample(found.stream) else tolerance(options)
+    check_decoders_agree(test_packets.emitted(found, found.layers), expected, near)
     upto = streams.random_choice(found.layers, layers, seed)
     chosen = test_packets.check_round_trip(found, upto, PROGRESSIONS[seed % 5])
     decoded = openjpeg.decode(chosen)
