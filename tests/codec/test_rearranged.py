@@ -367,6 +367,8 @@ def test_any_choice_from_any_stream_decodes_alike_everywhere(options: str, layer
     except (AssertionError, BadCodestream):
         # opj_compress finds its buffer too small for some blocks, and writes packets of empty resolutions.
         reject()
+    if source.count(b"\xff\x90\x00\x0a") > 255:
+        reject()  # opj_compress numbers more tile-parts than a tile may have from 0 again
     found = PacketStream.parse(source)
     near = 1 if halves_a_single_sample(found.stream) else tolerance(options)
     check_decoders_agree(test_packets.emitted(found, found.layers), expected, near)
