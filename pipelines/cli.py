@@ -60,15 +60,26 @@ def command(name: str) -> tuple[ModuleType, argparse.ArgumentParser]:
     return module, parser
 
 
+class _Version(argparse.Action):
+    """Prints the version, which is looked up only when it is asked for."""
+
+    def __call__(self, parser: argparse.ArgumentParser, *_: object) -> None:
+        from importlib.metadata import version
+
+        parser.exit(message=f"foveate {version('foveate')}\n")
+
+
 def _top_parser() -> argparse.ArgumentParser:
     lines = "\n".join(f"  {name:<10} {text}" for name, text in COMMANDS.items())
-    return argparse.ArgumentParser(
+    parser = argparse.ArgumentParser(
         prog="foveate",
         usage="foveate COMMAND [arguments]   (foveate COMMAND --help explains each)",
         description="Compress photo archives into standard JPEG 2000 files with the bits where people look,\n"
         "and bring them back.\n\ncommands:\n" + lines,
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
+    parser.add_argument("--version", action=_Version, nargs=0, help="show the version and exit")
+    return parser
 
 
 if __name__ == "__main__":
