@@ -9,7 +9,10 @@ export PIP_DISABLE_PIP_VERSION_CHECK := 1
 
 need_photos = $(if $(PHOTOS),,$(error Say which photos: make $@ PHOTOS=folder))
 
-.PHONY: help install demo docs test golden test-tfio test-engines lint format check bench bench-restoration bench-codec bench-encode bench-saliency bench-giant \
+# Each worker loads networks of its own: 2 GB of memory.
+IN_PARALLEL := -n auto --maxprocesses 4 --dist worksteal
+
+.PHONY: help install demo docs test test-slow golden test-tfio test-engines lint format check bench bench-restoration bench-codec bench-encode bench-saliency bench-giant \
 	bench-report bench-kill bench-soak bench-cloud bench-isolation bench-hostile bench-flips bench-durability \
 	train-restoration lock hashes audit clean
 
@@ -70,14 +73,17 @@ demo: install ## compress, restore and report on the example photos
 	@echo "Restored photos:      demo/restored"
 	@echo "The report:           demo/report.html   (open it in a browser)"
 
-test: install ## run the tests (ARGS='-k name' picks some)
-	$(BIN)/python -m pytest -rfEs $(ARGS)
+test: install ## run the tests, but for the slow ones (ARGS='-k name' picks some)
+	$(BIN)/python -m pytest -rfEs $(IN_PARALLEL) -m 'not slow' $(ARGS)
+
+test-slow: install ## run the slow tests: training, runs that are killed, benchmarks (a quarter of an hour)
+	$(BIN)/python -m pytest -rfEs $(IN_PARALLEL) -m slow $(ARGS)
 
 golden: install ## rewrite the digests of tests/golden, once the format version has been raised
 	$(BIN)/python -m tests.golden
 
 test-tfio: .venv-tfio/.installed ## run the tests where DICOM is read (needs Python 3.11 or 3.12)
-	FOVEATE_REQUIRE_TFIO=1 .venv-tfio/bin/python -m pytest -rfEs $(ARGS)
+	FOVEATE_REQUIRE_TFIO=1 .venv-tfio/bin/python -m pytest -rfEs $(IN_PARALLEL) $(ARGS)
 
 test-engines: install ## run the pipelines on Prism and Flink (fetches them; with Go, and Java with Maven)
 	FOVEATE_ENGINES=1 $(BIN)/python -m pytest -rfEs tests/engines $(ARGS)
