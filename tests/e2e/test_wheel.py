@@ -1,4 +1,4 @@
-"""The wheel as others install it: one package, which works without the checkout and beside whatever is there."""
+"""The wheel as others install it: one package, which works without the checkout, whatever is beside it."""
 
 from __future__ import annotations
 
@@ -73,7 +73,7 @@ def _not_sources(folder: str, names: list[str]) -> set[str]:
 
 @pytest.fixture(scope="module")
 def installed(wheel: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A clean environment with the wheel; its dependencies are those of the environment that runs the tests."""
+    """A clean environment with the wheel; it shares its dependencies with the one that runs the tests."""
     environment = tmp_path_factory.mktemp("environment")
     run(sys.executable, "-m", "venv", "--without-pip", environment, folder=environment)
     packages = site_packages(environment)

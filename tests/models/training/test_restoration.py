@@ -195,7 +195,6 @@ def test_every_epoch_has_other_patches() -> None:
 
 
 @pytest.mark.slow
-@pytest.mark.slow
 def test_training_that_was_interrupted_goes_on_where_it_was(
     folder: Path, trained: tuple[Path, Coder], monkeypatch: pytest.MonkeyPatch
 ) -> None:
