@@ -11,6 +11,7 @@ import numpy as np
 import pyarrow as pa
 
 from foveate.archive.findings import Finding, Kind
+from foveate.archive.newest import newest_rows
 from foveate.archive.places import ENDINGS, is_jpeg2000
 from foveate.archive.tables import read_metrics, table_text
 from foveate.storage.files import join, stored_version
@@ -68,18 +69,6 @@ _ENDING_SQL = (
 )
 
 
-# A "skipped" row says less of a file than the one of the run that wrote it, but knows its version better.
-_NEWEST_SQL = f"""
-    SELECT * REPLACE (coalesce(last_version, archive_version) AS archive_version), {_ENDING_SQL} AS ending
-    FROM (SELECT *, first_value(archive_version IGNORE NULLS) OVER (
-              PARTITION BY relative_path, archive_bytes ORDER BY finished DESC
-              ROWS BETWEEN UNBOUNDED PRECEDING AND UNBOUNDED FOLLOWING) AS last_version
-          FROM metrics)
-    QUALIFY row_number() OVER (
-        PARTITION BY relative_path ORDER BY outcome = 'skipped', finished DESC, archive_url) = 1
-"""
-
-
 _COLUMNS = [field.name for field in dataclasses.fields(Expected) if field.name != "ending"]
 
 
@@ -104,9 +93,11 @@ class ExpectedFiles:
           BadTable: one of them is none.
         """
         columns = [*_COLUMNS, "archive_url", "finished"]
+        rows = read_metrics(archive, columns=columns)
         with duckdb.connect() as connection:
-            connection.register("metrics", read_metrics(archive, columns=columns))
-            newest = connection.sql(_NEWEST_SQL).to_arrow_table()
+            connection.register("metrics", rows)
+            connection.register("counting", newest_rows(rows))
+            newest = connection.sql(f"SELECT *, {_ENDING_SQL} AS ending FROM counting").to_arrow_table()
             connection.register("newest", newest)
             former = connection.sql(
                 f"SELECT DISTINCT relative_path, {_ENDING_SQL} AS ending FROM metrics EXCEPT "
