@@ -11,7 +11,7 @@ import os
 
 from foveate.archive import encryption
 from foveate.pipelines.cli import WRONG_USAGE
-from foveate.pipelines.logs import SAY
+from foveate.pipelines.logs import user_log
 
 __all__ = ["add_arguments", "run"]
 
@@ -32,7 +32,7 @@ def run(args: argparse.Namespace) -> int:
             file.flush()
             os.fsync(file.fileno())
     except OSError as error:
-        SAY.error(f"foveate keygen: {args.file}: {error.strerror}")
+        user_log.error(f"foveate keygen: {args.file}: {error.strerror}")
         return WRONG_USAGE
-    SAY.info(f"Key {encryption.key_id(key).hex()} is in {args.file}. Keep a copy of it elsewhere.")
+    user_log.info(f"Key {encryption.key_id(key).hex()} is in {args.file}. Keep a copy of it elsewhere.")
     return 0

@@ -24,7 +24,7 @@ import apache_beam as beam
 
 from foveate.archive.journal import clear_journal
 from foveate.archive.tables import BadTable
-from foveate.pipelines.logs import SAY
+from foveate.pipelines.logs import user_log
 from foveate.pipelines.running import engines, runner
 from foveate.pipelines.running.status import OK, RUN_FAILED, SOME_FAILED, WRONG_USAGE
 from foveate.storage.listing import NothingFound
@@ -125,11 +125,11 @@ class Stop:
     def tell(self, number: int, frame: FrameType | None) -> None:
         """The signals' handler."""
         if self.told.is_set() and number == signal.SIGINT:
-            SAY.info(_REPEATED)
+            user_log.info(_REPEATED)
             raise KeyboardInterrupt
         self.told.set()
         self.file.touch()
-        SAY.info("foveate: stopping after the photos that are being worked on")
+        user_log.info("foveate: stopping after the photos that are being worked on")
 
     @contextlib.contextmanager
     def listening(self) -> Iterator[Stop]:
@@ -163,18 +163,18 @@ def run(
         tempfile.TemporaryDirectory(prefix="foveate-") as folder,
         Stop(Path(folder) / "stop").listening() as stop,
     ):
-        SAY.info(f"Watching {', '.join(watched.sources)} every {seconds:g} s; SIGINT or SIGTERM ends it")
+        user_log.info(f"Watching {', '.join(watched.sources)} every {seconds:g} s; SIGINT or SIGTERM ends it")
         for number in itertools.count():
             try:
                 status = _work_on_arrivals(job, arrivals, build, beam_flags, stop)
             except BadTable as error:
-                SAY.error(f"foveate: the run failed: {error}")
+                user_log.error(f"foveate: the run failed: {error}")
                 return RUN_FAILED
             except NothingFound as error:
                 if number == 0:
-                    SAY.error(f"foveate compress: {error}")
+                    user_log.error(f"foveate compress: {error}")
                     return WRONG_USAGE
-                SAY.warning(f"foveate: {error}; trying again in {seconds:g} s")
+                user_log.warning(f"foveate: {error}; trying again in {seconds:g} s")
                 status = OK
             if status not in (OK, SOME_FAILED):
                 return status
