@@ -54,6 +54,10 @@ class Check:
     expected: Expected | None
     recheck: bool
 
+    def finding(self, kind: Kind, detail: str, sha256: str = "") -> Finding:
+        """Something about this file."""
+        return Finding(self.path, self.url, kind, detail, sha256)
+
     @property
     def source(self) -> SourceFile:
         """The archived file itself, which verification reads."""
@@ -186,7 +190,7 @@ def _without_row(file: ListedFile, root: str, expected: ExpectedFiles) -> Findin
     if expected.is_former(table_text(file.path)):
         detail = "an earlier run wrote it, and a later one stored the photo otherwise: it may be deleted"
         return Finding(file.path, url, "stale", detail)
-    return Finding(file.path, url, "foreign", "no row of the metrics tells of it")
+    return Finding(file.path, url, "untracked", "no row of the metrics table has it")
 
 
 def _by_listing(file: ListedFile, root: str, known: Expected) -> Iterator[Finding]:
