@@ -1,7 +1,7 @@
 """Which row of a photo counts: the one definition for planning, verification and reports.
 
-A photo has a row for each run that compressed or kept it, and sometimes a "skipped" one of a run that found it
-up to date. The row that describes the archived file is the newest that is not "skipped"; a "skipped" row
+A photo has a row for each run that compressed or kept it, and sometimes a "skipped" one of a run that found
+it up to date. The row that describes the archived file is the newest that is not "skipped"; a "skipped" row
 counts only where there is no other. A newer "skipped" row of the same file renews what was seen of it: where
 its source is by now, and which version the stores list.
 """
@@ -110,7 +110,7 @@ def newest_rows(rows: pa.Table) -> pa.Table:
     Only the columns that decide are sorted, to spare memory.
 
     Args:
-      rows: of the metrics table, with at least relative_path, outcome, finished, archive_url and archive_bytes.
+      rows: of the metrics table; relative_path, outcome, finished, archive_url and archive_bytes decide.
     """
     deciding = ["relative_path", "outcome", "finished", "archive_url"]
     numbered = rows.select(deciding).append_column("row", pa.array(np.arange(len(rows))))

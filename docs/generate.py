@@ -65,7 +65,7 @@ MEANINGS = {
     "comcnn_used": "whether ComCNN filtered the photo before it was coded",
     "metadata_lost": "what of the metadata could not be read, or JP2 cannot hold; empty if nothing",
     "read_seconds": "to read and decode the source",
-    "saliency_seconds": "to find what matters; a batch's time shared out over its photos",
+    "saliency_seconds": "to find what matters",
     "encode_seconds": "to code, choose, and decode back",
     "measure_seconds": "to measure",
     "settings_digest": "8 bytes, hexadecimal, that differ for settings that would give other files",
@@ -91,8 +91,9 @@ R and others read; JSON lines are text. In names that are not UTF-8, each byte t
 _ROWS_ARE = """\
 One row for each photo that a run compressed or kept. What was up to date is only counted, unless something
 new is to be said of it: then it has a row too, with the outcome `skipped`. The newest row of a
-`relative_path` tells of the file that is there. Columns are only ever added; those marked † came later and
-are missing from older tables. `--metrics csv` writes the same columns as CSV beside them.
+`relative_path` that is not `skipped` describes the file that is there. Columns are only ever added; those
+marked † came later and are missing from older tables. `--metrics csv` writes the same columns as CSV beside
+them.
 """
 _JOURNALS_ARE = """\
 Rows of a run that goes on, or was killed: one JSON object a line, with the columns above as keys. A run that
@@ -115,18 +116,18 @@ _FINDING_MEANINGS = {
 }
 _KIND_MEANINGS = {
     "missing": "a row's file is not there",
-    "foreign": "no row tells of it",
+    "untracked": "no row of the metrics table has it",
     "stale": "an earlier run's file of a photo that is stored otherwise by now",
     "unreadable": "the filesystem does not give it",
     "truncated": "shorter than it was written",
-    "cut": "cut where a quality layer ends: a whole picture, but less than was written",
+    "layer_truncated": "cut at the end of a quality layer: a whole picture of less quality than was written",
     "damaged": "not as it was written",
     "swapped": "whole, but another photo's",
     "changed": "whole, but not the file that its row tells of",
     "undecodable": "a decoder refuses it",
-    "unlike": "decoded, it has not the size, channels or depth of its row",
+    "wrong_format": "decoded, its size, channels or depth differ from its row",
     "quality": "measured again, it is not as near to its source as its row says",
-    "unsigned": "nothing wrong, but there is no checksum to hold it against",
+    "no_checksum": "no fault, but there is no checksum to compare it with",
     "locked": "nothing wrong, but encrypted, and there is no key to look inside",
 }
 _SKIPPED_MEANINGS = {

@@ -197,9 +197,9 @@ def _summary(options: VerifyOptions, files: list[SourceFile], findings: list[Fin
     names = (f"{count} {kind}" for kind, count in counts_of(faults).items())
     yield f"Wrong: {', '.join(names)}" if faults else "Nothing is wrong"
     notes = counts_of([finding for finding in findings if not finding.is_fault])
-    if notes.get("unsigned"):
+    if notes.get("no_checksum"):
         yield (
-            f"{count_text(notes['unsigned'])} files were written before files had checksums: they decode, "
+            f"{count_text(notes['no_checksum'])} files were written before files had checksums: they decode, "
             "but a small damage may go unseen (compress --force writes them anew)"
         )
     if notes.get("locked"):

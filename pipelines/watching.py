@@ -1,4 +1,4 @@
-"""`foveate compress --watch`: goes on, and compresses what arrives.
+"""`foveate compress --watch`: keeps running, and compresses photos as they arrive.
 
 Engines that stream run one pipeline without end. Beam's local runner does not stream, so here the same steps
 run as one small pipeline after another in this process: list, work on what is new, write its rows, wait.
@@ -34,7 +34,7 @@ from foveate.transforms.feeds import Round
 from foveate.transforms.progress import Progress
 
 _PHOTOS = 500  # after so many a round ends: its rows are written, and places are listed again
-_REPEATED = "foveate: stopping at once"
+_REPEATED = "foveate: stopping immediately"
 
 
 @dataclasses.dataclass(frozen=True)
@@ -53,26 +53,26 @@ class Watch:
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
-    """Adds the flags of what goes on."""
-    group = parser.add_argument_group("going on")
+    """Adds the flags of watch mode."""
+    group = parser.add_argument_group("watch mode")
     group.add_argument(
         "--watch",
         action="store_true",
-        help="do not end: compress what arrives, and what changes, until SIGINT or SIGTERM",
+        help="keep running: compress photos as they arrive or change, until SIGINT or SIGTERM",
     )
     group.add_argument(
         "--watch-interval",
         type=_seconds,
         default=60.0,
         metavar="S",
-        help="list the sources every S seconds; a local file is taken when it has not changed for so long "
+        help="list the sources every S seconds; process a local file once it has not changed for that long "
         "(default: %(default)g)",
     )
     group.add_argument(
         "--watch-subscription",
         type=_subscription,
         metavar="NAME",
-        help="list nothing: take what a bucket's notifications announce, from the Pub/Sub subscription "
+        help="instead of listing, process what a bucket announces through the Pub/Sub subscription "
         "projects/PROJECT/subscriptions/NAME (Dataflow)",
     )
 
@@ -129,7 +129,7 @@ class Stop:
             raise KeyboardInterrupt
         self.told.set()
         self.file.touch()
-        user_log.info("foveate: stopping after the photos that are being worked on")
+        user_log.info("foveate: stopping after the photos in progress")
 
     @contextlib.contextmanager
     def listening(self) -> Iterator[Stop]:

@@ -22,7 +22,7 @@ from foveate.pipelines.logs import is_relevant, user_log
 from foveate.pipelines.running import engines
 from foveate.pipelines.running.display import progress_display, summary, total_counts
 from foveate.pipelines.running.engines import LOCAL_RUNNER
-from foveate.pipelines.running.exhaustion import ended_where_threads_die
+from foveate.pipelines.running.exhaustion import exit_when_threads_exhausted
 from foveate.pipelines.running.interrupts import noted_interrupts
 from foveate.pipelines.running.status import INTERRUPTED, OK, RUN_FAILED, SOME_FAILED
 from foveate.storage.errors import CannotGoOn
@@ -133,7 +133,7 @@ def run_pipeline(
                 told = stack.enter_context(noted_interrupts())
                 if local:
                     stack.enter_context(progress_display(Path(folder) / "progress", todo, verb))
-                    stack.enter_context(ended_where_threads_die(_say_failed, RUN_FAILED))
+                    stack.enter_context(exit_when_threads_exhausted(_say_failed, RUN_FAILED))
                 runner = engines.local_runner(flags) if engines.is_local_runner(flags) else None
                 pipeline = beam.Pipeline(runner, options=PipelineOptions(flags))
                 build(pipeline, Progress(file))
@@ -166,7 +166,7 @@ def _stopped(result: Any, local: bool) -> tuple[int, dict[str, int]]:
     if result and not local:  # what is worked on in this process ends with it; others can be asked
         asked = problem or "the engine is asked to end the job: see there"
         user_log.warning(f"foveate: {asked}")
-    user_log.warning("foveate: stopped; the same command goes on where it was")
+    user_log.warning("foveate: stopped; run the same command again to resume")
     return INTERRUPTED, {}
 
 
@@ -184,7 +184,7 @@ def _cause(error: BaseException) -> str:
         text = text.rpartition(f"{CannotGoOn.__name__}: ")[2].splitlines()[0]
         return text.partition(" [while running ")[0]
     if text == _LOST_WORKER:
-        return "a worker process has ended, killed perhaps for its memory; the same command goes on"
+        return "a worker process was killed, perhaps for lack of memory; run the same command again to resume"
     lines = [line.strip() for line in text.splitlines() if any(map(str.isalnum, line))]
     return lines[-1] if lines else repr(root)
 
