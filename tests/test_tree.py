@@ -31,6 +31,20 @@ EXCEPTIONS = {
     "quality/test_perceptual.py": "hvs, vif and fsim, against one table of published values",
     "reports/test_browser.py": "page.html, page.css and page.js in a browser",
 }
+MOST_LINES = 400
+LONG = {
+    "benchmarks/hostile_files.py": "a catalog: one short function per kind of hostile file",
+    "benchmarks/soak.py": "one experiment, from its supervisor to its tables",
+    "benchmarks/structures.py": "a second implementation of Annex B, to be read beside the standard",
+    "codec/packet_kernels.py": "compiled loops, which numba caches for one file",
+    "codec/tier1.py": "likewise: the coding passes and the MQ coder",
+    "pictures/dicom.py": "one format, from its header to its pixels",
+    "sandbox/client.py": "both ends of one conversation: the caller's, and the pool of children",
+    "tests/codec/test_jp2.py": "all boxes",
+    "tests/e2e/test_compress_restore.py": "one archive, made once and looked at from many sides",
+    "tests/pictures/test_dicom.py": "one format",
+    "tests/pictures/test_formats.py": "all formats",
+}
 
 
 def unit_tests() -> list[str]:
@@ -70,3 +84,14 @@ def test_every_folder_of_the_package_has_tests_and_a_rule_of_imports() -> None:
     assert folders == set(ALLOWED)
     assert folders == {link.name for link in (ROOT / "foveate").iterdir() if link.is_symlink()}
     assert all(list((ROOT / "tests" / folder).rglob("test_*.py")) for folder in folders)
+
+
+def test_no_module_is_long_without_a_reason() -> None:
+    folders = (*ALLOWED, "foveate", "benchmarks", "deploy", "docs", "tests", ".ci")
+    files = {path for folder in folders for path in (ROOT / folder).rglob("*.py")}
+    lengths = {
+        path.relative_to(ROOT).as_posix(): len(path.read_text().splitlines())
+        for path in files
+        if path.parts[len(ROOT.parts) + 1] not in ALLOWED or path.parts[len(ROOT.parts)] != "foveate"
+    }
+    assert {name for name, lines in lengths.items() if lines > MOST_LINES} <= set(LONG)
