@@ -12,7 +12,7 @@ need_photos = $(if $(PHOTOS),,$(error Say which photos: make $@ PHOTOS=folder))
 # Each worker loads networks of its own: 2 GB of memory.
 IN_PARALLEL := -n auto --maxprocesses 4 --dist worksteal
 
-.PHONY: help install demo docs test test-slow golden test-tfio test-engines lint format check bench bench-restoration bench-codec bench-encode bench-saliency bench-giant \
+.PHONY: help install demo docs test test-slow wheel golden test-tfio test-engines lint format check bench bench-restoration bench-codec bench-encode bench-saliency bench-giant \
 	bench-report bench-kill bench-soak bench-cloud bench-isolation bench-hostile bench-flips bench-durability \
 	train-restoration lock hashes audit clean
 
@@ -87,6 +87,10 @@ test-tfio: .venv-tfio/.installed ## run the tests where DICOM is read (needs Pyt
 
 test-engines: install ## run the pipelines on Prism and Flink (fetches them; with Go, and Java with Maven)
 	FOVEATE_ENGINES=1 $(BIN)/python -m pytest -rfEs tests/engines $(ARGS)
+
+wheel: install ## build the wheel into dist
+	rm -rf build/lib build/bdist.*
+	$(BIN)/python -m pip wheel --quiet --no-deps --no-build-isolation --wheel-dir dist .
 
 lint: install ## check style, format and types; changes nothing
 	$(BIN)/ruff check .
@@ -171,5 +175,5 @@ audit: .venv-audit/.installed ## ask pip-audit for known vulnerabilities of what
 	@touch $@
 
 clean: ## remove .venv, the demo's output and all caches
-	rm -rf .venv .venv-tfio .venv-audit .engines build demo *.egg-info .pytest_cache .ruff_cache .mypy_cache .hypothesis
+	rm -rf .venv .venv-tfio .venv-audit .engines build demo dist *.egg-info .pytest_cache .ruff_cache .mypy_cache .hypothesis
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +
