@@ -115,7 +115,7 @@ class ExpectedFiles:
         return Expected(*(column[row].as_py() for column in self.table.columns))
 
     def of_file(self, path: str) -> int | None:
-        """The row of the file at a path, None if no row tells of it."""
+        """The row of the file at a path, None if no row has it."""
         for ending in filter(path.endswith, ENDINGS):
             row = self.places.get(path.removesuffix(ending))
             if row is not None and self.table.column("ending")[row].as_py() == ending:
@@ -136,7 +136,7 @@ def plan(archive: bytes, quick: bool, recheck: int) -> Iterator[Check | Finding]
 
     Args:
       archive: the archive's root, or one file, as bytes: not every name is text.
-      quick: compare sizes and the checksums of listings only, and look at no file.
+      quick: compare sizes and the checksums of listings only, and read no file.
       recheck: how many photos to measure again, at random.
 
     Raises:
@@ -178,7 +178,7 @@ def _to_measure_again(expected: ExpectedFiles, count: int) -> set[int]:
         if len(chosen) == count:
             break
         known = expected[row]
-        # One frame of a file is no file.
+        # A frame is not a whole file.
         a_file = known.outcome == "compressed" and known.source_url.endswith(known.relative_path)
         if a_file and known.psnr_db is not None and stored_version(known.source_url):
             chosen.add(row)

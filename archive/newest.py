@@ -74,7 +74,7 @@ class LatestRows:
         """Reads an archive's tables; one without tables has no rows.
 
         Raises:
-          BadTable: a file is no metrics table.
+          BadTable: a file is not a metrics table.
         """
         columns = [field.name for field in dataclasses.fields(ArchivedRow)]
         rows = read_metrics(archive, columns=columns)

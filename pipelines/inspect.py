@@ -1,7 +1,7 @@
-"""Say what is in JPEG 2000 files, Foveate's or anyone's: as text, as JSON, as a picture.
+"""Show what is in JPEG 2000 files, Foveate's or any other: as text, as JSON, as a picture.
 
 Boxes and markers, tiles and layers, where the bytes and bits went, and what Foveate noted about the source.
-Nothing is decoded but the photo of the picture.
+Only --picture decodes the photo.
 """
 
 from __future__ import annotations

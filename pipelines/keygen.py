@@ -1,7 +1,7 @@
 """Make a key for `foveate compress --encrypt-key`: 32 random bytes, as 64 hexadecimal digits in a file.
 
-Keep a copy where the archive is not: without its key an archive is lost, and nobody can help. The same is
-made by: (umask 077; openssl rand -hex 32 > FILE)
+Keep a copy away from the archive: without the key the archive is lost, and nobody can recover it. This
+does the same: (umask 077; openssl rand -hex 32 > FILE)
 """
 
 from __future__ import annotations

@@ -1,6 +1,6 @@
-"""Say what an archive saved, what it kept and what it cost: in the terminal, as JSON and as an HTML page.
+"""Report what an archive saved and what that cost in quality: in the terminal, as JSON, as an HTML page.
 
-Several archives, or several runs of one, are compared. --fail-if makes it a check for scheduled jobs.
+Several archives, or several runs of one, are compared. With --fail-if it serves as a check in scheduled jobs.
 
 metrics and failures tables ─▶ aggregate ─▶ terminal | --json | report.html
 """

@@ -1,8 +1,8 @@
-"""Bring an archive back: decode, reconstruct, write as photos with their metadata.
+"""Restore an archive: decode, reconstruct, and write photos with their metadata.
 
 Reads the JP2 files that `foveate compress` wrote and those of others (.jp2, .j2k, ...). The reconstruction
-network reads from each file's own packet headers how coarsely every place was coded. What the archive kept
-unchanged is copied.
+network reads from each file's own packet headers how coarsely each part of the picture was coded. Files
+that the archive kept unchanged are copied.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""See what the saliency network finds in photos, as pictures.
+"""Show what the saliency network finds in photos, as pictures.
 
 Writes for each photo a gray PNG of its size, DIR/<relative path>.png: white is what matters most, black what
 matters least. With --overlay, DIR/<relative path>.overlay.jpg beside it shows the map as colors over the

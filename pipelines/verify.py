@@ -1,7 +1,7 @@
-"""Hold an archive against its tables and itself: is every file there, whole, and what it should be?
+"""Check every file of an archive against its checksums and the metrics table.
 
-Reads every file again: its checksum and its size against its row, its record against its codestream and its
-boxes, and decodes it. Tells what is missing, damaged, cut, swapped, or nobody's. Nothing is changed.
+Reads each file, compares its size and checksum with its row, and its record with its codestream and boxes,
+and decodes it. Reports files that are missing, damaged, truncated, swapped or untracked. Changes nothing.
 """
 
 from __future__ import annotations

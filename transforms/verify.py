@@ -127,7 +127,7 @@ def _faults_of_bytes(
 
 
 def _is_as_written(data: bytes, sha256: str, known: Expected | None) -> bool | None:
-    """Whether a file is the one that its row tells of, None where the row has no checksum."""
+    """Whether a file is the one that its row describes, None where the row has no checksum."""
     if known is None:
         return None
     if len(data) != known.archive_bytes:
