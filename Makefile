@@ -9,7 +9,10 @@ export PIP_DISABLE_PIP_VERSION_CHECK := 1
 
 need_photos = $(if $(PHOTOS),,$(error Say which photos: make $@ PHOTOS=folder))
 
-.PHONY: help install demo docs test golden test-tfio test-engines lint format check bench bench-restoration bench-codec bench-encode bench-saliency bench-giant \
+# Each worker loads networks of its own: 2 GB of memory.
+IN_PARALLEL := -n auto --maxprocesses 4 --dist worksteal
+
+.PHONY: help install demo docs test test-slow wheel golden test-tfio test-engines lint format check bench bench-restoration bench-codec bench-encode bench-saliency bench-giant \
 	bench-report bench-kill bench-soak bench-cloud bench-isolation bench-hostile bench-flips bench-durability \
 	train-restoration lock hashes audit clean
 
@@ -70,17 +73,24 @@ demo: install ## compress, restore and report on the example photos
 	@echo "Restored photos:      demo/restored"
 	@echo "The report:           demo/report.html   (open it in a browser)"
 
-test: install ## run the tests (ARGS='-k name' picks some)
-	$(BIN)/python -m pytest -rfEs $(ARGS)
+test: install ## run the tests, but for the slow ones (ARGS='-k name' picks some)
+	$(BIN)/python -m pytest -rfEs $(IN_PARALLEL) -m 'not slow' $(ARGS)
+
+test-slow: install ## run the slow tests: training, runs that are killed, benchmarks (a quarter of an hour)
+	$(BIN)/python -m pytest -rfEs $(IN_PARALLEL) -m slow $(ARGS)
 
 golden: install ## rewrite the digests of tests/golden, once the format version has been raised
 	$(BIN)/python -m tests.golden
 
 test-tfio: .venv-tfio/.installed ## run the tests where DICOM is read (needs Python 3.11 or 3.12)
-	FOVEATE_REQUIRE_TFIO=1 .venv-tfio/bin/python -m pytest -rfEs $(ARGS)
+	FOVEATE_REQUIRE_TFIO=1 .venv-tfio/bin/python -m pytest -rfEs $(IN_PARALLEL) $(ARGS)
 
 test-engines: install ## run the pipelines on Prism and Flink (fetches them; with Go, and Java with Maven)
 	FOVEATE_ENGINES=1 $(BIN)/python -m pytest -rfEs tests/engines $(ARGS)
+
+wheel: install ## build the wheel into dist
+	rm -rf build/lib build/bdist.*
+	$(BIN)/python -m pip wheel --quiet --no-deps --no-build-isolation --wheel-dir dist .
 
 lint: install ## check style, format and types; changes nothing
 	$(BIN)/ruff check .
@@ -165,5 +175,5 @@ audit: .venv-audit/.installed ## ask pip-audit for known vulnerabilities of what
 	@touch $@
 
 clean: ## remove .venv, the demo's output and all caches
-	rm -rf .venv .venv-tfio .venv-audit .engines build demo *.egg-info .pytest_cache .ruff_cache .mypy_cache .hypothesis
+	rm -rf .venv .venv-tfio .venv-audit .engines build demo dist *.egg-info .pytest_cache .ruff_cache .mypy_cache .hypothesis
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +

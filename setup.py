@@ -121,6 +121,7 @@ setup(
             "playwright>=1.45",
             "pytest>=8",
             "pytest-timeout>=2.3",
+            "pytest-xdist>=3.6",
             "ruff>=0.8",
             "types-setuptools",
         ],

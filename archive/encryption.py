@@ -53,7 +53,7 @@ def parse_key(content: bytes) -> bytes:
     except ValueError:
         key = b""
     if len(key) != KEY_BYTES:
-        raise CannotDecrypt("it is no key: a key has 32 bytes, or 64 hexadecimal digits")
+        raise CannotDecrypt("not a valid key: expected 32 bytes or 64 hexadecimal digits")
     return key
 
 
@@ -92,7 +92,7 @@ def decrypt(container: bytes, key: bytes) -> tuple[bytes, bytes]:
         CannotDecrypt: no container, one of a later version, of another key, or not as it was made.
     """
     if not is_encrypted(container) or len(container) < _HEAD.size + _TAG_BYTES:
-        raise CannotDecrypt("it is no encrypted file, or cut off in its head")
+        raise CannotDecrypt("not an encrypted file, or truncated in its header")
     _, version, wanted, nonce, length = _HEAD.unpack_from(container)
     if version != _VERSION:
         raise CannotDecrypt(f"it is encrypted in version {version}; this program reads version {_VERSION}")

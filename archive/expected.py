@@ -11,6 +11,7 @@ import numpy as np
 import pyarrow as pa
 
 from foveate.archive.findings import Finding, Kind
+from foveate.archive.newest import newest_rows
 from foveate.archive.places import ENDINGS, is_jpeg2000
 from foveate.archive.tables import read_metrics, table_text
 from foveate.storage.files import join, stored_version
@@ -53,6 +54,10 @@ class Check:
     expected: Expected | None
     recheck: bool
 
+    def finding(self, kind: Kind, detail: str, sha256: str = "") -> Finding:
+        """Something about this file."""
+        return Finding(self.path, self.url, kind, detail, sha256)
+
     @property
     def source(self) -> SourceFile:
         """The archived file itself, which verification reads."""
@@ -66,18 +71,6 @@ _ENDING_SQL = (
     )
     + " ELSE '' END"
 )
-
-
-# A "skipped" row says less of a file than the one of the run that wrote it, but knows its version better.
-_NEWEST_SQL = f"""
-    SELECT * REPLACE (coalesce(last_version, archive_version) AS archive_version), {_ENDING_SQL} AS ending
-    FROM (SELECT *, first_value(archive_version IGNORE NULLS) OVER (
-              PARTITION BY relative_path, archive_bytes ORDER BY finished DESC
-              ROWS BETWEEN UNBOUNDED PRECEDING AND UNBOUNDED FOLLOWING) AS last_version
-          FROM metrics)
-    QUALIFY row_number() OVER (
-        PARTITION BY relative_path ORDER BY outcome = 'skipped', finished DESC, archive_url) = 1
-"""
 
 
 _COLUMNS = [field.name for field in dataclasses.fields(Expected) if field.name != "ending"]
@@ -104,9 +97,11 @@ class ExpectedFiles:
           BadTable: one of them is none.
         """
         columns = [*_COLUMNS, "archive_url", "finished"]
+        rows = read_metrics(archive, columns=columns)
         with duckdb.connect() as connection:
-            connection.register("metrics", read_metrics(archive, columns=columns))
-            newest = connection.sql(_NEWEST_SQL).to_arrow_table()
+            connection.register("metrics", rows)
+            connection.register("counting", newest_rows(rows))
+            newest = connection.sql(f"SELECT *, {_ENDING_SQL} AS ending FROM counting").to_arrow_table()
             connection.register("newest", newest)
             former = connection.sql(
                 f"SELECT DISTINCT relative_path, {_ENDING_SQL} AS ending FROM metrics EXCEPT "
@@ -120,7 +115,7 @@ class ExpectedFiles:
         return Expected(*(column[row].as_py() for column in self.table.columns))
 
     def of_file(self, path: str) -> int | None:
-        """The row of the file at a path, None if no row tells of it."""
+        """The row of the file at a path, None if no row has it."""
         for ending in filter(path.endswith, ENDINGS):
             row = self.places.get(path.removesuffix(ending))
             if row is not None and self.table.column("ending")[row].as_py() == ending:
@@ -141,7 +136,7 @@ def plan(archive: bytes, quick: bool, recheck: int) -> Iterator[Check | Finding]
 
     Args:
       archive: the archive's root, or one file, as bytes: not every name is text.
-      quick: compare sizes and the checksums of listings only, and look at no file.
+      quick: compare sizes and the checksums of listings only, and read no file.
       recheck: how many photos to measure again, at random.
 
     Raises:
@@ -183,7 +178,7 @@ def _to_measure_again(expected: ExpectedFiles, count: int) -> set[int]:
         if len(chosen) == count:
             break
         known = expected[row]
-        # One frame of a file is no file.
+        # A frame is not a whole file.
         a_file = known.outcome == "compressed" and known.source_url.endswith(known.relative_path)
         if a_file and known.psnr_db is not None and stored_version(known.source_url):
             chosen.add(row)
@@ -195,7 +190,7 @@ def _without_row(file: ListedFile, root: str, expected: ExpectedFiles) -> Findin
     if expected.is_former(table_text(file.path)):
         detail = "an earlier run wrote it, and a later one stored the photo otherwise: it may be deleted"
         return Finding(file.path, url, "stale", detail)
-    return Finding(file.path, url, "foreign", "no row of the metrics tells of it")
+    return Finding(file.path, url, "untracked", "no row of the metrics table has it")
 
 
 def _by_listing(file: ListedFile, root: str, known: Expected) -> Iterator[Finding]:

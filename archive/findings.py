@@ -20,21 +20,21 @@ from foveate.storage.listing import list_private
 
 Kind = Literal[
     "missing",  # a row's file is not there
-    "foreign",  # no row tells of it
+    "untracked",  # no row of the metrics table has it
     "stale",  # an earlier run's file of a photo that is stored otherwise by now
-    "unreadable",  # the filesystem does not give it
-    "truncated",  # shorter than it was written
-    "cut",  # cut where a quality layer ends: a whole picture, but less than was written
-    "damaged",  # not as it was written
+    "unreadable",  # cannot be read
+    "truncated",  # shorter than when it was written
+    "layer_truncated",  # cut at the end of a quality layer: a whole picture of less quality than was written
+    "damaged",  # its bytes are not those that were written
     "swapped",  # whole, but another photo's
-    "changed",  # whole, but not the file that its row tells of
+    "changed",  # whole, but not the file that its row describes
     "undecodable",  # a decoder refuses it
-    "unlike",  # decoded, it has not the size, channels or depth of its row
-    "quality",  # measured again, it is not as near to its source as its row says
-    "unsigned",  # nothing wrong, but neither row nor file hold a checksum: damage may go unseen
-    "locked",  # nothing wrong, but encrypted, and there is no key to look inside
+    "wrong_format",  # decoded, its size, channels or depth differ from its row
+    "quality",  # measured again, it is less like its source than its row says
+    "no_checksum",  # no fault, but neither its row nor the file has a checksum: damage may go unnoticed
+    "locked",  # no fault, but encrypted, and there is no key to look inside
 ]
-_NO_FAULT: frozenset[Kind] = frozenset({"unsigned", "locked"})
+_NO_FAULT: frozenset[Kind] = frozenset({"no_checksum", "locked"})
 FILE_PREFIX = "findings-"
 
 

@@ -105,7 +105,7 @@ def from_store(data: bytes, url: str, key: ArchiveKey | None) -> bytes:
     """
     if not encryption.is_encrypted(data):
         if url.endswith(ENDING):
-            raise BadInput("it is no encrypted file, though it is named like one")
+            raise BadInput("not an encrypted file, although its name says so")
         return data
     if key is None:
         raise BadInput("it is encrypted: --encrypt-key FILE names its key")

@@ -84,7 +84,7 @@ def _arrow_field(name: str, annotation: Any) -> pa.Field:
 
 
 def table_text(text: str) -> str:
-    r"""`text` as it stands in the tables: bytes of a file name that are no UTF-8 become `\udcXX` in ASCII."""
+    r"""`text` as it stands in the tables: bytes of a name that are not UTF-8 become `\udcXX` in ASCII."""
     try:
         text.encode()
     except UnicodeEncodeError:
@@ -186,7 +186,7 @@ def read_metrics(
 
     Of a run that was killed before it wrote its tables, the rows are those of its journal.
 
-    Raises `BadTable` for a file that is no metrics table.
+    Raises `BadTable` for a file that is not a metrics table.
     """
     full = metrics_schema()
     schema = pa.schema([full.field(name).with_nullable(True) for name in columns or full.names])
@@ -210,7 +210,7 @@ def _read_listed(archive_url: str, run_id: str | None, schema: pa.Schema) -> pa.
 def read_failures(archive_url: str, run_id: str | None = None) -> pa.Table:
     """The failures of an archive, of all runs or of one, as an Arrow table of `failures_schema()`.
 
-    Raises `BadTable` for a file that is no failures table.
+    Raises `BadTable` for a file that is not a failures table.
     """
     urls = [url for url in table_urls(archive_url, FAILURES_FOLDER, run_id) if url.endswith(".jsonl")]
     with concurrent.futures.ThreadPoolExecutor(PARALLEL_READS) as readers:
@@ -258,7 +258,7 @@ def _read_journal(url: str) -> Iterator[dict[str, Any]]:
             row["finished"] = datetime.datetime.fromisoformat(row["finished"])
             yield row
         except (ValueError, KeyError, TypeError) as error:
-            raise BadTable(f"{url} is no journal of metrics, line {number + 1}: {error}") from error
+            raise BadTable(f"{url} is not a journal of metrics, line {number + 1}: {error}") from error
 
 
 def _read_parquet(url: str, schema: pa.Schema) -> pa.Table:

@@ -92,8 +92,8 @@ class ArchiveIndex:
         """The row of a source that need not be archived again, None if it must be.
 
         Rows and listings decide; files are read only where these leave a doubt. A JP2 file that is not the
-        one its row tells of has the last word on what made it. A source that moved or was touched is the same
-        if its checksum is, or its bytes are.
+        one its row describes has the last word on what made it. A source that moved or was touched is the
+        same if its checksum is, or its bytes are.
         """
         number = self.rows.find(table_text(source.relative_path))
         if number is None or self.states[number] == _MISSING:
@@ -147,7 +147,7 @@ def _state(row: ArchivedRow, file: ListedFile) -> int:
 
 
 def _same_source(source: SourceFile, row: ArchivedRow) -> bool:
-    """Whether a source of the same size is the one that a row tells of."""
+    """Whether a source of the same size is the one that a row describes."""
     signed = bool(source.checksum and row.source_checksum)
     if signed and source.checksum == row.source_checksum:
         return True

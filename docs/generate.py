@@ -38,9 +38,9 @@ MEANINGS = {
     "source_modified": "when the source was last changed, in seconds since 1970 UTC; 0 if not known",
     "source_sha256": "SHA-256 of the source file, hexadecimal",
     "width": "of the upright photo, in pixels",
-    "height": "likewise",
+    "height": "of the upright photo, in pixels",
     "channels": "1 gray, 2 gray and alpha, 3 RGB, 4 RGB and alpha",
-    "bit_depth": "bits a sample of the source; what has 9 to 15 is stretched to 16",
+    "bit_depth": "bits per sample of the source; 9 to 15 bits are stretched to 16",
     "compression_ratio": "source bytes / archive bytes",
     "raw_ratio": "bytes of the uncompressed samples / archive bytes",
     "bits_per_pixel": "8 · archive bytes / (width · height)",
@@ -51,25 +51,25 @@ MEANINGS = {
     "ms_ssim": "multi-scale SSIM of luma (Wang et al. 2003)",
     "psnr_s_db": "PSNR with squared errors weighted by the saliency map",
     "ssim_s": "SSIM weighted by the saliency map",
-    "rec_mse": "as without `rec_`, of what RecCNN makes of the file; null if it was not measured",
-    "rec_psnr_db": "likewise",
-    "rec_psnr_y_db": "likewise",
-    "rec_ssim": "likewise",
-    "rec_ms_ssim": "likewise",
-    "rec_psnr_s_db": "likewise",
-    "rec_ssim_s": "likewise",
+    "rec_mse": "`mse` of the photo restored by RecCNN; null if it was not measured",
+    "rec_psnr_db": "`psnr_db` of the photo restored by RecCNN; null if it was not measured",
+    "rec_psnr_y_db": "`psnr_y_db` of the photo restored by RecCNN; null if it was not measured",
+    "rec_ssim": "`ssim` of the photo restored by RecCNN; null if it was not measured",
+    "rec_ms_ssim": "`ms_ssim` of the photo restored by RecCNN; null if it was not measured",
+    "rec_psnr_s_db": "`psnr_s_db` of the photo restored by RecCNN; null if it was not measured",
+    "rec_ssim_s": "`ssim_s` of the photo restored by RecCNN; null if it was not measured",
     "saliency_mean": "mean of the saliency map, 0 to 1",
     "salient_share": "share of the map above one half",
-    "target": "what was asked for: `bpp=0.5`, `psnr=40`, `lossless`, ...",
-    "target_reached": "what came of it, in the target's own unit; null where it has none",
+    "target": "the requested target: `bpp=0.5`, `psnr=40`, `lossless`, ...",
+    "target_reached": "the value reached, in the target's own unit; null where it has none",
     "comcnn_used": "whether ComCNN filtered the photo before it was coded",
-    "metadata_lost": "what of the metadata could not be read, or JP2 cannot hold; empty if nothing",
+    "metadata_lost": "metadata that could not be read or that JP2 cannot hold; empty if none",
     "read_seconds": "to read and decode the source",
-    "saliency_seconds": "to find what matters; a batch's time shared out over its photos",
-    "encode_seconds": "to code, choose, and decode back",
-    "measure_seconds": "to measure",
+    "saliency_seconds": "to compute the saliency map",
+    "encode_seconds": "to encode, choose, and decode back",
+    "measure_seconds": "to measure the fidelity",
     "settings_digest": "8 bytes, hexadecimal, that differ for settings that would give other files",
-    "weights_digest": "likewise for the networks' weights; zeros without networks",
+    "weights_digest": "the same for the networks' weights; zeros without networks",
     "foveate_version": "of the program that wrote the row",
     "run_id": "of its run: the time it began (UTC), and six random digits",
     "finished": "when the photo was done",
@@ -91,8 +91,9 @@ R and others read; JSON lines are text. In names that are not UTF-8, each byte t
 _ROWS_ARE = """\
 One row for each photo that a run compressed or kept. What was up to date is only counted, unless something
 new is to be said of it: then it has a row too, with the outcome `skipped`. The newest row of a
-`relative_path` tells of the file that is there. Columns are only ever added; those marked † came later and
-are missing from older tables. `--metrics csv` writes the same columns as CSV beside them.
+`relative_path` that is not `skipped` describes the file that is there. Columns are only ever added; those
+marked † came later and are missing from older tables. `--metrics csv` writes the same columns as CSV beside
+them.
 """
 _JOURNALS_ARE = """\
 Rows of a run that goes on, or was killed: one JSON object a line, with the columns above as keys. A run that
@@ -115,18 +116,18 @@ _FINDING_MEANINGS = {
 }
 _KIND_MEANINGS = {
     "missing": "a row's file is not there",
-    "foreign": "no row tells of it",
+    "untracked": "no row of the metrics table has it",
     "stale": "an earlier run's file of a photo that is stored otherwise by now",
-    "unreadable": "the filesystem does not give it",
-    "truncated": "shorter than it was written",
-    "cut": "cut where a quality layer ends: a whole picture, but less than was written",
-    "damaged": "not as it was written",
+    "unreadable": "cannot be read",
+    "truncated": "shorter than when it was written",
+    "layer_truncated": "cut at the end of a quality layer: a whole picture of less quality than was written",
+    "damaged": "its bytes are not those that were written",
     "swapped": "whole, but another photo's",
-    "changed": "whole, but not the file that its row tells of",
+    "changed": "whole, but not the file that its row describes",
     "undecodable": "a decoder refuses it",
-    "unlike": "decoded, it has not the size, channels or depth of its row",
+    "wrong_format": "decoded, its size, channels or depth differ from its row",
     "quality": "measured again, it is not as near to its source as its row says",
-    "unsigned": "nothing wrong, but there is no checksum to hold it against",
+    "no_checksum": "no fault, but there is no checksum to compare it with",
     "locked": "nothing wrong, but encrypted, and there is no key to look inside",
 }
 _SKIPPED_MEANINGS = {

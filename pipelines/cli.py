@@ -15,12 +15,12 @@ from foveate.pipelines.logs import add_logging, format_in, set_up_logging
 
 COMMANDS = {
     "compress": "compress photos into an archive of region-weighted JPEG 2000 files",
-    "restore": "bring an archive (or any JPEG 2000 files) back, through the reconstruction network",
+    "restore": "decode an archive (or any JPEG 2000 files), improved by the reconstruction network",
     "saliency": "show what the saliency network finds in photos, as pictures",
-    "report": "what an archive saved and what it kept: terminal, JSON, HTML",
-    "verify": "hold an archive against its tables and itself: is every file there, and whole?",
-    "keygen": "make a key, for archives whose place is not trusted",
-    "inspect": "what is in JPEG 2000 files, and where their bits went: text, JSON, picture",
+    "report": "report what an archive saved, and at what quality: terminal, JSON, HTML",
+    "verify": "check every file of an archive against its checksums and the metrics table",
+    "keygen": "make a key for encrypting archives on storage that is not trusted",
+    "inspect": "show what is in JPEG 2000 files, and where their bits went: text, JSON, picture",
     "train": "train the networks",
 }
 WRONG_USAGE = 2
@@ -60,15 +60,26 @@ def command(name: str) -> tuple[ModuleType, argparse.ArgumentParser]:
     return module, parser
 
 
+class _Version(argparse.Action):
+    """Prints the version, which is looked up only when it is asked for."""
+
+    def __call__(self, parser: argparse.ArgumentParser, *_: object) -> None:
+        from importlib.metadata import version
+
+        parser.exit(message=f"foveate {version('foveate')}\n")
+
+
 def _top_parser() -> argparse.ArgumentParser:
     lines = "\n".join(f"  {name:<10} {text}" for name, text in COMMANDS.items())
-    return argparse.ArgumentParser(
+    parser = argparse.ArgumentParser(
         prog="foveate",
         usage="foveate COMMAND [arguments]   (foveate COMMAND --help explains each)",
         description="Compress photo archives into standard JPEG 2000 files with the bits where people look,\n"
-        "and bring them back.\n\ncommands:\n" + lines,
+        "and restore them.\n\ncommands:\n" + lines,
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
+    parser.add_argument("--version", action=_Version, nargs=0, help="show the version and exit")
+    return parser
 
 
 if __name__ == "__main__":

@@ -22,7 +22,7 @@ from foveate.archive.up_to_date import ArchiveIndex
 from foveate.pictures.formats import PICTURE_EXTENSIONS
 from foveate.pipelines import metrics_flag, watching
 from foveate.pipelines.compress_options import CompressOptions, add_arguments, contradiction, parse_options
-from foveate.pipelines.logs import SAY
+from foveate.pipelines.logs import user_log
 from foveate.pipelines.running import engines, runner
 from foveate.pipelines.running.arguments import parse_beam_flags
 from foveate.pipelines.running.lock import run_alone
@@ -121,10 +121,10 @@ def run(args: argparse.Namespace) -> int:
         runner.set_up_filesystems(args.beam_flags)  # the key may be in one of them
         options = parse_options(engines.with_workers_paths(args))
     except BadKey as error:
-        SAY.error(f"foveate compress: {error}")
+        user_log.error(f"foveate compress: {error}")
         return WRONG_USAGE
     if problem := contradiction(args, options):
-        SAY.error(f"foveate compress: {problem}")
+        user_log.error(f"foveate compress: {problem}")
         return WRONG_USAGE
     if options.watch:
         watch = functools.partial(_watch, options, args.beam_flags)
@@ -137,7 +137,7 @@ def run(args: argparse.Namespace) -> int:
         files = [frame for file in files for frame in expand_frames(file, options.dicom_frames)]
         index = ArchiveIndex.read(options.archive) if args.dry_run else None
     except (NothingFound, BadTable) as error:
-        SAY.error(f"foveate compress: {error}")
+        user_log.error(f"foveate compress: {error}")
         return WRONG_USAGE
     if index is not None:
         return _dry_run(options, files, index)

@@ -1,7 +1,7 @@
-"""Say what is in JPEG 2000 files, Foveate's or anyone's: as text, as JSON, as a picture.
+"""Show what is in JPEG 2000 files, Foveate's or any other: as text, as JSON, as a picture.
 
 Boxes and markers, tiles and layers, where the bytes and bits went, and what Foveate noted about the source.
-Nothing is decoded but the photo of the picture.
+Only --picture decodes the photo.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ from foveate.archive.keys import ENDING, ArchiveKey, BadKey, read_stored
 from foveate.archive.places import JPEG2000_EXTENSIONS
 from foveate.archive.tables import open_whole
 from foveate.codec.errors import BadCodestream
-from foveate.pipelines.logs import SAY
+from foveate.pipelines.logs import user_log
 from foveate.pipelines.running import runner
 from foveate.pipelines.running.arguments import parse_beam_flags
 from foveate.pipelines.running.key import add_key, key_of
@@ -73,7 +73,7 @@ def run(args: argparse.Namespace) -> int:
         files = runner.list_sources(args.sources, _EXTENSIONS, args.picture or os.devnull)
         pictures = _picture_urls(files, args.picture)
     except (NothingFound, BadKey, _Unusable) as error:
-        SAY.error(f"foveate inspect: {error}")
+        user_log.error(f"foveate inspect: {error}")
         return WRONG_USAGE
     console = Console(width=None if sys.stdout.isatty() else _WIDTH_OF_A_PIPE)
     found: list[dict[str, Any]] = []
@@ -84,7 +84,7 @@ def run(args: argparse.Namespace) -> int:
         described, said = _inspect(file, key, picture, None if args.json else console)
         found.append(described)
         for problem in said:
-            SAY.error(f"foveate inspect: {_shown(file.url)}: {problem}")
+            user_log.error(f"foveate inspect: {_shown(file.url)}: {problem}")
         problems += len(said)
     if args.json:
         print(json.dumps({"schema": SCHEMA, "files": found}, indent=1))
@@ -121,7 +121,7 @@ def _draw(inspection: Inspection, data: bytes, url: str) -> list[str]:
         return [f"no picture: {error}"]
     except (OSError, BeamIOError) as error:
         return [f"{url} cannot be written: {error}"]
-    SAY.info(f"Wrote {_shown(url)}{f' ({note})' if note else ''}")
+    user_log.info(f"Wrote {_shown(url)}{f' ({note})' if note else ''}")
     return []
 
 

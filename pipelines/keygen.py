@@ -1,7 +1,7 @@
 """Make a key for `foveate compress --encrypt-key`: 32 random bytes, as 64 hexadecimal digits in a file.
 
-Keep a copy where the archive is not: without its key an archive is lost, and nobody can help. The same is
-made by: (umask 077; openssl rand -hex 32 > FILE)
+Keep a copy away from the archive: without the key the archive is lost, and nobody can recover it. This
+does the same: (umask 077; openssl rand -hex 32 > FILE)
 """
 
 from __future__ import annotations
@@ -11,7 +11,7 @@ import os
 
 from foveate.archive import encryption
 from foveate.pipelines.cli import WRONG_USAGE
-from foveate.pipelines.logs import SAY
+from foveate.pipelines.logs import user_log
 
 __all__ = ["add_arguments", "run"]
 
@@ -32,7 +32,7 @@ def run(args: argparse.Namespace) -> int:
             file.flush()
             os.fsync(file.fileno())
     except OSError as error:
-        SAY.error(f"foveate keygen: {args.file}: {error.strerror}")
+        user_log.error(f"foveate keygen: {args.file}: {error.strerror}")
         return WRONG_USAGE
-    SAY.info(f"Key {encryption.key_id(key).hex()} is in {args.file}. Keep a copy of it elsewhere.")
+    user_log.info(f"Key {encryption.key_id(key).hex()} is in {args.file}. Keep a copy of it elsewhere.")
     return 0

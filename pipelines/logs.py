@@ -1,4 +1,7 @@
-"""What a command says while it works, on standard error: sentences for people, or JSON for log collectors."""
+"""Logging to standard error: sentences for people, or JSON lines for log collectors.
+
+Nothing is set up by importing this: only the command line does that, in `set_up_logging`.
+"""
 
 from __future__ import annotations
 
@@ -13,10 +16,10 @@ from typing import Any, TextIO
 
 from foveate.storage.redaction import redacted
 
-# What is said to whoever started the command; other loggers speak of what happens within.
-SAY = logging.getLogger("foveate.say")
-# What Beam says as a warning, once per network, worker or run, and nothing follows from it.
-_NO_NEWS = (
+# Messages to the person who started the command; other loggers report internals.
+user_log = logging.getLogger("foveate.user")
+# Warnings of Beam, once per network, worker or run, that have no consequence.
+_NOISE = (
     "Resource module is not available",
     "Really starting service",
     "Really destroying service",
@@ -25,50 +28,50 @@ _NO_NEWS = (
 
 
 def add_logging(parser: argparse.ArgumentParser) -> None:
-    """Adds what every command takes about what it says."""
-    group = parser.add_argument_group("what is said, on standard error")
-    group.add_argument("--quiet", action="store_true", help="only what goes wrong")
+    """Adds the logging flags, which every command has."""
+    group = parser.add_argument_group("logging (on standard error)")
+    group.add_argument("--quiet", action="store_true", help="only report errors")
     group.add_argument(
         "--log-format",
         choices=("text", "json"),
         default="text",
-        help="json: a line of JSON for everything, as log collectors read it (default: %(default)s)",
+        help="json: one JSON object per line, for log collectors (default: %(default)s)",
     )
 
 
 def set_up_logging(log_format: str = "text", quiet: bool = False) -> None:
-    """Sets how everything in this process speaks; may be called again."""
+    """Sends all log records of this process to standard error, in place of other handlers; repeatable."""
     as_json = log_format == "json"
     general = _handler(_Json() if as_json else logging.Formatter("%(levelname)s %(name)s: %(message)s"))
     logging.basicConfig(level=logging.WARNING, handlers=[general], force=True)
-    SAY.handlers = [_handler(_Json() if as_json else logging.Formatter("%(message)s"))]
-    SAY.propagate = False
-    SAY.setLevel(logging.WARNING if quiet else logging.INFO)
+    user_log.handlers = [_handler(_Json() if as_json else logging.Formatter("%(message)s"))]
+    user_log.propagate = False
+    user_log.setLevel(logging.WARNING if quiet else logging.INFO)
     logging.captureWarnings(True)
     # Google's libraries speak of Python's end of life whenever they are imported.
     warnings.filterwarnings("ignore", "You are using a Python version", FutureWarning)
 
 
 def speaks_json() -> bool:
-    """Whether lines of JSON were asked for: then no bar is drawn."""
-    return any(isinstance(handler.formatter, _Json) for handler in SAY.handlers)
+    """Whether JSON lines were asked for: then no progress bar is drawn."""
+    return any(isinstance(handler.formatter, _Json) for handler in user_log.handlers)
 
 
 def format_in(arguments: Sequence[str]) -> str:
-    """The --log-format among arguments that are not parsed yet: what is imported to parse them may speak."""
+    """The --log-format among unparsed arguments: modules that are imported to parse them may log already."""
     asked = " ".join(arguments).replace("--log-format=", "--log-format ")
     return "json" if "--log-format json" in asked else "text"
 
 
-def is_news(record: logging.LogRecord) -> bool:
-    """Whether a handler should let a record pass: what is no news has no consequence."""
-    return not record.getMessage().startswith(_NO_NEWS)
+def is_relevant(record: logging.LogRecord) -> bool:
+    """Whether a handler should pass a record on: not where it is known noise."""
+    return not record.getMessage().startswith(_NOISE)
 
 
 def _handler(formatter: logging.Formatter) -> logging.Handler:
     handler = _StandardError()
     handler.setFormatter(formatter)
-    handler.addFilter(is_news)
+    handler.addFilter(is_relevant)
     return handler
 
 
@@ -102,6 +105,3 @@ class _Json(logging.Formatter):
         if record.exc_info:
             entry["exception"] = self.formatException(record.exc_info)
         return json.dumps(entry, ensure_ascii=False)
-
-
-set_up_logging()

@@ -1,6 +1,6 @@
-"""Say what an archive saved, what it kept and what it cost: in the terminal, as JSON and as an HTML page.
+"""Report what an archive saved and what that cost in quality: in the terminal, as JSON, as an HTML page.
 
-Several archives, or several runs of one, are compared. --fail-if makes it a check for scheduled jobs.
+Several archives, or several runs of one, are compared. With --fail-if it serves as a check in scheduled jobs.
 
 metrics and failures tables ─▶ aggregate ─▶ terminal | --json | report.html
 """
@@ -18,7 +18,7 @@ from apache_beam.io.filesystems import FileSystems
 from rich.console import Console
 
 from foveate.archive.tables import open_whole
-from foveate.pipelines.logs import SAY
+from foveate.pipelines.logs import user_log
 from foveate.pipelines.running.arguments import parse_beam_flags
 from foveate.pipelines.running.key import add_key, key_of
 from foveate.pipelines.running.numbers import count
@@ -113,7 +113,7 @@ def run(args: argparse.Namespace, load_gallery: LoadGallery | None = None) -> in
         check_names(args.fail_if, figure_names(len(asked) > 1))
         found = make_report(asked, args.gallery, args.price)
     except (OSError, ValueError) as error:
-        SAY.error(f"foveate report: {error}")
+        user_log.error(f"foveate report: {error}")
         return WRONG_USAGE
     found = dataclasses.replace(found, gates=judge(args.fail_if, found.figures))
     if args.json:
@@ -123,7 +123,7 @@ def run(args: argparse.Namespace, load_gallery: LoadGallery | None = None) -> in
     else:
         print_report(found, Console())
     for gate in found.gates:
-        SAY.error(f"foveate report: {gate_text(gate)}")
+        user_log.error(f"foveate report: {gate_text(gate)}")
     if args.output or not args.json:
         place = args.output or default_output(asked, key is not None)
         if not _write_page(found, place, load_gallery or gallery_loader(key)):
@@ -167,10 +167,10 @@ def _write_page(found: Report | Comparison, url: str, load_gallery: LoadGallery)
         with open_whole(url) as file:
             file.write(page.encode("utf-8", "backslashreplace"))
     except OSError as error:
-        SAY.error(f"foveate report: {url} cannot be written: {error}")
+        user_log.error(f"foveate report: {url} cannot be written: {error}")
         return False
     shown = url if FileSystems.get_scheme(url) else pathlib.Path(url).resolve()
-    SAY.info(f"Wrote {shown}")
+    user_log.info(f"Wrote {shown}")
     return True
 
 

@@ -1,8 +1,8 @@
-"""Bring an archive back: decode, reconstruct, write as photos with their metadata.
+"""Restore an archive: decode, reconstruct, and write photos with their metadata.
 
 Reads the JP2 files that `foveate compress` wrote and those of others (.jp2, .j2k, ...). The reconstruction
-network reads from each file's own packet headers how coarsely every place was coded. What the archive kept
-unchanged is copied.
+network reads from each file's own packet headers how coarsely each part of the picture was coded. Files
+that the archive kept unchanged are copied.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ import apache_beam as beam
 from foveate.archive.keys import ENDING, ArchiveKey, BadKey
 from foveate.archive.places import JPEG2000_EXTENSIONS
 from foveate.pictures.formats import PICTURE_EXTENSIONS, PictureFormat
-from foveate.pipelines.logs import SAY
+from foveate.pipelines.logs import user_log
 from foveate.pipelines.running import engines, runner
 from foveate.pipelines.running.arguments import (
     add_limits,
@@ -116,7 +116,7 @@ def run(args: argparse.Namespace) -> int:
         runner.set_up_filesystems(args.beam_flags)
         key = key_of(args)
     except BadKey as error:
-        SAY.error(f"foveate restore: {error}")
+        user_log.error(f"foveate restore: {error}")
         return WRONG_USAGE
     options = RestoreOptions(
         sources=tuple(args.sources),
@@ -130,7 +130,7 @@ def run(args: argparse.Namespace) -> int:
         overwrite=args.overwrite,
     )
     if Path(options.output).is_file():
-        SAY.error(f"foveate restore: {options.output} is a file; --output names a folder")
+        user_log.error(f"foveate restore: {options.output} is a file; --output names a folder")
         return WRONG_USAGE
     try:
         files = (
@@ -139,7 +139,7 @@ def run(args: argparse.Namespace) -> int:
             else []
         )
     except NothingFound as error:
-        SAY.error(f"foveate restore: {error}")
+        user_log.error(f"foveate restore: {error}")
         return WRONG_USAGE
     job = runner.Job("Restoring", ("restored", "failed"), options.output, options.run_id)
     wire = functools.partial(build, options=options)

@@ -1,4 +1,4 @@
-"""See what the saliency network finds in photos, as pictures.
+"""Show what the saliency network finds in photos, as pictures.
 
 Writes for each photo a gray PNG of its size, DIR/<relative path>.png: white is what matters most, black what
 matters least. With --overlay, DIR/<relative path>.overlay.jpg beside it shows the map as colors over the
@@ -21,7 +21,7 @@ import apache_beam as beam
 
 from foveate.archive.tables import table_text
 from foveate.pictures.formats import PICTURE_EXTENSIONS
-from foveate.pipelines.logs import SAY
+from foveate.pipelines.logs import user_log
 from foveate.pipelines.running import engines, runner
 from foveate.pipelines.running.arguments import add_limits, limits_of, output_folder, parse_beam_flags
 from foveate.pipelines.running.status import WRONG_USAGE
@@ -96,11 +96,11 @@ def run(args: argparse.Namespace) -> int:
             else []
         )
     except NothingFound as error:
-        SAY.error(f"foveate saliency: {error}")
+        user_log.error(f"foveate saliency: {error}")
         return WRONG_USAGE
     files = [frame for file in files for frame in expand_frames(file, options.dicom_frames)]
     if problem := _no_place_for_maps(options, files):
-        SAY.error(f"foveate saliency: {problem}")
+        user_log.error(f"foveate saliency: {problem}")
         return WRONG_USAGE
     job = runner.Job("Mapping", ("mapped", "skipped", "failed"), options.output, options.run_id)
     return runner.run_job(job, functools.partial(build, options=options), args.beam_flags, files)

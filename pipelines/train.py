@@ -33,7 +33,7 @@ from foveate.codec.weights import Pixels
 from foveate.models import comcnn, reccnn, tiling
 from foveate.models.tiling import BadWeights, Network
 from foveate.models.training.regions import CodedRegion
-from foveate.pipelines.logs import SAY
+from foveate.pipelines.logs import user_log
 from foveate.pipelines.running.numbers import positive_count
 
 WRONG_USAGE = 2
@@ -109,10 +109,10 @@ def run(args: argparse.Namespace) -> int:
     logging.getLogger().setLevel(logging.INFO)
     multiple = 2 if args.network == "dncnn" else 32
     if args.patch is not None and (args.patch < multiple or args.patch % multiple):
-        SAY.error(f"foveate train: --patch must be a multiple of {multiple}, not {args.patch}")
+        user_log.error(f"foveate train: --patch must be a multiple of {multiple}, not {args.patch}")
         return WRONG_USAGE
     if (args.folds is not None and args.folds < 2) or (args.split is not None and not 0 < args.split < 1):
-        SAY.error("foveate train: --folds wants 2 parts or more, --split a share between 0 and 1")
+        user_log.error("foveate train: --folds wants 2 parts or more, --split a share between 0 and 1")
         return WRONG_USAGE
     args.output.mkdir(parents=True, exist_ok=True)
     try:
@@ -123,7 +123,7 @@ def run(args: argparse.Namespace) -> int:
         else:
             _train_restoration(args)
     except (FileNotFoundError, BadWeights) as error:
-        SAY.error(f"foveate train: {error}")
+        user_log.error(f"foveate train: {error}")
         return WRONG_USAGE
     return 0
 

@@ -1,7 +1,7 @@
-"""Hold an archive against its tables and itself: is every file there, whole, and what it should be?
+"""Check every file of an archive against its checksums and the metrics table.
 
-Reads every file again: its checksum and its size against its row, its record against its codestream and its
-boxes, and decodes it. Tells what is missing, damaged, cut, swapped, or nobody's. Nothing is changed.
+Reads each file, compares its size and checksum with its row, and its record with its codestream and boxes,
+and decodes it. Reports files that are missing, damaged, truncated, swapped or untracked. Changes nothing.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ from foveate.archive.expected import ExpectedFiles, name_swapped
 from foveate.archive.findings import Finding, counts_of, in_order, read_findings
 from foveate.archive.keys import ArchiveKey, BadKey
 from foveate.archive.tables import BadTable
-from foveate.pipelines.logs import SAY
+from foveate.pipelines.logs import user_log
 from foveate.pipelines.running import engines, runner
 from foveate.pipelines.running.arguments import add_limits, limits_of, output_folder, parse_beam_flags
 from foveate.pipelines.running.key import add_key, key_of
@@ -114,7 +114,7 @@ def run(args: argparse.Namespace) -> int:
                 key=key_of(args),
             )
         except (NothingFound, BadKey, BadTable) as error:
-            SAY.error(f"foveate verify: {error}")
+            user_log.error(f"foveate verify: {error}")
             return WRONG_USAGE
         status, _ = runner.run_pipeline(
             functools.partial(build, options=options), args.beam_flags, files, "Verifying"
@@ -124,11 +124,11 @@ def run(args: argparse.Namespace) -> int:
         try:
             findings = in_order(name_swapped(read_findings(options.findings), options.archive))
         except (OSError, BadTable) as error:
-            SAY.error(f"foveate verify: the findings cannot be read: {error}")
+            user_log.error(f"foveate verify: the findings cannot be read: {error}")
             return RUN_FAILED
     _say(options, files, findings, as_json=args.json)
     if args.output:
-        SAY.info(f"The table of findings: {options.findings}")
+        user_log.info(f"The table of findings: {options.findings}")
     return SOME_FAILED if any(finding.is_fault for finding in findings) else OK
 
 
@@ -197,9 +197,9 @@ def _summary(options: VerifyOptions, files: list[SourceFile], findings: list[Fin
     names = (f"{count} {kind}" for kind, count in counts_of(faults).items())
     yield f"Wrong: {', '.join(names)}" if faults else "Nothing is wrong"
     notes = counts_of([finding for finding in findings if not finding.is_fault])
-    if notes.get("unsigned"):
+    if notes.get("no_checksum"):
         yield (
-            f"{count_text(notes['unsigned'])} files were written before files had checksums: they decode, "
+            f"{count_text(notes['no_checksum'])} files were written before files had checksums: they decode, "
             "but a small damage may go unseen (compress --force writes them anew)"
         )
     if notes.get("locked"):

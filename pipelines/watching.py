@@ -1,4 +1,4 @@
-"""`foveate compress --watch`: goes on, and compresses what arrives.
+"""`foveate compress --watch`: keeps running, and compresses photos as they arrive.
 
 Engines that stream run one pipeline without end. Beam's local runner does not stream, so here the same steps
 run as one small pipeline after another in this process: list, work on what is new, write its rows, wait.
@@ -24,7 +24,7 @@ import apache_beam as beam
 
 from foveate.archive.journal import clear_journal
 from foveate.archive.tables import BadTable
-from foveate.pipelines.logs import SAY
+from foveate.pipelines.logs import user_log
 from foveate.pipelines.running import engines, runner
 from foveate.pipelines.running.status import OK, RUN_FAILED, SOME_FAILED, WRONG_USAGE
 from foveate.storage.listing import NothingFound
@@ -34,7 +34,7 @@ from foveate.transforms.feeds import Round
 from foveate.transforms.progress import Progress
 
 _PHOTOS = 500  # after so many a round ends: its rows are written, and places are listed again
-_REPEATED = "foveate: stopping at once"
+_REPEATED = "foveate: stopping immediately"
 
 
 @dataclasses.dataclass(frozen=True)
@@ -53,26 +53,26 @@ class Watch:
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
-    """Adds the flags of what goes on."""
-    group = parser.add_argument_group("going on")
+    """Adds the flags of watch mode."""
+    group = parser.add_argument_group("watch mode")
     group.add_argument(
         "--watch",
         action="store_true",
-        help="do not end: compress what arrives, and what changes, until SIGINT or SIGTERM",
+        help="keep running: compress photos as they arrive or change, until SIGINT or SIGTERM",
     )
     group.add_argument(
         "--watch-interval",
         type=_seconds,
         default=60.0,
         metavar="S",
-        help="list the sources every S seconds; a local file is taken when it has not changed for so long "
+        help="list the sources every S seconds; process a local file once it has not changed for that long "
         "(default: %(default)g)",
     )
     group.add_argument(
         "--watch-subscription",
         type=_subscription,
         metavar="NAME",
-        help="list nothing: take what a bucket's notifications announce, from the Pub/Sub subscription "
+        help="instead of listing, process what a bucket announces through the Pub/Sub subscription "
         "projects/PROJECT/subscriptions/NAME (Dataflow)",
     )
 
@@ -125,11 +125,11 @@ class Stop:
     def tell(self, number: int, frame: FrameType | None) -> None:
         """The signals' handler."""
         if self.told.is_set() and number == signal.SIGINT:
-            SAY.info(_REPEATED)
+            user_log.info(_REPEATED)
             raise KeyboardInterrupt
         self.told.set()
         self.file.touch()
-        SAY.info("foveate: stopping after the photos that are being worked on")
+        user_log.info("foveate: stopping after the photos in progress")
 
     @contextlib.contextmanager
     def listening(self) -> Iterator[Stop]:
@@ -163,18 +163,18 @@ def run(
         tempfile.TemporaryDirectory(prefix="foveate-") as folder,
         Stop(Path(folder) / "stop").listening() as stop,
     ):
-        SAY.info(f"Watching {', '.join(watched.sources)} every {seconds:g} s; SIGINT or SIGTERM ends it")
+        user_log.info(f"Watching {', '.join(watched.sources)} every {seconds:g} s; SIGINT or SIGTERM ends it")
         for number in itertools.count():
             try:
                 status = _work_on_arrivals(job, arrivals, build, beam_flags, stop)
             except BadTable as error:
-                SAY.error(f"foveate: the run failed: {error}")
+                user_log.error(f"foveate: the run failed: {error}")
                 return RUN_FAILED
             except NothingFound as error:
                 if number == 0:
-                    SAY.error(f"foveate compress: {error}")
+                    user_log.error(f"foveate compress: {error}")
                     return WRONG_USAGE
-                SAY.warning(f"foveate: {error}; trying again in {seconds:g} s")
+                user_log.warning(f"foveate: {error}; trying again in {seconds:g} s")
                 status = OK
             if status not in (OK, SOME_FAILED):
                 return status

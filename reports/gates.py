@@ -26,7 +26,7 @@ _NEAREST = 5
 
 
 class BadGate(ValueError):  # noqa: N818
-    """It is no condition, or its figure does not exist; the message says what would be."""
+    """A text that is not a condition, or whose figure does not exist; the message says what would be."""
 
 
 @dataclasses.dataclass(frozen=True)
@@ -47,7 +47,7 @@ def parse_gate(text: str) -> Gate:
     """
     found = _CONDITION.fullmatch(text)
     if found is None:
-        raise BadGate(f"{text!r} is no condition; write for example 'psnr_s.p05 < 34' or 'failed_share > 1%'")
+        raise BadGate(f"{text!r} is not a condition; write, e.g., 'psnr_s.p05 < 34' or 'failed_share > 1%'")
     figure, comparison, number, percent = found.groups()
     return Gate(text.strip(), figure, comparison, float(number) / (100 if percent else 1))
 

@@ -24,6 +24,7 @@ import duckdb
 import pyarrow as pa
 import pyarrow.parquet as pq
 
+from foveate.archive.newest import NEWEST_FIRST
 from foveate.archive.skipped import read_skipped
 from foveate.archive.tables import (
     FAILURES_FOLDER,
@@ -50,11 +51,9 @@ REPORT_COLUMNS = (
     *("settings_digest", "weights_digest", "foveate_version", "run_id", "finished"),
 )
 
-# The row that counts: the newest, but one that was skipped as up to date only where there is no other.
-_NEWEST = """
+_NEWEST = f"""
 CREATE TABLE newest AS
-SELECT unnest(arg_min({part: part, place: place},
-        {skipped: outcome = 'skipped', age: -epoch_us(finished), part: part, place: place})),
+SELECT unnest(arg_min({{part: part, place: place}}, {{newest: {NEWEST_FIRST}, part: part, place: place}})),
     epoch_us(max(finished)) AS last_seen
 FROM rows GROUP BY relative_path
 """

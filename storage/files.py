@@ -29,7 +29,7 @@ def join(root: str, relative: str) -> str:
 
 
 class Unreadable(BadInput, OSError):  # noqa: N818
-    """What its filesystem does not give, or what is no file; the message says why."""
+    """A file that cannot be read, or is not a regular file; the message says why."""
 
 
 def read_whole(url: str, most: int | None = None) -> bytes:
@@ -79,7 +79,7 @@ def _read(url: str, count: int | None = None) -> bytes:
             if not (
                 stat.S_ISREG(status.st_mode) or stat.S_ISDIR(status.st_mode)
             ):  # folders say so themselves
-                raise Unreadable("it is no file, but a pipe or a device")
+                raise Unreadable("not a regular file (pipe or device)")
             return read_up_to(local, count, status.st_size + 1)
     except (FileNotFoundError, PermissionError, IsADirectoryError, Unreadable):
         raise

@@ -2,7 +2,7 @@
 
 Loading, sharing between threads and metrics are `RunInference`'s. One element is one batch: from 128 x 128
 pixels on RecCNN gains nothing by more (processor time a photo, batches of 8), and MS-ROI, which would gain
-6 ms a photo, would round otherwise by the company a photo is in: 3 of 41 maps changed, and so would files
+6 ms a photo, would depend on which photos share its batch: 3 of 41 maps changed, and so would files
 with the engine that made the batches.
 """
 

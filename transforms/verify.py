@@ -1,7 +1,7 @@
 """An archive held against its tables, and every file against its own record, its row and a decoder.
 
 archive ─▶ plan: tables joined with one listing ─▶ Check, a file each ─▶ verify_file ─▶ Finding
-                      └▶ Finding: missing, foreign, stale, of another size
+                      └▶ Finding: missing, untracked, stale, of another size
 """
 
 from __future__ import annotations
@@ -76,56 +76,58 @@ def unverified(failure: Failure, archive: str, progress: Progress) -> Finding:
 
 def _verify(check: Check, verifier: Verifier) -> tuple[list[Finding], int]:
     """All that is found, and how many pixels were decoded for it."""
-    known = check.expected
-
-    def finding(kind: Kind, detail: str, sha256: str = "") -> Finding:
-        return Finding(check.path, check.url, kind, detail, sha256)
-
     try:
         check_file_bytes(check.size_bytes, verifier.limits)
         data = read_whole(check.url, verifier.limits.file_bytes)
     except FileNotFoundError:
-        return [finding("missing", "it was there when the archive was listed")], 0
+        return [check.finding("missing", "it was there when the archive was listed")], 0
     except (BadInput, OSError) as error:
-        return [finding("unreadable", str(error))], 0
+        return [check.finding("unreadable", str(error))], 0
     sha256 = hashlib.sha256(data).hexdigest()
-    as_written = _is_as_written(data, sha256, known)
     try:
         plain = _opened(data, check, verifier)
         is_ours = plain is not None and _is_archive(check)
         parsed = check_integrity(plain, verifier.limits) if plain is not None and is_ours else None
     except Misplaced as error:
-        return [finding("swapped", str(error), sha256)], 0
+        return [check.finding("swapped", str(error), sha256)], 0
     except DecoderFailed as error:
-        return [finding("undecodable", str(error), sha256)], 0
+        return [check.finding("undecodable", str(error), sha256)], 0
     except (BadInput, BadCodestream) as error:
-        return [finding(_short_or(data, known, "damaged"), str(error), sha256)], 0
-    faults = list(_faults(plain, parsed, known))
-    if known is not None and as_written is False:
-        if not faults:
-            detail = "it is not the file that its row tells of"
-            faults = [(_short_or(data, known, "changed"), detail)]
-        if len(data) != known.archive_bytes:
-            kind, detail = faults[0]
-            short = kind == "damaged" and len(data) < known.archive_bytes
-            faults[0] = ("truncated" if short else kind, f"{detail}; {size_mismatch(len(data), known)}")
+        kind = _short_or(data, check.expected, "damaged")
+        return [check.finding(kind, str(error), sha256)], 0
+    as_written = _is_as_written(data, sha256, check.expected)
+    faults = _faults_of_bytes(data, as_written, list(_faults(plain, parsed, check.expected)), check.expected)
     if faults:
-        return [finding(kind, detail, sha256) for kind, detail in faults], 0
+        return [check.finding(kind, detail, sha256) for kind, detail in faults], 0
     notes = []
     if plain is None:
-        notes.append(
-            finding("locked", "encrypted: only its checksum was compared, --encrypt-key FILE opens it")
-        )
+        detail = "encrypted: only its checksum was compared, --encrypt-key FILE opens it"
+        notes.append(check.finding("locked", detail))
     elif not as_written and not (parsed is not None and parsed.whole):
-        notes.append(finding("unsigned", "neither its row nor its record has a checksum of it"))
+        notes.append(check.finding("no_checksum", "neither its row nor its record has a checksum of it"))
     if plain is None or parsed is None:
         return notes, 0
     faults, pixels = _decoded_faults(plain, check, verifier)
-    return [finding(kind, detail, sha256) for kind, detail in faults] + notes, pixels
+    return [check.finding(kind, detail, sha256) for kind, detail in faults] + notes, pixels
+
+
+def _faults_of_bytes(
+    data: bytes, as_written: bool | None, faults: list[tuple[Kind, str]], known: Expected | None
+) -> list[tuple[Kind, str]]:
+    """The faults of a file, and what its bytes say beside them where they are not those of its row."""
+    if known is None or as_written is not False:
+        return faults
+    kind, detail = (
+        faults or [(_short_or(data, known, "changed"), "it is not the file that its row describes")]
+    )[0]
+    if len(data) != known.archive_bytes:
+        short = kind == "damaged" and len(data) < known.archive_bytes
+        kind, detail = ("truncated" if short else kind), f"{detail}; {size_mismatch(len(data), known)}"
+    return [(kind, detail), *faults[1:]]
 
 
 def _is_as_written(data: bytes, sha256: str, known: Expected | None) -> bool | None:
-    """Whether a file is the one that its row tells of, None where the row has no checksum."""
+    """Whether a file is the one that its row describes, None where the row has no checksum."""
     if known is None:
         return None
     if len(data) != known.archive_bytes:
@@ -170,7 +172,7 @@ def _faults(
     record = parsed.record
     if parsed.cut_after is not None and not parsed.problems:
         left, layers = parsed.cut_after
-        yield "cut", f"cut after layer {left} of {layers}: what is left of it has no checksum"
+        yield "layer_truncated", f"cut after layer {left} of {layers}: what is left of it has no checksum"
     for problem in parsed.problems:
         yield "damaged", problem
     if record is None or known is None or parsed.problems:
@@ -195,7 +197,7 @@ def _decoded_faults(plain: bytes, check: Check, verifier: Verifier) -> tuple[lis
         should_be = (known.width, known.height, known.channels, 8 if (known.bit_depth or 0) <= 8 else 16)
         if is_that != should_be:
             names = "width, height, channels and bits are"
-            faults.append(("unlike", f"{names} {_listed(is_that)}, and should be {_listed(should_be)}"))
+            faults.append(("wrong_format", f"{names} {_listed(is_that)}, and should be {_listed(should_be)}"))
         elif check.recheck:
             faults += _measured_again(pixels, known, verifier)
     return faults, height * width

@@ -1,7 +1,7 @@
 """Writes finished files whole, each under a name that its source's path alone decides; passes on the rows.
 
 What lies in a file's place is replaced only if it is ours: if it carries our record, is encrypted by us, or
-an earlier run's row tells of it.
+an earlier run's row describes it.
 """
 
 from __future__ import annotations

@@ -13,7 +13,7 @@ from pathlib import Path
 from rich import progress as bars
 from rich.console import Console
 
-from foveate.pipelines.logs import SAY, speaks_json
+from foveate.pipelines.logs import speaks_json, user_log
 from foveate.storage.source import SourceFile
 from foveate.transforms.progress import read_progress
 
@@ -42,7 +42,7 @@ def total_counts(file: Path) -> dict[str, int]:
 @contextlib.contextmanager
 def progress_display(file: Path, todo: Sequence[SourceFile], verb: str) -> Iterator[None]:
     """Shows photos, megapixels, bytes saved and time left on standard error while its block runs."""
-    if not SAY.isEnabledFor(logging.INFO):
+    if not user_log.isEnabledFor(logging.INFO):
         yield
         return
     console = Console(stderr=True)
@@ -118,7 +118,7 @@ def _show_lines(stop: threading.Event, tally: _Tally, verb: str) -> None:
     while not stop.wait(_LINE_SECONDS):
         status = tally.look()
         said = f"{verb}: {tally.done}/{tally.total} photos, {status}"
-        SAY.info(said, extra={"fields": {"progress": tally.figures()}})
+        user_log.info(said, extra={"fields": {"progress": tally.figures()}})
 
 
 def bytes_text(count: float) -> str:

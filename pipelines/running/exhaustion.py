@@ -1,4 +1,4 @@
-"""An end to runs that would wait for ever: where no thread can be started, an engine's own threads die.
+"""Ends runs that would hang forever because no thread can be started and the engine's own threads died.
 
 The local engine waits for its servers' threads to say that they have ended, and a dead one says nothing. It
 dies where the system refuses a thread or memory: limits of a container or of a user, a machine that is full.
@@ -15,7 +15,7 @@ GRACE_SECONDS = 30.0  # in which a run that can still end by itself does so
 
 
 @contextlib.contextmanager
-def ended_where_threads_die(say: Callable[[str], None], status: int) -> Iterator[None]:
+def exit_when_threads_exhausted(say: Callable[[str], None], status: int) -> Iterator[None]:
     """Ends the process with `status` where no thread can be started: what is left of an engine never ends.
 
     If a thread dies of it and the block hangs, after a while; if the block itself fails, at once, since the
@@ -30,7 +30,7 @@ def ended_where_threads_die(say: Callable[[str], None], status: int) -> Iterator
     former = threading.excepthook
 
     def end(error: BaseException | None) -> None:
-        say(f"no more threads or memory can be had here ({_last_line(error)}); the same command goes on")
+        say(f"out of threads or memory ({_last_line(error)}); run the same command again to resume")
         os._exit(status)
 
     def watch(died: threading.ExceptHookArgs) -> None:

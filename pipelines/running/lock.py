@@ -8,7 +8,7 @@ import os
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
-from foveate.pipelines.logs import SAY
+from foveate.pipelines.logs import user_log
 from foveate.pipelines.running import engines
 from foveate.pipelines.running.status import RUN_FAILED
 
@@ -28,7 +28,7 @@ def run_alone(folder: str, beam_flags: Sequence[str], work: Callable[[], int]) -
             try:
                 fcntl.flock(place, fcntl.LOCK_EX | fcntl.LOCK_NB)
             except BlockingIOError:
-                SAY.error(
+                user_log.error(
                     f"foveate: another run writes into {folder}: start this one when that has ended, or give "
                     "it another place"
                 )

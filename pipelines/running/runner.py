@@ -18,11 +18,11 @@ import apache_beam as beam
 from apache_beam.io.filesystems import FileSystems
 from apache_beam.options.pipeline_options import PipelineOptions
 
-from foveate.pipelines.logs import SAY, is_news
+from foveate.pipelines.logs import is_relevant, user_log
 from foveate.pipelines.running import engines
 from foveate.pipelines.running.display import progress_display, summary, total_counts
 from foveate.pipelines.running.engines import LOCAL_RUNNER
-from foveate.pipelines.running.exhaustion import ended_where_threads_die
+from foveate.pipelines.running.exhaustion import exit_when_threads_exhausted
 from foveate.pipelines.running.interrupts import noted_interrupts
 from foveate.pipelines.running.status import INTERRUPTED, OK, RUN_FAILED, SOME_FAILED
 from foveate.storage.errors import CannotGoOn
@@ -99,7 +99,7 @@ def run_job(
         if not engines.only_describes(beam_flags):  # workers' rights count, not the launcher's
             check_destination(job.output)
     except CannotGoOn as error:
-        SAY.error(f"foveate: the run failed: {error}")
+        user_log.error(f"foveate: the run failed: {error}")
         return RUN_FAILED
     clear_unfinished(job.output)
     status, counts = run_pipeline(build, beam_flags, todo, job.verb)
@@ -108,9 +108,9 @@ def run_job(
         return status
     if status in (OK, SOME_FAILED):
         said = f"{summary(counts, job.outcomes)}. See {job.output}"
-        SAY.info(said, extra={"fields": {"run": job.run_id, "output": job.output, "counts": counts}})
+        user_log.info(said, extra={"fields": {"run": job.run_id, "output": job.output, "counts": counts}})
         if counts.get("failed"):
-            SAY.error(f"Why: {job.output}/_foveate/failures/run={job.run_id}/")
+            user_log.error(f"Why: {job.output}/_foveate/failures/run={job.run_id}/")
     return status
 
 
@@ -122,7 +122,7 @@ def run_pipeline(
 ) -> tuple[int, dict[str, int]]:
     """Runs a pipeline to its end, showing progress if it is local; the exit status, Foveate's counters."""
     for handler in logging.getLogger().handlers:  # a logger's own filter would not see its children's
-        handler.addFilter(is_news)
+        handler.addFilter(is_relevant)
     local = engines.is_local(beam_flags)
     flags = [*beam_flags, *(_local_flags(beam_flags) if engines.is_local_runner(beam_flags) else ())]
     result: Any = None
@@ -133,7 +133,7 @@ def run_pipeline(
                 told = stack.enter_context(noted_interrupts())
                 if local:
                     stack.enter_context(progress_display(Path(folder) / "progress", todo, verb))
-                    stack.enter_context(ended_where_threads_die(_say_failed, RUN_FAILED))
+                    stack.enter_context(exit_when_threads_exhausted(_say_failed, RUN_FAILED))
                 runner = engines.local_runner(flags) if engines.is_local_runner(flags) else None
                 pipeline = beam.Pipeline(runner, options=PipelineOptions(flags))
                 build(pipeline, Progress(file))
@@ -165,13 +165,13 @@ def _stopped(result: Any, local: bool) -> tuple[int, dict[str, int]]:
     problem = engines.cancel(result) if result else ""
     if result and not local:  # what is worked on in this process ends with it; others can be asked
         asked = problem or "the engine is asked to end the job: see there"
-        SAY.warning(f"foveate: {asked}")
-    SAY.warning("foveate: stopped; the same command goes on where it was")
+        user_log.warning(f"foveate: {asked}")
+    user_log.warning("foveate: stopped; run the same command again to resume")
     return INTERRUPTED, {}
 
 
 def _say_failed(why: str) -> None:
-    SAY.error(f"foveate: the run failed: {why}")
+    user_log.error(f"foveate: the run failed: {why}")
 
 
 def _cause(error: BaseException) -> str:
@@ -184,7 +184,7 @@ def _cause(error: BaseException) -> str:
         text = text.rpartition(f"{CannotGoOn.__name__}: ")[2].splitlines()[0]
         return text.partition(" [while running ")[0]
     if text == _LOST_WORKER:
-        return "a worker process has ended, killed perhaps for its memory; the same command goes on"
+        return "a worker process was killed, perhaps for lack of memory; run the same command again to resume"
     lines = [line.strip() for line in text.splitlines() if any(map(str.isalnum, line))]
     return lines[-1] if lines else repr(root)
 

@@ -1,5 +1,6 @@
 """What the tables say last of every photo."""
 
+import dataclasses
 import datetime
 import pathlib
 
@@ -8,7 +9,7 @@ import pyarrow as pa
 import pytest
 
 from foveate.archive import tables
-from foveate.archive.newest import LatestRows
+from foveate.archive.newest import LatestRows, newest_rows
 from tests.archive.test_tables import NOON, a_row
 
 
@@ -59,3 +60,26 @@ def test_what_is_no_table_is_told(tmp_path: pathlib.Path) -> None:
     place.write_bytes(b"no parquet")
     with pytest.raises(tables.BadTable):
         LatestRows.read(str(tmp_path))
+
+
+def test_a_skipped_row_renews_what_was_seen_and_describes_no_file(tmp_path: pathlib.Path) -> None:
+    later, latest = (NOON + datetime.timedelta(hours=hours) for hours in (1, 2))
+    written = a_row(width=640, archive_bytes=70, archive_version="md5:old", source_url="/old/a.jpg")
+    skipped = a_row(
+        outcome="skipped", run_id="r2", finished=later, archive_bytes=70, archive_version="md5:new"
+    )
+    silent = a_row(outcome="skipped", run_id="r3", finished=latest, archive_bytes=70, archive_version=None)
+    other = a_row(
+        outcome="skipped", run_id="r4", finished=latest, archive_bytes=71, archive_version="md5:other"
+    )
+    for rows, outcome, version, moment in (
+        ((skipped, written), "compressed", "md5:new", later),
+        ((written, silent), "compressed", "md5:old", latest),
+        ((other, written), "compressed", "md5:old", NOON),
+        ((skipped,), "skipped", "md5:new", later),
+    ):
+        table = pa.Table.from_pylist([dataclasses.asdict(row) for row in rows], tables.metrics_schema())
+        (row,) = newest_rows(table).to_pylist()
+        assert (row["outcome"], row["archive_version"], row["finished"]) == (outcome, version, moment)
+        assert row["source_url"] == ("/old/a.jpg" if moment == NOON else "/in/trip/a.jpg")
+        assert row["width"] == (640 if outcome == "compressed" else 31)

@@ -23,6 +23,7 @@ def network(change: float) -> Network:
     return Network(predict, 16, "")
 
 
+@pytest.mark.slow
 def test_networks_that_change_nothing_bring_nothing() -> None:
     figures = np.array(ablated(streams.texture(160, 168, 3), *(network(0),) * 3))
     assert figures.shape == (len(RATES), len(WAYS))

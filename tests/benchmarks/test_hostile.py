@@ -84,6 +84,7 @@ def test_what_went_wrong_is_told_apart(
     assert (tmp_path / "a.png").exists() == (outcome in ("crashed", "bug"))
 
 
+@pytest.mark.slow
 def test_a_run_over_hostile_files_accounts_for_every_one(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

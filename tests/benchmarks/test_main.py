@@ -24,6 +24,7 @@ def _photos(folder: Path) -> Path:
     return folder
 
 
+@pytest.mark.slow
 def test_sections_run_alone_and_leave_the_others_as_they_were(tmp_path: Path) -> None:
     shown: list[str] = []
     arguments = [str(_photos(tmp_path / "photos")), "--output", str(tmp_path / "docs")]

@@ -190,6 +190,7 @@ def test_words_are_written_outside_of_the_mask() -> None:
     assert place[changed].mean() > 0.8
 
 
+@pytest.mark.slow
 def test_time_is_measured_in_a_process_of_its_own() -> None:
     found = saliency_speed.timed(photo_and_mask(0)[0], msroi.WEIGHTS, rounds=1, size=(128, 192))
     assert found.maps > 0

@@ -188,6 +188,7 @@ def test_files_hold_the_boxes_that_are_counted_for_them() -> None:
     assert parsed.record.saliency is not None
 
 
+@pytest.mark.slow
 def test_encoding_is_timed_by_target_stage_and_thread() -> None:
     photo = streams.texture(200, 256, 3)
     found = encoding.timed("photo", photo, rounds=1)

@@ -59,6 +59,7 @@ def problems(
     return list(soak.problems_of_photos(photos, rows, failures, stored, "2"))
 
 
+@pytest.mark.slow
 def test_a_run_that_is_killed_and_completed_accounts_for_every_photo(tmp_path: Path) -> None:
     photos = list(soak_photos(60, 0.1))
     for folder in ("logs", "temporary"):

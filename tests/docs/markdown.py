@@ -17,6 +17,8 @@ ROOT = Path(__file__).parents[2]
 MARKED = ("README.md", *sorted(f"docs/{page.name}" for page in (ROOT / "docs").glob("*.md")))
 OTHERS = (
     "CONTRIBUTING.md",
+    "SECURITY.md",
+    ".github/pull_request_template.md",
     "examples/README.md",
     *sorted(f"models/weights/{card.name}" for card in (ROOT / "models" / "weights").glob("*.md")),
 )

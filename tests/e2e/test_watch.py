@@ -101,6 +101,7 @@ def test_photos_that_arrive_are_archived_and_a_new_start_does_nothing_twice(
     assert names(tmp_path) == ["a.jpg", "a.jpg", "c.jpg", "trip/b.png"]
 
 
+@pytest.mark.slow
 def test_a_signal_leaves_what_has_not_begun_and_a_kill_loses_no_rows(tmp_path: Path) -> None:
     photos = tmp_path / "in"
     photos.mkdir()

@@ -5,6 +5,7 @@ Engines are fetched and started, which takes minutes: only where FOVEATE_ENGINES
 
 from __future__ import annotations
 
+import functools
 import os
 import signal
 import subprocess
@@ -163,7 +164,14 @@ def test_an_interrupt_ends_the_job_too(engine: Engine, work: Path) -> None:
     log = work / f"{engine.name}-stopped.log"
     with log.open("wb") as output:
         process = subprocess.Popen(
-            command, cwd=work, env=_environment(), stdout=output, stderr=output, start_new_session=True
+            command,
+            cwd=work,
+            env=_environment(),
+            stdout=output,
+            stderr=output,
+            start_new_session=True,
+            # Whoever started the tests may ignore interrupts (`nohup`, `&`): that would be inherited.
+            preexec_fn=functools.partial(signal.signal, signal.SIGINT, signal.SIG_DFL),
         )
         try:
             _wait_for_work(engine, known, process, log)
@@ -174,7 +182,7 @@ def test_an_interrupt_ends_the_job_too(engine: Engine, work: Path) -> None:
                 os.killpg(process.pid, signal.SIGKILL)
     said = log.read_text()
     assert status == 130, said
-    assert "the same command goes on where it was" in said, said
+    assert "run the same command again to resume" in said, said
     if engine.rest:  # Beam's job server leaves it to a batch job whether it ends now or when it is done
         assert "the engine is asked to end the job" in said
         assert _states_in_the_end(engine, known) <= {"CANCELED", "FINISHED"}

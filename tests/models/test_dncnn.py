@@ -78,6 +78,7 @@ def test_gray_and_16_bits_are_cleaned_alike() -> None:
     assert np.abs(colored - eight).max() <= 1
 
 
+@pytest.mark.slow
 def test_training_writes_weights_that_serve_and_goes_on_where_it_was(tmp_path: Path) -> None:
     folder = tmp_path / "photos"
     folder.mkdir()

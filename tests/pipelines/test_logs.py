@@ -55,12 +55,28 @@ def test_what_goes_wrong_is_said_however_quiet(tmp_path: Path, capsys: pytest.Ca
     logs.set_up_logging()
 
 
+def test_importing_every_module_leaves_the_host_programs_logging_alone() -> None:
+    code = """
+import importlib, logging, pkgutil, warnings
+import foveate.pipelines
+handler, shown = logging.StreamHandler(), warnings.showwarning
+logging.getLogger().addHandler(handler)
+logging.getLogger().setLevel(logging.DEBUG)
+for module in pkgutil.walk_packages(foveate.pipelines.__path__, "foveate.pipelines."):
+    importlib.import_module(module.name)
+assert logging.getLogger().handlers == [handler]
+assert logging.getLogger().level == logging.DEBUG and warnings.showwarning is shown
+assert not logging.getLogger("foveate.user").handlers
+"""
+    subprocess.run([sys.executable, "-c", code], check=True)
+
+
 def test_an_exception_is_within_its_entry(capsys: pytest.CaptureFixture[str]) -> None:
     logs.set_up_logging("json")
     try:
         raise ValueError("of no value")
     except ValueError:
-        logs.SAY.exception("it went wrong")
+        logs.user_log.exception("it went wrong")
     finally:
         entry = json.loads(capsys.readouterr().err)
         logs.set_up_logging()

@@ -47,7 +47,7 @@ def test_a_condition_is_a_figure_a_comparison_and_a_number(
     ],
 )
 def test_anything_else_is_no_condition(text: str) -> None:
-    with pytest.raises(BadGate, match="is no condition; write for example"):
+    with pytest.raises(BadGate, match="is not a condition"):
         parse_gate(text)
 
 

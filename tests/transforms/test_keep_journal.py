@@ -65,7 +65,7 @@ def test_a_line_that_was_cut_off_is_passed_over_and_any_other_is_told(tmp_path: 
     file.write_bytes(whole[:-10])
     assert [row.relative_path for row in read(tmp_path)] == ["a.jpg"]
     file.write_bytes(b"no row\n" + whole)
-    with pytest.raises(tables.BadTable, match=r"no journal of metrics, line 1"):
+    with pytest.raises(tables.BadTable, match=r"not a journal of metrics, line 1"):
         read(tmp_path)
 
 

@@ -225,7 +225,7 @@ def test_a_source_is_passed_on_or_becomes_a_skipped_row(archive: Archive) -> Non
     ((tag, [row]),) = outputs(skip.process(known)).items()
     assert (tag, row.outcome, row.run_id) == (ROWS, "skipped", "r2")
     assert row.source_bytes == 7 and row.archive_bytes in (7, len(a_jp2()))
-    assert row.reason and row.width is None
+    assert row.reason == "archived already with the same settings" and row.width is None
 
 
 def test_the_archive_is_read_once_a_process_and_run(archive: Archive) -> None:

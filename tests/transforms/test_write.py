@@ -194,7 +194,7 @@ def test_a_file_under_another_name_is_found_out(photo: SourceFile, encrypted: Ru
     assert from_store(stored, "gs://elsewhere/moved/trip/a.gif.jp2.enc", encrypted.key)
     with pytest.raises(BadInput, match=r"not where it belongs: it was encrypted as trip/a\.gif\.jp2"):
         from_store(stored, url.replace("a.gif", "b.gif"), encrypted.key)
-    with pytest.raises(BadInput, match="no encrypted file, though it is named like one"):
+    with pytest.raises(BadInput, match="not an encrypted file, although its name says so"):
         from_store(b"plain", url, encrypted.key)
 
 

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from foveate.pipelines.running.exhaustion import ended_where_threads_die
+from foveate.pipelines.running.exhaustion import exit_when_threads_exhausted
 
 PROGRAM = """
 import sys, threading, time
@@ -16,7 +16,7 @@ from foveate.pipelines.running import exhaustion
 exhaustion.GRACE_SECONDS = {grace}
 def die():
     raise {error}
-with exhaustion.ended_where_threads_die(lambda why: print(why, flush=True), 1):
+with exhaustion.exit_when_threads_exhausted(lambda why: print(why, flush=True), 1):
     {block}
 print("over", flush=True)
 """
@@ -41,7 +41,7 @@ def run(error: str, block: str, grace: float = 0.1) -> tuple[int, str]:
 def test_a_run_that_hangs_because_a_thread_died_of_exhaustion_ends_with_a_sentence(error: str) -> None:
     status, said = run(error, HANG)
     assert status == 1
-    assert said.startswith("no more threads or memory can be had here (") and "over" not in said
+    assert said.startswith("out of threads or memory (") and "over" not in said
 
 
 def test_a_run_that_fails_of_it_ends_at_once() -> None:
@@ -55,5 +55,5 @@ def test_a_run_that_ends_by_itself_is_left_to_it_and_so_is_one_whose_thread_had_
 
 
 def test_other_errors_are_passed_on() -> None:
-    with pytest.raises(KeyError), ended_where_threads_die(print, 1):
+    with pytest.raises(KeyError), exit_when_threads_exhausted(print, 1):
         raise KeyError

@@ -5,11 +5,9 @@ from __future__ import annotations
 import contextlib
 import os
 import signal
-from pathlib import Path
 from typing import Any
 
 import pytest
-from apache_beam.runners.worker import data_plane
 
 from foveate.pipelines.running import runner
 from foveate.pipelines.running.status import INTERRUPTED, RUN_FAILED
@@ -17,9 +15,8 @@ from foveate.storage.errors import CannotGoOn
 
 
 def test_a_lost_worker_process_is_named_as_such() -> None:
-    assert repr(runner._LOST_WORKER) in Path(data_plane.__file__).read_text()  # it is still what Beam says
     said = runner._cause(RuntimeError(runner._LOST_WORKER))
-    assert said == "a worker process has ended, killed perhaps for its memory; the same command goes on"
+    assert said.startswith("a worker process was killed, perhaps for lack of memory")
 
 
 def test_other_errors_are_said_as_they_are_without_what_beam_wraps_around_them() -> None:
@@ -42,7 +39,7 @@ def test_an_interrupt_is_one_whatever_the_engine_makes_of_it(capfd: pytest.Captu
         assert signal.getsignal(signal.SIGINT) is signal.default_int_handler
     finally:
         signal.signal(signal.SIGINT, before)
-    assert "the same command goes on" in capfd.readouterr().err
+    assert "run the same command again" in capfd.readouterr().err
 
 
 def test_an_error_is_no_interrupt(capfd: pytest.CaptureFixture[str]) -> None:

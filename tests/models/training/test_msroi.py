@@ -54,6 +54,7 @@ def test_scores_by_hand() -> None:
     assert half.max_f == pytest.approx(1.3 * 0.5 / (0.3 * 0.5 + 1))
 
 
+@pytest.mark.slow
 def test_training_learns_and_goes_on_where_it_was_cut(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -80,6 +81,7 @@ def test_training_learns_and_goes_on_where_it_was_cut(
     assert resumed.mean_absolute_error == pytest.approx(whole.mean_absolute_error, abs=0.02)
 
 
+@pytest.mark.slow
 def test_training_without_a_backbone_starts_from_the_shipped_one(tmp_path: Path) -> None:
     images, masks = disc_photos(tmp_path, 2)
     output = tmp_path / "weights.npz"
@@ -142,6 +144,7 @@ def test_a_split_with_an_empty_side_is_refused(share: float) -> None:
         training.held_out(3, share)
 
 
+@pytest.mark.slow
 def test_cross_validation_scores_each_part_and_goes_on_where_it_was_cut(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -139,6 +139,7 @@ def trained(folder: Path, tmp_path_factory: pytest.TempPathFactory) -> tuple[Pat
     return root, coder
 
 
+@pytest.mark.slow
 def test_both_stages_write_weights_that_load_and_serve(trained: tuple[Path, Coder]) -> None:
     root, _ = trained
     pixels = sample(24, 33, 3)
@@ -160,12 +161,14 @@ def test_comcnn_trains_alone_too(folder: Path, tmp_path: Path) -> None:
     assert tiling.run(network, pixels, np.full((3, 5, 4), 0.1, np.float32)).shape == pixels.shape
 
 
+@pytest.mark.slow
 def test_the_log_has_a_line_an_epoch(trained: tuple[Path, Coder]) -> None:
     root, _ = trained
     assert (root / "joint" / "joint" / "log.csv").read_text().count("\n") == 2
     assert (root / "codec" / "codec-fast" / "log.csv").read_text().count("\n") == 4
 
 
+@pytest.mark.slow
 def test_patches_are_of_as_many_regions_as_were_asked_for(trained: tuple[Path, Coder]) -> None:
     _, coder = trained
     assert len(coder.regions) == len(set(coder.regions)) == 6
@@ -191,6 +194,7 @@ def test_every_epoch_has_other_patches() -> None:
     assert (batches[0][0]["photo"] != first).any()
 
 
+@pytest.mark.slow
 def test_training_that_was_interrupted_goes_on_where_it_was(
     folder: Path, trained: tuple[Path, Coder], monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -241,6 +245,7 @@ def test_a_grown_network_computes_what_the_smaller_one_does_and_can_learn_more()
     assert np.abs(new).mean() > 0.01
 
 
+@pytest.mark.slow
 def test_best_trains_from_the_weights_of_fast(trained: tuple[Path, Coder], tmp_path: Path) -> None:
     root, _ = trained
     folder = root.parent / "best"
