@@ -28,6 +28,15 @@ def compiled(function: Callable[..., Any]) -> Callable[..., Any]:
     return result
 
 
+def compiled_without_checks(function: Callable[..., Any]) -> Callable[..., Any]:
+    """Like `compiled`, but a division by zero gives infinity: loops that divide are vectorized only so."""
+    try:
+        result: Callable[..., Any] = numba.njit(cache=True, nogil=True, error_model="numpy")(function)
+    except RuntimeError:
+        result = numba.njit(nogil=True, error_model="numpy")(function)
+    return result
+
+
 def _fused(typing_context, a, b, c):  # type: ignore[no-untyped-def]
     def generate(context, builder, signature, arguments):  # type: ignore[no-untyped-def]
         return builder.fma(*arguments)

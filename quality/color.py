@@ -7,14 +7,14 @@ from collections.abc import Iterator
 import numpy as np
 from numpy.typing import NDArray
 
+from foveate.compiled import compiled
+
 Pixels = NDArray[np.uint8] | NDArray[np.uint16]
 Plane = NDArray[np.float32]
 
 BT601 = (0.299, 0.587, 0.114)
-_BAND_SAMPLES = 1 << 16  # rows are taken in bands of about this many samples, so that the work stays in cache
-_STRIP_PIXELS = (
-    1 << 20
-)  # photos are measured in strips of about this many pixels: memory stays that of a strip
+_RED, _GREEN, _BLUE = (np.float32(weight) for weight in BT601)
+_STRIP_PIXELS = 1 << 18  # a strip's planes stay in cache
 
 
 def check_pair(a: Pixels, b: Pixels) -> None:
@@ -42,9 +42,18 @@ def luma(pixels: Pixels) -> Plane:
     color = color_channels(pixels)
     if color.shape[2] == 1:
         return color[..., 0].astype(np.float32)
-    result = np.empty(color.shape[:2], np.float32)
-    for rows in bands(color.shape):
-        result[rows] = color[rows].astype(np.float32) @ np.asarray(BT601, np.float32)
+    return _luma_of_rgb(np.ascontiguousarray(color))  # type: ignore[no-any-return]
+
+
+@compiled
+def _luma_of_rgb(color):  # type: ignore[no-untyped-def]
+    height, width, _ = color.shape
+    result = np.empty((height, width), np.float32)
+    for y in range(height):
+        row, samples = result[y], color[y].reshape(-1)  # one dimension each, so that the loop is vectorized
+        for x in range(width):
+            red, green, blue = samples[3 * x], samples[3 * x + 1], samples[3 * x + 2]
+            row[x] = _RED * np.float32(red) + _GREEN * np.float32(green) + _BLUE * np.float32(blue)
     return result
 
 
@@ -53,9 +62,3 @@ def strips(pixels: Pixels) -> Iterator[slice]:
     height, width, _ = pixels.shape
     step = max(16, _STRIP_PIXELS // width // 16 * 16)  # rows that halve evenly at every scale
     return (slice(top, min(top + step, height)) for top in range(0, height, step))
-
-
-def bands(shape: tuple[int, ...]) -> Iterator[slice]:
-    """Slices that cut an array of `shape` into bands of whole rows."""
-    step = max(1, _BAND_SAMPLES // max(1, int(np.prod(shape[1:]))))
-    return (slice(top, min(top + step, shape[0])) for top in range(0, shape[0], step))

@@ -12,8 +12,11 @@ import math
 import numpy as np
 from numpy.typing import NDArray
 
-from foveate.quality.color import Pixels, Plane, bands, check_pair, color_channels, luma, peak_of, strips
+from foveate.compiled import compiled
+from foveate.quality.color import Pixels, Plane, check_pair, color_channels, luma, peak_of, strips
 from foveate.quality.saliency import StretchedMap, WeightedMean
+
+_COLORS = np.float32(3)
 
 
 def mse(a: Pixels, b: Pixels) -> float:
@@ -56,11 +59,22 @@ def _mean_error(a: Pixels, b: Pixels, saliency: NDArray[np.float32] | None) -> W
 def squared_errors(a: Pixels, b: Pixels) -> Plane:
     """(H, W) float32: squared error of each pixel of an alike pair, averaged over its color channels."""
     a, b = color_channels(a), color_channels(b)
-    result = np.empty(a.shape[:2], np.float32)
-    for rows in bands(a.shape):
-        difference = a[rows].astype(np.float32) - b[rows]
-        result[rows] = np.einsum("ijk,ijk->ij", difference, difference)
-    result /= a.shape[2]
+    if a.shape[2] == 1:
+        return luma_errors(a[..., 0].astype(np.float32), b[..., 0].astype(np.float32))
+    return _errors_of_rgb(np.ascontiguousarray(a), np.ascontiguousarray(b))  # type: ignore[no-any-return]
+
+
+@compiled
+def _errors_of_rgb(a, b):  # type: ignore[no-untyped-def]
+    height, width, _ = a.shape
+    result = np.empty((height, width), np.float32)
+    for y in range(height):
+        row, of_a, of_b = result[y], a[y].reshape(-1), b[y].reshape(-1)
+        for x in range(width):
+            red = np.float32(of_a[3 * x]) - np.float32(of_b[3 * x])
+            green = np.float32(of_a[3 * x + 1]) - np.float32(of_b[3 * x + 1])
+            blue = np.float32(of_a[3 * x + 2]) - np.float32(of_b[3 * x + 2])
+            row[x] = (red * red + green * green + blue * blue) / _COLORS
     return result
 
 

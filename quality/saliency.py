@@ -7,6 +7,8 @@ import dataclasses
 import numpy as np
 from numpy.typing import NDArray
 
+from foveate.compiled import compiled
+
 Plane = NDArray[np.float32]
 
 
@@ -66,11 +68,11 @@ class WeightedMean:
 
     def add(self, values: Plane, weights: Plane | None) -> None:
         """Takes values (h, w) and their weights alike."""
-        self.total += float(values.sum(dtype=np.float64))
+        self.total += _sum(values)
         self.count += values.size
         if weights is not None:
-            self.weighted_total += float(np.einsum("ij,ij->i", values, weights).sum(dtype=np.float64))
-            self.weight += float(weights.sum(dtype=np.float64))
+            self.weighted_total += _sum_of_products(values, weights)
+            self.weight += _sum(weights)
 
     @property
     def plain(self) -> float:
@@ -81,3 +83,25 @@ class WeightedMean:
     def weighted(self) -> float:
         """The mean under the weights; the plain one where there are none or they sum to zero."""
         return self.weighted_total / self.weight if self.weight else self.plain
+
+
+@compiled
+def _sum(values):  # type: ignore[no-untyped-def]
+    """The sum in float64, by columns first: in a fixed order, and several columns at once."""
+    height, width = values.shape
+    columns = np.zeros(width)
+    for y in range(height):
+        for x in range(width):
+            columns[x] += values[y, x]
+    return columns.sum()
+
+
+@compiled
+def _sum_of_products(values, weights):  # type: ignore[no-untyped-def]
+    """Like `_sum`, of each value times its weight."""
+    height, width = values.shape
+    columns = np.zeros(width)
+    for y in range(height):
+        for x in range(width):
+            columns[x] += values[y, x] * weights[y, x]
+    return columns.sum()

@@ -17,6 +17,7 @@ from collections.abc import Iterator
 import numpy as np
 from numpy.typing import NDArray
 
+from foveate.compiled import compiled, compiled_without_checks
 from foveate.quality.color import Pixels, Plane, check_pair, luma, peak_of, strips
 from foveate.quality.saliency import StretchedMap, WeightedMean
 
@@ -121,11 +122,19 @@ def scale_count(height: int, width: int) -> int:
 
 def halve(plane: Plane) -> Plane:
     """(H, W) to (H // 2, W // 2) by the mean of 2×2 samples."""
-    height, width = plane.shape[0] // 2 * 2, plane.shape[1] // 2 * 2
-    rows = plane[:height:2, :width] + plane[1:height:2, :width]
-    halved = rows[:, ::2] + rows[:, 1::2]
-    halved *= np.float32(0.25)
-    return halved
+    return _halved(plane)  # type: ignore[no-any-return]
+
+
+@compiled
+def _halved(plane):  # type: ignore[no-untyped-def]
+    height, width = plane.shape[0] // 2, plane.shape[1] // 2
+    result = np.empty((height, width), np.float32)
+    for y in range(height):
+        row, upper, lower = result[y], plane[2 * y], plane[2 * y + 1]
+        for x in range(width):
+            pair = (upper[2 * x] + lower[2 * x]) + (upper[2 * x + 1] + lower[2 * x + 1])
+            row[x] = pair * np.float32(0.25)
+    return result
 
 
 class _Scale:
@@ -149,10 +158,9 @@ class _Scale:
         weights = self._at_centers(count)
         for block in _blocks(count, width):
             reach = tuple(slice(side.start, side.stop + 2 * RADIUS) for side in block)
-            luminance, contrast = _factors(a[reach], b[reach], self._peak)
+            similarity, contrast = _factors(a[reach], b[reach], self._peak)
             self.contrast.add(contrast, None)
-            luminance *= contrast
-            self.similarity.add(luminance, None if weights is None else weights[block])
+            self.similarity.add(similarity, None if weights is None else weights[block])
         self._windows += count
 
     def halved(self, a: Plane, b: Plane) -> tuple[Plane, Plane]:
@@ -189,56 +197,103 @@ def _blocks(height: int, width: int) -> Iterator[tuple[slice, slice]]:
         yield slice(top, min(top + _BLOCK_ROWS, height)), slice(left, min(left + _BLOCK_COLUMNS, width))
 
 
-def _factors(a: Plane, b: Plane, peak: np.float32) -> tuple[Plane, Plane]:
-    """The luminance and the contrast-structure factor of all windows inside (h, w) planes."""
-    total = a + b
-    total -= peak  # centerd, so that float32 has digits to spare for the variances
-    difference = a - b
-    mean_total, mean_difference = _blur(total), _blur(difference)
-    spread_total = np.maximum(_blur(total * total) - mean_total * mean_total, 0)
-    spread_difference = np.maximum(_blur(difference * difference) - mean_difference * mean_difference, 0)
-    mean_total += peak
-    luminance = _likeness(mean_total * mean_total, mean_difference * mean_difference, 2 * (K1 * peak) ** 2)
-    return luminance, _likeness(spread_total, spread_difference, 2 * (K2 * peak) ** 2)
-
-
-def _likeness(total: Plane, difference: Plane, stabilizer: np.float32) -> Plane:
-    numerator = total - difference
-    numerator += stabilizer
-    total += difference
-    total += stabilizer
-    numerator /= total
-    return numerator
-
-
-def _blur(plane: Plane) -> Plane:
-    """The Gaussian window over every place where it fits: (h, w) to (h − 10, w − 10)."""
-    return _blur_columns(_blur_rows(plane))
-
-
 def _window() -> NDArray[np.float32]:
     taps = np.exp(-0.5 * (np.arange(RADIUS + 1) / SIGMA) ** 2)
     return np.asarray(taps / (2 * taps.sum() - taps[0]), np.float32)
 
 
-_TAPS = _window()  # the center and one side
+_TAPS = tuple(_window())  # the center and one side
+_SIDE = 2 * RADIUS + 1
 
 
-def _blur_rows(plane: Plane) -> Plane:
-    count = plane.shape[0] - 2 * RADIUS
-    result: Plane = plane[RADIUS : RADIUS + count] * _TAPS[0]
-    for offset in range(1, RADIUS + 1):
-        pair = plane[RADIUS - offset :][:count] + plane[RADIUS + offset :][:count]
-        pair *= _TAPS[offset]
-        result += pair
-    return result
+@compiled
+def _factors(a, b, peak):  # type: ignore[no-untyped-def]
+    """The similarity and the contrast-structure factor of all windows inside (h, w) planes.
+
+    Each row of windows is blurred down its columns, then along itself, for u, v, u² and v².
+    """
+    height, width = a.shape[0] - 2 * RADIUS, a.shape[1] - 2 * RADIUS
+    similarity, contrast = np.empty((height, width), np.float32), np.empty((height, width), np.float32)
+    recent = np.empty((_SIDE, 4, width + 2 * RADIUS), np.float32)  # rows of u, v, u² and v², in a ring
+    down = np.empty((4, width + 2 * RADIUS), np.float32)
+    across = np.empty((4, width), np.float32)
+    for y in range(2 * RADIUS):
+        _sums_and_squares(a[y], b[y], peak, recent[y % _SIDE])
+    for y in range(height):
+        last = y + 2 * RADIUS
+        _sums_and_squares(a[last], b[last], peak, recent[last % _SIDE])
+        for plane in range(4):
+            _blur_down(recent, y, plane, down[plane])
+            _blur_across(down[plane], across[plane])
+        _compare_windows(across, peak, similarity[y], contrast[y])
+    return similarity, contrast
 
 
-def _blur_columns(plane: Plane) -> Plane:
-    count = plane.shape[1] - 2 * RADIUS
-    result: Plane = plane[:, RADIUS : RADIUS + count] * _TAPS[0]
-    for offset in range(1, RADIUS + 1):
-        pair = plane[:, RADIUS - offset :][:, :count] + plane[:, RADIUS + offset :][:, :count]
-        pair *= _TAPS[offset]
-        result += pair
-    return result
+@compiled
+def _sums_and_squares(a, b, peak, row):  # type: ignore[no-untyped-def]
+    """u, v, u² and v² of a row; u less the peak, so that float32 has digits to spare for the variances."""
+    totals, differences, squared_totals, squared_differences = row[0], row[1], row[2], row[3]
+    for x in range(len(a)):
+        total, difference = a[x] + b[x] - peak, a[x] - b[x]
+        totals[x], differences[x] = total, difference
+        squared_totals[x], squared_differences[x] = total * total, difference * difference
+
+
+@compiled
+def _blur_down(recent, top, plane, result):  # type: ignore[no-untyped-def]
+    r0 = recent[top % _SIDE, plane]
+    r1 = recent[(top + 1) % _SIDE, plane]
+    r2 = recent[(top + 2) % _SIDE, plane]
+    r3 = recent[(top + 3) % _SIDE, plane]
+    r4 = recent[(top + 4) % _SIDE, plane]
+    r5 = recent[(top + 5) % _SIDE, plane]
+    r6 = recent[(top + 6) % _SIDE, plane]
+    r7 = recent[(top + 7) % _SIDE, plane]
+    r8 = recent[(top + 8) % _SIDE, plane]
+    r9 = recent[(top + 9) % _SIDE, plane]
+    r10 = recent[(top + 10) % _SIDE, plane]
+    t0, t1, t2, t3, t4, t5 = _TAPS
+    for x in range(len(result)):
+        result[x] = (
+            t0 * r5[x]
+            + t1 * (r4[x] + r6[x])
+            + t2 * (r3[x] + r7[x])
+            + t3 * (r2[x] + r8[x])
+            + t4 * (r1[x] + r9[x])
+            + t5 * (r0[x] + r10[x])
+        )
+
+
+@compiled
+def _blur_across(row, result):  # type: ignore[no-untyped-def]
+    t0, t1, t2, t3, t4, t5 = _TAPS
+    for x in range(len(result)):
+        result[x] = (
+            t0 * row[x + 5]
+            + t1 * (row[x + 4] + row[x + 6])
+            + t2 * (row[x + 3] + row[x + 7])
+            + t3 * (row[x + 2] + row[x + 8])
+            + t4 * (row[x + 1] + row[x + 9])
+            + t5 * (row[x] + row[x + 10])
+        )
+
+
+@compiled_without_checks
+def _compare_windows(means, peak, similarity, contrast):  # type: ignore[no-untyped-def]
+    """A row of windows: means of u, v, u² and v² to both factors."""
+    steady_mean, steady_spread = np.float32(2 * (K1 * peak) ** 2), np.float32(2 * (K2 * peak) ** 2)
+    nothing = np.float32(0)
+    of_total, of_difference, of_squared_total, of_squared_difference = means[0], means[1], means[2], means[3]
+    for x in range(len(similarity)):
+        total, difference = of_total[x], of_difference[x]
+        spread_total = of_squared_total[x] - total * total
+        spread_total = spread_total if spread_total > nothing else nothing
+        spread_difference = of_squared_difference[x] - difference * difference
+        spread_difference = spread_difference if spread_difference > nothing else nothing
+        total += peak
+        squared, apart = total * total, difference * difference
+        likeness = (spread_total - spread_difference + steady_spread) / (
+            spread_total + spread_difference + steady_spread
+        )
+        contrast[x] = likeness
+        similarity[x] = likeness * ((squared - apart + steady_mean) / (squared + apart + steady_mean))
