@@ -2,8 +2,8 @@
 
 A photo has a row for each run that compressed or kept it, and sometimes a "skipped" one of a run that found
 it up to date. The row that describes the archived file is the newest that is not "skipped"; a "skipped" row
-counts only where there is no other. A newer "skipped" row of the same file renews what was seen of it: where
-its source is by now, and which version the stores list.
+counts only where there is no other. A newer "skipped" row of the same file updates where its source is and
+which version the stores list.
 """
 
 from __future__ import annotations
@@ -24,13 +24,8 @@ from foveate.archive.tables import read_metrics
 # SQL over the metrics table: the smallest of a photo's rows is the one that describes its file.
 NEWEST_FIRST = "{skipped: outcome = 'skipped', age: -epoch_us(finished), url: archive_url}"
 _SEEN_LAST = "{age: -epoch_us(finished), url: archive_url}"
-_SEEN = (
-    "source_url",
-    "source_modified",
-    "source_checksum",
-    "archive_version",
-    "finished",
-)  # renewed by a skip
+# Columns that a skip renews.
+_SEEN = ("source_url", "source_modified", "source_checksum", "archive_version", "finished")
 _ALIKE = ("outcome", "reason_code", "settings_digest", "weights_digest")  # the same in nearly all rows
 _AT_ONCE = 1 << 16  # paths that are text in Python at a time
 

@@ -1,4 +1,4 @@
-"""What encoding costs beside OpenJPEG's encoder: processor time by stage, memory, threads, and early stop."""
+"""Compares our encoder with OpenJPEG's: processor time by stage, memory, threads, and loss by early stop."""
 
 from __future__ import annotations
 
@@ -60,7 +60,7 @@ class Timed:
 
 @dataclasses.dataclass(frozen=True)
 class Stopped:
-    """What early stop and wrong guesses cost, in dB of PSNR against a choice from all passes."""
+    """The loss from early stop and from wrong guesses, in dB of PSNR against a choice from all passes."""
 
     name: str
     rate: float
@@ -105,7 +105,7 @@ def timed(name: str, photo: Photo, rounds: int = ROUNDS) -> Timed:
 
 
 def _ways(photo: Photo) -> dict[str, dict[str, Callable[[], Any]]]:
-    """What each encoder does for each target."""
+    """The call of each encoder for each target."""
     ways: dict[str, dict[str, Callable[[], Any]]] = {}
     for rate in RATES:
         near_db = psnr(photo, openjpeg.decode(_encoded(photo, rate)).pixels)
@@ -205,7 +205,7 @@ class _Misled(Encoder):
 
 
 def stopped(name: str, photo: Photo) -> list[Stopped]:
-    """What early stop costs a picture at each rate."""
+    """Measures the loss from early stop at each rate."""
     whole = Encoder(photo).whole().candidates
     found = []
     for rate in RATES:

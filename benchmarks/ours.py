@@ -17,7 +17,7 @@ def budget_of(bits_per_pixel: float, height: int, width: int) -> int:
 
 
 def boxes(saliency: NDArray[np.float32] | None = None) -> file.Boxes:
-    """What every file holds: the archive record, with the map in it."""
+    """The boxes of every file: the archive record, which embeds the map."""
     record = ArchiveRecord(source_sha256=bytes(32), settings_digest=bytes(8), saliency=saliency)
     return file.Boxes(PhotoMetadata(), record)
 

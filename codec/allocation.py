@@ -9,6 +9,7 @@ weighted squared error (Taubman's PCRD, 15444-1 Annex J.14), over all blocks of 
 from __future__ import annotations
 
 import dataclasses
+from collections.abc import Callable
 
 import numpy as np
 from numpy.typing import NDArray
@@ -23,7 +24,6 @@ _LAYER_RATIO = 2.0  # of the bytes of an output layer and those before it, to th
 _LEFT_TO_FILL = 0.0005  # of the bytes: what later steps may use is not searched for more exactly
 FILL_RANGE = 0.6  # of log10 slope below the threshold: steps that are tried for the last bytes
 _HEADER_TRIALS = 6
-_THRESHOLD_STEPS = 40  # halvings of the range of thresholds
 _HEADER_BYTES_PER_BLOCK = 1.5
 
 
@@ -51,14 +51,11 @@ class Candidates:
 
     def points_above(self, threshold: float) -> NDArray[np.int32]:
         """How many points each block has whose weighted slope (log10) is at least a threshold."""
-        points = np.empty(len(self.hulls.number), np.int32)
-        hulls.points_above(self.hulls.number, self.hulls.slopes, self.log_weights, threshold, points)
-        return points
+        return self.hulls.points_above(self.log_weights, threshold)
 
     def bytes_above(self, threshold: float) -> int:
         """The bytes of code-blocks that are cut at a weighted slope (log10)."""
-        h = self.hulls
-        return int(hulls.bytes_above(h.number, h.sizes, h.slopes, self.log_weights, threshold))
+        return self.hulls.bytes_above(self.log_weights, threshold)
 
     def threshold_range(self) -> tuple[float, float]:
         """Weighted slopes (log10) below and above all of a picture's; (0, 0) where there are none."""
@@ -71,7 +68,7 @@ class Candidates:
 
 @dataclasses.dataclass(frozen=True, eq=False)
 class Choice:
-    """What is kept of the candidates: points of each block, in one or more output layers.
+    """The truncation points kept of each block, in one or more output layers.
 
     points: (output layers, blocks), not decreasing along the first axis.
     threshold: weighted slope (log10) at which blocks are cut, but for what the last bytes are filled with.
@@ -114,9 +111,7 @@ class Choice:
     @property
     def gains(self) -> NDArray[np.float64]:
         """Squared error that the kept passes of each block remove: (blocks,)."""
-        h, points = self.candidates.hulls, self.points[-1]
-        gains = h.gains[np.arange(len(points)), np.maximum(points - 1, 0)]
-        return np.where(points > 0, gains, 0.0)
+        return self.candidates.hulls.gains_at(self.points[-1])
 
 
 def cut_at(candidates: Candidates, threshold: float, layers: int = 1) -> Choice:
@@ -147,13 +142,20 @@ def _threshold_for(candidates: Candidates, size: float) -> float:
     low, high = candidates.threshold_range()
     if candidates.bytes_above(low) <= size:
         return low
-    for _ in range(_THRESHOLD_STEPS):
+    return narrowed(lambda slope: candidates.bytes_above(slope) > size, low, high)[1]
+
+
+def narrowed(
+    is_below: Callable[[float], bool], low: float, high: float, halvings: int = 40
+) -> tuple[float, float]:
+    """Halves a range of thresholds so many times, keeping `is_below` true of its lower end only."""
+    for _ in range(halvings):
         middle = (low + high) / 2
-        if candidates.bytes_above(middle) > size:
+        if is_below(middle):
             low = middle
         else:
             high = middle
-    return high
+    return low, high
 
 
 def fit_bytes(candidates: Candidates, budget: int, layers: int = 1) -> Choice:

@@ -158,7 +158,7 @@ def _with_codestream(
 
 
 class _Codestream:
-    """What is found in a codestream; `position` is how far all has been accounted for."""
+    """The markers of a codestream; everything before `position` has been accounted for."""
 
     def __init__(self, data: bytes, start: int, end: int) -> None:
         self.data, self.position, self.end = data, start, end

@@ -95,9 +95,8 @@ class BlockCoder:
         self.body = np.empty(0, np.uint8)
         self._coefficients: NDArray[np.uint32] | None = None
         self._left_out = False  # some of them are not what they were
-        self._saved: list[
-            tuple[int, NDArray[np.uint32]]
-        ] = []  # of these, where they begin and what they were
+        # Of these, where they begin and what they were.
+        self._saved: list[tuple[int, NDArray[np.uint32]]] = []
 
     def _quantize(self, base_step: float) -> None:
         self.bands = quantization.bands_of(self.style, self.bit_depth, base_step)
@@ -154,8 +153,7 @@ class BlockCoder:
             return self._coefficients, 0
         first, end = self._tile_blocks(tile)
         offset = int(self.blocks.start[first]) if first < end else 0
-        area = int((self.blocks.width[first:end].astype(np.int64) * self.blocks.height[first:end]).sum())
-        out = np.empty(area, np.uint32)
+        out = np.empty(int(self.areas[first:end].sum()), np.uint32)
         size = self.size
         top = tile // size.tiles_across * size.tile_height
         left = tile % size.tiles_across * size.tile_width
@@ -226,14 +224,7 @@ class BlockCoder:
         for tile in range(self.layout.tiles):
             first, end = self._tile_blocks(tile)
             coefficients, offset = self._transformed(tile)
-            b = self.blocks
-            own = tier1.Blocks(
-                b.start[first:end],
-                b.width[first:end],
-                b.height[first:end],
-                b.band[first:end],
-                b.error[first:end],
-            )
+            own = tier1.Blocks._make(table[first:end] for table in self.blocks)
             tier1.count_tops(coefficients, offset, own, _SURVEY_STRIDE, counts[first:end])
         return counts
 

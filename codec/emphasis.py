@@ -1,4 +1,4 @@
-"""What errors count for, place by place: saliency and what hides them."""
+"""Weights of errors in each code-block, from saliency and from masking."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from foveate.codec.weights import Tune
 
 @dataclasses.dataclass(frozen=True, eq=False)
 class Emphasis:
-    """What errors count for.
+    """How errors are weighted.
 
     saliency: (h, w) float32 in [0, 1], stretched over the photo, or None.
     gain_db: how many decibels of squared error a salience of 1 is worth over one of 0.

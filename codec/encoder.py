@@ -40,7 +40,7 @@ _HEADER_BYTES_PER_BLOCK = 0.5
 _QUALITY_TRIALS = 10
 _SLOPE_PER_ERROR = 40.0  # weighted slope over squared error per pixel, of usual photos
 _DECIBELS_PER_DECADE, _LEAST_STEP = 8.0, 0.05  # of slope, to code further down
-_THRESHOLD_STEPS = 30
+_HALVINGS = 30  # of the range of thresholds
 _LAST_SLOPE = 6.0  # what the last pass of a bit-plane brings, in squared steps per byte over all colors
 _FINEST_STEP, _DEEP = 1 / 32, 12  # of pictures up to so many bits; deeper ones have no need of one below 1
 # Where a slope's square root may lie between two quantization steps, in octaves, with the best outcome on
@@ -360,14 +360,12 @@ class Encoder:
                 self._code_down_to(depth)
             candidates = self._candidates()
         low, high = candidates.threshold_range()
-        low = max(low, self._depth)
-        for _ in range(_THRESHOLD_STEPS):
-            middle = (low + high) / 2
-            if self._decibels(allocation.cut_at(candidates, middle)) >= decibels:
-                low = middle
-            else:
-                high = middle
-        return allocation.cut_at(candidates, low, layers)
+
+        def is_fine_enough(threshold: float) -> bool:
+            return self._decibels(allocation.cut_at(candidates, threshold)) >= decibels
+
+        coarsest, _ = allocation.narrowed(is_fine_enough, max(low, self._depth), high, _HALVINGS)
+        return allocation.cut_at(candidates, coarsest, layers)
 
 
 def tile_side(height: int, width: int) -> int | None:

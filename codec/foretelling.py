@@ -13,14 +13,13 @@ import math
 import numpy as np
 from numpy.typing import NDArray
 
+from foveate.codec.allocation import narrowed
 from foveate.codec.dwt import FRACTION_BITS
-from foveate.codec.hulls import Hulls, bytes_above, points_above
+from foveate.codec.hulls import Hulls
 
 _SIGNIFICANCE, _REFINEMENT = 0.80, 0.97  # bits of the model that the arithmetic coder really takes
 _BEYOND = 4  # bit-planes below the step, of which nothing is known
 _FIRST_SLOPE = 4.5  # of a plane's first pass, in squared steps per byte; its last one's is a quarter of it
-
-
 _GRID = np.linspace(0.0, 2.0, 41)  # of slopes (log10) above the one that a sample was coded down to
 
 
@@ -72,14 +71,7 @@ class RateModel:
 
     def threshold_for(self, size: float) -> float:
         """The weighted slope (log10) at which so many bytes are used up."""
-        low, high = -8.0, 14.0
-        for _ in range(40):
-            middle = (low + high) / 2
-            if self.bytes_at(middle) > size:
-                low = middle
-            else:
-                high = middle
-        return high
+        return narrowed(lambda slope: self.bytes_at(slope) > size, -8.0, 14.0)[1]
 
 
 @dataclasses.dataclass(frozen=True, eq=False)
@@ -103,11 +95,11 @@ class Sample:
 
     def slope_of_bytes(self, size: float, model: RateModel) -> float:
         """The slope at which a picture takes so many bytes: as a model says, corrected by the sample."""
-        h, foretold = self.hulls, model.only(self.blocks)
+        foretold = model.only(self.blocks)
         sizes = np.array(
             [
                 model.bytes_at(slope)
-                * bytes_above(h.number, h.sizes, h.slopes, self.log_weights, slope)
+                * self.hulls.bytes_above(self.log_weights, slope)
                 / max(foretold.bytes_at(slope), 1.0)
                 for slope in self.depth + _GRID
             ]
@@ -116,11 +108,9 @@ class Sample:
 
     def slope_of_error(self, error: float) -> float:
         """The slope at which a picture is left with so much squared error."""
-        h, points = self.hulls, np.empty(len(self.hulls.number), np.int32)
-        every, left = np.arange(len(points)), []
+        left = []
         for slope in self.depth + _GRID:
-            points_above(h.number, h.slopes, self.log_weights, slope, points)
-            gains = np.where(points > 0, h.gains[every, np.maximum(points - 1, 0)], 0.0)
+            gains = self.hulls.gains_at(self.hulls.points_above(self.log_weights, slope))
             left.append(max(self.energy - gains.sum(), 1e-9) / self.share)
         return self._slope_where(np.log(np.maximum.accumulate(left)), math.log(error))
 

@@ -31,6 +31,21 @@ class Hulls(NamedTuple):
     slopes: NDArray[np.float32]
     gains: NDArray[np.float64]
 
+    def points_above(self, log_weights: NDArray[np.float64], threshold: float) -> NDArray[np.int32]:
+        """How many points of each block have a weighted slope of at least a threshold (both log10)."""
+        points = np.empty(len(self.number), np.int32)
+        _points_above(self.number, self.slopes, log_weights, threshold, points)
+        return points
+
+    def bytes_above(self, log_weights: NDArray[np.float64], threshold: float) -> int:
+        """The bytes of all blocks, each cut at a weighted slope (log10)."""
+        return int(_bytes_above(self.number, self.sizes, self.slopes, log_weights, threshold))
+
+    def gains_at(self, points: NDArray[np.int32]) -> NDArray[np.float64]:
+        """Squared error that each block's first so many points remove: (blocks,)."""
+        gains = self.gains[np.arange(len(points)), np.maximum(points - 1, 0)]
+        return np.where(points > 0, gains, 0.0)
+
 
 def hulls_of(passes: Passes, *, with_last: bool = False) -> Hulls:
     """The truncation points of all blocks.
@@ -50,13 +65,8 @@ def hulls_of(passes: Passes, *, with_last: bool = False) -> Hulls:
     )
     _find_hulls(passes.number, passes.gains, passes.lengths, with_last, found)
     points = max(1, int(found.number.max(initial=0)))
-    return Hulls(
-        found.number,
-        np.ascontiguousarray(found.passes[:, :points]),
-        np.ascontiguousarray(found.sizes[:, :points]),
-        np.ascontiguousarray(found.slopes[:, :points]),
-        np.ascontiguousarray(found.gains[:, :points]),
-    )
+    tables = (np.ascontiguousarray(table[:, :points]) for table in found[1:])
+    return Hulls._make((found.number, *tables))
 
 
 @compiled
@@ -103,35 +113,31 @@ def _find_hulls(counts, gains, lengths, with_last, found):  # type: ignore[no-un
 
 
 @compiled
-def points_above(count, slopes, log_weights, threshold, points):  # type: ignore[no-untyped-def]
-    """How many points of each block have a weighted slope of at least a threshold (both log10)."""
-    for b in range(len(count)):
-        wanted = threshold - log_weights[b]
-        low, high = 0, count[b]
-        while low < high:
-            middle = (low + high) >> 1
-            if slopes[b, middle] >= wanted:
-                low = middle + 1
-            else:
-                high = middle
-        points[b] = low
+def _count_above(slopes, count, least):  # type: ignore[no-untyped-def]
+    """How many of a block's first `count` slopes, which only get flatter, are at least `least`."""
+    low, high = 0, count
+    while low < high:
+        middle = (low + high) >> 1
+        if slopes[middle] >= least:
+            low = middle + 1
+        else:
+            high = middle
+    return low
 
 
 @compiled
-def bytes_above(count, sizes, slopes, log_weights, threshold):  # type: ignore[no-untyped-def]
-    """The bytes of all blocks cut at a weighted slope (log10)."""
+def _points_above(count, slopes, log_weights, threshold, points):  # type: ignore[no-untyped-def]
+    for b in range(len(count)):
+        points[b] = _count_above(slopes[b], count[b], threshold - log_weights[b])
+
+
+@compiled
+def _bytes_above(count, sizes, slopes, log_weights, threshold):  # type: ignore[no-untyped-def]
     total = np.int64(0)
     for b in range(len(count)):
-        wanted = threshold - log_weights[b]
-        low, high = 0, count[b]
-        while low < high:
-            middle = (low + high) >> 1
-            if slopes[b, middle] >= wanted:
-                low = middle + 1
-            else:
-                high = middle
-        if low:
-            total += sizes[b, low - 1]
+        points = _count_above(slopes[b], count[b], threshold - log_weights[b])
+        if points:
+            total += sizes[b, points - 1]
     return total
 
 

@@ -60,11 +60,8 @@ _STATES = (
 )  # fmt: skip
 _RUN, _UNIFORM, _CONTEXTS = 17, 18, 19
 _FIRST_STATES = np.zeros(_CONTEXTS, np.uint8)
-_FIRST_STATES[[0, _RUN, _UNIFORM]] = (
-    4 << 1,
-    3 << 1,
-    46 << 1,
-)  # Table D.7; the lowest bit is the likelier symbol
+# Table D.7; the lowest bit is the likelier symbol.
+_FIRST_STATES[[0, _RUN, _UNIFORM]] = 4 << 1, 3 << 1, 46 << 1
 
 # The word of a column of four coefficients. Bits 0 to 17: significance of the 3 x 6 samples in and around it,
 # by lines from the upper left on. Then signs, of the sample below (18), of the four (19 + 3 i) and of the one
@@ -73,7 +70,6 @@ _FIRST_STATES[[0, _RUN, _UNIFORM]] = (
 _SELF, _AROUND = 1 << 4, 0x1EF
 _SIGN_AT, _REFINED_AT, _VISITED_AT = 19, 20, 21
 _ALL_FOUR = 0o1111  # bit 0 of each of the four
-
 
 _IN_RUN = 9  # entry of `least` after those of the contexts of zero coding
 # Passes of a block in which none is left out, since contexts have not learned yet what its bits cost.

@@ -5,6 +5,7 @@ Nothing is fused or reordered but what a function says, so that results do not d
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Callable
 from typing import Any
 
@@ -21,19 +22,20 @@ def compiled(function: Callable[..., Any]) -> Callable[..., Any]:
     itself. Numba renews kept code when the function's own file changes, not when a function it calls in
     another file does.
     """
-    try:
-        result: Callable[..., Any] = numba.njit(cache=True, nogil=True)(function)
-    except RuntimeError:  # numba's "no locator available": nowhere to keep the code
-        result = numba.njit(nogil=True)(function)
-    return result
+    return _compiled(function, "python")
 
 
 def compiled_without_checks(function: Callable[..., Any]) -> Callable[..., Any]:
-    """Like `compiled`, but a division by zero gives infinity: loops that divide are vectorized only so."""
+    """Like `compiled`, but dividing by zero gives infinity: only then are loops that divide vectorized."""
+    return _compiled(function, "numpy")
+
+
+def _compiled(function: Callable[..., Any], error_model: str) -> Callable[..., Any]:
+    compile_as = functools.partial(numba.njit, nogil=True, error_model=error_model)
     try:
-        result: Callable[..., Any] = numba.njit(cache=True, nogil=True, error_model="numpy")(function)
-    except RuntimeError:
-        result = numba.njit(nogil=True, error_model="numpy")(function)
+        result: Callable[..., Any] = compile_as(cache=True)(function)
+    except RuntimeError:  # numba's "no locator available": nowhere to keep the code
+        result = compile_as()(function)
     return result
 
 

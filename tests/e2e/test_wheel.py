@@ -18,13 +18,8 @@ from tests.test_imports import ALLOWED
 
 ROOT = Path(__file__).parents[2]
 NOT_SOURCES = {"benchmarks", "build", "demo", "docs", "examples", "tests"}
-HOSTILE = (
-    "codec",
-    "models",
-    "pipelines",
-    "quality",
-    "transforms",
-)  # packages of other people, by these names
+# Packages of other people, by these names.
+HOSTILE = ("codec", "models", "pipelines", "quality", "transforms")
 # What a program beside the command line does with the package, run in the clean environment.
 CALLS = """
 import foveate
