@@ -127,7 +127,7 @@ class Encoder:
         """The best codestream of at most `budget` bytes.
 
         Raises:
-          allocation.BudgetTooSmall: not even headers fit.
+          BudgetTooSmall: not even headers fit.
         """
         self._aim_at(self._foretold(budget))
         choice = self._fitted(budget, layers)

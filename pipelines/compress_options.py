@@ -14,6 +14,7 @@ from foveate.archive.keys import ArchiveKey
 from foveate.archive.roi_boxes import Box, emit_boxes, parse_box
 from foveate.archive.rows import RunLabels
 from foveate.archive.settings import Comcnn, CompressSettings, Target, TargetKind
+from foveate.codec.file import MOST_LAYERS
 from foveate.pictures.formats import PICTURE_EXTENSIONS
 from foveate.pipelines import metrics_flag, watching
 from foveate.pipelines.running import runner
@@ -25,7 +26,6 @@ from foveate.transforms.encode import Encoder
 from foveate.transforms.frames import DicomFrames
 from foveate.transforms.run_reccnn import RecCnn
 
-_MOST_LAYERS = 50  # a tile has at most 255 tile-parts, one per layer
 _VALUED_TARGETS: tuple[TargetKind, ...] = (
     "bpp",
     "ratio",
@@ -374,7 +374,7 @@ def _whole(text: str, most: int) -> int:
 
 
 def _layers(text: str) -> int:
-    return _whole(text, _MOST_LAYERS)
+    return _whole(text, MOST_LAYERS)
 
 
 def _quality(text: str) -> int:

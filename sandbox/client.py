@@ -115,7 +115,7 @@ class DecodedArchive:
 
     decoded: its pixels.
     metadata, record: from its boxes, as `codec.jp2.parse` gives them.
-    noise: its coding-noise map as `transforms.noise.read_noise` gives it, or None; `note` says why.
+    noise: its coding-noise map as `codec.file.decode_file` gives it, or None; `note` says why.
     """
 
     decoded: openjpeg.Decoded
