@@ -12,12 +12,12 @@ import apache_beam as beam
 import numpy as np
 
 from foveate.archive.keys import ArchiveKey, from_store, stored_name, stored_overhead
-from foveate.archive.places import archive_url
+from foveate.archive.names import archive_url
 from foveate.archive.rows import KeptSource
 from foveate.archive.settings import CompressSettings, Target
 from foveate.codec import file
 from foveate.codec.allocation import BudgetTooSmall
-from foveate.codec.emphasis import Emphasis
+from foveate.codec.block_weights import Emphasis
 from foveate.codec.record import ArchiveRecord
 from foveate.pictures.formats import jpeg_bytes
 from foveate.pictures.reasons import Reason

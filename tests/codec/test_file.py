@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from foveate.codec import file, jp2, openjpeg
 from foveate.codec.allocation import BudgetTooSmall
-from foveate.codec.emphasis import Emphasis
+from foveate.codec.block_weights import Emphasis
 from foveate.codec.errors import BadCodestream
 from foveate.codec.file import AtLeast, AtMost, AtSlope, Boxes, Lossless, Recipe
 from foveate.codec.metadata import PhotoMetadata
