@@ -7,9 +7,9 @@ import datetime
 from typing import Any, Literal
 
 from foveate.archive.keys import ArchiveKey, stored_name, stored_overhead
-from foveate.archive.places import kept_url
+from foveate.archive.names import kept_url
 from foveate.archive.settings import Target
-from foveate.codec.weights import Tune
+from foveate.codec.block_weights import Tune
 from foveate.pictures.reasons import Reason
 from foveate.storage.source import SourceFile
 

@@ -8,8 +8,8 @@ import json
 from typing import Literal
 
 from foveate.archive.roi_boxes import Box, parse_boxes
+from foveate.codec.block_weights import Tune
 from foveate.codec.encoder import Effort
-from foveate.codec.weights import Tune
 
 TargetKind = Literal["bpp", "ratio", "psnr", "roi-psnr", "ssim", "jpeg-quality", "slope", "lossless"]
 Comcnn = Literal["auto", "on", "off"]

@@ -11,8 +11,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from foveate.archive.encryption import ENDING
+from foveate.archive.names import ENDINGS, ending_of
 from foveate.archive.newest import ArchivedRow, LatestRows
-from foveate.archive.places import ENDINGS, ending_of
 from foveate.archive.tables import read_failures, table_text
 from foveate.codec import jp2
 from foveate.codec.errors import BadCodestream

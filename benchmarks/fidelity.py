@@ -15,7 +15,7 @@ from benchmarks.networks import Networks
 from benchmarks.photos import Photo, read_photo
 from benchmarks.restored import PLAIN, RATES, Task, Way
 from foveate.codec import openjpeg
-from foveate.codec.emphasis import Emphasis
+from foveate.codec.block_weights import Emphasis
 from foveate.codec.encoder import Encoder
 
 REFERENCE = "OpenJPEG"

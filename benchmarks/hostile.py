@@ -24,7 +24,7 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 from benchmarks import hostile_files
-from foveate.archive.places import JPEG2000_EXTENSIONS
+from foveate.archive.names import JPEG2000_EXTENSIONS
 from foveate.archive.tables import read_failures, read_metrics, table_text
 from foveate.codec.errors import BadCodestream, UnsupportedCodestream
 from foveate.pictures.formats import PICTURE_EXTENSIONS

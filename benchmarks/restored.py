@@ -15,11 +15,11 @@ from benchmarks.kept import Kept
 from benchmarks.networks import Networks
 from benchmarks.photos import Photo
 from benchmarks.salient import GAIN_DB
-from foveate.codec.emphasis import Emphasis
+from foveate.codec.block_coder import Pixels
+from foveate.codec.block_weights import Emphasis
 from foveate.codec.encoder import Encoder
 from foveate.codec.file import decode_file
 from foveate.codec.metadata import PhotoMetadata
-from foveate.codec.weights import Pixels
 from foveate.models.reccnn import restore_pixels
 from foveate.storage.source import SourceFile
 from foveate.transforms import elements

@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 from foveate.codec import allocation, jp2, noise, openjpeg
 from foveate.codec.allocation import Choice
 from foveate.codec.block_coder import Coding, Pixels
-from foveate.codec.emphasis import Emphasis
+from foveate.codec.block_weights import Emphasis
 from foveate.codec.encoder import Effort, Encoder
 from foveate.codec.errors import BadCodestream, BudgetTooSmall, UnsupportedCodestream
 from foveate.codec.jp2 import Jp2

@@ -15,10 +15,9 @@ from numpy.typing import NDArray
 
 from foveate.archive.settings import Target, TargetKind
 from foveate.codec import file
-from foveate.codec.emphasis import Emphasis
+from foveate.codec.block_weights import Emphasis, Tune
 from foveate.codec.encoder import Effort
 from foveate.codec.metadata import PhotoMetadata
-from foveate.codec.weights import Tune
 from foveate.goals import goal_of
 from foveate.pictures.picture import full_range
 from foveate.quality import measures

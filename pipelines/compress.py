@@ -15,7 +15,7 @@ import apache_beam as beam
 
 from foveate.archive.journal import clear_journal
 from foveate.archive.keys import BadKey, stored_name
-from foveate.archive.places import archive_url
+from foveate.archive.names import archive_url
 from foveate.archive.rows import MetricsRow
 from foveate.archive.tables import BadTable, table_text
 from foveate.archive.up_to_date import ArchiveIndex

@@ -15,7 +15,7 @@ from pathlib import Path
 import apache_beam as beam
 
 from foveate.archive.keys import ENDING, ArchiveKey, BadKey
-from foveate.archive.places import JPEG2000_EXTENSIONS
+from foveate.archive.names import JPEG2000_EXTENSIONS
 from foveate.pictures.formats import PICTURE_EXTENSIONS, PictureFormat
 from foveate.pipelines.logs import user_log
 from foveate.pipelines.running import engines, runner

@@ -26,10 +26,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from foveate.codec import allocation, openjpeg
-from foveate.codec.block_coder import Coding
-from foveate.codec.emphasis import Emphasis
+from foveate.codec.block_coder import Coding, Pixels
+from foveate.codec.block_weights import Emphasis
 from foveate.codec.encoder import Encoder
-from foveate.codec.weights import Pixels
 from foveate.models import comcnn, reccnn, tiling
 from foveate.models.tiling import BadWeights, Network
 from foveate.models.training.regions import CodedRegion

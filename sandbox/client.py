@@ -140,7 +140,7 @@ def decode_archive(data: bytes, limits: Limits, reduce: int = 0, layers: int = 0
 
 
 def bits_per_pixel(data: bytes, limits: Limits, rows: int, columns: int) -> NDArray[np.float32]:
-    """Like `codec.spending.bits_per_pixel` of a file's bytes, in isolation.
+    """Like `codec.bit_usage.bits_per_pixel` of a file's bytes, in isolation.
 
     Raises:
       BadCodestream, UnsupportedCodestream: its packets cannot be read.

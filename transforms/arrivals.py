@@ -19,7 +19,7 @@ from apache_beam.transforms.periodicsequence import PeriodicImpulse, RebaseMode
 from apache_beam.transforms.userstate import ReadModifyWriteStateSpec
 from apache_beam.utils.shared import Shared
 
-from foveate.archive.places import claim_of, file_of, name_bytes
+from foveate.archive.names import claim_of, file_of, name_bytes
 from foveate.archive.rows import Failure
 from foveate.archive.up_to_date import ArchiveIndex
 from foveate.storage.errors import BadInput

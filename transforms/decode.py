@@ -10,7 +10,7 @@ from typing import Any
 import apache_beam as beam
 
 from foveate.archive.keys import ArchiveKey, read_stored
-from foveate.archive.places import is_jpeg2000
+from foveate.archive.names import is_jpeg2000
 from foveate.codec.errors import BadCodestream, UnsupportedCodestream
 from foveate.pictures.picture import full_range
 from foveate.sandbox.client import Limits, check_file_bytes, decode_archive

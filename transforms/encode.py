@@ -12,11 +12,11 @@ import apache_beam as beam
 import numpy as np
 
 from foveate.archive.keys import ArchiveKey, from_store, stored_name, stored_overhead
-from foveate.archive.places import archive_url
+from foveate.archive.names import archive_url
 from foveate.archive.rows import KeptSource
 from foveate.archive.settings import CompressSettings
 from foveate.codec import file
-from foveate.codec.emphasis import Emphasis
+from foveate.codec.block_weights import Emphasis
 from foveate.codec.errors import BudgetTooSmall
 from foveate.codec.record import ArchiveRecord
 from foveate.goals import goal_of

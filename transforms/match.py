@@ -8,7 +8,7 @@ from typing import Any
 
 import apache_beam as beam
 
-from foveate.archive.places import claim_of, file_of, name_bytes
+from foveate.archive.names import claim_of, file_of, name_bytes
 from foveate.storage.errors import BadInput
 from foveate.storage.folding import folded, folds_names
 from foveate.storage.listing import find_files

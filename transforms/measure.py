@@ -11,12 +11,12 @@ from collections.abc import Callable, Iterator
 import numpy as np
 
 from foveate.archive.keys import stored_name, stored_overhead
-from foveate.archive.places import archive_url
+from foveate.archive.names import archive_url
 from foveate.archive.rows import MetricsRow, RunLabels, make_row
 from foveate.archive.settings import Target
 from foveate.codec import jp2
+from foveate.codec.block_weights import Tune
 from foveate.codec.walk import codestream_span
-from foveate.codec.weights import Tune
 from foveate.pictures import exif
 from foveate.quality.measures import Measures, measure
 from foveate.transforms.elements import (

@@ -8,8 +8,8 @@ from typing import Any
 import apache_beam as beam
 from apache_beam.utils.shared import Shared
 
+from foveate.archive.names import ending_of
 from foveate.archive.newest import ArchivedRow
-from foveate.archive.places import ending_of
 from foveate.archive.rows import MetricsRow, RunLabels, make_row
 from foveate.archive.up_to_date import ArchiveIndex
 from foveate.storage.errors import BadInput

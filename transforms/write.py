@@ -14,8 +14,8 @@ from collections.abc import Callable, Iterator
 
 from foveate.archive import encryption
 from foveate.archive.keys import from_store, stored_name, to_store
+from foveate.archive.names import archive_url
 from foveate.archive.newest import ArchivedRow, LatestRows
-from foveate.archive.places import archive_url
 from foveate.archive.rows import KeptSource, MetricsRow, RunLabels, row_of_kept
 from foveate.archive.tables import table_text
 from foveate.codec import jp2

@@ -31,7 +31,7 @@ from benchmarks.restored import RATES
 from benchmarks.serving import Served
 from benchmarks.tables import Bar, Section, Table, markdown, plain_text, section_from
 from foveate.codec import jp2
-from foveate.codec.emphasis import Emphasis
+from foveate.codec.block_weights import Emphasis
 from foveate.codec.encoder import Encoder
 from foveate.models import reccnn
 from tests import streams

@@ -15,7 +15,7 @@ from benchmarks import openjpeg_encoder
 from foveate.codec import allocation, encoder, openjpeg
 from foveate.codec.allocation import Choice
 from foveate.codec.block_coder import Coding
-from foveate.codec.emphasis import Emphasis
+from foveate.codec.block_weights import Emphasis
 from foveate.codec.encoder import Effort, Encoder
 from foveate.codec.errors import BadCodestream
 from foveate.codec.packet_stream import PacketStream

@@ -20,10 +20,10 @@ import numpy.typing as npt
 import pytest
 
 from foveate.codec import jp2, openjpeg
+from foveate.codec.block_coder import Pixels
 from foveate.codec.errors import BadCodestream, UnsupportedCodestream
 from foveate.codec.metadata import PhotoMetadata
 from foveate.codec.openjpeg.decoding import _require_whole
-from foveate.codec.weights import Pixels
 from tests import streams
 
 SLOPES = (5000.0, 1500.0, 500.0, 150.0, 0.0)

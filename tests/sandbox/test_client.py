@@ -22,7 +22,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from foveate.codec import integrity, openjpeg, spending
+from foveate.codec import bit_usage, integrity, openjpeg
 from foveate.codec.errors import BadCodestream, UnsupportedCodestream
 from foveate.codec.file import decode_file
 from foveate.codec.jp2 import parse
@@ -152,7 +152,7 @@ def test_a_record_and_what_it_says_of_its_file_are_those_that_are_found_here() -
 
 def test_where_bits_went_is_what_is_found_here() -> None:
     data = archived()
-    here = spending.bits_per_pixel(PacketStream.parse(parse(data).codestream), 12, 17)
+    here = bit_usage.bits_per_pixel(PacketStream.parse(parse(data).codestream), 12, 17)
     np.testing.assert_array_equal(client.bits_per_pixel(data, Limits(), 12, 17), here)
 
 

@@ -16,7 +16,7 @@ from apache_beam.testing.test_pipeline import TestPipeline
 from apache_beam.testing.util import assert_that, equal_to
 
 from foveate.archive import tables, up_to_date
-from foveate.archive.places import archive_url, kept_url
+from foveate.archive.names import archive_url, kept_url
 from foveate.archive.rows import Failure, MetricsRow, make_row
 from foveate.archive.up_to_date import ArchiveIndex
 from foveate.codec import jp2

@@ -1,17 +1,25 @@
-"""Weights of errors in each code-block, from saliency and from masking."""
+"""What a squared error counts for in each code-block: by saliency, and by how visible it is.
+
+Whatever has a say multiplies. `allocation` cuts every block at one slope of weighted error, so that a block
+of twice the weight gets the bits that halve its error: this is where it is decided how much more a salient
+block gets.
+"""
 
 from __future__ import annotations
 
 import dataclasses
+from typing import Literal
 
 import numpy as np
 from numpy.typing import NDArray
 
-from foveate.codec import weights
 from foveate.codec.block_coder import Pixels
 from foveate.codec.codestream import Codestream
 from foveate.codec.layout import Layout
-from foveate.codec.weights import Tune
+from foveate.codec.masking import ssim_weights
+from foveate.codec.saliency_weights import saliency_weights
+
+Tune = Literal["psnr", "ssim"]
 
 
 @dataclasses.dataclass(frozen=True, eq=False)
@@ -39,7 +47,7 @@ def block_weights(
     """What a squared error counts for in each code-block of a photo: (blocks,), positive."""
     of_blocks = np.ones(len(geometry.blocks.tile))
     if emphasis.tune == "ssim":
-        of_blocks *= weights.ssim_weights(stream, geometry, pixels)
+        of_blocks *= ssim_weights(stream, geometry, pixels)
     if emphasis.by_place and emphasis.saliency is not None:
-        of_blocks *= weights.saliency_weights(stream, geometry, emphasis.saliency, emphasis.gain_db)
+        of_blocks *= saliency_weights(stream, geometry, emphasis.saliency, emphasis.gain_db)
     return of_blocks
