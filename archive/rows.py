@@ -80,6 +80,8 @@ class MetricsRow:
     taken: str | None = None  # ISO 8601 by the camera's clock, which knows no zone
     cleaned_psnr_db: float | None = None  # of what was coded against the source, where DnCNN cleaned it first
     reason_code: str | None = None  # `pictures.reasons.Reason` of a kept file; None in rows of older versions
+    ssimulacra2: float | None = None  # a score of at most 100; of a sample of photos, or of all on demand
+    rec_ssimulacra2: float | None = None
 
 
 @dataclasses.dataclass(frozen=True)

@@ -143,12 +143,12 @@ def figure_at(found: Measured, codec: str, rate: float, figure: str) -> float:
 
 
 def mean_curves(photos: Sequence[Measured], figures: Sequence[str]) -> list[dict[str, float | str]]:
-    """Points of a picture: each codec's mean figures in dB at each rate that all photos have."""
+    """Points of a picture: each codec's mean figures at each rate that all photos have."""
     points: list[dict[str, float | str]] = []
     for codec in codecs_of(photos):
         for rate in RATES:
             for figure in figures:
                 value = mean_at(photos, codec, rate, figure)
                 if not math.isnan(value):
-                    points.append({"codec": codec, "bits_per_pixel": rate, "figure": figure, "db": value})
+                    points.append({"codec": codec, "bits_per_pixel": rate, "figure": figure, "value": value})
     return points

@@ -300,7 +300,7 @@ def measure(original: Pixels, decoded: Pixels, *, saliency: NDArray[np.floating]
       saliency: (h, w) in 0 to 1, stretched over the photo, for the weighted measures. None: all alike.
 
     Returns:
-      `Measures`: mean squared error, PSNR, SSIM, MS-SSIM, and PSNR-S and SSIM-S weighted by saliency.
+      `Measures`: SSIMULACRA 2, PSNR, SSIM, MS-SSIM, and PSNR-S and SSIM-S, which are weighted by saliency.
 
     Raises:
       ValueError: photos that are not alike, or an impossible map.
@@ -312,4 +312,4 @@ def measure(original: Pixels, decoded: Pixels, *, saliency: NDArray[np.floating]
       28.13
     """
     mask = None if saliency is None else _checked_map(saliency)
-    return measures.measure(_checked_pixels(original), _checked_pixels(decoded), mask)
+    return measures.measure(_checked_pixels(original), _checked_pixels(decoded), mask, scored=True)

@@ -75,7 +75,7 @@ def build(
     measured_as_restored = options.reccnn is not None and settings.target.kind != "lossless"
     restore = RestoreCandidates(options.reccnn) if measured_as_restored else SkipRestoring()
     restored = coded.good | "Restore" >> restore
-    archived = restored.good | "Measure" >> Measure(labels)
+    archived = restored.good | "Measure" >> Measure(labels, options.score_all)
     written = archived.good | "Write archives" >> WriteArchives(labels, counts)
     kept = (photos[KEPT], plain[KEPT]) | "All kept" >> beam.Flatten()
     copied = kept | "Copy kept" >> CopyKept(labels, counts)

@@ -127,7 +127,7 @@ def aggregate(
         runs_total=_count(db, f"SELECT count(*) FROM ({_RUNS})"),
         histograms=tuple(found for name in MEASURES if (found := _histogram(db, name))),
         scatter=_scatter(db),
-        worst=_photos(db, "score IS NOT NULL", "score", WORST_SHOWN),
+        worst=_photos(db, "rank IS NOT NULL", "rank", WORST_SHOWN),
         slowest=_photos(db, "seconds > 0", "seconds DESC", SLOWEST_SHOWN),
         gallery=_gallery(db, gallery_photos),
         figures={},
@@ -212,7 +212,10 @@ def _measure(db: Any, name: str) -> Measure:
 
 
 def _groups(db: Any, expression: str, order: str) -> tuple[Group, ...]:
-    measures = ("compression_ratio", "bits_per_pixel", "psnr_db", "rec_psnr_db", "psnr_s_db", "ssim")
+    measures = (
+        *("compression_ratio", "bits_per_pixel", "psnr_db", "rec_psnr_db", "psnr_s_db", "ssim"),
+        "ssimulacra2",
+    )
     means = ", ".join(f"avg({m}) FILTER (outcome = 'compressed' AND isfinite({m}))" for m in measures)
     query = f"""
         SELECT {expression} AS name, count(*) AS photos, count(*) FILTER (outcome = 'compressed'),
@@ -323,11 +326,11 @@ def _photos(db: Any, condition: str, order: str, limit: int, offset: int = 0) ->
 
 
 def _gallery(db: Any, wanted: int) -> tuple[GalleryPhoto, ...]:
-    """The worst, the middle and the best photos by PSNR-S (PSNR where there is none), none twice."""
-    photos = _count(db, "SELECT count(*) FROM photos WHERE outcome = 'compressed' AND isfinite(score)")
+    """The worst, the middle and the best photos by `rank`, none twice."""
+    photos = _count(db, "SELECT count(*) FROM photos WHERE outcome = 'compressed' AND isfinite(rank)")
     kinds: tuple[GalleryKind, ...] = ("worst", "median", "best")
     if photos <= wanted:
-        ranked = _photos(db, "isfinite(score)", "score", photos)
+        ranked = _photos(db, "isfinite(rank)", "rank", photos)
         return tuple(
             GalleryPhoto(kinds[min(2, 3 * place // max(1, photos))], photo)
             for place, photo in enumerate(ranked)
@@ -337,5 +340,5 @@ def _gallery(db: Any, wanted: int) -> tuple[GalleryPhoto, ...]:
     return tuple(
         GalleryPhoto(kind, photo)
         for kind, start, count in zip(kinds, starts, each, strict=True)
-        for photo in _photos(db, "isfinite(score)", "score", count, start)
+        for photo in _photos(db, "isfinite(rank)", "rank", count, start)
     )

@@ -119,11 +119,12 @@ def changed_table(comparison: Comparison) -> Table:
 
 def photos_table(name: str, photos: Sequence[PhotoFigures]) -> Table:
     """Single photos and what they cost."""
-    table = borderless_table(name, ["After", "bpp", "PSNR", "PSNR-S", "Time"])
+    table = borderless_table(name, ["After", "bpp", "Score", "PSNR", "PSNR-S", "Time"])
     for photo in photos:
         table.add_row(
             plain_text(photo.relative_path),
             *(bytes_text(photo.archive_bytes), measure_text(photo.bits_per_pixel, "bpp")),
+            measure_text(photo.ssimulacra2, "points"),
             *(measure_text(photo.psnr_db, "dB"), measure_text(photo.psnr_s_db, "dB")),
             duration_text(photo.seconds),
         )
@@ -157,7 +158,8 @@ def measures_table(measures: Sequence[Measure]) -> Table:
 
 def groups_table(name: str, groups: Sequence[Group], total: int, nameless: str = "(not known)") -> Table:
     """The photos by folder, camera, format or month; `nameless` stands for ""."""
-    table = borderless_table(name, ["Photos", "Before", "After", "Saved", "bpp", "PSNR", "rec.", "PSNR-S"])
+    sizes = ["Photos", "Before", "After", "Saved", "bpp"]
+    table = borderless_table(name, [*sizes, "Score", "PSNR", "rec.", "PSNR-S"])
     for group in groups:
         before, after = group.source_bytes, group.archive_bytes
         saved = (before - after) / before if before else None
@@ -166,6 +168,7 @@ def groups_table(name: str, groups: Sequence[Group], total: int, nameless: str =
             plain_text(group.name or nameless),
             *(count_text(group.photos), bytes_text(before), bytes_text(after)),
             *(share_text(saved), measure_text(group.mean_bits_per_pixel, "bpp")),
+            measure_text(group.mean_ssimulacra2, "points"),
             *(measure_text(value, "dB") for value in quality),
         )
     if total > len(groups):

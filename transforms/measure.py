@@ -29,19 +29,23 @@ from foveate.transforms.elements import (
 )
 from foveate.transforms.steps import PhotoStage
 
+_SCORED = 256 // 8  # of the 256 first bytes that a SHA-256 may have
 
-def measure_photo(element: RestoredPhoto, run: RunLabels) -> Iterator[Archived]:
+
+def measure_photo(element: RestoredPhoto, run: RunLabels, score_all: bool = False) -> Iterator[Archived]:
     """Chooses the candidate that is best in the end, by what it was tuned for, and makes its metrics row.
 
     Where a photo measures better without RecCNN, its file says so, and it will be restored without.
+    SSIMULACRA 2 is measured for one photo in eight, the same in every run, or for all.
     """
     start = time.perf_counter()
     salient = element.coded.salient
     photo = salient.photo
+    scored = score_all or is_scored(photo.source_sha256)
     outcomes = []
     for coded, restored in zip(element.coded.candidates, element.restored, strict=True):
-        plain = measure(photo.pixels, coded.decoded, salient.saliency)
-        recovered = _recovered(photo, salient, coded, restored, plain)
+        plain = measure(photo.pixels, coded.decoded, salient.saliency, scored=scored)
+        recovered = _recovered(salient, coded, restored, plain)
         if recovered is not None and _merit(recovered, run.tune) < _merit(plain, run.tune):
             coded = dataclasses.replace(coded, jp2=jp2.marked_for_plain_decode(coded.jp2))
             recovered = plain
@@ -52,17 +56,23 @@ def measure_photo(element: RestoredPhoto, run: RunLabels) -> Iterator[Archived]:
     yield Archived(photo.source, row.archive_url, coded.jp2, row, write=not element.coded.archived)
 
 
+def is_scored(source_sha256: str) -> bool:
+    """Whether a source, by its hash, is of those that SSIMULACRA 2 is always measured for."""
+    return int(source_sha256[:2], 16) < _SCORED
+
+
 def _merit(measures: Measures, tune: Tune) -> float:
     """MS-SSIM for what was tuned for it, else saliency-weighted PSNR."""
     return measures.ms_ssim if tune == "ssim" else measures.psnr_s_db
 
 
 def _recovered(
-    photo: Photo, salient: SalientPhoto, coded: Coded, restored: Pixels | None, plain: Measures
+    salient: SalientPhoto, coded: Coded, restored: Pixels | None, plain: Measures
 ) -> Measures | None:
     """What restoring will give: the same where nothing was lost, None where RecCNN was not asked."""
     if restored is not None:
-        return measure(photo.pixels, restored, salient.saliency)
+        scored = plain.ssimulacra2 is not None
+        return measure(salient.photo.pixels, restored, salient.saliency, scored=scored)
     return plain if coded.noise is None else None
 
 
@@ -136,8 +146,9 @@ class Measure(PhotoStage):
     """`RestoredPhoto` → `Archived`: the best candidate with its metrics row."""
 
     run: RunLabels
+    score_all: bool = False  # whether SSIMULACRA 2 is measured for all photos
     step = "measure"
 
     def work(self) -> Callable[[RestoredPhoto], Iterator[Archived]]:
         """`measure_photo`."""
-        return functools.partial(measure_photo, run=self.run)
+        return functools.partial(measure_photo, run=self.run, score_all=self.score_all)

@@ -86,7 +86,7 @@ def test_all_codecs_stand_in_all_tables_and_in_the_picture() -> None:
     percents, *means = section.tables
     assert {row[0]: row[1] for row in percents.rows}["JPEG"] == "+30.0"
     assert [row[0] for row in means[0].rows] == list(shares)
-    assert len(section.figures["curves"]) == len(shares) * len(RATES) * 2
+    assert len(section.figures["curves"]) == len(shares) * len(RATES) * 3
     assert [bar.met for bar in section.bars] == [True] * 5
     assert section.bars[0].value == pytest.approx(-25)
 

@@ -26,7 +26,7 @@ def archived(root: pathlib.Path, source: bytes) -> PhotoFigures:
     (root / "a.png").write_bytes(source)
     (root / "a.png.jp2").write_bytes(jp2.marked_for_plain_decode(data))
     urls = str(root / "a.png"), str(root / "a.png.jp2")
-    return PhotoFigures("a.png", *urls, "compressed", "", "png", None, 60_000, len(data), *[None] * 17)
+    return PhotoFigures("a.png", *urls, "compressed", "", "png", None, 60_000, len(data), *[None] * 19)
 
 
 def test_a_photo_is_shown_as_it_was_as_it_is_and_where_its_bits_went(tmp_path: pathlib.Path) -> None:

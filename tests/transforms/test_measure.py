@@ -17,10 +17,11 @@ from foveate.codec.metadata import PhotoMetadata
 from foveate.pictures import exif
 from foveate.pictures.reasons import Reason
 from foveate.quality.measures import measure
+from foveate.quality.ssimulacra2 import ssimulacra2
 from foveate.storage.source import SourceFile
 from foveate.transforms.elements import Archived, CodedPhoto, RestoredPhoto, SalientPhoto
 from foveate.transforms.encode import encode, encode_plain
-from foveate.transforms.measure import measure_photo
+from foveate.transforms.measure import is_scored, measure_photo
 from tests import picture_files
 from tests.photos import corner, encoder, one, salient
 from tests.streams import texture
@@ -38,10 +39,12 @@ def coded(kind: str = "bpp", value: float = 1.0, weighted: bool = True) -> Coded
     return result
 
 
-def measured(coded: CodedPhoto, *restored: Any, labels: RunLabels = LABELS) -> Archived:
+def measured(
+    coded: CodedPhoto, *restored: Any, labels: RunLabels = LABELS, score_all: bool = False
+) -> Archived:
     element = RestoredPhoto(coded, restored, 0.25)
     assert element.source.url == "/in/trip/a.png"
-    result: Archived = one(measure_photo, element, run=labels)
+    result: Archived = one(measure_photo, element, run=labels, score_all=score_all)
     return result
 
 
@@ -67,7 +70,8 @@ def test_a_row_has_the_figures_of_the_file_and_of_its_decode() -> None:
     assert row.compression_ratio == pytest.approx(60_000 / len(data))
     assert row.raw_ratio == pytest.approx(97 * 131 * 3 / len(data))
     assert row.bits_per_pixel == row.target_reached == pytest.approx(8 * len(data) / (97 * 131))
-    figures = measure(photo().photo.pixels, element.candidates[0].decoded, corner())
+    pixels, decoded = photo().photo.pixels, element.candidates[0].decoded
+    figures = measure(pixels, decoded, corner(), scored=is_scored(photo().photo.source_sha256))
     for name, value in dataclasses.asdict(figures).items():
         assert getattr(row, name) == value
         assert getattr(row, f"rec_{name}") is None  # RecCNN was not asked
@@ -75,6 +79,26 @@ def test_a_row_has_the_figures_of_the_file_and_of_its_decode() -> None:
     assert (row.target, row.settings_digest, row.run_id) == ("bpp=1", "5e77", "r1")
     assert row.measure_seconds is not None and row.measure_seconds > 0.25
     assert row.metadata_lost == ""
+
+
+def test_ssimulacra2_is_measured_for_a_sample_of_the_photos_and_for_all_on_demand() -> None:
+    element = coded()
+    restored = nearer(element)
+    source = element.salient.photo
+    outside, inside = (
+        dataclasses.replace(
+            element,
+            salient=dataclasses.replace(
+                element.salient, photo=dataclasses.replace(source, source_sha256=f"{first:02x}" * 32)
+            ),
+        )
+        for first in (32, 31)
+    )
+    row = measured(outside, restored).row
+    assert (row.ssimulacra2, row.rec_ssimulacra2) == (None, None)
+    for row in (measured(inside, restored).row, measured(outside, restored, score_all=True).row):
+        assert row.ssimulacra2 == ssimulacra2(source.pixels, element.candidates[0].decoded)
+        assert row.rec_ssimulacra2 == ssimulacra2(source.pixels, restored)
 
 
 def test_what_restoring_gains_stands_in_the_row() -> None:
