@@ -1,6 +1,6 @@
 """Writes the pages that follow from the code: `python -m docs.generate`. A test says which is old.
 
-commands.md from the parsers, metrics.md from the row dataclasses.
+api.md from docstrings, commands.md from the parsers, metrics.md from the row dataclasses.
 """
 
 from __future__ import annotations
@@ -16,6 +16,7 @@ from pathlib import Path
 
 import pyarrow as pa
 
+from docs.api_page import api_page
 from foveate.archive.findings import Finding, Kind
 from foveate.archive.rows import MetricsRow
 from foveate.archive.skipped import Skipped
@@ -152,7 +153,7 @@ def main() -> int:
 
 def pages() -> dict[str, str]:
     """The generated pages: file name and text."""
-    return {"commands.md": commands_page(), "metrics.md": metrics_page()}
+    return {"api.md": f"{_NOTE}\n{api_page()}", "commands.md": commands_page(), "metrics.md": metrics_page()}
 
 
 def descriptions_of_nothing() -> set[str]:

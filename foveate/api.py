@@ -26,6 +26,7 @@ from foveate.reports.inspection.examination import Inspection, examine
 
 Pixels = NDArray[np.uint8] | NDArray[np.uint16]
 SaliencyMap = NDArray[np.float32]
+RecCnnSize = Literal["fast", "best"]
 
 _Word = TypeVar("_Word", bound=str)
 _DEFAULT = {"bpp": 1.0}
@@ -60,16 +61,16 @@ def encode(  # noqa: PLR0913 (keywords, one for each thing that may be asked for
     Args:
       pixels: (H, W, C) uint8 or uint16 with C = 1 (gray), 2 (gray, alpha), 3 (RGB) or 4 (RGB, alpha), or
         (H, W) for gray.
-      bpp: at most so many bits per pixel.
-      ratio: at most so many times smaller than the bytes of `pixels`; compare with a source file by
+      bpp: at most this many bits per pixel.
+      ratio: at most 1/ratio of the bytes of `pixels`. For a share of a source file, say
         `max_bytes=source_bytes // ratio`.
-      max_bytes: at most so many bytes.
-      psnr: the smallest file of at least so many dB over all color samples.
-      roi_psnr: likewise, with squared errors weighted by `saliency`.
-      ssim: likewise, of at least this structural similarity of luma, below 1.
+      max_bytes: at most this many bytes.
+      psnr: the smallest file with at least this PSNR over all color samples, in dB.
+      roi_psnr: the same with squared errors weighted by `saliency`.
+      ssim: the smallest file with at least this structural similarity of luma, below 1.
       jpeg_quality: at most the bytes of a JPEG of this quality, 1 to 100.
-      slope: cut every code-block where another byte would remove less weighted squared error than this, of
-        samples from 0 to 255; the fastest target.
+      slope: the fastest target: cut every code-block where another byte would remove less weighted squared
+        error than this (samples scaled to 0 to 255).
       lossless: keep every bit.
       saliency: (h, w) in 0 to 1, stretched over the photo: how much each place matters. None: all alike.
       gain_db: how many dB of squared error a salience of 1 is worth over one of 0.
@@ -185,7 +186,7 @@ def decode(jp2: bytes, *, reduce: int = 0, layers: int | None = None) -> Pixels:
     Raises:
       BadCodestream: the data are malformed or cut off.
       UnsupportedCodestream: legal, but of a kind that is not read.
-      ValueError: there are not so many resolutions or layers.
+      ValueError: `reduce` or `layers` is out of range.
 
     Example:
       >>> import numpy as np, foveate
@@ -197,7 +198,7 @@ def decode(jp2: bytes, *, reduce: int = 0, layers: int | None = None) -> Pixels:
     return _pixels_of(_decoded(jp2, reduce, layers))
 
 
-def restore(jp2: bytes, *, network: Literal["fast", "best"] = "fast", layers: int | None = None) -> Pixels:
+def restore(jp2: bytes, *, network: RecCnnSize = "fast", layers: int | None = None) -> Pixels:
     """Decodes a file and takes coding artifacts out with RecCNN; the network is loaded once per process.
 
     RecCNN goes by how coarsely each place was coded, from the packet headers. Where nothing was lost, or a
