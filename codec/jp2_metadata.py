@@ -46,7 +46,7 @@ _MOST_TEXTS = 1 << 12
 
 def metadata_boxes(metadata: PhotoMetadata) -> bytes:
     """All boxes of a photo's metadata but those of the JP2 header."""
-    found = []
+    found: list[bytes] = []
     exif = bare_tiff(metadata.exif or b"")
     for kind, content in (
         (_EXIF_UUID, exif),
@@ -112,7 +112,7 @@ def parse_texts(content: bytes) -> tuple[tuple[str, str], ...]:
     if not content.startswith(_TEXTS_START):
         return ()
     body = content.decode("utf-8", "replace")
-    found = []
+    found: list[tuple[str, str]] = []
     for match in _TEXT.finditer(body):
         if len(found) == _MOST_TEXTS:
             break

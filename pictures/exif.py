@@ -149,11 +149,16 @@ def check_exif(block: bytes) -> None:
 
 def orientation(block: bytes) -> int:
     """The orientation tag, 1 to 8; 1 where there is none that can be read."""
+    return stated_orientation(block) or 1
+
+
+def stated_orientation(block: bytes) -> int | None:
+    """The orientation tag, 1 to 8; None where there is none that can be read."""
     try:
         values = numbers(block, next(directories(block)), ORIENTATION)
     except (BadExif, StopIteration):
-        return 1
-    return values[0] if values and 1 <= values[0] <= 8 else 1
+        return None
+    return values[0] if values and 1 <= values[0] <= 8 else None
 
 
 def has_orientation(block: bytes) -> bool:

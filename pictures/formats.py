@@ -16,9 +16,11 @@ import numpy as np
 from PIL import BmpImagePlugin, GifImagePlugin, ImageFile
 
 from foveate.codec.metadata import PhotoMetadata
-from foveate.pictures import exif, png
+from foveate.pictures import exif, photoshop, png, xmp
 from foveate.pictures.avif import decode_avif, encode_avif
 from foveate.pictures.dicom import decode_dicom, is_dicom
+from foveate.pictures.exif_salvage import salvaged
+from foveate.pictures.exif_turn import follow
 from foveate.pictures.jpeg import decode_jpeg, encode_jpeg, jpeg_bytes
 from foveate.pictures.picture import (
     BadPicture,
@@ -84,7 +86,6 @@ _NOT_READ = (
     (6, b"HEAPCCDR", Reason.RAW, "a RAW photo"),
 )
 _BARE_DATASET = re.compile(rb"[\2\x08]\0.\0(?:[A-Z][A-Z]|..\0\0)", re.DOTALL)
-_XMP_ORIENTATION = re.compile(rb"(tiff:Orientation(?:\s*=\s*[\"']|>\s*))[2-8]")
 _DEFAULT_JPEG_QUALITY, _DEFAULT_AVIF_QUALITY = 95, 90
 
 
@@ -163,33 +164,52 @@ def _decoded(data: bytes, max_pixels: int | None) -> Picture:
 
 
 def _upright(picture: Picture) -> Picture:
-    """The picture turned as its EXIF block asks, and the block checked."""
+    """The picture turned as its metadata ask, EXIF before XMP, and the metadata turned with it."""
     metadata, problems = picture.metadata, list(picture.metadata_problems)
-    block = metadata.exif
-    if block is not None:
+    block, packet = metadata.exif, metadata.xmp or None
+    turn: int | None = None
+    if block:
         block = block[6:] if block.startswith(b"Exif\0\0") else block
-        turn = exif.orientation(block)
+        turn = exif.stated_orientation(block)
+    if turn is None:
+        turn = xmp.orientation(packet or b"")
+    if data := xmp.data_within(packet or b""):
+        raise NotForJpeg2000(Reason.EXTRA_DATA, f"a picture with {data}")
+    if turn != 1:
+        _require_that_it_may_be_turned(metadata)
+    if block:
         try:
-            exif.check_exif(block)
-            block = exif.upright(block)
+            block, lost = salvaged(block)
+            block, lost_in_turning = follow(block, turn)
+            problems += [f"EXIF {name}: it cannot be read" for name in lost]
+            problems += [f"EXIF {name}: it cannot be turned" for name in lost_in_turning]
         except exif.BadExif as error:
-            problems.append(f"the EXIF block cannot be read ({error}) and is dropped")
+            problems.append(f"EXIF: it cannot be read ({error})")
             block = None
-    else:
-        turn = 1
-    dpi, xmp = metadata.dpi, metadata.xmp
-    if dpi is None and block is not None:
-        dpi = exif.resolution(block)
-    if turn != 1 and xmp is not None:
-        xmp = _XMP_ORIENTATION.sub(rb"\g<1>1", xmp)
-    if turn > 4 and dpi is not None:
+    dpi = metadata.dpi
+    if dpi is not None and turn > 4:
         dpi = dpi[1], dpi[0]
+    if dpi is None and block:
+        dpi = exif.resolution(block)
+    if packet is not None:
+        packet = xmp.upright(packet)
+        packet = xmp.with_sides_swapped(packet) if turn > 4 else packet
     return dataclasses.replace(
         picture,
         pixels=turned(picture.pixels, turn),
-        metadata=PhotoMetadata(metadata.icc or None, block or None, xmp or None, dpi),
+        metadata=dataclasses.replace(
+            metadata, icc=metadata.icc or None, exif=block or None, xmp=packet, dpi=dpi
+        ),
         metadata_problems=tuple(problems),
     )
+
+
+def _require_that_it_may_be_turned(metadata: PhotoMetadata) -> None:
+    """Raises NotForJpeg2000 for what would be wrong about a picture that is turned."""
+    if metadata.geo is not None:
+        raise NotForJpeg2000(Reason.EXTRA_DATA, "a picture with map coordinates that would have to be turned")
+    if photoshop.has_paths(metadata.photoshop):
+        raise NotForJpeg2000(Reason.EXTRA_DATA, "a picture with Photoshop paths that would have to be turned")
 
 
 def _decode_with_pillow(

@@ -138,3 +138,11 @@ def full_range(pixels: Pixels, bit_depth: int) -> Pixels:
         return pixels
     stretched: Pixels = ((pixels.astype(np.uint32) * top + peak // 2) // peak).astype(pixels.dtype)
     return stretched
+
+
+def decoded_text(text: bytes) -> str:
+    """Text of an unknown encoding: UTF-8 where it is, else Latin-1."""
+    try:
+        return text.decode()
+    except UnicodeDecodeError:
+        return text.decode("latin-1")

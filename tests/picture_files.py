@@ -306,6 +306,8 @@ def kept_pictures() -> dict[str, bytes]:
         "raw.dng": dng(),
         "raw.nef": nef(),
         "phone.heic": heic(),
+        "truncated.jpg": jpeg(sample(53, 75, 3))[:-700],
+        "no-end.jpg": jpeg(sample(53, 75, 3))[:-2],
     }
 
 
@@ -325,6 +327,8 @@ REASONS = {  # why each of `kept_pictures` is kept
     "raw.dng": Reason.RAW,
     "raw.nef": Reason.RAW,
     "phone.heic": Reason.NOT_READ,
+    "truncated.jpg": Reason.DAMAGED,
+    "no-end.jpg": Reason.DAMAGED,
 }
 
 
@@ -334,8 +338,6 @@ def broken_pictures() -> dict[str, bytes]:
     return {
         "empty.jpg": b"",
         "text.jpg": b"hello world, this is not a photo\n",
-        "truncated.jpg": whole[: len(whole) * 2 // 3],
-        "no-end.jpg": whole[:-2],
         "header-only.jpg": whole[:20],
         "truncated.png": png(sample(25, 39, 3))[:-900],
         "truncated.tif": tiff(sample(25, 39, 3))[:-40],
