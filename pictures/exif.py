@@ -31,6 +31,7 @@ _DESCRIPTIVE = frozenset(
 )
 _UNINTERESTING = frozenset((ORIENTATION, X_RESOLUTION, Y_RESOLUTION, RESOLUTION_UNIT))
 _MOST_DIRECTORIES = 64
+_MOST_RATIOS = 64
 _LONGEST_TEXT = 200  # bytes: a name, not a novel
 
 
@@ -132,6 +133,15 @@ def numbers(block: bytes, directory: Directory, tag: int) -> tuple[int, ...]:
     if field is None or field.type not in _UNSIGNED:
         return ()
     return _unpack(block, f"{field.count}{_UNSIGNED[field.type]}", field.offset)
+
+
+def ratios(block: bytes, directory: Directory, tag: int) -> tuple[float, ...]:
+    """The unsigned fractions of a field; () where it is absent, of another type, or has a zero below."""
+    field = directory.fields.get(tag)
+    if field is None or field.type != RATIONAL or field.count > _MOST_RATIOS:
+        return ()
+    values = _unpack(block, f"{2 * field.count}I", field.offset)
+    return tuple(a / b for a, b in zip(values[::2], values[1::2], strict=True)) if all(values[1::2]) else ()
 
 
 def raw(block: bytes, directory: Directory, tag: int) -> bytes:

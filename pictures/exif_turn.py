@@ -26,7 +26,7 @@ _SIZES = ((0xA002, 0xA003), (256, 257))  # of pixels
 _ACROSS_AND_DOWN = ((X_RESOLUTION, Y_RESOLUTION), (0xA20E, 0xA20F))
 _THUMBNAIL_AT, _THUMBNAIL_BYTES = 513, 514
 _UNSIGNED = {1: "B", 3: "H", 4: "I"}
-_QUALITY = 85
+_QUALITIES = (85, 75, 65, 50)  # the first that takes no more bytes than before
 
 
 def follow(block: bytes, turn: int) -> tuple[bytes, tuple[str, ...]]:
@@ -68,7 +68,9 @@ def _turn_thumbnail(good: bytearray, directory: Directory, turn: int) -> bool:
         if height * width > 1 << 22:
             return False
         pixels = np.ascontiguousarray(turned(simplejpeg.decode_jpeg(data, "RGB"), turn))
-        small = simplejpeg.encode_jpeg(pixels, _QUALITY, "RGB", "420")
+        tries = (simplejpeg.encode_jpeg(pixels, quality, "RGB", "420") for quality in _QUALITIES)
+        small = next((coded for coded in tries if len(coded) <= size), None)
+        small = small or simplejpeg.encode_jpeg(pixels, _QUALITIES[-1], "RGB", "420")
     except ValueError:
         return False
     fields = directory.fields

@@ -16,7 +16,7 @@ import numpy as np
 from PIL import BmpImagePlugin, GifImagePlugin, ImageFile
 
 from foveate.codec.metadata import PhotoMetadata
-from foveate.pictures import exif, photoshop, png, xmp
+from foveate.pictures import color, exif, photoshop, xmp
 from foveate.pictures.avif import decode_avif, encode_avif
 from foveate.pictures.dicom import decode_dicom, is_dicom
 from foveate.pictures.exif_salvage import salvaged
@@ -34,6 +34,7 @@ from foveate.pictures.picture import (
     with_channels,
 )
 from foveate.pictures.png import decode_png, encode_png
+from foveate.pictures.png_parts import SIGNATURE as PNG_SIGNATURE
 from foveate.pictures.reasons import Reason
 from foveate.pictures.tiff import decode_tiff, encode_tiff
 from foveate.pictures.webp import decode_webp, encode_webp
@@ -143,7 +144,7 @@ def _decoded(data: bytes, max_pixels: int | None) -> Picture:
         raise BadPicture("the file is empty")
     if data.startswith(b"\xff\xd8"):
         return decode_jpeg(data, max_pixels)
-    if data.startswith(png.SIGNATURE):
+    if data.startswith(PNG_SIGNATURE):
         return decode_png(data, max_pixels)
     for at, mark, reason, detail in _NOT_READ:
         if data.startswith(mark, at):
@@ -191,15 +192,18 @@ def _upright(picture: Picture) -> Picture:
         dpi = dpi[1], dpi[0]
     if dpi is None and block:
         dpi = exif.resolution(block)
+    profile, channels = metadata.icc or None, picture.pixels.shape[2]
+    if profile is None and picture.color_by_exif:
+        profile = color.of_exif(block, gray=channels <= 2)
+    if profile is not None:
+        profile = color.fitting(profile, channels)
     if packet is not None:
         packet = xmp.upright(packet)
         packet = xmp.with_sides_swapped(packet) if turn > 4 else packet
     return dataclasses.replace(
         picture,
         pixels=turned(picture.pixels, turn),
-        metadata=dataclasses.replace(
-            metadata, icc=metadata.icc or None, exif=block or None, xmp=packet, dpi=dpi
-        ),
+        metadata=dataclasses.replace(metadata, icc=profile, exif=block or None, xmp=packet, dpi=dpi),
         metadata_problems=tuple(problems),
     )
 

@@ -11,7 +11,6 @@ import simplejpeg
 from numpy.typing import NDArray
 from PIL import Image
 
-from foveate.codec.jp2_metadata import can_be_text
 from foveate.codec.metadata import PhotoMetadata
 from foveate.pictures import jumbf, photoshop, xmp
 from foveate.pictures.accounting import Part, settle
@@ -42,13 +41,13 @@ from foveate.pictures.picture import (
     Pixels,
     as_8_bit,
     check_size,
-    decoded_text,
     reading,
     saved,
     stretched,
     with_channels,
 )
 from foveate.pictures.reasons import Reason
+from foveate.pictures.texts import carried_texts, decoded_text
 
 _MOST_IN_SEGMENT = 65533
 _DQT = 0xDB
@@ -228,13 +227,8 @@ def _metadata(segments: Sequence[Segment]) -> tuple[PhotoMetadata, tuple[str, ..
     jumb, whole = jumbf.from_segments(_all(segments, APP11, b"JP", keep=True))
     if not whole:
         problems.append("C2PA and other JUMBF boxes: they are damaged")
-    texts = []
-    for comment in _all(segments, COMMENT, b""):
-        text = decoded_text(comment.rstrip(b"\0"))
-        if can_be_text(text):
-            texts.append(("Comment", text))
-        else:
-            problems.append(f"comment: {len(comment):,} bytes that are not text")
+    comments = [decoded_text(one.rstrip(b"\0")) for one in _all(segments, COMMENT, b"")]
+    texts, more = carried_texts(("Comment", text) for text in comments if text)
     metadata = PhotoMetadata(
         icc=icc,
         exif=_first(segments, APP1, EXIF),
@@ -243,9 +237,9 @@ def _metadata(segments: Sequence[Segment]) -> tuple[PhotoMetadata, tuple[str, ..
         iptc=iptc,
         photoshop=resources,
         jumbf=jumb or None,
-        texts=tuple(text for text in texts if text[1]),
+        texts=texts,
     )
-    return metadata, tuple(problems), parts
+    return metadata, (*problems, *more), parts
 
 
 def _all(segments: Sequence[Segment], marker: int, prefix: bytes, *, keep: bool = False) -> list[bytes]:

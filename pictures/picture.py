@@ -47,6 +47,7 @@ class Picture:
     bit_depth: int  # 8 to 16
     metadata_problems: tuple[str, ...] = ()
     jpeg_quality: float | None = None
+    color_by_exif: bool = True  # whether EXIF may say what color it is where there is no profile
 
 
 def check_size(width: int, height: int, max_pixels: int | None) -> None:
@@ -138,11 +139,3 @@ def full_range(pixels: Pixels, bit_depth: int) -> Pixels:
         return pixels
     stretched: Pixels = ((pixels.astype(np.uint32) * top + peak // 2) // peak).astype(pixels.dtype)
     return stretched
-
-
-def decoded_text(text: bytes) -> str:
-    """Text of an unknown encoding: UTF-8 where it is, else Latin-1."""
-    try:
-        return text.decode()
-    except UnicodeDecodeError:
-        return text.decode("latin-1")

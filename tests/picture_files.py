@@ -308,6 +308,7 @@ def kept_pictures() -> dict[str, bytes]:
         "phone.heic": heic(),
         "truncated.jpg": jpeg(sample(53, 75, 3))[:-700],
         "no-end.jpg": jpeg(sample(53, 75, 3))[:-2],
+        "truncated.png": png(sample(25, 39, 3))[:-900],
     }
 
 
@@ -329,6 +330,7 @@ REASONS = {  # why each of `kept_pictures` is kept
     "phone.heic": Reason.NOT_READ,
     "truncated.jpg": Reason.DAMAGED,
     "no-end.jpg": Reason.DAMAGED,
+    "truncated.png": Reason.DAMAGED,
 }
 
 
@@ -339,7 +341,6 @@ def broken_pictures() -> dict[str, bytes]:
         "empty.jpg": b"",
         "text.jpg": b"hello world, this is not a photo\n",
         "header-only.jpg": whole[:20],
-        "truncated.png": png(sample(25, 39, 3))[:-900],
         "truncated.tif": tiff(sample(25, 39, 3))[:-40],
         "truncated.webp": webp(sample(25, 39, 3))[:-100],
         "truncated.avif": avif(sample(25, 39, 3))[:-100],
