@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import dataclasses
 import struct
 from collections.abc import Mapping
+
+import numpy as np
 
 from foveate.pictures import exif, icc
 from foveate.pictures.icc import CannotBeAProfile, Curve, Primaries
@@ -15,6 +18,8 @@ _COLOR_SPACE, _GAMMA, _INTEROPERABILITY_INDEX = 0xA001, 0xA500, 1
 _WHITE, _PRIMARIES = 318, 319
 _ADOBE_RGB = 2
 _ADOBE_GAMMA = 563 / 256
+_TIFF_GAMMA = 2.2  # where a file states primaries and no transfer function
+_MOST_ENTRIES = 4096
 
 
 def of_numbers(primaries: Primaries, curve: Curve, gray: bool, source: str) -> bytes:
@@ -74,6 +79,49 @@ def of_png_chunks(chunks: Mapping[bytes, list[bytes]], gray: bool) -> bytes | No
         return of_numbers(primaries, icc.gamma_curve(exponent), gray, "PNG gAMA and cHRM")
     except CannotBeAProfile as error:
         raise _color("a PNG", error) from error
+
+
+def of_tiff(
+    white: tuple[float, ...], primaries: tuple[float, ...], transfer: tuple[int, ...], *, gray: bool
+) -> bytes | None:
+    """The profile of WhitePoint, PrimaryChromaticities and TransferFunction (TIFF 6.0, section 20).
+
+    Each is () where it is absent; a transfer function has 2**bits entries, once or for three channels.
+
+    Raises:
+      NotForJpeg2000: as `of_cicp`.
+    """
+    stated = len(primaries) == 6 or len(white) == 2
+    if not transfer and (not stated or gray):
+        return None
+    try:
+        numbers = icc.SRGB_PRIMARIES
+        if len(primaries) == 6:
+            red, green, blue = zip(primaries[::2], primaries[1::2], strict=True)
+            numbers = Primaries(red, green, blue)
+        if len(white) == 2:
+            numbers = dataclasses.replace(numbers, white=(white[0], white[1]))
+        curves = _transfer_curves(transfer)
+        if gray:
+            return icc.gray_profile(curves[0], "TIFF TransferFunction")
+        if not transfer and numbers.is_like(icc.SRGB_PRIMARIES):
+            return None
+        return icc.matrix_profile(
+            numbers, curves[0], "TIFF color tags", tuple(curves) if len(curves) == 3 else ()
+        )
+    except CannotBeAProfile as error:
+        raise _color("a TIFF", error) from error
+
+
+def _transfer_curves(transfer: tuple[int, ...]) -> list[Curve]:
+    if not transfer:
+        return [icc.gamma_curve(_TIFF_GAMMA)]
+    count = 3 if len(transfer) % 3 == 0 else 1
+    size = len(transfer) // count
+    if not 16 <= size <= _MOST_ENTRIES:
+        raise CannotBeAProfile(f"a transfer function of {size:,} entries")
+    light = np.array(transfer, np.float64).reshape(count, size) / 65535
+    return [icc.table_curve(one) for one in light]
 
 
 def of_exif(block: bytes | None, gray: bool) -> bytes | None:
