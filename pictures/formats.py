@@ -8,30 +8,26 @@ reason as a sentence.
 from __future__ import annotations
 
 import dataclasses
-import io
 import re
-from typing import Any, Literal
+from typing import Literal
 
 import numpy as np
-from PIL import BmpImagePlugin, GifImagePlugin, ImageFile
 
 from foveate.codec.metadata import PhotoMetadata
 from foveate.pictures import color, exif, photoshop, xmp
 from foveate.pictures.avif import decode_avif, encode_avif
+from foveate.pictures.bmp import decode_bmp, is_dib
 from foveate.pictures.dicom import decode_dicom, is_dicom
 from foveate.pictures.exif_salvage import salvaged
 from foveate.pictures.exif_turn import follow
+from foveate.pictures.gif import decode_gif
 from foveate.pictures.jpeg import decode_jpeg, encode_jpeg, jpeg_bytes
 from foveate.pictures.picture import (
     BadPicture,
     NotForJpeg2000,
     Picture,
     Pixels,
-    check_size,
-    gray_if_neutral,
-    reading,
     turned,
-    with_channels,
 )
 from foveate.pictures.png import decode_png, encode_png
 from foveate.pictures.png_parts import SIGNATURE as PNG_SIGNATURE
@@ -156,11 +152,11 @@ def _decoded(data: bytes, max_pixels: int | None) -> Picture:
     if data.startswith(b"RIFF") and data[8:12] == b"WEBP":
         return decode_webp(data, max_pixels)
     if data.startswith((b"GIF87a", b"GIF89a")):
-        return _decode_gif(data, max_pixels)
+        return decode_gif(data, max_pixels)
     if data[4:8] == b"ftyp":
         return decode_avif(data, max_pixels)
-    if data.startswith(b"BM") and len(data) > 18:
-        return _decode_bmp(data, max_pixels)
+    if data.startswith(b"BM") or is_dib(data):
+        return decode_bmp(data, max_pixels)
     raise BadPicture(f"not a picture Foveate knows: it starts with {bytes(data[:8])!r}")
 
 
@@ -214,29 +210,3 @@ def _require_that_it_may_be_turned(metadata: PhotoMetadata) -> None:
         raise NotForJpeg2000(Reason.EXTRA_DATA, "a picture with map coordinates that would have to be turned")
     if photoshop.has_paths(metadata.photoshop):
         raise NotForJpeg2000(Reason.EXTRA_DATA, "a picture with Photoshop paths that would have to be turned")
-
-
-def _decode_with_pillow(
-    name: str, plugin: type[ImageFile.ImageFile], data: bytes, max_pixels: int | None
-) -> Picture:
-    """A BMP or GIF, its palette expanded; the plugin is called directly, so the size limit is ours."""
-    with reading(name):
-        image: Any = plugin(io.BytesIO(data))
-    check_size(image.width, image.height, max_pixels)
-    with reading(name):
-        if getattr(image, "is_animated", False):
-            raise NotForJpeg2000(Reason.ANIMATED, f"an animated {name}")
-        palette = image.mode == "P"
-        mode = "RGBA" if "transparency" in image.info else {"P": "RGB", "1": "L"}.get(image.mode, image.mode)
-        pixels = with_channels(np.array(image.convert(mode)))
-        dpi = image.info.get("dpi")
-    dpi = (float(dpi[0]), float(dpi[1])) if dpi and min(dpi) > 0 else None
-    return Picture(gray_if_neutral(pixels) if palette else pixels, PhotoMetadata(dpi=dpi), name.lower(), 8)
-
-
-def _decode_bmp(data: bytes, max_pixels: int | None) -> Picture:
-    return _decode_with_pillow("BMP", BmpImagePlugin.BmpImageFile, data, max_pixels)
-
-
-def _decode_gif(data: bytes, max_pixels: int | None) -> Picture:
-    return _decode_with_pillow("GIF", GifImagePlugin.GifImageFile, data, max_pixels)

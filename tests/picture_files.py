@@ -309,6 +309,8 @@ def kept_pictures() -> dict[str, bytes]:
         "truncated.jpg": jpeg(sample(53, 75, 3))[:-700],
         "no-end.jpg": jpeg(sample(53, 75, 3))[:-2],
         "truncated.png": png(sample(25, 39, 3))[:-900],
+        "truncated.bmp": saved(image(sample(14, 15, 3)), "BMP")[:-100],
+        "truncated.gif": saved(image(sample(16, 19, 3)), "GIF")[:-100],
     }
 
 
@@ -331,6 +333,8 @@ REASONS = {  # why each of `kept_pictures` is kept
     "truncated.jpg": Reason.DAMAGED,
     "no-end.jpg": Reason.DAMAGED,
     "truncated.png": Reason.DAMAGED,
+    "truncated.bmp": Reason.DAMAGED,
+    "truncated.gif": Reason.DAMAGED,
 }
 
 
@@ -344,7 +348,5 @@ def broken_pictures() -> dict[str, bytes]:
         "truncated.tif": tiff(sample(25, 39, 3))[:-40],
         "truncated.webp": webp(sample(25, 39, 3))[:-100],
         "truncated.avif": avif(sample(25, 39, 3))[:-100],
-        "truncated.bmp": saved(image(sample(14, 15, 3)), "BMP")[:-100],
-        "truncated.gif": saved(image(sample(16, 19, 3)), "GIF")[:-100],
         "directory.tif": b"II*\0\xff\xff\xff\x7f",
     }

@@ -107,7 +107,7 @@ def test_the_reasons_are_sentences() -> None:
         assert str(caught.value) == reason
 
 
-@pytest.mark.parametrize("name", ["color.tif", "color.webp", "color.avif", "color.bmp"])
+@pytest.mark.parametrize("name", ["color.tif", "color.webp", "color.avif"])
 def test_every_cut_of_a_file_is_a_bad_picture(name: str) -> None:
     data = GOOD[name]
     for end in range(0, len(data) - 8, max(1, len(data) // 40)):
