@@ -11,6 +11,7 @@ from collections.abc import Callable, Iterator
 import numpy as np
 
 from foveate.archive.keys import stored_name, stored_overhead
+from foveate.archive.losses import emit_losses
 from foveate.archive.names import archive_url
 from foveate.archive.rows import MetricsRow, RunLabels, make_row
 from foveate.archive.settings import Target
@@ -109,8 +110,8 @@ def _row(
         salient_share=None if saliency is None else float(np.mean(saliency > 0.5)),
         target_reached=_reached(run.target, photo, archive_bytes, plain),
         comcnn_used=coded.prefiltered,
-        metadata_lost="; ".join(
-            (*photo.metadata_problems, *(f"{name} cannot be held by JP2" for name in lost))
+        metadata_lost=emit_losses(
+            (*photo.metadata_problems, *(f"{name}: a JP2 cannot hold it" for name in lost))
         ),
         read_seconds=photo.read_seconds,
         saliency_seconds=salient.saliency_seconds,
