@@ -44,7 +44,7 @@ def write_archived(archived: Archived, run: RunLabels, progress: Progress) -> It
     ours = functools.partial(_is_our_jp2, source=archived.source, run=run)
     path = f"{archived.source.relative_path}.jp2"
     if archived.write:
-        version, stored = _store(archived.jp2, path, archived.url, run, ours)
+        version, stored = _store(archived.jp2, path, archived.url, run, ours, archived.source)
     else:
         stored = archived.jp2 if run.key is None else read_whole(archived.url)
         version = stored_version(archived.url)
@@ -67,13 +67,13 @@ def write_kept(kept: KeptSource, run: RunLabels, progress: Progress) -> Iterator
     if hashlib.sha256(data).hexdigest() != kept.source_sha256:
         raise BadInput("it changed while it was being archived: run again")
     ours = functools.partial(_is_our_copy, source=kept.source, run=run)
-    version, stored = _store(data, kept.source.relative_path, row.archive_url, run, ours)
+    version, stored = _store(data, kept.source.relative_path, row.archive_url, run, ours, kept.source)
     _drop_former_jp2(kept.source, row.archive_url, run)
     yield _finished(row, version, stored, progress)
 
 
 def _store(
-    data: bytes, path: str, url: str, run: RunLabels, ours: functools.partial[bool]
+    data: bytes, path: str, url: str, run: RunLabels, ours: functools.partial[bool], source: SourceFile
 ) -> tuple[str, bytes]:
     """Writes a file, encrypted if there is a key; its version, and its bytes as they are stored."""
     if run.key is not None:
@@ -82,7 +82,7 @@ def _store(
             if there is not None and from_store(there, url, run.key) == data:
                 return stored_version(url), there
     stored = to_store(data, path, run.key)
-    return write_whole(url, stored, run.archive, ours), stored
+    return write_whole(url, stored, run.archive, ours, source), stored
 
 
 def _finished(row: MetricsRow, version: str, stored: bytes, progress: Progress) -> MetricsRow:
