@@ -57,6 +57,8 @@ class Jp2:
     color: enumerated color space (16 sRGB, 17 grayscale, 18 sYCC, or another), None if not enumerated.
     has_alpha: whether the channel definition names an opacity channel.
     has_palette: whether the components are indices into a palette.
+    channel_kinds: what the channel definition says of each channel (I.5.3.6); () without one.
+    codestreams: how many contiguous codestreams there are.
     """
 
     codestream: bytes
@@ -66,6 +68,8 @@ class Jp2:
     color: int | None
     has_alpha: bool
     has_palette: bool
+    channel_kinds: tuple[int, ...] = ()
+    codestreams: int = 1
 
 
 def wrap(
@@ -164,7 +168,17 @@ def parse(data: bytes) -> Jp2:
             others.append((box.kind, content, data[box.offset : box.end]))
     header = header or Header()
     metadata = dataclasses.replace(read_metadata(others), icc=header.icc, dpi=header.dpi)
-    return Jp2(data[start:end], metadata, record, problem, header.color, header.has_alpha, header.has_palette)
+    return Jp2(
+        codestream=data[start:end],
+        metadata=metadata,
+        record=record,
+        record_problem=problem,
+        color=header.color,
+        has_alpha=header.has_alpha,
+        has_palette=header.has_palette,
+        channel_kinds=header.channel_kinds,
+        codestreams=sum(box.kind == b"jp2c" for box in file_boxes(data)),
+    )
 
 
 def _boxes_around(data: bytes) -> Iterator[Box]:
