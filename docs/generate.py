@@ -1,6 +1,6 @@
 """Writes the pages that follow from the code: `python -m docs.generate`. A test says which is old.
 
-commands.md from the parsers, metrics.md from the row dataclasses.
+commands.md from the parsers, metrics.md from the row dataclasses, parts.md from what readers know.
 """
 
 from __future__ import annotations
@@ -16,6 +16,7 @@ from pathlib import Path
 
 import pyarrow as pa
 
+from docs.parts import parts_page
 from foveate.archive.findings import Finding, Kind
 from foveate.archive.rows import MetricsRow
 from foveate.archive.skipped import Skipped
@@ -63,7 +64,7 @@ MEANINGS = {
     "target": "the requested target: `bpp=0.5`, `psnr=40`, `lossless`, ...",
     "target_reached": "the value reached, in the target's own unit; null where it has none",
     "comcnn_used": "whether ComCNN filtered the photo before it was coded",
-    "metadata_lost": "metadata that could not be read or that JP2 cannot hold; empty if none",
+    "metadata_lost": "metadata that could not be read or held by JP2: `name: details; ...`; empty if none",
     "read_seconds": "to read and decode the source",
     "saliency_seconds": "to compute the saliency map",
     "encode_seconds": "to encode, choose, and decode back",
@@ -152,7 +153,7 @@ def main() -> int:
 
 def pages() -> dict[str, str]:
     """The generated pages: file name and text."""
-    return {"commands.md": commands_page(), "metrics.md": metrics_page()}
+    return {"commands.md": commands_page(), "metrics.md": metrics_page(), "parts.md": _NOTE + parts_page()}
 
 
 def descriptions_of_nothing() -> set[str]:

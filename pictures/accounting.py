@@ -18,6 +18,9 @@ from foveate.pictures.reasons import Reason
 MOST_UNKNOWN = 4096
 """Bytes of unknown parts in one file beyond which they are taken for data."""
 
+MOST_DESCRIBED = 1 << 16
+"""Bytes of a part of a known, describing kind beyond which it is taken for data all the same."""
+
 _NAMES_SHOWN = 12
 _LONGEST_DETAIL = 60
 
@@ -152,7 +155,7 @@ def settle(parts: Sequence[Part], form: str) -> tuple[str, ...]:
     Raises:
       NotForJpeg2000: the source should be kept unchanged for what it holds.
     """
-    holding = [part for part in parts if part.kind is Kind.HOLDS_DATA]
+    holding = [part for part in parts if part.kind is Kind.HOLDS_DATA or _is_too_large(part)]
     if holding:
         largest = max(holding, key=lambda part: part.length)
         what = "; ".join(_grouped(holding))
@@ -161,6 +164,12 @@ def settle(parts: Sequence[Part], form: str) -> tuple[str, ...]:
     if sum(part.length for part in strange) > MOST_UNKNOWN:
         raise NotForJpeg2000(Reason.EXTRA_DATA, f"{form} that holds {'; '.join(_grouped(strange))}")
     return tuple(_grouped([part for part in parts if part.kind in (Kind.DESCRIBES, Kind.UNKNOWN)]))
+
+
+def _is_too_large(part: Part) -> bool:
+    """Whether a description has too many bytes for one; copies of the picture may have any number."""
+    is_copy = part.name == "preview" or part.name.endswith("thumbnail")
+    return part.kind is Kind.DESCRIBES and part.length > MOST_DESCRIBED and not is_copy
 
 
 def _grouped(parts: Iterable[Part]) -> Iterator[str]:

@@ -20,7 +20,7 @@ EXIF, XMP, MORE_XMP = b"Exif\0\0", b"http://ns.adobe.com/xap/1.0/\0", b"http://n
 ICC, MULTI_PICTURE, PHOTOSHOP = b"ICC_PROFILE\0", b"MPF\0", b"Photoshop 3.0\0"
 
 _PICTURE_MARKERS = FRAMES | {0xC4, 0xCC, 0xDB, 0xDC, 0xDD, SOS, EOI}
-_PICTURE = Known(Kind.PICTURE, "frame, tables, scans")
+PICTURE = Known(Kind.PICTURE, "frame, tables, scans")
 _MOST_SCANS = 500  # photos have ten or so; every bit of every coefficient by itself would take as many
 _MOST_SEGMENTS = 1 << 16
 _PREVIEWS = (0x010001, 0x010002, 0x010003)  # multi-picture types: large thumbnails (CIPA DC-007, 5.2.3.3)
@@ -37,7 +37,7 @@ SEGMENTS: Sequence[tuple[int, bytes, Known]] = (
     (APP2, ICC, Known(Kind.CARRIED, "ICC profile")),
     (APP2, MULTI_PICTURE, Known(Kind.PICTURE, "multi-picture index")),
     (APP2, b"urn:iso:std:iso:ts:21496:-1", Known(Kind.HOLDS_DATA, "a gain map", Reason.HIGH_DYNAMIC_RANGE)),
-    (APP2, b"FPXR\0", Known(Kind.DESCRIBES, "FlashPix data")),
+    (APP2, b"FPXR\0", Known(Kind.UNKNOWN, "FlashPix data")),
     (0xE3, b"Meta\0\0", Known(Kind.DESCRIBES, "Kodak metadata")),
     (0xE3, b"META\0\0", Known(Kind.DESCRIBES, "Kodak metadata")),
     (0xE3, b"_JPSJPS_", Known(Kind.HOLDS_DATA, "a stereo pair (JPS)", Reason.SEVERAL_PICTURES)),
@@ -49,8 +49,8 @@ SEGMENTS: Sequence[tuple[int, bytes, Known]] = (
     (COMMENT, b"", Known(Kind.CARRIED, "comment")),
 )
 TRAILERS: Sequence[tuple[bytes, Known]] = (
-    (b"AXS!", Known(Kind.DESCRIBES, "AFCP trailer")),
-    (b"cbipcbbl", Known(Kind.DESCRIBES, "PhotoMechanic trailer")),
+    (b"AXS!", Known(Kind.UNKNOWN, "AFCP trailer")),
+    (b"cbipcbbl", Known(Kind.UNKNOWN, "PhotoMechanic trailer")),
 )
 _MOTION = re.compile(rb"(?:MotionPhoto|MicroVideo)\s*(?:=\s*[\"']\s*[1-9]|>\s*[1-9])")
 _GAIN_MAP = (b"http://ns.adobe.com/hdr-gain-map/", b"HDRGainMap", b"urn:iso:std:iso:ts:21496:-1")
@@ -137,7 +137,7 @@ def _named(segments: Sequence[Segment]) -> Iterator[Part]:
     for segment in segments:
         length = len(segment.payload) + 4
         if segment.marker in _PICTURE_MARKERS:
-            yield part_of(_PICTURE, segment.start, length)
+            yield part_of(PICTURE, segment.start, length)
             continue
         for marker, prefix, known in SEGMENTS:
             if segment.marker == marker and segment.payload.startswith(prefix):
@@ -171,10 +171,10 @@ def _pixels_between(segments: Sequence[Segment], strays: Sequence[Part], end: in
     at = 0
     for start, stop in taken:
         if start > at:
-            yield part_of(_PICTURE, at, start - at)
+            yield part_of(PICTURE, at, start - at)
         at = max(at, stop)
     if end > at:
-        yield part_of(_PICTURE, at, end - at)
+        yield part_of(PICTURE, at, end - at)
 
 
 # Behind the picture ---------------------------------------------------------------------------------
