@@ -29,6 +29,7 @@ from foveate.pictures.png_parts import (
     PngWalk,
     cut,
     inflated,
+    is_intact,
     metadata_of,
     walk,
 )
@@ -38,6 +39,7 @@ _PALETTE, _GRAYS = 3, (0, 4)
 # Filtered photos hold few matches: on them runs alone are as small as zlib's default, and far faster.
 _RUN_LENGTHS, _EVERY_FILTER = imagecodecs.PNG.STRATEGY.RLE, 0xF8
 _METERS_PER_INCH = 0.0254
+_OF_PIXELS = (b"IHDR", b"PLTE", b"tRNS", b"IDAT")
 _LONGEST_KEYWORD = 79
 _COLOR_CHUNKS = {b"sRGB", b"cICP", b"gAMA", b"cHRM"}
 
@@ -74,6 +76,10 @@ def _pixels(data: bytes, walked: PngWalk) -> Pixels:
     has_pixels = any(chunk.kind == b"IDAT" and chunk.end > chunk.start for chunk in walked.chunks)
     if not has_pixels:
         raise BadPicture(f"broken PNG: {walked.problem or 'it has no pixels'}")
+    for chunk in walked.chunks:
+        if chunk.kind in _OF_PIXELS and not is_intact(data, chunk):
+            name = chunk.kind.decode()
+            raise NotForJpeg2000(Reason.DAMAGED, f"a damaged PNG (the checksum of an {name} chunk is wrong)")
     if walked.problem:
         raise NotForJpeg2000(Reason.DAMAGED, f"a damaged PNG ({walked.problem})")
     try:

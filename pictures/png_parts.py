@@ -100,6 +100,12 @@ def walk(data: bytes) -> PngWalk:
     return PngWalk(chunks, parts, problem)
 
 
+def is_intact(data: bytes, chunk: Chunk) -> bool:
+    """Whether a chunk's checksum, if it is there, is right; decoders only warn where it is not."""
+    stored = data[chunk.end : chunk.end + 4]
+    return len(stored) < 4 or zlib.crc32(data[chunk.start - 4 : chunk.end]) == int.from_bytes(stored)
+
+
 def _says_nothing(data: bytes, header: Chunk, significant: Chunk) -> bool:
     """Whether all bits of all samples are significant."""
     depth = data[header.start + 8 : header.start + 9]

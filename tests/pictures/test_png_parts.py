@@ -94,6 +94,13 @@ def test_an_orientation_in_xmp_alone_turns_the_picture() -> None:
     assert decode_picture(both).pixels.shape == (7, 9, 3)  # EXIF counts for more
 
 
+def test_a_flipped_bit_among_the_pixels_keeps_the_file_as_damaged() -> None:
+    start = PLAIN.index(b"IDAT") + 4
+    for at in range(start, len(PLAIN) - 12, 7):
+        flipped = PLAIN[:at] + bytes([PLAIN[at] ^ 4]) + PLAIN[at + 1 :]
+        assert kept_for(flipped).reason == Reason.DAMAGED
+
+
 NAMES = st.text(st.sampled_from("abcxyzABCXYZ"), min_size=4, max_size=4).filter(
     lambda name: name.encode() not in png_parts.CHUNKS and name[0].islower()
 )
