@@ -48,7 +48,8 @@ def measure_photo(element: RestoredPhoto, run: RunLabels, score_all: bool = Fals
         plain = measure(photo.pixels, coded.decoded, salient.saliency, scored=scored)
         recovered = _recovered(salient, coded, restored, plain)
         if recovered is not None and _merit(recovered, run.tune) < _merit(plain, run.tune):
-            coded = dataclasses.replace(coded, jp2=jp2.marked_for_plain_decode(coded.jp2))
+            if not element.coded.archived:  # what is there already stays as it is
+                coded = dataclasses.replace(coded, jp2=jp2.marked_for_plain_decode(coded.jp2))
             recovered = plain
         outcomes.append((_merit(recovered or plain, run.tune), coded, plain, recovered))
     _, coded, plain, recovered = max(outcomes, key=lambda outcome: outcome[0])

@@ -20,6 +20,7 @@ from foveate.archive.rows import KeptSource, MetricsRow, RunLabels, row_of_kept
 from foveate.archive.tables import table_text
 from foveate.codec import jp2
 from foveate.codec.errors import BadCodestream
+from foveate.codec.integrity import is_edited
 from foveate.storage.errors import BadInput
 from foveate.storage.files import (
     delete_file,
@@ -94,6 +95,11 @@ def _finished(row: MetricsRow, version: str, stored: bytes, progress: Progress) 
 
 def _is_our_jp2(there: bytes, source: SourceFile, run: RunLabels) -> bool:
     """Whether what is in a JP2 file's place was put there by us, however damaged it may be by now."""
+    if _is_edited(there):
+        raise BadInput(
+            "somebody has changed tags in the archived file since, and it is left as it is: move it away to "
+            "have it made anew"
+        )
     if encryption.is_encrypted(there) or _has_record(there):
         return True
     row = _former_row(source, run)
@@ -106,6 +112,13 @@ def _is_our_copy(there: bytes, source: SourceFile, run: RunLabels) -> bool:
         return True
     row = _former_row(source, run)
     return row is not None and row.source_sha256 == hashlib.sha256(there).hexdigest()
+
+
+def _is_edited(data: bytes) -> bool:
+    try:
+        return is_edited(data)
+    except BadCodestream:
+        return False
 
 
 def _has_record(data: bytes) -> bool:
