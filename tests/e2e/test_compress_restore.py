@@ -61,7 +61,7 @@ KEPT = {
     "pixel.png": picture_files.one_pixel_png(),
 }
 BROKEN = {
-    "truncated.jpg": (picture_files.broken_pictures()["truncated.jpg"], "truncated"),
+    "truncated.webp": (picture_files.broken_pictures()["truncated.webp"], "truncated"),
     "empty.jpg": (b"", "empty"),
     "text.jpg": (b"hello world, this is not a photo\n", "not a picture"),
 }
