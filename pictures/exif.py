@@ -150,13 +150,6 @@ def raw(block: bytes, directory: Directory, tag: int) -> bytes:
     return b"" if field is None else bytes(block[field.offset : field.offset + field.size])
 
 
-def check_exif(block: bytes) -> None:
-    """Raises BadExif where a directory of an EXIF block (the thumbnail's, Exif's, GPS') cannot be read."""
-    seen: set[int] = set()
-    for directory in directories(block):
-        _check_below(block, directory, seen)
-
-
 def orientation(block: bytes) -> int:
     """The orientation tag, 1 to 8; 1 where there is none that can be read."""
     return stated_orientation(block) or 1
@@ -374,15 +367,6 @@ def _emit(fields: Mapping[int, Value], at: int, order: str, following: int) -> b
             entries += struct.pack(order + "I", values_at + len(outside))
             outside += value.data + bytes(len(value.data) % 2)
     return entries + struct.pack(order + "I", following) + outside
-
-
-def _check_below(block: bytes, directory: Directory, seen: set[int]) -> None:
-    for tag in POINTERS:
-        for offset in numbers(block, directory, tag)[:1]:
-            if offset in seen:
-                raise BadExif(f"two fields lead to the directory at byte {offset}")
-            seen.add(offset)
-            _check_below(block, read_directory(block, offset), seen)
 
 
 def _text(block: bytes, directory: Directory, tag: int) -> str:

@@ -55,7 +55,7 @@ def decode_webp(data: bytes, max_pixels: int | None) -> Picture:
 def _walk(data: bytes) -> tuple[dict[bytes, bytes], list[Part]]:
     """The first RIFF chunk of each name, those of pixels cut to their headers; and all parts of the file.
 
-    Raises BadPicture where the file ends within a chunk.
+    Raises NotForJpeg2000 where the file ends within its pixels, and BadPicture within anything else.
     """
     chunks: dict[bytes, bytes] = {}
     parts = [part_of(CHUNKS[b"VP8X"], 0, 12)]
@@ -66,7 +66,10 @@ def _walk(data: bytes) -> tuple[dict[bytes, bytes], list[Part]]:
             raise BadPicture(f"broken WebP: more than {_MOST_CHUNKS:,} chunks up to byte {at:,}")
         kind, size = data[at : at + 4], int.from_bytes(data[at + 4 : at + 8], "little")
         if at + 8 + size > len(data):
-            raise BadPicture(f"truncated WebP: it ends at byte {len(data):,} inside a {kind!r} chunk")
+            where = f"it ends at byte {len(data):,} inside a {kind!r} chunk"
+            if kind in _PIXELS and at + 18 < len(data):
+                raise NotForJpeg2000(Reason.DAMAGED, f"a damaged WebP ({where})")
+            raise BadPicture(f"truncated WebP: {where}")
         length = min(8 + size + size % 2, len(data) - at)
         if kind in chunks and kind in CHUNKS and CHUNKS[kind].kind is Kind.CARRIED:
             parts.append(unknown("second WebP chunks", at, length, printable(kind)))

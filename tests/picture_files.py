@@ -311,6 +311,7 @@ def kept_pictures() -> dict[str, bytes]:
         "truncated.png": png(sample(25, 39, 3))[:-900],
         "truncated.bmp": saved(image(sample(14, 15, 3)), "BMP")[:-100],
         "truncated.gif": saved(image(sample(16, 19, 3)), "GIF")[:-100],
+        "truncated.webp": webp(sample(25, 39, 3))[:-100],
     }
 
 
@@ -335,6 +336,7 @@ REASONS = {  # why each of `kept_pictures` is kept
     "truncated.png": Reason.DAMAGED,
     "truncated.bmp": Reason.DAMAGED,
     "truncated.gif": Reason.DAMAGED,
+    "truncated.webp": Reason.DAMAGED,
 }
 
 
@@ -345,8 +347,8 @@ def broken_pictures() -> dict[str, bytes]:
         "empty.jpg": b"",
         "text.jpg": b"hello world, this is not a photo\n",
         "header-only.jpg": whole[:20],
+        "header-only.webp": webp(sample(25, 39, 3))[:22],
         "truncated.tif": tiff(sample(25, 39, 3))[:-40],
-        "truncated.webp": webp(sample(25, 39, 3))[:-100],
         "truncated.avif": avif(sample(25, 39, 3))[:-100],
         "directory.tif": b"II*\0\xff\xff\xff\x7f",
     }

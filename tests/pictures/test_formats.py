@@ -107,7 +107,7 @@ def test_the_reasons_are_sentences() -> None:
         assert str(caught.value) == reason
 
 
-@pytest.mark.parametrize("name", ["color.tif", "color.webp", "color.avif"])
+@pytest.mark.parametrize("name", ["color.tif", "color.avif"])
 def test_every_cut_of_a_file_is_a_bad_picture(name: str) -> None:
     data = GOOD[name]
     for end in range(0, len(data) - 8, max(1, len(data) // 40)):
@@ -115,7 +115,9 @@ def test_every_cut_of_a_file_is_a_bad_picture(name: str) -> None:
             decode_picture(data[:end])
 
 
-@pytest.mark.parametrize(("name", "pixels"), [("color.jpg", b"\xff\xda"), ("color-16.png", b"IDAT")])
+@pytest.mark.parametrize(
+    ("name", "pixels"), [("color.jpg", b"\xff\xda"), ("color-16.png", b"IDAT"), ("color.webp", b"VP8")]
+)
 def test_a_cut_file_is_kept_as_damaged_as_soon_as_it_has_pixels(name: str, pixels: bytes) -> None:
     data = GOOD[name]
     kept = 0
