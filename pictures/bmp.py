@@ -10,17 +10,7 @@ from numpy.typing import NDArray
 
 from foveate.codec.metadata import PhotoMetadata
 from foveate.pictures import icc
-from foveate.pictures.accounting import (
-    Kind,
-    Known,
-    Part,
-    behind,
-    is_padding,
-    part_of,
-    printable,
-    settle,
-    unknown,
-)
+from foveate.pictures.accounting import Kind, Known, Part, gaps, part_of, settle
 from foveate.pictures.icc import CannotBeAProfile, Primaries
 from foveate.pictures.picture import (
     BadPicture,
@@ -291,12 +281,4 @@ def _parts(data: bytes, header: _Header, end: int, profile: Part | None) -> list
         part_of(PARTS["picture"], header.pixels_at, end - header.pixels_at),
         *([profile] if profile is not None else []),
     ]
-    at = 0
-    for part in sorted(parts, key=lambda part: part.start):
-        if part.start > at and not is_padding(data, at, part.start):
-            detail = printable(data[at : at + 8])
-            parts.append(unknown("bytes between its parts", at, part.start - at, detail))
-        at = max(at, part.end)
-    if at < len(data):
-        parts.append(behind(data, at))
-    return parts
+    return [*parts, *gaps(parts, data)]

@@ -55,7 +55,7 @@ def decode_gif(data: bytes, max_pixels: int | None) -> Picture:
         raise NotForJpeg2000(Reason.ANIMATED, "an animated GIF")
     if not images:
         raise BadPicture("broken GIF: it has no picture")
-    problems = settle(_parts(data, blocks, end), "a GIF")
+    problems = settle(list(_parts(data, blocks, end)), "a GIF")
     if end is None:
         raise NotForJpeg2000(Reason.DAMAGED, "a damaged GIF (it ends too early)")
     try:
@@ -123,12 +123,8 @@ def _sub_blocks(data: bytes, at: int, *, keep: bool) -> tuple[bytes, int, bool]:
     return bytes(content), len(data), False
 
 
-def _parts(data: bytes, blocks: list[_Block], end: int | None) -> list[Part]:
+def _parts(data: bytes, blocks: list[_Block], end: int | None) -> Iterator[Part]:
     """All parts but the header."""
-    return list(_named(data, blocks, end))
-
-
-def _named(data: bytes, blocks: list[_Block], end: int | None) -> Iterator[Part]:
     for block in blocks:
         known = PARTS.get("picture" if block.name in ("image", "control") else block.name)
         if known is None:

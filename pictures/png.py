@@ -23,6 +23,8 @@ from foveate.pictures.picture import (
     with_channels,
 )
 from foveate.pictures.png_parts import (
+    LONGEST_KEYWORD,
+    METERS_PER_INCH,
     SIGNATURE,
     XMP_KEYWORD,
     Chunk,
@@ -38,9 +40,7 @@ from foveate.pictures.reasons import Reason
 _PALETTE, _GRAYS = 3, (0, 4)
 # Filtered photos hold few matches: on them runs alone are as small as zlib's default, and far faster.
 _RUN_LENGTHS, _EVERY_FILTER = imagecodecs.PNG.STRATEGY.RLE, 0xF8
-_METERS_PER_INCH = 0.0254
 _OF_PIXELS = (b"IHDR", b"PLTE", b"tRNS", b"IDAT")
-_LONGEST_KEYWORD = 79
 _COLOR_CHUNKS = {b"sRGB", b"cICP", b"gAMA", b"cHRM"}
 
 
@@ -115,7 +115,7 @@ def _emit_metadata(metadata: PhotoMetadata) -> bytes:
     if metadata.icc is not None:
         emitted += _chunk(b"iCCP", b"ICC profile\0\0" + zlib.compress(metadata.icc, 9))
     if metadata.dpi is not None:
-        across, down = (max(1, round(one / _METERS_PER_INCH)) for one in metadata.dpi)
+        across, down = (max(1, round(one / METERS_PER_INCH)) for one in metadata.dpi)
         emitted += _chunk(b"pHYs", struct.pack(">IIB", across, down, 1))
     if metadata.exif is not None:
         emitted += _chunk(b"eXIf", metadata.exif)
@@ -129,7 +129,7 @@ def _emit_metadata(metadata: PhotoMetadata) -> bytes:
     if metadata.jumbf is not None:
         emitted += _chunk(b"caBX", metadata.jumbf)
     for keyword, text in metadata.texts:
-        name = keyword.encode("latin-1", "replace")[:_LONGEST_KEYWORD] or b"Comment"
+        name = keyword.encode("latin-1", "replace")[:LONGEST_KEYWORD] or b"Comment"
         emitted += _chunk(b"iTXt", name + b"\0\0\0\0\0" + text.encode())
     return emitted
 

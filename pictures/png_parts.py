@@ -19,8 +19,8 @@ SIGNATURE = b"\x89PNG\r\n\x1a\n"
 XMP_KEYWORD = b"XML:com.adobe.xmp"
 _MOST_CHUNKS = 1 << 20  # writers cut gigabytes into fewer; empty ones, 12 bytes each, would take minutes
 _MOST_TEXT = 1 << 26  # what a compressed profile or packet may grow to
-_METERS_PER_INCH = 0.0254
-_LONGEST_KEYWORD, _NAMES_SHOWN = 79, 12
+METERS_PER_INCH = 0.0254
+LONGEST_KEYWORD, _NAMES_SHOWN = 79, 12
 _RAW_PROFILE = re.compile(rb"Raw profile type (\w+)")
 
 CHUNKS: Mapping[bytes, Known] = {
@@ -147,7 +147,7 @@ def _all_texts(chunks: Mapping[bytes, list[bytes]], unreadable: list[str]) -> It
             try:
                 yield _text_of(kind, chunk)
             except (ValueError, zlib.error):
-                unreadable.append(chunk.split(b"\0", 1)[0][:_LONGEST_KEYWORD].decode("latin-1"))
+                unreadable.append(chunk.split(b"\0", 1)[0][:LONGEST_KEYWORD].decode("latin-1"))
 
 
 def _unreadable(keywords: list[str]) -> Iterator[str]:
@@ -202,7 +202,7 @@ def _density(chunks: Mapping[bytes, list[bytes]]) -> tuple[float, float] | None:
     if len(physical) != 9:
         return None
     across, down, unit = struct.unpack(">IIB", physical)
-    return (across * _METERS_PER_INCH, down * _METERS_PER_INCH) if unit == 1 and across and down else None
+    return (across * METERS_PER_INCH, down * METERS_PER_INCH) if unit == 1 and across and down else None
 
 
 def cut(chunk: bytes) -> tuple[bytes, bytes]:
