@@ -18,6 +18,7 @@ from foveate.codec.block_coder import Coding, Pixels
 from foveate.codec.block_weights import Emphasis
 from foveate.codec.encoder import Effort, Encoder
 from foveate.codec.errors import BadCodestream, BudgetTooSmall, UnsupportedCodestream
+from foveate.codec.foreign_color import as_straight_rgb, check_color
 from foveate.codec.jp2 import Jp2
 from foveate.codec.metadata import PhotoMetadata
 from foveate.codec.openjpeg import Decoded
@@ -270,6 +271,9 @@ def decode_file(
     """
     parsed = jp2.parse(data)
     decoded = openjpeg.decode(data, reduce=reduce, layers=layers, max_pixels=max_pixels)
+    check_color(parsed, decoded.pixels.shape[2])
+    straight = as_straight_rgb(decoded.pixels, decoded.bit_depth, parsed)
+    decoded = dataclasses.replace(decoded, pixels=straight)
     found, note = None, "restored without RecCNN: its resolution is reduced"
     # The mark is for the whole file; what has fewer layers is coarser.
     if parsed.record is not None and parsed.record.plain_decode and not layers:

@@ -1,6 +1,7 @@
 """Writes the pages that follow from the code: `python -m docs.generate`. A test says which is old.
 
-api.md from docstrings, commands.md from the parsers, metrics.md from the row dataclasses.
+api.md from docstrings, commands.md from the parsers, metrics.md from the row dataclasses, parts.md from
+what readers know.
 """
 
 from __future__ import annotations
@@ -17,6 +18,7 @@ from pathlib import Path
 import pyarrow as pa
 
 from docs.api_page import api_page
+from docs.parts import parts_page
 from foveate.archive.findings import Finding, Kind
 from foveate.archive.rows import MetricsRow
 from foveate.archive.skipped import Skipped
@@ -64,7 +66,7 @@ MEANINGS = {
     "target": "the requested target: `bpp=0.5`, `psnr=40`, `lossless`, ...",
     "target_reached": "the value reached, in the target's own unit; null where it has none",
     "comcnn_used": "whether ComCNN filtered the photo before it was coded",
-    "metadata_lost": "metadata that could not be read or that JP2 cannot hold; empty if none",
+    "metadata_lost": "metadata that could not be read or held by JP2: `name: details; ...`; empty if none",
     "read_seconds": "to read and decode the source",
     "saliency_seconds": "to compute the saliency map",
     "encode_seconds": "to encode, choose, and decode back",
@@ -153,7 +155,12 @@ def main() -> int:
 
 def pages() -> dict[str, str]:
     """The generated pages: file name and text."""
-    return {"api.md": f"{_NOTE}\n{api_page()}", "commands.md": commands_page(), "metrics.md": metrics_page()}
+    return {
+        "api.md": f"{_NOTE}\n{api_page()}",
+        "commands.md": commands_page(),
+        "metrics.md": metrics_page(),
+        "parts.md": _NOTE + parts_page(),
+    }
 
 
 def descriptions_of_nothing() -> set[str]:

@@ -27,7 +27,7 @@ from foveate.pipelines.running import engines, runner
 from foveate.pipelines.running.arguments import parse_beam_flags
 from foveate.pipelines.running.lock import run_alone
 from foveate.pipelines.running.status import OK, SOME_FAILED, WRONG_USAGE
-from foveate.storage.listing import NothingFound
+from foveate.storage.listing import NothingFound, other_kinds
 from foveate.storage.source import SourceFile
 from foveate.transforms.clean_jpeg import CleanJpegs
 from foveate.transforms.encode import EncodeJpeg2000, EncodePrefiltered
@@ -46,6 +46,7 @@ from foveate.transforms.write_tables import SHARDS, WriteFailures, WriteMetrics
 
 __all__ = ["add_arguments", "build", "parse_beam_flags", "run"]
 
+_KINDS_SHOWN = 8
 _SHOWN = 20  # photos that a dry run names
 
 
@@ -139,10 +140,28 @@ def run(args: argparse.Namespace) -> int:
     except (NothingFound, BadTable) as error:
         user_log.error(f"foveate compress: {error}")
         return WRONG_USAGE
+    if listed_here:
+        _say_what_is_left_out(options)
     if index is not None:
         return _dry_run(options, files, index)
     compress = functools.partial(_compress, options, args.beam_flags, files)
     return run_alone(options.archive, args.beam_flags, compress)
+
+
+def _say_what_is_left_out(options: CompressOptions) -> None:
+    """Counts files of other kinds beside the photos, so that nobody takes the archive for more than it is."""
+    try:
+        kinds = other_kinds(options.sources, PICTURE_EXTENSIONS, options.archive)
+    except OSError:  # it was listed a moment ago
+        return
+    if kinds:
+        commonest = sorted(kinds, key=lambda kind: (-kinds[kind], kind))
+        shown = [f"{kinds[kind]:,} {kind or 'without ending'}" for kind in commonest[:_KINDS_SHOWN]]
+        if len(commonest) > _KINDS_SHOWN:
+            shown.append(f"{sum(kinds[kind] for kind in commonest[_KINDS_SHOWN:]):,} others")
+        count = sum(kinds.values())
+        files = "file" if count == 1 else "files"
+        user_log.info(f"{count:,} {files} of other kinds left out: {', '.join(shown)}")
 
 
 def _compress(options: CompressOptions, beam_flags: list[str], files: list[SourceFile]) -> int:

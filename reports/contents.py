@@ -117,6 +117,16 @@ class Reason:
 
 
 @dataclasses.dataclass(frozen=True)
+class Loss:
+    """Metadata of one kind that so many compressed photos lost, and a photo of those."""
+
+    name: str
+    photos: int
+    example: str  # its path
+    details: str  # what was said of it
+
+
+@dataclasses.dataclass(frozen=True)
 class FailureExample:
     """One failed photo: its url and what was said."""
 
@@ -265,6 +275,9 @@ class Report:
     months_total: int
     reasons: tuple[Reason, ...]
     reasons_total: int
+    lost_metadata: int  # photos that lost some
+    losses: tuple[Loss, ...]
+    losses_total: int
     failures: tuple[FailureGroup, ...]
     failures_total: int
     steps: tuple[Step, ...]

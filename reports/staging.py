@@ -43,7 +43,16 @@ from foveate.storage.files import read_whole
 MEMORY = "1GB"  # of DuckDB; what does not fit goes to the temporary folder
 STEPS = ("read", "saliency", "encode", "measure")
 REPORT_COLUMNS = (
-    *("relative_path", "source_url", "archive_url", "outcome", "reason", "source_format", "source_modified"),
+    *(
+        "relative_path",
+        "source_url",
+        "archive_url",
+        "outcome",
+        "reason",
+        "metadata_lost",
+        "source_format",
+        "source_modified",
+    ),
     *("source_bytes", "archive_bytes", "width", "height", "camera", "taken"),
     *MEASURES,
     *(f"rec_{name}" for name, (_, _, twin) in MEASURES.items() if twin),

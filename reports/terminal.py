@@ -37,6 +37,8 @@ def print_report(report: Report, console: Console) -> None:
         f"saved {bytes_text(sizes.saved_bytes)} ({share_text(sizes.saved_share)})"
     )
     console.print(f"[bold]Cost[/] {cost_line(report)}")
+    if report.lost_metadata:
+        console.print(f"[bold]Lost metadata[/] {count_text(report.lost_metadata)} photos")
     cameras = report.cameras if any(camera.name for camera in report.cameras) else ()
     months = [
         dataclasses.replace(month, name=month_text(month.name)) for month in report.months if month.name
@@ -50,6 +52,7 @@ def print_report(report: Report, console: Console) -> None:
         photos_table("Worst photos", report.worst[:PHOTOS_SHOWN]),
         photos_table("Slowest photos", report.slowest[:PHOTOS_SHOWN]),
         reasons_table(report),
+        losses_table(report),
         failures_table(report),
         steps_table(report),
     )
@@ -182,6 +185,18 @@ def reasons_table(report: Report) -> Table:
     for reason in report.reasons:
         text = plain_text(reason.reason or "not said")
         table.add_row(text, reason.outcome, count_text(reason.photos), bytes_text(reason.source_bytes))
+    return table
+
+
+def losses_table(report: Report) -> Table:
+    """What metadata photos lost, one example each."""
+    table = borderless_table("Lost metadata", ["Photos"])
+    table.add_column("For example", overflow="fold")
+    for loss in report.losses:
+        said = f"{plain_text(loss.example)}: {plain_text(loss.details)}"
+        table.add_row(plain_text(loss.name), count_text(loss.photos), said)
+    if report.losses_total > len(report.losses):
+        table.caption = f"{len(report.losses)} of {report.losses_total:,}"
     return table
 
 

@@ -177,8 +177,12 @@ def frame_count(data: bytes, limits: Limits) -> int:
 
 
 def _metadata(fields: dict[str, Any]) -> PhotoMetadata:
-    dpi = fields["dpi"]
-    return PhotoMetadata(**fields | {"dpi": None if dpi is None else (dpi[0], dpi[1])})
+    dpi, texts = fields["dpi"], fields["texts"]
+    named = {
+        "dpi": None if dpi is None else (dpi[0], dpi[1]),
+        "texts": tuple((name, said) for name, said in texts),
+    }
+    return PhotoMetadata(**fields | named)
 
 
 def _record(fields: dict[str, Any] | None) -> ArchiveRecord | None:

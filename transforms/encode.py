@@ -18,6 +18,7 @@ from foveate.archive.settings import CompressSettings
 from foveate.codec import file
 from foveate.codec.block_weights import Emphasis
 from foveate.codec.errors import BudgetTooSmall
+from foveate.codec.integrity import BOXES_CHANGED
 from foveate.codec.record import ArchiveRecord
 from foveate.goals import goal_of
 from foveate.pictures.reasons import Reason
@@ -124,7 +125,8 @@ def _already_archived(salient: SalientPhoto, encoder: Encoder) -> Coded | None:
             return None
         if not record.made_with(wanted.settings_digest, wanted.weights_digest):
             return None
-        if found.problems or found.cut_after is not None:
+        # Tags that somebody wrote into the file are no reason to make it anew.
+        if set(found.problems) - {BOXES_CHANGED} or found.cut_after is not None:
             return None
         back = decode_archive(data, encoder.limits)
     except ValueError:  # damaged or foreign: it is made again

@@ -11,6 +11,7 @@ from collections.abc import Callable, Iterator
 import numpy as np
 
 from foveate.archive.keys import stored_name, stored_overhead
+from foveate.archive.losses import emit_losses
 from foveate.archive.names import archive_url
 from foveate.archive.rows import MetricsRow, RunLabels, make_row
 from foveate.archive.settings import Target
@@ -47,7 +48,8 @@ def measure_photo(element: RestoredPhoto, run: RunLabels, score_all: bool = Fals
         plain = measure(photo.pixels, coded.decoded, salient.saliency, scored=scored)
         recovered = _recovered(salient, coded, restored, plain)
         if recovered is not None and _merit(recovered, run.tune) < _merit(plain, run.tune):
-            coded = dataclasses.replace(coded, jp2=jp2.marked_for_plain_decode(coded.jp2))
+            if not element.coded.archived:  # what is there already stays as it is
+                coded = dataclasses.replace(coded, jp2=jp2.marked_for_plain_decode(coded.jp2))
             recovered = plain
         outcomes.append((_merit(recovered or plain, run.tune), coded, plain, recovered))
     _, coded, plain, recovered = max(outcomes, key=lambda outcome: outcome[0])
@@ -109,8 +111,8 @@ def _row(
         salient_share=None if saliency is None else float(np.mean(saliency > 0.5)),
         target_reached=_reached(run.target, photo, archive_bytes, plain),
         comcnn_used=coded.prefiltered,
-        metadata_lost="; ".join(
-            (*photo.metadata_problems, *(f"{name} cannot be held by JP2" for name in lost))
+        metadata_lost=emit_losses(
+            (*photo.metadata_problems, *(f"{name}: a JP2 cannot hold it" for name in lost))
         ),
         read_seconds=photo.read_seconds,
         saliency_seconds=salient.saliency_seconds,

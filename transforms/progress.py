@@ -9,12 +9,28 @@ import dataclasses
 import json
 import math
 import os
+from collections.abc import Sequence
 from pathlib import Path
+from typing import NamedTuple
 
 from apache_beam.metrics import Metrics
 
+from foveate.archive.losses import loss_names
 from foveate.archive.rows import Failure, MetricsRow
 from foveate.transforms.steps import NAMESPACE
+
+LOST = "lost metadata"
+"""The counter of photos that lost some of their metadata; those of each kind have its name behind a colon."""
+
+
+class ProgressLine(NamedTuple):
+    """One photo: how it ended, its pixels, its source's and its file's bytes, and what metadata it lost."""
+
+    outcome: str
+    pixels: int
+    source_bytes: int
+    archive_bytes: int
+    lost: Sequence[str] = ()
 
 
 @dataclasses.dataclass(frozen=True)
@@ -31,7 +47,10 @@ class Progress:
         pixels = (row.width or 0) * (row.height or 0)
         for name, value in _distributed(row).items():
             Metrics.distribution(NAMESPACE, name).update(value)
-        self._append(row.outcome, pixels, row.source_bytes, row.archive_bytes)
+        lost = loss_names(row.metadata_lost)
+        for name in (LOST, *(f"{LOST}: {name}" for name in lost)) if lost else ():
+            Metrics.counter(NAMESPACE, name).inc()
+        self._append(row.outcome, pixels, row.source_bytes, row.archive_bytes, lost)
 
     def add_restored(self, pixels: int, source_bytes: int) -> None:
         """Counts one restored photo."""
@@ -61,10 +80,13 @@ class Progress:
         self.skip((row.source_bytes, row.archive_bytes))
         return row
 
-    def _append(self, outcome: str, pixels: int, source_bytes: int, archive_bytes: int) -> None:
+    def _append(
+        self, outcome: str, pixels: int, source_bytes: int, archive_bytes: int, lost: tuple[str, ...] = ()
+    ) -> None:
         if self.file is None:
             return
-        line = json.dumps([outcome, pixels, source_bytes, archive_bytes]) + "\n"
+        fields = [outcome, pixels, source_bytes, archive_bytes, *([lost] if lost else [])]
+        line = json.dumps(fields) + "\n"
         descriptor = os.open(self.file, os.O_WRONLY | os.O_APPEND | os.O_CREAT, 0o600)
         try:
             os.write(descriptor, line.encode())  # one write of one line: whole even among processes
@@ -83,12 +105,12 @@ def _distributed(row: MetricsRow) -> dict[str, int]:
     return {name: round(value * scale) for name, (value, scale) in values.items() if value is not None}
 
 
-def read_progress(file: Path, start: int = 0) -> tuple[list[tuple[str, int, int, int]], int]:
-    """The whole lines from a byte on: outcome, pixels, source bytes, archive bytes; and where they end."""
+def read_progress(file: Path, start: int = 0) -> tuple[list[ProgressLine], int]:
+    """The whole lines from a byte on, and where they end."""
     if not file.exists():
         return [], start
     with file.open("rb") as handle:
         handle.seek(start)
         whole = handle.read().rpartition(b"\n")[0]
     lines = whole.split(b"\n") if whole else []
-    return [tuple(json.loads(line)) for line in lines], start + len(whole) + bool(lines)
+    return [ProgressLine(*json.loads(line)) for line in lines], start + len(whole) + bool(lines)

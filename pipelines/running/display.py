@@ -15,7 +15,7 @@ from rich.console import Console
 
 from foveate.pipelines.logs import speaks_json, user_log
 from foveate.storage.source import SourceFile
-from foveate.transforms.progress import read_progress
+from foveate.transforms.progress import LOST, read_progress
 
 
 def summary(counts: dict[str, int], outcomes: Sequence[str]) -> str:
@@ -23,19 +23,39 @@ def summary(counts: dict[str, int], outcomes: Sequence[str]) -> str:
     parts = [f"{counts[outcome]} {outcome}" for outcome in outcomes if counts.get(outcome)]
     line = ", ".join(parts) or "nothing to do"
     before, after = counts.get("source-bytes", 0), counts.get("archive-bytes", 0)
-    return f"{line}; {bytes_text(before)} became {bytes_text(after)}" if before and after else line
+    if before and after:
+        line = f"{line}; {bytes_text(before)} became {bytes_text(after)}"
+    return f"{line}; {lost_metadata(counts)}" if counts.get(LOST) else line
 
 
+def lost_metadata(counts: dict[str, int]) -> str:
+    """How many photos lost metadata, and what: "3 photos lost metadata: IPTC (2), preview (1)"."""
+    prefix = f"{LOST}: "
+    kinds = {name[len(prefix) :]: count for name, count in counts.items() if name.startswith(prefix)}
+    commonest = sorted(kinds, key=lambda name: (-kinds[name], name))
+    shown = [f"{name} ({kinds[name]:,})" for name in commonest[:_LOSSES_SHOWN]]
+    if len(commonest) > _LOSSES_SHOWN:
+        shown.append(f"{len(commonest) - _LOSSES_SHOWN} more kinds")
+    photos = counts[LOST]
+    return f"{photos:,} {'photo' if photos == 1 else 'photos'} lost metadata: {', '.join(shown)}"
+
+
+_LOSSES_SHOWN = 5
 _LINE_SECONDS = 15  # between progress lines where there is no terminal
 
 
 def total_counts(file: Path) -> dict[str, int]:
     """What a progress file says of a whole run, under the names of Beam's counters."""
     sums = {"source-bytes": 0, "archive-bytes": 0}
-    for outcome, _, before, after in read_progress(file)[0]:
-        sums[outcome] = sums.get(outcome, 0) + 1
-        sums["source-bytes"] += before
-        sums["archive-bytes"] += after
+    for line in read_progress(file)[0]:
+        sums["source-bytes"] += line.source_bytes
+        sums["archive-bytes"] += line.archive_bytes
+        for name in (
+            line.outcome,
+            *([LOST] if line.lost else []),
+            *(f"{LOST}: {name}" for name in line.lost),
+        ):
+            sums[name] = sums.get(name, 0) + 1
     return sums
 
 
@@ -69,13 +89,13 @@ class _Tally:
     def look(self) -> str:
         """Brings the sums up to date; megapixels, bytes saved, failures and time left, for the display."""
         lines, self.offset = read_progress(self.file, self.offset)
-        for outcome, pixels, before, after in lines:
+        for line in lines:
             self.done += 1
-            self.pixels += pixels
-            self.failed += outcome == "failed"
-            if outcome in ("compressed", "kept"):
+            self.pixels += line.pixels
+            self.failed += line.outcome == "failed"
+            if line.outcome in ("compressed", "kept"):
                 self.worked += 1
-                self.saved += before - after
+                self.saved += line.source_bytes - line.archive_bytes
         parts = [f"{self.pixels / 1e6:.1f} MP"]
         if self.worked:
             parts.append(f"{bytes_text(self.saved)} saved")

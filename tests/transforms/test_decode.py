@@ -22,7 +22,7 @@ from foveate.transforms.decode import COPIES, Extent, decode_file
 from foveate.transforms.elements import DecodedFile
 from foveate.transforms.encode import encode_plain
 from foveate.transforms.name_outputs import NamedFile, name_outputs, one_of_each_path, short_name
-from foveate.transforms.progress import Progress, read_progress
+from foveate.transforms.progress import Progress, ProgressLine, read_progress
 from foveate.transforms.run_reccnn import RecCnn, RestorePixels
 from foveate.transforms.write_pictures import Output, copy_unchanged, write_picture
 from tests import picture_files
@@ -271,7 +271,9 @@ def test_a_picture_is_written_with_its_metadata_and_counted(tmp_path: Path) -> N
     picture = decode_picture(Path(url).read_bytes())
     np.testing.assert_array_equal(picture.pixels, result.pixels)
     assert picture.metadata.icc == metadata.icc and picture.metadata.exif
-    assert read_progress(tmp_path / "progress")[0] == [("restored", 97 * 131, result.source.size_bytes, 0)]
+    assert read_progress(tmp_path / "progress")[0] == [
+        ProgressLine("restored", 97 * 131, result.source.size_bytes, 0)
+    ]
 
 
 def test_a_picture_that_a_format_cannot_hold_is_an_error_that_says_so(tmp_path: Path) -> None:
