@@ -36,7 +36,7 @@ LONG = {
     "benchmarks/hostile_files.py": "a catalog: one short function per kind of hostile file",
     "benchmarks/soak.py": "one experiment, from its supervisor to its tables",
     "benchmarks/structures.py": "a second implementation of Annex B, to be read beside the standard",
-    "codec/packet_kernels.py": "compiled loops, which numba caches for one file",
+    "codec/packet_kernels.py": "compiled loops, kept in one file since numba caches by file",
     "codec/tier1.py": "likewise: the coding passes and the MQ coder",
     "pictures/dicom.py": "one format, from its header to its pixels",
     "sandbox/client.py": "both ends of one conversation: the caller's, and the pool of children",
