@@ -25,6 +25,7 @@ install: .venv/.installed ## set up .venv with the pinned packages (once)
 .venv/.installed: extras := dev
 .venv/.installed: setup.py constraints.txt
 	$(set_up)
+	@$(BIN)/python -m foveate.compile
 	@echo "Installed: $(BIN)/foveate"
 
 # What reads DICOM needs an older TensorFlow, and so an environment of its own.

@@ -13,6 +13,7 @@ from pathlib import Path
 from rich import progress as bars
 from rich.console import Console
 
+from foveate.compiled import Compilations, compilations
 from foveate.pipelines.logs import speaks_json, user_log
 from foveate.storage.source import SourceFile
 from foveate.transforms.progress import LOST, read_progress
@@ -65,25 +66,26 @@ def progress_display(file: Path, todo: Sequence[SourceFile], verb: str) -> Itera
     if not user_log.isEnabledFor(logging.INFO):
         yield
         return
-    console = Console(stderr=True)
-    stop, tally = threading.Event(), _Tally(file, len(todo))
-    if console.is_terminal and not speaks_json():
-        thread = threading.Thread(target=_show_bar, args=(console, stop, tally, verb), daemon=True)
-    else:
-        thread = threading.Thread(target=_show_lines, args=(stop, tally, verb), daemon=True)
-    thread.start()
-    try:
-        yield
-    finally:
-        stop.set()
-        thread.join()
+    console, stop = Console(stderr=True), threading.Event()
+    with compilations() as compiled:
+        tally = _Tally(file, len(todo), compiled)
+        if console.is_terminal and not speaks_json():
+            thread = threading.Thread(target=_show_bar, args=(console, stop, tally, verb), daemon=True)
+        else:
+            thread = threading.Thread(target=_show_lines, args=(stop, tally, verb), daemon=True)
+        thread.start()
+        try:
+            yield
+        finally:
+            stop.set()
+            thread.join()
 
 
 class _Tally:
     """What the progress file says so far; reads only what is new."""
 
-    def __init__(self, file: Path, total: int) -> None:
-        self.file, self.total, self.start = file, total, time.monotonic()
+    def __init__(self, file: Path, total: int, compiled: Compilations) -> None:
+        self.file, self.total, self.compiled, self.start = file, total, compiled, time.monotonic()
         self.offset = self.done = self.pixels = self.worked = self.saved = self.failed = 0
 
     def look(self) -> str:
@@ -96,6 +98,8 @@ class _Tally:
             if line.outcome in ("compressed", "kept"):
                 self.worked += 1
                 self.saved += line.source_bytes - line.archive_bytes
+        if self.compiled.going_on:
+            return "compiling (once)"
         parts = [f"{self.pixels / 1e6:.1f} MP"]
         if self.worked:
             parts.append(f"{bytes_text(self.saved)} saved")
