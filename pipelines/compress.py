@@ -39,7 +39,7 @@ from foveate.transforms.measure import Measure
 from foveate.transforms.prefilter import Prefilter
 from foveate.transforms.progress import Progress
 from foveate.transforms.read import KEPT, ReadPhotos
-from foveate.transforms.run_reccnn import RestoreCandidates, SkipRestoring
+from foveate.transforms.run_reccnn import RestoreCoded, SkipRestoring
 from foveate.transforms.steps import FAILURES
 from foveate.transforms.write import CopyKept, WriteArchives
 from foveate.transforms.write_tables import SHARDS, WriteFailures, WriteMetrics
@@ -74,7 +74,7 @@ def build(
         coded = prefiltered.good | "Encode prefiltered" >> EncodePrefiltered(encoder)
         stages += [prefiltered, coded]
     measured_as_restored = options.reccnn is not None and settings.target.kind != "lossless"
-    restore = RestoreCandidates(options.reccnn) if measured_as_restored else SkipRestoring()
+    restore = RestoreCoded(options.reccnn) if measured_as_restored else SkipRestoring()
     restored = coded.good | "Restore" >> restore
     archived = restored.good | "Measure" >> Measure(labels, options.score_all)
     written = archived.good | "Write archives" >> WriteArchives(labels, counts)

@@ -63,13 +63,13 @@ class Encoder:
 
 
 def encode_plain(salient: SalientPhoto, encoder: Encoder) -> Iterator[Any]:
-    """A photo → `CodedPhoto` with its plain candidate, or a `KeptSource` under the tag "kept".
+    """A photo → `CodedPhoto` as it is, or a `KeptSource` under the tag "kept".
 
     A file that an interrupted run made of the same source with the same settings is taken as it is.
     """
     archived = _already_archived(salient, encoder) if encoder.resume else None
     if archived is not None:
-        yield CodedPhoto(salient, (archived,), archived=True)
+        yield CodedPhoto(salient, archived, archived=True)
         return
     photo, settings = salient.photo, encoder.settings
     source_bytes = photo.source.size_bytes
@@ -86,20 +86,18 @@ def encode_plain(salient: SalientPhoto, encoder: Encoder) -> Iterator[Any]:
         element = KeptSource(photo.source, photo.source_format, photo.source_sha256, *kept)
         yield beam.pvalue.TaggedOutput(KEPT, element)
     else:
-        yield CodedPhoto(salient, (coded,))
+        yield CodedPhoto(salient, coded)
 
 
 def encode_prefiltered(element: PrefilteredPhoto, encoder: Encoder) -> Iterator[CodedPhoto]:
-    """Adds the candidate that ComCNN prefiltered, if there is one."""
+    """The same photo with the file of what ComCNN prefiltered, if it did."""
     coded = element.coded
     if element.prefiltered is None:
         yield coded
         return
-    candidate = encode(coded.salient, element.prefiltered, encoder, prefiltered=True)
-    seconds = candidate.encode_seconds + element.comcnn_seconds
-    candidate = dataclasses.replace(candidate, encode_seconds=seconds)
-    kept = () if encoder.settings.comcnn == "on" else coded.candidates
-    yield dataclasses.replace(coded, candidates=(*kept, candidate))
+    file = encode(coded.salient, element.prefiltered, encoder, prefiltered=True)
+    seconds = coded.file.encode_seconds + element.comcnn_seconds + file.encode_seconds
+    yield dataclasses.replace(coded, file=dataclasses.replace(file, encode_seconds=seconds))
 
 
 def _not_worth_it(archive_bytes: int, source_bytes: int, min_saving: float) -> tuple[Reason, str] | None:
@@ -179,7 +177,7 @@ class EncodeJpeg2000(PhotoStage):
 
 @dataclasses.dataclass
 class EncodePrefiltered(PhotoStage):
-    """`PrefilteredPhoto` → `CodedPhoto` with one candidate more, if there is one."""
+    """`PrefilteredPhoto` → `CodedPhoto`: prefiltered photos are coded anew."""
 
     encoder: Encoder
     step = "encode prefiltered"

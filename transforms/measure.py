@@ -1,4 +1,4 @@
-"""What a photo's archive costs and keeps: measures every candidate, takes the best, makes its row."""
+"""What a photo's archive costs and keeps: measures its file and makes its row."""
 
 from __future__ import annotations
 
@@ -34,28 +34,24 @@ _SCORED = 256 // 8  # of the 256 first bytes that a SHA-256 may have
 
 
 def measure_photo(element: RestoredPhoto, run: RunLabels, score_all: bool = False) -> Iterator[Archived]:
-    """Chooses the candidate that is best in the end, by what it was tuned for, and makes its metrics row.
+    """Measures a photo's file, as decoded and as restored, and makes its metrics row.
 
     Where a photo measures better without RecCNN, its file says so, and it will be restored without.
     SSIMULACRA 2 is measured for one photo in eight, the same in every run, or for all.
     """
     start = time.perf_counter()
-    salient = element.coded.salient
+    salient, file = element.coded.salient, element.coded.file
     photo = salient.photo
     scored = score_all or is_scored(photo.source_sha256)
-    outcomes = []
-    for coded, restored in zip(element.coded.candidates, element.restored, strict=True):
-        plain = measure(photo.pixels, coded.decoded, salient.saliency, scored=scored)
-        recovered = _recovered(salient, coded, restored, plain)
-        if recovered is not None and _merit(recovered, run.tune) < _merit(plain, run.tune):
-            if not element.coded.archived:  # what is there already stays as it is
-                coded = dataclasses.replace(coded, jp2=jp2.marked_for_plain_decode(coded.jp2))
-            recovered = plain
-        outcomes.append((_merit(recovered or plain, run.tune), coded, plain, recovered))
-    _, coded, plain, recovered = max(outcomes, key=lambda outcome: outcome[0])
-    row = _row(salient, coded, plain, recovered, run)
+    plain = measure(photo.pixels, file.decoded, salient.saliency, scored=scored)
+    recovered = _recovered(salient, file, element.restored, plain)
+    if recovered is not None and _merit(recovered, run.tune) < _merit(plain, run.tune):
+        if not element.coded.archived:  # what is there already stays as it is
+            file = dataclasses.replace(file, jp2=jp2.marked_for_plain_decode(file.jp2))
+        recovered = plain
+    row = _row(salient, file, plain, recovered, run)
     row = dataclasses.replace(row, measure_seconds=element.reccnn_seconds + time.perf_counter() - start)
-    yield Archived(photo.source, row.archive_url, coded.jp2, row, write=not element.coded.archived)
+    yield Archived(photo.source, row.archive_url, file.jp2, row, write=not element.coded.archived)
 
 
 def is_scored(source_sha256: str) -> bool:
@@ -145,7 +141,7 @@ def _reached(target: Target, photo: Photo, archive_bytes: int, plain: Measures) 
 
 @dataclasses.dataclass
 class Measure(PhotoStage):
-    """`RestoredPhoto` → `Archived`: the best candidate with its metrics row."""
+    """`RestoredPhoto` → `Archived`: the file with its metrics row."""
 
     run: RunLabels
     score_all: bool = False  # whether SSIMULACRA 2 is measured for all photos

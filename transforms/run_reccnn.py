@@ -20,16 +20,16 @@ if TYPE_CHECKING:
     from foveate.models.tiling import Network
 
 
-def restore_candidates(network: Network, coded: CodedPhoto) -> RestoredPhoto:
-    """Every candidate of a photo as it will be after restoring."""
-    start = time.perf_counter()
-    restored = tuple(restore_pixels(network, c.decoded, c.noise, c.prefiltered) for c in coded.candidates)
+def restore_coded(network: Network, coded: CodedPhoto) -> RestoredPhoto:
+    """A photo as it will be after restoring."""
+    start, file = time.perf_counter(), coded.file
+    restored = restore_pixels(network, file.decoded, file.noise, file.prefiltered)
     return RestoredPhoto(coded, restored, time.perf_counter() - start)
 
 
 def without_reccnn(coded: CodedPhoto) -> Iterator[RestoredPhoto]:
     """A coded photo that is not restored."""
-    yield RestoredPhoto(coded, (None,) * len(coded.candidates), 0.0)
+    yield RestoredPhoto(coded, None, 0.0)
 
 
 def restore_file(network: Network, file: DecodedFile) -> DecodedFile:
@@ -58,14 +58,14 @@ class RecCnn:
 
 
 @dataclasses.dataclass
-class RestoreCandidates(NetworkStage):
+class RestoreCoded(NetworkStage):
     """`CodedPhoto` → `RestoredPhoto`, to measure what a restored archive will be worth."""
 
     network: RecCnn
 
     def handler(self) -> PhotoHandler:
-        """RecCNN on every candidate."""
-        return self.network.handler(restore_candidates)
+        """RecCNN on every photo."""
+        return self.network.handler(restore_coded)
 
 
 class SkipRestoring(PhotoStage):

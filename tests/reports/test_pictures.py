@@ -22,7 +22,7 @@ PIXELS = texture(97, 131, 3)
 def archived(root: pathlib.Path, source: bytes) -> PhotoFigures:
     """A photo whose lower right corner matters, in an archive, without RecCNN; and its source."""
     photo = salient(PIXELS, corner(), source_bytes=60_000)
-    data = one(encode_plain, photo, encoder("bpp", 1.0)).candidates[0].jp2
+    data = one(encode_plain, photo, encoder("bpp", 1.0)).file.jp2
     (root / "a.png").write_bytes(source)
     (root / "a.png.jp2").write_bytes(jp2.marked_for_plain_decode(data))
     urls = str(root / "a.png"), str(root / "a.png.jp2")

@@ -65,9 +65,7 @@ def slow_png() -> bytes:
 
 
 def archived() -> bytes:
-    return bytes(
-        one(encode_plain, salient(texture(97, 131, 3), corner()), encoder("bpp", 1)).candidates[0].jp2
-    )
+    return bytes(one(encode_plain, salient(texture(97, 131, 3), corner()), encoder("bpp", 1)).file.jp2)
 
 
 def pid_of(pool: client._Children) -> int:

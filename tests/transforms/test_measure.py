@@ -40,7 +40,7 @@ def coded(kind: str = "bpp", value: float = 1.0, weighted: bool = True) -> Coded
 
 
 def measured(
-    coded: CodedPhoto, *restored: Any, labels: RunLabels = LABELS, score_all: bool = False
+    coded: CodedPhoto, restored: Any, *, labels: RunLabels = LABELS, score_all: bool = False
 ) -> Archived:
     element = RestoredPhoto(coded, restored, 0.25)
     assert element.source.url == "/in/trip/a.png"
@@ -50,7 +50,7 @@ def measured(
 
 def nearer(coded: CodedPhoto) -> Any:
     """Half way from what was decoded to the source."""
-    decoded = coded.candidates[0].decoded.astype(np.uint16)
+    decoded = coded.file.decoded.astype(np.uint16)
     return ((decoded + coded.salient.photo.pixels) // 2).astype(np.uint8)
 
 
@@ -63,14 +63,14 @@ def is_plain(archived: Archived) -> bool:
 def test_a_row_has_the_figures_of_the_file_and_of_its_decode() -> None:
     element = coded()
     archived = measured(element, None)
-    row, data = archived.row, element.candidates[0].jp2
+    row, data = archived.row, element.file.jp2
     assert (archived.url, archived.jp2, archived.write) == ("/archive/trip/a.png.jp2", data, True)
     assert (row.outcome, row.width, row.height, row.channels, row.bit_depth) == ("compressed", 131, 97, 3, 8)
     assert (row.source_bytes, row.archive_bytes) == (60_000, len(data))
     assert row.compression_ratio == pytest.approx(60_000 / len(data))
     assert row.raw_ratio == pytest.approx(97 * 131 * 3 / len(data))
     assert row.bits_per_pixel == row.target_reached == pytest.approx(8 * len(data) / (97 * 131))
-    pixels, decoded = photo().photo.pixels, element.candidates[0].decoded
+    pixels, decoded = photo().photo.pixels, element.file.decoded
     figures = measure(pixels, decoded, corner(), scored=is_scored(photo().photo.source_sha256))
     for name, value in dataclasses.asdict(figures).items():
         assert getattr(row, name) == value
@@ -97,7 +97,7 @@ def test_ssimulacra2_is_measured_for_a_sample_of_the_photos_and_for_all_on_deman
     row = measured(outside, restored).row
     assert (row.ssimulacra2, row.rec_ssimulacra2) == (None, None)
     for row in (measured(inside, restored).row, measured(outside, restored, score_all=True).row):
-        assert row.ssimulacra2 == ssimulacra2(source.pixels, element.candidates[0].decoded)
+        assert row.ssimulacra2 == ssimulacra2(source.pixels, element.file.decoded)
         assert row.rec_ssimulacra2 == ssimulacra2(source.pixels, restored)
 
 
@@ -111,21 +111,18 @@ def test_what_restoring_gains_stands_in_the_row() -> None:
 
 def test_a_photo_that_restoring_harms_is_marked_to_be_restored_without() -> None:
     element = coded()
-    worse = np.roll(element.candidates[0].decoded, 3, 0)
+    worse = np.roll(element.file.decoded, 3, 0)
     archived = measured(element, worse)
     assert archived.row.rec_psnr_db == archived.row.psnr_db
     assert is_plain(archived)
-    assert len(archived.jp2) == len(element.candidates[0].jp2)
+    assert len(archived.jp2) == len(element.file.jp2)
 
 
-def test_the_candidate_is_taken_that_is_best_after_restoring() -> None:
-    first = coded()
-    pixels = first.salient.photo.pixels
-    second = encode(first.salient, pixels, encoder("bpp", 0.5), prefiltered=True)
-    both = dataclasses.replace(first, candidates=(*first.candidates, second))
-    assert measured(both, None, None).row.comcnn_used is False
-    assert measured(both, None, pixels).row.comcnn_used is True
-    assert measured(both, nearer(first), None).row.comcnn_used is False
+def test_the_row_says_whether_comcnn_prefiltered_the_photo() -> None:
+    plain = coded()
+    file = encode(plain.salient, plain.salient.photo.pixels, encoder("bpp", 1), prefiltered=True)
+    assert measured(plain, None).row.comcnn_used is False
+    assert measured(dataclasses.replace(plain, file=file), None).row.comcnn_used is True
 
 
 def test_a_file_that_is_there_already_is_not_written_again() -> None:
