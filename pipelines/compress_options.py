@@ -225,8 +225,8 @@ def _add_networks(group: argparse._ArgumentGroup) -> None:
         "--comcnn",
         choices=("auto", "on", "off"),
         default="auto",
-        help="the prefiltering network: auto uses it where the photo is coded coarsely enough for it to help, "
-        "but not so coarsely that it harms (default; not for photos of more than 300 MB of samples), on always",
+        help="the prefiltering network: auto uses it on photos that are coded neither so finely nor so "
+        "coarsely that it does not help (default; not on photos of more than 300 MB of samples), on always",
     )
     add_reccnn(
         group,
