@@ -25,8 +25,8 @@ from foveate.codec.errors import BadCodestream, UnsupportedCodestream
 from foveate.codec.integrity import Integrity
 from foveate.pictures.picture import BadPicture, NotForJpeg2000, full_range
 from foveate.quality.psnr import psnr
+from foveate.sandbox.children import DecoderFailed
 from foveate.sandbox.client import (
-    DecoderFailed,
     Limits,
     check_file_bytes,
     check_integrity,

@@ -24,7 +24,8 @@ from foveate.quality.overlay import as_rgb, heat_over
 from foveate.reports.figures import bytes_text, measure_text, share_text
 from foveate.reports.gallery import Picture
 from foveate.reports.inspection.examination import Inspection, account, layer_ends
-from foveate.sandbox.client import DecoderFailed, Limits, decode_jpeg2000
+from foveate.sandbox.children import DecoderFailed
+from foveate.sandbox.client import Limits, decode_jpeg2000
 
 SheetFormat = Literal["png", "webp"]
 
