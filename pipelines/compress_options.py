@@ -159,8 +159,8 @@ def _add_targets(group: argparse._ArgumentGroup) -> None:
         "--slope",
         type=flag_types.positive,
         metavar="E",
-        help="keep what removes at least E of squared error a byte (samples from 0 to 255): much the same "
-        "quality for all photos without any search",
+        help="keep every coding pass that removes at least E of squared error per byte (samples from 0 to "
+        "255): similar quality for all photos, with no search",
     )
     one.add_argument(
         "--jpeg-quality",
@@ -215,8 +215,8 @@ def _add_allocation(group: argparse._ArgumentGroup) -> None:
         "--effort",
         choices=("normal", "best"),
         default="normal",
-        help="best: encode with several quantization steps and keep the best; it takes four times as long "
-        "and spares some 0.5%% of the bytes (default: %(default)s)",
+        help="best: encode with several quantization steps and keep the best, which takes four times as long "
+        "and saves about 0.5%% of the bytes (default: %(default)s)",
     )
 
 

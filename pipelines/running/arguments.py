@@ -39,7 +39,7 @@ def add_limits(group: argparse._ActionsContainer) -> None:
         type=positive_count,
         default=default.pixels,
         metavar="N",
-        help="refuse larger photos, from their headers (default: %(default)s)",
+        help="refuse larger photos, judging by their headers (default: %(default)s)",
     )
     group.add_argument(
         "--max-bytes",
@@ -53,14 +53,14 @@ def add_limits(group: argparse._ActionsContainer) -> None:
         type=positive_number,
         default=default.seconds,
         metavar="S",
-        help="give up a photo that takes longer to decode (default: %(default)g)",
+        help="give up on a photo that takes longer to decode (default: %(default)g)",
     )
     group.add_argument(
         "--photo-memory",
         type=positive_number,
         default=default.memory_gb,
         metavar="GB",
-        help="give up a photo that takes more memory to decode (default: %(default)g GB)",
+        help="give up on a photo that takes more memory to decode (default: %(default)g GB)",
     )
 
 
