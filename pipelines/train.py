@@ -8,8 +8,7 @@
   comcnn-alone          ComCNN for files that nothing restores, to compare with
   dncnn                 what cleans JPEGs before they are coded
 
-Interrupted training goes on where it was when the same command is given again, once it has coded its regions
-anew.
+To resume training that was interrupted, run the same command again.
 """
 
 from __future__ import annotations
@@ -20,7 +19,7 @@ import functools
 import logging
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -31,13 +30,19 @@ from foveate.codec.block_weights import Emphasis
 from foveate.codec.encoder import Encoder
 from foveate.models import comcnn, reccnn, tiling
 from foveate.models.tiling import BadWeights, Network
-from foveate.models.training.regions import CodedRegion
+from foveate.models.training.regions import CodedRegion, StoreMismatch
 from foveate.pipelines.logs import user_log
 from foveate.pipelines.running.numbers import positive_count
 
+if TYPE_CHECKING:
+    from foveate.models.training import restoration
+
 WRONG_USAGE = 2
 NETWORKS = ("msroi", "restoration", "restoration-joint", "restoration-codec", "comcnn-alone", "dncnn")
-_RATES = (0.06, 3.0)  # bits per pixel of training photos, drawn evenly on a logarithmic scale
+CODER = "OpenJPEG's passes, allocated"  # by `_code`: regions of another coder are kept apart
+_VALIDATION_RATES = (0.125, 0.25, 0.5, 1.0, 2.0)
+_VALIDATION_SIDE = 384  # pixels
+_RATES = (0.05, 3.0)  # bits per pixel of training photos, drawn evenly on a logarithmic scale
 # Of training photos: weighted by saliency, tuned for SSIM, prepared by ComCNN.
 _WEIGHTED_SHARE, _TUNED_SHARE, _PREPARED_SHARE = 0.5, 0.2, 0.2
 
@@ -63,9 +68,10 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     )
     parser.add_argument(
         "--loss",
-        choices=("mse", "ms-ssim"),
+        choices=("mse", "relative", "ms-ssim"),
         default="mse",
-        help="restoration-codec: squared error, or half of it and half 1 - MS-SSIM (default: %(default)s)",
+        help="restoration-codec: logarithm of the squared error, or squared error relative to the decoded "
+        "region's, or half the first and half 1 - MS-SSIM (default: %(default)s)",
     )
     parser.add_argument(
         "--precision",
@@ -83,8 +89,20 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         metavar="N",
         help="restoration-codec: parts of photos that are coded, to take patches from (default: 4000; 4 GB)",
     )
+    parser.add_argument(
+        "--region-store",
+        type=Path,
+        metavar="DIR",
+        help="restoration-codec: where those are kept (default: in --output)",
+    )
     parser.add_argument("--seed", type=int, default=0, help="default: %(default)s")
-    parser.add_argument("--validation", type=Path, metavar="DIR", help="msroi: a folder to score in the end")
+    parser.add_argument(
+        "--validation",
+        type=Path,
+        metavar="DIR",
+        help="msroi: a folder to score in the end; "
+        "restoration-codec: photos by which the best weights are chosen",
+    )
     parser.add_argument(
         "--backbone", type=Path, metavar="FILE", help="msroi: EfficientNet-Lite0's arrays (.npz)"
     )
@@ -121,7 +139,7 @@ def run(args: argparse.Namespace) -> int:
             _train_dncnn(args)
         else:
             _train_restoration(args)
-    except (FileNotFoundError, BadWeights) as error:
+    except (FileNotFoundError, BadWeights, StoreMismatch) as error:
         user_log.error(f"foveate train: {error}")
         return WRONG_USAGE
     return 0
@@ -167,20 +185,33 @@ def _train_restoration(args: argparse.Namespace) -> None:
     if args.network != "restoration-codec":
         restoration.train_joint(args.photos, args.output, steps=args.steps or 12_000, seed=args.seed, **given)
     if args.network != "restoration-joint":
-        weights = args.output / comcnn.WEIGHTS_FILE.name
-        preparing = comcnn.load(weights) if weights.exists() else None
         restoration.train_on_codec(
             args.photos,
             args.output,
-            functools.partial(code_region, preparing=preparing),
+            _coding(args),
             steps=args.steps or 14_000,
             size=args.size,
             loss=args.loss,
             precision=args.precision,
             seed=args.seed + 1,
+            validation=validation_regions(args.validation) if args.validation else None,
             **given,
-            **_given(args, "regions"),
         )
+
+
+def _coding(args: argparse.Namespace) -> restoration.Coding:
+    """What RecCNN's patches are taken from; with ComCNN's weights in --output, some are prepared by it."""
+    from foveate.models.training import restoration
+
+    weights = args.output / comcnn.WEIGHTS_FILE.name
+    preparing = comcnn.load(weights) if weights.exists() else None
+    origin = f"{args.photos.resolve()}, {CODER}, ComCNN {preparing.sha256 if preparing else 'none'}"
+    return restoration.Coding(
+        functools.partial(code_region, preparing=preparing),
+        origin,
+        folder=args.region_store,
+        **_given(args, "regions"),
+    )
 
 
 def _train_dncnn(args: argparse.Namespace) -> None:
@@ -193,6 +224,24 @@ def _train_dncnn(args: argparse.Namespace) -> None:
 def _given(args: argparse.Namespace, *names: str) -> dict[str, Any]:
     """Those of the arguments that were given."""
     return {name: getattr(args, name) for name in names if getattr(args, name) is not None}
+
+
+def validation_regions(photos: Path) -> dict[float, list[CodedRegion]]:
+    """The middle of every photo of a folder at fixed rates, all places alike, by bits per pixel."""
+    from foveate.models.training.photos import load_photos
+
+    middles = []
+    for photo in load_photos(photos):
+        side = min(_VALIDATION_SIDE, *(length // 32 * 32 for length in photo.shape[:2]))
+        top, left = ((length - side) // 2 for length in photo.shape[:2])
+        middles.append(np.ascontiguousarray(photo[top : top + side, left : left + side]))
+    return {rate: [_plain_region(middle, rate) for middle in middles] for rate in _VALIDATION_RATES}
+
+
+def _plain_region(pixels: NDArray[np.uint8], bits_per_pixel: float) -> CodedRegion:
+    payload = int(bits_per_pixel * pixels.shape[0] * pixels.shape[1] / 8)
+    decoded, cells = _code(pixels, Emphasis(), 64, payload)
+    return CodedRegion(pixels, decoded, reccnn.with_preparation(cells, False))
 
 
 def code_region(

@@ -42,8 +42,9 @@ def _terms(a: Any, b: Any) -> tuple[Any, Any]:
     from keras import ops
 
     mean_a, mean_b = _blur(a), _blur(b)
-    variance_a = _blur(a * a) - mean_a * mean_a
-    variance_b = _blur(b * b) - mean_b * mean_b
+    # Rounding must not make a variance negative: the structure term would pass 1, and a loss be NaN.
+    variance_a = ops.maximum(_blur(a * a) - mean_a * mean_a, 0.0)
+    variance_b = ops.maximum(_blur(b * b) - mean_b * mean_b, 0.0)
     covariance = _blur(a * b) - mean_a * mean_b
     luminance = (2 * mean_a * mean_b + _C1) / (ops.square(mean_a) + ops.square(mean_b) + _C1)
     return luminance, (2 * covariance + _C2) / (variance_a + variance_b + _C2)
