@@ -1,6 +1,6 @@
 """The training loop that all networks trained on patches share.
 
-    batch (seed, step) ──▶ loss ──▶ gradients, clipped ──▶ Adam ──▶ weights ──▶ averages
+    batch (seed, step) ──▶ loss ──▶ gradients, clipped ──▶ optimizer ──▶ weights ──▶ averages
                                                                                   │
     every so many steps:  checkpoint ◀── log line ◀── best weights so far ◀── validation
 
@@ -23,13 +23,14 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from foveate.models.training.optimizer import Optimizer
+
 Batch = dict[str, NDArray[Any]]
 LOG, CHECKPOINT, BEST = "log.csv", "checkpoint.npz", "best.npz"
 VALIDATION = "validation_gain_db"  # the log's column by which the best weights are chosen
 
 _WARM_UP = 200  # steps, or a fifth of all
 _LARGEST_NORM = 1.0  # of all gradients together
-_BETA_1, _BETA_2, _EPSILON = 0.9, 0.999, 1e-8  # Adam's (Kingma and Ba 2015)
 _AHEAD = 4  # batches prepared while the network trains
 
 
@@ -154,17 +155,14 @@ class _State:
         trained = {id(v.value) for network in networks for v in network.trainable_variables}
         self.weights = [v for v in variables if id(v) in trained]
         self._statistics = [v for v in variables if id(v) not in trained]
-        self.first, self.second, self.averages = (
-            [tf.Variable(make(v), trainable=False) for v in self.weights]
-            for make in (tf.zeros_like, tf.zeros_like, tf.identity)
-        )
+        self.averages = [tf.Variable(weight, trainable=False) for weight in self.weights]
+        self.optimizer = Optimizer(self.weights)
 
     def _all(self) -> dict[str, Any]:
         groups = {
             "weight": self.weights,
             "statistic": self._statistics,
-            "first": self.first,
-            "second": self.second,
+            "moment": self.optimizer.moments,
             "average": self.averages,
         }
         return {f"{name}{i}": v for name, group in groups.items() for i, v in enumerate(group)}
@@ -212,15 +210,10 @@ def _advance(objective: Objective, state: _State, course: Course) -> Callable[..
     """One step: (batch, learning rate, steps done before) -> the means over the batch."""
     import tensorflow as tf
 
-    def update(gradients: Sequence[Any], scale: Any, rate: Any, step: Any) -> Any:
+    def update(gradients: Sequence[Any], rate: Any, step: Any) -> Any:
+        state.optimizer.apply(gradients, rate, step)
         keep = tf.minimum(course.averaging, (1.0 + step) / (10.0 + step))
-        each = zip(state.weights, state.first, state.second, state.averages, gradients, strict=True)
-        for weight, first, second, average, gradient in each:
-            tf.raw_ops.ResourceApplyAdam(
-                var=weight.handle, m=first.handle, v=second.handle, grad=gradient * scale, lr=rate,
-                beta1=_BETA_1, beta2=_BETA_2, epsilon=_EPSILON,
-                beta1_power=tf.pow(_BETA_1, step + 1.0), beta2_power=tf.pow(_BETA_2, step + 1.0),
-            )  # fmt: skip
+        for average, weight in zip(state.averages, state.weights, strict=True):
             average.assign_add((1.0 - keep) * (weight - average))
         return tf.constant(0.0)
 
@@ -234,7 +227,7 @@ def _advance(objective: Objective, state: _State, course: Course) -> Callable[..
         # One bad batch must not spoil all weights.
         skipped = tf.cond(
             tf.math.is_finite(norm),
-            lambda: update(gradients, scale, rate, step),
+            lambda: update([scale * gradient for gradient in gradients], rate, step),
             lambda: tf.constant(1.0),
         )
         return {**measured, "skipped": skipped}
