@@ -47,7 +47,8 @@ def build(size: str = "fast", precision: str = "float32") -> Any:
 
     Args:
       size: one of `SIZES`.
-      precision: of the convolutions, "float32" or "mixed_bfloat16"; their weights and all else are float32.
+      precision: of the features, "float32" or "mixed_bfloat16"; weights, the picture and what is added to it
+        are float32.
     """
     import keras
     from keras import layers
@@ -61,18 +62,19 @@ def build(size: str = "fast", precision: str = "float32") -> Any:
 
     features, blocks = SIZES[size].features, SIZES[size].blocks
     convolution = functools.partial(layers.Conv2D, padding="same", dtype=precision)
+    add = layers.Add(dtype=precision)  # else sums of bfloat16 features would be cast to float32 and back
     picture = layers.Input((None, None, 3), name="picture")
     noise = layers.Input((None, None, 5), name="noise")
     amplitude = noise_amplitude(noise)
     detail = normalized_detail(picture, amplitude)
     # A convolution of three strides' width is pixel-unshuffle followed by a 3 x 3 convolution.
     x = convolution(features, 3 * SHUFFLE, SHUFFLE, name="unshuffle")(detail)
-    x = layers.Add()([x, convolution(features, 3, name="noise_in")(noise_features(noise, SHUFFLE))])
+    x = add([x, convolution(features, 3, name="noise_in")(noise_features(noise, SHUFFLE))])
     for i in range(blocks):
         y = convolution(features, 3, activation="relu", name=f"block{i}_a")(x)
         y = convolution(features, 3, name=f"block{i}_b")(y)
-        x = layers.Add()([x, y])
-    x = sub_pixel_convolution(x, 3, SHUFFLE, name="shuffle")
+        x = add([x, y])
+    x = sub_pixel_convolution(x, 3, SHUFFLE, name="shuffle", precision=precision)
     restored = layers.Add()([picture, layers.Multiply()([x, amplitude])])
     return keras.Model([picture, noise], restored, name=f"reccnn_{size}")
 
@@ -94,8 +96,8 @@ def with_preparation(noise: NDArray[np.float32], comcnn_used: bool) -> NDArray[n
 def load(size: str = "fast", folder: Path = WEIGHTS, precision: str = "float32") -> Network:
     """The network with its shipped (or other) weights, ready for `tiling.run`; raises like `tiling.load`.
 
-    Convolutions in "mixed_bfloat16" are half again as fast on processors that have bfloat16, and give pixels
-    that differ from float32's by one level here and there.
+    Features in "mixed_bfloat16" are several times as fast on processors with AMX, and give pixels that differ
+    from float32's by one level here and there.
     """
     build_size = functools.partial(build, size, precision)
     return tiling.load(build_size, weights_file(size, folder), SIZES[size].receptive_field, (3, 5))
