@@ -139,7 +139,7 @@ def train_on_codec(
 
     Args:
       loss: one of `LOSSES`.
-      precision: of the convolutions while training, see `reccnn.build`.
+      precision: of the features while training, see `reccnn.build`.
       validation: regions by bits per pixel, which choose the weights to keep.
     """
     import keras
