@@ -32,6 +32,7 @@ VALIDATION = "validation_gain_db"  # the log's column by which the best weights 
 _WARM_UP = 200  # steps, or a fifth of all
 _LARGEST_NORM = 1.0  # of all gradients together
 _AHEAD = 4  # batches prepared while the network trains
+_CHECKPOINT_SECONDS = 180.0  # at most, between two checkpoints
 
 
 @dataclasses.dataclass(frozen=True)
@@ -42,7 +43,7 @@ class Course:
     rate: the highest learning rate. It rises linearly at first, stays, and falls linearly to zero at the end.
     cooldown: the share of the steps in which it falls. Until then `steps` may still be changed.
     averaging: how much of the averaged weights is kept in each step.
-    every: steps between two validations, log lines and checkpoints.
+    every: steps between two validations and log lines; checkpoints come more often where those take long.
     """
 
     steps: int
@@ -58,7 +59,7 @@ class Course:
         return self.rate * min(1.0, rising, falling)
 
     def reports_after(self, step: int) -> bool:
-        """Whether there is a checkpoint after so many steps."""
+        """Whether there is a log line after so many steps."""
         return step % self.every == 0 or step == self.steps
 
 
@@ -97,27 +98,24 @@ def fit(
     progress = state.restored(folder / CHECKPOINT)
     log = _Log(folder / LOG, progress.step)
     advance = _advance(objective, state, course)
-    sums: dict[str, float] = {}
-    start = time.process_time()
+    clock = _Clock()
     for batch in _prepared(make, seed, range(progress.step, course.steps)):
         measured = advance(batch, np.float32(course.rate_at(progress.step)), np.float32(progress.step))
-        for name, value in measured.items():
-            sums[name] = sums.get(name, 0.0) + float(value)
-        progress = dataclasses.replace(progress, step=progress.step + 1)
-        if not course.reports_after(progress.step):
+        progress = progress.after_step(measured)
+        if course.reports_after(progress.step):
+            progress = progress.after_time(clock.lap())
+            figures = state.validated(validate) if validate else {}
+            if figures and figures[VALIDATION] > progress.best:
+                progress = dataclasses.replace(progress, best=figures[VALIDATION])
+                _write_arrays(folder / BEST, {str(i): v for i, v in enumerate(state.averaged())})
+            log.add({**progress.means(course.every), **figures})
+            progress = dataclasses.replace(progress, sums={})
+            clock.lap()  # without validation
+        elif not clock.is_checkpoint_due():
             continue
-        now = time.process_time()
-        progress = dataclasses.replace(progress, cpu_seconds=progress.cpu_seconds + now - start)
-        start = now
-        figures = state.validated(validate) if validate else {}
-        if figures and figures[VALIDATION] > progress.best:
-            progress = dataclasses.replace(progress, best=figures[VALIDATION])
-            _write_arrays(folder / BEST, {str(i): v for i, v in enumerate(state.averaged())})
-        steps = (progress.step - 1) % course.every + 1
-        means = {name: value / steps for name, value in sums.items()}
-        log.add({"step": progress.step, "cpu_seconds": round(progress.cpu_seconds, 1), **means, **figures})
+        progress = progress.after_time(clock.lap())
         state.save(folder / CHECKPOINT, progress)
-        sums = {}
+        clock.checkpoint_written()
     state.finish(folder / BEST)
 
 
@@ -138,11 +136,50 @@ def gain_db(photo: Any, decoded: Any, restored: Any) -> Any:
 
 @dataclasses.dataclass(frozen=True)
 class _Progress:
-    """How far training is: steps done, processor time without validation, the best validation so far."""
+    """How far training is.
+
+    step: steps done.
+    cpu_seconds: processor time without validation.
+    best: the best validation so far.
+    sums: of what was measured in the steps since the last log line.
+    """
 
     step: int = 0
     cpu_seconds: float = 0.0
     best: float = -np.inf
+    sums: Mapping[str, float] = dataclasses.field(default_factory=dict)
+
+    def after_step(self, measured: Mapping[str, Any]) -> _Progress:
+        sums = {name: self.sums.get(name, 0.0) + float(value) for name, value in measured.items()}
+        return dataclasses.replace(self, step=self.step + 1, sums=sums)
+
+    def after_time(self, cpu_seconds: float) -> _Progress:
+        return dataclasses.replace(self, cpu_seconds=self.cpu_seconds + cpu_seconds)
+
+    def means(self, every: int) -> dict[str, float]:
+        """The columns of the log that training itself gives."""
+        steps = (self.step - 1) % every + 1
+        means = {name: value / steps for name, value in self.sums.items()}
+        return {"step": self.step, "cpu_seconds": round(self.cpu_seconds, 1), **means}
+
+
+class _Clock:
+    """Processor time since the last lap, and wall time since the last checkpoint."""
+
+    def __init__(self) -> None:
+        self._lap = time.process_time()
+        self._checkpoint = time.monotonic()
+
+    def lap(self) -> float:
+        now = time.process_time()
+        seconds, self._lap = now - self._lap, now
+        return seconds
+
+    def is_checkpoint_due(self) -> bool:
+        return time.monotonic() - self._checkpoint > _CHECKPOINT_SECONDS
+
+    def checkpoint_written(self) -> None:
+        self._checkpoint = time.monotonic()
 
 
 class _State:
