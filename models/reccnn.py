@@ -5,8 +5,8 @@
 
 Ten convolutions (`fast`) or twenty-six (`best`), residual, in a domain unshuffled by two. Beside the
 picture it reads the coding-noise map: how coarsely each place was quantised, from the packet headers of the
-very file. What it adds is scaled by that map. A fifth channel of the map says whether ComCNN prepared the
-photo (`with_preparation`).
+very file. What it adds is scaled by that map. A fifth channel of the map says whether ComCNN prefiltered the
+photo (`with_prefiltered_flag`).
 """
 
 from __future__ import annotations
@@ -87,9 +87,9 @@ def weights_file(size: str, folder: Path = WEIGHTS) -> Path:
     return folder / f"reccnn_{size}.weights.h5"
 
 
-def with_preparation(noise: NDArray[np.float32], comcnn_used: bool) -> NDArray[np.float32]:
-    """The coding-noise map (h, w, 4) with a fifth channel that says whether ComCNN prepared the photo."""
-    flag = np.full((*noise.shape[:-1], 1), float(comcnn_used), np.float32)
+def with_prefiltered_flag(noise: NDArray[np.float32], prefiltered: bool) -> NDArray[np.float32]:
+    """The coding-noise map (h, w, 4) with a fifth channel that says whether ComCNN prefiltered the photo."""
+    flag = np.full((*noise.shape[:-1], 1), float(prefiltered), np.float32)
     return np.concatenate([noise, flag], -1)
 
 
@@ -104,9 +104,9 @@ def load(size: str = "fast", folder: Path = WEIGHTS, precision: str = "float32")
 
 
 def restore_pixels(
-    network: Network, pixels: Pixels, noise: NDArray[np.float32] | None, comcnn_used: bool
+    network: Network, pixels: Pixels, noise: NDArray[np.float32] | None, prefiltered: bool
 ) -> Pixels | None:
     """What RecCNN makes of decoded pixels; None where there is no noise map to go by."""
     if noise is None:
         return None
-    return tiling.run(network, pixels, with_preparation(noise, comcnn_used))
+    return tiling.run(network, pixels, with_prefiltered_flag(noise, prefiltered))

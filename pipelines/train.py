@@ -4,7 +4,7 @@
   restoration           ComCNN and RecCNN together through the wavelet stand-in, then RecCNN on real streams
   restoration-joint     the first of these alone
   restoration-codec     the second alone, from RecCNN's weights that are there; with ComCNN's, a fifth of the
-                        photos are prepared by it
+                        photos are prefiltered by it
   comcnn-alone          ComCNN for files that nothing restores, to compare with
   dncnn                 what cleans JPEGs before they are coded
 
@@ -39,12 +39,12 @@ if TYPE_CHECKING:
 
 WRONG_USAGE = 2
 NETWORKS = ("msroi", "restoration", "restoration-joint", "restoration-codec", "comcnn-alone", "dncnn")
-CODER = "OpenJPEG's passes, allocated"  # by `_code`: regions of another coder are kept apart
+CODER = "foveate.codec.encoder"  # what `_code` codes with: regions of another coder are kept apart
 _VALIDATION_RATES = (0.125, 0.25, 0.5, 1.0, 2.0)
 _VALIDATION_SIDE = 384  # pixels
 _RATES = (0.05, 3.0)  # bits per pixel of training photos, drawn evenly on a logarithmic scale
-# Of training photos: weighted by saliency, tuned for SSIM, prepared by ComCNN.
-_WEIGHTED_SHARE, _TUNED_SHARE, _PREPARED_SHARE = 0.5, 0.2, 0.2
+# Of training photos: weighted by saliency, tuned for SSIM, prefiltered by ComCNN.
+_WEIGHTED_SHARE, _TUNED_SHARE, _PREFILTERED_SHARE = 0.5, 0.3, 0.2
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -200,14 +200,14 @@ def _train_restoration(args: argparse.Namespace) -> None:
 
 
 def _coding(args: argparse.Namespace) -> restoration.Coding:
-    """What RecCNN's patches are taken from; with ComCNN's weights in --output, some are prepared by it."""
+    """What RecCNN's patches are taken from; with ComCNN's weights in --output, some are prefiltered by it."""
     from foveate.models.training import restoration
 
     weights = args.output / comcnn.WEIGHTS_FILE.name
-    preparing = comcnn.load(weights) if weights.exists() else None
-    origin = f"{args.photos.resolve()}, {CODER}, ComCNN {preparing.sha256 if preparing else 'none'}"
+    prefilter = comcnn.load(weights) if weights.exists() else None
+    origin = f"{args.photos.resolve()}, {CODER}, ComCNN {prefilter.sha256 if prefilter else 'none'}"
     return restoration.Coding(
-        functools.partial(code_region, preparing=preparing),
+        functools.partial(code_region, prefilter=prefilter),
         origin,
         folder=args.region_store,
         **_given(args, "regions"),
@@ -241,18 +241,18 @@ def validation_regions(photos: Path) -> dict[float, list[CodedRegion]]:
 def _plain_region(pixels: NDArray[np.uint8], bits_per_pixel: float) -> CodedRegion:
     payload = int(bits_per_pixel * pixels.shape[0] * pixels.shape[1] / 8)
     decoded, cells = _code(pixels, Emphasis(), 64, payload)
-    return CodedRegion(pixels, decoded, reccnn.with_preparation(cells, False))
+    return CodedRegion(pixels, decoded, reccnn.with_prefiltered_flag(cells, False))
 
 
 def code_region(
-    region: NDArray[np.uint8], rng: np.random.Generator, preparing: Network | None = None
+    region: NDArray[np.uint8], rng: np.random.Generator, prefilter: Network | None = None
 ) -> CodedRegion:
     """A part of a photo through the real codec at a random rate and weighting: what RecCNN learns from.
 
     Args:
       region: (n, n, 3) uint8.
       rng: decides everything.
-      preparing: ComCNN, through which some of the regions go, as in `compress` by the plain file's noise map.
+      prefilter: ComCNN, through which some of the regions go, as in `compress` by the plain file's noise map.
     """
     size = region.shape[0]
     emphasis = Emphasis(tune="ssim" if rng.random() < _TUNED_SHARE else "psnr")
@@ -264,11 +264,11 @@ def code_region(
     code = functools.partial(
         _code, emphasis=emphasis, block_size=block_size, payload=int(rate * size * size / 8)
     )
-    prepared = preparing is not None and rng.random() < _PREPARED_SHARE
+    prefiltered = prefilter is not None and rng.random() < _PREFILTERED_SHARE
     decoded, cells = code(region)
-    if preparing is not None and prepared:
-        decoded, cells = code(tiling.run(preparing, region, cells))
-    return CodedRegion(region, decoded, reccnn.with_preparation(cells, prepared))
+    if prefilter is not None and prefiltered:
+        decoded, cells = code(tiling.run(prefilter, region, cells))
+    return CodedRegion(region, decoded, reccnn.with_prefiltered_flag(cells, prefiltered))
 
 
 def _code(

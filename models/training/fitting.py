@@ -31,7 +31,7 @@ VALIDATION = "validation_gain_db"  # the log's column by which the best weights 
 
 _WARM_UP = 200  # steps, or a fifth of all
 _LARGEST_NORM = 1.0  # of all gradients together
-_AHEAD = 4  # batches prepared while the network trains
+_AHEAD = 4  # batches made while the network trains
 _CHECKPOINT_SECONDS = 180.0  # at most, between two checkpoints
 
 
@@ -99,7 +99,7 @@ def fit(
     log = _Log(folder / LOG, progress.step)
     advance = _advance(objective, state, course)
     clock = _Clock()
-    for batch in _prepared(make, seed, range(progress.step, course.steps)):
+    for batch in _batches(make, seed, range(progress.step, course.steps)):
         measured = advance(batch, np.float32(course.rate_at(progress.step)), np.float32(progress.step))
         progress = progress.after_step(measured)
         if course.reports_after(progress.step):
@@ -272,7 +272,7 @@ def _advance(objective: Objective, state: _State, course: Course) -> Callable[..
     return advance  # type: ignore[no-any-return, unused-ignore]
 
 
-def _prepared(make: Callable[[np.random.Generator], Batch], seed: int, steps: range) -> Iterator[Batch]:
+def _batches(make: Callable[[np.random.Generator], Batch], seed: int, steps: range) -> Iterator[Batch]:
     """The batches of some steps, in order, made on a thread while the network trains."""
 
     def of_step(step: int) -> Batch:

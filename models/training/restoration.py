@@ -38,6 +38,7 @@ REGIONS = 4_000  # coded before RecCNN's training begins, 0.9 MB each
 
 Loss = Callable[[Any, Any, Any], Any]  # (photo, restored, error of the decoded region) -> (batch,)
 
+_NEGLIGIBLE = 3e-6  # a mean squared error as a share of the peak's square: 55 dB
 COARSER = 1.19  # by how much the step is varied to find what a bit is worth
 
 
@@ -76,7 +77,7 @@ def train_joint(
 
     keras.utils.set_random_seed(seed)
     first, second = comcnn.build(), reccnn.build("fast")
-    make = _joint_batches(load_photos(photos), batch, patch, prepared=3 * batch // 8)
+    make = _joint_batches(load_photos(photos), batch, patch, prefiltered=3 * batch // 8)
     fit(_joint_objective(first, second), make, output / "joint", Course(steps, rate), seed)
     first.save_weights(output / comcnn.WEIGHTS_FILE.name)
     second.save_weights(reccnn.weights_file("fast", output))
@@ -97,7 +98,7 @@ def train_comcnn_alone(
 
     keras.utils.set_random_seed(seed)
     network = comcnn.build()
-    make = _joint_batches(load_photos(photos), batch, patch, prepared=batch)
+    make = _joint_batches(load_photos(photos), batch, patch, prefiltered=batch)
     fit(_joint_objective(network, None), make, output / "comcnn-alone", Course(steps, rate), seed)
     network.save_weights(output / "comcnn_alone.weights.h5")
 
@@ -263,9 +264,10 @@ def _logarithmic(photo: Any, restored: Any, error: Any) -> Any:
 def _relative(photo: Any, restored: Any, error: Any) -> Any:
     """The squared error as a share of the decoded region's: every photo and rate counts alike.
 
-    As in the PSNR of a whole photo, places with larger errors count for more.
+    As in the PSNR of a whole photo, places with larger errors count for more. Regions that were coded nearly
+    without loss count for little: nothing can be restored there.
     """
-    return mean_square(photo, restored) / (error + 1e-7)
+    return mean_square(photo, restored) / (error + _NEGLIGIBLE)
 
 
 def _mixed(photo: Any, restored: Any, error: Any) -> Any:
@@ -280,16 +282,16 @@ LOSSES: dict[str, Loss] = {"mse": _logarithmic, "relative": _relative, "ms-ssim"
 
 
 def _joint_batches(
-    photos: list[NDArray[np.uint8]], batch: int, patch: int, prepared: int
+    photos: list[NDArray[np.uint8]], batch: int, patch: int, prefiltered: int
 ) -> Callable[[np.random.Generator], Batch]:
-    """Photos and noise maps; the first `prepared` of each batch go through ComCNN."""
+    """Photos and noise maps; the first `prefiltered` of each batch go through ComCNN."""
 
     def make(rng: np.random.Generator) -> Batch:
         photo = np.stack([random_patch(photos, patch, rng) for _ in range(batch)])
         return {
             "photo": photo.astype(np.float32) / np.float32(255),
             "noise": np.stack([random_noise_map(patch // wavelet.CELL, rng) for _ in range(batch)]),
-            "prefilter": (np.arange(batch) < prepared).astype(np.float32),
+            "prefilter": (np.arange(batch) < prefiltered).astype(np.float32),
         }
 
     return make

@@ -93,19 +93,19 @@ def test_the_same_generator_codes_the_same_region() -> None:
     np.testing.assert_array_equal(first.noise, again.noise)
 
 
-def test_some_regions_are_prepared_and_say_so() -> None:
-    preparing = comcnn.load()
-    prepared = 0
+def test_some_regions_are_prefiltered_and_say_so() -> None:
+    prefilter = comcnn.load()
+    prefiltered = 0
     for seed in range(12):
         plain, other = (
-            code_region(region(), np.random.default_rng(seed), network) for network in (None, preparing)
+            code_region(region(), np.random.default_rng(seed), network) for network in (None, prefilter)
         )
         if other.noise[0, 0, 4]:
-            prepared += 1
+            prefiltered += 1
             assert (other.noise[..., 4] == 1).all() and (other.decoded != plain.decoded).any()
         else:
             np.testing.assert_array_equal(other.decoded, plain.decoded)
-    assert 0 < prepared < 12
+    assert 0 < prefiltered < 12
 
 
 def coding(count: int = 6) -> restoration.Coding:
