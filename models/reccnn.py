@@ -20,9 +20,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from foveate.models import tiling
+from foveate.models.processor import multiplies_bfloat16
 from foveate.models.tiling import WEIGHTS, Network, Pixels
 
 SHUFFLE = 2
+PRECISIONS = ("auto", "float32", "bfloat16")
 
 
 @dataclasses.dataclass(frozen=True)
@@ -47,8 +49,7 @@ def build(size: str = "fast", precision: str = "float32") -> Any:
 
     Args:
       size: one of `SIZES`.
-      precision: of the features, "float32" or "mixed_bfloat16"; weights, the picture and what is added to it
-        are float32.
+      precision: of the features, one of `PRECISIONS`; weights, picture and what is added to it are float32.
     """
     import keras
     from keras import layers
@@ -61,8 +62,9 @@ def build(size: str = "fast", precision: str = "float32") -> Any:
     )
 
     features, blocks = SIZES[size].features, SIZES[size].blocks
-    convolution = functools.partial(layers.Conv2D, padding="same", dtype=precision)
-    add = layers.Add(dtype=precision)  # else sums of bfloat16 features would be cast to float32 and back
+    policy = "mixed_bfloat16" if takes_bfloat16(precision) else "float32"
+    convolution = functools.partial(layers.Conv2D, padding="same", dtype=policy)
+    add = layers.Add(dtype=policy)  # else sums of bfloat16 features would be cast to float32 and back
     picture = layers.Input((None, None, 3), name="picture")
     noise = layers.Input((None, None, 5), name="noise")
     amplitude = noise_amplitude(noise)
@@ -74,12 +76,20 @@ def build(size: str = "fast", precision: str = "float32") -> Any:
         y = convolution(features, 3, activation="relu", name=f"block{i}_a")(x)
         y = convolution(features, 3, name=f"block{i}_b")(y)
         x = add([x, y])
-    x = sub_pixel_convolution(x, 3, SHUFFLE, name="shuffle", precision=precision)
+    x = sub_pixel_convolution(x, 3, SHUFFLE, name="shuffle", precision=policy)
     restored = layers.Add()([picture, layers.Multiply()([x, amplitude])])
     return keras.Model([picture, noise], restored, name=f"reccnn_{size}")
 
 
-PRECISIONS = {"float32": "float32", "bfloat16": "mixed_bfloat16"}  # of convolutions: our names, Keras' names
+def takes_bfloat16(precision: str) -> bool:
+    """Whether features are computed in bfloat16: with "auto" where that is several times as fast.
+
+    Raises:
+      ValueError: not one of `PRECISIONS`.
+    """
+    if precision not in PRECISIONS:
+        raise ValueError(f"precision must be one of {', '.join(PRECISIONS)}, not {precision!r}")
+    return precision == "bfloat16" or (precision == "auto" and multiplies_bfloat16())
 
 
 def weights_file(size: str, folder: Path = WEIGHTS) -> Path:
@@ -96,8 +106,8 @@ def with_prefiltered_flag(noise: NDArray[np.float32], prefiltered: bool) -> NDAr
 def load(size: str = "fast", folder: Path = WEIGHTS, precision: str = "float32") -> Network:
     """The network with its shipped (or other) weights, ready for `tiling.run`; raises like `tiling.load`.
 
-    Features in "mixed_bfloat16" are several times as fast on processors with AMX, and give pixels that differ
-    from float32's by one level here and there.
+    Features in bfloat16 are several times as fast on processors with AMX, and give pixels that differ from
+    float32's by one level here and there.
     """
     build_size = functools.partial(build, size, precision)
     return tiling.load(build_size, weights_file(size, folder), SIZES[size].receptive_field, (3, 5))

@@ -75,10 +75,10 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     )
     parser.add_argument(
         "--precision",
-        choices=("float32", "mixed_bfloat16"),
+        choices=reccnn.PRECISIONS,
         default="float32",
-        help="restoration-codec: of features; mixed_bfloat16 is several times as fast on processors with AMX "
-        "(default: %(default)s)",
+        help="restoration-codec: of features; bfloat16 is several times as fast on processors with AMX, and "
+        "auto takes it there (default: %(default)s)",
     )
     parser.add_argument(
         "--rate", type=float, metavar="R", help="highest learning rate (default: as the shipped weights)"
