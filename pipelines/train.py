@@ -68,10 +68,11 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     )
     parser.add_argument(
         "--loss",
-        choices=("mse", "relative", "ms-ssim"),
+        choices=("mse", "relative", "ms-ssim", "ssimulacra2"),
         default="mse",
         help="restoration-codec: logarithm of the squared error, or squared error relative to the decoded "
-        "region's, or half the first and half 1 - MS-SSIM (default: %(default)s)",
+        "region's, or half the first and half 1 - MS-SSIM, or the second and SSIMULACRA 2 "
+        "(default: %(default)s)",
     )
     parser.add_argument(
         "--precision",

@@ -17,7 +17,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from foveate.models import comcnn, reccnn, wavelet
-from foveate.models.training import similarity
+from foveate.models.training import perception, similarity
 from foveate.models.training.fitting import (
     VALIDATION,
     Batch,
@@ -39,6 +39,7 @@ REGIONS = 4_000  # coded before RecCNN's training begins, 0.9 MB each
 Loss = Callable[[Any, Any, Any], Any]  # (photo, restored, error of the decoded region) -> (batch,)
 
 _NEGLIGIBLE = 3e-6  # a mean squared error as a share of the peak's square: 55 dB
+_POINTS = 15.0  # of SSIMULACRA 2 that weigh as much as the whole error of the decoded photo
 COARSER = 1.19  # by how much the step is varied to find what a bit is worth
 
 
@@ -278,7 +279,17 @@ def _mixed(photo: Any, restored: Any, error: Any) -> Any:
     return 0.5 * _logarithmic(photo, restored, error) + 0.5 * unlike
 
 
-LOSSES: dict[str, Loss] = {"mse": _logarithmic, "relative": _relative, "ms-ssim": _mixed}
+def _perceptual(photo: Any, restored: Any, error: Any) -> Any:
+    """The relative squared error, plus what the patch lacks to 100 points of SSIMULACRA 2."""
+    return _relative(photo, restored, error) + perception.lost_points(photo, restored) / _POINTS
+
+
+LOSSES: dict[str, Loss] = {
+    "mse": _logarithmic,
+    "relative": _relative,
+    "ms-ssim": _mixed,
+    "ssimulacra2": _perceptual,
+}
 
 
 def _joint_batches(

@@ -187,7 +187,7 @@ def test_best_trains_on_the_regions_that_are_there(trained: Path, tmp_path: Path
 
 @pytest.mark.parametrize("loss", restoration.LOSSES)
 def test_losses_are_least_for_the_photo_itself(loss: str) -> None:
-    photo = texture(48, 48, 3)[None].astype(np.float32) / 255
+    photo = texture(64, 64, 3)[None].astype(np.float32) / 255
     worse = np.clip(photo + np.random.default_rng(0).normal(0, 0.05, photo.shape), 0, 1).astype(np.float32)
     values = [
         float(restoration.LOSSES[loss](photo, other, np.array([0.01], np.float32))[0])
