@@ -27,6 +27,7 @@ from foveate.reports.inspection.examination import Inspection, examine
 Pixels = NDArray[np.uint8] | NDArray[np.uint16]
 SaliencyMap = NDArray[np.float32]
 RecCnnSize = Literal["fast", "best"]
+Precision = Literal["auto", "float32", "bfloat16"]
 
 _Word = TypeVar("_Word", bound=str)
 _DEFAULT = {"bpp": 1.0}
@@ -198,7 +199,13 @@ def decode(jp2: bytes, *, reduce: int = 0, layers: int | None = None) -> Pixels:
     return _pixels_of(_decoded(jp2, reduce, layers))
 
 
-def restore(jp2: bytes, *, network: RecCnnSize = "fast", layers: int | None = None) -> Pixels:
+def restore(
+    jp2: bytes,
+    *,
+    network: RecCnnSize = "fast",
+    precision: Precision = "auto",
+    layers: int | None = None,
+) -> Pixels:
     """Decodes a file and takes coding artifacts out with RecCNN; the network is loaded once per process.
 
     RecCNN goes by how coarsely each place was coded, from the packet headers. Where nothing was lost, or a
@@ -207,6 +214,8 @@ def restore(jp2: bytes, *, network: RecCnnSize = "fast", layers: int | None = No
     Args:
       jp2: a JP2 file or a bare codestream.
       network: "fast", or "best", which takes some ten times as long.
+      precision: of its features, "float32", "bfloat16", or "auto": bfloat16 on processors with AMX, where it is
+        several times as fast and a pixel here and there differs by one level.
       layers: how many quality layers to decode; None for all.
 
     Returns:
@@ -230,7 +239,7 @@ def restore(jp2: bytes, *, network: RecCnnSize = "fast", layers: int | None = No
     pixels = _pixels_of(found)
     if found.noise is None:
         return pixels
-    loaded = shared("RecCNN", functools.partial(reccnn.load, network)).get()
+    loaded = shared("RecCNN", functools.partial(reccnn.load, network, precision=precision)).get()
     prefiltered = found.record is not None and found.record.prefiltered
     restored = reccnn.restore_pixels(loaded, pixels, found.noise, prefiltered)
     return pixels if restored is None else restored

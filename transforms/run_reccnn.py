@@ -44,7 +44,11 @@ def restore_file(network: Network, file: DecodedFile) -> DecodedFile:
 
 @dataclasses.dataclass(frozen=True)
 class RecCnn:
-    """Which reconstruction network runs: its size ("fast" or "best") and its convolutions' precision."""
+    """Which reconstruction network runs.
+
+    size: "fast" or "best".
+    precision: of its features, one of `reccnn.PRECISIONS`; each worker decides for itself what "auto" is.
+    """
 
     size: str
     precision: str
@@ -53,7 +57,7 @@ class RecCnn:
         """The network, applying `work` to each element."""
         from foveate.models import reccnn
 
-        load = functools.partial(reccnn.load, self.size, precision=reccnn.PRECISIONS[self.precision])
+        load = functools.partial(reccnn.load, self.size, precision=self.precision)
         return PhotoHandler("RecCNN", load, work)
 
 

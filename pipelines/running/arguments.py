@@ -79,8 +79,8 @@ def add_reccnn(parser: argparse.ArgumentParser | argparse._ArgumentGroup, help_t
     parser.add_argument("--reccnn", choices=("fast", "best", "off"), default="fast", help=help_text)
     parser.add_argument(
         "--precision",
-        choices=tuple(PRECISIONS),
-        default="float32",
-        help="of its convolutions: bfloat16 is half again as fast on processors that have it, and a pixel "
-        "here and there differs by one level (default: %(default)s)",
+        choices=PRECISIONS,
+        default="auto",
+        help="of its features: bfloat16 is several times as fast on processors with AMX, and a pixel here "
+        "and there differs by one level; auto takes it on such processors, float32 on others (default: auto)",
     )
