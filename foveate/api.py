@@ -214,8 +214,8 @@ def restore(
     Args:
       jp2: a JP2 file or a bare codestream.
       network: "fast", or "best", which takes some ten times as long.
-      precision: of its features, "float32", "bfloat16", or "auto": bfloat16 on processors with AMX, where it is
-        several times as fast and a pixel here and there differs by one level.
+      precision: of its features, "float32", "bfloat16", or "auto": bfloat16 on processors with AMX, where it
+        is several times as fast and a pixel here and there differs by one level.
       layers: how many quality layers to decode; None for all.
 
     Returns:
