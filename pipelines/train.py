@@ -38,7 +38,7 @@ from foveate.pipelines.running.numbers import positive_count
 WRONG_USAGE = 2
 NETWORKS = ("msroi", "restoration", "restoration-joint", "restoration-codec", "comcnn-alone", "dncnn")
 _RATES = (0.06, 3.0)  # bits per pixel of training photos, drawn evenly on a logarithmic scale
-# Of training photos: weighted by saliency, tuned for SSIM, prepared by ComCNN.
+# Of training photos: weighted by saliency, tuned for the eye, prepared by ComCNN.
 _WEIGHTED_SHARE, _TUNED_SHARE, _PREPARED_SHARE = 0.5, 0.2, 0.2
 
 
@@ -206,7 +206,7 @@ def code_region(
       preparing: ComCNN, through which some of the regions go, as in `compress` by the plain file's noise map.
     """
     size = region.shape[0]
-    emphasis = Emphasis(tune="ssim" if rng.random() < _TUNED_SHARE else "psnr")
+    emphasis = Emphasis(tune="visual" if rng.random() < _TUNED_SHARE else "psnr")
     if rng.random() < _WEIGHTED_SHARE:
         saliency = np.clip(rng.normal(0.5, 0.6, (3, 3)), 0, 1).astype(np.float32)
         emphasis = dataclasses.replace(emphasis, saliency=saliency, gain_db=float(rng.uniform(3, 15)))
