@@ -116,7 +116,7 @@ class RunLabels:
     weights_digest: str
     foveate_version: str
     run_id: str
-    tune: Tune = "psnr"
+    tune: Tune = "visual"
     key: ArchiveKey | None = None  # of an archive whose files are encrypted
 
 

@@ -51,7 +51,7 @@ class CompressSettings:
     roi_gain_db: float = 12.0
     comcnn: Comcnn = "auto"
     min_saving: float = 0.05
-    tune: Tune = "psnr"
+    tune: Tune = "visual"
     layers: int = 1
     key_id: str = ""
     clean_jpeg: bool = False

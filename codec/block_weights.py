@@ -16,10 +16,10 @@ from numpy.typing import NDArray
 from foveate.codec.block_coder import Pixels
 from foveate.codec.codestream import Codestream
 from foveate.codec.layout import Layout
-from foveate.codec.masking import ssim_weights
+from foveate.codec.masking import visual_weights
 from foveate.codec.saliency_weights import saliency_weights
 
-Tune = Literal["psnr", "ssim"]
+Tune = Literal["visual", "psnr"]
 
 
 @dataclasses.dataclass(frozen=True, eq=False)
@@ -28,7 +28,7 @@ class Emphasis:
 
     saliency: (h, w) float32 in [0, 1], stretched over the photo, or None.
     gain_db: how many decibels of squared error a salience of 1 is worth over one of 0.
-    tune: "psnr" for squared error as it is, "ssim" for what it takes from MS-SSIM.
+    tune: "psnr" for squared error as it is, "visual" for what people see of it.
     """
 
     saliency: NDArray[np.float32] | None = None
@@ -46,8 +46,8 @@ def block_weights(
 ) -> NDArray[np.float64]:
     """What a squared error counts for in each code-block of a photo: (blocks,), positive."""
     of_blocks = np.ones(len(geometry.blocks.tile))
-    if emphasis.tune == "ssim":
-        of_blocks *= ssim_weights(stream, geometry, pixels)
+    if emphasis.tune == "visual":
+        of_blocks *= visual_weights(stream, geometry, pixels)
     if emphasis.by_place and emphasis.saliency is not None:
         of_blocks *= saliency_weights(stream, geometry, emphasis.saliency, emphasis.gain_db)
     return of_blocks

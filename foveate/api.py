@@ -48,7 +48,7 @@ def encode(  # noqa: PLR0913 (keywords, one for each thing that may be asked for
     lossless: bool = False,
     saliency: NDArray[np.floating] | None = None,
     gain_db: float = 12.0,
-    tune: Tune = "psnr",
+    tune: Tune = "visual",
     layers: int = 1,
     effort: Effort = "normal",
     metadata: PhotoMetadata | None = None,
@@ -75,7 +75,7 @@ def encode(  # noqa: PLR0913 (keywords, one for each thing that may be asked for
       lossless: keep every bit.
       saliency: (h, w) in 0 to 1, stretched over the photo: how much each place matters. None: all alike.
       gain_db: how many dB of squared error a salience of 1 is worth over one of 0.
-      tune: "psnr" for squared error, "ssim" for what eyes see of it.
+      tune: "visual" for what people see of errors, "psnr" for their squares.
       layers: how many quality layers the file has, each with about twice the bytes up to the one before.
       effort: "normal", or "best", which takes about four times as long for 0.6 % fewer bytes.
       metadata: EXIF, XMP, ICC profile and resolution to put into the file.

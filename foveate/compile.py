@@ -37,7 +37,7 @@ def _use(pixels: Pixels, mask: SaliencyMap) -> None:
     """Everything that is done to a photo of this type, but what networks do."""
     requests: tuple[dict[str, Any], ...] = (
         {"bpp": 4, "saliency": mask, "layers": 2},
-        {"bpp": 4, "tune": "ssim", "effort": "best"},
+        {"bpp": 4, "tune": "psnr", "effort": "best"},
         {"psnr": 20},
         {"lossless": True},
     )

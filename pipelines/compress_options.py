@@ -198,10 +198,10 @@ def _add_allocation(group: argparse._ArgumentGroup) -> None:
     )
     group.add_argument(
         "--tune",
-        choices=("psnr", "ssim"),
-        default="psnr",
-        help="psnr: minimize squared error (default); ssim: allow larger errors where texture hides them, "
-        "and in color",
+        choices=("visual", "psnr"),
+        default="visual",
+        help="visual: allow larger errors where people see them less: in texture, in fine color (default); "
+        "psnr: minimize squared error, for measuring and editing",
     )
     group.add_argument(
         "--layers",

@@ -43,8 +43,8 @@ CODER = "foveate.codec.encoder"  # what `_code` codes with: regions of another c
 _VALIDATION_RATES = (0.125, 0.25, 0.5, 1.0, 2.0)
 _VALIDATION_SIDE = 384  # pixels
 _RATES = (0.05, 3.0)  # bits per pixel of training photos, drawn evenly on a logarithmic scale
-# Of training photos: weighted by saliency, tuned for SSIM, prefiltered by ComCNN.
-_WEIGHTED_SHARE, _TUNED_SHARE, _PREFILTERED_SHARE = 0.5, 0.3, 0.2
+# Of training photos: weighted by saliency, tuned for the eye (the default), prefiltered by ComCNN.
+_WEIGHTED_SHARE, _TUNED_SHARE, _PREFILTERED_SHARE = 0.5, 0.5, 0.2
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -256,7 +256,7 @@ def code_region(
       prefilter: ComCNN, through which some of the regions go, as in `compress` by the plain file's noise map.
     """
     size = region.shape[0]
-    emphasis = Emphasis(tune="ssim" if rng.random() < _TUNED_SHARE else "psnr")
+    emphasis = Emphasis(tune="visual" if rng.random() < _TUNED_SHARE else "psnr")
     if rng.random() < _WEIGHTED_SHARE:
         saliency = np.clip(rng.normal(0.5, 0.6, (3, 3)), 0, 1).astype(np.float32)
         emphasis = dataclasses.replace(emphasis, saliency=saliency, gain_db=float(rng.uniform(3, 15)))

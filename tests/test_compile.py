@@ -14,7 +14,7 @@ from tests.streams import texture
 
 COMMANDS = (
     "compress photos --output even --roi none --reccnn off --ssim 0.9 --layers 2",
-    "compress photos --output archive --bpp 1 --measure ssimulacra2 --tune ssim",
+    "compress photos --output archive --bpp 1 --measure ssimulacra2 --tune psnr",
     "restore archive --output back",
     "verify archive --decode",
     "report archive --output report.html",

@@ -37,12 +37,14 @@ def measure_photo(element: RestoredPhoto, run: RunLabels, score_all: bool = Fals
     """Measures a photo's file, as decoded and as restored, and makes its metrics row.
 
     Where a photo measures better without RecCNN, its file says so, and it will be restored without.
-    SSIMULACRA 2 is measured for one photo in eight, the same in every run, or for all.
+    SSIMULACRA 2 is measured where it decides that, and else for one photo in eight, the same in every run, or
+    for all.
     """
     start = time.perf_counter()
     salient, file = element.coded.salient, element.coded.file
     photo = salient.photo
-    scored = score_all or is_scored(photo.source_sha256)
+    decides = element.restored is not None and run.tune == "visual"
+    scored = score_all or decides or is_scored(photo.source_sha256)
     plain = measure(photo.pixels, file.decoded, salient.saliency, scored=scored)
     recovered = _recovered(salient, file, element.restored, plain)
     if recovered is not None and _merit(recovered, run.tune) < _merit(plain, run.tune):
@@ -60,8 +62,10 @@ def is_scored(source_sha256: str) -> bool:
 
 
 def _merit(measures: Measures, tune: Tune) -> float:
-    """MS-SSIM for what was tuned for it, else saliency-weighted PSNR."""
-    return measures.ms_ssim if tune == "ssim" else measures.psnr_s_db
+    """SSIMULACRA 2 for what was tuned for people, else saliency-weighted PSNR."""
+    if tune == "visual" and measures.ssimulacra2 is not None:
+        return measures.ssimulacra2
+    return measures.psnr_s_db
 
 
 def _recovered(

@@ -31,7 +31,7 @@ VALUES = (
         "masks:",
         "masks:gs://bucket/masks",
         "psnr",
-        "ssim",
+        "visual",
         "auto",
         "on",
         "off",

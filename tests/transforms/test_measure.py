@@ -26,7 +26,7 @@ from tests import picture_files
 from tests.photos import corner, encoder, one, salient
 from tests.streams import texture
 
-LABELS = RunLabels("/archive", Target("bpp", 1.0), "5e77", "3e16", "1.0", "r1")
+LABELS = RunLabels("/archive", Target("bpp", 1.0), "5e77", "3e16", "1.0", "r1", tune="psnr")
 
 
 @functools.cache
