@@ -10,7 +10,7 @@ import argparse
 import os
 
 from foveate.archive import encryption
-from foveate.pipelines.cli import WRONG_USAGE
+from foveate.pipelines.running.status import WRONG_USAGE
 from foveate.pipelines.logs import user_log
 
 __all__ = ["add_arguments", "run"]
