@@ -19,4 +19,5 @@ class Reason(enum.StrEnum):
     MISSING_EXTRA = "missing_extra"  # not decoded until an optional package is installed
     NO_SAVING = "no_saving"
     LITTLE_SAVING = "little_saving"
+    TRANSPARENCY = "transparency"  # the alpha channel would be too coarse
     NO_ROOM = "no_room"  # the target is too small for headers and metadata

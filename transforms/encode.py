@@ -22,6 +22,7 @@ from foveate.codec.integrity import BOXES_CHANGED
 from foveate.codec.record import ArchiveRecord
 from foveate.goals import goal_of
 from foveate.pictures.reasons import Reason
+from foveate.quality.psnr import alpha_error
 from foveate.sandbox.client import Limits, check_integrity, decode_archive
 from foveate.storage.files import read_if_there
 from foveate.transforms.elements import (
@@ -34,6 +35,9 @@ from foveate.transforms.elements import (
 )
 from foveate.transforms.read import KEPT
 from foveate.transforms.steps import PhotoStage
+
+MOST_ALPHA_ERROR = 48.0
+"""The largest error of an alpha channel, on a scale of 255, with which a photo is compressed."""
 
 
 @dataclasses.dataclass(frozen=True)
@@ -77,6 +81,7 @@ def encode_plain(salient: SalientPhoto, encoder: Encoder) -> Iterator[Any]:
         coded = encode(salient, photo.pixels, encoder, prefiltered=False)
         archive_bytes = len(coded.jp2) + encoder.stored_overhead(photo)
         kept = _not_worth_it(archive_bytes, source_bytes, settings.min_saving)
+        kept = kept or _too_coarse(photo.pixels, coded.decoded)
         if photo.source.frame:  # it cannot be kept: its file holds the other frames too
             kept = None
     except BudgetTooSmall:
@@ -108,6 +113,14 @@ def _not_worth_it(archive_bytes: int, source_bytes: int, min_saving: float) -> t
     if saving <= 0:
         return Reason.NO_SAVING, "JPEG 2000 would take more bytes"
     return Reason.LITTLE_SAVING, f"JPEG 2000 would save less than {min_saving:.0%} of its bytes"
+
+
+def _too_coarse(pixels: Pixels, decoded: Pixels) -> tuple[Reason, str] | None:
+    """Why a photo is kept for its alpha channel, which no target is about; None if it is good enough."""
+    error = alpha_error(pixels, decoded)
+    if error is None or error <= MOST_ALPHA_ERROR:
+        return None
+    return Reason.TRANSPARENCY, "its alpha channel would be coded too coarsely"
 
 
 def _already_archived(salient: SalientPhoto, encoder: Encoder) -> Coded | None:

@@ -20,6 +20,7 @@ from foveate.codec.block_weights import Tune
 from foveate.codec.walk import codestream_span
 from foveate.pictures import exif
 from foveate.quality.measures import Measures, measure
+from foveate.quality.psnr import alpha_error
 from foveate.transforms.elements import (
     Archived,
     Coded,
@@ -122,6 +123,7 @@ def _row(
         camera=exif.camera(photo.metadata.exif) if photo.metadata.exif else None,
         taken=_taken(photo),
         cleaned_psnr_db=photo.cleaned_psnr_db,
+        alpha_max_error=alpha_error(photo.pixels, coded.decoded),
     )
 
 
