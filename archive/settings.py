@@ -11,7 +11,10 @@ from foveate.archive.roi_boxes import Box, parse_boxes
 from foveate.codec.block_weights import Tune
 from foveate.codec.encoder import Effort
 
-TargetKind = Literal["bpp", "ratio", "psnr", "roi-psnr", "ssim", "jpeg-quality", "slope", "lossless"]
+TargetKind = Literal[
+    "quality", "bpp", "ratio", "psnr", "roi-psnr", "ssim", "jpeg-quality", "slope", "lossless"
+]
+DEFAULT_QUALITY = 80.0  # of SSIMULACRA 2: hard to tell from the source side by side
 Comcnn = Literal["auto", "on", "off"]
 
 # Raised whenever the same settings would give other bytes: what was made before is then no longer up to date.
@@ -22,9 +25,9 @@ FORMAT_VERSION = 4
 class Target:
     """How small, or how good, an archive should be.
 
-    `value` is bits per pixel of the whole file, source bytes over archive bytes, dB, dB weighted by saliency,
-    SSIM, a JPEG quality from 1 to 100 whose file size is not to be exceeded, the weighted squared error that
-    a byte must remove (`codec.file.AtSlope`), or 0 for lossless.
+    `value` is a score of SSIMULACRA 2, bits per pixel of the whole file, source bytes over archive bytes, dB,
+    dB weighted by saliency, SSIM, a JPEG quality from 1 to 100 whose file size is not to be exceeded, the
+    weighted squared error that a byte must remove (`codec.file.AtSlope`), or 0 for lossless.
     """
 
     kind: TargetKind
@@ -46,7 +49,7 @@ class CompressSettings:
     may take; `also` which sources are decoded on demand (`pictures.formats.ON_DEMAND`).
     """
 
-    target: Target = Target("bpp", 1.0)
+    target: Target = Target("quality", DEFAULT_QUALITY)
     roi: str = "msroi"
     roi_gain_db: float = 12.0
     comcnn: Comcnn = "auto"

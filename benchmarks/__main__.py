@@ -25,6 +25,7 @@ from benchmarks import (
     lossless,
     plain,
     progressive,
+    quality,
     salient,
     serving,
     tuned,
@@ -44,8 +45,8 @@ OF_CURVES = {  # sections that share the photos' curves, and the curves that the
     "visual": (tuned.visual_section, Wanted(tuned=True, others=True)),
 }
 SECTIONS = (
-    "codecs", "favored", "gains", "serving", "plain", "visual", "salient", "progressive", "lossless",
-    "encode",
+    "codecs", "favored", "gains", "serving", "plain", "visual", "quality", "salient", "progressive",
+    "lossless", "encode",
 )  # fmt: skip
 _NAME = "benchmarks"
 _PICTURE = "images/benchmarks-curves.svg"
@@ -116,6 +117,10 @@ def measured(run: Run, wanted: Sequence[str]) -> Iterator[Section]:
     if "serving" in wanted:
         large = [path for path in run.paths if pixel_count(path) >= LARGE_PIXELS] or run.paths
         yield serving.serving_section(serving.served(large[:_SERVED], run.networks))
+    if "quality" in wanted:
+        found = run.each(quality.reached)
+        rates = quality.mean_rates(found)
+        yield quality.quality_section(found, run.each(functools.partial(quality.of_rates, rates=rates)))
     if "salient" in wanted:
         yield salient.salient_section(run.each(functools.partial(salient.compared, kept=run.kept)))
     if "progressive" in wanted:

@@ -48,7 +48,7 @@ _FINEST_STEP, _DEEP = 1 / 32, 12  # of pictures up to so many bits; deeper ones 
 # average; for any one photo, another may be better.
 _GOOD_PHASES = (0.125, 0.5)
 
-Effort = Literal["normal", "best"]
+Effort = Literal["fast", "normal", "best"]
 
 
 class Encoder:
@@ -172,7 +172,7 @@ class Encoder:
 
     def _best_of(self, choice: Choice, again: Callable[[float], Choice]) -> Choice:
         """The choice, or with effort a better one from other quantization steps."""
-        if self.effort == "normal" or not math.isfinite(choice.threshold):
+        if self.effort != "best" or not math.isfinite(choice.threshold):
             return choice
         slope = 10.0**choice.threshold
         fine = self._fine_step(choice.threshold)

@@ -56,6 +56,15 @@ def visual_weights(stream: Codestream, layout: Layout, pixels: Pixels) -> NDArra
     Returns:
       (blocks,) float64, positive, around 1.
     """
+    return visibility(stream, layout, pixels)[0]
+
+
+def visibility(stream: Codestream, layout: Layout, pixels: Pixels) -> tuple[NDArray[np.float64], float]:
+    """The weights of `visual_weights`, and the share of contrast that a weight of 1 takes.
+
+    That is per squared error of one sample of each window, as a share of the squared peak: large for smooth
+    photos, small for textures.
+    """
     blocks = layout.blocks
     boxes = footprints(stream, layout).T
     hiding = np.empty((len(_SCALE_WEIGHTS), len(blocks.tile)))
@@ -67,12 +76,13 @@ def visual_weights(stream: Codestream, layout: Layout, pixels: Pixels) -> NDArra
     gains = np.array([_scale_gains(int(level), int(band)) for level, band in kinds.T])
     weights: NDArray[np.float64] = np.einsum("bs,sb,s->b", gains[index.reshape(-1)], hiding, _SCALE_WEIGHTS)
     luma = blocks.component == 0
-    weights = (weights / np.exp(np.log(weights[luma]).mean())) ** _POWER
+    typical = float(np.exp(np.log(weights[luma]).mean()))
+    weights = (weights / typical) ** _POWER
     weights[~luma] = 1.0
     colored = blocks.component < (3 if stream.color_transform else 1)
     octaves = _OCTAVES[blocks.component[colored], np.maximum(blocks.level[colored], 1) - 1]
     weights[colored] *= 2.0**octaves
-    return weights
+    return weights, typical
 
 
 def _visibility(pixels: Pixels) -> list[NDArray[np.float64]]:

@@ -45,7 +45,8 @@ def measure_photo(element: RestoredPhoto, run: RunLabels, score_all: bool = Fals
     salient, file = element.coded.salient, element.coded.file
     photo = salient.photo
     decides = element.restored is not None and run.tune == "visual"
-    scored = score_all or decides or is_scored(photo.source_sha256)
+    wanted = decides or run.target.kind == "quality"
+    scored = score_all or wanted or is_scored(photo.source_sha256)
     plain = measure(photo.pixels, file.decoded, salient.saliency, scored=scored)
     recovered = _recovered(salient, file, element.restored, plain)
     if recovered is not None and _merit(recovered, run.tune) < _merit(plain, run.tune):
@@ -141,7 +142,12 @@ def _reached(target: Target, photo: Photo, archive_bytes: int, plain: Measures) 
         return bits_per_pixel
     if target.kind == "ratio":
         return photo.source.size_bytes / archive_bytes
-    measured = {"psnr": plain.psnr_db, "roi-psnr": plain.psnr_s_db, "ssim": plain.ssim}
+    measured = {
+        "quality": plain.ssimulacra2,
+        "psnr": plain.psnr_db,
+        "roi-psnr": plain.psnr_s_db,
+        "ssim": plain.ssim,
+    }
     return measured.get(target.kind)
 
 
