@@ -337,7 +337,7 @@ def _target(args: argparse.Namespace) -> Target:
 
 
 def contradiction(args: argparse.Namespace, options: CompressOptions) -> str:
-    """What in a command line is contradictory or missing, as a sentence; "" if nothing."""
+    """Why a command line is contradictory or incomplete, as a sentence; "" if it is not."""
     if problem := watching.contradiction(args) or metrics_flag.contradiction(options.sinks, args.beam_flags):
         return problem
     if args.comcnn == "on" and not options.settings.uses_comcnn:

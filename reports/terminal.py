@@ -69,7 +69,7 @@ def print_comparison(comparison: Comparison, console: Console) -> None:
 
 
 def cost_line(report: Report) -> str:
-    """What the bytes cost before and after."""
+    """The cost of the bytes before and after."""
     cost = report.cost
     return (
         f"a month {money_text(cost.before_per_month)} → {money_text(cost.after_per_month)}, saved "
@@ -189,7 +189,7 @@ def reasons_table(report: Report) -> Table:
 
 
 def losses_table(report: Report) -> Table:
-    """What metadata photos lost, one example each."""
+    """The metadata that photos lost, with one example each."""
     table = borderless_table("Lost metadata", ["Photos"])
     table.add_column("For example", overflow="fold")
     for loss in report.losses:
@@ -212,7 +212,7 @@ def failures_table(report: Report) -> Table:
 
 
 def steps_table(report: Report) -> Table:
-    """What each step cost."""
+    """The time of each step."""
     table = borderless_table("Step", ["Photos", "In all", "A photo", "MP/s (one worker)"])
     for step in report.steps:
         seconds = (duration_text(step.total_seconds), duration_text(step.mean_seconds))
