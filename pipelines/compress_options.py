@@ -36,7 +36,7 @@ _VALUED_TARGETS: tuple[TargetKind, ...] = (
 
 @dataclasses.dataclass(frozen=True)
 class CompressOptions:
-    """What a run was asked for; see `add_arguments`."""
+    """The options of a run; see `add_arguments`."""
 
     sources: tuple[str, ...]
     archive: str
@@ -58,7 +58,7 @@ class CompressOptions:
 
     @functools.cached_property
     def labels(self) -> RunLabels:
-        """What all rows of the run have in common."""
+        """The columns that all rows of the run share."""
         return RunLabels(
             archive=self.archive,
             target=self.settings.target,
@@ -71,7 +71,7 @@ class CompressOptions:
         )
 
     def encoder(self) -> Encoder:
-        """What the encoding stages need to know."""
+        """The parameters of the encoding stages."""
         weights = bytes.fromhex(self.labels.weights_digest)
         return Encoder(self.settings, weights, self.archive, not self.force, self.key, self.limits)
 
