@@ -72,8 +72,8 @@ def cost_line(report: Report) -> str:
     """The cost of the bytes before and after."""
     cost = report.cost
     return (
-        f"a month {money_text(cost.before_per_month)} → {money_text(cost.after_per_month)}, saved "
-        f"{money_text(cost.saved_per_year)} a year, at {cost.price_per_gb_month:g} for a GB and month"
+        f"per month {money_text(cost.before_per_month)} → {money_text(cost.after_per_month)}, saved "
+        f"{money_text(cost.saved_per_year)} per year, at {cost.price_per_gb_month:g} per GB and month"
     )
 
 
@@ -87,7 +87,7 @@ def sides_table(comparison: Comparison) -> Table:
     table.add_row("Bytes before", *(bytes_text(report.sizes.before_bytes) for report in reports))
     table.add_row("Bytes after", *(bytes_text(report.sizes.after_bytes) for report in reports))
     table.add_row("Saved", *(share_text(report.sizes.saved_share) for report in reports))
-    table.add_row("Cost a month", *(money_text(report.cost.after_per_month) for report in reports))
+    table.add_row("Cost per month", *(money_text(report.cost.after_per_month) for report in reports))
     return table
 
 
@@ -213,7 +213,7 @@ def failures_table(report: Report) -> Table:
 
 def steps_table(report: Report) -> Table:
     """The time of each step."""
-    table = borderless_table("Step", ["Photos", "In all", "A photo", "MP/s (one worker)"])
+    table = borderless_table("Step", ["Photos", "Total", "Per photo", "MP/s (one worker)"])
     for step in report.steps:
         seconds = (duration_text(step.total_seconds), duration_text(step.mean_seconds))
         speed = f"{step.megapixels_per_second:.1f}" if step.megapixels_per_second is not None else "–"
