@@ -32,7 +32,7 @@ _AT_ONCE = 1 << 16  # paths that are text in Python at a time
 
 @dataclasses.dataclass(frozen=True, slots=True)
 class ArchivedRow:
-    """What the table says about one photo of an archive; fields as in `MetricsRow`."""
+    """The table's entry for one photo of an archive; fields as in `MetricsRow`."""
 
     relative_path: str
     source_url: str

@@ -109,7 +109,7 @@ class KeptSource:
 
 @dataclasses.dataclass(frozen=True)
 class RunLabels:
-    """What all rows of a run have in common."""
+    """The columns that all rows of a run share."""
 
     archive: str
     target: Target

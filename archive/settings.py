@@ -1,4 +1,4 @@
-"""What a compression run was asked for, and the digests by which an archive knows it again."""
+"""The settings of a compression run, and the digests by which an archive recognizes them."""
 
 from __future__ import annotations
 
@@ -73,7 +73,7 @@ class CompressSettings:
 
     @property
     def boxes(self) -> tuple[Box, ...]:
-        """What was drawn for all photos, () without."""
+        """The boxes drawn for all photos; () without."""
         return parse_boxes(self.roi.removeprefix("boxes:")) if self.roi.startswith("boxes:") else ()
 
     def digest(self, mask_sha256: bytes = b"") -> bytes:

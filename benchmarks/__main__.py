@@ -2,7 +2,7 @@
 
 Prints a table for each section; `--output DIR` also writes benchmarks.md, the figures as benchmarks.json and
 images/benchmarks-curves.svg there. Sections that were not run stay as they were in that folder, so each can
-be repeated alone. With `--keep DIR` a run that was stopped goes on where it was.
+be repeated alone. With `--keep DIR` an interrupted run can be resumed.
 """
 
 from __future__ import annotations
@@ -54,7 +54,7 @@ _SERVED = 2  # large photos whose restoring is timed
 _INTRODUCTION = """\
 Made by `make bench PHOTOS=folder ARGS='--output docs --keep cache'`. With `--only plain,encode` those
 sections are repeated and the others stay as they were; the folder that `--keep` names holds what other
-codecs and the networks did, so that a run goes on where one was stopped. What Foveate publishes is of its 47
+codecs and the networks did, so that an interrupted run can be resumed. What Foveate publishes is of its 47
 validation photos, on which nothing was trained: 41 of 512 x 512 pixels (CID22) and 6 of some 2048 x 1300
 (CLIC 2025); or, where a table says so, of the former (`--count 41`).
 

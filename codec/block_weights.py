@@ -1,8 +1,7 @@
-"""What a squared error counts for in each code-block: by saliency, and by how visible it is.
+"""Weights of squared error, code-block by code-block: by saliency, and by visibility.
 
-Whatever has a say multiplies. `allocation` cuts every block at one slope of weighted error, so that a block
-of twice the weight gets the bits that halve its error: this is where it is decided how much more a salient
-block gets.
+All weights multiply. `allocation` cuts every block at one slope of weighted error, so a block with a larger
+weight is coded further: here it is decided how many more bits a salient block gets.
 """
 
 from __future__ import annotations
@@ -37,14 +36,14 @@ class Emphasis:
 
     @property
     def by_place(self) -> bool:
-        """Whether saliency has a say."""
+        """Whether saliency changes any weight."""
         return self.saliency is not None and self.gain_db > 0
 
 
 def block_weights(
     stream: Codestream, geometry: Layout, pixels: Pixels, emphasis: Emphasis
 ) -> NDArray[np.float64]:
-    """What a squared error counts for in each code-block of a photo: (blocks,), positive."""
+    """The weight of a squared error in each code-block of a photo: (blocks,), positive."""
     of_blocks = np.ones(len(geometry.blocks.tile))
     if emphasis.tune == "visual":
         of_blocks *= visual_weights(stream, geometry, pixels)

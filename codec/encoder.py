@@ -1,6 +1,6 @@
 """From pixels to region-weighted JPEG 2000 codestreams: code what will be kept, and choose among its passes.
 
-    pixels ─▶ survey, a sample ─▶ foretell the slope ─▶ code all down to a little below, for that slope
+    pixels ─▶ survey, a sample ─▶ predict the slope ─▶ code all down to a little below, for that slope
                                         ▲                       │
                                         └─ far from it ─ choose ┴─▶ codestream
 
@@ -30,7 +30,7 @@ _MOST_IN_ONE_TILE = 2 * _LARGEST_TILE**2
 _TILE_UNIT = 64  # pixels
 
 _SAMPLE_SHARE, _LEAST_SAMPLE, _LARGEST_SAMPLE = 10, 24, 160  # every tenth block, but so many of them
-_SAMPLE_DEPTH = math.log10(0.5)  # how far below the foretold slope a sample is coded
+_SAMPLE_DEPTH = math.log10(0.5)  # how far below the predicted slope a sample is coded
 _SAFETY = math.log10(0.8)  # and all blocks below the corrected one
 _DEEPER = math.log10(0.6)  # at least so much, where that was not far enough
 _TOO_LOW, _TOO_HIGH = math.log10(1.6), math.log10(1.25)  # an aim, by a choice that ends above or below it
@@ -55,7 +55,7 @@ class Encoder:
     """A photo that can be encoded to one target after another; what comes of one does not depend on others.
 
     All of it is coded for one slope, its aim: passes that bring much less are not coded, and coefficients
-    whose bits cost more than they bring are left out. Where a target needs another slope, it is coded anew.
+    whose bits cost more than they bring are left out. Where a target needs another slope, it is coded again.
     """
 
     def __init__(
@@ -130,7 +130,7 @@ class Encoder:
         Raises:
           BudgetTooSmall: not even headers fit.
         """
-        self._aim_at(self._foretold(budget))
+        self._aim_at(self._predicted(budget))
         choice = self._fitted(budget, layers)
         for _ in range(_MOST_AIMS):
             if not math.isfinite(choice.threshold) or self._is_well_aimed(choice):
@@ -157,7 +157,7 @@ class Encoder:
           None where all there is does not reach the goal.
         """
         decibels = self._decibels_at(goal.psnr_db)
-        self._aim_at(self._foretold_of_error(10 ** (-decibels / 10)))
+        self._aim_at(self._predicted_at_error(10 ** (-decibels / 10)))
         choice = self._searched(goal, quality, decibels, layers)
         if choice is None or not math.isfinite(choice.threshold):
             return choice
@@ -255,7 +255,7 @@ class Encoder:
 
     # ------------------------------------------------------------ predictions
 
-    def _foretold(self, budget: int) -> float:
+    def _predicted(self, budget: int) -> float:
         """The threshold at which a budget will be used up, as far as a sample tells."""
         size = max(1, budget / 2, budget - _HEADER_BYTES_PER_BLOCK * len(self.weights))
         if self._model is None:
@@ -266,7 +266,7 @@ class Encoder:
         self._try_leaving_out(threshold, sample.blocks)
         return threshold
 
-    def _foretold_of_error(self, error: float) -> float:
+    def _predicted_at_error(self, error: float) -> float:
         """The threshold that leaves so much squared error, as far as a sample tells."""
         per_pixel = error / self.coder.pixels[..., 0].size
         sample = self._sample(math.log10(_SLOPE_PER_ERROR * per_pixel) + _SAMPLE_DEPTH)
@@ -319,7 +319,7 @@ class Encoder:
     def _searched(
         self, goal: Goal, quality: Callable[[Choice], float], decibels: float, layers: int
     ) -> Choice | None:
-        """Tries one choice after the other, to begin with one that leaves an error as foretold."""
+        """Tries one choice after the other, to begin with one that is predicted to leave that error."""
         search = Search(goal)
         for _ in range(_QUALITY_TRIALS):
             choice = self._leaving(decibels, layers)
@@ -328,7 +328,7 @@ class Encoder:
             reached = search.note(choice, self._decibels(choice), quality(choice))
             if search.is_over:
                 break
-            decibels = search.next_foretold()
+            decibels = search.next_prediction()
             if not reached and self._is_everything(choice):
                 if self._aim == -math.inf:
                     return None
@@ -336,7 +336,7 @@ class Encoder:
         return search.best
 
     def _decibels_at(self, psnr_db: float) -> float:
-        """What `_decibels` are at a PSNR, if errors are those of the coefficients."""
+        """The `_decibels` at a PSNR, if errors are those of the coefficients."""
         height, width, channels = self.coder.pixels.shape
         samples = height * width * (channels - (channels + 1) % 2)  # without alpha
         peak = (1 << self.coder.bit_depth) - 1

@@ -112,7 +112,7 @@ class Recipe:
 
 @dataclasses.dataclass(frozen=True)
 class Boxes:
-    """What a file holds beside its codestream."""
+    """Everything that a file holds besides its codestream."""
 
     metadata: PhotoMetadata = dataclasses.field(default_factory=PhotoMetadata)
     record: ArchiveRecord | None = None
@@ -333,7 +333,7 @@ def _noise_of(parsed: Jp2, layers: int) -> tuple[NDArray[np.float32] | None, str
 
 
 def _unusual(parsed: Jp2, size: Size) -> str:
-    """What a picture has that keeps the cells of a map from lying over its pixels; "" if nothing."""
+    """Why the cells of a noise map would not lie over the picture's pixels; "" if they do."""
     if parsed.has_palette or any((c.dx, c.dy) != (1, 1) for c in size.components):
         return "it has a palette or sub-sampled components"
     if size.x0 % noise.CELL or size.y0 % noise.CELL:

@@ -49,7 +49,7 @@ _UUID_BYTES = 16
 
 @dataclasses.dataclass(frozen=True, eq=False)
 class Jp2:
-    """What is in a JP2 file, or in a bare codestream.
+    """The contents of a JP2 file, or of a bare codestream.
 
     codestream: the first contiguous codestream, from SOC on.
     metadata: profile, EXIF, XMP and resolution, None where absent or unusable.
@@ -199,7 +199,7 @@ def _boxes_around(data: bytes) -> Iterator[Box]:
 
 
 def marked_for_plain_decode(data: bytes) -> bytes:
-    """The same file with the record's `plain_decode` set, and its CRC, if any, made anew.
+    """The same file with the record's `plain_decode` set, and its CRC, if any, recomputed.
 
     Raises:
         BadCodestream: a malformed box, no record, or one whose CRC is not that of the file.
@@ -277,6 +277,6 @@ def _head(siz: Siz, metadata: PhotoMetadata, record: bytes | None) -> bytes:
 
 
 def _apart(head: bytes, record: bytes | None) -> tuple[bytes, bytes]:
-    """What `_head` made without the record's box, and that box."""
+    """The head that `_head` made without the record's box, and that box."""
     at = len(head) if record is None else len(head) - len(pack_box(b"uuid", _RECORD_UUID + record))
     return head[:at], head[at:]

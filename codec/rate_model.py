@@ -1,4 +1,4 @@
-"""Foretells what a picture takes at a slope, from how large its coefficients are and from a sample of blocks.
+"""Predicts the bytes of a picture at a slope, from the sizes of its coefficients and from a sample of blocks.
 
 A bit-plane of a block costs the entropy of who becomes significant in it, a sign for each that does, and
 about a bit for each that is already; its passes have slopes from some four squared steps per byte down to
@@ -95,12 +95,12 @@ class Sample:
 
     def slope_of_bytes(self, size: float, model: RateModel) -> float:
         """The slope at which a picture takes so many bytes: as a model says, corrected by the sample."""
-        foretold = model.only(self.blocks)
+        predicted = model.only(self.blocks)
         sizes = np.array(
             [
                 model.bytes_at(slope)
                 * self.hulls.bytes_above(self.log_weights, slope)
-                / max(foretold.bytes_at(slope), 1.0)
+                / max(predicted.bytes_at(slope), 1.0)
                 for slope in self.depth + _GRID
             ]
         )

@@ -1,4 +1,4 @@
-"""What a target asks of the codec, for the command line and `foveate.encode` alike."""
+"""Turns a target into a goal of the codec, for the command line and `foveate.encode` alike."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ def goal_of(
     source_bytes: int,
     stored_overhead: int = 0,
 ) -> file.Goal:
-    """What the codec is to reach.
+    """The goal that the codec has to reach.
 
     Args:
       target: how small or how good the file is to be.

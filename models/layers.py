@@ -1,4 +1,4 @@
-"""What ComCNN and RecCNN share: how the coding-noise map enters a network, and leaves it."""
+"""Shared by ComCNN and RecCNN: how the coding-noise map enters a network, and leaves it."""
 
 from __future__ import annotations
 

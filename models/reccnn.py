@@ -131,7 +131,7 @@ def load(size: str = "fast", folder: Path = WEIGHTS, precision: str = "float32")
 def restore_pixels(
     network: Network, pixels: Pixels, noise: NDArray[np.float32] | None, prefiltered: bool
 ) -> Pixels | None:
-    """What RecCNN makes of decoded pixels; None where there is no noise map to go by."""
+    """Decoded pixels as RecCNN restores them; None without a noise map."""
     if noise is None:
         return None
     return tiling.run(network, pixels, with_prefiltered_flag(noise, prefiltered))

@@ -98,7 +98,7 @@ def decode_picture(
     `also` names formats that are decoded only where they are asked for: "heic", "jxl", and
     "cmyk" for JPEGs in printing inks, which become sRGB.
 
-    `max_pixels` is held against the header, before anything is decoded; `frame` chooses one of a DICOM file
+    `max_pixels` is compared with the header, before anything is decoded; `frame` chooses one of a DICOM file
     of several, counted from 1, and 0 refuses such a file. Raises BadPicture for what is
     broken or no picture, and NotForJpeg2000 for what an archive should keep as it is. Metadata that cannot
     be read is dropped and named in the picture's `metadata_problems`; it never costs the pixels.

@@ -1,4 +1,4 @@
-"""What an AVIF or HEIC file consists of, to its last byte: boxes, items, properties (ISO/IEC 23008-12)."""
+"""The parts of an AVIF or HEIC file, to its last byte: boxes, items, properties (ISO/IEC 23008-12)."""
 
 from __future__ import annotations
 

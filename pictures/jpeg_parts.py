@@ -1,4 +1,4 @@
-"""What a JPEG file consists of, to its last byte: marker segments, scans, stray bytes, what stands behind."""
+"""The parts of a JPEG file, to its last byte: marker segments, scans, stray bytes, trailers."""
 
 from __future__ import annotations
 

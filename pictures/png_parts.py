@@ -1,4 +1,4 @@
-"""What a PNG file consists of, to its last byte: chunks, and what stands behind the last."""
+"""The parts of a PNG file, to its last byte: chunks, and what follows the last."""
 
 from __future__ import annotations
 

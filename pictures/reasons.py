@@ -1,4 +1,7 @@
-"""Why an archive keeps a source file unchanged instead of compressing it."""
+"""Why an archive keeps a source file unchanged instead of compressing it.
+
+The sentence for people is written where the reason is found: `NotForJpeg2000(Reason.RAW, "a RAW photo")`.
+"""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What a TIFF consists of, to its last byte: directories, fields, strips, and what nothing points to."""
+"""The parts of a TIFF, to its last byte: directories, fields, strips, and what nothing points to."""
 
 from __future__ import annotations
 

@@ -37,7 +37,7 @@ _VALUED_TARGETS: tuple[TargetKind, ...] = (
 
 @dataclasses.dataclass(frozen=True)
 class CompressOptions:
-    """What a run was asked for; see `add_arguments`."""
+    """The options of a run; see `add_arguments`."""
 
     sources: tuple[str, ...]
     archive: str
@@ -59,7 +59,7 @@ class CompressOptions:
 
     @functools.cached_property
     def labels(self) -> RunLabels:
-        """What all rows of the run have in common."""
+        """The columns that all rows of the run share."""
         return RunLabels(
             archive=self.archive,
             target=self.settings.target,
@@ -72,7 +72,7 @@ class CompressOptions:
         )
 
     def encoder(self) -> Encoder:
-        """What the encoding stages need to know."""
+        """The parameters of the encoding stages."""
         weights = bytes.fromhex(self.labels.weights_digest)
         return Encoder(self.settings, weights, self.archive, not self.force, self.key, self.limits)
 
@@ -348,7 +348,7 @@ def _target(args: argparse.Namespace) -> Target:
 
 
 def contradiction(args: argparse.Namespace, options: CompressOptions) -> str:
-    """What in a command line is contradictory or missing, as a sentence; "" if nothing."""
+    """Why a command line is contradictory or incomplete, as a sentence; "" if it is not."""
     if problem := watching.contradiction(args) or metrics_flag.contradiction(options.sinks, args.beam_flags):
         return problem
     if args.comcnn == "on" and not options.settings.uses_comcnn:

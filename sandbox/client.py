@@ -39,7 +39,7 @@ _log = logging.getLogger("foveate")
 
 @dataclasses.dataclass(frozen=True)
 class Limits:
-    """What one photo may be and take; the defaults let photos of 250 megapixels pass, however they are coded.
+    """Limits for one photo; the defaults let photos of 250 megapixels pass, however they are coded.
 
     pixels: by its header.
     file_bytes: by its listing, before it is read: as many as 250 megapixels of four 16-bit channels have.
@@ -209,7 +209,7 @@ def _answered(
 
 
 def _asked(request: Mapping[str, Any], data: bytes, seconds: float) -> tuple[dict[str, Any], Any]:
-    """What a child answers; where one crashes that has served before, what a new one does.
+    """A child's answer; if one that has served before crashes, a new child's.
 
     It may have died of what an earlier photo did to its memory.
     """

@@ -52,7 +52,7 @@ class Encoder:
     limits: Limits = dataclasses.field(default_factory=Limits)  # of what lies in the archive already
 
     def record(self, salient: SalientPhoto, prefiltered: bool) -> ArchiveRecord:
-        """What our box says of a photo."""
+        """Foveate's record of a photo."""
         return ArchiveRecord(
             source_sha256=bytes.fromhex(salient.photo.source_sha256),
             settings_digest=self.settings.digest(salient.mask_sha256),
@@ -62,7 +62,7 @@ class Encoder:
         )
 
     def stored_overhead(self, photo: Photo) -> int:
-        """What a photo's file takes more as it is stored."""
+        """The bytes that storing adds to a photo's file."""
         return stored_overhead(f"{photo.source.relative_path}.jp2", self.key)
 
 
@@ -136,7 +136,7 @@ def _already_archived(salient: SalientPhoto, encoder: Encoder) -> Coded | None:
             return None
         if not record.made_with(wanted.settings_digest, wanted.weights_digest):
             return None
-        # Tags that somebody wrote into the file are no reason to make it anew.
+        # Tags that somebody wrote into the file are no reason to make it again.
         if set(found.problems) - {BOXES_CHANGED} or found.cut_after is not None:
             return None
         back = decode_archive(data, encoder.limits)

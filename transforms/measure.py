@@ -1,4 +1,4 @@
-"""What a photo's archive costs and keeps: measures its file and makes its row."""
+"""Measures a photo's file and makes its row."""
 
 from __future__ import annotations
 
@@ -73,7 +73,7 @@ def _merit(measures: Measures, tune: Tune) -> float:
 def _recovered(
     salient: SalientPhoto, coded: Coded, restored: Pixels | None, plain: Measures
 ) -> Measures | None:
-    """What restoring will give: the same where nothing was lost, None where RecCNN was not asked."""
+    """The measures after restoring: the same where nothing was lost, None without RecCNN."""
     if restored is not None:
         scored = plain.ssimulacra2 is not None
         return measure(salient.photo.pixels, restored, salient.saliency, scored=scored)
@@ -135,7 +135,7 @@ def _taken(photo: Photo) -> str | None:
 
 
 def _reached(target: Target, photo: Photo, archive_bytes: int, plain: Measures) -> float | None:
-    """What became of the target, in its own unit; a JPEG quality and "lossless" have none."""
+    """The value reached, in the target's own unit; None for a JPEG quality and "lossless"."""
     if target.kind == "bpp":
         height, width = photo.pixels.shape[:2]
         bits_per_pixel: float = 8 * archive_bytes / (height * width)

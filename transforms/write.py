@@ -97,8 +97,8 @@ def _is_our_jp2(there: bytes, source: SourceFile, run: RunLabels) -> bool:
     """Whether what is in a JP2 file's place was put there by us, however damaged it may be by now."""
     if _is_edited(there):
         raise BadInput(
-            "somebody has changed tags in the archived file since, and it is left as it is: move it away to "
-            "have it made anew"
+            "somebody has changed tags in the archived file since, so it is left as it is: move it away to "
+            "have it made again"
         )
     if encryption.is_encrypted(there) or _has_record(there):
         return True
@@ -129,7 +129,7 @@ def _has_record(data: bytes) -> bool:
 
 
 def _former_row(source: SourceFile, run: RunLabels) -> ArchivedRow | None:
-    """What earlier runs said last of a photo; read only where a file is in another's way."""
+    """The newest row of a photo from earlier runs; read only if a file is in the way."""
     rows = _rows_before(run.archive, run.run_id)
     number = rows.find(table_text(source.relative_path))
     return None if number is None else rows[number]
