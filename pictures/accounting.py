@@ -95,6 +95,14 @@ def unknown(name: str, start: int, length: int, detail: str = "") -> Part:
     return Part(Kind.UNKNOWN, f"unknown {name}", start, length, detail)
 
 
+def pixel_shape(across: int, down: int) -> list[Part]:
+    """The shape of pixels of which so many across are as long as so many down, unless they are square."""
+    detail = f"{across} to {down}"
+    return (
+        [] if across == down else [Part(Kind.DESCRIBES, "shape of pixels that are not square", 0, 8, detail)]
+    )
+
+
 def printable(mark: bytes) -> str:
     """The beginning of some bytes as text for a message: what cannot be printed as a point."""
     return "".join(chr(byte) if 0x20 < byte < 0x7F else "." for byte in mark[:24])
