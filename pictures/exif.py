@@ -32,6 +32,8 @@ DESCRIPTIVE = frozenset(
 _UNINTERESTING = frozenset((ORIENTATION, X_RESOLUTION, Y_RESOLUTION, RESOLUTION_UNIT))
 _MOST_DIRECTORIES = 64
 _MOST_RATIOS = 64
+MOST_LEVELS = 3
+"""Directories below the first, one below the other: camera settings, and rules below them."""
 _LONGEST_TEXT = 200  # bytes: a name, not a novel
 
 
@@ -55,10 +57,14 @@ class Field:
 
 @dataclasses.dataclass(frozen=True)
 class Directory:
-    """The fields of one directory by tag, and the offset of the next (0: the last)."""
+    """The fields of one directory by tag, and the offset of the next (0: the last).
+
+    `beyond` are the tags of fields whose values should lie outside the block.
+    """
 
     fields: dict[int, Field]
     next: int
+    beyond: tuple[int, ...] = ()
 
 
 @dataclasses.dataclass(frozen=True)
@@ -100,6 +106,7 @@ def read_directory(block: bytes, offset: int) -> Directory:
     if at + count * stride > len(block):
         raise BadExif(f"the directory at byte {offset} has {count} fields, more than the block can hold")
     fields: dict[int, Field] = {}
+    beyond: list[int] = []
     for entry in range(at, at + count * stride, stride):
         tag, kind = _unpack(block, "HH", entry)
         length = _unpack(block, "Q" if big else "I", entry + 4)[0]
@@ -108,10 +115,12 @@ def read_directory(block: bytes, offset: int) -> Directory:
             field = Field(kind, length, _unpack(block, "Q" if big else "I", field.offset)[0])
         if 0 < field.size <= len(block) - field.offset:
             fields.setdefault(tag, field)
+        elif field.size:
+            beyond.append(tag)
     end = at + count * stride
     if end + (8 if big else 4) > len(block):
-        return Directory(fields, 0)  # many writers forget the last four bytes
-    return Directory(fields, _unpack(block, "Q" if big else "I", end)[0])
+        return Directory(fields, 0, tuple(beyond))  # many writers forget the last four bytes
+    return Directory(fields, _unpack(block, "Q" if big else "I", end)[0], tuple(beyond))
 
 
 def directories(block: bytes) -> Iterator[Directory]:
@@ -326,7 +335,7 @@ Tree = dict[int, "Value | Tree"]
 
 def _copied(block: bytes, offset: int, tags: Collection[int] | None, depth: int) -> Tree:
     """The fields of a directory (of `tags`; None: all), those below it in place of their offsets."""
-    if depth > 3:
+    if depth > MOST_LEVELS:
         raise BadExif(f"the directory at byte {offset} lies too deep")
     directory = read_directory(block, offset)
     tree: Tree = {}
