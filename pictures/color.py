@@ -159,14 +159,14 @@ def of_exif(block: bytes | None, gray: bool) -> bytes | None:
     if primaries.is_like(icc.SRGB_PRIMARIES):
         return None
     try:
-        profile = of_numbers(primaries, icc.srgb_curve(), gray, "Primaries by EXIF")
+        by_exif = icc.matrix_profile(primaries, icc.srgb_curve(), "Primaries by EXIF")
     except CannotBeAProfile:
         return None  # nonsense that some writers leave
     try:
         curve = icc.gamma_curve(gamma[0]) if gamma else None
     except CannotBeAProfile as error:
         raise _color("a picture with color by EXIF", error) from error
-    return profile if curve is None else of_numbers(primaries, curve, gray, "Primaries by EXIF")
+    return by_exif if curve is None else icc.matrix_profile(primaries, curve, "Primaries by EXIF")
 
 
 def fitting(profile: bytes, channels: int) -> bytes:

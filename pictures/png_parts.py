@@ -170,7 +170,7 @@ def metadata_of(chunks: Mapping[bytes, list[bytes]]) -> tuple[PhotoMetadata, lis
     elif boxes:
         lost.append(Part(Kind.UNKNOWN, "C2PA", 0, len(boxes), "damaged"))
     dpi, shape = _density(chunks)
-    return PhotoMetadata(**texts.found, dpi=dpi, texts=held), [*texts.lost, *lost, *shape]  # type: ignore[arg-type]
+    return PhotoMetadata(**texts.found, dpi=dpi, texts=held), [*texts.lost, *lost, *shape]
 
 
 def _take_text(kind: bytes, chunk: bytes, texts: _Texts) -> None:
@@ -192,8 +192,8 @@ def _take_text(kind: bytes, chunk: bytes, texts: _Texts) -> None:
     elif raw is not None:
         _take_raw_profile(raw[1].lower(), rest, texts)
     else:
-        text = rest.decode("utf-8", "replace") if kind == b"iTXt" else rest.decode("latin-1")
-        texts.comments.append((keyword.decode("latin-1"), text))
+        said = rest.decode("utf-8", "replace") if kind == b"iTXt" else rest.decode("latin-1")
+        texts.comments.append((keyword.decode("latin-1"), said))
 
 
 def _take_raw_profile(kind: bytes, content: bytes, texts: _Texts) -> None:

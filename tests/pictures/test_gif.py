@@ -71,7 +71,7 @@ def test_xmp_in_ordinary_sub_blocks_is_joined() -> None:
 def test_a_picture_that_is_not_as_large_as_its_screen_is_kept_before_it_is_decoded(
     frame: tuple[int, ...], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(gif.GifImagePlugin, "GifImageFile", None)
+    monkeypatch.setattr("PIL.GifImagePlugin.GifImageFile", None)
     at = 1 + next(block for block in gif._walk(PLAIN)[0] if block.name == "image").start
     data = PLAIN[:at] + struct.pack("<4H", *frame) + PLAIN[at + 8 :]
     with pytest.raises(NotForJpeg2000, match="on a screen of 19 x 16") as caught:

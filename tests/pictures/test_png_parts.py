@@ -170,7 +170,12 @@ def test_compressed_texts_share_one_bound(monkeypatch: pytest.MonkeyPatch) -> No
     chunks = b"".join(chunk(b"zTXt", b"t%d\0\0" % n + zlib.compress(bytes(40_000))) for n in range(4))
     read: list[int] = []
     real = png_parts.inflated
-    monkeypatch.setattr(png_parts, "inflated", lambda data, most: read.append(most) or real(data, most))
+
+    def noted(data: bytes, most: int) -> bytes:
+        read.append(most)
+        return real(data, most)
+
+    monkeypatch.setattr(png_parts, "inflated", noted)
     with contextlib.suppress(NotForJpeg2000):
         decode_picture(PLAIN[:33] + chunks + PLAIN[33:])
     assert read == [100_000, 60_000, 20_000, 20_000]
