@@ -163,10 +163,10 @@ def of_exif(block: bytes | None, gray: bool) -> bytes | None:
     except CannotBeAProfile:
         return None  # nonsense that some writers leave
     try:
-        curve = icc.gamma_curve(gamma[0]) if gamma else None
+        own_curve = icc.gamma_curve(gamma[0]) if gamma else None
     except CannotBeAProfile as error:
         raise _color("a picture with color by EXIF", error) from error
-    return by_exif if curve is None else icc.matrix_profile(primaries, curve, "Primaries by EXIF")
+    return by_exif if own_curve is None else icc.matrix_profile(primaries, own_curve, "Primaries by EXIF")
 
 
 def fitting(profile: bytes, channels: int) -> bytes:

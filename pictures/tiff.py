@@ -274,7 +274,9 @@ def _metadata(data: bytes, directory: exif.Directory) -> tuple[PhotoMetadata, li
     try:
         block = exif.from_tiff(data)
     except exif.BadExif as error:
-        lost.append(Part(Kind.UNKNOWN, "EXIF", 0, 0, str(error)))
+        fields = [field for tag, field in directory.fields.items() if tag in exif.DESCRIPTIVE]
+        size = sum(field.size for field in fields)
+        lost.append(Part(Kind.UNKNOWN, "EXIF", 0, size, f"cannot be read, {error}"))
         block = exif.turn_block(exif.orientation(data))
     icc, xmp, iptc, resources, jumb = (
         exif.raw(data, directory, tag) or None

@@ -18,7 +18,7 @@ from hypothesis import strategies as st
 
 from foveate.codec import jp2
 from foveate.codec.metadata import PhotoMetadata
-from foveate.pictures import tiff_parts
+from foveate.pictures import exif, tiff_parts
 from foveate.pictures.formats import BadPicture, NotForJpeg2000, decode_picture, encode_picture
 from foveate.pictures.reasons import Reason
 from tests import picture_files, streams
@@ -163,7 +163,7 @@ def test_what_a_preview_holds_beside_pixels_is_no_preview() -> None:
     assert "metadata of a preview: 700 (256 bytes)" in picture.metadata_problems
 
 
-@pytest.mark.parametrize("tag", sorted(tiff_parts.TAGS.keys() - {330, *tiff_parts.exif.POINTERS}))
+@pytest.mark.parametrize("tag", sorted(tiff_parts.TAGS.keys() - {330, *exif.POINTERS}))
 @pytest.mark.parametrize("kind", [3, 4, 7])
 def test_every_known_tag_is_carried_named_or_keeps_the_file_whatever_its_size(tag: int, kind: int) -> None:
     value = np.random.default_rng(tag).bytes(100_000)
