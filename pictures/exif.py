@@ -32,8 +32,7 @@ DESCRIPTIVE = frozenset(
 _UNINTERESTING = frozenset((ORIENTATION, X_RESOLUTION, Y_RESOLUTION, RESOLUTION_UNIT))
 _MOST_DIRECTORIES = 64
 _MOST_RATIOS = 64
-MOST_LEVELS = 3
-"""Directories below the first, one below the other: camera settings, and rules below them."""
+MOST_LEVELS = 3  # of directories, one below the other
 _LONGEST_TEXT = 200  # bytes: a name, not a novel
 
 
@@ -57,10 +56,7 @@ class Field:
 
 @dataclasses.dataclass(frozen=True)
 class Directory:
-    """The fields of one directory by tag, and the offset of the next (0: the last).
-
-    `beyond` are the tags of fields whose values should lie outside the block.
-    """
+    """The fields of one directory by tag, the offset of the next (0: last), tags of values out of bounds."""
 
     fields: dict[int, Field]
     next: int
@@ -310,11 +306,6 @@ def in_order(value: Value, old: str, new: str) -> Value:
         return value
     swapped = b"".join(value.data[at : at + size][::-1] for at in range(0, len(value.data), size))
     return Value(value.type, value.count, swapped)
-
-
-def turn_block(turn: int) -> bytes:
-    """An EXIF block that says nothing but an orientation, 1 to 8."""
-    return with_values(empty_block(), {ORIENTATION: short("<", turn)})
 
 
 def from_tiff(tiff: bytes) -> bytes | None:

@@ -277,7 +277,8 @@ def _metadata(data: bytes, directory: exif.Directory) -> tuple[PhotoMetadata, li
         fields = [field for tag, field in directory.fields.items() if tag in exif.DESCRIPTIVE]
         size = sum(field.size for field in fields)
         lost.append(Part(Kind.UNKNOWN, "EXIF", 0, size, f"cannot be read, {error}"))
-        block = exif.turn_block(exif.orientation(data))
+        turn = exif.short("<", exif.orientation(data))
+        block = exif.with_values(exif.empty_block(), {exif.ORIENTATION: turn})
     icc, xmp, iptc, resources, jumb = (
         exif.raw(data, directory, tag) or None
         for tag in (_ICC, _XMP, _IPTC, tiff_parts.PHOTOSHOP, tiff_parts.C2PA)

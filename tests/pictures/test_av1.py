@@ -15,10 +15,10 @@ from tests.picture_files import sample
 @pytest.mark.parametrize("channels", [1, 3])
 def test_code_points_are_read(bits: int, channels: int) -> None:
     pixels = sample(34, 41, channels, 8 if bits == 8 else 16) >> (0 if bits == 8 else 16 - bits)
-    data = imagecodecs.avif_encode(
+    data = bytes(imagecodecs.avif_encode(
         pixels if channels == 3 else pixels[:, :, 0], level=90, primaries=9, transfer=14, matrix=6,
         bitspersample=bits,
-    )  # fmt: skip
+    ))  # fmt: skip
     assert av1.code_points(isobmff.picture_data(data, isobmff.walk(data))) == (9, 14)
 
 
