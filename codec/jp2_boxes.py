@@ -18,7 +18,7 @@ _METERS_PER_INCH = Fraction(127, 5000)
 
 @dataclasses.dataclass(frozen=True)
 class Header:
-    """What is taken from the JP2 header box; `color_method` is that of the first color specification."""
+    """What is taken from the JP2 header box."""
 
     color: int | None = None
     icc: bytes | None = None
@@ -26,7 +26,7 @@ class Header:
     has_alpha: bool = False
     has_palette: bool = False
     channel_kinds: tuple[int, ...] = ()
-    color_method: int | None = None
+    color_method: int | None = None  # of the first color specification
 
 
 @dataclasses.dataclass(frozen=True)
