@@ -24,6 +24,7 @@ METERS_PER_INCH = 0.0254
 LONGEST_KEYWORD = 79
 _SIGNATURE = Known(Kind.PICTURE, "signature")
 _SIGNIFICANT = Known(Kind.PICTURE, "significant bits, all of them", most=12 + 4, once=True)
+_NAMES = {"xmp": "XMP", "exif": "EXIF", "iptc": "IPTC", "icc": "ICC profile", "photoshop": "Photoshop data"}
 _RAW_PROFILE = re.compile(rb"Raw profile type (\w+)")
 
 CHUNKS: Mapping[bytes, Known] = {
@@ -138,7 +139,7 @@ class _Texts:
     def take(self, name: str, content: bytes | None) -> None:
         """Takes metadata of a kind; of several of a kind that differ the first."""
         if content and self.found.setdefault(name, content) != content:
-            self.lost.append(Part(Kind.UNKNOWN, f"a second {name}", 0, len(content)))
+            self.lost.append(Part(Kind.UNKNOWN, f"a second {_NAMES.get(name, name)}", 0, len(content)))
 
     def lose(self, keyword: bytes, size: int) -> None:
         """Notes a text that cannot be read."""

@@ -230,3 +230,11 @@ def test_a_thumbnail_that_covers_its_own_directory_is_left_out_or_turned() -> No
     block = b"II*\0" + struct.pack("<I", 8) + first + small + struct.pack("<H", 2) + fields + bytes(4)
     picture = decode_picture(picture_files.jpeg(sample(23, 31, 3), exif=block))
     assert picture.pixels.shape == (31, 23, 3)
+
+
+def test_a_large_block_that_cannot_be_read_keeps_the_file_and_a_small_one_is_named() -> None:
+    broken = b"II*\0\xff\xff\xff\x7f"
+    (problem,) = decode_picture(picture_files.jpeg(sample(9, 13, 3), exif=broken)).metadata_problems
+    assert problem.startswith("EXIF: it cannot be read")
+    with pytest.raises(NotForJpeg2000, match="5,008 bytes cannot be read"):
+        decode_picture(picture_files.jpeg(sample(9, 13, 3), exif=broken + bytes(5000)))

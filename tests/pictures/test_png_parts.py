@@ -134,7 +134,7 @@ def test_a_second_text_of_a_kind_that_is_held_once_is_named() -> None:
     one, other = xmp_packet(), xmp_packet().replace(b"Ada", b"Eve")
     picture = decode_picture(PLAIN[:33] + xmp(one) + xmp(other) + PLAIN[33:])
     assert picture.metadata.xmp == one
-    assert picture.metadata_problems == (f"a second xmp: {len(other)} bytes",)
+    assert picture.metadata_problems == (f"a second XMP: {len(other)} bytes",)
     assert decode_picture(PLAIN[:33] + xmp(one) + xmp(one) + PLAIN[33:]).metadata_problems == ()
 
 
