@@ -59,6 +59,7 @@ class Jp2:
     has_palette: whether the components are indices into a palette.
     channel_kinds: what the channel definition says of each channel (I.5.3.6); () without one.
     codestreams: how many contiguous codestreams there are.
+    color_method: that of the first color specification (I.5.3.3), None without one.
     """
 
     codestream: bytes
@@ -70,6 +71,7 @@ class Jp2:
     has_palette: bool
     channel_kinds: tuple[int, ...] = ()
     codestreams: int = 1
+    color_method: int | None = None
 
 
 def wrap(
@@ -178,6 +180,7 @@ def parse(data: bytes) -> Jp2:
         has_palette=header.has_palette,
         channel_kinds=header.channel_kinds,
         codestreams=sum(box.kind == b"jp2c" for box in file_boxes(data)),
+        color_method=header.color_method,
     )
 
 

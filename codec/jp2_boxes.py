@@ -26,6 +26,7 @@ class Header:
     has_alpha: bool = False
     has_palette: bool = False
     channel_kinds: tuple[int, ...] = ()
+    color_method: int | None = None  # of the first color specification
 
 
 @dataclasses.dataclass(frozen=True)
@@ -124,7 +125,8 @@ def parse_header(data: bytes, header: Box) -> Header:
         content = data[box.start : box.end]
         if box.kind == b"colr" and found.color is None and found.icc is None:
             color, icc = _parse_color(content, box.offset)
-            found = dataclasses.replace(found, color=color, icc=icc)
+            method = content[0] if found.color_method is None else found.color_method
+            found = dataclasses.replace(found, color=color, icc=icc, color_method=method)
         elif box.kind == b"cdef":
             kinds = _parse_kinds(content, box.offset)
             found = dataclasses.replace(found, has_alpha=bool({1, 2} & set(kinds)), channel_kinds=kinds)
