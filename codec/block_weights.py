@@ -7,15 +7,14 @@ weight is coded further: here it is decided how many more bits a salient block g
 from __future__ import annotations
 
 import dataclasses
+from collections.abc import Callable
 from typing import Literal
 
 import numpy as np
 from numpy.typing import NDArray
 
-from foveate.codec.block_coder import Pixels
 from foveate.codec.codestream import Codestream
 from foveate.codec.layout import Layout
-from foveate.codec.masking import visual_weights
 from foveate.codec.saliency_weights import saliency_weights
 
 Tune = Literal["visual", "psnr"]
@@ -41,12 +40,15 @@ class Emphasis:
 
 
 def block_weights(
-    stream: Codestream, geometry: Layout, pixels: Pixels, emphasis: Emphasis
+    stream: Codestream, geometry: Layout, emphasis: Emphasis, visible: Callable[[], NDArray[np.float64]]
 ) -> NDArray[np.float64]:
-    """The weight of a squared error in each code-block of a photo: (blocks,), positive."""
+    """The weight of a squared error in each code-block of a photo: (blocks,), positive.
+
+    `visible` gives the weights of `masking.visibility`; it is asked only where they have a say.
+    """
     of_blocks = np.ones(len(geometry.blocks.tile))
     if emphasis.tune == "visual":
-        of_blocks *= visual_weights(stream, geometry, pixels)
+        of_blocks *= visible()
     if emphasis.by_place and emphasis.saliency is not None:
         of_blocks *= saliency_weights(stream, geometry, emphasis.saliency, emphasis.gain_db)
     return of_blocks

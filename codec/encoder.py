@@ -10,6 +10,7 @@ A slope is squared error per byte, weighted by what errors count for; thresholds
 from __future__ import annotations
 
 import dataclasses
+import functools
 import math
 from collections.abc import Callable
 from typing import Literal
@@ -17,7 +18,7 @@ from typing import Literal
 import numpy as np
 from numpy.typing import NDArray
 
-from foveate.codec import allocation, hulls
+from foveate.codec import allocation, hulls, masking
 from foveate.codec.allocation import Candidates, Choice
 from foveate.codec.block_coder import BlockCoder, Coding, Pixels
 from foveate.codec.block_weights import Emphasis, block_weights
@@ -89,7 +90,7 @@ class Encoder:
         )
         self.coder = BlockCoder(pixels, coding)
         stream, layout = self.coder.stream, self.coder.layout
-        self.weights = block_weights(stream, layout, pixels, emphasis)
+        self.weights = block_weights(stream, layout, emphasis, lambda: self.visibility[0])
         self.effort = effort
         self._log_weights = np.log10(self.weights)
         self._aim: float | None = None  # the threshold that all is coded for; -inf leaves out nothing
@@ -97,6 +98,11 @@ class Encoder:
         self._leaves_out = True  # coefficients whose bits cost more than they bring
         self._depth = math.inf  # the threshold that all blocks have been coded down to
         self._model: RateModel | None = None
+
+    @functools.cached_property
+    def visibility(self) -> tuple[NDArray[np.float64], float]:
+        """How visible errors are: `masking.visibility`, which takes a pass over the photo, once."""
+        return masking.visibility(self.coder.stream, self.coder.layout, self.coder.pixels)
 
     # ------------------------------------------------------------ targets
 

@@ -7,7 +7,6 @@ from collections.abc import Callable
 
 from foveate.codec.allocation import Choice, narrowed
 from foveate.codec.encoder import Encoder
-from foveate.codec.masking import visibility
 from foveate.codec.score_model import THRESHOLDS, Prospect, ScoreModel, distance_of
 
 _MOST_DRIFT = 0.4  # of the model's residual per decade of slope, when it is drawn on beyond two trials
@@ -64,7 +63,7 @@ def prospect_of(encoder: Encoder) -> Prospect:
     coder = encoder.coder
     coder.restart(1.0)
     blocks, peak = coder.layout.blocks, (1 << coder.bit_depth) - 1
-    visible, typical = visibility(coder.stream, coder.layout, coder.pixels)
+    visible, typical = encoder.visibility
     return Prospect(
         counts=coder.survey(),
         areas=coder.areas,

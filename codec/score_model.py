@@ -44,7 +44,7 @@ class Prospect:
     areas: coefficients.
     error: squared error of one fixed-point unit of a coefficient, as a share of the squared peak.
     weights: what squared errors count for when blocks are cut.
-    visible: what they count for to people: `masking.visibility`.
+    visible: what they count for to people: `Encoder.visibility`.
     typical: the share of contrast that goes with it.
     component, level: of each block.
     pixels: of the photo.
