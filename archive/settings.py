@@ -99,12 +99,8 @@ class CompressSettings:
             also=tuple(sorted(self.also)),
         )
         values = dataclasses.asdict(normal)
-        for later in (
-            "key_id",
-            "clean_jpeg",
-            "effort",
-            "also",
-        ):  # as before there were any
+        # Without these, digests are as they were before there were any.
+        for later in ("key_id", "clean_jpeg", "effort", "also"):
             if values[later] in ("", False, "normal", ()):
                 del values[later]
         text = json.dumps([FORMAT_VERSION, values], sort_keys=True)

@@ -286,6 +286,11 @@ class DecodedFile:
     noise: NDArray[np.float32] | None
     note: str
 
+    @property
+    def prefiltered(self) -> bool:
+        """Whether ComCNN prefiltered the photo, as far as its record tells."""
+        return self.record is not None and self.record.prefiltered
+
 
 def decode_file(
     data: bytes, *, reduce: int = 0, layers: int = 0, max_pixels: int | None = None

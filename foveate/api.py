@@ -245,8 +245,7 @@ def restore(
     if found.noise is None:
         return pixels
     loaded = shared("RecCNN", functools.partial(reccnn.load, network, precision=precision)).get()
-    prefiltered = found.record is not None and found.record.prefiltered
-    restored = reccnn.restore_pixels(loaded, pixels, found.noise, prefiltered)
+    restored = reccnn.restore_pixels(loaded, pixels, found.noise, found.prefiltered)
     return pixels if restored is None else restored
 
 
