@@ -1,4 +1,4 @@
-"""What the tables say should be in an archive, joined with one listing of what is there."""
+"""Joins what the tables expect in an archive with one listing of what is there."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ from foveate.storage.source import SourceFile
 
 @dataclasses.dataclass(frozen=True)
 class Expected:
-    """What the tables say of one file; fields as in `MetricsRow`.
+    """The tables' record of one file; fields as in `MetricsRow`.
 
     ending: what its name has more than its source's.
     """

@@ -36,7 +36,7 @@ class File:
 
 @dataclasses.dataclass(frozen=True)
 class Reached:
-    """What became of a photo: for each score asked for, the file that was foretold and the corrected one."""
+    """Results for one photo: for each requested score, the predicted file and the corrected one."""
 
     pixels: int
     foretold: Mapping[float, File]

@@ -35,7 +35,7 @@ _LUMA = np.array([0.299, 0.587, 0.114], np.float32)  # ITU-R BT.601
 
 
 def visibility(stream: Codestream, layout: Layout, pixels: Pixels) -> tuple[NDArray[np.float64], float]:
-    """What people see of a squared error: contrast masking, and the sensitivity of scales and colors.
+    """Visibility of squared errors: contrast masking, and sensitivity by scale and color.
 
     Masking is that of MS-SSIM: to first order an error of variance d costs a window of variance v a share of
     d / (2 v + C2) of its contrast-structure factor, whatever else was lost there. A coefficient's error

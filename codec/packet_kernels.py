@@ -95,7 +95,7 @@ class Found(NamedTuple):
 
 
 class Kept(NamedTuple):
-    """What to write of each block. Tables are (layers, blocks), and count from the block's beginning.
+    """The parts of each block to write. Tables are (layers, blocks), and count from the block's beginning.
 
     passes, sizes: passes and bytes up to each layer's end.
     body, start: codewords, and where each block's begins.

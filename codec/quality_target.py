@@ -59,7 +59,7 @@ def nearest_to_score(
 
 
 def prospect_of(encoder: Encoder) -> Prospect:
-    """What a photo's score can be foretold from, before anything is coded."""
+    """Features that predict a photo's score before anything is coded."""
     coder = encoder.coder
     coder.restart(1.0)
     blocks, peak = coder.layout.blocks, (1 << coder.bit_depth) - 1

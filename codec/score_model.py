@@ -38,7 +38,7 @@ _BEST_SCORE = 99.5  # what is nearer to 100 cannot be told apart
 
 @dataclasses.dataclass(frozen=True, eq=False)
 class Prospect:
-    """What a photo's score can be foretold from; every array is (blocks,) but `counts`.
+    """Features that predict a photo's score; every array is (blocks,) but `counts`.
 
     counts: (blocks, 33) from `BlockCoder.survey`.
     areas: coefficients.

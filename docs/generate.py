@@ -165,7 +165,7 @@ def pages() -> dict[str, str]:
 
 
 def descriptions_of_nothing() -> set[str]:
-    """What is described here and is no column."""
+    """Names described here that are not columns."""
     described = ((MEANINGS, metrics_schema().names), (_FAILURE_MEANINGS, failures_schema().names))
     return {name for meanings, names in described for name in meanings if name not in names}
 

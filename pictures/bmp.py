@@ -39,7 +39,7 @@ _MOST_RUNS = 1 << 26
 
 @dataclasses.dataclass(frozen=True)
 class _Header:
-    """What a file says of its pixels; `at` is where this header begins, `pixels_at` where pixels do."""
+    """Pixel format that a file states; the header begins at `at`, the pixels at `pixels_at`."""
 
     at: int
     size: int

@@ -354,7 +354,7 @@ def _items(data: bytes, found: IsoWalk) -> Iterator[Part]:
 
 
 def _role(item: Item, kinds: set[bytes]) -> str:
-    """What an item is that is no part of the picture, by its type and the kinds of its references."""
+    """Classifies an item outside the picture, by its type and the kinds of its references."""
     if item.kind == b"Exif":
         return "Exif"
     if item.kind == b"mime" and item.mime == b"application/rdf+xml":
@@ -376,7 +376,7 @@ def _is_alpha(data: bytes, found: IsoWalk, number: int) -> bool:
 
 
 def _unused(data: bytes, mdat: Box, found: IsoWalk) -> Iterator[Part]:
-    """What of the media data no item uses."""
+    """Finds media data that no item uses."""
     used = sorted(
         (start, start + length if length else mdat.end)
         for item in found.items.values()

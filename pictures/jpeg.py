@@ -256,7 +256,7 @@ def _metadata(segments: Sequence[Segment]) -> tuple[PhotoMetadata, list[Part]]:
 
 
 def _all(segments: Sequence[Segment], marker: int, prefix: bytes, *, keep: bool = False) -> list[bytes]:
-    """What follows `prefix` (or with it, to `keep` it) in all segments of that kind."""
+    """Content after `prefix` (or including it, with `keep`) of all segments of that kind."""
     return [
         one.payload if keep else one.payload[len(prefix) :]
         for one in segments
@@ -265,7 +265,7 @@ def _all(segments: Sequence[Segment], marker: int, prefix: bytes, *, keep: bool 
 
 
 def _first(segments: Sequence[Segment], marker: int, prefix: bytes) -> bytes | None:
-    """What follows `prefix` in the first segment of that kind."""
+    """Content after `prefix` of the first segment of that kind."""
     for segment in segments:
         if segment.marker == marker and segment.payload.startswith(prefix):
             return segment.payload[len(prefix) :]

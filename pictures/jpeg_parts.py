@@ -203,7 +203,7 @@ def _pixels_between(segments: Sequence[Segment], strays: Sequence[Part], end: in
 
 
 def _trailers(data: bytes, segments: Sequence[Segment], end: int) -> Iterator[Part]:
-    """What stands behind the picture: previews that the multi-picture index lists, and all else."""
+    """Classifies the bytes behind the picture: previews that the multi-picture index lists, and the rest."""
     at = end
     for start, length in _previews(segments, end):
         if start < at or start + length > len(data) or not data.startswith(b"\xff\xd8", start):

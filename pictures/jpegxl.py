@@ -47,7 +47,7 @@ _GRAY, _D65, _ALPHA, _P3, _P3_CICP = 1, 1, 0, 11, 12
 
 @dataclasses.dataclass(frozen=True)
 class _Header:
-    """What a codestream says of its pixels; `points` are code points of H.273 as far as they are known."""
+    """Pixel format that a codestream states; `points` are its code points of H.273, where known."""
 
     width: int
     height: int
@@ -153,7 +153,7 @@ class _Bits:
 
 
 def _header(codestream: bytes) -> _Header:
-    """What the header says; raises NotForJpeg2000 for what is not read."""
+    """Parses the header; raises NotForJpeg2000 for variants that are not read."""
     if not codestream.startswith(CODESTREAM):
         raise BadPicture("broken JPEG XL: it has no codestream")
     bits = _Bits(codestream[2:])

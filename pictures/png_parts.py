@@ -129,7 +129,7 @@ def _says_nothing(data: bytes, header: Chunk, significant: Chunk) -> bool:
 
 @dataclasses.dataclass
 class _Texts:
-    """What the text chunks of a file hold: metadata by name, comments, and what is lost."""
+    """Content of a file's text chunks: metadata by name, comments, and what is lost."""
 
     found: dict[str, bytes] = dataclasses.field(default_factory=dict)
     comments: list[tuple[str, str]] = dataclasses.field(default_factory=list)
@@ -242,7 +242,7 @@ def _density(chunks: Mapping[bytes, list[bytes]]) -> tuple[tuple[float, float] |
 
 
 def cut(chunk: bytes) -> tuple[bytes, bytes]:
-    """What stands before the first NUL, and what behind it; raises ValueError where there is none."""
+    """Splits data at the first NUL; raises ValueError if there is none."""
     before, zero, after = chunk.partition(b"\0")
     if not zero:
         raise ValueError("it has no name")

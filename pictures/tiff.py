@@ -348,7 +348,7 @@ def _strip(pixels: Pixels, order: str) -> bytes:
 
 
 def _values(pixels: Pixels, metadata: PhotoMetadata, order: str, rows: int) -> dict[int, exif.Value]:
-    """What the first directory says besides where the strips are."""
+    """Content of the first directory, without the strips' places."""
     height, width, channels = pixels.shape
     values = {
         _WIDTH: exif.long(order, width),

@@ -92,7 +92,7 @@ MayReplace = Callable[[bytes], bool]
 
 
 class NotOursError(OSError):
-    """What is there has to stay."""
+    """The object exists already and must stay."""
 
 
 class FileChanged(OSError):  # noqa: N818 (reads as the sentence it ends up in)

@@ -43,7 +43,7 @@ def image(pixels: NDArray[Any]) -> Image.Image:
 
 
 def saved(picture: Image.Image, format: str, **options: Any) -> bytes:
-    """What Pillow writes."""
+    """Encodes a picture with Pillow."""
     file = io.BytesIO()
     picture.save(file, format, **options)
     return file.getvalue()
@@ -242,7 +242,7 @@ def dng() -> bytes:
 
 
 def nef() -> bytes:
-    """What makes a TIFF a camera's raw file: a directory below the first whose pixels are a sensor's."""
+    """The mark of a camera's raw file: a directory below the first whose pixels are a sensor's."""
     sensor = _directory([(262, 3, struct.pack("<H", 32803))], 0, "<", 0)
     preview = tiff(sample(9, 13, 3), tags={330: (4, bytes(4))})
     at = len(preview)

@@ -131,7 +131,7 @@ def test_a_file_cut_after_any_layer_is_a_file_to_every_decoder(
 
 
 def by_program(name: str, path: Path, folder: Path) -> NDArray[np.uint8]:
-    """What an independent program decodes, in silence."""
+    """Decodes with an independent program, which must print nothing."""
     if name == "ffmpeg":
         command = [name, "-v", "warning", "-c:v", "jpeg2000", "-i", str(path), "-pix_fmt", "rgb24"]
         done = subprocess.run([*command, "-f", "rawvideo", "-"], capture_output=True, check=True)

@@ -174,7 +174,7 @@ def test_ffmpeg_reads_a_photo_with_a_thumbnail(work: Path) -> None:
 
 
 def seen(path: Path) -> NDArray[np.int16]:
-    """What a color-managed viewer shows, as sRGB."""
+    """Pixels that a color-managed viewer shows, as sRGB."""
     with Image.open(path) as picture:
         profile = ImageCms.ImageCmsProfile(io.BytesIO(picture.info["icc_profile"]))
         converted = ImageCms.profileToProfile(picture, profile, ImageCms.createProfile("sRGB"))

@@ -470,7 +470,7 @@ def test_jpeg_bytes_is_the_size_of_pillows_jpeg() -> None:
 
 
 def exiftool(data: bytes, folder: Path, name: str) -> dict[str, Any]:
-    """What ExifTool reads from a file, by group and tag."""
+    """Tags that ExifTool reads from a file, by group and name."""
     tool = shutil.which("exiftool")
     if tool is None:
         if os.environ.get("FOVEATE_REQUIRE_TOOLS") == "1":
