@@ -31,7 +31,7 @@ from foveate.codec.record import SALIENCY_BYTES, ArchiveRecord
 MOST_LAYERS = 50  # a tile has at most 255 tile-parts, one per layer
 _NEARLY_LOSSLESS = 0.3  # of the bytes of all samples: where a file takes more, a lossless one may take less
 _MOST_TOLERANCE_DB = 1.0
-_SCORE_TOLERANCE, _CORRECTIONS = 1.5, 2  # points of a score, and how often a slope is corrected
+_SCORE_TOLERANCE, _CORRECTIONS = 2.0, 2  # points of a score, and how often a slope is corrected
 _SALIENCY_SHARE = 100  # the embedded map may take one byte in so many of a file
 
 
@@ -125,11 +125,13 @@ class EncodedFile:
     jp2: the file.
     pixels: what it decodes to: (H, W, C), of the source's type.
     noise: its coding-noise map (`noise.noise_map`), None where nothing was lost.
+    score: of the goal `NearScore`, None where it was not measured.
     """
 
     jp2: bytes
     pixels: Pixels
     noise: NDArray[np.float32] | None
+    score: float | None = None
 
 
 def encode_file(pixels: Pixels, recipe: Recipe, boxes: Boxes | None = None) -> EncodedFile:
@@ -242,8 +244,9 @@ def _of_score(pixels: Pixels, goal: NearScore, recipe: Recipe, boxes: Boxes) -> 
 
     def score(choice: Choice) -> float:
         encoded = _decoded_back(choice, wrapped(choice, boxes))
-        tried.append((choice, encoded))
-        return goal.measure(encoded.pixels)
+        reached = goal.measure(encoded.pixels)
+        tried.append((choice, dataclasses.replace(encoded, score=reached)))
+        return reached
 
     aim = ScoreGoal(goal.value, _SCORE_TOLERANCE, 0 if recipe.effort == "fast" else _CORRECTIONS)
     choice = nearest_to_score(recipe.encoder(pixels), aim, score, recipe.layers)

@@ -44,7 +44,8 @@ def nearest_to_score(
     nearest: tuple[float, Choice] | None = None
     residuals: list[tuple[float, float]] = []  # of trials: threshold, and distance beyond the model's
     for trial in range(goal.corrections + 1):
-        choice = encoder.at_slope(10.0**threshold, layers)
+        cut = encoder.moved_to_slope if trial else encoder.at_slope
+        choice = cut(10.0**threshold, layers)
         if not goal.corrections:
             return choice
         score = score_of(choice)

@@ -172,7 +172,8 @@ def encode(salient: SalientPhoto, pixels: Pixels, encoder: Encoder, *, prefilter
     )
     boxes = file.Boxes(photo.metadata, encoder.record(salient, prefiltered))
     encoded = file.encode_file(pixels, recipe, boxes)
-    return Coded(encoded.jp2, encoded.pixels, encoded.noise, prefiltered, time.perf_counter() - start)
+    seconds = time.perf_counter() - start
+    return Coded(encoded.jp2, encoded.pixels, encoded.noise, prefiltered, seconds, encoded.score)
 
 
 @dataclasses.dataclass

@@ -47,7 +47,9 @@ def measure_photo(element: RestoredPhoto, run: RunLabels, score_all: bool = Fals
     decides = element.restored is not None and run.tune == "visual"
     wanted = decides or run.target.kind == "quality"
     scored = score_all or wanted or is_scored(photo.source_sha256)
-    plain = measure(photo.pixels, file.decoded, salient.saliency, scored=scored)
+    plain = measure(photo.pixels, file.decoded, salient.saliency, scored=scored and file.score is None)
+    if file.score is not None:
+        plain = dataclasses.replace(plain, ssimulacra2=file.score)
     recovered = _recovered(salient, file, element.restored, plain)
     if recovered is not None and _merit(recovered, run.tune) < _merit(plain, run.tune):
         if not element.coded.archived:  # what is there already stays as it is

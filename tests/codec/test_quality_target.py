@@ -52,6 +52,19 @@ def test_without_corrections_nothing_is_scored_and_the_score_is_near() -> None:
     assert trials == 0
 
 
+@pytest.mark.parametrize("factor", [0.85, 1.2, 1.5, 4.0])
+def test_moving_to_another_slope_gives_nearly_the_file_of_that_slope(factor: float) -> None:
+    encoder = Encoder(astronaut(), Emphasis(tune="visual"))
+    first = encoder.at_slope(300.0)
+    assert encoder.moved_to_slope(300.0).points[-1].tolist() == first.points[-1].tolist()
+    moved = encoder.moved_to_slope(300.0 * factor)
+    anew = Encoder(astronaut(), Emphasis(tune="visual")).at_slope(300.0 * factor)
+    sizes = [len(allocation.encode(choice)) for choice in (first, moved, anew)]
+    assert abs(sizes[1] / sizes[2] - 1) < 0.03
+    assert abs(moved.merit(300.0 * factor) / anew.merit(300.0 * factor) - 1) < 0.002
+    assert (sizes[1] > sizes[0]) == (factor < 1)
+
+
 def test_a_better_score_takes_more_bytes() -> None:
     sizes = [reached(astronaut(), ScoreGoal(score, 1.0, 0))[1] for score in (30.0, 50.0, 70.0, 85.0, 95.0)]
     assert sizes == sorted(sizes)

@@ -101,6 +101,16 @@ def test_ssimulacra2_is_measured_for_a_sample_of_the_photos_and_for_all_on_deman
         assert row.rec_ssimulacra2 == ssimulacra2(source.pixels, restored)
 
 
+@pytest.mark.parametrize("weighted", [False, True])
+def test_the_score_that_the_encoder_measured_is_that_of_the_file(weighted: bool) -> None:
+    element = coded("quality", 70.0, weighted)
+    score = ssimulacra2(element.salient.photo.pixels, element.file.decoded)
+    assert element.file.score == score
+    labels = dataclasses.replace(LABELS, target=Target("quality", 70.0))
+    row = measured(element, None, labels=labels).row
+    assert row.ssimulacra2 == row.target_reached == score
+
+
 def test_what_restoring_gains_stands_in_the_row() -> None:
     element = coded()
     archived = measured(element, nearer(element))
