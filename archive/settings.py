@@ -83,18 +83,14 @@ class CompressSettings:
         beside the other settings makes no difference.
         """
         orders = self.target.kind != "lossless" or self.layers > 1  # whether any weight has a say
-        normal = CompressSettings(
+        gain_db = float(self.roi_gain_db) or 0.0  # -0.0 is 0.0
+        normal = dataclasses.replace(
+            self,
             target=Target(self.target.kind, float(self.target.value)),
-            roi=self.roi,
-            roi_gain_db=(float(self.roi_gain_db) or 0.0)
-            if orders and self.roi != "none"
-            else 0.0,  # -0.0 is 0.0
+            roi_gain_db=gain_db if orders and self.roi != "none" else 0.0,
             comcnn=self.comcnn if self.uses_comcnn else "off",
             min_saving=float(self.min_saving),
             tune=self.tune if orders else "psnr",
-            layers=self.layers,
-            key_id=self.key_id,
-            clean_jpeg=self.clean_jpeg,
             effort=self.effort if self.target.kind != "lossless" else "normal",
             also=tuple(sorted(self.also)),
         )

@@ -153,18 +153,28 @@ def encode_file(pixels: Pixels, recipe: Recipe, boxes: Boxes | None = None) -> E
             found = _of_quality(pixels, goal, recipe, boxes)
         else:
             found = _of_score(pixels, goal, recipe, boxes)
-        if found is not None and len(found.jp2) <= _NEARLY_LOSSLESS * pixels.nbytes:
-            return found
-        lossless = _lossless(pixels, recipe, boxes)
-        return lossless if found is None else min(lossless, found, key=lambda encoded: len(encoded.jp2))
+        if found is None:
+            return _lossless(pixels, recipe, boxes)
+        return _or_lossless(found, pixels, recipe, boxes)
     if isinstance(goal, Lossless):
         return _lossless(pixels, recipe, boxes)
-    source = recipe.encoder(pixels)
     if isinstance(goal, AtMost):
-        choice, file = within(source, goal.bytes, boxes, recipe.layers)
+        if goal.bytes > _NEARLY_LOSSLESS * pixels.nbytes:
+            lossless = _lossless(pixels, recipe, boxes)
+            if len(lossless.jp2) <= goal.bytes:
+                return lossless
+        choice, file = within(recipe.encoder(pixels), goal.bytes, boxes, recipe.layers)
         return _decoded_back(choice, file)
-    choice = source.at_slope(goal.slope * _peak_of(pixels) ** 2 / 255**2, recipe.layers)
-    return _decoded_back(choice, wrapped(choice, boxes))
+    slope = goal.slope * _peak_of(pixels) ** 2 / 255**2
+    choice = recipe.encoder(pixels).at_slope(slope, recipe.layers)
+    return _or_lossless(_decoded_back(choice, wrapped(choice, boxes)), pixels, recipe, boxes)
+
+
+def _or_lossless(found: EncodedFile, pixels: Pixels, recipe: Recipe, boxes: Boxes) -> EncodedFile:
+    """The file, or a lossless one if that takes fewer bytes."""
+    if len(found.jp2) <= _NEARLY_LOSSLESS * pixels.nbytes:
+        return found
+    return min(_lossless(pixels, recipe, boxes), found, key=lambda encoded: len(encoded.jp2))
 
 
 def _lossless(pixels: Pixels, recipe: Recipe, boxes: Boxes) -> EncodedFile:

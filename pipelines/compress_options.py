@@ -135,8 +135,8 @@ def _add_targets(group: argparse._ArgumentGroup) -> None:
         "--quality",
         type=flag_types.score,
         metavar="Q",
-        help="the same look for all photos, as a score of SSIMULACRA 2: 90 is visually lossless, 80 hard to "
-        "tell from the source side by side, 70 high, 50 medium quality",
+        help="target SSIMULACRA 2 score, so that all photos look equally good: 90 is visually lossless, 80 "
+        "hard to tell from the source side by side, 70 high, 50 medium quality",
     )
     one.add_argument(
         "--bpp",
@@ -225,9 +225,9 @@ def _add_allocation(group: argparse._ArgumentGroup) -> None:
         "--effort",
         choices=("fast", "normal", "best"),
         default="normal",
-        help="fast: with --quality, trust what is foretold of a photo instead of correcting it; best: encode "
-        "with several quantization steps and keep the best, which takes four times as long and spares some "
-        "0.5%% of the bytes (default: %(default)s)",
+        help="fast: with --quality, use the predicted settings without measuring and correcting; best: "
+        "encode with several quantization steps and keep the best, which takes four times as long and saves "
+        "about 0.6%% of the bytes (default: %(default)s)",
     )
 
 
@@ -236,8 +236,8 @@ def _add_networks(group: argparse._ArgumentGroup) -> None:
         "--comcnn",
         choices=("auto", "on", "off"),
         default="auto",
-        help="the prefiltering network: auto uses it on photos that are coded neither so finely nor so "
-        "coarsely that it does not help (default; not on photos of more than 300 MB of samples), on always",
+        help="the prefiltering network: auto uses it in the range of qualities where it helps "
+        "(default; not on photos of more than 300 MB of samples), on always",
     )
     add_reccnn(
         group,
@@ -292,7 +292,7 @@ def _add_processing(group: argparse._ArgumentGroup) -> None:
         group,
         "encrypt every file of the archive (AES-256-GCM) with the key in this file (create one with "
         "`foveate keygen`); restore, verify, inspect and report need it too. File names and the tables in "
-        "_foveate/ stay readable; without the key, nothing else ever is",
+        "_foveate/ stay readable; without the key, the photos cannot be recovered",
     )
     metrics_flag.add_arguments(group)
 

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import doctest
 import inspect
+import re
 import subprocess
 import sys
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -183,3 +185,41 @@ def test_the_targets_are_those_of_the_command_line() -> None:
 
     parameters = inspect.signature(api.encode).parameters
     assert {kind.replace("-", "_") for kind in get_args(TargetKind)} <= set(parameters)
+
+
+@pytest.mark.parametrize(
+    ("call", "message"),
+    [
+        (lambda: foveate.restore(b"", network="big"), "network must be one of fast, best"),  # type: ignore[arg-type]
+        (lambda: foveate.restore(b"", precision="x"), "precision must be one of auto"),  # type: ignore[arg-type]
+        (lambda: foveate.decode("a.jp2"), "as its bytes, not as str: read it first"),  # type: ignore[arg-type]
+        (lambda: foveate.inspect(None), "as its bytes, not as NoneType"),  # type: ignore[arg-type]
+        (lambda: foveate.encode(PIXELS.transpose(2, 0, 1)), "channels come last"),
+        (lambda: foveate.encode(PIXELS, saliency=255 * MASK), "0 to 255; of 8 bits, divide it by 255"),
+        (lambda: foveate.encode(PIXELS, roi_psnr=34), "give a map, or say psnr"),
+        (lambda: foveate.encode(PIXELS, bpp=0), "bpp must be above 0, not 0"),
+        (lambda: foveate.decode(foveate.encode(PIXELS), reduce=9), "leaves no resolution"),
+        (lambda: foveate.decode(foveate.encode(PIXELS), reduce=-1), "reduce must not be negative"),
+    ],
+)
+def test_wrong_arguments_are_named_with_what_to_do(call: Callable[[], Any], message: str) -> None:
+    with pytest.raises((ValueError, TypeError), match=re.escape(message)):
+        call()
+
+
+def test_files_may_be_given_as_any_bytes() -> None:
+    jp2 = foveate.encode(PIXELS, lossless=True)
+    for data in (bytearray(jp2), memoryview(jp2)):
+        np.testing.assert_array_equal(foveate.decode(data), PIXELS)  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize("target", [{"bpp": 100.0}, {"ratio": 1.0}, {"slope": 0.001}])
+def test_a_target_that_has_room_for_it_gives_a_lossless_file(target: dict[str, float]) -> None:
+    jp2 = foveate.encode(PIXELS, **target)  # type: ignore[arg-type]
+    assert len(jp2) == len(foveate.encode(PIXELS, lossless=True))
+    np.testing.assert_array_equal(foveate.decode(jp2), PIXELS)
+
+
+def test_a_budget_just_below_the_lossless_file_gives_a_lossy_one_within_it() -> None:
+    budget = len(foveate.encode(PIXELS, lossless=True)) - 1
+    assert len(foveate.encode(PIXELS, max_bytes=budget)) <= budget
