@@ -136,7 +136,7 @@ def _already_archived(salient: SalientPhoto, encoder: Encoder) -> Coded | None:
             return None
         if not record.made_with(wanted.settings_digest, wanted.weights_digest):
             return None
-        # Tags that somebody wrote into the file are no reason to make it again.
+        # Tags that somebody wrote into the file are no reason to make it again; damage is.
         if set(found.problems) - {BOXES_CHANGED} or found.cut_after is not None:
             return None
         back = decode_archive(data, encoder.limits)
