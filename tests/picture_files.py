@@ -288,6 +288,11 @@ def good_pictures() -> dict[str, bytes]:
     }
 
 
+def without_codes(data: bytes) -> bytes:
+    """A lossless WebP with zeros where its prefix codes should be, right behind the header of the pixels."""
+    return data[:25] + bytes(30) + data[55:]
+
+
 def kept_pictures() -> dict[str, bytes]:
     """Good files that an archive keeps unchanged, by name."""
     return {
@@ -312,6 +317,8 @@ def kept_pictures() -> dict[str, bytes]:
         "truncated.bmp": saved(image(sample(14, 15, 3)), "BMP")[:-100],
         "truncated.gif": saved(image(sample(16, 19, 3)), "GIF")[:-100],
         "truncated.webp": webp(sample(25, 39, 3))[:-100],
+        "truncated.avif": avif(sample(25, 39, 3))[:-100],
+        "damaged.webp": without_codes(webp(sample(25, 39, 3))),
     }
 
 
@@ -337,6 +344,8 @@ REASONS = {  # why each of `kept_pictures` is kept
     "truncated.bmp": Reason.DAMAGED,
     "truncated.gif": Reason.DAMAGED,
     "truncated.webp": Reason.DAMAGED,
+    "truncated.avif": Reason.DAMAGED,
+    "damaged.webp": Reason.DAMAGED,
 }
 
 
@@ -349,6 +358,6 @@ def broken_pictures() -> dict[str, bytes]:
         "header-only.jpg": whole[:20],
         "header-only.webp": webp(sample(25, 39, 3))[:22],
         "truncated.tif": tiff(sample(25, 39, 3))[:-40],
-        "truncated.avif": avif(sample(25, 39, 3))[:-100],
+        "cut-in-its-header.avif": avif(sample(25, 39, 3))[:150],
         "directory.tif": b"II*\0\xff\xff\xff\x7f",
     }
