@@ -27,6 +27,8 @@ from foveate.pictures.picture import (
     NotForJpeg2000,
     Picture,
     check_size,
+    damaged,
+    decoding,
     gray_if_neutral,
     with_channels,
 )
@@ -75,15 +77,11 @@ def decode_gif(data: bytes, max_pixels: int | None) -> Picture:
     shape = pixel_shape(aspect + 15, 64) if aspect else []
     problems = settle([*_parts(data, blocks, end), *lost, *shape], "a GIF")
     if end is None:
-        raise NotForJpeg2000(Reason.DAMAGED, "a damaged GIF (it ends too early)")
-    try:
+        raise damaged("a GIF", "it ends too early")
+    with decoding("a GIF"):
         image: Any = GifImagePlugin.GifImageFile(io.BytesIO(data))
         mode = "RGBA" if "transparency" in image.info else {"P": "RGB", "1": "L"}.get(image.mode, image.mode)
         pixels = with_channels(np.array(image.convert(mode)))
-    except MemoryError:
-        raise
-    except Exception as error:  # whatever broken bytes lead the library to
-        raise NotForJpeg2000(Reason.DAMAGED, f"a damaged GIF ({error})") from error
     named = {block.name: block for block in reversed(blocks)}
     packet, profile = named.get("XMP DataXMP"), named.get("ICCRGBG1012")
     metadata = PhotoMetadata(

@@ -62,12 +62,13 @@ ITEMS: Mapping[str, Known] = {
 
 
 class Box(NamedTuple):
-    """A box: its type, where it begins, and where its content does and ends."""
+    """A box: its type, where it begins, and where its content does and ends; whether the file ends before."""
 
     kind: bytes
     offset: int
     start: int
     end: int
+    is_cut: bool = False
 
 
 @dataclasses.dataclass
@@ -91,6 +92,11 @@ class IsoWalk:
     jumbf: bytes = b""
     stores: list[Box] = dataclasses.field(default_factory=list)  # boxes of data that items point to
 
+    @property
+    def is_cut(self) -> bool:
+        """Whether the file ends before its data do."""
+        return any(box.is_cut for box in self.stores)
+
     def properties(self) -> list[Box]:
         """The primary item's properties, and those of the first of which it is made, if any."""
         found = list(self.items.get(self.primary, Item()).properties)
@@ -100,8 +106,11 @@ class IsoWalk:
         return found
 
 
-def boxes(data: bytes, start: int, end: int) -> Iterator[Box]:
-    """The boxes from `start` to `end`; raises BadPicture where one is malformed."""
+def boxes(data: bytes, start: int, end: int, may_be_cut: tuple[bytes, ...] = ()) -> Iterator[Box]:
+    """The boxes from `start` to `end`; raises BadPicture where one is malformed.
+
+    Boxes of the types `may_be_cut` may reach beyond `end`.
+    """
     at = start
     for _ in range(_MOST_BOXES):
         if at + 8 > end:
@@ -112,9 +121,10 @@ def boxes(data: bytes, start: int, end: int) -> Iterator[Box]:
             head, length = 16, int.from_bytes(data[at + 8 : at + 16])
         elif length == 0:
             length = end - at
-        if length < head or at + length > end:
+        is_cut = at + length > end
+        if length < head or (is_cut and kind not in may_be_cut):
             raise BadPicture(f"truncated or broken file: the box at byte {at:,} has {length:,} bytes")
-        yield Box(kind, at, at + head, at + length)
+        yield Box(kind, at, at + head, min(at + length, end), is_cut)
         at += length
     raise BadPicture(f"broken file: more than {_MOST_BOXES:,} boxes")
 
@@ -156,9 +166,9 @@ def _outer(data: bytes) -> Iterator[Box]:
     at, count = 0, 0
     while at + 8 <= len(data) and (not at or _is_kind(data[at + 4 : at + 8])):
         try:
-            box = next(boxes(data, at, len(data)))
+            box = next(boxes(data, at, len(data), may_be_cut=(b"mdat",)))
         except BadPicture:
-            if at and data[at + 4 : at + 8] not in (b"meta", b"mdat"):
+            if at and data[at + 4 : at + 8] != b"meta":
                 return
             raise
         count += 1

@@ -51,6 +51,7 @@ class CompressOptions:
     watch: watching.Watch | None = None
     sinks: tuple[metrics_flag.Sink, ...] = ()
     score_all: bool = False  # measure SSIMULACRA 2 for all photos
+    replace_edited: bool = False  # of what is compressed again
 
     @property
     def trusts_tables(self) -> bool:
@@ -271,6 +272,12 @@ def _add_processing(group: argparse._ArgumentGroup) -> None:
     group.add_argument(
         "--dry-run", action="store_true", help="list what would be compressed, without writing anything"
     )
+    group.add_argument(
+        "--replace-edited",
+        action="store_true",
+        help="where a photo is compressed again (--force, other settings), replace its archived file even if "
+        "somebody has edited tags in it since; without this flag such a photo fails, and the file stays",
+    )
     add_limits(group)
     group.add_argument(
         "--also",
@@ -334,6 +341,7 @@ def parse_options(args: argparse.Namespace) -> CompressOptions:
         watch=watching.Watch.of(args),
         sinks=tuple(args.metrics or ()),
         score_all=args.measure == "ssimulacra2",
+        replace_edited=args.replace_edited,
     )
 
 

@@ -31,6 +31,7 @@ from foveate.transforms.elements import (
 )
 from foveate.transforms.steps import PhotoStage
 
+_NAMES = {"icc": "ICC profile", "exif": "EXIF", "dpi": "resolution"}  # as readers of sources have them
 _SCORED = 256 // 8  # of the 256 first bytes that a SHA-256 may have
 
 
@@ -88,7 +89,7 @@ def _row(
     photo = salient.photo
     height, width, channels = photo.pixels.shape
     archive_bytes = len(coded.jp2) + stored_overhead(f"{photo.source.relative_path}.jp2", run.key)
-    lost = jp2.unkept_metadata(photo.metadata, channels)
+    lost = (_NAMES[field] for field in jp2.unkept_metadata(photo.metadata, channels))
     raw_bytes = height * width * channels * photo.pixels.dtype.itemsize
     saliency = salient.saliency
     return make_row(

@@ -173,7 +173,7 @@ def test_metadata_that_were_lost_are_named() -> None:
         element.salient.photo, metadata=metadata, metadata_problems=("XMP is cut off",)
     )
     element = dataclasses.replace(element, salient=dataclasses.replace(element.salient, photo=changed))
-    assert measured(element, None).row.metadata_lost == "XMP is cut off; exif: a JP2 cannot hold it"
+    assert measured(element, None).row.metadata_lost == "XMP is cut off; EXIF: a JP2 cannot hold it"
 
 
 def test_the_row_of_a_kept_source_says_why_and_counts_its_bytes() -> None:
