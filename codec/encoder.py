@@ -238,7 +238,7 @@ class Encoder:
     def _candidates(self) -> Candidates:
         stream, layout, codewords = self.coder.finished()
         found = hulls.hulls_of(self.coder.passes, with_last=self.coder.coding.reversible)
-        return Candidates(stream, layout, codewords, found, self._log_weights)
+        return Candidates(stream, layout, codewords, found, self._log_weights, self.coder.coding.access)
 
     @property
     def _is_whole(self) -> bool:

@@ -28,6 +28,7 @@ from foveate.codec.quality_search import Goal as QualityGoal
 from foveate.codec.quality_target import ScoreGoal, nearest_to_score
 from foveate.codec.record import SALIENCY_BYTES, ArchiveRecord
 
+_TILE_UNIT, _LEAST_TILE, _LARGEST_TILE = 64, 128, 4096  # pixels of a side
 MOST_LAYERS = 50  # a tile has at most 255 tile-parts, one per layer
 _NEARLY_LOSSLESS = 0.3  # of the bytes of all samples: where a file takes more, a lossless one may take less
 _MOST_TOLERANCE_DB = 1.0
@@ -97,6 +98,9 @@ class Recipe:
     layers: quality layers of about twice the bytes each, salient places first; at most `MOST_LAYERS`.
     effort: as for `Encoder`.
     threads: that code at once; the bytes are the same for any number.
+    access: whether the file is for reading parts of it: precincts, TLM and PLT (`arrangement`).
+    tile_size: side of square tiles in pixels, see `is_tile_size`; 0 for one tile, or for as many as
+        a giant needs.
     """
 
     goal: Goal
@@ -104,10 +108,23 @@ class Recipe:
     layers: int = 1
     effort: Effort = "normal"
     threads: int = 1
+    access: bool = False
+    tile_size: int = 0
+
+    def coding(self, *, reversible: bool = False) -> Coding:
+        """How its photos are coded."""
+        return Coding(
+            reversible=reversible, tile_size=self.tile_size or None, access=self.access, threads=self.threads
+        )
 
     def encoder(self, pixels: Pixels) -> Encoder:
         """The encoder of a photo that may lose some of it."""
-        return Encoder(pixels, self.emphasis, Coding(threads=self.threads), self.effort)
+        return Encoder(pixels, self.emphasis, self.coding(), self.effort)
+
+
+def is_tile_size(side: int) -> bool:
+    """Whether tiles may be of so many pixels a side: a multiple of 64 from 128 to 4096, or 0 for no wish."""
+    return side == 0 or (side % _TILE_UNIT == 0 and _LEAST_TILE <= side <= _LARGEST_TILE)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -180,7 +197,7 @@ def _or_lossless(found: EncodedFile, pixels: Pixels, recipe: Recipe, boxes: Boxe
 def _lossless(pixels: Pixels, recipe: Recipe, boxes: Boxes) -> EncodedFile:
     """Every bit; what matters decides nothing but the order of layers."""
     emphasis = recipe.emphasis if recipe.layers > 1 else Emphasis()
-    choice = Encoder(pixels, emphasis, Coding(reversible=True, threads=recipe.threads)).whole(recipe.layers)
+    choice = Encoder(pixels, emphasis, recipe.coding(reversible=True)).whole(recipe.layers)
     encoded = _decoded_back(choice, wrapped(choice, boxes))
     if not np.array_equal(encoded.pixels, pixels):
         raise AssertionError("a lossless file does not decode to its source")
@@ -220,7 +237,7 @@ def wrapped(choice: Choice, boxes: Boxes, saliency_bytes: int = SALIENCY_BYTES) 
         metadata=boxes.metadata,
         record=boxes.record,
         saliency_bytes=saliency_bytes,
-        open_ended=len(choice.points) > 1,
+        open_ended=len(choice.points) > 1 and not choice.candidates.access,
     )
 
 

@@ -53,6 +53,8 @@ def encode(  # noqa: PLR0913 (keywords, one for each thing that may be asked for
     tune: Tune = "visual",
     layers: int = 1,
     effort: Effort = "normal",
+    access: bool = False,
+    tile_size: int = 0,
     metadata: PhotoMetadata | None = None,
     threads: int = 1,
 ) -> bytes:
@@ -83,6 +85,11 @@ def encode(  # noqa: PLR0913 (keywords, one for each thing that may be asked for
       layers: how many quality layers the file has, each with about twice the bytes up to the one before.
       effort: "normal"; "fast", which uses the predicted settings for a quality without correcting; or
         "best", which takes about four times as long for 0.6 % fewer bytes.
+      access: arrange the file for image servers and viewers that read a part of it: resolution by resolution
+        in precincts of 256 x 256, with the segments (TLM, PLT) that say where packets are. It cannot be cut
+        after a layer then.
+      tile_size: cut the photo into square tiles of so many pixels, a multiple of 64 from 128 to 4096; 0 for
+        one tile, or several where it has more than 33 megapixels.
       metadata: EXIF, XMP, ICC profile and resolution to put into the file.
       threads: how many to code with; the bytes do not depend on it.
 
@@ -110,6 +117,8 @@ def encode(  # noqa: PLR0913 (keywords, one for each thing that may be asked for
     ):
         if not least <= value <= most:
             raise ValueError(f"{name} must be from {least} to {most}, not {value}")
+    if not file.is_tile_size(tile_size):
+        raise ValueError(f"tile_size must be a multiple of 64 from 128 to 4096, or 0, not {tile_size}")
     pixels = _checked_pixels(pixels)
     mask = None if saliency is None else _checked_map(saliency)
     if roi_psnr is not None and mask is None:
@@ -134,6 +143,8 @@ def encode(  # noqa: PLR0913 (keywords, one for each thing that may be asked for
         layers=layers,
         effort=_one_of(get_args(Effort), "effort", effort),
         threads=threads,
+        access=access,
+        tile_size=tile_size,
     )
     return file.encode_file(pixels, recipe, file.Boxes(metadata or PhotoMetadata())).jp2
 

@@ -68,6 +68,21 @@ def test_byte_targets_count_the_whole_file() -> None:
     assert 0.98 < len(foveate.encode(PIXELS, jpeg_quality=60)) / jpeg_bytes(PIXELS, 60) <= 1
 
 
+def test_a_file_for_access_meets_its_target_and_decodes() -> None:
+    plain = foveate.encode(PIXELS, bpp=2)
+    for tile_size in (0, 128):
+        access = foveate.encode(PIXELS, bpp=2, access=True, tile_size=tile_size)
+        assert 0.97 * len(plain) < len(access) <= 97 * 131 / 4
+        assert (
+            abs(psnr(PIXELS, foveate.decode(access)) - psnr(PIXELS, foveate.decode(plain))) < 2
+        )  # of few bytes
+        packets = foveate.inspect(access).packets
+        assert packets is not None
+        assert (packets.stream.progression, packets.layout.tiles) == ("RPCL", 1 if not tile_size else 2)
+    with pytest.raises(ValueError, match="multiple of 64"):
+        foveate.encode(PIXELS, tile_size=100)
+
+
 def test_quality_targets_are_reached_and_hardly_exceeded() -> None:
     assert 0 <= psnr(PIXELS, foveate.decode(foveate.encode(PIXELS, psnr=34))) - 34 < 0.3
     assert 0 <= ssim(PIXELS, foveate.decode(foveate.encode(PIXELS, ssim=0.9))) - 0.9 < 0.01

@@ -191,6 +191,8 @@ def encode(salient: SalientPhoto, pixels: Pixels, encoder: Encoder, *, prefilter
         emphasis=Emphasis(salient.saliency, settings.roi_gain_db, settings.tune),
         layers=settings.layers,
         effort=settings.effort,
+        access=settings.access,
+        tile_size=settings.tile_size,
     )
     boxes = file.Boxes(photo.metadata, encoder.record(salient, prefiltered))
     encoded = file.encode_file(pixels, recipe, boxes)

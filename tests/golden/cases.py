@@ -50,6 +50,7 @@ CASES: dict[str, Case] = {
     "lossless-sixteen-bits": Case((29, 31, 1), bits=16, kind="lossless", value=0.0),
     "one-pixel": Case((1, 1, 3), kind="lossless", value=0.0),
     "one-column": Case((40, 1, 1), kind="lossless", value=0.0),
+    "for-access": Case((200, 290, 3), value=0.75, settings={"access": True, "layers": 2, "tile_size": 128}),
     "with-exif": Case((64, 80, 3), exif=EXIF),
 }
 
