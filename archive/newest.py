@@ -11,7 +11,7 @@ from __future__ import annotations
 import dataclasses
 import datetime
 import itertools
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 
 import duckdb
 import numpy as np
@@ -99,31 +99,37 @@ class LatestRows:
         return ArchivedRow(*(column[row].as_py() for column in self.table.columns))
 
 
-def newest_rows(rows: pa.Table) -> pa.Table:
-    """One row per photo, in the order of the first run that has it: the row that counts, as this module says.
+def newest_query(rows: str, names: Sequence[str]) -> str:
+    """SQL for one row per photo: the one that counts, as this module says.
 
-    Only the columns that decide are sorted, to spare memory.
+    Args:
+      rows: a DuckDB table (not a view) of metrics rows; relative_path, outcome, finished, archive_url and
+        archive_bytes decide.
+      names: the columns wanted, all of that table.
+    """
+    columns = ", ".join(f"{_renewed(name) if name in _SEEN else f'counts.{name}'} AS {name}" for name in names)
+    return (
+        f"SELECT {columns} FROM (SELECT arg_min(rowid, {NEWEST_FIRST}) AS counting, "
+        f"arg_min(rowid, {_SEEN_LAST}) AS last FROM {rows} GROUP BY relative_path) "
+        f"JOIN {rows} AS counts ON counts.rowid = counting JOIN {rows} AS seen ON seen.rowid = last"
+    )
+
+
+def _renewed(name: str) -> str:
+    same = "seen.archive_bytes = counts.archive_bytes"  # of another size, it is another file
+    return f"CASE WHEN {same} THEN coalesce(seen.{name}, counts.{name}) ELSE counts.{name} END"
+
+
+def newest_rows(rows: pa.Table) -> pa.Table:
+    """One row per photo, the row that counts, as this module says.
 
     Args:
       rows: of the metrics table; relative_path, outcome, finished, archive_url and archive_bytes decide.
     """
-    deciding = ["relative_path", "outcome", "finished", "archive_url"]
-    numbered = rows.select(deciding).append_column("row", pa.array(np.arange(len(rows))))
     with duckdb.connect() as connection:
-        connection.register("numbered", numbered)
-        found = connection.sql(
-            f"SELECT arg_min(row, {NEWEST_FIRST}) AS counts, arg_min(row, {_SEEN_LAST}) AS seen "
-            "FROM numbered GROUP BY relative_path ORDER BY counts"
-        ).to_arrow_table()
-    counts, seen = (found.column(name).to_numpy() for name in ("counts", "seen"))
-    sizes = rows.column("archive_bytes").to_numpy()
-    seen = np.where(sizes[seen] == sizes[counts], seen, counts)  # of another size, it is another file
-    newest = rows.take(pa.array(counts)).combine_chunks()
-    for name in set(_SEEN) & set(rows.column_names):
-        place = rows.schema.get_field_index(name)
-        renewed = pc.coalesce(rows.column(name).take(pa.array(seen)), newest.column(name))
-        newest = newest.set_column(place, rows.schema.field(place), renewed)
-    return newest.combine_chunks()
+        connection.register("given", rows)
+        connection.execute("CREATE TABLE rows AS FROM given")
+        return connection.sql(newest_query("rows", rows.column_names)).to_arrow_table()
 
 
 def _paths(table: pa.Table) -> Iterator[str]:

@@ -214,7 +214,7 @@ def read_failures(archive_url: str, run_id: str | None = None) -> pa.Table:
     """
     urls = [url for url in table_urls(archive_url, FAILURES_FOLDER, run_id) if url.endswith(".jsonl")]
     with concurrent.futures.ThreadPoolExecutor(PARALLEL_READS) as readers:
-        rows = list(itertools.chain.from_iterable(readers.map(_read_lines, urls)))
+        rows = list(itertools.chain.from_iterable(readers.map(read_lines, urls)))
     return pa.Table.from_pylist(rows, schema=failures_schema())
 
 
@@ -236,7 +236,7 @@ def journal_rows(urls: Sequence[str], tables: Sequence[str], schema: pa.Schema) 
     rows: dict[tuple[str, str], dict[str, Any]] = {}
     for url in urls:
         run = url.rpartition("/")[0]
-        for row in _read_journal(url):
+        for row in read_journal(url):
             rows[run, row["relative_path"]] = row
     known = pa.schema([metrics_schema().field(name) for name in ("relative_path", "finished")])
     for run in {run for run, _ in rows}:
@@ -248,7 +248,11 @@ def journal_rows(urls: Sequence[str], tables: Sequence[str], schema: pa.Schema) 
     return pa.Table.from_pylist(list(rows.values()), schema=schema)
 
 
-def _read_journal(url: str) -> Iterator[dict[str, Any]]:
+def read_journal(url: str) -> Iterator[dict[str, Any]]:
+    """The rows of one file of a journal, as far as they are whole.
+
+    Raises `BadTable` for a file that is not a journal.
+    """
     lines = read_whole(url).split(b"\n")
     for number, line in enumerate(lines[:-1]):  # after the last newline stands what was cut off, or nothing
         if b"\0" in line:  # a power cut left a hole; the file is there, and the next run finds it
@@ -274,7 +278,8 @@ def _read_parquet(url: str, schema: pa.Schema) -> pa.Table:
         raise BadTable(f"{url} is not a metrics table: {error}") from error
 
 
-def _read_lines(url: str) -> list[dict[str, str]]:
+def read_lines(url: str) -> list[dict[str, str]]:
+    """The failures of one file, with the run's id. Raises `BadTable` for a file that is not such a table."""
     run = re.search(r"run=([^/\\]+)[/\\][^/\\]+$", url)
     run_id = run[1] if run else ""
     names = [field.name for field in dataclasses.fields(Failure)]

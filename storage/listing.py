@@ -28,33 +28,60 @@ class NothingFound(ValueError):  # noqa: N818
     """A source that does not exist."""
 
 
+@dataclasses.dataclass(frozen=True)
+class Part:
+    """What one lister lists of a source: the urls from `start` on and before `end`; "" for no such bound.
+
+    `source` is a file (whatever its name), a folder (searched with its sub-folders), a glob, or a URL.
+    """
+
+    source: str
+    start: str = ""
+    end: str = ""
+
+
 def find_files(source: str, extensions: frozenset[str], output: str) -> Iterator[SourceFile]:
-    """The files that a command-line source names.
+    """The files that a command-line source names; arguments as of `find_part`.
+
+    Raises:
+      NothingFound: there is no such file or folder, or it holds no file with such an extension.
+    """
+    found = False
+    for file in find_part(Part(source), extensions, output):
+        found = True
+        yield file
+    if not found:
+        raise nothing_in(source)
+
+
+def nothing_in(source: str) -> NothingFound:
+    """The error for a source that names no file."""
+    return NothingFound(redacted(f"no such file, or no photo in it: {source}"))
+
+
+def find_part(part: Part, extensions: frozenset[str], output: str) -> Iterator[SourceFile]:
+    """The files of a part of a source; there may be none.
 
     Args:
-      source: a file (whatever its name), a folder (searched with its sub-folders), a glob, or a URL.
+      part: of which source, and from where to where.
       extensions: which files of a folder or glob are taken: lower case, with dot.
       output: where the results go: what lies there already is no source, even if it lies below one.
 
     A local folder that cannot be listed is a file too: one that nobody can read, which its row will say.
 
     Raises:
-      NothingFound: there is no such file or folder, or it holds no file with such an extension.
+      NothingFound: its place cannot be listed.
     """
-    found = False
-    for file, root in _candidates(source):
+    for file, root in _candidates(part):
         unlisted, path = file.url.endswith("/"), file.url.rstrip("/")
         if root is None or unlisted or Path(path).suffix.lower() in extensions:
             base = root if root is not None else path.rpartition("/")[0]
             relative = path[len(base) :].lstrip("/") if base else path
             results = None if root is None else _path_below(output, root)
             if results is None or not relative.startswith(f"{results}/"):
-                found = True
                 yield SourceFile(
                     path, relative, file.size_bytes, file.modified, 0, file.generation, file.checksum
                 )
-    if not found:
-        raise NothingFound(redacted(f"no such file, or no photo in it: {source}"))
 
 
 @functools.lru_cache
@@ -85,13 +112,18 @@ def list_folder(folder: str) -> Iterator[ListedFile]:
     Raises:
       NothingFound: the folder's store cannot be listed.
     """
-    folder = folder.removeprefix("file://")
+    return list_part(Part(folder))
+
+
+def list_part(part: Part) -> Iterator[ListedFile]:
+    """A part of what `list_folder` gives."""
+    folder = part.source.removeprefix("file://")
     root = folder.rstrip("/")
     if "://" not in folder:
         files = _listed_folder(folder)
         root = "" if Path(folder) == Path() else str(Path(folder))
     else:
-        files = _list_url(f"{root}/")
+        files = _list_url(f"{root}/", part)
     for file in files:
         if file.url.endswith("/"):
             continue
@@ -146,9 +178,9 @@ def check_destination(folder: str) -> None:
         raise CannotGoOn(cannot_be("used", folder, error)) from error
 
 
-def _candidates(source: str) -> Iterator[tuple[StoredFile, str | None]]:
+def _candidates(part: Part) -> Iterator[tuple[StoredFile, str | None]]:
     """Files, each with the root it was found under, or None for one named itself."""
-    source = source.removeprefix("file://")
+    source = part.source.removeprefix("file://")
     if "://" not in source:
         try:
             yield from _local_candidates(source)
@@ -159,7 +191,7 @@ def _candidates(source: str) -> Iterator[tuple[StoredFile, str | None]]:
     named = False
     try:
         store = store_of(source)
-        file = store.find(bare) if store else None
+        file = store.find(bare) if store and not part.start else None
         named = file is not None
         if file is not None:
             yield file, None
@@ -168,7 +200,7 @@ def _candidates(source: str) -> Iterator[tuple[StoredFile, str | None]]:
     except (BeamIOError, ValueError, OSError) as error:  # ValueError: an unknown kind of URL
         raise NothingFound(cannot_be("listed", source, error)) from error
     below = False
-    for found in _list_url(f"{bare}/") if store or not _is_glob(source) else ():
+    for found in _list_url(f"{bare}/", part) if store or not _is_glob(source) else ():
         below = True
         yield found, bare
     if _is_glob(source) and not named and not below:
@@ -176,11 +208,11 @@ def _candidates(source: str) -> Iterator[tuple[StoredFile, str | None]]:
             yield found, _root(source)
 
 
-def _list_url(prefix: str) -> Iterator[StoredFile]:
+def _list_url(prefix: str, part: Part) -> Iterator[StoredFile]:
     """What lies below a URL that ends in a slash, but folders' placeholders and what is private."""
     try:
         store = store_of(prefix)
-        files = store.list_below(prefix) if store else _list_beam(f"{prefix}**")
+        files = store.list_below(prefix, part.start, part.end) if store else _list_beam(f"{prefix}**")
         yield from filter(_is_public, files)
     except (BeamIOError, ValueError, OSError) as error:
         raise NothingFound(cannot_be("listed", prefix, error)) from error

@@ -1,0 +1,185 @@
+"""Makes a plan in this process: lists on several threads, joins bucket by bucket.
+
+Memory does not grow with the number of sources; the temporary folder (TMPDIR) does, by some 100 bytes each.
+"""
+
+from __future__ import annotations
+
+import concurrent.futures
+import contextlib
+import datetime
+import hashlib
+import json
+import tempfile
+import time
+from collections.abc import Callable, Iterable, Iterator
+
+import pyarrow as pa
+
+from foveate.archive.planning.collect import rows_schema, source_rows
+from foveate.archive.planning.first import Taken
+from foveate.archive.planning.join import Skipped, join_bucket
+from foveate.archive.planning.plan import PlanWriter, Summary, plan_folder, write_summary
+from foveate.archive.planning.spool import Kind, Spool, Spooled, buckets_of
+from foveate.archive.planning.tasks import (
+    Asked,
+    Expand,
+    Task,
+    archive_tasks,
+    collect_task,
+    source_tasks,
+    table_tasks,
+)
+from foveate.storage.listing import NothingFound, nothing_in
+from foveate.storage.source import SourceFile
+
+_THREADS = 8
+_LISTINGS = 3
+
+
+def make_plan(
+    asked: Asked, run_id: str, expand: Expand, folder: str | None = None, told: Callable[[int], None] | None = None
+) -> Summary:
+    """Plans a run: what every source needs, written as a table.
+
+    Args:
+      asked: what the plan is made for.
+      run_id: the run that it is for.
+      expand: makes several sources of a file of several frames.
+      folder: where the plan goes, and no summary beside it; None: into the archive.
+      told: called now and then with the number of files listed.
+
+    Raises:
+      NothingFound: a source names nothing, or a place cannot be listed.
+      BadTable: one of the archive's tables is none.
+    """
+    told = told or _untold
+    start = time.monotonic()
+    planned = datetime.datetime.now(datetime.UTC)
+    with tempfile.TemporaryDirectory(prefix="foveate-plan-") as scratch:
+        spooled, listed = _collect_sources(asked, expand, scratch, told)
+        if asked.trust_tables:
+            spooled += collect_archive(asked, scratch, told)
+        rows: dict[str, int] = {}
+        skipped, size = Skipped(0, 0, 0), 0
+        for bucket in buckets_of(spooled):
+            writer = PlanWriter(folder or plan_folder(asked.archive, run_id), bucket)
+            for found in join_bucket(
+                spooled, bucket, asked.archive, asked.settings_digest, asked.weights_digest
+            ):
+                writer.add(found)
+            writer.close()
+            skipped = Skipped(*(a + b for a, b in zip(skipped, writer.skipped, strict=True)))
+            rows = {
+                action: rows.get(action, 0) + writer.rows.get(action, 0) for action in {*rows, *writer.rows}
+            }
+            size += writer.to_compress_bytes
+    seconds = time.monotonic() - start
+    summary = Summary(run_id, request_of(asked), planned, seconds, listed, rows, size, tuple(skipped))
+    if folder is None:
+        write_summary(asked.archive, summary)
+    return summary
+
+
+def judge(
+    sources: Iterable[SourceFile], asked: Asked
+) -> Iterator[Skipped | Taken | pa.Table]:
+    """What a join says of sources that are known already, as a watch has them; see `join_bucket`."""
+    with tempfile.TemporaryDirectory(prefix="foveate-plan-") as scratch:
+        spool = Spool(scratch, "sources")
+        spool.add(source_rows(sources))
+        spooled = spool.close()
+        if asked.trust_tables:
+            spooled += collect_archive(asked, scratch, _untold)
+        for bucket in buckets_of(spooled):
+            yield from join_bucket(
+                spooled, bucket, asked.archive, asked.settings_digest, asked.weights_digest
+            )
+
+
+def request_of(asked: Asked) -> str:
+    """What is alike for runs that ask for the same."""
+    values = [
+        sorted(source.encode(errors="surrogatepass").hex() for source in asked.sources),
+        sorted(asked.extensions),
+        asked.settings_digest,
+        asked.weights_digest,
+        asked.trust_tables,
+    ]
+    return hashlib.sha256(json.dumps(values).encode()).hexdigest()[:16]
+
+
+def _collect_sources(
+    asked: Asked, expand: Expand, scratch: str, told: Callable[[int], None]
+) -> tuple[list[Spooled], int]:
+    spool = Spool(scratch, "sources")
+    counts = dict.fromkeys(asked.sources, 0)
+    tasks = source_tasks(asked)
+    for task, count in _collected(tasks, {"sources": spool}, asked, expand, told):
+        counts[task.part.source] += count
+    for source, count in counts.items():
+        if not count:
+            raise nothing_in(source)
+    if not counts:
+        raise NothingFound("no photo found")
+    return spool.close(), spool.count
+
+
+def collect_archive(asked: Asked, scratch: str, told: Callable[[int], None]) -> list[Spooled]:
+    """Rows, failures and files of an archive, spooled; no files where there are no rows.
+
+    Raises:
+      NothingFound: its store cannot be listed.
+      BadTable: one of its tables is none.
+    """
+    for number in range(_LISTINGS):
+        # What a running watch writes goes from its journal into a table, and compaction makes few of many:
+        # the next listing has it there.
+        spools: dict[Kind, Spool] = {
+            "rows": Spool(scratch, "rows", rows_schema()),
+            "failures": Spool(scratch, "failures"),
+        }
+        with contextlib.ExitStack() as stack:
+            if number < _LISTINGS - 1:
+                stack.enter_context(contextlib.suppress(FileNotFoundError))
+            for _ in _collected(table_tasks(asked.archive), spools, asked, _no_frames, told):
+                pass
+            break
+    spooled = spools["rows"].close() + spools["failures"].close()
+    if spools["rows"].count:
+        files = Spool(scratch, "files")
+        for _ in _collected(archive_tasks(asked.archive), {"files": files}, asked, _no_frames, told):
+            pass
+        spooled += files.close()
+    return spooled
+
+
+def _untold(count: int) -> None:
+    """Says nothing."""
+
+
+def _no_frames(source: SourceFile) -> Iterator[SourceFile]:
+    yield source
+
+
+def _collected(
+    tasks: list[Task], spools: dict[Kind, Spool], asked: Asked, expand: Expand, told: Callable[[int], None]
+) -> Iterator[tuple[Task, int]]:
+    """Collects all tasks on several threads; each with what it had."""
+    total = 0
+    with concurrent.futures.ThreadPoolExecutor(_THREADS) as workers:
+
+        def work(task: Task) -> tuple[Task, int]:
+            return task, collect_task(task, spools[task.kind], asked, expand)
+
+        waiting = {workers.submit(work, task) for task in tasks}
+        try:
+            for done in concurrent.futures.as_completed(waiting):
+                task, count = done.result()
+                total += count
+                told(total)
+                yield task, count
+        except BaseException:
+            for future in waiting:
+                future.cancel()
+            raise
