@@ -26,6 +26,7 @@ from pathlib import Path
 from typing import Any, BinaryIO
 
 import pyarrow as pa
+import pyarrow.compute as pc
 import pyarrow.parquet as pq
 from apache_beam.io.filesystems import FileSystems
 
@@ -174,7 +175,10 @@ def run_folder(archive_url: str, folder: str, run_id: str) -> str:
 
 
 def read_metrics(
-    archive_url: str, run_id: str | None = None, columns: Sequence[str] | None = None
+    archive_url: str,
+    run_id: str | None = None,
+    columns: Sequence[str] | None = None,
+    path: str | None = None,
 ) -> pa.Table:
     """The metrics rows of an archive, of all runs or of one, as an Arrow table in no particular order.
 
@@ -183,6 +187,7 @@ def read_metrics(
         run_id: only this run's rows.
         columns: only these, in this order; all of `metrics_schema()` by default. What an older file does not
             have is null.
+        path: only rows of this photo.
 
     Of a run that was killed before it wrote its tables, the rows are those of its journal.
 
@@ -193,17 +198,17 @@ def read_metrics(
     for _ in range(_LISTINGS):
         # What a running watch writes goes from its journal into a table: the next listing has it there.
         with contextlib.suppress(FileNotFoundError):
-            return _read_listed(archive_url, run_id, schema)
-    return _read_listed(archive_url, run_id, schema)
+            return _read_listed(archive_url, run_id, schema, path)
+    return _read_listed(archive_url, run_id, schema, path)
 
 
-def _read_listed(archive_url: str, run_id: str | None, schema: pa.Schema) -> pa.Table:
+def _read_listed(archive_url: str, run_id: str | None, schema: pa.Schema, path: str | None) -> pa.Table:
     urls = table_urls(archive_url, METRICS_FOLDER, run_id)
     parquet = [url for url in urls if url.endswith(".parquet")]
     journals = [url for url in urls if url.rpartition("/")[2].startswith(JOURNAL)]
     with concurrent.futures.ThreadPoolExecutor(PARALLEL_READS) as readers:
-        tables = list(readers.map(lambda url: _read_parquet(url, schema), parquet))
-    tables.append(journal_rows(journals, parquet, schema))
+        tables = list(readers.map(lambda url: _read_parquet(url, schema, path), parquet))
+    tables.append(journal_rows(journals, parquet, schema, path))
     return pa.concat_tables(tables)
 
 
@@ -228,7 +233,9 @@ def table_urls(archive_url: str, folder: str, run_id: str | None) -> list[str]:
     return list_private(run_folder(archive_url, folder, run_id) if run_id else root)
 
 
-def journal_rows(urls: Sequence[str], tables: Sequence[str], schema: pa.Schema) -> pa.Table:
+def journal_rows(
+    urls: Sequence[str], tables: Sequence[str], schema: pa.Schema, path: str | None = None
+) -> pa.Table:
     """The rows of runs' journals that no table of the same run has: those of runs that were killed.
 
     A run that watches writes tables as it goes on, and may compress a photo again after it is in one.
@@ -237,6 +244,8 @@ def journal_rows(urls: Sequence[str], tables: Sequence[str], schema: pa.Schema) 
     for url in urls:
         run = url.rpartition("/")[0]
         for row in read_journal(url):
+            if path is not None and row["relative_path"] != path:
+                continue
             rows[run, row["relative_path"]] = row
     known = pa.schema([metrics_schema().field(name) for name in ("relative_path", "finished")])
     for run in {run for run, _ in rows}:
@@ -265,17 +274,29 @@ def read_journal(url: str) -> Iterator[dict[str, Any]]:
             raise BadTable(f"{url} is not a journal of metrics, line {number + 1}: {error}") from error
 
 
-def _read_parquet(url: str, schema: pa.Schema) -> pa.Table:
+def _read_parquet(url: str, schema: pa.Schema, path: str | None = None) -> pa.Table:
     try:
         with pq.ParquetFile(io.BytesIO(read_whole(url))) as file:
             present = [name for name in schema.names if name in file.schema_arrow.names]
-            table = file.read(columns=present)
+            table = file.read(columns=present) if path is None else _rows_of(file, path, present)
         missing = [name for name in schema.names if name not in present]
         for name in missing:
             table = table.append_column(name, pa.nulls(len(table), schema.field(name).type))
         return table.select(schema.names).cast(schema)
     except pa.ArrowException as error:
         raise BadTable(f"{url} is not a metrics table: {error}") from error
+
+
+def _rows_of(file: pq.ParquetFile, path: str, columns: list[str]) -> pa.Table:
+    """One photo's rows of a file, some row groups at a time."""
+    names = list(dict.fromkeys([*columns, "relative_path"]))
+    batches = file.iter_batches(ROWS_PER_GROUP, columns=names)
+    found = [
+        batch.filter(pc.equal(batch.column(batch.schema.get_field_index("relative_path")), path))
+        for batch in batches
+    ]
+    schema = pa.schema([file.schema_arrow.field(name) for name in names])
+    return pa.Table.from_batches(found, schema=schema).select(columns)
 
 
 def read_lines(url: str) -> list[dict[str, str]]:

@@ -14,25 +14,21 @@ import functools
 import apache_beam as beam
 
 from foveate.archive.journal import clear_journal
-from foveate.archive.keys import BadKey, stored_name
-from foveate.archive.places import archive_url
+from foveate.archive.keys import BadKey
+from foveate.archive.planning.plan import clear_plan, part_urls
 from foveate.archive.rows import MetricsRow
-from foveate.archive.tables import BadTable, table_text
-from foveate.archive.up_to_date import ArchiveIndex
-from foveate.pictures.formats import PICTURE_EXTENSIONS
+from foveate.archive.tables import BadTable
 from foveate.pipelines import metrics_flag, watching
 from foveate.pipelines.compress_options import CompressOptions, add_arguments, contradiction, parse_options
 from foveate.pipelines.logs import user_log
-from foveate.pipelines.running import engines, runner
+from foveate.pipelines.running import engines, plans, runner
 from foveate.pipelines.running.arguments import parse_beam_flags
 from foveate.pipelines.running.lock import run_alone
-from foveate.pipelines.running.status import OK, SOME_FAILED, WRONG_USAGE
+from foveate.pipelines.running.status import OK, RUN_FAILED, SOME_FAILED, WRONG_USAGE
 from foveate.storage.listing import NothingFound
-from foveate.storage.source import SourceFile
 from foveate.transforms.clean_jpeg import CleanJpegs
 from foveate.transforms.encode import EncodeJpeg2000, EncodePrefiltered
-from foveate.transforms.feeds import BatchFeed, Round, RoundFeed, StreamFeed
-from foveate.transforms.frames import expand_frames
+from foveate.transforms.feeds import BatchFeed, PlanMade, Round, RoundFeed, StreamFeed
 from foveate.transforms.keep_journal import KeepJournal
 from foveate.transforms.map_saliency import MapSaliency
 from foveate.transforms.measure import Measure
@@ -46,18 +42,21 @@ from foveate.transforms.write_tables import SHARDS, WriteFailures, WriteMetrics
 
 __all__ = ["add_arguments", "build", "parse_beam_flags", "run"]
 
-_SHOWN = 20  # photos that a dry run names
-
 
 def build(
     root: beam.Pipeline,
     counts: Progress,
     options: CompressOptions,
-    feed: BatchFeed | RoundFeed | StreamFeed | None = None,
+    feed: PlanMade | RoundFeed | StreamFeed | None = None,
 ) -> None:
-    """Wires the pipeline: from paths to files and rows, every photo with one outcome."""
+    """Wires the pipeline: from paths to files and rows, every photo with one outcome.
+
+    Without a plan or a feed workers plan first.
+    """
     settings, labels, encoder = options.settings, options.labels, options.encoder()
-    fed = root | "Find sources" >> (feed or _batch(options, counts))
+    if feed is None or isinstance(feed, PlanMade):
+        feed = BatchFeed(feed or options.asked(), options.dicom_frames, labels, counts)
+    fed = root | "Find sources" >> feed
     stages = []
 
     photos = fed.sources | "Read photos" >> ReadPhotos(options.limits)
@@ -101,17 +100,6 @@ def build(
         metrics_flag.write(sink, f"sink {number + 1}", (table, failures), labels, part)
 
 
-def _batch(options: CompressOptions, counts: Progress) -> BatchFeed:
-    return BatchFeed(
-        options.sources,
-        PICTURE_EXTENSIONS,
-        options.dicom_frames,
-        options.labels,
-        counts,
-        options.trusts_tables,
-    )
-
-
 # ---------------------------------------------------------------- running
 
 
@@ -129,28 +117,41 @@ def run(args: argparse.Namespace) -> int:
     if options.watch:
         watch = functools.partial(_watch, options, args.beam_flags)
         return run_alone(options.archive, args.beam_flags, watch)
-    listed_here = args.dry_run or engines.is_local(args.beam_flags)
     try:
-        files = (
-            runner.list_sources(options.sources, PICTURE_EXTENSIONS, options.archive) if listed_here else []
-        )
-        files = [frame for file in files for frame in expand_frames(file, options.dicom_frames)]
-        index = ArchiveIndex.read(options.archive) if args.dry_run else None
+        if args.dry_run:
+            plans.dry_run(options.asked(), options.run_id, options.dicom_frames, options.key)
+            return OK
+        compress = functools.partial(_compress, options, args.beam_flags)
+        return run_alone(options.archive, args.beam_flags, compress)
     except (NothingFound, BadTable) as error:
         user_log.error(f"foveate compress: {error}")
         return WRONG_USAGE
-    if index is not None:
-        return _dry_run(options, files, index)
-    compress = functools.partial(_compress, options, args.beam_flags, files)
-    return run_alone(options.archive, args.beam_flags, compress)
 
 
-def _compress(options: CompressOptions, beam_flags: list[str], files: list[SourceFile]) -> int:
-    """Runs until all is done; returns the exit status."""
-    wire = functools.partial(build, options=options)
-    status = runner.run_job(_job(options), wire, beam_flags, files)
+def _compress(options: CompressOptions, beam_flags: list[str]) -> int:
+    """Plans and runs until all is done; returns the exit status.
+
+    Raises:
+      NothingFound: a source names nothing.
+      BadTable: one of the archive's tables is none.
+    """
+    if not engines.is_local(beam_flags):  # workers plan
+        return _run(options, beam_flags, None, 0)
+    if not runner.can_write_to(options.archive):
+        return RUN_FAILED
+    plan = plans.make(options.asked(), options.run_id, options.dicom_frames)
+    parts = tuple(part_urls(options.archive, options.run_id))
+    photos = plan.todo + plan.skipped[0]
+    return _run(options, beam_flags, PlanMade(parts, plan.skipped), photos)
+
+
+def _run(options: CompressOptions, beam_flags: list[str], plan: PlanMade | None, photos: int) -> int:
+    """Does what is planned; returns the exit status."""
+    wire = functools.partial(build, options=options, feed=plan)
+    status = runner.run_job(_job(options), wire, beam_flags, photos)
     if status in (OK, SOME_FAILED):
         clear_journal(options.archive, options.run_id)
+        clear_plan(options.archive, options.run_id)
     return status
 
 
@@ -172,21 +173,3 @@ def _watch(options: CompressOptions, beam_flags: list[str]) -> int:
     feed = StreamFeed(options.watched(), options.watch.seconds, options.watch.subscription, options.run_id)
     wire_stream = functools.partial(build, options=options, feed=feed)
     return watching.run_streaming(_job(options), wire_stream, beam_flags)
-
-
-def _dry_run(options: CompressOptions, files: list[SourceFile], index: ArchiveIndex) -> int:
-    """Prints which photos would be compressed, without writing anything."""
-    settings, weights = options.labels.settings_digest, options.labels.weights_digest
-    todo = [
-        file
-        for file in files
-        if not options.trusts_tables or index.up_to_date(file, settings, weights) is None
-    ]
-    for file in todo[:_SHOWN]:
-        place = stored_name(archive_url(options.archive, file), options.key)
-        print(f"{table_text(file.url)} -> {table_text(place)}")
-    if len(todo) > _SHOWN:
-        print(f"... and {len(todo) - _SHOWN} more")
-    size = sum(file.size_bytes for file in todo) / 1e6
-    print(f"{len(todo)} of {len(files)} photos ({size:.1f} MB) would be compressed, the rest are up to date")
-    return OK

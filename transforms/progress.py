@@ -10,9 +10,11 @@ import json
 import math
 import os
 from pathlib import Path
+from typing import NamedTuple
 
 from apache_beam.metrics import Metrics
 
+from foveate.archive.planning.join import Skipped
 from foveate.archive.rows import Failure, MetricsRow
 from foveate.transforms.steps import NAMESPACE
 
@@ -48,23 +50,26 @@ class Progress:
         self._append("failed", 0, 0, 0)
         return failure
 
-    def skip(self, sizes: tuple[int, int]) -> tuple[int, int]:
-        """Counts one skipped photo by its bytes and its archived file's, and passes these on."""
-        Metrics.counter(NAMESPACE, "skipped").inc()
-        Metrics.counter(NAMESPACE, "source-bytes").inc(sizes[0])
-        Metrics.counter(NAMESPACE, "archive-bytes").inc(sizes[1])
-        self._append("skipped", 0, *sizes)
-        return sizes
+    def skip_all(self, skipped: Skipped) -> Skipped:
+        """Counts what a plan has skipped, and passes it on."""
+        Metrics.counter(NAMESPACE, "skipped").inc(skipped.photos)
+        Metrics.counter(NAMESPACE, "source-bytes").inc(skipped.source_bytes)
+        Metrics.counter(NAMESPACE, "archive-bytes").inc(skipped.archive_bytes)
+        if skipped.photos:
+            self._append("skipped", 0, skipped.source_bytes, skipped.archive_bytes, skipped.photos)
+        return skipped
 
     def skip_row(self, row: MetricsRow) -> MetricsRow:
         """Counts one skipped photo whose row says something new, and passes it on."""
-        self.skip((row.source_bytes, row.archive_bytes))
+        self.skip_all(Skipped(1, row.source_bytes, row.archive_bytes))
         return row
 
-    def _append(self, outcome: str, pixels: int, source_bytes: int, archive_bytes: int) -> None:
+    def _append(
+        self, outcome: str, pixels: int, source_bytes: int, archive_bytes: int, photos: int = 1
+    ) -> None:
         if self.file is None:
             return
-        line = json.dumps([outcome, pixels, source_bytes, archive_bytes]) + "\n"
+        line = json.dumps([outcome, pixels, source_bytes, archive_bytes, photos]) + "\n"
         descriptor = os.open(self.file, os.O_WRONLY | os.O_APPEND | os.O_CREAT, 0o600)
         try:
             os.write(descriptor, line.encode())  # one write of one line: whole even among processes
@@ -83,12 +88,22 @@ def _distributed(row: MetricsRow) -> dict[str, int]:
     return {name: round(value * scale) for name, (value, scale) in values.items() if value is not None}
 
 
-def read_progress(file: Path, start: int = 0) -> tuple[list[tuple[str, int, int, int]], int]:
-    """The whole lines from a byte on: outcome, pixels, source bytes, archive bytes; and where they end."""
+class Line(NamedTuple):
+    """A line of the file: what became of a photo, or of several."""
+
+    outcome: str
+    pixels: int
+    source_bytes: int
+    archive_bytes: int
+    photos: int
+
+
+def read_progress(file: Path, start: int = 0) -> tuple[list[Line], int]:
+    """The whole lines from a byte on, and where they end."""
     if not file.exists():
         return [], start
     with file.open("rb") as handle:
         handle.seek(start)
         whole = handle.read().rpartition(b"\n")[0]
     lines = whole.split(b"\n") if whole else []
-    return [tuple(json.loads(line)) for line in lines], start + len(whole) + bool(lines)
+    return [Line(*json.loads(line)) for line in lines], start + len(whole) + bool(lines)

@@ -11,10 +11,11 @@ import dataclasses
 import functools
 import hashlib
 from collections.abc import Callable, Iterator
+from typing import Any
 
 from foveate.archive import encryption
 from foveate.archive.keys import from_store, stored_name, to_store
-from foveate.archive.newest import ArchivedRow, LatestRows
+from foveate.archive.newest import newest_row
 from foveate.archive.places import archive_url
 from foveate.archive.rows import KeptSource, MetricsRow, RunLabels, row_of_kept
 from foveate.archive.tables import table_text
@@ -97,7 +98,7 @@ def _is_our_jp2(there: bytes, source: SourceFile, run: RunLabels) -> bool:
     if encryption.is_encrypted(there) or _has_record(there):
         return True
     row = _former_row(source, run)
-    return row is not None and row.archive_url.endswith((".jp2", f".jp2{encryption.ENDING}"))
+    return row is not None and row["archive_url"].endswith((".jp2", f".jp2{encryption.ENDING}"))
 
 
 def _is_our_copy(there: bytes, source: SourceFile, run: RunLabels) -> bool:
@@ -105,7 +106,7 @@ def _is_our_copy(there: bytes, source: SourceFile, run: RunLabels) -> bool:
     if encryption.is_encrypted(there):
         return True
     row = _former_row(source, run)
-    return row is not None and row.source_sha256 == hashlib.sha256(there).hexdigest()
+    return row is not None and row["source_sha256"] == hashlib.sha256(there).hexdigest()
 
 
 def _has_record(data: bytes) -> bool:
@@ -115,16 +116,9 @@ def _has_record(data: bytes) -> bool:
         return False
 
 
-def _former_row(source: SourceFile, run: RunLabels) -> ArchivedRow | None:
+def _former_row(source: SourceFile, run: RunLabels) -> dict[str, Any] | None:
     """What earlier runs said last of a photo; read only where a file is in another's way."""
-    rows = _rows_before(run.archive, run.run_id)
-    number = rows.find(table_text(source.relative_path))
-    return None if number is None else rows[number]
-
-
-@functools.lru_cache(maxsize=1)
-def _rows_before(archive: str, run_id: str) -> LatestRows:
-    return LatestRows.read(archive)
+    return newest_row(run.archive, table_text(source.relative_path))
 
 
 def _drop_former_jp2(source: SourceFile, url: str, run: RunLabels) -> None:

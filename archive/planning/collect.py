@@ -1,4 +1,4 @@
-"""What there is to plan with: listings of sources and archive, rows and failures of all runs, as spooled rows."""
+"""Turns what there is to plan with into spooled rows: listings, metrics rows, failures."""
 
 from __future__ import annotations
 
@@ -31,7 +31,9 @@ def rows_schema() -> pa.Schema:
     """The columns of rows that are spooled: what planning asks of the metrics table."""
     full = metrics_schema()
     names = [field.name for field in dataclasses.fields(ArchivedRow)]
-    return pa.schema([pa.field("place", pa.int64()), *(full.field(name).with_nullable(True) for name in names)])
+    return pa.schema(
+        [pa.field("place", pa.int64()), *(full.field(name).with_nullable(True) for name in names)]
+    )
 
 
 def source_rows(sources: Iterable[SourceFile]) -> Iterator[tuple[Any, ...]]:
@@ -70,7 +72,7 @@ def emit_names(source: SourceFile) -> bytes:
 
 
 def file_rows(files: Iterable[ListedFile]) -> Iterator[tuple[Any, ...]]:
-    """The spooled form of an archive's files; one that may be of either of two photos stands in both places."""
+    """The spooled form of an archive's files; one that may be of two photos stands in both places."""
     for file in files:
         path = table_text(file.path)
         places = {place_of(path)}

@@ -42,7 +42,8 @@ _AS_WRITTEN = "coalesce(f.version <> '' AND f.version = r.archive_version, false
 _FACTS = f"""
 {_AS_WRITTEN} AS as_written,
 coalesce(CASE WHEN {_SIGNED} THEN s.checksum = r.source_checksum
-    ELSE s.modified <> 0 AND s.modified = r.source_modified AND r.source_url = s.url END, false) AS same_source,
+    ELSE s.modified <> 0 AND s.modified = r.source_modified AND r.source_url = s.url
+    END, false) AS same_source,
 coalesce(r.source_url = s.url AND r.source_modified = s.modified
     AND coalesce(r.source_checksum, '') = s.checksum AND (f.version = '' OR {_AS_WRITTEN})
     AND (b.failed IS NULL OR b.failed < r.finished), false) AS known
@@ -50,8 +51,10 @@ coalesce(r.source_url = s.url AND r.source_modified = s.modified
 _VERDICT = f"""
 CASE
     WHEN archive_bytes IS NULL OR file_size IS DISTINCT FROM archive_bytes
-        OR source_bytes IS DISTINCT FROM size OR reason_code IS NOT DISTINCT FROM '{Reason.MISSING_EXTRA.value}'
-        OR settings_digest IS DISTINCT FROM $settings OR weights_digest IS DISTINCT FROM $weights THEN 'compress'
+        OR source_bytes IS DISTINCT FROM size
+        OR reason_code IS NOT DISTINCT FROM '{Reason.MISSING_EXTRA.value}'
+        OR settings_digest IS DISTINCT FROM $settings
+        OR weights_digest IS DISTINCT FROM $weights THEN 'compress'
     WHEN (ending <> '' AND NOT as_written) OR NOT same_source THEN 'check'
     WHEN known THEN 'skip'
     ELSE 'renew'
@@ -79,6 +82,10 @@ class Skipped(NamedTuple):
     source_bytes: int
     archive_bytes: int
 
+    def plus(self, other: Skipped) -> Skipped:
+        """Both together."""
+        return Skipped(*(one + two for one, two in zip(self, other, strict=True)))
+
 
 def join_bucket(
     spooled: Sequence[Spooled], bucket: int | None, archive: str, settings: str, weights: str
@@ -97,9 +104,8 @@ def join_bucket(
     with opened(spooled, bucket, ("sources", "files", "rows", "failures")) as db:
         yield from _take_each_place_once(db, archive)
         names = [name for name in rows_schema().names if name != "place"]
-        db.execute(
-            f"CREATE TEMP TABLE newest AS SELECT *, {ENDING_SQL} AS ending FROM ({newest_query('rows', names)})"
-        )
+        newest = newest_query("rows", names)
+        db.execute(f"CREATE TEMP TABLE newest AS SELECT *, {ENDING_SQL} AS ending FROM ({newest})")
         db.execute(_JUDGED, {"settings": settings, "weights": weights})
         (counts,) = db.execute(
             "SELECT count(*), coalesce(sum(size), 0), coalesce(sum(archive_bytes), 0) FROM judged "
@@ -159,9 +165,7 @@ def _query(kind: Kind, files: Sequence[Spooled], bucket: int | None, folder: Pat
     if not files:
         schema = rows_schema() if kind == "rows" else SCHEMAS[kind]
         return f"SELECT {', '.join(f'NULL::{_sql_type(field)} AS {field.name}' for field in schema)} LIMIT 0"
-    places = ", ".join(
-        "'" + _local(file.url, folder).replace("'", "''") + "'" for file in files
-    )
+    places = ", ".join("'" + _local(file.url, folder).replace("'", "''") + "'" for file in files)
     read = f"read_parquet([{places}], hive_partitioning = false)"
     if kind == "failures":
         return f"SELECT url, max(failed) AS failed FROM {read} GROUP BY url"

@@ -1,6 +1,6 @@
 """A run's plan: a table in the archive with a row for each source that needs more than to be counted.
 
-    DEST/_foveate/plans/run=<id>/<bucket>-<number>.parquet, and plan.json when all of them are there
+DEST/_foveate/plans/run=<id>/<bucket>-<number>.parquet, and plan.json when all of them are there
 """
 
 from __future__ import annotations
@@ -10,7 +10,9 @@ import dataclasses
 import datetime
 import io
 import json
+import shutil
 from collections.abc import Iterator
+from pathlib import Path
 from typing import Any, Literal
 
 import pyarrow as pa
@@ -101,7 +103,7 @@ class Summary:
     listed: int
     rows: dict[str, int]  # by action
     to_compress_bytes: int
-    skipped: tuple[int, int, int]
+    skipped: Skipped
 
     @property
     def todo(self) -> int:
@@ -118,7 +120,7 @@ class PlanWriter:
     """Writes the parts of one bucket, under names that depend on the bucket and their order alone."""
 
     def __init__(self, folder: str, bucket: int | None) -> None:
-        self.folder, self.bucket = folder, 0 if bucket is None else bucket
+        self.folder, self.name = folder, "any" if bucket is None else f"{bucket:04}"
         self.parts: list[str] = []
         self.rows: dict[str, int] = {}
         self.to_compress_bytes = 0
@@ -128,7 +130,7 @@ class PlanWriter:
     def add(self, found: Skipped | Taken | pa.Table) -> None:
         """Takes what a join yields."""
         if isinstance(found, Skipped):
-            self.skipped = Skipped(*(a + b for a, b in zip(self.skipped, found, strict=True)))
+            self.skipped = self.skipped.plus(found)
         elif isinstance(found, Taken):
             self._keep(pa.Table.from_pylist([_taken_row(found)], schema=_SCHEMA))
         else:
@@ -151,7 +153,7 @@ class PlanWriter:
             self._write()
 
     def _write(self) -> None:
-        url = f"{self.folder}/{self.bucket:04}-{len(self.parts):05}.parquet"
+        url = f"{self.folder}/{self.name}-{len(self.parts):05}.parquet"
         put_parquet(pa.concat_tables(self._tables), url)
         self._tables = []
         self.parts.append(url)
@@ -218,7 +220,7 @@ def read_summary(archive: str, run_id: str) -> Summary | None:
     try:
         values = json.loads(data)
         values["planned"] = datetime.datetime.fromisoformat(values["planned"])
-        values["skipped"] = tuple(values["skipped"])
+        values["skipped"] = Skipped(*values["skipped"])
         return Summary(**values)
     except (ValueError, KeyError, TypeError) as error:
         raise BadTable(f"{url} is not a plan: {error}") from error
@@ -237,6 +239,13 @@ def planned_runs(archive: str) -> list[str]:
 
 def clear_plan(archive: str, run_id: str) -> None:
     """Removes the plan of a run that has ended, its summary first: what is left is no plan."""
+    folder = plan_folder(archive, run_id)
+    if "://" not in folder:
+        Path(folder, SUMMARY).unlink(missing_ok=True)
+        shutil.rmtree(folder, ignore_errors=True)
+        with contextlib.suppress(OSError):  # there are others
+            Path(folder).parent.rmdir()
+        return
     with contextlib.suppress(OSError):  # what stays is taken for no plan, and removed by a later run
-        for url in sorted(list_private(plan_folder(archive, run_id)), key=lambda url: not url.endswith(SUMMARY)):
+        for url in sorted(list_private(folder), key=lambda url: not url.endswith(SUMMARY)):
             delete_file(url)

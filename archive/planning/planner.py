@@ -14,12 +14,16 @@ import tempfile
 import time
 from collections.abc import Callable, Iterable, Iterator
 
-import pyarrow as pa
-
 from foveate.archive.planning.collect import rows_schema, source_rows
-from foveate.archive.planning.first import Taken
 from foveate.archive.planning.join import Skipped, join_bucket
-from foveate.archive.planning.plan import PlanWriter, Summary, plan_folder, write_summary
+from foveate.archive.planning.plan import (
+    Planned,
+    PlanWriter,
+    Summary,
+    plan_folder,
+    read_part,
+    write_summary,
+)
 from foveate.archive.planning.spool import Kind, Spool, Spooled, buckets_of
 from foveate.archive.planning.tasks import (
     Asked,
@@ -38,7 +42,11 @@ _LISTINGS = 3
 
 
 def make_plan(
-    asked: Asked, run_id: str, expand: Expand, folder: str | None = None, told: Callable[[int], None] | None = None
+    asked: Asked,
+    run_id: str,
+    expand: Expand,
+    folder: str | None = None,
+    told: Callable[[int], None] | None = None,
 ) -> Summary:
     """Plans a run: what every source needs, written as a table.
 
@@ -69,32 +77,33 @@ def make_plan(
             ):
                 writer.add(found)
             writer.close()
-            skipped = Skipped(*(a + b for a, b in zip(skipped, writer.skipped, strict=True)))
+            skipped = skipped.plus(writer.skipped)
             rows = {
                 action: rows.get(action, 0) + writer.rows.get(action, 0) for action in {*rows, *writer.rows}
             }
             size += writer.to_compress_bytes
     seconds = time.monotonic() - start
-    summary = Summary(run_id, request_of(asked), planned, seconds, listed, rows, size, tuple(skipped))
+    summary = Summary(run_id, request_of(asked), planned, seconds, listed, rows, size, skipped)
     if folder is None:
         write_summary(asked.archive, summary)
     return summary
 
 
-def judge(
-    sources: Iterable[SourceFile], asked: Asked
-) -> Iterator[Skipped | Taken | pa.Table]:
-    """What a join says of sources that are known already, as a watch has them; see `join_bucket`."""
+def judge(sources: Iterable[SourceFile], asked: Asked) -> Iterator[Planned]:
+    """The plan's rows of sources that are known already, as a watch has them; none of what is up to date."""
     with tempfile.TemporaryDirectory(prefix="foveate-plan-") as scratch:
         spool = Spool(scratch, "sources")
         spool.add(source_rows(sources))
-        spooled = spool.close()
-        if asked.trust_tables:
-            spooled += collect_archive(asked, scratch, _untold)
-        for bucket in buckets_of(spooled):
-            yield from join_bucket(
-                spooled, bucket, asked.archive, asked.settings_digest, asked.weights_digest
-            )
+        if not spool.count:
+            return
+        spooled = spool.close() + collect_archive(asked, scratch, _untold)
+        digests = asked.settings_digest, asked.weights_digest
+        for number, bucket in enumerate(buckets_of(spooled)):
+            writer = PlanWriter(f"{scratch}/plan-{number}", bucket)
+            for found in join_bucket(spooled, bucket, asked.archive, *digests):
+                writer.add(found)
+            for part in writer.close():
+                yield from read_part(part)
 
 
 def request_of(asked: Asked) -> str:

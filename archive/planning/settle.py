@@ -16,7 +16,7 @@ from foveate.storage.files import join, read_head, read_source, read_whole, stor
 _HEAD_BYTES = 1 << 16  # of an archived file: its record stands before the codestream
 
 
-def is_up_to_date(planned: Planned, run: RunLabels) -> bool:
+def is_up_to_date(planned: Planned, archive: str, settings_digest: str, weights_digest: str) -> bool:
     """Whether a source need not be archived again.
 
     Files are read only where listings and tables leave a doubt. A JP2 file that is not the one its row
@@ -30,8 +30,8 @@ def is_up_to_date(planned: Planned, run: RunLabels) -> bool:
         return True
     try:
         if former.ending and not former.as_written:
-            place = join(run.archive, planned.source.relative_path + former.ending)
-            if not _is_still_the_file(place, former, run):
+            place = join(archive, planned.source.relative_path + former.ending)
+            if not _is_still_the_file(place, former, settings_digest, weights_digest):
                 return False
         return former.same_source or (
             hashlib.sha256(read_source(planned.source)).hexdigest() == former.source_sha256
@@ -60,19 +60,16 @@ def skipped_row(planned: Planned, run: RunLabels) -> MetricsRow:
     )
 
 
-def made_alike(
-    record: ArchiveRecord | None, source_sha256: str, settings_digest: str, weights_digest: str
-) -> bool:
-    """Whether a file's own record says that it was made of this source, with these settings and weights."""
-    made_by = bytes.fromhex(settings_digest), bytes.fromhex(weights_digest)
-    return record is not None and record.made_of(bytes.fromhex(source_sha256)) and record.made_with(*made_by)
-
-
-def _is_still_the_file(url: str, former: Former, run: RunLabels) -> bool:
+def _is_still_the_file(url: str, former: Former, settings_digest: str, weights_digest: str) -> bool:
     """Whether the file of a row is what the row says, by its own record, or encrypted, by its checksum."""
     if not url.endswith(ENDING):
-        made = former.source_sha256, run.settings_digest, run.weights_digest
-        return made_alike(_archived_record(url), *made)
+        record = _archived_record(url)
+        made_with = bytes.fromhex(settings_digest), bytes.fromhex(weights_digest)
+        return (
+            record is not None
+            and record.made_of(bytes.fromhex(former.source_sha256))
+            and record.made_with(*made_with)
+        )
     try:
         return hashlib.sha256(read_whole(url)).hexdigest() == former.archive_sha256
     except OSError:

@@ -27,7 +27,7 @@ from foveate.storage.files import write_whole
 from foveate.storage.folding import folded
 
 BUCKETS = 128
-Kind = Literal["sources", "files", "rows", "failures"]
+Kind = Literal["sources", "files", "rows", "failures", "watched", "seen", "forgotten"]
 _AT_ONCE = 1 << 14  # rows in Python's own form
 _A_TURN = 1 << 9  # rows that a thread adds at a time
 _MOST_BYTES = 80 << 20  # in Arrow's form, before they are written
@@ -51,6 +51,34 @@ SCHEMAS: dict[Kind, pa.Schema] = {
         {"place": pa.int64(), "path": pa.string(), "size": pa.int64(), "version": pa.string()}
     ),
     "failures": pa.schema({"place": pa.int64(), "url": pa.string(), "failed": _TIME}),
+    "watched": pa.schema(
+        {
+            "place": pa.int64(),
+            "number": pa.int64(),
+            "file": pa.string(),
+            "rests": pa.bool_(),
+            "url": pa.string(),
+            "path": pa.string(),
+            "size": pa.int64(),
+            "modified": pa.float64(),
+            "generation": pa.string(),
+            "checksum": pa.string(),
+            "raw": pa.binary(),
+        }
+    ),
+    "seen": pa.schema(
+        {
+            "place": pa.int64(),
+            "file": pa.string(),
+            "path": pa.string(),
+            "size": pa.int64(),
+            "modified": pa.float64(),
+            "generation": pa.string(),
+            "checksum": pa.string(),
+            "waiting": pa.bool_(),
+        }
+    ),
+    "forgotten": pa.schema({"place": pa.int64(), "file": pa.string(), "path": pa.string()}),
 }
 
 
@@ -141,7 +169,7 @@ class Spool:
         order = np.argsort(buckets, kind="stable")
         table = table.take(pa.array(order))
         bounds = np.searchsorted(buckets[order], np.arange(BUCKETS + 1))
-        for bucket, (start, end) in enumerate(zip(bounds[:-1], bounds[1:], strict=True)):
+        for bucket, (start, end) in enumerate(itertools.pairwise(bounds)):
             if end > start:
                 self._put(table.slice(start, end - start), bucket)
         del table

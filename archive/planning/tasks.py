@@ -55,7 +55,7 @@ def source_tasks(asked: Asked) -> list[Task]:
 
 
 def archive_tasks(archive: str) -> list[Task]:
-    """The parts of the archive's listing; none where there are no rows, by which alone its files are known."""
+    """The parts of the archive's listing."""
     return [Task("files", "listing", part) for part in split_source(archive)]
 
 

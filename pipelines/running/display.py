@@ -14,7 +14,6 @@ from rich import progress as bars
 from rich.console import Console
 
 from foveate.pipelines.logs import speaks_json, user_log
-from foveate.storage.source import SourceFile
 from foveate.transforms.progress import read_progress
 
 
@@ -32,21 +31,21 @@ _LINE_SECONDS = 15  # between progress lines where there is no terminal
 def total_counts(file: Path) -> dict[str, int]:
     """What a progress file says of a whole run, under the names of Beam's counters."""
     sums = {"source-bytes": 0, "archive-bytes": 0}
-    for outcome, _, before, after in read_progress(file)[0]:
-        sums[outcome] = sums.get(outcome, 0) + 1
-        sums["source-bytes"] += before
-        sums["archive-bytes"] += after
+    for line in read_progress(file)[0]:
+        sums[line.outcome] = sums.get(line.outcome, 0) + line.photos
+        sums["source-bytes"] += line.source_bytes
+        sums["archive-bytes"] += line.archive_bytes
     return sums
 
 
 @contextlib.contextmanager
-def progress_display(file: Path, todo: Sequence[SourceFile], verb: str) -> Iterator[None]:
+def progress_display(file: Path, photos: int, verb: str) -> Iterator[None]:
     """Shows photos, megapixels, bytes saved and time left on standard error while its block runs."""
     if not user_log.isEnabledFor(logging.INFO):
         yield
         return
     console = Console(stderr=True)
-    stop, tally = threading.Event(), _Tally(file, len(todo))
+    stop, tally = threading.Event(), _Tally(file, photos)
     if console.is_terminal and not speaks_json():
         thread = threading.Thread(target=_show_bar, args=(console, stop, tally, verb), daemon=True)
     else:
@@ -69,21 +68,22 @@ class _Tally:
     def look(self) -> str:
         """Brings the sums up to date; megapixels, bytes saved, failures and time left, for the display."""
         lines, self.offset = read_progress(self.file, self.offset)
-        for outcome, pixels, before, after in lines:
-            self.done += 1
-            self.pixels += pixels
-            self.failed += outcome == "failed"
-            if outcome in ("compressed", "kept"):
+        for line in lines:
+            self.done += line.photos
+            self.pixels += line.pixels
+            self.failed += line.outcome == "failed"
+            if line.outcome in ("compressed", "kept"):
+                self.saved += line.source_bytes - line.archive_bytes
+            if line.outcome != "skipped":
                 self.worked += 1
-                self.saved += before - after
         parts = [f"{self.pixels / 1e6:.1f} MP"]
         if self.worked:
             parts.append(f"{bytes_text(self.saved)} saved")
         if self.failed:
             parts.append(f"{self.failed} failed")
         left = self.total - self.done
-        if self.done and left > 0:
-            seconds = (time.monotonic() - self.start) / self.done * left
+        if self.worked and left > 0:
+            seconds = (time.monotonic() - self.start) / self.worked * left
             parts.append(f"{datetime.timedelta(seconds=round(seconds))} left")
         return ", ".join(parts)
 

@@ -10,9 +10,9 @@ import pytest
 from apache_beam.testing.test_pipeline import TestPipeline
 from apache_beam.testing.util import assert_that, equal_to
 
+from foveate.archive.planning import first
 from foveate.storage.folding import folded, folds_names
 from foveate.storage.source import SourceFile
-from foveate.archive.planning import first
 from foveate.transforms.match import MatchSources, one_of_each_name
 from foveate.transforms.steps import FAILURES
 from tests.photos import outputs

@@ -271,7 +271,7 @@ def test_a_picture_is_written_with_its_metadata_and_counted(tmp_path: Path) -> N
     picture = decode_picture(Path(url).read_bytes())
     np.testing.assert_array_equal(picture.pixels, result.pixels)
     assert picture.metadata.icc == metadata.icc and picture.metadata.exif
-    assert read_progress(tmp_path / "progress")[0] == [("restored", 97 * 131, result.source.size_bytes, 0)]
+    assert read_progress(tmp_path / "progress")[0] == [("restored", 97 * 131, result.source.size_bytes, 0, 1)]
 
 
 def test_a_picture_that_a_format_cannot_hold_is_an_error_that_says_so(tmp_path: Path) -> None:

@@ -9,6 +9,7 @@ from pathlib import Path
 
 import apache_beam as beam
 
+from foveate.archive.planning.join import Skipped
 from foveate.transforms.progress import Progress, read_progress
 from foveate.transforms.steps import NAMESPACE
 from tests.archive.test_tables import a_failure, a_row
@@ -19,17 +20,18 @@ def test_every_outcome_adds_its_line(tmp_path: Path) -> None:
     progress.add(a_row(width=30, height=20))
     progress.add(a_row(outcome="kept", width=None, height=None, archive_bytes=1000))
     row, failure = a_row(outcome="skipped"), a_failure()
-    assert progress.skip((700, 70)) == (700, 70)
+    assert progress.skip_all(Skipped(12, 700, 70)) == Skipped(12, 700, 70)
+    assert progress.skip_all(Skipped(0, 0, 0)) == Skipped(0, 0, 0)
     assert progress.skip_row(row) is row
     assert progress.fail(failure) is failure
     progress.add_restored(600, 250)
     assert read_progress(tmp_path / "progress")[0] == [
-        ("compressed", 600, 1000, 250),
-        ("kept", 0, 1000, 1000),
-        ("skipped", 0, 700, 70),
-        ("skipped", 0, 1000, 250),
-        ("failed", 0, 0, 0),
-        ("restored", 600, 250, 0),
+        ("compressed", 600, 1000, 250, 1),
+        ("kept", 0, 1000, 1000, 1),
+        ("skipped", 0, 700, 70, 12),
+        ("skipped", 0, 1000, 250, 1),
+        ("failed", 0, 0, 0, 1),
+        ("restored", 600, 250, 0, 1),
     ]
 
 
@@ -50,8 +52,8 @@ def test_a_line_that_is_not_whole_yet_is_left_for_the_next_look(tmp_path: Path) 
     lines, end = read_progress(file)
     assert len(lines) == 1
     with file.open("a") as handle:
-        handle.write(", 2, 1]\n")
-    assert read_progress(file, end)[0] == [("kept", 1, 2, 1)]
+        handle.write(", 2, 1, 1]\n")
+    assert read_progress(file, end)[0] == [("kept", 1, 2, 1, 1)]
 
 
 def test_before_the_first_photo_there_is_nothing_to_read(tmp_path: Path) -> None:

@@ -50,7 +50,8 @@ def verdict(source: SourceFile, run: RunLabels) -> str:
 
 def newest(archive: str, path: str) -> dict[str, Any] | None:
     """The row that counts of a photo."""
-    rows = [row for row in tables.read_metrics(archive).to_pylist() if row["relative_path"] == path]
+    every: list[dict[str, Any]] = tables.read_metrics(archive).to_pylist()
+    rows = [row for row in every if row["relative_path"] == path]
     if not rows:
         return None
     by_age = sorted(rows, key=lambda row: (-row["finished"].timestamp(), row["archive_url"]))
@@ -66,7 +67,7 @@ def same_file(path: Path, row: dict[str, Any]) -> bool:
     """Whether an archived file was made as its row says."""
     data = read_whole(str(path))
     if path.name.endswith(".enc"):
-        return hashlib.sha256(data).hexdigest() == row["archive_sha256"]
+        return hashlib.sha256(data).hexdigest() == str(row["archive_sha256"])
     try:
         record = jp2.read_record(data)
     except BadCodestream:
@@ -84,10 +85,10 @@ def same_source(source: SourceFile, row: dict[str, Any]) -> bool:
     signed = bool(source.checksum and row["source_checksum"])
     if signed and source.checksum == row["source_checksum"]:
         return True
-    if not signed and source.modified and source.modified == row["source_modified"]:
-        if row["source_url"] == source.url:
-            return True
+    untouched = source.modified and source.modified == row["source_modified"]
+    if not signed and untouched and row["source_url"] == source.url:
+        return True
     try:
-        return hashlib.sha256(Path(source.url).read_bytes()).hexdigest() == row["source_sha256"]
+        return hashlib.sha256(Path(source.url).read_bytes()).hexdigest() == str(row["source_sha256"])
     except OSError:
         return False

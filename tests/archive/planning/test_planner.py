@@ -21,12 +21,12 @@ from foveate.archive.planning.settle import is_up_to_date
 from foveate.archive.planning.tasks import Asked
 from foveate.archive.rows import Failure, MetricsRow
 from foveate.storage.files import stored_version
-from foveate.storage.listing import NothingFound, find_files
+from foveate.storage.listing import find_files
 from foveate.storage.source import SourceFile
 from tests.archive.planning.plain_rules import verdict
+from tests.archive.planning.test_settle import NETWORKS, SETTINGS, a_jp2
 from tests.archive.test_tables import NOON, a_row
 from tests.photos import labels
-from tests.transforms.test_match import NETWORKS, SETTINGS, a_jp2
 
 JPG = frozenset({".jpg", ".jp2"})
 
@@ -75,14 +75,18 @@ def a_random_archive(root: Path, seed: int, count: int = 40) -> None:
             row = a_row(
                 name,
                 source_url=str(source) if dice.random() < 0.8 else f"/moved/{name}",
-                archive_url=str(target) if dice.random() < 0.9 else f"{root}/out/{name}{dice.choice(ENDINGS)}",
+                archive_url=str(target)
+                if dice.random() < 0.9
+                else f"{root}/out/{name}{dice.choice(ENDINGS)}",
                 outcome=dice.choice(("compressed", "compressed", "kept", "skipped")),
                 reason_code=dice.choice((None, None, None, "missing_extra", "animated")),
                 source_bytes=dice.choice((7, 7, 7, 8)),
                 source_modified=dice.choice((1000.25, 2000.5)),
                 source_sha256=hashlib.sha256(b"a photo").hexdigest(),
                 archive_bytes=len(data) + dice.choice((0, 0, 0, 0, 1)),
-                archive_version=stored_version(str(target)) or None if known else dice.choice((None, "md5:x")),
+                archive_version=stored_version(str(target)) or None
+                if known
+                else dice.choice((None, "md5:x")),
                 archive_sha256=hashlib.sha256(data).hexdigest(),
                 settings_digest=dice.choice((SETTINGS, SETTINGS, SETTINGS, "aa" * 8)),
                 weights_digest=NETWORKS,
@@ -116,7 +120,7 @@ def test_a_plan_says_what_the_plain_rules_say(
         row = planned.get(source.relative_path)
         if row is None:
             found[source.relative_path] = "skip"
-        elif not is_up_to_date(row, run):
+        elif not is_up_to_date(row, run.archive, SETTINGS, NETWORKS):
             found[source.relative_path] = "compress"
         else:
             assert row.former is not None and row.source == source
