@@ -15,6 +15,7 @@ from foveate.pipelines.logs import add_logging, format_in, set_up_logging
 
 COMMANDS = {
     "compress": "compress photos into an archive of region-weighted JPEG 2000 files",
+    "plan": "show what the plans of runs have left to do",
     "restore": "decode an archive (or any JPEG 2000 files), improved by the reconstruction network",
     "saliency": "show what the saliency network finds in photos, as pictures",
     "report": "report what an archive saved, and at what quality: terminal, JSON, HTML",

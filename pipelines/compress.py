@@ -13,6 +13,7 @@ import functools
 
 import apache_beam as beam
 
+from foveate.archive import leases
 from foveate.archive.journal import clear_journal
 from foveate.archive.keys import BadKey
 from foveate.archive.planning.plan import clear_plan, part_urls
@@ -139,10 +140,13 @@ def _compress(options: CompressOptions, beam_flags: list[str]) -> int:
         return _run(options, beam_flags, None, 0)
     if not runner.can_write_to(options.archive):
         return RUN_FAILED
-    plan = plans.make(options.asked(), options.run_id, options.dicom_frames)
-    parts = tuple(part_urls(options.archive, options.run_id))
-    photos = plan.todo + plan.skipped[0]
-    return _run(options, beam_flags, PlanMade(parts, plan.skipped), photos)
+    # Who writes into a local folder has it locked: no other run there is alive.
+    living = leases.living_runs(options.archive) if "://" in options.archive else set()
+    with leases.held(options.archive, options.run_id):
+        plan = plans.make(options.asked(), options.run_id, options.dicom_frames, options.plan, living)
+        parts = tuple(part_urls(options.archive, options.run_id))
+        photos = plan.todo + plan.skipped.photos
+        return _run(options, beam_flags, PlanMade(parts, plan.skipped), photos)
 
 
 def _run(options: CompressOptions, beam_flags: list[str], plan: PlanMade | None, photos: int) -> int:
@@ -169,7 +173,8 @@ def _watch(options: CompressOptions, beam_flags: list[str]) -> int:
         def wire(root: beam.Pipeline, counts: Progress, now: Round) -> None:
             build(root, counts, options, RoundFeed(now))
 
-        return watching.run(_job(options), options.watched(), options.watch.seconds, wire, beam_flags)
+        with leases.held(options.archive, options.run_id):
+            return watching.run(_job(options), options.watched(), options.watch.seconds, wire, beam_flags)
     feed = StreamFeed(options.watched(), options.watch.seconds, options.watch.subscription, options.run_id)
     wire_stream = functools.partial(build, options=options, feed=feed)
     return watching.run_streaming(_job(options), wire_stream, beam_flags)

@@ -157,11 +157,22 @@ def list_private(folder: str) -> list[str]:
     """
     if "://" not in folder:
         return sorted(str(path) for path in Path(folder).rglob("*") if path.is_file())
+    return sorted(file.url for file in list_private_files(folder))
+
+
+def list_private_files(folder: str) -> list[StoredFile]:
+    """What `list_private` names, with sizes and times.
+
+    Raises:
+      OSError: it cannot be listed.
+    """
+    if "://" not in folder:
+        found = (local_file(path) for path in Path(folder).rglob("*"))
+        return list(itertools.chain.from_iterable(found))
     store = store_of(folder)
     if store is not None:
-        return sorted(file.url for file in store.list_below(f"{folder.rstrip('/')}/"))
-    (found,) = FileSystems.match([f"{folder.rstrip('/')}/**"])
-    return sorted(entry.path for entry in found.metadata_list)
+        return list(store.list_below(f"{folder.rstrip('/')}/"))
+    return list(_list_beam(f"{folder.rstrip('/')}/**"))
 
 
 def check_destination(folder: str) -> None:

@@ -157,15 +157,15 @@ def opened(spooled: Sequence[Spooled], bucket: int | None, kinds: Iterable[Kind]
         with duckdb.connect(config=config) as db:
             for kind in kinds:
                 wanted = of_bucket(spooled, kind, None if kind == "failures" else bucket)
-                db.execute(f"CREATE TEMP TABLE {kind} AS {_query(kind, wanted, bucket, Path(folder))}")
+                db.execute(f"CREATE TEMP TABLE {kind} AS {_query(kind, wanted, bucket, folder)}")
             yield db
 
 
-def _query(kind: Kind, files: Sequence[Spooled], bucket: int | None, folder: Path) -> str:
+def _query(kind: Kind, files: Sequence[Spooled], bucket: int | None, folder: str) -> str:
     if not files:
         schema = rows_schema() if kind == "rows" else SCHEMAS[kind]
         return f"SELECT {', '.join(f'NULL::{_sql_type(field)} AS {field.name}' for field in schema)} LIMIT 0"
-    places = ", ".join("'" + _local(file.url, folder).replace("'", "''") + "'" for file in files)
+    places = ", ".join("'" + local_copy(file.url, folder).replace("'", "''") + "'" for file in files)
     read = f"read_parquet([{places}], hive_partitioning = false)"
     if kind == "failures":
         return f"SELECT url, max(failed) AS failed FROM {read} GROUP BY url"
@@ -177,10 +177,11 @@ def _query(kind: Kind, files: Sequence[Spooled], bucket: int | None, folder: Pat
     return f"FROM {read}{where}"
 
 
-def _local(url: str, folder: Path) -> str:
+def local_copy(url: str, folder: str) -> str:
+    """A local path of a file: its own, or that of a copy in a folder."""
     if "://" not in url:
         return url
-    place = folder / url.rpartition("/")[2]
+    place = Path(folder) / url.rpartition("/")[2]
     place.write_bytes(read_whole(url))
     return str(place)
 

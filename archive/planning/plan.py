@@ -20,7 +20,7 @@ import pyarrow.parquet as pq
 
 from foveate.archive.planning.collect import emit_names, source_of
 from foveate.archive.planning.first import Taken
-from foveate.archive.planning.join import PLAN_COLUMNS, Skipped
+from foveate.archive.planning.join import Skipped
 from foveate.archive.planning.spool import put_parquet
 from foveate.archive.tables import BadTable, open_whole, run_folder, table_text
 from foveate.storage.files import delete_file, read_if_there, read_whole
@@ -117,9 +117,16 @@ def plan_folder(archive: str, run_id: str) -> str:
 
 
 class PlanWriter:
-    """Writes the parts of one bucket, under names that depend on the bucket and their order alone."""
+    """Writes the parts of one bucket, under names that depend on the bucket and their order alone.
 
-    def __init__(self, folder: str, bucket: int | None) -> None:
+    Args:
+      folder: where they go.
+      bucket: which one; None: of all.
+      first: the number of the first part.
+    """
+
+    def __init__(self, folder: str, bucket: int | None, first: int = 0) -> None:
+        self.first = first
         self.folder, self.name = folder, "any" if bucket is None else f"{bucket:04}"
         self.parts: list[str] = []
         self.rows: dict[str, int] = {}
@@ -134,8 +141,9 @@ class PlanWriter:
         elif isinstance(found, Taken):
             self._keep(pa.Table.from_pylist([_taken_row(found)], schema=_SCHEMA))
         else:
-            detail = pa.array([""] * len(found), pa.string())
-            self._keep(found.select(PLAN_COLUMNS).append_column("detail", detail).cast(_SCHEMA))
+            if "detail" not in found.column_names:
+                found = found.append_column("detail", pa.array([""] * len(found), pa.string()))
+            self._keep(found.select(_SCHEMA.names).cast(_SCHEMA))
 
     def close(self) -> list[str]:
         """Writes what is left; the urls of all parts."""
@@ -153,7 +161,7 @@ class PlanWriter:
             self._write()
 
     def _write(self) -> None:
-        url = f"{self.folder}/{self.name}-{len(self.parts):05}.parquet"
+        url = f"{self.folder}/{self.name}-{self.first + len(self.parts):05}.parquet"
         put_parquet(pa.concat_tables(self._tables), url)
         self._tables = []
         self.parts.append(url)

@@ -141,6 +141,21 @@ def collect_archive(asked: Asked, scratch: str, told: Callable[[int], None]) -> 
       NothingFound: its store cannot be listed.
       BadTable: one of its tables is none.
     """
+    spooled = collect_tables(asked, scratch, told)
+    if any(file.kind == "rows" for file in spooled):
+        files = Spool(scratch, "files")
+        for _ in _collected(archive_tasks(asked.archive), {"files": files}, asked, _no_frames, told):
+            pass
+        spooled += files.close()
+    return spooled
+
+
+def collect_tables(asked: Asked, scratch: str, told: Callable[[int], None] | None = None) -> list[Spooled]:
+    """Rows and failures of an archive, spooled.
+
+    Raises:
+      BadTable: one of its tables is none.
+    """
     for number in range(_LISTINGS):
         # What a running watch writes goes from its journal into a table, and compaction makes few of many:
         # the next listing has it there.
@@ -151,16 +166,10 @@ def collect_archive(asked: Asked, scratch: str, told: Callable[[int], None]) -> 
         with contextlib.ExitStack() as stack:
             if number < _LISTINGS - 1:
                 stack.enter_context(contextlib.suppress(FileNotFoundError))
-            for _ in _collected(table_tasks(asked.archive), spools, asked, _no_frames, told):
+            for _ in _collected(table_tasks(asked.archive), spools, asked, _no_frames, told or _untold):
                 pass
             break
-    spooled = spools["rows"].close() + spools["failures"].close()
-    if spools["rows"].count:
-        files = Spool(scratch, "files")
-        for _ in _collected(archive_tasks(asked.archive), {"files": files}, asked, _no_frames, told):
-            pass
-        spooled += files.close()
-    return spooled
+    return spools["rows"].close() + spools["failures"].close()
 
 
 def _untold(count: int) -> None:
