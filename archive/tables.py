@@ -30,9 +30,9 @@ import pyarrow.compute as pc
 import pyarrow.parquet as pq
 from apache_beam.io.filesystems import FileSystems
 
+from foveate.archive.compactions import is_compacted, root_of, visible_urls
 from foveate.archive.rows import Failure, MetricsRow
 from foveate.storage.files import read_whole
-from foveate.storage.listing import list_private
 from foveate.storage.local_disk import move_durably
 from foveate.storage.stores import store_of
 
@@ -171,7 +171,7 @@ def run_folder(archive_url: str, folder: str, run_id: str) -> str:
     """
     if not re.fullmatch(r"[A-Za-z0-9._-]+", run_id):
         raise ValueError(f"a run id has letters, digits, '.', '_' and '-' only, not {run_id!r}")
-    return f"{_root_of(archive_url)}/{folder}/run={run_id}"
+    return f"{root_of(archive_url)}/{folder}/run={run_id}"
 
 
 def read_metrics(
@@ -206,8 +206,13 @@ def _read_listed(archive_url: str, run_id: str | None, schema: pa.Schema, path: 
     urls = table_urls(archive_url, METRICS_FOLDER, run_id)
     parquet = [url for url in urls if url.endswith(".parquet")]
     journals = [url for url in urls if url.rpartition("/")[2].startswith(JOURNAL)]
+
+    def read(url: str) -> pa.Table:
+        of_run = {"run_id": run_id} if run_id is not None and is_compacted(url) else {}
+        return _read_parquet(url, schema, of_run | ({} if path is None else {"relative_path": path}))
+
     with concurrent.futures.ThreadPoolExecutor(PARALLEL_READS) as readers:
-        tables = list(readers.map(lambda url: _read_parquet(url, schema, path), parquet))
+        tables = list(readers.map(read, parquet))
     tables.append(journal_rows(journals, parquet, schema, path))
     return pa.concat_tables(tables)
 
@@ -220,17 +225,18 @@ def read_failures(archive_url: str, run_id: str | None = None) -> pa.Table:
     urls = [url for url in table_urls(archive_url, FAILURES_FOLDER, run_id) if url.endswith(".jsonl")]
     with concurrent.futures.ThreadPoolExecutor(PARALLEL_READS) as readers:
         rows = list(itertools.chain.from_iterable(readers.map(read_lines, urls)))
+    rows = [row for row in rows if run_id in (None, row["run_id"])]
     return pa.Table.from_pylist(rows, schema=failures_schema())
 
 
-def _root_of(archive_url: str) -> str:
-    return archive_url.removeprefix("file://").rstrip("/") or "/."
-
-
 def table_urls(archive_url: str, folder: str, run_id: str | None) -> list[str]:
-    """The urls of all files of an archive's metrics or failures, of all runs or of one."""
-    root = f"{_root_of(archive_url)}/{folder}"
-    return list_private(run_folder(archive_url, folder, run_id) if run_id else root)
+    """The urls of all files of an archive's metrics or failures, of all runs or of one.
+
+    Those of one may hold rows of other runs too.
+    """
+    if run_id is not None:
+        run_folder(archive_url, folder, run_id)
+    return visible_urls(archive_url, folder, run_id)
 
 
 def journal_rows(
@@ -247,13 +253,15 @@ def journal_rows(
             if path is not None and row["relative_path"] != path:
                 continue
             rows[run, row["relative_path"]] = row
-    known = pa.schema([metrics_schema().field(name) for name in ("relative_path", "finished")])
-    for run in {run for run, _ in rows}:
-        for url in tables:
-            if url.startswith(f"{run}/"):
-                for name, finished in zip(*_read_parquet(url, known).to_pydict().values(), strict=True):
-                    if (run, name) in rows and rows[run, name]["finished"] <= finished:
-                        del rows[run, name]
+    known = pa.schema([metrics_schema().field(name) for name in ("run_id", "relative_path", "finished")])
+    folders = {run.rpartition("run=")[2]: run for run, _ in rows}
+    for url in tables:
+        if is_compacted(url) or url.rpartition("/")[0] in folders.values():
+            for batch in _read_parquet(url, known).to_batches(ROWS_PER_GROUP):
+                for run_id, name, finished in zip(*batch.to_pydict().values(), strict=True):
+                    key = folders.get(run_id, ""), name
+                    if key in rows and rows[key]["finished"] <= finished:
+                        del rows[key]
     return pa.Table.from_pylist(list(rows.values()), schema=schema)
 
 
@@ -274,11 +282,12 @@ def read_journal(url: str) -> Iterator[dict[str, Any]]:
             raise BadTable(f"{url} is not a journal of metrics, line {number + 1}: {error}") from error
 
 
-def _read_parquet(url: str, schema: pa.Schema, path: str | None = None) -> pa.Table:
+def _read_parquet(url: str, schema: pa.Schema, only: dict[str, str] | None = None) -> pa.Table:
+    """The rows of one file; with `only`, those with these values in columns."""
     try:
         with pq.ParquetFile(io.BytesIO(read_whole(url))) as file:
             present = [name for name in schema.names if name in file.schema_arrow.names]
-            table = file.read(columns=present) if path is None else _rows_of(file, path, present)
+            table = _rows_of(file, only, present) if only else file.read(columns=present)
         missing = [name for name in schema.names if name not in present]
         for name in missing:
             table = table.append_column(name, pa.nulls(len(table), schema.field(name).type))
@@ -287,16 +296,17 @@ def _read_parquet(url: str, schema: pa.Schema, path: str | None = None) -> pa.Ta
         raise BadTable(f"{url} is not a metrics table: {error}") from error
 
 
-def _rows_of(file: pq.ParquetFile, path: str, columns: list[str]) -> pa.Table:
-    """One photo's rows of a file, some row groups at a time."""
-    names = list(dict.fromkeys([*columns, "relative_path"]))
-    batches = file.iter_batches(ROWS_PER_GROUP, columns=names)
-    found = [
-        batch.filter(pc.equal(batch.column(batch.schema.get_field_index("relative_path")), path))
-        for batch in batches
-    ]
+def _rows_of(file: pq.ParquetFile, only: dict[str, str], columns: list[str]) -> pa.Table:
+    """The rows of a file that have these values in columns, some row groups at a time."""
+    names = list(dict.fromkeys([*columns, *only]))
     schema = pa.schema([file.schema_arrow.field(name) for name in names])
-    return pa.Table.from_batches(found, schema=schema).select(columns)
+    found = [schema.empty_table()]
+    for batch in file.iter_batches(ROWS_PER_GROUP, columns=names):
+        table = pa.Table.from_batches([batch]).select(names)
+        for name, value in only.items():
+            table = table.filter(pc.equal(table.column(name), value))
+        found.append(table)
+    return pa.concat_tables(found).select(columns)
 
 
 def read_lines(url: str) -> list[dict[str, str]]:
@@ -306,6 +316,9 @@ def read_lines(url: str) -> list[dict[str, str]]:
     names = [field.name for field in dataclasses.fields(Failure)]
     try:
         lines = [json.loads(line) for line in read_whole(url).splitlines() if line]
-        return [{name: str(line.get(name, "")) for name in names} | {"run_id": run_id} for line in lines]
+        return [
+            {name: str(line.get(name, "")) for name in names} | {"run_id": str(line.get("run_id", run_id))}
+            for line in lines
+        ]
     except (ValueError, AttributeError) as error:
         raise BadTable(f"{url} is not a failures table: {error}") from error

@@ -17,8 +17,10 @@ from foveate.archive import leases
 from foveate.archive.journal import clear_journal
 from foveate.archive.keys import BadKey
 from foveate.archive.planning.plan import clear_plan, part_urls
+from foveate.archive.planning.tasks import Asked
 from foveate.archive.rows import MetricsRow
 from foveate.archive.tables import BadTable
+from foveate.pictures.formats import PICTURE_EXTENSIONS
 from foveate.pipelines import metrics_flag, watching
 from foveate.pipelines.compress_options import CompressOptions, add_arguments, contradiction, parse_options
 from foveate.pipelines.logs import user_log
@@ -56,7 +58,7 @@ def build(
     """
     settings, labels, encoder = options.settings, options.labels, options.encoder()
     if feed is None or isinstance(feed, PlanMade):
-        feed = BatchFeed(feed or options.asked(), options.dicom_frames, labels, counts)
+        feed = BatchFeed(feed or asked_of(options), options.dicom_frames, labels, counts)
     fed = root | "Find sources" >> feed
     stages = []
 
@@ -101,6 +103,18 @@ def build(
         metrics_flag.write(sink, f"sink {number + 1}", (table, failures), labels, part)
 
 
+def asked_of(options: CompressOptions) -> Asked:
+    """What a run's plan is made for."""
+    return Asked(
+        sources=options.sources,
+        extensions=PICTURE_EXTENSIONS,
+        archive=options.archive,
+        settings_digest=options.labels.settings_digest,
+        weights_digest=options.labels.weights_digest,
+        trust_tables=options.trusts_tables,
+    )
+
+
 # ---------------------------------------------------------------- running
 
 
@@ -120,7 +134,7 @@ def run(args: argparse.Namespace) -> int:
         return run_alone(options.archive, args.beam_flags, watch)
     try:
         if args.dry_run:
-            plans.dry_run(options.asked(), options.run_id, options.dicom_frames, options.key)
+            plans.dry_run(asked_of(options), options.run_id, options.dicom_frames, options.key)
             return OK
         compress = functools.partial(_compress, options, args.beam_flags)
         return run_alone(options.archive, args.beam_flags, compress)
@@ -143,7 +157,7 @@ def _compress(options: CompressOptions, beam_flags: list[str]) -> int:
     # Who writes into a local folder has it locked: no other run there is alive.
     living = leases.living_runs(options.archive) if "://" in options.archive else set()
     with leases.held(options.archive, options.run_id):
-        plan = plans.make(options.asked(), options.run_id, options.dicom_frames, options.plan, living)
+        plan = plans.make(asked_of(options), options.run_id, options.dicom_frames, options.plan, living)
         parts = tuple(part_urls(options.archive, options.run_id))
         photos = plan.todo + plan.skipped.photos
         return _run(options, beam_flags, PlanMade(parts, plan.skipped), photos)

@@ -11,7 +11,6 @@ from pathlib import Path
 from typing import Any
 
 from foveate.archive.keys import ArchiveKey
-from foveate.archive.planning.tasks import Asked
 from foveate.archive.roi_boxes import Box, emit_boxes, parse_box
 from foveate.archive.rows import RunLabels
 from foveate.archive.settings import Comcnn, CompressSettings, Target, TargetKind
@@ -72,17 +71,6 @@ class CompressOptions:
             run_id=self.run_id,
             tune=self.settings.tune,
             key=self.key,
-        )
-
-    def asked(self) -> Asked:
-        """What a plan is made for."""
-        return Asked(
-            sources=self.sources,
-            extensions=PICTURE_EXTENSIONS,
-            archive=self.archive,
-            settings_digest=self.labels.settings_digest,
-            weights_digest=self.labels.weights_digest,
-            trust_tables=self.trusts_tables,
         )
 
     def encoder(self) -> Encoder:

@@ -143,7 +143,8 @@ def _load(db: Any, asked: Asked, parts: pathlib.Path) -> None:
     times = [_utc(text.as_py()) for text in failures.column("time")]
     db.register("failures", failures.append_column("failed_at", pa.array(times, pa.timestamp("us"))))
     try:
-        db.execute(f"CREATE TEMP VIEW rows AS {_rows_query(parts, columns)}")
+        of_run = "" if asked.run_id is None else f" WHERE run_id = '{asked.run_id}'"
+        db.execute(f"CREATE TEMP VIEW rows AS SELECT * FROM ({_rows_query(parts, columns)}){of_run}")
         db.execute("CREATE TABLE skipped AS FROM skipped_sums; CREATE TABLE failures_at AS FROM failures")
         for statement in (_NEWEST, _PHOTOS, _FAILED, _WRITTEN):
             db.execute(statement)

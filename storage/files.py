@@ -14,7 +14,7 @@ from apache_beam.io.filesystem import CompressionTypes
 from apache_beam.io.filesystems import FileSystems
 
 from foveate.storage.errors import BadInput, CannotGoOn, cannot_be
-from foveate.storage.local_disk import local_file, temporary_folder, write_local
+from foveate.storage.local_disk import local_file, temporary_folder, write_local, write_local_new
 from foveate.storage.object_store import FileChanged, MayReplace, NotOursError, StoredFile, read_up_to
 from foveate.storage.source import SourceFile
 from foveate.storage.stores import store_of
@@ -167,6 +167,28 @@ def write_whole(url: str, data: bytes, archive: str, may_replace: MayReplace | N
         if error.errno in _NAME_ERRORS:
             raise BadInput(f"cannot be written to {url}: {error.strerror}") from error
         raise CannotGoOn(cannot_be("written", url, error)) from error
+
+
+def write_new(url: str, data: bytes, archive: str) -> bool:
+    """Writes a file whole if there is none of its name; whether it did.
+
+    Of several that try at the same time one succeeds. The bytes must be the writer's alone.
+
+    Raises:
+      BadInput, CannotGoOn: as `write_whole`.
+    """
+    if "://" not in url:
+        try:
+            return write_local_new(Path(url), data, temporary_folder(archive))
+        except OSError as error:
+            raise CannotGoOn(cannot_be("written", url, error)) from error
+    try:
+        write_whole(url, data, archive, may_replace=lambda there: False)
+    except BadInput as error:
+        if isinstance(error.__cause__, NotOursError | FileChanged):
+            return False
+        raise
+    return True
 
 
 def _check_replaced(url: str, data: bytes, may_replace: MayReplace | None) -> bool:

@@ -54,6 +54,26 @@ def write_local(target: Path, data: bytes, temporary: Path) -> str:
     return StoredFile(str(target), status.st_size, status.st_mtime).version
 
 
+def write_local_new(target: Path, data: bytes, temporary: Path) -> bool:
+    """Like `write_local`, but only where there is no file of that name yet; whether it was written."""
+    target.parent.mkdir(parents=True, exist_ok=True)
+    temporary.mkdir(parents=True, exist_ok=True)
+    part = temporary / uuid.uuid4().hex
+    try:
+        with part.open("wb") as handle:
+            handle.write(data)
+            handle.flush()
+            os.fsync(handle.fileno())
+        try:
+            os.link(part, target)
+        except FileExistsError:
+            return False
+        _bring_names_to_disk(target.parent)
+        return True
+    finally:
+        part.unlink(missing_ok=True)
+
+
 def bring_to_disk(file: Path) -> None:
     """Writes what a system still holds of a local file; of a folder, the names in it."""
     descriptor = os.open(file, os.O_RDONLY)
