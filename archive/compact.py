@@ -1,6 +1,6 @@
 """Puts few large table files in the place of many small ones, whole or not at all.
 
-small tables, dead runs' journals, sums, failures ─▶ sorted by path ─▶ parts ─▶ an entry of the log ─▶ deletions
+small tables, dead runs' journals, sums, failures ─▶ sorted by path ─▶ parts ─▶ entry of the log ─▶ deletions
 
 Killed before the entry is there, it leaves parts that nobody reads; killed after it, files that nobody reads.
 The next compaction removes both. A run that is at work keeps its files.
@@ -46,6 +46,7 @@ from foveate.archive.tables import (
 )
 from foveate.storage.files import delete_file, write_new
 from foveate.storage.listing import list_private_files
+from foveate.storage.object_store import StoredFile
 
 SMALL_BYTES = 32 << 20  # what is larger stays as it is
 ROWS_PER_PART = 500_000
@@ -104,10 +105,12 @@ def compact(archive: str) -> Compaction:
         with tempfile.TemporaryDirectory(prefix="foveate-compact-") as scratch:
             parts, rows = _write_parts(archive, name, small, scratch)
         gone = {name_of(url) for url in small.all}
+        folders = (METRICS_FOLDER, FAILURES_FOLDER)
+        there = {name_of(file.url) for place in folders for file in _listed(archive, place)}
         entry = Compacted(
             log.number + 1,
             (*(part for part in log.parts if part not in gone), *map(name_of, parts)),
-            log.replaced | gone,
+            (log.replaced & there) | gone,
         )
         values = {"parts": entry.parts, "replaced": sorted(entry.replaced), "by": name}
         data = json.dumps(values, indent=0).encode()
@@ -125,7 +128,7 @@ def _small(archive: str, log: Compacted) -> _Small:
     visible = {url for folder in folders for url in visible_urls(archive, folder, None)}
     living = leases.living_runs(archive)
     found = _Small([], [], [], [])
-    files = [file for folder in folders for file in list_private_files(f"{root_of(archive)}/{folder}")]
+    files = [file for folder in folders for file in _listed(archive, folder)]
     latest: dict[str, float] = {}
     for file in files:
         run = _run_of(file.url)
@@ -147,6 +150,10 @@ def _small(archive: str, log: Compacted) -> _Small:
         elif f"/{FAILURES_FOLDER}/" in file.url and name.endswith(".jsonl"):
             found.failures.append(file.url)
     return found
+
+
+def _listed(archive: str, folder: str) -> list[StoredFile]:
+    return list_private_files(f"{root_of(archive)}/{folder}")
 
 
 def _run_of(url: str) -> str:
@@ -212,9 +219,9 @@ def _sorted_rows(archive: str, small: _Small, scratch: str) -> Iterator[pa.Table
         query = (
             f"WITH tables AS ({tables}), journals AS ({journals}), "
             f"known AS (FROM tables UNION ALL BY NAME ({known})) "
-            "FROM tables UNION ALL BY NAME (SELECT j.* FROM journals AS j ANTI JOIN known AS k ON "
-            "j.run_id = k.run_id AND j.relative_path = k.relative_path AND j.finished <= k.finished "
-            "QUALIFY row_number() OVER (PARTITION BY j.run_id, j.relative_path ORDER BY j.finished DESC) = 1) "
+            "FROM tables UNION ALL BY NAME (SELECT j.* FROM journals AS j ANTI JOIN known AS k "
+            "ON j.run_id = k.run_id AND j.relative_path = k.relative_path AND j.finished <= k.finished "
+            "QUALIFY row_number() OVER (PARTITION BY run_id, relative_path ORDER BY finished DESC) = 1) "
             "ORDER BY relative_path, finished"
         )
         try:
@@ -266,10 +273,9 @@ def _as_parquet(journals: Sequence[str], schema: pa.Schema, scratch: str) -> lis
 
 def _tidy(archive: str, log: Compacted) -> None:
     """Removes what the log no longer names: replaced files, parts of compactions that died, older entries."""
-    root = root_of(archive)
     living = leases.living_runs(archive)
     for folder in (METRICS_FOLDER, FAILURES_FOLDER):
-        for file in list_private_files(f"{root}/{folder}"):
+        for file in _listed(archive, folder):
             name, run = name_of(file.url), _run_of(file.url)
             orphan = run.startswith(COMPACTED.removeprefix("run=")) and name not in log.parts
             if name in log.replaced or (orphan and run not in living):

@@ -21,6 +21,7 @@ from foveate.archive.tables import (
     PARALLEL_READS,
     BadTable,
     open_whole,
+    relisted,
     run_folder,
     table_urls,
 )
@@ -69,14 +70,17 @@ def read_skipped(archive: str, run_id: str | None = None) -> pa.Table:
     Raises:
       BadTable: a file is not what it should be.
     """
-    urls = [
-        url
-        for url in table_urls(archive, METRICS_FOLDER, run_id)
-        if re.search(rf"[/\\]({SKIPPED_FILE}|{SKIPPED_LINES})$", url)
-    ]
-    with concurrent.futures.ThreadPoolExecutor(PARALLEL_READS) as readers:
-        found = itertools.chain.from_iterable(readers.map(read_sums, urls))
-        of_run = [dataclasses.asdict(one) for one in found if run_id in (None, one.run_id)]
+
+    def read() -> list[Skipped]:
+        urls = [
+            url
+            for url in table_urls(archive, METRICS_FOLDER, run_id)
+            if re.search(rf"[/\\]({SKIPPED_FILE}|{SKIPPED_LINES})$", url)
+        ]
+        with concurrent.futures.ThreadPoolExecutor(PARALLEL_READS) as readers:
+            return list(itertools.chain.from_iterable(readers.map(read_sums, urls)))
+
+    of_run = [dataclasses.asdict(one) for one in relisted(read) if run_id in (None, one.run_id)]
     return pa.Table.from_pylist(of_run, schema=skipped_schema())
 
 

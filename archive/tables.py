@@ -21,9 +21,9 @@ import re
 import types
 import typing
 import uuid
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from pathlib import Path
-from typing import Any, BinaryIO
+from typing import Any, BinaryIO, TypeVar
 
 import pyarrow as pa
 import pyarrow.compute as pc
@@ -41,7 +41,7 @@ JOURNAL = "journal-"  # how the names of files begin that hold rows of a run tha
 FAILURES_FOLDER = "_foveate/failures"
 ROWS_PER_GROUP = 10_000
 PARALLEL_READS = 8
-_LISTINGS = 3
+_LISTINGS = 5
 
 _ARROW_TYPES: dict[object, pa.DataType] = {
     str: pa.string(),
@@ -50,6 +50,9 @@ _ARROW_TYPES: dict[object, pa.DataType] = {
     bool: pa.bool_(),
     datetime.datetime: pa.timestamp("us", tz="UTC"),
 }
+
+
+_Found = TypeVar("_Found")
 
 
 class BadTable(ValueError):  # noqa: N818 (reads as the sentence it ends up in)
@@ -195,11 +198,7 @@ def read_metrics(
     """
     full = metrics_schema()
     schema = pa.schema([full.field(name).with_nullable(True) for name in columns or full.names])
-    for _ in range(_LISTINGS):
-        # What a running watch writes goes from its journal into a table: the next listing has it there.
-        with contextlib.suppress(FileNotFoundError):
-            return _read_listed(archive_url, run_id, schema, path)
-    return _read_listed(archive_url, run_id, schema, path)
+    return relisted(lambda: _read_listed(archive_url, run_id, schema, path))
 
 
 def _read_listed(archive_url: str, run_id: str | None, schema: pa.Schema, path: str | None) -> pa.Table:
@@ -222,11 +221,27 @@ def read_failures(archive_url: str, run_id: str | None = None) -> pa.Table:
 
     Raises `BadTable` for a file that is not a failures table.
     """
-    urls = [url for url in table_urls(archive_url, FAILURES_FOLDER, run_id) if url.endswith(".jsonl")]
-    with concurrent.futures.ThreadPoolExecutor(PARALLEL_READS) as readers:
-        rows = list(itertools.chain.from_iterable(readers.map(read_lines, urls)))
+
+    def read() -> list[dict[str, str]]:
+        urls = [url for url in table_urls(archive_url, FAILURES_FOLDER, run_id) if url.endswith(".jsonl")]
+        with concurrent.futures.ThreadPoolExecutor(PARALLEL_READS) as readers:
+            return list(itertools.chain.from_iterable(readers.map(read_lines, urls)))
+
+    rows = relisted(read)
     rows = [row for row in rows if run_id in (None, row["run_id"])]
     return pa.Table.from_pylist(rows, schema=failures_schema())
+
+
+def relisted(read: Callable[[], _Found]) -> _Found:
+    """What a function returns that lists tables and reads them; called again where one was gone by then.
+
+    What a running watch writes goes from its journal into a table, and compaction makes few files of many: the
+    next listing shows where the rows went.
+    """
+    for _ in range(_LISTINGS):
+        with contextlib.suppress(FileNotFoundError):
+            return read()
+    return read()
 
 
 def table_urls(archive_url: str, folder: str, run_id: str | None) -> list[str]:

@@ -20,6 +20,7 @@ COMMANDS = {
     "saliency": "show what the saliency network finds in photos, as pictures",
     "report": "report what an archive saved, and at what quality: terminal, JSON, HTML",
     "verify": "check every file of an archive against its checksums and the metrics table",
+    "compact": "join the many small table files of an archive into few large ones",
     "keygen": "make a key for encrypting archives on storage that is not trusted",
     "inspect": "show what is in JPEG 2000 files, and where their bits went: text, JSON, picture",
     "train": "train the networks",

@@ -14,6 +14,7 @@ import functools
 import apache_beam as beam
 
 from foveate.archive import leases
+from foveate.archive.compact import compact, small_parts
 from foveate.archive.journal import clear_journal
 from foveate.archive.keys import BadKey
 from foveate.archive.planning.plan import clear_plan, part_urls
@@ -28,6 +29,7 @@ from foveate.pipelines.running import engines, plans, runner
 from foveate.pipelines.running.arguments import parse_beam_flags
 from foveate.pipelines.running.lock import run_alone
 from foveate.pipelines.running.status import OK, RUN_FAILED, SOME_FAILED, WRONG_USAGE
+from foveate.storage.errors import CannotGoOn
 from foveate.storage.listing import NothingFound
 from foveate.transforms.clean_jpeg import CleanJpegs
 from foveate.transforms.encode import EncodeJpeg2000, EncodePrefiltered
@@ -44,6 +46,8 @@ from foveate.transforms.write import CopyKept, WriteArchives
 from foveate.transforms.write_tables import SHARDS, WriteFailures, WriteMetrics
 
 __all__ = ["add_arguments", "build", "parse_beam_flags", "run"]
+
+_MANY_PARTS = 400  # small files of the tables: some hundred runs
 
 
 def build(
@@ -170,7 +174,19 @@ def _run(options: CompressOptions, beam_flags: list[str], plan: PlanMade | None,
     if status in (OK, SOME_FAILED):
         clear_journal(options.archive, options.run_id)
         clear_plan(options.archive, options.run_id)
+        _compact_if_many(options.archive, beam_flags)
     return status
+
+
+def _compact_if_many(archive: str, beam_flags: list[str]) -> None:
+    """Compacts the tables once many runs have left small files; that it fails is no fault of this run."""
+    if engines.only_describes(beam_flags):
+        return
+    try:
+        if small_parts(archive) > _MANY_PARTS:
+            compact(archive)
+    except (OSError, ValueError, CannotGoOn) as error:
+        user_log.warning(f"foveate: the tables could not be compacted: {error}")
 
 
 def _job(options: CompressOptions) -> runner.Job:

@@ -18,8 +18,8 @@ from foveate.archive.journal import journal_line
 from foveate.archive.newest import newest_row
 from foveate.archive.skipped import read_skipped, write_skipped
 from foveate.archive.tables import METRICS_FOLDER
+from foveate.pipelines.report import asked_of, make_report
 from tests.archive.test_tables import NOON, a_failure, a_row
-from tests.pipelines.test_report import document_of
 
 RUNS = 12
 
@@ -60,13 +60,17 @@ def seen(archive: str) -> Any:
     )
 
 
+def figures_of(archive: str) -> Any:
+    return make_report(asked_of([archive], []), 0, 1.0).figures
+
+
 def test_the_same_is_read_from_fewer_files(tmp_path: Path) -> None:
     archive = an_archive(tmp_path)
-    before, figures = seen(archive), document_of(archive)
+    before, figures = seen(archive), figures_of(archive)
     assert small_parts(archive) == 3 * RUNS + 2
     done = compact(archive)
     assert (done.replaced, done.parts, done.rows) == (3 * RUNS + 2, 3, 2 * RUNS + 3)
-    assert seen(archive) == before and document_of(archive) == figures
+    assert seen(archive) == before and figures_of(archive) == figures
     assert len([path for path in Path(archive).rglob("*") if path.is_file()]) == 4
     # A run later there is more, and it is compacted again, parts and all.
     tables.write_metrics([a_row("z.jpg", run_id="r99")], f"{archive}/_foveate/metrics/run=r99/0.parquet")
