@@ -1,9 +1,9 @@
 """Put few large table files in an archive in the place of many small ones.
 
 A nightly run leaves some files below DEST/_foveate/ each time, and one that was killed leaves a journal. This
-joins them, sorted by path; rows stay as they are. It may run beside readers and beside runs, whose own files it
-leaves alone, and be killed at any moment. `foveate compress` does the same by itself when there are more than
-a few hundred.
+joins them, sorted by path; rows stay as they are. It may run beside readers and beside runs, whose own files
+it leaves alone, and be killed at any moment. `foveate compress` does the same by itself when there are more
+than a few hundred.
 """
 
 from __future__ import annotations

@@ -19,6 +19,7 @@ from foveate.archive.newest import newest_row
 from foveate.archive.skipped import read_skipped, write_skipped
 from foveate.archive.tables import METRICS_FOLDER
 from foveate.pipelines.report import asked_of, make_report
+from foveate.storage import files
 from tests.archive.test_tables import NOON, a_failure, a_row
 
 RUNS = 12
@@ -125,7 +126,7 @@ def test_of_two_compactions_at_once_one_takes_place(tmp_path: Path, monkeypatch:
     archive = an_archive(tmp_path)
     before = seen(archive)
     both = threading.Barrier(2)
-    real = compacting.write_new
+    real = files.write_new
 
     def together(*arguments: Any) -> bool:
         both.wait(30)

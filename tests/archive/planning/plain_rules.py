@@ -5,6 +5,7 @@ Written without the planner's code but for what reads files.
 
 from __future__ import annotations
 
+import dataclasses
 import hashlib
 from pathlib import Path
 from typing import Any
@@ -15,17 +16,33 @@ from foveate.archive.rows import RunLabels
 from foveate.codec import jp2
 from foveate.codec.errors import BadCodestream
 from foveate.storage.files import read_whole
-from foveate.storage.listing import list_folder
+from foveate.storage.listing import ListedFile, list_folder
 from foveate.storage.source import SourceFile
 
 
-def verdict(source: SourceFile, run: RunLabels) -> str:
+@dataclasses.dataclass(frozen=True)
+class Known:
+    """All that tables and listings say."""
+
+    rows: list[dict[str, Any]]
+    failures: list[dict[str, Any]]
+    files: dict[str, ListedFile]
+
+    @staticmethod
+    def of(archive: str) -> Known:
+        """Reads it all."""
+        files = {file.path: file for file in list_folder(archive)}
+        rows, failures = tables.read_metrics(archive), tables.read_failures(archive)
+        return Known(rows.to_pylist(), failures.to_pylist(), files)
+
+
+def verdict(source: SourceFile, run: RunLabels, known: Known) -> str:
     """What becomes of a source: "compress", "skip" without a row, or "renew" with one."""
-    row = newest(run.archive, source.relative_path)
+    row = newest(known.rows, source.relative_path)
     if row is None:
         return "compress"
     ending = next((e for e in ENDINGS if row["archive_url"].endswith(row["relative_path"] + e)), "")
-    listed = {file.path: file for file in list_folder(run.archive)}.get(source.relative_path + ending)
+    listed = known.files.get(source.relative_path + ending)
     if listed is None or listed.size_bytes != row["archive_bytes"]:
         return "compress"
     if row["source_bytes"] != source.size_bytes or row["reason_code"] == "missing_extra":
@@ -38,19 +55,14 @@ def verdict(source: SourceFile, run: RunLabels) -> str:
     if not same_source(source, row):
         return "compress"
     seen = (row["source_url"], row["source_modified"], row["source_checksum"] or "")
-    failed = [
-        failure["time"]
-        for failure in tables.read_failures(run.archive).to_pylist()
-        if failure["url"] == row["source_url"]
-    ]
+    failed = [failure["time"] for failure in known.failures if failure["url"] == row["source_url"]]
     well = all(time < row["finished"].isoformat() for time in failed)
     told = seen == (source.url, source.modified, source.checksum) and well
     return "skip" if told and (as_written or not listed.version) else "renew"
 
 
-def newest(archive: str, path: str) -> dict[str, Any] | None:
+def newest(every: list[dict[str, Any]], path: str) -> dict[str, Any] | None:
     """The row that counts of a photo."""
-    every: list[dict[str, Any]] = tables.read_metrics(archive).to_pylist()
     rows = [row for row in every if row["relative_path"] == path]
     if not rows:
         return None
