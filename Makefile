@@ -25,6 +25,7 @@ install: .venv/.installed ## set up .venv with the pinned packages (once)
 .venv/.installed: extras := dev
 .venv/.installed: setup.py constraints.txt
 	$(set_up)
+	@$(BIN)/python -m foveate.compile
 	@echo "Installed: $(BIN)/foveate"
 
 # What reads DICOM needs an older TensorFlow, and so an environment of its own.
@@ -110,7 +111,7 @@ bench-restoration: install ## of these, RecCNN and ComCNN beside other codecs, a
 	$(need_photos)$(BIN)/python -m benchmarks $(PHOTOS) --only codecs,favored,gains,serving $(ARGS)
 
 bench-codec: install ## of these, what needs no network but MS-ROI: files, time, memory (PHOTOS=folder)
-	$(need_photos)$(BIN)/python -m benchmarks $(PHOTOS) --only plain,ssim,salient,progressive,lossless,encode $(ARGS)
+	$(need_photos)$(BIN)/python -m benchmarks $(PHOTOS) --only plain,visual,salient,progressive,lossless,encode $(ARGS)
 
 bench-encode: install ## of these, the encoder beside OpenJPEG's: time by stage, memory, threads (PHOTOS=folder)
 	$(need_photos)$(BIN)/python -m benchmarks $(PHOTOS) --only encode $(ARGS)

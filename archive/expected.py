@@ -11,8 +11,8 @@ import numpy as np
 import pyarrow as pa
 
 from foveate.archive.findings import Finding, Kind
+from foveate.archive.names import ENDINGS, is_jpeg2000
 from foveate.archive.newest import newest_rows
-from foveate.archive.places import ENDINGS, is_jpeg2000
 from foveate.archive.tables import read_metrics, table_text
 from foveate.storage.files import join, stored_version
 from foveate.storage.listing import ListedFile, find_file, list_folder

@@ -7,9 +7,9 @@ import datetime
 from typing import Any, Literal
 
 from foveate.archive.keys import ArchiveKey, stored_name, stored_overhead
-from foveate.archive.places import kept_url
+from foveate.archive.names import kept_url
 from foveate.archive.settings import Target
-from foveate.codec.weights import Tune
+from foveate.codec.block_weights import Tune
 from foveate.pictures.reasons import Reason
 from foveate.storage.source import SourceFile
 
@@ -80,6 +80,8 @@ class MetricsRow:
     taken: str | None = None  # ISO 8601 by the camera's clock, which knows no zone
     cleaned_psnr_db: float | None = None  # of what was coded against the source, where DnCNN cleaned it first
     reason_code: str | None = None  # `pictures.reasons.Reason` of a kept file; None in rows of older versions
+    ssimulacra2: float | None = None  # a score of at most 100; of a sample of photos, or of all on demand
+    rec_ssimulacra2: float | None = None
 
 
 @dataclasses.dataclass(frozen=True)
@@ -114,7 +116,7 @@ class RunLabels:
     weights_digest: str
     foveate_version: str
     run_id: str
-    tune: Tune = "psnr"
+    tune: Tune = "visual"
     key: ArchiveKey | None = None  # of an archive whose files are encrypted
 
 

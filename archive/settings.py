@@ -8,14 +8,14 @@ import json
 from typing import Literal
 
 from foveate.archive.roi_boxes import Box, parse_boxes
+from foveate.codec.block_weights import Tune
 from foveate.codec.encoder import Effort
-from foveate.codec.weights import Tune
 
 TargetKind = Literal["bpp", "ratio", "psnr", "roi-psnr", "ssim", "jpeg-quality", "slope", "lossless"]
 Comcnn = Literal["auto", "on", "off"]
 
 # Raised whenever the same settings would give other bytes: what was made before is then no longer up to date.
-FORMAT_VERSION = 3
+FORMAT_VERSION = 4
 
 
 @dataclasses.dataclass(frozen=True)
@@ -51,7 +51,7 @@ class CompressSettings:
     roi_gain_db: float = 12.0
     comcnn: Comcnn = "auto"
     min_saving: float = 0.05
-    tune: Tune = "psnr"
+    tune: Tune = "visual"
     layers: int = 1
     key_id: str = ""
     clean_jpeg: bool = False

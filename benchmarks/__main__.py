@@ -41,10 +41,10 @@ OF_CURVES = {  # sections that share the photos' curves, and the curves that the
     "favored": (gains.favored_section, Wanted(others=True, favored=True)),
     "gains": (gains.gains_section, Wanted(alike=True)),
     "plain": (plain.plain_section, Wanted()),
-    "ssim": (tuned.ssim_section, Wanted(tuned=True, others=True)),
+    "visual": (tuned.visual_section, Wanted(tuned=True, others=True)),
 }
 SECTIONS = (
-    "codecs", "favored", "gains", "serving", "plain", "ssim", "salient", "progressive", "lossless",
+    "codecs", "favored", "gains", "serving", "plain", "visual", "salient", "progressive", "lossless",
     "encode",
 )  # fmt: skip
 _NAME = "benchmarks"

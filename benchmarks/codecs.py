@@ -37,7 +37,7 @@ def codecs_section(photos: Sequence[Measured]) -> Section:
             for codec in found
             if codec != REFERENCE
         },
-        "curves": mean_curves(photos, ("psnr", "ms_ssim")),
+        "curves": mean_curves(photos, ("ssimulacra2", "psnr", "ms_ssim")),
     }
     title = "All codecs, nothing favored"
     return Section("codecs", title, text, tuple(tables), tuple(_bars(photos)), figures)

@@ -24,6 +24,7 @@ _COLORS = {
     "AVIF": "#0b7285",
 }
 _PANELS = {
+    "ssimulacra2": "mean SSIMULACRA 2 (nothing favored)",
     "psnr": "mean PSNR, dB (nothing favored)",
     "ms_ssim": "mean MS-SSIM, −10 log10(1 − x) (nothing favored)",
     "psnr_s": "mean PSNR-S, dB (MS-ROI's map favored)",
@@ -46,7 +47,7 @@ def curves_svg(points: Sequence[dict[str, float | str]]) -> str:
         .mark_line(point=alt.OverlayMarkDef(size=16), strokeWidth=1.5)
         .encode(
             x=x,
-            y=alt.Y("db:Q", title=title, scale=alt.Scale(zero=False)),
+            y=alt.Y("value:Q", title=title, scale=alt.Scale(zero=False)),
             color=alt.Color("codec:N", title=None, scale=colors, sort=names),
         )
         .properties(width=300, height=320)

@@ -1,7 +1,7 @@
 """Rate-distortion curves: files of one codec, what they look like, and how codecs compare.
 
-All figures are on scales in decibels, so that they run nearly straight over the logarithm of the bytes: PSNRs
-as they are, SSIM and MS-SSIM as -10 log10(1 - x).
+All figures are on scales that run nearly straight over the logarithm of the bytes: SSIMULACRA 2 in points and
+PSNRs in dB as they are, SSIM and MS-SSIM in dB as -10 log10(1 - x).
 """
 
 from __future__ import annotations
@@ -18,7 +18,14 @@ from scipy.interpolate import PchipInterpolator
 from foveate.quality.color import Pixels
 from foveate.quality.measures import measure
 
-MEASURES = {"psnr": "PSNR", "psnr_y": "PSNR-Y", "ssim": "SSIM", "ms_ssim": "MS-SSIM", "psnr_s": "PSNR-S"}
+MEASURES = {
+    "ssimulacra2": "SSIMULACRA 2",
+    "psnr": "PSNR",
+    "psnr_y": "PSNR-Y",
+    "ssim": "SSIM",
+    "ms_ssim": "MS-SSIM",
+    "psnr_s": "PSNR-S",
+}
 SIMILARITIES = ("ssim", "ms_ssim")
 _LEAST_DISSIMILARITY = 1e-9  # an SSIM of 1 is 90 dB
 
@@ -27,7 +34,7 @@ Figures = dict[str, float]
 
 @dataclasses.dataclass(frozen=True)
 class Point:
-    """One file: its bytes, and its figures in dB by their names."""
+    """One file: its bytes, and its figures by their names."""
 
     size: float
     figures: Mapping[str, float]
@@ -37,9 +44,11 @@ Curve = tuple[Point, ...]
 
 
 def fidelity(original: Pixels, decoded: Pixels, saliency: NDArray[np.float32] | None = None) -> Figures:
-    """The figures `MEASURES` of a decoded photo, each on its scale in dB; PSNR-S under the saliency map."""
-    found = measure(original, decoded, saliency)
+    """The figures `MEASURES` of a decoded photo, each on its scale; PSNR-S under the saliency map."""
+    found = measure(original, decoded, saliency, scored=True)
+    assert found.ssimulacra2 is not None
     return {
+        "ssimulacra2": found.ssimulacra2,
         "psnr": found.psnr_db,
         "psnr_y": found.psnr_y_db,
         "ssim": similarity_db(found.ssim),

@@ -15,11 +15,11 @@ from benchmarks.networks import Networks
 from benchmarks.photos import Photo, read_photo
 from benchmarks.restored import PLAIN, RATES, Task, Way
 from foveate.codec import openjpeg
-from foveate.codec.emphasis import Emphasis
+from foveate.codec.block_weights import Emphasis
 from foveate.codec.encoder import Encoder
 
 REFERENCE = "OpenJPEG"
-TUNED = "Foveate, ssim"
+TUNED = "Foveate, visual"
 HOW = (
     "A photo's BD-rate is how far its two curves, of log bytes over the figure, are apart on average "
     "(piecewise cubic, PCHIP, the `bjontegaard` package), over the figures that both reach, in percent of "
@@ -31,7 +31,7 @@ HOW = (
 class Wanted:
     """Which curves sections need besides OpenJPEG's and those of Foveate's plain files.
 
-    tuned: Foveate's files of `--tune ssim`.
+    tuned: Foveate's files of `--tune visual`.
     others: the other codecs'.
     alike, favored: what networks make of files that favor nothing, and MS-ROI's map.
     """
@@ -90,8 +90,8 @@ def _peer_curve(peer: str, task: Task, kept: Kept) -> Curve:
 
 
 def _tuned_curve(task: Task) -> Curve:
-    """Whole files at `RATES`, nothing favored but what MS-SSIM sees."""
-    source = Encoder(task.photo, Emphasis(tune="ssim"))
+    """Whole files at `RATES`, nothing favored but what people see."""
+    source = Encoder(task.photo, Emphasis(tune="visual"))
     files = [ours.file_within(source, budget) for budget in _budgets(task.photo)]
     return tuple(task.point(len(data), openjpeg.decode(data).pixels) for data in files)
 
@@ -143,12 +143,12 @@ def figure_at(found: Measured, codec: str, rate: float, figure: str) -> float:
 
 
 def mean_curves(photos: Sequence[Measured], figures: Sequence[str]) -> list[dict[str, float | str]]:
-    """Points of a picture: each codec's mean figures in dB at each rate that all photos have."""
+    """Points of a picture: each codec's mean figures at each rate that all photos have."""
     points: list[dict[str, float | str]] = []
     for codec in codecs_of(photos):
         for rate in RATES:
             for figure in figures:
                 value = mean_at(photos, codec, rate, figure)
                 if not math.isnan(value):
-                    points.append({"codec": codec, "bits_per_pixel": rate, "figure": figure, "db": value})
+                    points.append({"codec": codec, "bits_per_pixel": rate, "figure": figure, "value": value})
     return points

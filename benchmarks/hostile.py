@@ -23,14 +23,15 @@ from collections.abc import Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
-from benchmarks import hostile_files
-from foveate.archive.places import JPEG2000_EXTENSIONS
+from benchmarks import bombs, hostile_files
+from foveate.archive.names import JPEG2000_EXTENSIONS
 from foveate.archive.tables import read_failures, read_metrics, table_text
 from foveate.codec.errors import BadCodestream, UnsupportedCodestream
 from foveate.pictures.formats import PICTURE_EXTENSIONS
 from foveate.pictures.picture import BadPicture, NotForJpeg2000
 from foveate.sandbox import client
-from foveate.sandbox.client import DecoderFailed, Limits
+from foveate.sandbox.children import DecoderFailed
+from foveate.sandbox.client import Limits
 from foveate.storage.listing import find_files
 
 LIMITS = Limits(pixels=50_000_000, seconds=20.0, memory_gb=2.0)
@@ -84,9 +85,9 @@ def outcome_of(ending: str, data: bytes, limits: Limits = LIMITS) -> str:
 
 def inputs(flips: int, seed: int) -> Iterator[tuple[str, str, bytes]]:
     """Kind, name and bytes of everything that is handed to the decoder."""
-    for name, data in hostile_files.bombs().items():
+    for name, data in bombs.bombs().items():
         yield "bombs", name, data
-    for name, data in hostile_files.metadata_bombs().items():
+    for name, data in bombs.metadata_bombs().items():
         yield "metadata", name, data
     for ending, sound in hostile_files.sound_files().items():
         for name, data in hostile_files.cuts(sound).items():
@@ -132,16 +133,14 @@ def lay_out(folder: Path, files: Mapping[str, bytes]) -> None:
 
 def hostile_sources(seed: int, bomb_side: int = 6000, inflated: int = 1 << 28) -> dict[str, bytes]:
     """Files of every format that is read, by name."""
-    files = {
-        f"bomb-{n}": d for n, d in hostile_files.bombs(bomb_side, inflated).items() if not _is_archive(n)
-    }
-    files |= {f"metadata-{n}": d for n, d in hostile_files.metadata_bombs(inflated).items()}
+    files = {f"bomb-{n}": d for n, d in bombs.bombs(bomb_side, inflated).items() if not _is_archive(n)}
+    files |= {f"metadata-{n}": d for n, d in bombs.metadata_bombs(inflated).items()}
     return files | _damaged(seed, archives=False)
 
 
 def hostile_archives(seed: int, bomb_side: int = 6000) -> dict[str, bytes]:
     """JPEG 2000 files and codestreams, by name."""
-    files = {f"bomb-{n}": d for n, d in hostile_files.bombs(bomb_side).items() if _is_archive(n)}
+    files = {f"bomb-{n}": d for n, d in bombs.bombs(bomb_side).items() if _is_archive(n)}
     return files | _damaged(seed, archives=True)
 
 

@@ -16,7 +16,7 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from benchmarks.curves import Curve, Point
+from benchmarks.curves import MEASURES, Curve, Point
 from benchmarks.photos import Photo
 
 
@@ -34,7 +34,7 @@ class Kept:
           what: names the codec, its version and all settings.
           measure: gives the curve.
         """
-        path = self._path(photo, what, "json")
+        path = self._path(photo, f"{what} {list(MEASURES)}", "json")
         if path and path.exists():
             return tuple(Point(**point) for point in json.loads(path.read_text()))
         found = measure()

@@ -11,9 +11,9 @@ from benchmarks import openjpeg_encoder, ours
 from benchmarks.photos import deepened, gray, read_photo, with_alpha
 from benchmarks.tables import Section, Table, number
 from foveate.codec import jp2
+from foveate.codec.block_coder import Pixels
 from foveate.codec.file import Lossless, Recipe, encode_file
 from foveate.codec.metadata import PhotoMetadata
-from foveate.codec.weights import Pixels
 
 Sizes = Mapping[str, tuple[int, int]]  # Foveate's and OpenJPEG's bytes, by kind of picture
 

@@ -33,6 +33,6 @@ def file_within(
     """The best JP2 file of at most `budget` bytes, with its archive record and the map in it.
 
     Raises:
-      allocation.BudgetTooSmall: not even headers and boxes fit.
+      BudgetTooSmall: not even headers and boxes fit.
     """
     return file.within(source, budget, boxes(saliency), layers)[1]

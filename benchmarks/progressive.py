@@ -16,7 +16,7 @@ from benchmarks.photos import middle_quarter, read_photo
 from benchmarks.salient import GAIN_DB, judge
 from benchmarks.tables import Section, Table, number
 from foveate.codec import allocation, file, openjpeg
-from foveate.codec.emphasis import Emphasis
+from foveate.codec.block_weights import Emphasis
 from foveate.codec.encoder import Encoder
 
 RATE = 1.0  # bits a pixel of the whole file

@@ -17,8 +17,8 @@ from PIL import Image
 from benchmarks import openjpeg_encoder
 from benchmarks.curves import Figures, Point
 from foveate.codec import jp2, openjpeg
+from foveate.codec.block_coder import Pixels
 from foveate.codec.metadata import PhotoMetadata
-from foveate.codec.weights import Pixels
 
 OVERHEAD = jp2.overhead(3, metadata=PhotoMetadata())
 _CLOSE = 0.03  # of log2 of the bytes

@@ -15,16 +15,16 @@ from benchmarks.kept import Kept
 from benchmarks.networks import Networks
 from benchmarks.photos import Photo
 from benchmarks.salient import GAIN_DB
-from foveate.codec.emphasis import Emphasis
+from foveate.codec.block_coder import Pixels
+from foveate.codec.block_weights import Emphasis
 from foveate.codec.encoder import Encoder
 from foveate.codec.file import decode_file
 from foveate.codec.metadata import PhotoMetadata
-from foveate.codec.weights import Pixels
 from foveate.models.reccnn import restore_pixels
 from foveate.storage.source import SourceFile
 from foveate.transforms import elements
 from foveate.transforms.elements import Coded, CodedPhoto, SalientPhoto
-from foveate.transforms.prefilter import prefilter_where_coarse
+from foveate.transforms.prefilter import prefilter_where_it_helps
 
 RATES = (0.125, 0.25, 0.5, 1.0, 2.0)  # bits a pixel
 PLAIN = "Foveate"
@@ -105,24 +105,21 @@ def decoded(data: bytes) -> Coded:
 def _outcome(
     task: Task, rate: float, coded: Coded, plain: Point, way: Way, available: Networks, kept: Kept
 ) -> Point:
-    """The best that compress finds for a way, by the figure it goes by."""
+    """What compress makes of a photo in one of its ways."""
     of_file = f"{hashlib.sha256(coded.jp2).hexdigest()}, {networks.msroi_name()}"
     what = f"{of_file}, {available.reccnn_name(way.reccnn)}"
 
     def restore() -> Curve:
         return (_restored(task, coded, False, way.reccnn, available),)
 
+    def prefilter() -> Curve:
+        return _prefiltered(task, rate, coded, way.reccnn, available)
+
+    if way.comcnn and (both := kept.curve(task.photo, f"{what}, {available.comcnn_name()}", prefilter)):
+        filtered, restored = both
+        return as_restored(filtered, restored, task.merit)
     (restored,) = kept.curve(task.photo, what, restore)
-    outcomes = [as_restored(plain, restored, task.merit)]
-    if way.comcnn:
-
-        def prepare() -> Curve:
-            return _prepared(task, rate, coded, way.reccnn, available)
-
-        prepared = kept.curve(task.photo, f"{what}, {available.comcnn_name()}", prepare)
-        if prepared:
-            outcomes.append(as_restored(prepared[0], prepared[1], task.merit))
-    return max(outcomes, key=lambda point: point.figures[task.merit])
+    return as_restored(plain, restored, task.merit)
 
 
 def as_restored(decoded: Point, restored: Point, merit: str) -> Point:
@@ -142,14 +139,14 @@ def _restored(task: Task, coded: Coded, prefiltered: bool, size: str, available:
     return task.point(len(coded.jp2), pixels)
 
 
-def _prepared(task: Task, rate: float, coded: Coded, size: str, available: Networks) -> Curve:
-    """The file that ComCNN prepares, decoded and restored; () where compress would not try it."""
+def _prefiltered(task: Task, rate: float, coded: Coded, size: str, available: Networks) -> Curve:
+    """The file of what ComCNN prefilters, decoded and restored; () where compress does not ask it."""
     source = SourceFile("", "", 1, 0.0)
     photo = elements.Photo(source, task.photo, PhotoMetadata(), "png", 8, "", (), 0.0)
-    element = CodedPhoto(SalientPhoto(photo, task.map, 0.0), (coded,))
-    compact = prefilter_where_coarse(available.comcnn(), element).prefiltered
+    element = CodedPhoto(SalientPhoto(photo, task.map, 0.0), coded)
+    compact = prefilter_where_it_helps(available.comcnn(), element).prefiltered
     if compact is None:
         return ()
     (data,) = task.files(compact, (rate,))
-    prepared = decoded(data)
-    return task.point(len(data), prepared.decoded), _restored(task, prepared, True, size, available)
+    filtered = decoded(data)
+    return task.point(len(data), filtered.decoded), _restored(task, filtered, True, size, available)

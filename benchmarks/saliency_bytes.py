@@ -13,7 +13,7 @@ from benchmarks.photos import Photo
 from benchmarks.saliency_baselines import Map
 from benchmarks.tables import Bar, Section, Table, number
 from foveate.codec import openjpeg
-from foveate.codec.emphasis import Emphasis
+from foveate.codec.block_weights import Emphasis
 from foveate.codec.encoder import Encoder
 from foveate.models import msroi
 from foveate.models.training.salient_views import Pair

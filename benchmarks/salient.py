@@ -15,9 +15,9 @@ from benchmarks.kept import Kept
 from benchmarks.photos import LARGE_PIXELS, Photo, middle_quarter, read_photo
 from benchmarks.tables import Bar, Section, Table, number
 from foveate.codec import openjpeg
-from foveate.codec.emphasis import Emphasis
+from foveate.codec.block_coder import Pixels
+from foveate.codec.block_weights import Emphasis
 from foveate.codec.encoder import Encoder
-from foveate.codec.weights import Pixels
 from foveate.quality.psnr import psnr, psnr_s
 
 RATE = 0.5  # bits a pixel

@@ -9,7 +9,7 @@ from collections.abc import Iterator
 import numpy as np
 from PIL import Image
 
-from benchmarks import hostile_files
+from benchmarks import bombs, hostile_files
 
 _SIDE = 600  # of the picture that all are drawn from
 _LEAST, _MOST = 48, 160  # pixels a side
@@ -77,7 +77,7 @@ def _spoilt(good: SoakPhoto, name: str, turn: int, bombs: list[tuple[str, bytes]
 
 def _bombs() -> list[tuple[str, bytes]]:
     """Small files that want to become large, of pixels or of metadata."""
-    found = hostile_files.bombs(_BOMB_SIDE, _INFLATED) | hostile_files.metadata_bombs(_INFLATED)
+    found = bombs.bombs(_BOMB_SIDE, _INFLATED) | bombs.metadata_bombs(_INFLATED)
     wanted = tuple(f".{ending}" for ending in _FORMATS)
     return [(name, data) for name, data in found.items() if name.endswith(wanted) and len(data) < _SMALL]
 

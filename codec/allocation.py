@@ -16,6 +16,7 @@ from numpy.typing import NDArray
 
 from foveate.codec import codestream, hulls, noise, packets
 from foveate.codec.codestream import Codestream
+from foveate.codec.errors import BudgetTooSmall
 from foveate.codec.hulls import Hulls
 from foveate.codec.layout import Layout
 from foveate.codec.packets import Codewords, Layers
@@ -25,10 +26,6 @@ _LEFT_TO_FILL = 0.0005  # of the bytes: what later steps may use is not searched
 FILL_RANGE = 0.6  # of log10 slope below the threshold: steps that are tried for the last bytes
 _HEADER_TRIALS = 6
 _HEADER_BYTES_PER_BLOCK = 1.5
-
-
-class BudgetTooSmall(ValueError):  # noqa: N818 (reads as the sentence it ends up in)
-    """Not even the headers fit into the bytes asked for."""
 
 
 @dataclasses.dataclass(frozen=True, eq=False)

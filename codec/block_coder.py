@@ -147,10 +147,10 @@ class BlockCoder:
         first, end = np.searchsorted(self.layout.blocks.tile, [tile, tile + 1])
         return int(first), int(end)
 
-    def _transformed(self, tile: int) -> tuple[NDArray[np.uint32], int]:
-        """The coefficients of a tile's blocks, and where in those of the whole picture they begin."""
+    def _transformed(self, tile: int) -> tier1.Coefficients:
+        """The coefficients of a tile's blocks."""
         if self._coefficients is not None:
-            return self._coefficients, 0
+            return tier1.Coefficients(self._coefficients, 0)
         first, end = self._tile_blocks(tile)
         offset = int(self.blocks.start[first]) if first < end else 0
         out = np.empty(int(self.areas[first:end].sum()), np.uint32)
@@ -161,7 +161,7 @@ class BlockCoder:
         self._transform(pixels, self._grids(first, end, offset), out)
         if self.layout.tiles == 1:
             self._coefficients = out
-        return out, offset
+        return tier1.Coefficients(out, offset)
 
     def _grids(self, first: int, end: int, offset: int) -> dwt.BandGrids:
         """Where the blocks of each band of a tile lie."""
@@ -200,12 +200,13 @@ class BlockCoder:
             rows = first_rows + 3 * (levels - level) + 1
             last = level == levels
             if level == 1:
-                dwt.transform_pixels(pixels, shift, self.color_transform, rings, rows, last, low, grids, out)
+                to = dwt.Level(rows, last, low)
+                dwt.transform_pixels(pixels, shift, self.color_transform, rings, to, grids, out)
                 planes, target = low, spare
                 continue
             shape = (planes.shape[1] + 1) >> 1, (planes.shape[2] + 1) >> 1
             following = target[:, : shape[0], : shape[1]]
-            dwt.transform_planes(planes, rows, last, following, grids, out)
+            dwt.transform_planes(planes, dwt.Level(rows, last, following), grids, out)
             planes, target = following, (low if target is spare else spare)
 
     # ------------------------------------------------------------ coding
@@ -223,9 +224,8 @@ class BlockCoder:
         counts = np.zeros((len(self.blocks.start), 33), np.float32)
         for tile in range(self.layout.tiles):
             first, end = self._tile_blocks(tile)
-            coefficients, offset = self._transformed(tile)
             own = tier1.Blocks._make(table[first:end] for table in self.blocks)
-            tier1.count_tops(coefficients, offset, own, _SURVEY_STRIDE, counts[first:end])
+            tier1.count_tops(self._transformed(tile), own, _SURVEY_STRIDE, counts[first:end])
         return counts
 
     def restart(self, base_step: float) -> None:
@@ -267,9 +267,11 @@ class BlockCoder:
           prices: (blocks,) squared error per byte that a coefficient must remove to become significant; None
             to leave out none.
         """
-        rule = tier1.Rule(thresholds, np.zeros_like(thresholds) if prices is None else prices)
         if prices is not None:
             self._save(todo)
+        else:
+            prices = np.zeros_like(thresholds)
+        rule = tier1.Rule(thresholds, prices, self.coding.reversible)
         pieces, size = [self.body], len(self.body)
         if todo is None:  # all codewords are written anew
             todo = np.arange(len(self.blocks.start))
@@ -278,8 +280,7 @@ class BlockCoder:
             first, end = np.searchsorted(todo, self._tile_blocks(tile))
             if first == end:
                 continue
-            coefficients, offset = self._transformed(tile)
-            for own, (body, used) in self._coded(todo[first:end], coefficients, offset, rule):
+            for own, (body, used) in self._coded(todo[first:end], self._transformed(tile), rule):
                 self.passes.start[own] += size
                 pieces.append(body[:used])
                 size += used
@@ -289,7 +290,7 @@ class BlockCoder:
         """Keeps coefficients of some blocks before any is left out; those of all blocks would be too many."""
         self._saved = []
         if todo is not None and not self._left_out and self.layout.tiles == 1:
-            coefficients, _ = self._transformed(0)
+            coefficients = self._transformed(0).values
             starts, areas = self.blocks.start[todo].tolist(), self.areas[todo].tolist()
             self._saved = [
                 (start, coefficients[start : start + area].copy())
@@ -298,11 +299,7 @@ class BlockCoder:
         self._left_out = True
 
     def _coded(
-        self,
-        todo: NDArray[np.int64],
-        coefficients: NDArray[np.uint32],
-        offset: int,
-        rule: tier1.Rule,
+        self, todo: NDArray[np.int64], coefficients: tier1.Coefficients, rule: tier1.Rule
     ) -> Iterator[tuple[NDArray[np.int64], tuple[NDArray[np.uint8], int]]]:
         """Codes blocks of one tile, on as many threads as there should be."""
         threads = self.coding.threads
@@ -310,9 +307,8 @@ class BlockCoder:
         def work(own: NDArray[np.int64]) -> tuple[NDArray[np.uint8], int]:
             room = np.empty(64 * len(own) + 1024, np.uint8)
             found: tuple[NDArray[np.uint8], int] = tier1.code_blocks(
-                own, coefficients, offset, self.blocks, self.coding.reversible, rule, self.passes,
-                self.body, room, tier1.TABLES,
-            )  # fmt: skip
+                own, coefficients, self.blocks, rule, self.passes, self.body, room, tier1.TABLES
+            )
             return found
 
         if threads == 1:

@@ -50,6 +50,19 @@ class BandGrids(NamedTuple):
     block_height: int
 
 
+class Level(NamedTuple):
+    """Where the bands of one level of the transform go.
+
+    bands: (C,) the row of this level's HL in the grids, for each component.
+    last: whether the low-pass samples go to the LL bands instead of `low_planes`.
+    low_planes: (C, ceil(h / 2), ceil(w / 2)) of the wavelet's type; at the last level not looked at.
+    """
+
+    bands: NDArray[np.int64]
+    last: bool
+    low_planes: Any
+
+
 def _quantized(value: Any, scale: Any) -> Any:
     raise NotImplementedError
 
@@ -235,12 +248,9 @@ def _scale_line_of(line, high):  # type: ignore[no-untyped-def]
 
 
 @compiled
-def _finish_line(line, y, height, band, last, low_plane, grids, out, room):  # type: ignore[no-untyped-def]
-    """Transforms a line whose columns are done, and sends it where it belongs.
-
-    `band` is the row of this level's HL in `grids`. The low half of an even line goes to `low_plane`, or at
-    the last level to the band LL.
-    """
+def _finish_line(line, y, height, c, level, grids, out, room):  # type: ignore[no-untyped-def]
+    """Transforms a line of component `c` whose columns are done, and sends it where it belongs."""
+    band = level.bands[c]
     if height > 1:
         _scale_line(line, y & 1)
     _lift_line(line, room[0], room[1])
@@ -249,15 +259,15 @@ def _finish_line(line, y, height, band, last, low_plane, grids, out, room):  # t
         _write_line(line[:lows], y >> 1, band + 1, grids, out)  # LH
         _write_line(line[lows:], y >> 1, band + 2, grids, out)  # HH
         return
-    if last:
+    if level.last:
         _write_line(line[:lows], y >> 1, band - 1, grids, out)
     else:
-        low_plane[y >> 1, :lows] = line[:lows]
+        level.low_planes[c, y >> 1, :lows] = line[:lows]
     _write_line(line[lows:], y >> 1, band, grids, out)
 
 
 @compiled
-def _finish_lines(rings, y, height, bands, last, low_planes, grids, out, room):  # type: ignore[no-untyped-def]
+def _finish_lines(rings, y, height, level, grids, out, room):  # type: ignore[no-untyped-def]
     """Lifts columns up to line `y` (odd), and finishes the two lines of each component that are then done."""
     for c in range(len(rings)):
         if height > 1:
@@ -265,18 +275,16 @@ def _finish_lines(rings, y, height, bands, last, low_planes, grids, out, room): 
         for done in (y - 4, y - 3):
             if 0 <= done < height:
                 line = rings[c, done & 7]
-                _finish_line(line, done, height, bands[c], last, low_planes[c], grids, out, room)
+                _finish_line(line, done, height, c, level, grids, out, room)
 
 
 @compiled
-def transform_planes(planes, bands, last, low_planes, grids, out):  # type: ignore[no-untyped-def]
+def transform_planes(planes, level, grids, out):  # type: ignore[no-untyped-def]
     """One level of the transform of planes (C, h, w), which stay as they are.
 
     Args:
       planes: float32 or int32.
-      bands: (C,) the row of this level's HL in `grids`, for each component.
-      last: whether the low-pass samples go to the LL bands instead of `low_planes`.
-      low_planes: (C, ceil(h / 2), ceil(w / 2)) of the same type; at the last level not looked at.
+      level: `Level`, its planes of the same type.
       grids, out: the blocks.
     """
     components, height, width = planes.shape
@@ -288,11 +296,11 @@ def transform_planes(planes, bands, last, low_planes, grids, out):  # type: igno
             for c in range(components):
                 rings[c, loaded & 7] = planes[c, loaded]
             loaded += 1
-        _finish_lines(rings, y, height, bands, last, low_planes, grids, out, room)
+        _finish_lines(rings, y, height, level, grids, out, room)
 
 
 @compiled
-def transform_pixels(pixels, shift, mixed, rings, bands, last, low_planes, grids, out):  # type: ignore[no-untyped-def]
+def transform_pixels(pixels, shift, mixed, rings, level, grids, out):  # type: ignore[no-untyped-def]
     """The first level, from pixels (h, w, C); like `transform_planes`.
 
     Args:
@@ -307,7 +315,7 @@ def transform_pixels(pixels, shift, mixed, rings, bands, last, low_planes, grids
         while loaded < height and loaded <= y + 1:
             _load_line(pixels[loaded], shift, mixed, rings, loaded & 7)
             loaded += 1
-        _finish_lines(rings, y, height, bands, last, low_planes, grids, out, room)
+        _finish_lines(rings, y, height, level, grids, out, room)
 
 
 @compiled

@@ -17,12 +17,13 @@ from typing import Literal
 import numpy as np
 from numpy.typing import NDArray
 
-from foveate.codec import allocation, hulls, weights
+from foveate.codec import allocation, hulls
 from foveate.codec.allocation import Candidates, Choice
 from foveate.codec.block_coder import BlockCoder, Coding, Pixels
-from foveate.codec.emphasis import Emphasis, block_weights
-from foveate.codec.foretelling import RateModel, Sample
+from foveate.codec.block_weights import Emphasis, block_weights
 from foveate.codec.quality_search import Goal, Search
+from foveate.codec.rate_model import RateModel, Sample
+from foveate.codec.saliency_weights import block_size
 
 _LARGEST_TILE = 4096  # pixels of a side
 _MOST_IN_ONE_TILE = 2 * _LARGEST_TILE**2
@@ -83,7 +84,7 @@ class Encoder:
         saliency = emphasis.saliency if emphasis.by_place else None
         coding = dataclasses.replace(
             coding,
-            block_size=coding.block_size or weights.block_size(height, width, saliency, emphasis.gain_db),
+            block_size=coding.block_size or block_size(height, width, saliency, emphasis.gain_db),
             tile_size=coding.tile_size or tile_side(height, width),
         )
         self.coder = BlockCoder(pixels, coding)
@@ -127,7 +128,7 @@ class Encoder:
         """The best codestream of at most `budget` bytes.
 
         Raises:
-          allocation.BudgetTooSmall: not even headers fit.
+          BudgetTooSmall: not even headers fit.
         """
         self._aim_at(self._foretold(budget))
         choice = self._fitted(budget, layers)
@@ -252,7 +253,7 @@ class Encoder:
             self._code_down_to(deepest)
         raise AssertionError("coding further down has no end")
 
-    # ------------------------------------------------------------ foretelling
+    # ------------------------------------------------------------ predictions
 
     def _foretold(self, budget: int) -> float:
         """The threshold at which a budget will be used up, as far as a sample tells."""

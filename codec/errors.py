@@ -1,4 +1,4 @@
-"""What can be wrong with a JPEG 2000 file."""
+"""What can be wrong with a JPEG 2000 file, or with what is asked of one."""
 
 from __future__ import annotations
 
@@ -9,3 +9,7 @@ class BadCodestream(ValueError):  # noqa: N818
 
 class UnsupportedCodestream(ValueError):  # noqa: N818
     """The data are legal JPEG 2000, but use something that is not supported; the message names it."""
+
+
+class BudgetTooSmall(ValueError):  # noqa: N818
+    """Not even headers and metadata fit into the bytes asked for."""

@@ -15,9 +15,10 @@ from numpy.typing import NDArray
 from foveate.codec import allocation, jp2, noise, openjpeg
 from foveate.codec.allocation import Choice
 from foveate.codec.block_coder import Coding, Pixels
-from foveate.codec.emphasis import Emphasis
+from foveate.codec.block_weights import Emphasis
 from foveate.codec.encoder import Effort, Encoder
-from foveate.codec.errors import BadCodestream, UnsupportedCodestream
+from foveate.codec.errors import BadCodestream, BudgetTooSmall, UnsupportedCodestream
+from foveate.codec.foreign_color import as_straight_rgb, check_color
 from foveate.codec.jp2 import Jp2
 from foveate.codec.metadata import PhotoMetadata
 from foveate.codec.openjpeg import Decoded
@@ -26,6 +27,7 @@ from foveate.codec.parameters import Size
 from foveate.codec.quality_search import Goal as QualityGoal
 from foveate.codec.record import SALIENCY_BYTES, ArchiveRecord
 
+MOST_LAYERS = 50  # a tile has at most 255 tile-parts, one per layer
 _NEARLY_LOSSLESS = 0.3  # of the bytes of all samples: where a file takes more, a lossless one may take less
 _MOST_TOLERANCE_DB = 1.0
 _SALIENCY_SHARE = 100  # the embedded map may take one byte in so many of a file
@@ -78,7 +80,7 @@ Goal = Lossless | AtMost | AtSlope | AtLeast
 class Recipe:
     """How a photo becomes a file.
 
-    layers: quality layers of about twice the bytes each, salient places first.
+    layers: quality layers of about twice the bytes each, salient places first; at most `MOST_LAYERS`.
     effort: as for `Encoder`.
     threads: that code at once; the bytes are the same for any number.
     """
@@ -125,7 +127,7 @@ def encode_file(pixels: Pixels, recipe: Recipe, boxes: Boxes | None = None) -> E
       boxes: what else the file holds.
 
     Raises:
-      allocation.BudgetTooSmall: the bytes asked for do not even hold headers and boxes.
+      BudgetTooSmall: the bytes asked for do not even hold headers and boxes.
       ValueError: the pixels' shape or type is not one of those.
     """
     boxes = boxes or Boxes()
@@ -164,7 +166,7 @@ def within(source: Encoder, budget: int, boxes: Boxes, layers: int = 1) -> tuple
     """The best file of at most `budget` bytes.
 
     Raises:
-      allocation.BudgetTooSmall: not even headers and boxes fit.
+      BudgetTooSmall: not even headers and boxes fit.
     """
     saliency_bytes = min(SALIENCY_BYTES, max(0, budget) // _SALIENCY_SHARE)
     overhead = jp2.overhead(
@@ -173,7 +175,12 @@ def within(source: Encoder, budget: int, boxes: Boxes, layers: int = 1) -> tuple
         record=boxes.record,
         saliency_bytes=saliency_bytes,
     )
-    choice = source.within(budget - overhead, layers)
+    try:
+        choice = source.within(budget - overhead, layers)
+    except BudgetTooSmall as error:
+        least = overhead + source.least_bytes
+        message = f"{budget} bytes asked for, but headers and metadata alone take {least}"
+        raise BudgetTooSmall(message) from error
     return choice, wrapped(choice, boxes, saliency_bytes)
 
 
@@ -235,8 +242,8 @@ class DecodedFile:
 
     decoded: its pixels and what OpenJPEG said of them.
     metadata, record: of the file's boxes.
-    noise: its coding-noise map (`noise.noise_map`), None where there is none.
-    note: why there is none, "" where nothing was lost.
+    noise: its coding-noise map (`noise.noise_map`), None where RecCNN has nothing to do or to go by.
+    note: what it lacks to go by, "" where nothing was lost or the record says that RecCNN does not help.
     """
 
     decoded: Decoded
@@ -264,8 +271,14 @@ def decode_file(
     """
     parsed = jp2.parse(data)
     decoded = openjpeg.decode(data, reduce=reduce, layers=layers, max_pixels=max_pixels)
+    check_color(parsed, decoded.pixels.shape[2])
+    straight = as_straight_rgb(decoded.pixels, decoded.bit_depth, parsed)
+    decoded = dataclasses.replace(decoded, pixels=straight)
     found, note = None, "restored without RecCNN: its resolution is reduced"
-    if not reduce:
+    # The mark is for the whole file; what has fewer layers is coarser.
+    if parsed.record is not None and parsed.record.plain_decode and not layers:
+        note = ""
+    elif not reduce:
         found, note = _noise_of(parsed, layers)
     return DecodedFile(decoded, parsed.metadata, parsed.record, found, note)
 

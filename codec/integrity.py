@@ -9,6 +9,8 @@ from foveate.codec import codestream, jp2
 from foveate.codec.errors import BadCodestream, UnsupportedCodestream
 from foveate.codec.record import ArchiveRecord
 
+BOXES_CHANGED = "its boxes are not as they were written: CRC-32"
+
 
 @dataclasses.dataclass(frozen=True, eq=False)
 class Integrity:
@@ -32,6 +34,19 @@ class Integrity:
         return self.sealed and self.cut_after is None and not self.problems
 
 
+def is_edited(data: bytes) -> bool:
+    """Whether somebody has changed the boxes around a codestream that is as it was written: tags, for one.
+
+    Raises:
+        BadCodestream: a box is malformed, or there is no codestream.
+    """
+    parsed = jp2.parse(data)
+    record = parsed.record
+    if record is None or record.boxes_crc32 in (None, jp2.boxes_crc32(data)):
+        return False
+    return hashlib.sha256(parsed.codestream).digest().startswith(record.codestream_sha256)
+
+
 def check(data: bytes) -> Integrity:
     """Holds a file against its record.
 
@@ -48,7 +63,7 @@ def check(data: bytes) -> Integrity:
         return Integrity(record, False, cut, ())
     problems = []
     if record.boxes_crc32 != jp2.boxes_crc32(data):
-        problems.append("its boxes are not as they were written: CRC-32")
+        problems.append(BOXES_CHANGED)
     digest = hashlib.sha256(parsed.codestream).digest()
     if digest.startswith(record.codestream_sha256):
         cut = None

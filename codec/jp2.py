@@ -1,8 +1,9 @@
 """JP2 files around codestreams: boxes and metadata, written and read.
 
-The layout follows ISO/IEC 15444-1 Annex I; references such as (I.5.3.3) are to it. EXIF and XMP stand in the
-uuid boxes that ExifTool and libvips read. The archive record (`codec.record`) is one more uuid box,
-which other readers skip.
+The layout follows ISO/IEC 15444-1 Annex I; references such as (I.5.3.3) are to it. The archive record
+(`codec.record`) is a uuid box, which other readers skip, before the codestream, so that the beginning of a
+file tells of it. Metadata (`codec.jp2_metadata`) stand behind the codestream: decoders that look for markers
+without regard to boxes would take the end of an EXIF thumbnail for that of the picture.
 """
 
 from __future__ import annotations
@@ -12,6 +13,7 @@ import hashlib
 import struct
 import uuid
 import zlib
+from collections.abc import Iterator
 
 from foveate.codec.errors import BadCodestream, UnsupportedCodestream
 from foveate.codec.jp2_boxes import (
@@ -25,6 +27,7 @@ from foveate.codec.jp2_boxes import (
     parse_header,
     resolution_box,
 )
+from foveate.codec.jp2_metadata import METADATA_UUIDS, metadata_boxes, read_metadata
 from foveate.codec.metadata import PhotoMetadata
 from foveate.codec.record import (
     CRC_AT,
@@ -35,19 +38,11 @@ from foveate.codec.record import (
     pack_record,
     try_record,
 )
-from foveate.codec.walk import CODESTREAM_START, JP2_START, codestream_span, file_boxes, strict
+from foveate.codec.walk import CODESTREAM_START, JP2_START, Box, codestream_span, file_boxes, strict
 
-_EXIF_UUID = b"JpgTiffExif->JP2"
-_PHOTOSHOP_EXIF_UUID = uuid.UUID("0537cdab-9d0c-4431-a72a-fa561f2a113e").bytes
-_XMP_UUID = uuid.UUID("be7acfcb-97a9-42e8-9c71-999491e3afac").bytes
 _RECORD_UUID = uuid.UUID("9de31d97-f6d9-4392-88d5-000acd786d7d").bytes
 RECORD_NAME = "Foveate's archive record"
-UUID_NAMES = {
-    _EXIF_UUID: "EXIF",
-    _PHOTOSHOP_EXIF_UUID: "EXIF as Photoshop has it",
-    _XMP_UUID: "XMP",
-    _RECORD_UUID: RECORD_NAME,
-}
+UUID_NAMES = METADATA_UUIDS | {_RECORD_UUID: RECORD_NAME}
 
 _UUID_BYTES = 16
 
@@ -62,6 +57,8 @@ class Jp2:
     color: enumerated color space (16 sRGB, 17 grayscale, 18 sYCC, or another), None if not enumerated.
     has_alpha: whether the channel definition names an opacity channel.
     has_palette: whether the components are indices into a palette.
+    channel_kinds: what the channel definition says of each channel (I.5.3.6); () without one.
+    codestreams: how many contiguous codestreams there are.
     """
 
     codestream: bytes
@@ -71,6 +68,8 @@ class Jp2:
     color: int | None
     has_alpha: bool
     has_palette: bool
+    channel_kinds: tuple[int, ...] = ()
+    codestreams: int = 1
 
 
 def wrap(
@@ -91,8 +90,8 @@ def wrap(
         metadata: what to embed.
         record: our own box, or None for a file without one.
         saliency_bytes: what the record's saliency may take at most.
-        open_ended: let the codestream's box, the last, reach to the end of the file whatever its length, so
-            that a prefix of the file with an end-of-codestream marker is a valid file too.
+        open_ended: put the codestream's box last, and let it reach to the end of the file whatever its
+            length, so that a prefix of the file with an end-of-codestream marker is a valid file too.
 
     Raises:
         BadCodestream: the codestream has no valid SIZ at its start.
@@ -103,12 +102,15 @@ def wrap(
     if record is not None:
         content = pack_record(record, hashlib.sha256(codestream).digest(), saliency_bytes)
     head = _head(_read_siz(codestream), metadata, content)
+    tail = metadata_boxes(metadata)
+    if open_ended:
+        head, tail = tail.join(_apart(head, content)), b""
     box_head = struct.pack(">I4s", 0, b"jp2c") if open_ended else pack_box_head(b"jp2c", len(codestream))
     if content is not None:
-        crc = zlib.crc32(head + box_head)
+        crc = zlib.crc32(tail, zlib.crc32(head + box_head))
         at = len(head) - len(content) + CRC_AT
         head = head[:at] + struct.pack(">I", crc) + head[at + 4 :]
-    return b"".join([head, box_head, codestream])
+    return b"".join([head, box_head, codestream, tail])
 
 
 def overhead(
@@ -121,7 +123,8 @@ def overhead(
     """How many bytes `wrap` adds to a codestream under 4 GB with `channels` components of one bit depth."""
     siz = Siz(1, 1, (7,) * channels)
     content = None if record is None else pack_record(record, bytes(32), saliency_bytes)
-    return len(_head(siz, metadata, content)) + len(pack_box_head(b"jp2c", 0))
+    boxes = _head(siz, metadata, content), pack_box_head(b"jp2c", 0), metadata_boxes(metadata)
+    return sum(map(len, boxes))
 
 
 def unkept_metadata(metadata: PhotoMetadata, channels: int) -> tuple[str, ...]:
@@ -149,25 +152,50 @@ def parse(data: bytes) -> Jp2:
         BadCodestream: a box is malformed, or there is no codestream; the message holds the offset.
     """
     if data.startswith(CODESTREAM_START):
-        return Jp2(data, PhotoMetadata(), None, None, None, False, False)
+        return Jp2(data[slice(*codestream_span(data))], PhotoMetadata(), None, None, None, False, False)
     start, end = codestream_span(data)
     header: Header | None = None
-    exif, xmp, record, problem = None, None, None, None
-    for box in strict(file_boxes(data)):
-        content = data[box.start : box.end] if box.kind == b"uuid" else b""
+    record, problem = None, None
+    others: list[tuple[bytes, bytes, bytes]] = []
+    for box in _boxes_around(data):
+        content = data[box.start : box.end]
         if box.kind == b"jp2h" and header is None:
             header = parse_header(data, box)
-        elif box.kind == b"uuid" and len(content) < 16:
-            raise BadCodestream(f"the uuid box at byte {box.offset} is too short for its UUID")
-        elif content.startswith((_EXIF_UUID, _PHOTOSHOP_EXIF_UUID)):
-            exif = exif or bare_tiff(content[16:])
-        elif content.startswith(_XMP_UUID):
-            xmp = xmp or content[16:]
-        elif content.startswith(_RECORD_UUID) and record is None:
-            record, problem = try_record(content[_UUID_BYTES:])
+        elif box.kind == b"uuid" and content.startswith(_RECORD_UUID):
+            if record is None and problem is None:
+                record, problem = try_record(content[_UUID_BYTES:])
+        else:
+            others.append((box.kind, content, data[box.offset : box.end]))
     header = header or Header()
-    metadata = PhotoMetadata(icc=header.icc, exif=exif, xmp=xmp, dpi=header.dpi)
-    return Jp2(data[start:end], metadata, record, problem, header.color, header.has_alpha, header.has_palette)
+    metadata = dataclasses.replace(read_metadata(others), icc=header.icc, dpi=header.dpi)
+    return Jp2(
+        codestream=data[start:end],
+        metadata=metadata,
+        record=record,
+        record_problem=problem,
+        color=header.color,
+        has_alpha=header.has_alpha,
+        has_palette=header.has_palette,
+        channel_kinds=header.channel_kinds,
+        codestreams=sum(box.kind == b"jp2c" for box in file_boxes(data)),
+    )
+
+
+def _boxes_around(data: bytes) -> Iterator[Box]:
+    """The outermost boxes but the codestream's; behind the header box they end where one is broken.
+
+    Raises:
+        BadCodestream: a box up to the header box is malformed.
+    """
+    has_header = False
+    for box in file_boxes(data):
+        if box.problem and box.kind != b"jp2c":
+            if has_header:
+                return
+            raise BadCodestream(box.problem)
+        has_header = has_header or box.kind == b"jp2h"
+        if box.kind != b"jp2c":
+            yield box
 
 
 def marked_for_plain_decode(data: bytes) -> bytes:
@@ -220,6 +248,8 @@ def read_record(head: bytes) -> ArchiveRecord | None:
         BadCodestream: a malformed box, or `head` ends before the record's box does.
     """
     for box in strict(file_boxes(head)):
+        if box.kind == b"jp2c":
+            return None
         if box.kind == b"uuid" and head[box.start : box.start + 16] == _RECORD_UUID:
             return try_record(head[box.start + _UUID_BYTES : box.end])[0]
     return None
@@ -236,16 +266,17 @@ def _read_siz(codestream: bytes) -> Siz:
 
 
 def _head(siz: Siz, metadata: PhotoMetadata, record: bytes | None) -> bytes:
-    """Everything before the box of the codestream; the record's box, if any, stands last."""
+    """All that has to stand before the box of the codestream; the record's box, if any, stands last."""
     if not 1 <= len(siz.ssiz) <= 4:
         raise UnsupportedCodestream(f"{len(siz.ssiz)} components are not supported, only 1 to 4")
     file_type = pack_box(b"ftyp", b"jp2 " + bytes(4) + b"jp2 ")
     found = [JP2_START, file_type, pack_box(b"jp2h", header_boxes(siz, metadata))]
-    exif = bare_tiff(metadata.exif or b"")
-    if exif is not None:
-        found.append(pack_box(b"uuid", _EXIF_UUID + exif))
-    if metadata.xmp:
-        found.append(pack_box(b"uuid", _XMP_UUID + metadata.xmp))
     if record is not None:
         found.append(pack_box(b"uuid", _RECORD_UUID + record))
     return b"".join(found)
+
+
+def _apart(head: bytes, record: bytes | None) -> tuple[bytes, bytes]:
+    """What `_head` made without the record's box, and that box."""
+    at = len(head) if record is None else len(head) - len(pack_box(b"uuid", _RECORD_UUID + record))
+    return head[:at], head[at:]

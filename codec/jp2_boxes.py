@@ -25,6 +25,7 @@ class Header:
     dpi: tuple[float, float] | None = None
     has_alpha: bool = False
     has_palette: bool = False
+    channel_kinds: tuple[int, ...] = ()
 
 
 @dataclasses.dataclass(frozen=True)
@@ -125,7 +126,8 @@ def parse_header(data: bytes, header: Box) -> Header:
             color, icc = _parse_color(content, box.offset)
             found = dataclasses.replace(found, color=color, icc=icc)
         elif box.kind == b"cdef":
-            found = dataclasses.replace(found, has_alpha=_parse_alpha(content, box.offset))
+            kinds = _parse_kinds(content, box.offset)
+            found = dataclasses.replace(found, has_alpha=bool({1, 2} & set(kinds)), channel_kinds=kinds)
         elif box.kind == b"pclr":
             found = dataclasses.replace(found, has_palette=True)
         elif box.kind == b"res " and not seen_resolution:
@@ -147,12 +149,12 @@ def _parse_color(content: bytes, offset: int) -> tuple[int | None, bytes | None]
     return None, (content[3:] or None) if content[0] in (2, 3) else None
 
 
-def _parse_alpha(content: bytes, offset: int) -> bool:
+def _parse_kinds(content: bytes, offset: int) -> tuple[int, ...]:
+    """What each channel is: 0 color, 1 opacity, 2 premultiplied opacity, 65535 unspecified (I.5.3.6)."""
     (count,) = struct.unpack_from(">H", content) if len(content) >= 2 else (0,)
     if count == 0 or len(content) < 2 + 6 * count:
         raise BadCodestream(f"the cdef box at byte {offset} does not hold the {count} channels it declares")
-    types = [struct.unpack_from(">H", content, 4 + 6 * channel)[0] for channel in range(count)]
-    return 1 in types or 2 in types
+    return tuple(struct.unpack_from(">H", content, 4 + 6 * channel)[0] for channel in range(count))
 
 
 def _parse_resolution(data: bytes, superbox: Box) -> tuple[float, float] | None:

@@ -30,19 +30,25 @@ class TagTree(NamedTuple):
     low: (2, nodes) what each node's value is known to reach; first layers, then zero bit-planes.
     value: (2, nodes) its value, as far as it is known to a reader.
     known: (2, nodes) whether a reader has been told it exactly.
+    path: room for the nodes from a leaf to its root.
     """
 
     parents: NDArray[np.int64]
     low: NDArray[np.int32]
     value: NDArray[np.int32]
     known: NDArray[np.bool_]
+    path: NDArray[np.int64]
 
 
 def new_trees(parents: NDArray[np.int64]) -> TagTree:
     """Trees of which nothing is known."""
     shape = (2, len(parents))
     return TagTree(
-        parents, np.zeros(shape, np.int32), np.full(shape, _NEVER, np.int32), np.zeros(shape, np.bool_)
+        parents,
+        low=np.zeros(shape, np.int32),
+        value=np.full(shape, _NEVER, np.int32),
+        known=np.zeros(shape, np.bool_),
+        path=np.zeros(64, np.int64),
     )
 
 
@@ -106,6 +112,46 @@ class Kept(NamedTuple):
     first_cut: NDArray[np.int64]
 
 
+class Cuts(NamedTuple):
+    """A list of (block, its bytes) wherever a codeword segment ends: `used` rows of a table that grows."""
+
+    table: NDArray[np.int64]
+    used: int
+
+
+class Writer(NamedTuple):
+    """Where packets are written.
+
+    out: their bytes.
+    state: of the bit writer.
+    length_bits: Lblock of each block.
+    runs: room for the codeword segments of one contribution: passes, bytes.
+    """
+
+    out: NDArray[np.uint8]
+    state: NDArray[np.int64]
+    length_bits: NDArray[np.uint8]
+    runs: NDArray[np.int64]
+
+
+def new_writer(out: NDArray[np.uint8], blocks: int) -> Writer:
+    """A writer of packets of so many blocks, at the beginning of `out`."""
+    return Writer(
+        out,
+        state=np.zeros(4, np.int64),
+        length_bits=np.full(blocks, 3, np.uint8),
+        runs=np.zeros((MAX_PASSES + 92, 2), np.int64),
+    )
+
+
+class _Place(NamedTuple):
+    """A block as a packet comes by: its number, its leaf in the tag trees, the packet's layer."""
+
+    block: int
+    leaf: int
+    layer: int
+
+
 # Bit readers and writers keep their state in a small array:
 # [position, current byte, bits left in it, error]; after a byte 0xFF only seven bits follow (B.10.1).
 
@@ -152,9 +198,10 @@ def _climb(parents, leaf, path):  # type: ignore[no-untyped-def]
 
 
 @compiled
-def _decode_tag(data, state, end, parents, low, value, leaf, threshold, path):  # type: ignore[no-untyped-def]
+def _decode_tag(data, state, end, trees, tree, leaf, threshold):  # type: ignore[no-untyped-def]
     """Whether the leaf's value is below the threshold (B.10.2), and the reader's state."""
-    depth = _climb(parents, leaf, path)
+    low, value, path = trees.low[tree], trees.value[tree], trees.path
+    depth = _climb(trees.parents, leaf, path)
     bound = 0
     while depth > 0:
         depth -= 1
@@ -228,22 +275,22 @@ def _ends(style, passes):  # type: ignore[no-untyped-def]
 
 
 @compiled
-def _with_cut(cuts, count, block, size):  # type: ignore[no-untyped-def]
-    """The list of cuts with one more at `count`, in twice the room where there is none."""
-    if count == len(cuts):
+def _with_cut(cuts, block, size):  # type: ignore[no-untyped-def]
+    """The cuts with one more, in twice the room where there is none."""
+    table, count = cuts.table, cuts.used
+    if count == len(table):
         grown = np.empty((2 * count + 64, 2), np.int64)
-        grown[:count] = cuts
-        cuts = grown
-    cuts[count, 0], cuts[count, 1] = block, size
-    return cuts
+        grown[:count] = table
+        table = grown
+    table[count, 0], table[count, 1] = block, size
+    return Cuts(table, count + 1)
 
 
 @compiled
-def parse_packets(sequence, grid, trees, tile, found, cuts, cut_count):  # type: ignore[no-untyped-def]
+def parse_packets(sequence, grid, trees, tile, found, cuts):  # type: ignore[no-untyped-def]
     """Reads the packets of a tile, and enters in `found` what their headers say.
 
-    `cuts` lists (block, its bytes) wherever a codeword segment ends. Returns a status, where it stopped, and
-    the list of cuts with its length.
+    Returns a status, where it stopped, and the cuts with those of these packets.
     """
     # Taken out of their tuples once: in the loops that would count references each time.
     first_band, band_count, first_block = (
@@ -255,29 +302,17 @@ def parse_packets(sequence, grid, trees, tile, found, cuts, cut_count):  # type:
     passes, sizes, offsets = found.passes, found.sizes, found.offsets
     position, end = np.int64(tile.start), np.int64(tile.end)
     head, heads_end = np.int64(tile.heads_start), np.int64(tile.heads_end)
-    path = np.zeros(64, np.int64)
-    for packet in range(len(sequence)):
-        precinct, layer = sequence[packet, 0], sequence[packet, 1]
+    for number in range(len(sequence)):
+        precinct, layer = sequence[number, 0], sequence[number, 1]
         if tile.sop and position + 6 <= end and body[position] == 0xFF and body[position + 1] == 0x91:
             position += 6
         if not tile.packed:
             head, heads_end = position, end
         first, last = first_band[precinct], first_band[precinct] + band_count[precinct]
-        status, filled, after, cuts, cut_count = _parse_header(
-            layer,
-            first,
-            last,
-            (head, heads_end, end - position),
-            grid,
-            trees,
-            tile,
-            found,
-            cuts,
-            cut_count,
-            path,
-        )
+        packet, span = (layer, first, last), (head, heads_end, end - position)
+        status, filled, after, cuts = _parse_header(packet, span, grid, trees, tile, found, cuts)
         if status != OK:
-            return status, position - tile.start, cuts, cut_count
+            return status, position - tile.start, cuts
         found.header_bytes[layer] += after - head
         head = after
         if not tile.packed:
@@ -291,19 +326,20 @@ def parse_packets(sequence, grid, trees, tile, found, cuts, cut_count):  # type:
                     offsets[layer, block] = position
                     position += sizes[layer, block]
                     if position > end:
-                        return CUT_OFF, position - tile.start, cuts, cut_count
-    return OK, position - tile.start, cuts, cut_count
+                        return CUT_OFF, position - tile.start, cuts
+    return OK, position - tile.start, cuts
 
 
 @compiled
-def _parse_header(layer, first, last, span, grid, trees, tile, found, cuts, cut_count, path):  # type: ignore[no-untyped-def]
-    """Reads the header of one packet: a status, whether it has any contribution, and where it ends.
+def _parse_header(packet, span, grid, trees, tile, found, cuts):  # type: ignore[no-untyped-def]
+    """Reads the header of one packet: a status, whether it has any contribution, where it ends, and the cuts.
 
     Args:
-      layer: of the packet.
-      first, last: its precinct bands, the latter not included.
+      packet: its layer, its first precinct band, and the first that is no longer its own.
       span: where the header begins, where headers end, and the bytes that are left for contributions.
+      grid, trees, tile, found, cuts: as `parse_packets` takes them.
     """
+    layer, first, last = packet
     head, heads_end, room = span
     heads = tile.heads
     first_block, first_node = grid.bands.first_block, grid.bands.first_node
@@ -312,77 +348,82 @@ def _parse_header(layer, first, last, span, grid, trees, tile, found, cuts, cut_
     if filled:
         for band in range(first, last):
             for i in range(across[band] * down[band]):
-                block, leaf = first_block[band] + i, first_node[band] + i
-                status, state, cuts, cut_count = _parse_block(
-                    block, leaf, layer, room, grid.style[block], state, heads, heads_end, trees, found, cuts,
-                    cut_count, path,
-                )  # fmt: skip
+                place = _Place(first_block[band] + i, first_node[band] + i, layer)
+                style = grid.style[place.block]
+                status, state, cuts = _parse_block(
+                    place, style, room, state, (heads, heads_end), trees, found, cuts
+                )
                 if status != OK:
-                    return status, filled, head, cuts, cut_count
+                    return status, filled, head, cuts
     head = state[0]
     if state[1] == 0xFF:
         head += 1  # a header never ends in 0xFF: one stuffed byte follows
     if state[3] or head > heads_end:
-        return CUT_OFF, filled, head, cuts, cut_count
+        return CUT_OFF, filled, head, cuts
     if tile.eph and head + 2 <= heads_end and heads[head] == 0xFF and heads[head + 1] == 0x92:
         head += 2
-    return OK, filled, head, cuts, cut_count
+    return OK, filled, head, cuts
 
 
 @compiled
-def _parse_block(  # type: ignore[no-untyped-def]
-    block, leaf, layer, room, style, state, heads, heads_end, trees, found, cuts, cut_count, path
-):
-    """What a packet header says of one block: a status, and the reader's state after it."""
-    parents, low, value = trees.parents, trees.low, trees.value
+def _parse_block(place, style, room, state, headers, trees, found, cuts):  # type: ignore[no-untyped-def]
+    """What a packet header says of one block: a status, the reader's state after it, and the cuts.
+
+    Args:
+      place: the block.
+      style: its code-block style (Table A.19).
+      room: the bytes that are left for its contribution.
+      state: of the bit reader.
+      headers: the bytes that it reads, and where they end.
+      trees, found, cuts: as `parse_packets` takes them.
+    """
+    block, leaf, layer = place
+    heads, heads_end = headers
     total, length_bits = found.total, found.length_bits
     if total[block]:
         bit, state = _read_bit(heads, state, heads_end)
         here = bit == 1
-    elif _is_known(parents, low[0], leaf, layer + 1):
-        return OK, state, cuts, cut_count
+    elif _is_known(trees.parents, trees.low[0], leaf, layer + 1):
+        return OK, state, cuts
     else:
-        here, state = _decode_tag(heads, state, heads_end, parents, low[0], value[0], leaf, layer + 1, path)
+        here, state = _decode_tag(heads, state, heads_end, trees, 0, leaf, layer + 1)
     if state[3] or not here:
-        return state[3], state, cuts, cut_count
+        return state[3], state, cuts
     if not total[block]:
         planes, below = 0, False
         while not below:
-            below, state = _decode_tag(
-                heads, state, heads_end, parents, low[1], value[1], leaf, planes + 1, path
-            )
+            below, state = _decode_tag(heads, state, heads_end, trees, 1, leaf, planes + 1)
             planes += 1
             if state[3] or planes > _MAX_PLANES + 1:
-                return BAD_HEADER, state, cuts, cut_count
+                return BAD_HEADER, state, cuts
         found.zero_planes[block] = planes - 1
     count, state = _read_pass_count(heads, state, heads_end)
     longer, state = _read_bit(heads, state, heads_end)
     while longer:
         length_bits[block] += 1
         if length_bits[block] > 31:
-            return BAD_HEADER, state, cuts, cut_count
+            return BAD_HEADER, state, cuts
         longer, state = _read_bit(heads, state, heads_end)
     if total[block] + count > MAX_PASSES:
-        return TOO_MANY_PASSES, state, cuts, cut_count
+        return TOO_MANY_PASSES, state, cuts
     size, left = 0, count
     while left:
         run = _run(style, total[block], left)
         bits = length_bits[block] + _floor_log2(run)
         if bits > 31:
-            return BAD_HEADER, state, cuts, cut_count
+            return BAD_HEADER, state, cuts
         part, state = _read_bits(heads, state, heads_end, bits)
         size += part
         total[block] += run
         left -= run
         if style & _SEGMENTED and _run(style, total[block] - 1, 2) == 1:
-            cuts = _with_cut(cuts, cut_count, block, found.taken[block] + size)
-            cut_count += 1
+            cuts = _with_cut(cuts, block, found.taken[block] + size)
     if size > room:
-        return CUT_OFF, state, cuts, cut_count
+        return CUT_OFF, state, cuts
     found.taken[block] += size
     found.passes[layer, block] = count
     found.sizes[layer, block] = size
-    return OK, state, cuts, cut_count
+    return OK, state, cuts
 
 
 @compiled
@@ -447,9 +488,9 @@ def _write_pass_count(out, state, count):  # type: ignore[no-untyped-def]
 
 
 @compiled
-def _encode_tag(out, state, trees, tree, leaf, threshold, path):  # type: ignore[no-untyped-def]
+def _encode_tag(out, state, trees, tree, leaf, threshold):  # type: ignore[no-untyped-def]
     """Says whether the leaf's value is below the threshold, as far as that is not known (B.10.2)."""
-    low, value, known = trees.low[tree], trees.value[tree], trees.known[tree]
+    low, value, known, path = trees.low[tree], trees.value[tree], trees.known[tree], trees.path
     depth = _climb(trees.parents, leaf, path)
     bound = 0
     while depth > 0:
@@ -505,7 +546,7 @@ def plant_trees(bands, trees, kept):  # type: ignore[no-untyped-def]
 
 
 @compiled
-def emit_packets(sequence, grid, trees, kept, length_bits, out, position, copy, bounds):  # type: ignore[no-untyped-def]
+def emit_packets(sequence, grid, trees, kept, writer, position, copy, bounds):  # type: ignore[no-untyped-def]
     """Writes the packets of a tile; without `copy` only headers, each over the one before, to learn sizes.
 
     Returns a status, and the position after the packets as if all were written; `bounds` gets where each
@@ -518,11 +559,10 @@ def emit_packets(sequence, grid, trees, kept, length_bits, out, position, copy, 
     )
     across, down = grid.bands.across, grid.bands.down
     sizes, body, start = kept.sizes, kept.body, kept.start
-    state, path = np.zeros(4, np.int64), np.zeros(64, np.int64)
-    runs = np.zeros((MAX_PASSES + 92, 2), np.int64)
+    out, state = writer.out, writer.state
     bounds[:] = position
-    for packet in range(len(sequence)):
-        precinct, layer = sequence[packet, 0], sequence[packet, 1]
+    for number in range(len(sequence)):
+        precinct, layer = sequence[number, 0], sequence[number, 1]
         first, last = first_band[precinct], first_band[precinct] + band_count[precinct]
         at = position if copy else 0
         if at + 16 > len(out):
@@ -533,20 +573,8 @@ def emit_packets(sequence, grid, trees, kept, length_bits, out, position, copy, 
         if filled:
             for band in range(first, last):
                 for i in range(across[band] * down[band]):
-                    block, leaf = first_block[band] + i, grid.bands.first_node[band] + i
-                    _emit_block(
-                        block,
-                        leaf,
-                        layer,
-                        grid.style[block],
-                        trees,
-                        kept,
-                        length_bits,
-                        out,
-                        state,
-                        runs,
-                        path,
-                    )
+                    place = _Place(first_block[band] + i, grid.bands.first_node[band] + i, layer)
+                    _emit_block(place, grid.style[place.block], trees, kept, writer)
         _finish_header(out, state)
         position += state[0] - at
         if filled:
@@ -575,18 +603,20 @@ def _is_filled(layer, first, last, grid, kept):  # type: ignore[no-untyped-def]
 
 
 @compiled
-def _emit_block(block, leaf, layer, style, trees, kept, length_bits, out, state, runs, path):  # type: ignore[no-untyped-def]
-    """Writes what a packet header says of one block."""
+def _emit_block(place, style, trees, kept, writer):  # type: ignore[no-untyped-def]
+    """Writes what a packet header says of one block, whose code-block style is `style` (Table A.19)."""
+    block, leaf, layer = place
+    out, state, length_bits, runs = writer.out, writer.state, writer.length_bits, writer.runs
     begun = np.int64(kept.passes[layer - 1, block]) if layer else np.int64(0)
     count = np.int64(kept.passes[layer, block]) - begun
     if begun > 0:
         _write_bit(out, state, 1 if count else 0)
     else:
-        _encode_tag(out, state, trees, 0, leaf, layer + 1, path)
+        _encode_tag(out, state, trees, 0, leaf, layer + 1)
     if count == 0:
         return
     if begun == 0:
-        _encode_tag(out, state, trees, 1, leaf, np.int64(kept.zero_planes[block]) + 1, path)
+        _encode_tag(out, state, trees, 1, leaf, np.int64(kept.zero_planes[block]) + 1)
     size_before = np.int64(kept.sizes[layer - 1, block]) if layer else np.int64(0)
     size = np.int64(kept.sizes[layer, block])
     number = 1

@@ -17,7 +17,7 @@ from foveate.codec import packet_kernels
 from foveate.codec.codestream import Codestream
 from foveate.codec.errors import BadCodestream, UnsupportedCodestream
 from foveate.codec.layout import Layout
-from foveate.codec.packet_kernels import Found, Grid, Kept, TileBytes
+from foveate.codec.packet_kernels import Cuts, Found, Grid, Kept, TileBytes
 from foveate.codec.parameters import BYPASS, TERMALL
 
 _MAX_CELLS = 1 << 27  # layers times blocks: 2 GB of tables
@@ -109,7 +109,7 @@ def parse(stream: Codestream, layout: Layout) -> Parsed:
         taken=np.zeros(blocks, np.int64),
     )
     trees = packet_kernels.new_trees(layout.parents)
-    cuts, cut_count = np.empty((0, 2), np.int64), 0
+    cuts = Cuts(np.empty((0, 2), np.int64), 0)
     for tile in range(layout.tiles):
         parameters = stream.of_tile(tile)
         packed = tile in head_bounds
@@ -126,8 +126,8 @@ def parse(stream: Codestream, layout: Layout) -> Parsed:
             eph=parameters.eph,
         )
         sequence = layout.packets(parameters.progression, parameters.layers, tile, parameters.volumes)
-        status, at, cuts, cut_count = packet_kernels.parse_packets(
-            sequence, _grid(layout), trees, tile_bytes, found, cuts, cut_count
+        status, at, cuts = packet_kernels.parse_packets(
+            sequence, _grid(layout), trees, tile_bytes, found, cuts
         )
         _check_status(status, at, tile)
     ends = np.cumsum(found.taken)
@@ -137,9 +137,10 @@ def parse(stream: Codestream, layout: Layout) -> Parsed:
     np.cumsum(found.sizes, axis=0, out=found.sizes, dtype=np.int32)
     codewords = Codewords(joined, start, found.zero_planes)
     if _is_segmented(layout):
-        order = np.argsort(cuts[:cut_count, 0], kind="stable")
-        first_cut = np.searchsorted(cuts[order, 0], np.arange(blocks + 1))
-        codewords = dataclasses.replace(codewords, cuts=cuts[order, 1], first_cut=first_cut)
+        block, size = cuts.table[: cuts.used].T
+        order = np.argsort(block, kind="stable")
+        first_cut = np.searchsorted(block[order], np.arange(blocks + 1))
+        codewords = dataclasses.replace(codewords, cuts=size[order], first_cut=first_cut)
     return Parsed(codewords, Layers(found.passes, found.sizes), found.header_bytes)
 
 
@@ -257,13 +258,13 @@ def _emit_into(
     bounds = np.zeros((layout.tiles, count + 1), np.int64)
     position = 0
     trees = packet_kernels.new_trees(layout.parents)
-    length_bits = np.full(len(layout.blocks.tile), 3, np.uint8)
+    writer = packet_kernels.new_writer(out, len(layout.blocks.tile))
     packet_kernels.plant_trees(layout.precinct_bands, trees, kept)
     grid = _grid(layout)
     for tile in range(layout.tiles):
         sequence = layout.packets(progression, count, tile)
         status, position = packet_kernels.emit_packets(
-            sequence, grid, trees, kept, length_bits, out, position, copy, bounds[tile]
+            sequence, grid, trees, kept, writer, position, copy, bounds[tile]
         )
         if status != packet_kernels.OK:
             raise AssertionError("the output buffer of the packet writer was too small")

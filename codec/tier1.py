@@ -19,7 +19,7 @@ its own file changes.
 
 from __future__ import annotations
 
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import numpy as np
 from llvmlite import ir
@@ -143,9 +143,6 @@ def _sign_contexts() -> NDArray[np.uint8]:
     return table
 
 
-_MQ, _ZERO, _SIGNS, _MORE_BITS = _transitions(), _zero_contexts(), _sign_contexts(), _more_bits()
-
-
 @intrinsic
 def _leading_zeros(typing_context, x):  # type: ignore[no-untyped-def]
     """Of a uint32 above 0."""
@@ -164,6 +161,21 @@ def _trailing_zeros(typing_context, x):  # type: ignore[no-untyped-def]
         return builder.cttz(arguments[0], ir.Constant(ir.IntType(1), 1))
 
     return types.int64(types.int64), generate
+
+
+class Tables(NamedTuple):
+    """Constant tables, passed along since constants of compiled code are copied into it.
+
+    mq: (94,) transitions of the MQ coder.
+    zero: (4, 512) contexts of zero coding, by band and neighbors.
+    signs: (256,) contexts of sign coding.
+    more_bits: (94,) how many bits a one takes more than a zero, by state.
+    """
+
+    mq: NDArray[np.uint32]
+    zero: NDArray[np.uint8]
+    signs: NDArray[np.uint8]
+    more_bits: NDArray[np.float64]
 
 
 class Blocks(NamedTuple):
@@ -189,10 +201,23 @@ class Rule(NamedTuple):
     prices: what a coefficient must bring to become significant, for the bits that this takes; else it is left
         out, and its magnitude becomes the largest one that is nothing in that bit-plane. 0 leaves out none;
         in drawings none is left out at any price, since their patterns make it cheap.
+    exact: whether the last bit-plane leaves no error (5/3); for all blocks.
     """
 
     thresholds: NDArray[np.float64]
     prices: NDArray[np.float64]
+    exact: bool
+
+
+class Coefficients(NamedTuple):
+    """Quantized coefficients of some blocks.
+
+    values: sign in the highest bit, magnitude with fraction bits below.
+    offset: those of block b begin at blocks.start[b] - offset.
+    """
+
+    values: NDArray[np.uint32]
+    offset: int
 
 
 class Passes(NamedTuple):
@@ -377,9 +402,9 @@ class _Scratch(NamedTuple):
 
 
 @compiled
-def _mark(word, words, active, at, line, stripe, x, i, sign):  # type: ignore[no-untyped-def]
+def _mark(word, words, active, line, stripe, x, i, sign):  # type: ignore[no-untyped-def]
     """Coefficient `i` of column `x` becomes significant: tells all neighbors, and returns its own word."""
-    k = 3 * i
+    k, at = 3 * i, (stripe + 1) * line + 1 + x
     words[at - 1] |= np.uint32(1) << np.uint32(5 + k)
     words[at + 1] |= np.uint32(1) << np.uint32(3 + k)
     near = (np.int64(7) << x) >> 1
@@ -439,7 +464,7 @@ def _set_least(least, contexts, plane, price, bits):  # type: ignore[no-untyped-
       contexts: states of the MQ coder's contexts.
       plane: bit-plane, with fraction bits.
       price: squared error, in fixed-point units, that a bit must bring.
-      bits: `_MORE_BITS`.
+      bits: of `Tables`, `more_bits`.
     """
     middle = 1.5 * np.float64(np.int64(1) << plane)  # what a decoder takes
     for k in range(_IN_RUN + 1):
@@ -482,7 +507,7 @@ def _propagate(scratch, samples, width, height, plane, zero, signs):  # type: ig
                         sign = magnitude >> SIGN_BIT
                         decisions[n] = _sign_decision(word, words, at, i, sign, signs)
                         n += 1
-                        word = _mark(word, words, active, at, line, stripe, x, i, sign)
+                        word = _mark(word, words, active, line, stripe, x, i, sign)
                         found += 1
                         total += magnitude & 0x7FFFFFFF
                     sample += width
@@ -574,7 +599,7 @@ def _clean_up(scratch, samples, width, height, plane, zero, signs):  # type: ign
                 decisions[n + 2] = np.uint8(_UNIFORM << 1 | i & 1)
                 decisions[n + 3] = _sign_decision(word, words, at, i, sign, signs)
                 n += 4
-                word = _mark(word, words, active, at, line, stripe, x, i, sign)
+                word = _mark(word, words, active, line, stripe, x, i, sign)
                 found += 1
                 total += np.int64(samples[sample]) & 0x7FFFFFFF
                 i += 1
@@ -595,7 +620,7 @@ def _clean_up(scratch, samples, width, height, plane, zero, signs):  # type: ign
                         sign = magnitude >> SIGN_BIT
                         decisions[n] = _sign_decision(word, words, at, i, sign, signs)
                         n += 1
-                        word = _mark(word, words, active, at, line, stripe, x, i, sign)
+                        word = _mark(word, words, active, line, stripe, x, i, sign)
                         found += 1
                         total += magnitude & 0x7FFFFFFF
                     i += 1
@@ -623,7 +648,7 @@ def _rebuild(scratch, samples, width, height, plane):  # type: ignore[no-untyped
                 known = (magnitude & 0x7FFFFFFF) >> plane
                 if known:
                     word = np.int64(words[at])
-                    word = _mark(word, words, active, at, line, stripe, x, i, magnitude >> SIGN_BIT)
+                    word = _mark(word, words, active, line, stripe, x, i, magnitude >> SIGN_BIT)
                     words[at] = np.uint32(word | np.int64(known > 1) << (_REFINED_AT + 3 * i))
 
 
@@ -708,8 +733,9 @@ def _is_worth_it(done, b, passes, error, threshold):  # type: ignore[no-untyped-
 
 
 @compiled
-def _load_state(b, samples, width, height, scratch, passes, old_body, zero, signs):  # type: ignore[no-untyped-def]
+def _load_state(b, samples, blocks, scratch, passes, old_body, tables):  # type: ignore[no-untyped-def]
     """Brings a block that was coded in part to where it stopped: codeword, words, registers."""
+    width, height = np.int64(blocks.width[b]), np.int64(blocks.height[b])
     done = np.int64(passes.number[b])
     size = passes.size[b]
     scratch.out[1 : size + 1] = old_body[passes.start[b] : passes.start[b] + size]
@@ -718,7 +744,7 @@ def _load_state(b, samples, width, height, scratch, passes, old_body, zero, sign
     kind, plane = _next_pass(done, np.int64(passes.planes[b]))
     _rebuild(scratch, samples, width, height, plane + 1)
     if kind > _SIGNIFICANCE:  # within a plane: what its first passes do to the words
-        _propagate(scratch, samples, width, height, plane, zero, signs)
+        _propagate(scratch, samples, width, height, plane, tables.zero[blocks.band[b]], tables.signs)
     if kind > _REFINEMENT:
         _refine(scratch, samples, width, height, plane)
     k = done - 1
@@ -726,8 +752,9 @@ def _load_state(b, samples, width, height, scratch, passes, old_body, zero, sign
 
 
 @compiled
-def _code_passes(b, samples, blocks, exact, rule, scratch, passes, registers, mq, zero, signs, more_bits):  # type: ignore[no-untyped-def]
+def _code_passes(b, samples, blocks, rule, scratch, passes, registers, tables):  # type: ignore[no-untyped-def]
     """Codes passes of a block until none is worth it any more; returns the registers."""
+    zero, signs = tables.zero[blocks.band[b]], tables.signs
     width, height = np.int64(blocks.width[b]), np.int64(blocks.height[b])
     planes = np.int64(passes.planes[b])
     contexts, recent = passes.contexts[b], passes.recent[b]
@@ -739,7 +766,7 @@ def _code_passes(b, samples, blocks, exact, rule, scratch, passes, registers, mq
         if not _is_worth_it(k, b, passes, error, rule.thresholds[b]):
             break
         if rule.prices[b] > 0 and k >= _FIRST_PASSES and passes.margin[b] == _MARGIN:
-            _set_least(scratch.least, contexts, plane, rule.prices[b] / (8 * error), more_bits)
+            _set_least(scratch.least, contexts, plane, rule.prices[b] / (8 * error), tables.more_bits)
         if kind == _REFINEMENT:
             counts = _refine(scratch, samples, width, height, plane)
         elif kind == _SIGNIFICANCE:
@@ -749,9 +776,9 @@ def _code_passes(b, samples, blocks, exact, rule, scratch, passes, registers, mq
             n, found, total = _clean_up(scratch, samples, width, height, plane, zero, signs)
             counts = n, found, total, np.int64(0)
         before = 8 * registers[3] - np.int64(registers[2])
-        registers = _code(decisions, counts[0], contexts, registers, out, mq)
+        registers = _code(decisions, counts[0], contexts, registers, out, tables.mq)
         c, a, free, at = registers
-        gain = _gain(kind, plane, exact and plane == FRACTION_BITS, counts)
+        gain = _gain(kind, plane, rule.exact and plane == FRACTION_BITS, counts)
         passes.gains[b, k] = np.float32(gain * error)
         passes.c[b, k], passes.a[b, k], passes.free[b, k] = c, np.uint16(a), np.uint8(free)
         passes.at[b, k], passes.last[b, k] = np.int32(at), out[at]
@@ -775,16 +802,13 @@ def _grown(body, used, more):  # type: ignore[no-untyped-def]
 
 
 @compiled
-def code_blocks(todo, coefficients, offset, blocks, exact, rule, passes, old_body, body, tables):  # type: ignore[no-untyped-def]
+def code_blocks(todo, coefficients, blocks, rule, passes, old_body, body, tables):  # type: ignore[no-untyped-def]
     """Codes blocks until no pass of theirs is worth it, from where each was left.
 
     Args:
       todo: numbers of blocks.
-      coefficients: uint32, sign in the highest bit, magnitude with fraction bits below; those of block b
-        begin at blocks.start[b] - offset.
-      offset: see there.
+      coefficients: `Coefficients` of all of them.
       blocks: `Blocks`.
-      exact: whether the last bit-plane leaves no error (5/3).
       rule: `Rule`. Where it leaves out coefficients, those in `coefficients` change with it.
       passes: `Passes`; entries of other blocks are not touched, so that threads may share it.
       old_body: where the codewords of blocks that have begun lie.
@@ -794,7 +818,6 @@ def code_blocks(todo, coefficients, offset, blocks, exact, rule, passes, old_bod
     Returns:
       The body and how many bytes of it are used. `passes.start` then refers to it for all of `todo`.
     """
-    mq, zero_contexts, signs, more_bits = tables
     scratch = _Scratch(
         np.zeros(18 * 66 * 8, np.uint32),
         np.zeros(1026, np.int64),
@@ -808,9 +831,8 @@ def code_blocks(todo, coefficients, offset, blocks, exact, rule, passes, old_bod
     for t in range(len(todo)):
         b = todo[t]
         width, height = np.int64(blocks.width[b]), np.int64(blocks.height[b])
-        first = blocks.start[b] - offset
-        samples = coefficients[first : first + width * height]
-        zero = zero_contexts[blocks.band[b]]
+        first = blocks.start[b] - coefficients.offset
+        samples = coefficients.values[first : first + width * height]
         done = np.int64(passes.number[b])
         if done:
             more = done < 3 * np.int64(passes.planes[b]) - 2
@@ -828,7 +850,7 @@ def code_blocks(todo, coefficients, offset, blocks, exact, rule, passes, old_bod
         scratch.out[0] = 0
         scratch.least[:] = 0
         if done:
-            registers = _load_state(b, samples, width, height, scratch, passes, old_body, zero, signs)
+            registers = _load_state(b, samples, blocks, scratch, passes, old_body, tables)
         else:
             planes = 0
             while union >> np.uint32(planes + FRACTION_BITS):
@@ -842,9 +864,7 @@ def code_blocks(todo, coefficients, offset, blocks, exact, rule, passes, old_bod
             passes.contexts[b] = _FIRST_STATES
             registers = np.uint32(0), np.uint32(0x8000), np.uint32(12), np.int64(0)
             passes.start[b] = used
-        registers = _code_passes(
-            b, samples, blocks, exact, rule, scratch, passes, registers, mq, zero, signs, more_bits
-        )
+        registers = _code_passes(b, samples, blocks, rule, scratch, passes, registers, tables)
         count = np.int64(passes.number[b])
         if count == 0:
             continue
@@ -861,29 +881,30 @@ def code_blocks(todo, coefficients, offset, blocks, exact, rule, passes, old_bod
     return body, used
 
 
-TABLES: tuple[Any, Any, Any, Any] = (_MQ, _ZERO, _SIGNS, _MORE_BITS)
+TABLES = Tables(_transitions(), _zero_contexts(), _sign_contexts(), _more_bits())
 
 
 @compiled
-def count_tops(coefficients, offset, blocks, stride, counts):  # type: ignore[no-untyped-def]
+def count_tops(coefficients, blocks, stride, counts):  # type: ignore[no-untyped-def]
     """How many magnitudes of each block have their highest bit in each plane, from every `stride`-th line.
 
     Args:
-      coefficients, offset, blocks: as `code_blocks` takes them.
+      coefficients, blocks: as `code_blocks` takes them.
       stride: of blocks with 16 lines or more; smaller ones are counted whole.
       counts: (blocks, 33) float32; entry p + 1 is of plane p, without fraction bits, entry 0 of zeros.
     """
+    values = coefficients.values
     for b in range(len(blocks.start)):
         width, height = np.int64(blocks.width[b]), np.int64(blocks.height[b])
-        first = blocks.start[b] - offset
-        if first < 0 or first >= len(coefficients):
+        first = blocks.start[b] - coefficients.offset
+        if first < 0 or first >= len(values):
             continue
         step = stride if height >= 16 else 1
         lines = 0
         for y in range(step >> 1 if height > step else 0, height, step):
             lines += 1
             for at in range(first + y * width, first + (y + 1) * width):
-                magnitude = (coefficients[at] & np.uint32(0x7FFFFFFF)) >> np.uint32(FRACTION_BITS)
+                magnitude = (values[at] & np.uint32(0x7FFFFFFF)) >> np.uint32(FRACTION_BITS)
                 top = 0 if magnitude == 0 else 32 - np.int64(_leading_zeros(magnitude))
                 counts[b, top] += np.float32(1)
         counts[b] *= np.float32(height / max(lines, 1))

@@ -174,17 +174,47 @@ class Span(NamedTuple):
 def codestream_span(data: bytes) -> Span:
     """Where the first codestream begins and ends in a JP2 file, or in a bare codestream.
 
+    A whole codestream is found whatever stands around it: bytes behind its end do not belong to it, and where
+    the length of its box is wrong, or boxes before it are broken, its own markers say where it is.
+
     Raises:
-        BadCodestream: a box is malformed, or there is no codestream.
+        BadCodestream: there is no codestream.
     """
+    start, end = _codestream_place(data)
+    if not data.startswith(CODESTREAM_START, start):
+        raise BadCodestream(f"the codestream at byte {start} does not begin with SOC and SIZ")
+    if data.startswith(_EOC, end - 2):
+        return Span(start, end)
+    return Span(
+        start, _end_of_codestream(data, start, end) or _end_of_codestream(data, start, len(data)) or end
+    )
+
+
+def _codestream_place(data: bytes) -> tuple[int, int]:
+    """Where a codestream's content begins and ends as boxes tell."""
     if data.startswith(CODESTREAM_START):
-        return Span(0, len(data))
-    for box in strict(file_boxes(data)):
+        return 0, len(data)
+    for box in file_boxes(data):
         if box.kind == b"jp2c":
-            if not data.startswith(CODESTREAM_START, box.start, box.end):
-                raise BadCodestream(f"the codestream at byte {box.start} does not begin with SOC and SIZ")
-            return Span(box.start, box.end)
+            return box.start, box.end
+        if box.problem:
+            found = data.find(b"jp2c" + CODESTREAM_START)
+            if found < 0:
+                raise BadCodestream(box.problem)
+            return found + 4, len(data)
     raise BadCodestream("the JP2 file has no codestream")
+
+
+def _end_of_codestream(data: bytes, start: int, end: int) -> int | None:
+    """Where a codestream that begins at `start` ends by its own markers; None where its end is missing."""
+    position = start
+    for segment in segments(data, start, end):
+        position = segment.offset
+    for part in tile_parts(data, position, end):
+        if part.problem:
+            return None
+        position = part.end
+    return position + 2 if data.startswith(_EOC, position, end) else None
 
 
 def file_boxes(data: bytes) -> Iterator[Box]:

@@ -1,6 +1,7 @@
 """Writes the pages that follow from the code: `python -m docs.generate`. A test says which is old.
 
-commands.md from the parsers, metrics.md from the row dataclasses.
+api.md from docstrings, commands.md from the parsers, metrics.md from the row dataclasses, parts.md from
+what readers know.
 """
 
 from __future__ import annotations
@@ -16,6 +17,8 @@ from pathlib import Path
 
 import pyarrow as pa
 
+from docs.api_page import api_page
+from docs.parts import parts_page
 from foveate.archive.findings import Finding, Kind
 from foveate.archive.rows import MetricsRow
 from foveate.archive.skipped import Skipped
@@ -63,12 +66,12 @@ MEANINGS = {
     "target": "the requested target: `bpp=0.5`, `psnr=40`, `lossless`, ...",
     "target_reached": "the value reached, in the target's own unit; null where it has none",
     "comcnn_used": "whether ComCNN filtered the photo before it was coded",
-    "metadata_lost": "metadata that could not be read or that JP2 cannot hold; empty if none",
+    "metadata_lost": "metadata that could not be read or held by JP2: `name: details; ...`; empty if none",
     "read_seconds": "to read and decode the source",
     "saliency_seconds": "to compute the saliency map",
     "encode_seconds": "to encode, choose, and decode back",
     "measure_seconds": "to measure the fidelity",
-    "settings_digest": "8 bytes, hexadecimal, that differ for settings that would give other files",
+    "settings_digest": "8 bytes, hexadecimal; they differ whenever settings would produce different files",
     "weights_digest": "the same for the networks' weights; zeros without networks",
     "foveate_version": "of the program that wrote the row",
     "run_id": "of its run: the time it began (UTC), and six random digits",
@@ -78,34 +81,37 @@ MEANINGS = {
     "archive_version": "of the written file: the store's checksum, or on a local disk when it was changed",
     "archive_sha256": "SHA-256 of the whole file as it is stored, hexadecimal",
     "codestream_sha256": "SHA-256 of the codestream in the JP2 file, hexadecimal",
-    "camera": "maker and model, by EXIF",
-    "taken": "when the photo was taken, by the camera's clock: ISO 8601 without a zone",
+    "camera": "maker and model, from EXIF",
+    "taken": "when the photo was taken, by the camera's clock: ISO 8601 without a time zone",
     "reason_code": "the kind of reason, for programs: " + ", ".join(f"`{reason}`" for reason in Reason),
-    "cleaned_psnr_db": "with `--clean-jpeg`: PSNR of what was coded against the source",
+    "ssimulacra2": "SSIMULACRA 2, at most 100: 90 visually lossless, 70 high, 50 medium quality; of one "
+    "photo in eight, or of all with `--measure ssimulacra2`",
+    "rec_ssimulacra2": "`ssimulacra2` of the photo restored by RecCNN; null if it was not measured",
+    "cleaned_psnr_db": "with `--clean-jpeg`: PSNR of the cleaned photo, which was coded, against the source",
 }
 _TABLES_ARE = """\
 Below `_foveate/` in the archive's folder. Parquet is an open format (Apache) that DuckDB, pandas, Spark,
-R and others read; JSON lines are text. In names that are not UTF-8, each byte that is none stands as
+R and others read; JSON lines are text. In names that are not UTF-8, each invalid byte is written as
 `\\udcXX`.
 """
 _ROWS_ARE = """\
-One row for each photo that a run compressed or kept. What was up to date is only counted, unless something
-new is to be said of it: then it has a row too, with the outcome `skipped`. The newest row of a
+One row for each photo that a run compressed or kept. Photos that were up to date are only counted, unless
+something about them is new: then they have a row too, with the outcome `skipped`. The newest row of a
 `relative_path` that is not `skipped` describes the file that is there. Columns are only ever added; those
 marked † came later and are missing from older tables. `--metrics csv` writes the same columns as CSV beside
 them.
 """
 _JOURNALS_ARE = """\
-Rows of a run that goes on, or was killed: one JSON object a line, with the columns above as keys. A run that
-ends well removes them.
+Rows of a run in progress, or of a killed one: one JSON object per line, with the columns above as keys. A run
+that ends well removes them.
 """
 _FAILURE_MEANINGS = {
     "url": "of the source",
-    "step": "at which it failed: match, read, saliency, encode, measure, write, copy, ...",
+    "step": "the step that failed: match, read, saliency, encode, measure, write, copy, ...",
     "error_type": "of the exception",
     "message": "what was wrong, in a sentence",
     "time": "ISO 8601, UTC",
-    "run_id": "not in the file: the folder's name says it",
+    "run_id": "taken from the folder's name; not in the file",
 }
 _FINDING_MEANINGS = {
     "path": "below the archive's root",
@@ -115,20 +121,20 @@ _FINDING_MEANINGS = {
     "sha256": "of the file as it is; empty where it was not read",
 }
 _KIND_MEANINGS = {
-    "missing": "a row's file is not there",
+    "missing": "a row's file does not exist",
     "untracked": "no row of the metrics table has it",
-    "stale": "an earlier run's file of a photo that is stored otherwise by now",
+    "stale": "left over from an earlier run: the photo is now stored under another name",
     "unreadable": "cannot be read",
     "truncated": "shorter than when it was written",
-    "layer_truncated": "cut at the end of a quality layer: a whole picture of less quality than was written",
-    "damaged": "its bytes are not those that were written",
-    "swapped": "whole, but another photo's",
-    "changed": "whole, but not the file that its row describes",
+    "layer_truncated": "cut at the end of a quality layer: a complete picture of lower quality",
+    "damaged": "its bytes have changed since it was written",
+    "swapped": "intact, but another photo's",
+    "changed": "intact, but not the file that its row describes",
     "undecodable": "a decoder refuses it",
     "wrong_format": "decoded, its size, channels or depth differ from its row",
-    "quality": "measured again, it is not as near to its source as its row says",
-    "no_checksum": "no fault, but there is no checksum to compare it with",
-    "locked": "nothing wrong, but encrypted, and there is no key to look inside",
+    "quality": "measured again, it is not as close to its source as its row says",
+    "no_checksum": "no fault found, but there is no checksum to compare it with",
+    "locked": "no fault found, but it is encrypted and no key was given",
 }
 _SKIPPED_MEANINGS = {
     "run_id": "of the run",
@@ -149,7 +155,12 @@ def main() -> int:
 
 def pages() -> dict[str, str]:
     """The generated pages: file name and text."""
-    return {"commands.md": commands_page(), "metrics.md": metrics_page()}
+    return {
+        "api.md": f"{_NOTE}\n{api_page()}",
+        "commands.md": commands_page(),
+        "metrics.md": metrics_page(),
+        "parts.md": _NOTE + parts_page(),
+    }
 
 
 def descriptions_of_nothing() -> set[str]:
@@ -197,9 +208,7 @@ def _command(name: str) -> Iterator[str]:
         ]
         if rows:
             title = (
-                (group.title or "")
-                .replace("positional arguments", "what it is given")
-                .replace("options", "flags")
+                (group.title or "").replace("positional arguments", "arguments").replace("options", "flags")
             )
             yield f"**{title[:1].upper()}{title[1:]}**\n"
             yield _table(("flag" if group is not parser._positionals else "argument", "meaning"), rows)
@@ -283,7 +292,7 @@ def metrics_page() -> str:
             "## metrics/run=ID/journal-\\*.jsonl\n",
             _JOURNALS_ARE,
             "## failures/run=ID/\\*.jsonl\n",
-            "One JSON object a line for each photo that failed.\n",
+            "One JSON object per line for each photo that failed.\n",
             _table(
                 ("key", "meaning", "type"),
                 [_column(field, _FAILURE_MEANINGS, "") for field in failures_schema()],

@@ -18,9 +18,9 @@ from PIL import Image, ImageDraw, ImageFont
 
 from foveate.archive.settings import CompressSettings, Target
 from foveate.codec import jp2
+from foveate.codec.bit_usage import bits_per_pixel
 from foveate.codec.metadata import PhotoMetadata
 from foveate.codec.packet_stream import PacketStream
-from foveate.codec.spending import bits_per_pixel
 from foveate.models import msroi, reccnn
 from foveate.models.reccnn import restore_pixels
 from foveate.pictures.formats import decode_picture

@@ -5,12 +5,15 @@ Nothing is fused or reordered but what a function says, so that results do not d
 
 from __future__ import annotations
 
+import contextlib
 import functools
-from collections.abc import Callable
+import threading
+from collections.abc import Callable, Iterator
 from typing import Any
 
 import numba
 from numba import types
+from numba.core import event
 from numba.extending import intrinsic
 
 
@@ -37,6 +40,41 @@ def _compiled(function: Callable[..., Any], error_model: str) -> Callable[..., A
     except RuntimeError:  # numba's "no locator available": nowhere to keep the code
         result = compile_as()(function)
     return result
+
+
+class Compilations(event.Listener):  # type: ignore[misc]  # numba is untyped
+    """What numba compiles while it is installed.
+
+    names: of the functions, in the order in which they were begun; those it calls in turn among them.
+    """
+
+    def __init__(self) -> None:
+        self.names: list[str] = []
+        self._going_on = 0
+        self._lock = threading.Lock()
+
+    @property
+    def going_on(self) -> bool:
+        """Whether anything is being compiled right now."""
+        return self._going_on > 0
+
+    def on_start(self, event: Any) -> None:
+        """Notes a function that numba begins to compile."""
+        with self._lock:
+            self._going_on += 1
+            self.names.append(event.data["dispatcher"].py_func.__qualname__)
+
+    def on_end(self, event: Any) -> None:
+        """Notes that it is done."""
+        with self._lock:
+            self._going_on -= 1
+
+
+@contextlib.contextmanager
+def compilations() -> Iterator[Compilations]:
+    """Watches what this process compiles; loops that are loaded from where they are kept do not count."""
+    with event.install_listener("numba:compile", Compilations()) as watched:
+        yield watched
 
 
 def _fused(typing_context, a, b, c):  # type: ignore[no-untyped-def]

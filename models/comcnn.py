@@ -13,6 +13,9 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+from numpy.typing import NDArray
+
 from foveate.models import tiling
 from foveate.models.tiling import WEIGHTS, Network
 
@@ -20,6 +23,9 @@ SHUFFLE = 2
 RECEPTIVE_FIELD = 16  # pixels to each side that can change a pixel, rounded up to whole cells
 FEATURES = 32
 WEIGHTS_FILE = WEIGHTS / "comcnn.weights.h5"
+# Mean normalized steps between which these weights bring something on average: 0.01 dB, after restoring by
+# `fast`, on 60 training photos at 0.125 to 1 bits per pixel. Coarser files lose by it (0.03 dB).
+_HELPS_FROM, _HELPS_TO = 0.03, 0.15
 
 
 def build() -> Any:
@@ -48,6 +54,11 @@ def build() -> Any:
     x = sub_pixel_convolution(x, 3, SHUFFLE, name="shuffle")
     compact = layers.Add()([picture, layers.Multiply()([x, amplitude])])
     return keras.Model([picture, noise], compact, name="comcnn")
+
+
+def helps(noise: NDArray[np.float32]) -> bool:
+    """Whether prefiltering is worth it for a photo whose plain file has this coding-noise map, (h, w, 4)."""
+    return _HELPS_FROM <= float(noise.mean()) <= _HELPS_TO
 
 
 def load(weights: Path = WEIGHTS_FILE) -> Network:

@@ -31,7 +31,9 @@ def normalized_detail(picture: Any, amplitude: Any) -> Any:
     return ops.sign(detail) * ops.log1p(ops.abs(detail))
 
 
-def sub_pixel_convolution(features: Any, channels: int, scale: int, name: str) -> Any:
+def sub_pixel_convolution(
+    features: Any, channels: int, scale: int, name: str, precision: str = "float32"
+) -> Any:
     """A convolution to finer places: (batch, h, w, c) -> (batch, scale * h, scale * w, channels).
 
     What a transposed convolution of three strides' width computes, several times as fast (Shi et al. 2016,
@@ -51,8 +53,10 @@ def sub_pixel_convolution(features: Any, channels: int, scale: int, name: str) -
             return ops.reshape(ops.stack(rows, 2), (batch, height * scale, width * scale, channels))
 
     outputs = channels * scale**2
-    convolution = layers.Conv2D(outputs, 3, padding="same", name=name, kernel_initializer="zeros")
-    return DepthToSpace()(convolution(features))
+    convolution = layers.Conv2D(
+        outputs, 3, padding="same", name=name, kernel_initializer="zeros", dtype=precision
+    )
+    return DepthToSpace(dtype=precision)(convolution(features))
 
 
 def noise_amplitude(noise: Any) -> Any:

@@ -5,8 +5,8 @@
 
 Ten convolutions (`fast`) or twenty-six (`best`), residual, in a domain unshuffled by two. Beside the
 picture it reads the coding-noise map: how coarsely each place was quantised, from the packet headers of the
-very file. What it adds is scaled by that map. A fifth channel of the map says whether ComCNN prepared the
-photo (`with_preparation`).
+very file. What it adds is scaled by that map. A fifth channel of the map says whether ComCNN prefiltered the
+photo (`with_prefiltered_flag`).
 """
 
 from __future__ import annotations
@@ -20,9 +20,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from foveate.models import tiling
+from foveate.models.processor import multiplies_bfloat16
 from foveate.models.tiling import WEIGHTS, Network, Pixels
 
 SHUFFLE = 2
+PRECISIONS = ("auto", "float32", "bfloat16")
 
 
 @dataclasses.dataclass(frozen=True)
@@ -47,7 +49,7 @@ def build(size: str = "fast", precision: str = "float32") -> Any:
 
     Args:
       size: one of `SIZES`.
-      precision: of the convolutions, "float32" or "mixed_bfloat16"; their weights and all else are float32.
+      precision: of the features, one of `PRECISIONS`; weights, picture and what is added to it are float32.
     """
     import keras
     from keras import layers
@@ -60,24 +62,34 @@ def build(size: str = "fast", precision: str = "float32") -> Any:
     )
 
     features, blocks = SIZES[size].features, SIZES[size].blocks
-    convolution = functools.partial(layers.Conv2D, padding="same", dtype=precision)
+    policy = "mixed_bfloat16" if takes_bfloat16(precision) else "float32"
+    convolution = functools.partial(layers.Conv2D, padding="same", dtype=policy)
+    add = layers.Add(dtype=policy)  # else sums of bfloat16 features would be cast to float32 and back
     picture = layers.Input((None, None, 3), name="picture")
     noise = layers.Input((None, None, 5), name="noise")
     amplitude = noise_amplitude(noise)
     detail = normalized_detail(picture, amplitude)
     # A convolution of three strides' width is pixel-unshuffle followed by a 3 x 3 convolution.
     x = convolution(features, 3 * SHUFFLE, SHUFFLE, name="unshuffle")(detail)
-    x = layers.Add()([x, convolution(features, 3, name="noise_in")(noise_features(noise, SHUFFLE))])
+    x = add([x, convolution(features, 3, name="noise_in")(noise_features(noise, SHUFFLE))])
     for i in range(blocks):
         y = convolution(features, 3, activation="relu", name=f"block{i}_a")(x)
         y = convolution(features, 3, name=f"block{i}_b")(y)
-        x = layers.Add()([x, y])
-    x = sub_pixel_convolution(x, 3, SHUFFLE, name="shuffle")
+        x = add([x, y])
+    x = sub_pixel_convolution(x, 3, SHUFFLE, name="shuffle", precision=policy)
     restored = layers.Add()([picture, layers.Multiply()([x, amplitude])])
     return keras.Model([picture, noise], restored, name=f"reccnn_{size}")
 
 
-PRECISIONS = {"float32": "float32", "bfloat16": "mixed_bfloat16"}  # of convolutions: our names, Keras' names
+def takes_bfloat16(precision: str) -> bool:
+    """Whether features are computed in bfloat16: with "auto" where that is several times as fast.
+
+    Raises:
+      ValueError: not one of `PRECISIONS`.
+    """
+    if precision not in PRECISIONS:
+        raise ValueError(f"precision must be one of {', '.join(PRECISIONS)}, not {precision!r}")
+    return precision == "bfloat16" or (precision == "auto" and multiplies_bfloat16())
 
 
 def weights_file(size: str, folder: Path = WEIGHTS) -> Path:
@@ -85,26 +97,26 @@ def weights_file(size: str, folder: Path = WEIGHTS) -> Path:
     return folder / f"reccnn_{size}.weights.h5"
 
 
-def with_preparation(noise: NDArray[np.float32], comcnn_used: bool) -> NDArray[np.float32]:
-    """The coding-noise map (h, w, 4) with a fifth channel that says whether ComCNN prepared the photo."""
-    flag = np.full((*noise.shape[:-1], 1), float(comcnn_used), np.float32)
+def with_prefiltered_flag(noise: NDArray[np.float32], prefiltered: bool) -> NDArray[np.float32]:
+    """The coding-noise map (h, w, 4) with a fifth channel that says whether ComCNN prefiltered the photo."""
+    flag = np.full((*noise.shape[:-1], 1), float(prefiltered), np.float32)
     return np.concatenate([noise, flag], -1)
 
 
 def load(size: str = "fast", folder: Path = WEIGHTS, precision: str = "float32") -> Network:
     """The network with its shipped (or other) weights, ready for `tiling.run`; raises like `tiling.load`.
 
-    Convolutions in "mixed_bfloat16" are half again as fast on processors that have bfloat16, and give pixels
-    that differ from float32's by one level here and there.
+    Features in bfloat16 are several times as fast on processors with AMX, and give pixels that differ from
+    float32's by one level here and there.
     """
     build_size = functools.partial(build, size, precision)
     return tiling.load(build_size, weights_file(size, folder), SIZES[size].receptive_field, (3, 5))
 
 
 def restore_pixels(
-    network: Network, pixels: Pixels, noise: NDArray[np.float32] | None, comcnn_used: bool
+    network: Network, pixels: Pixels, noise: NDArray[np.float32] | None, prefiltered: bool
 ) -> Pixels | None:
     """What RecCNN makes of decoded pixels; None where there is no noise map to go by."""
     if noise is None:
         return None
-    return tiling.run(network, pixels, with_preparation(noise, comcnn_used))
+    return tiling.run(network, pixels, with_prefiltered_flag(noise, prefiltered))

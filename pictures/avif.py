@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 import contextlib
+import struct
+from fractions import Fraction
 
 import imagecodecs
 import numpy as np
 from PIL import _avif
 
 from foveate.codec.metadata import PhotoMetadata
-from foveate.pictures import exif
+from foveate.pictures import color, exif, isobmff, xmp
+from foveate.pictures.accounting import settle
 from foveate.pictures.picture import (
     BadPicture,
     NotForJpeg2000,
@@ -32,22 +35,60 @@ _HEIC_BRANDS = frozenset(
 
 def decode_avif(data: bytes, max_pixels: int | None) -> Picture:
     """The picture, turned as the file's own properties ask; raises BadPicture and NotForJpeg2000."""
-    brands = _avif_brands(data)
+    _require_avif(data)
+    walked = isobmff.walk(data)
     with reading("AVIF"):
         # Pillow's public class would not open a file with broken EXIF, and takes sound EXIF apart.
-        (width, height), frames, _, icc, block, turn, xmp = _avif.AvifDecoder(data, "auto", 1).get_info()
+        (width, height), frames, _, profile, block, turn, packet = _avif.AvifDecoder(
+            data, "auto", 1
+        ).get_info()
     check_size(width, height, max_pixels)
     if frames > 1:
         raise NotForJpeg2000(Reason.ANIMATED, "an AVIF sequence")
-    _refuse_wide_avif(data, brands, bool(icc))
+    problems = settle(walked.parts, "an AVIF")
     with reading("AVIF"):
         pixels = with_channels(imagecodecs.avif_decode(data))
+    if pixels.shape[:2] != (height, width):
+        raise BadPicture(f"broken AVIF: {pixels.shape} decoded where the header says {height} x {width}")
     bits = 8
     if pixels.dtype == np.uint16:
         bits = 12 if data[data.find(b"av1C") + 6] & 0x20 else 10
         pixels = stretched(pixels.astype(np.uint16, copy=False), bits)
-    metadata = PhotoMetadata(icc, _already_upright(block), xmp)
-    return Picture(turned(pixels, turn), metadata, "avif", bits)
+    profile = profile or _stated_color(data, walked, gray=pixels.shape[2] <= 2)
+    pixels = turned(_cropped(data, walked, pixels), turn)
+    packet = xmp.upright(packet) if packet else None
+    metadata = PhotoMetadata(profile, _already_upright(block), packet, jumbf=walked.jumbf or None)
+    return Picture(pixels, metadata, "avif", bits, problems, color_by_exif=False)
+
+
+def _stated_color(data: bytes, walked: isobmff.IsoWalk, *, gray: bool) -> bytes | None:
+    """The profile of code points in the color box; None where they say sRGB, or there are none."""
+    for box in walked.properties():
+        if box.kind == b"colr" and data[box.start : box.start + 4] == b"nclx" and box.end - box.start >= 10:
+            primaries, transfer = struct.unpack_from(">HH", data, box.start + 4)
+            return color.of_cicp(primaries, transfer, "an AVIF", gray)
+    return None
+
+
+def _cropped(data: bytes, walked: isobmff.IsoWalk, pixels: Pixels) -> Pixels:
+    """The pixels within the clean aperture (ISO/IEC 14496-12, 12.1.4), which decoders do not apply."""
+    box = next((one for one in walked.properties() if one.kind == b"clap"), None)
+    if box is None:
+        return pixels
+    if box.end - box.start != 32:
+        raise BadPicture("broken AVIF: its clean aperture is cut off")
+    numbers = struct.unpack_from(">IIIIiIiI", data, box.start)
+    if not all(numbers[1::2]):
+        raise BadPicture("broken AVIF: its clean aperture is divided by zero")
+    wide, high, right, down = (Fraction(a, b) for a, b in zip(numbers[::2], numbers[1::2], strict=True))
+    left = Fraction(pixels.shape[1] - 1, 2) + right - (wide - 1) / 2
+    top = Fraction(pixels.shape[0] - 1, 2) + down - (high - 1) / 2
+    if any(one.denominator != 1 for one in (wide, high, left, top)):
+        raise NotForJpeg2000(Reason.NOT_READ, "an AVIF that is cropped between pixels")
+    x0, y0, x1, y1 = (int(one) for one in (left, top, left + wide, top + high))
+    if not (0 <= x0 < x1 <= pixels.shape[1] and 0 <= y0 < y1 <= pixels.shape[0]):
+        raise NotForJpeg2000(Reason.DAMAGED, "a damaged AVIF (its clean aperture leaves the picture)")
+    return with_channels(pixels[y0:y1, x0:x1])
 
 
 def _already_upright(block: bytes | None) -> bytes | None:
@@ -59,8 +100,8 @@ def _already_upright(block: bytes | None) -> bytes | None:
     return block
 
 
-def _avif_brands(data: bytes) -> set[bytes]:
-    """The brands of an ISO media file; raises for those that are not AVIF pictures."""
+def _require_avif(data: bytes) -> None:
+    """Raises for ISO media files that are not AVIF pictures, by their brands."""
     box = data[8 : max(16, min(int.from_bytes(data[:4], "big"), 256))]
     brands = {box[at : at + 4] for at in (0, *range(8, len(box) - 3, 4))}
     if b"crx " in brands:
@@ -68,27 +109,12 @@ def _avif_brands(data: bytes) -> set[bytes]:
     if box[:4] == b"avis":
         raise NotForJpeg2000(Reason.ANIMATED, "an AVIF sequence")
     if b"avif" in brands:
-        return brands
+        if b"tmap" in brands:
+            raise NotForJpeg2000(Reason.HIGH_DYNAMIC_RANGE, "an AVIF with an HDR gain map")
+        return
     if brands & _HEIC_BRANDS:
         raise NotForJpeg2000(Reason.NOT_READ, "HEIC is not read")
     raise BadPicture(f"not a picture Foveate knows: an ISO media file of brand {box[:4]!r}")
-
-
-def _refuse_wide_avif(data: bytes, brands: set[bytes], has_icc: bool) -> None:
-    """Raises NotForJpeg2000 for gain maps, and for colors that only AVIF's own color box describes."""
-    if b"tmap" in brands:
-        raise NotForJpeg2000(Reason.HIGH_DYNAMIC_RANGE, "an AVIF with an HDR gain map")
-    at = data.find(b"colrnclx")
-    if at < 0 or at + 12 > len(data):
-        return
-    primaries, transfer = (
-        int.from_bytes(data[at + 8 : at + 10], "big"),
-        int.from_bytes(data[at + 10 : at + 12], "big"),
-    )
-    if transfer in (16, 18):
-        raise NotForJpeg2000(Reason.HIGH_DYNAMIC_RANGE, "an AVIF in high dynamic range")
-    if primaries not in (1, 2) and not has_icc:
-        raise NotForJpeg2000(Reason.COLOR, f"an AVIF with color primaries {primaries} and no ICC profile")
 
 
 def encode_avif(pixels: Pixels, metadata: PhotoMetadata, quality: int) -> bytes:

@@ -24,13 +24,14 @@ BYTE, ASCII, SHORT, LONG, RATIONAL, UNDEFINED = 1, 2, 3, 4, 5, 7
 _TYPE_SIZES = {1: 1, 2: 1, 3: 2, 4: 4, 5: 8, 6: 1, 7: 1, 8: 2, 9: 4, 10: 8, 11: 4, 12: 8, 13: 4}
 _TYPE_SIZES |= {16: 8, 17: 8, 18: 8, 129: 1}
 _UNSIGNED = {1: "B", 3: "H", 4: "I", 7: "B", 13: "I", 16: "Q", 18: "Q"}
-_POINTERS = (EXIF_DIRECTORY, GPS_DIRECTORY, INTEROPERABILITY_DIRECTORY)
+POINTERS = (EXIF_DIRECTORY, GPS_DIRECTORY, INTEROPERABILITY_DIRECTORY)
 # What a TIFF file's first directory says about the photo, not about how its own pixels are stored.
-_DESCRIPTIVE = frozenset(
+DESCRIPTIVE = frozenset(
     (269, 270, 271, 272, 305, 306, 315, 316, 18246, 18249, 33432, 40091, 40092, 40093, 40094, 40095)
 )
 _UNINTERESTING = frozenset((ORIENTATION, X_RESOLUTION, Y_RESOLUTION, RESOLUTION_UNIT))
 _MOST_DIRECTORIES = 64
+_MOST_RATIOS = 64
 _LONGEST_TEXT = 200  # bytes: a name, not a novel
 
 
@@ -134,26 +135,33 @@ def numbers(block: bytes, directory: Directory, tag: int) -> tuple[int, ...]:
     return _unpack(block, f"{field.count}{_UNSIGNED[field.type]}", field.offset)
 
 
+def ratios(block: bytes, directory: Directory, tag: int) -> tuple[float, ...]:
+    """The unsigned fractions of a field; () where it is absent, of another type, or has a zero below."""
+    field = directory.fields.get(tag)
+    if field is None or field.type != RATIONAL or field.count > _MOST_RATIOS:
+        return ()
+    values = _unpack(block, f"{2 * field.count}I", field.offset)
+    return tuple(a / b for a, b in zip(values[::2], values[1::2], strict=True)) if all(values[1::2]) else ()
+
+
 def raw(block: bytes, directory: Directory, tag: int) -> bytes:
     """The bytes of a field's value; b"" where it is absent."""
     field = directory.fields.get(tag)
     return b"" if field is None else bytes(block[field.offset : field.offset + field.size])
 
 
-def check_exif(block: bytes) -> None:
-    """Raises BadExif where a directory of an EXIF block (the thumbnail's, Exif's, GPS') cannot be read."""
-    seen: set[int] = set()
-    for directory in directories(block):
-        _check_below(block, directory, seen)
-
-
 def orientation(block: bytes) -> int:
     """The orientation tag, 1 to 8; 1 where there is none that can be read."""
+    return stated_orientation(block) or 1
+
+
+def stated_orientation(block: bytes) -> int | None:
+    """The orientation tag, 1 to 8; None where there is none that can be read."""
     try:
         values = numbers(block, next(directories(block)), ORIENTATION)
     except (BadExif, StopIteration):
-        return 1
-    return values[0] if values and 1 <= values[0] <= 8 else 1
+        return None
+    return values[0] if values and 1 <= values[0] <= 8 else None
 
 
 def has_orientation(block: bytes) -> bool:
@@ -280,6 +288,21 @@ def empty_block() -> bytes:
     return b"II*\0" + struct.pack("<IHI", 8, 0, 0)
 
 
+def block_of(values: Mapping[int, Value], order: str) -> bytes:
+    """A TIFF structure of one directory, in byte order `order`."""
+    head = {"<": b"II*\0", ">": b"MM\0*"}[order] + struct.pack(order + "I", 8)
+    return head + _emit(values, 8, order, 0)
+
+
+def in_order(value: Value, old: str, new: str) -> Value:
+    """A value in another byte order."""
+    size = {10: 4, 5: 4}.get(value.type, _TYPE_SIZES.get(value.type, 1))
+    if old == new or size == 1:
+        return value
+    swapped = b"".join(value.data[at : at + size][::-1] for at in range(0, len(value.data), size))
+    return Value(value.type, value.count, swapped)
+
+
 def turn_block(turn: int) -> bytes:
     """An EXIF block that says nothing but an orientation, 1 to 8."""
     return with_values(empty_block(), {ORIENTATION: short("<", turn)})
@@ -292,7 +315,7 @@ def from_tiff(tiff: bytes) -> bytes | None:
     broken.
     """
     order = byte_order(tiff)
-    fields = _copied(tiff, first_directory(tiff), _DESCRIPTIVE.union(_UNINTERESTING, _POINTERS), 0)
+    fields = _copied(tiff, first_directory(tiff), DESCRIPTIVE.union(_UNINTERESTING, POINTERS), 0)
     if not fields.keys() - _UNINTERESTING and orientation(tiff) == 1:
         return None
     return _emit_tree(tiff[:2] + struct.pack(order + "HI", 42, 8), fields, order)
@@ -310,7 +333,7 @@ def _copied(block: bytes, offset: int, tags: Collection[int] | None, depth: int)
     for tag, field in directory.fields.items():
         if (tags is not None and tag not in tags) or field.type in (16, 17, 18):
             continue
-        if tag in _POINTERS:
+        if tag in POINTERS:
             tree[tag] = _copied(block, (numbers(block, directory, tag) or (0,))[0], None, depth + 1)
         else:
             tree[tag] = Value(field.type, field.count, raw(block, directory, tag))
@@ -344,15 +367,6 @@ def _emit(fields: Mapping[int, Value], at: int, order: str, following: int) -> b
             entries += struct.pack(order + "I", values_at + len(outside))
             outside += value.data + bytes(len(value.data) % 2)
     return entries + struct.pack(order + "I", following) + outside
-
-
-def _check_below(block: bytes, directory: Directory, seen: set[int]) -> None:
-    for tag in _POINTERS:
-        for offset in numbers(block, directory, tag)[:1]:
-            if offset in seen:
-                raise BadExif(f"two fields lead to the directory at byte {offset}")
-            seen.add(offset)
-            _check_below(block, read_directory(block, offset), seen)
 
 
 def _text(block: bytes, directory: Directory, tag: int) -> str:

@@ -8,30 +8,29 @@ reason as a sentence.
 from __future__ import annotations
 
 import dataclasses
-import io
 import re
-from typing import Any, Literal
+from typing import Literal
 
 import numpy as np
-from PIL import BmpImagePlugin, GifImagePlugin, ImageFile
 
 from foveate.codec.metadata import PhotoMetadata
-from foveate.pictures import exif, png
+from foveate.pictures import color, exif, photoshop, xmp
 from foveate.pictures.avif import decode_avif, encode_avif
+from foveate.pictures.bmp import decode_bmp, is_dib
 from foveate.pictures.dicom import decode_dicom, is_dicom
+from foveate.pictures.exif_salvage import salvaged
+from foveate.pictures.exif_turn import follow
+from foveate.pictures.gif import decode_gif
 from foveate.pictures.jpeg import decode_jpeg, encode_jpeg, jpeg_bytes
 from foveate.pictures.picture import (
     BadPicture,
     NotForJpeg2000,
     Picture,
     Pixels,
-    check_size,
-    gray_if_neutral,
-    reading,
     turned,
-    with_channels,
 )
 from foveate.pictures.png import decode_png, encode_png
+from foveate.pictures.png_parts import SIGNATURE as PNG_SIGNATURE
 from foveate.pictures.reasons import Reason
 from foveate.pictures.tiff import decode_tiff, encode_tiff
 from foveate.pictures.webp import decode_webp, encode_webp
@@ -84,7 +83,6 @@ _NOT_READ = (
     (6, b"HEAPCCDR", Reason.RAW, "a RAW photo"),
 )
 _BARE_DATASET = re.compile(rb"[\2\x08]\0.\0(?:[A-Z][A-Z]|..\0\0)", re.DOTALL)
-_XMP_ORIENTATION = re.compile(rb"(tiff:Orientation(?:\s*=\s*[\"']|>\s*))[2-8]")
 _DEFAULT_JPEG_QUALITY, _DEFAULT_AVIF_QUALITY = 95, 90
 
 
@@ -142,7 +140,7 @@ def _decoded(data: bytes, max_pixels: int | None) -> Picture:
         raise BadPicture("the file is empty")
     if data.startswith(b"\xff\xd8"):
         return decode_jpeg(data, max_pixels)
-    if data.startswith(png.SIGNATURE):
+    if data.startswith(PNG_SIGNATURE):
         return decode_png(data, max_pixels)
     for at, mark, reason, detail in _NOT_READ:
         if data.startswith(mark, at):
@@ -154,65 +152,61 @@ def _decoded(data: bytes, max_pixels: int | None) -> Picture:
     if data.startswith(b"RIFF") and data[8:12] == b"WEBP":
         return decode_webp(data, max_pixels)
     if data.startswith((b"GIF87a", b"GIF89a")):
-        return _decode_gif(data, max_pixels)
+        return decode_gif(data, max_pixels)
     if data[4:8] == b"ftyp":
         return decode_avif(data, max_pixels)
-    if data.startswith(b"BM") and len(data) > 18:
-        return _decode_bmp(data, max_pixels)
+    if data.startswith(b"BM") or is_dib(data):
+        return decode_bmp(data, max_pixels)
     raise BadPicture(f"not a picture Foveate knows: it starts with {bytes(data[:8])!r}")
 
 
 def _upright(picture: Picture) -> Picture:
-    """The picture turned as its EXIF block asks, and the block checked."""
+    """The picture turned as its metadata ask, EXIF before XMP, and the metadata turned with it."""
     metadata, problems = picture.metadata, list(picture.metadata_problems)
-    block = metadata.exif
-    if block is not None:
+    block, packet = metadata.exif, metadata.xmp or None
+    turn: int | None = None
+    if block:
         block = block[6:] if block.startswith(b"Exif\0\0") else block
-        turn = exif.orientation(block)
+        turn = exif.stated_orientation(block)
+    if turn is None:
+        turn = xmp.orientation(packet or b"")
+    if data := xmp.data_within(packet or b""):
+        raise NotForJpeg2000(Reason.EXTRA_DATA, f"a picture with {data}")
+    if turn != 1:
+        _require_that_it_may_be_turned(metadata)
+    if block:
         try:
-            exif.check_exif(block)
-            block = exif.upright(block)
+            block, lost = salvaged(block)
+            block, lost_in_turning = follow(block, turn)
+            problems += [f"EXIF {name}: it cannot be read" for name in lost]
+            problems += [f"EXIF {name}: it cannot be turned" for name in lost_in_turning]
         except exif.BadExif as error:
-            problems.append(f"the EXIF block cannot be read ({error}) and is dropped")
+            problems.append(f"EXIF: it cannot be read ({error})")
             block = None
-    else:
-        turn = 1
-    dpi, xmp = metadata.dpi, metadata.xmp
-    if dpi is None and block is not None:
-        dpi = exif.resolution(block)
-    if turn != 1 and xmp is not None:
-        xmp = _XMP_ORIENTATION.sub(rb"\g<1>1", xmp)
-    if turn > 4 and dpi is not None:
+    dpi = metadata.dpi
+    if dpi is not None and turn > 4:
         dpi = dpi[1], dpi[0]
+    if dpi is None and block:
+        dpi = exif.resolution(block)
+    profile, channels = metadata.icc or None, picture.pixels.shape[2]
+    if profile is None and picture.color_by_exif:
+        profile = color.of_exif(block, gray=channels <= 2)
+    if profile is not None:
+        profile = color.fitting(profile, channels)
+    if packet is not None:
+        packet = xmp.upright(packet)
+        packet = xmp.with_sides_swapped(packet) if turn > 4 else packet
     return dataclasses.replace(
         picture,
         pixels=turned(picture.pixels, turn),
-        metadata=PhotoMetadata(metadata.icc or None, block or None, xmp or None, dpi),
+        metadata=dataclasses.replace(metadata, icc=profile, exif=block or None, xmp=packet, dpi=dpi),
         metadata_problems=tuple(problems),
     )
 
 
-def _decode_with_pillow(
-    name: str, plugin: type[ImageFile.ImageFile], data: bytes, max_pixels: int | None
-) -> Picture:
-    """A BMP or GIF, its palette expanded; the plugin is called directly, so the size limit is ours."""
-    with reading(name):
-        image: Any = plugin(io.BytesIO(data))
-    check_size(image.width, image.height, max_pixels)
-    with reading(name):
-        if getattr(image, "is_animated", False):
-            raise NotForJpeg2000(Reason.ANIMATED, f"an animated {name}")
-        palette = image.mode == "P"
-        mode = "RGBA" if "transparency" in image.info else {"P": "RGB", "1": "L"}.get(image.mode, image.mode)
-        pixels = with_channels(np.array(image.convert(mode)))
-        dpi = image.info.get("dpi")
-    dpi = (float(dpi[0]), float(dpi[1])) if dpi and min(dpi) > 0 else None
-    return Picture(gray_if_neutral(pixels) if palette else pixels, PhotoMetadata(dpi=dpi), name.lower(), 8)
-
-
-def _decode_bmp(data: bytes, max_pixels: int | None) -> Picture:
-    return _decode_with_pillow("BMP", BmpImagePlugin.BmpImageFile, data, max_pixels)
-
-
-def _decode_gif(data: bytes, max_pixels: int | None) -> Picture:
-    return _decode_with_pillow("GIF", GifImagePlugin.GifImageFile, data, max_pixels)
+def _require_that_it_may_be_turned(metadata: PhotoMetadata) -> None:
+    """Raises NotForJpeg2000 for what would be wrong about a picture that is turned."""
+    if metadata.geo is not None:
+        raise NotForJpeg2000(Reason.EXTRA_DATA, "a picture with map coordinates that would have to be turned")
+    if photoshop.has_paths(metadata.photoshop):
+        raise NotForJpeg2000(Reason.EXTRA_DATA, "a picture with Photoshop paths that would have to be turned")

@@ -47,6 +47,7 @@ class Picture:
     bit_depth: int  # 8 to 16
     metadata_problems: tuple[str, ...] = ()
     jpeg_quality: float | None = None
+    color_by_exif: bool = True  # whether EXIF may say what color it is where there is no profile
 
 
 def check_size(width: int, height: int, max_pixels: int | None) -> None:

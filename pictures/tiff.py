@@ -2,17 +2,21 @@
 
 from __future__ import annotations
 
+import dataclasses
 import io
+import re
 import struct
 from typing import Any
 
 import imagecodecs
 import numpy as np
+import simplejpeg
 from numpy.typing import NDArray
 from PIL import TiffImagePlugin
 
 from foveate.codec.metadata import PhotoMetadata
-from foveate.pictures import exif
+from foveate.pictures import color, exif, jumbf, photoshop, tiff_parts
+from foveate.pictures.accounting import settle
 from foveate.pictures.picture import (
     BadPicture,
     NotForJpeg2000,
@@ -20,7 +24,6 @@ from foveate.pictures.picture import (
     Pixels,
     check_size,
     gray_if_neutral,
-    reading,
     with_channels,
 )
 from foveate.pictures.reasons import Reason
@@ -40,9 +43,13 @@ _PHOTOMETRIC_NAMES = {
 }
 _SENSOR = (32803, 34892)  # photometric: color filter array, linear raw
 _RAW_COMPRESSIONS = (32767, 32769, 32770, 34713, 65000, 65535)  # Sony, Epson, Samsung, Nikon, Kodak, Pentax
-_READ_COMPRESSIONS = (1, 2, 3, 4, 5, 7, 8, 32773, 32946, 34925, 50000)
+_READ_COMPRESSIONS = (1, 5, 7, 8, 32773, 32946, 34925, 50000)
+_FAX = (2, 3, 4)
 _JPEG = 7
 _DEFLATE = 8
+_JPEG_TABLES = 347
+_JPEG_FRAME = re.compile(rb"\xff[\xc0-\xc3\xc5-\xc7\xc9-\xcb\xcd-\xcf]")
+_BASELINE_TO_PROGRESSIVE = (0xC0, 0xC1, 0xC2)
 _UNASSOCIATED = 2
 _DIFFERENCES = 2
 _STRIP_SIZE = 1 << 20
@@ -71,14 +78,28 @@ def decode_tiff(data: bytes, max_pixels: int | None) -> Picture:
         width, height = (_number(data, directory, tag, 0) for tag in (_WIDTH, _HEIGHT))
         check_size(width, height, max_pixels)
         _refuse_what_jpeg2000_should_not_hold(data, directory)
+        metadata, problems = _metadata(data, directory)
+        problems += settle(tiff_parts.walk(data), "a TIFF")
         pixels = _pixels(data, directory)
         if pixels.shape[:2] != (height, width):
             raise BadPicture(f"broken TIFF: {pixels.shape} decoded where the header says {height} x {width}")
-        metadata, problems = _metadata(data, directory)
+        if metadata.icc is None:
+            profile = _stated_color(data, directory, pixels)
+            metadata = dataclasses.replace(metadata, icc=profile)
     except exif.BadExif as error:
         raise BadPicture(f"broken TIFF: {error}") from error
     bits = exif.numbers(data, directory, _BITS) or (1,)
     return Picture(pixels, metadata, "tiff", max(8, bits[0]), problems)
+
+
+def _stated_color(data: bytes, directory: exif.Directory, pixels: Pixels) -> bytes | None:
+    """The profile of the tags that state a white point, primaries or a transfer function."""
+    return color.of_tiff(
+        exif.ratios(data, directory, tiff_parts.WHITE),
+        exif.ratios(data, directory, tiff_parts.PRIMARIES),
+        exif.numbers(data, directory, tiff_parts.TRANSFER),
+        gray=pixels.shape[2] <= 2,
+    )
 
 
 def encode_tiff(pixels: Pixels, metadata: PhotoMetadata) -> bytes:
@@ -87,8 +108,8 @@ def encode_tiff(pixels: Pixels, metadata: PhotoMetadata) -> bytes:
     The file begins with the EXIF block as it is, so every offset in it (maker notes too) stays true; a new
     first directory at the end adds what a TIFF needs. The block's thumbnail is no longer pointed to.
     """
-    block = metadata.exif or exif.empty_block()
-    order = exif.byte_order(block)
+    order = exif.byte_order(metadata.exif or metadata.geo or b"II")
+    block = metadata.exif or exif.block_of({}, order)
     rows = max(1, _STRIP_SIZE // (pixels[0].nbytes))
     strips = [_strip(pixels[top : top + rows], order) for top in range(0, pixels.shape[0], rows)]
     starts = np.cumsum([len(block) + len(block) % 2, *(len(strip) for strip in strips)])
@@ -99,7 +120,8 @@ def encode_tiff(pixels: Pixels, metadata: PhotoMetadata) -> bytes:
     values[_STRIP_OFFSETS] = exif.long(order, *(int(start) for start in starts[:-1]))
     values[_STRIP_BYTES] = exif.long(order, *(len(strip) for strip in strips))
     directory, tail = exif.new_first_directory(block, end, values, _STRUCTURE, alone=True)
-    head = block[:4] + struct.pack(order + "I", directory) + block[8:] + bytes(len(block) % 2)
+    old = tiff_parts.without_first_directory(block)
+    head = block[:4] + struct.pack(order + "I", directory) + old[8:] + bytes(len(block) % 2)
     return b"".join((head, *strips, tail))
 
 
@@ -135,10 +157,14 @@ def _refuse_what_jpeg2000_should_not_hold(data: bytes, directory: exif.Directory
     if photometric not in (_WHITE_IS_ZERO, _BLACK_IS_ZERO, _RGB, _MAPPED, _YCBCR):
         name = _PHOTOMETRIC_NAMES.get(photometric, f"photometric {photometric}")
         raise NotForJpeg2000(Reason.COLOR, f"a TIFF in {name}")
+    if compression in _FAX:
+        raise NotForJpeg2000(Reason.NOT_READ, "a TIFF of a fax, whose decoder hides damage")
     if compression not in _READ_COMPRESSIONS or (photometric == _YCBCR and compression != _JPEG):
         raise NotForJpeg2000(
             Reason.NOT_READ, f"a TIFF with compression {compression} in a form that is not read"
         )
+    if tiff_parts.missing_strips(data, directory):
+        raise NotForJpeg2000(Reason.DAMAGED, "a damaged TIFF (parts of its pixels are missing)")
     if samples > 4:
         raise NotForJpeg2000(Reason.NOT_READ, f"a TIFF of {samples} channels")
     if len(set(bits)) > 1 or bits[0] not in (1, 2, 4, 8, 16) or (bits[0] < 8 and samples > 1):
@@ -172,14 +198,25 @@ def _refuse_strange_extra_samples(data: bytes, directory: exif.Directory, extra:
 def _pixels(data: bytes, directory: exif.Directory) -> Pixels:
     photometric = _number(data, directory, _PHOTOMETRIC, 1)
     bits = _number(data, directory, _BITS, 1)
-    with reading("TIFF"):
+    if _number(data, directory, _COMPRESSION, 1) == _JPEG:
+        _check_jpegs(data, directory, bits)
+    try:
         samples = _packed_samples(data) if bits < 8 else imagecodecs.tiff_decode(data)
+    except MemoryError:
+        raise
+    except Exception as error:  # whatever broken bytes lead the library to
+        raise NotForJpeg2000(
+            Reason.DAMAGED, f"a damaged TIFF ({error or 'its pixels cannot be decoded'})"
+        ) from error
     if samples.ndim == 3 and _number(data, directory, _PLANAR, 1) == 2:
         samples = samples.transpose(1, 2, 0)
     if samples.dtype == np.bool_:
         samples = samples.astype(np.uint8) * np.uint8(255 if photometric != _MAPPED else 1)
     if samples.dtype not in (np.uint8, np.uint16):
         raise BadPicture(f"broken TIFF: its samples decode as {samples.dtype}")
+    if samples.dtype.itemsize * 8 != max(8, bits):
+        detail = f"a TIFF of {bits} bits that decodes to {samples.dtype.itemsize * 8}"
+        raise NotForJpeg2000(Reason.NOT_READ, detail)
     if photometric == _MAPPED:
         return _mapped(samples, exif.numbers(data, directory, _COLOR_MAP))
     # libtiff leaves "white is zero" to its caller, Pillow (below 8 bits) does not; alpha is never inverted.
@@ -187,6 +224,24 @@ def _pixels(data: bytes, directory: exif.Directory) -> Pixels:
     if photometric == _WHITE_IS_ZERO and bits >= 8:
         pixels[:, :, 0] = np.iinfo(pixels.dtype).max - pixels[:, :, 0]
     return pixels
+
+
+def _check_jpegs(data: bytes, directory: exif.Directory, bits: int) -> None:
+    """Raises NotForJpeg2000 where JPEG data are damaged, or of a kind that libtiff decodes wrongly."""
+    if bits != 8:
+        raise NotForJpeg2000(Reason.NOT_READ, f"a TIFF of JPEG data of {bits} bits")
+    tables = exif.raw(data, directory, _JPEG_TABLES)
+    for part in tiff_parts.strips(data, directory):
+        strip = data[part.start : part.end]
+        if len(tables) > 4:
+            strip = tables[:-2] + strip[2:]
+        frame = _JPEG_FRAME.search(strip)
+        if frame is None or frame[0][1] not in _BASELINE_TO_PROGRESSIVE:
+            raise NotForJpeg2000(Reason.NOT_READ, "a TIFF of lossless or unusual JPEG data")
+        try:
+            simplejpeg.decode_jpeg(strip, "GRAY", strict=True)
+        except ValueError as error:
+            raise NotForJpeg2000(Reason.DAMAGED, f"a damaged JPEG in a TIFF ({error})") from error
 
 
 def _packed_samples(data: bytes) -> NDArray[Any]:
@@ -198,8 +253,11 @@ def _packed_samples(data: bytes) -> NDArray[Any]:
 def _mapped(indices: NDArray[Any], color_map: tuple[int, ...]) -> Pixels:
     """(H, W) palette indices as RGB, or gray where all are; the map has all reds first, of 16 bits."""
     table: NDArray[Any] = np.array(color_map[: len(color_map) // 3 * 3], np.uint16).reshape(3, -1).T
+    if indices.ndim == 3 and indices.shape[2] == 2:  # with alpha
+        colors = _mapped(indices[:, :, 0], color_map)
+        return with_channels(np.dstack([colors, indices[:, :, 1:].astype(np.uint8)]))
     if indices.ndim != 2 or int(indices.max()) >= len(table):
-        raise BadPicture("broken TIFF: a palette index beyond its palette")
+        raise NotForJpeg2000(Reason.DAMAGED, "a damaged TIFF: a palette index beyond its palette")
     # Some writers store 8-bit colors in the low byte.
     table = table >> 8 if table.max() > 255 else table
     return gray_if_neutral(table.astype(np.uint8)[indices])
@@ -214,10 +272,61 @@ def _metadata(data: bytes, directory: exif.Directory) -> tuple[PhotoMetadata, tu
     except exif.BadExif as error:
         problems.append(f"the EXIF fields cannot be read ({error}) and are dropped")
         block = exif.turn_block(exif.orientation(data))
-    if _IPTC in directory.fields:
-        problems.append("the IPTC block is not carried over")
-    icc, xmp = (exif.raw(data, directory, tag) or None for tag in (_ICC, _XMP))
-    return PhotoMetadata(icc, block, xmp, exif.resolution(data)), tuple(problems)
+    icc, xmp, iptc, resources, jumb = (
+        exif.raw(data, directory, tag) or None
+        for tag in (_ICC, _XMP, _IPTC, tiff_parts.PHOTOSHOP, tiff_parts.C2PA)
+    )
+    if iptc is not None and iptc[:1] != b"\x1c":  # written as numbers in the other byte order
+        swapped = b"".join(iptc[at : at + 4][::-1] for at in range(0, len(iptc), 4))
+        if swapped[:1] != b"\x1c":
+            problems.append("IPTC: it cannot be read")
+        iptc = swapped if swapped[:1] == b"\x1c" else None
+    if resources is not None:
+        inner, resources, thumbnails, rest = photoshop.apart(resources)
+        iptc = iptc or inner
+        if thumbnails:
+            problems.append(f"Photoshop thumbnail: {len(thumbnails):,} bytes")
+        if rest:
+            problems.append(f"Photoshop resources: {len(rest):,} bytes that cannot be read")
+    if jumb is not None and not jumbf.is_whole(jumb):
+        problems.append("C2PA: it is damaged")
+        jumb = None
+    metadata = PhotoMetadata(
+        icc=icc,
+        exif=block,
+        xmp=xmp,
+        dpi=exif.resolution(data),
+        iptc=iptc.rstrip(b"\0") if iptc else None,
+        photoshop=resources,
+        geo=_geo_block(data, directory),
+        jumbf=jumb,
+    )
+    return metadata, tuple(problems)
+
+
+def _geo_block(data: bytes, directory: exif.Directory) -> bytes | None:
+    """The tags of GeoTIFF as a picture of one pixel, which is what a GeoJP2 box holds; None without any."""
+    fields = {tag: field for tag, field in directory.fields.items() if tag in tiff_parts.GEO}
+    if not fields:
+        return None
+    order = exif.byte_order(data)
+    one_pixel = {
+        _WIDTH: exif.short(order, 1),
+        _HEIGHT: exif.short(order, 1),
+        _BITS: exif.short(order, 8),
+        _COMPRESSION: exif.short(order, 1),
+        _PHOTOMETRIC: exif.short(order, _BLACK_IS_ZERO),
+        _STRIP_OFFSETS: exif.long(order, 0),
+        _SAMPLES: exif.short(order, 1),
+        _ROWS_PER_STRIP: exif.short(order, 1),
+        _STRIP_BYTES: exif.long(order, 1),
+    }
+    geo = {
+        tag: exif.Value(one.type, one.count, exif.raw(data, directory, tag)) for tag, one in fields.items()
+    }
+    size = len(exif.block_of(one_pixel | geo, order))
+    one_pixel[_STRIP_OFFSETS] = exif.long(order, size)
+    return exif.block_of(one_pixel | geo, order) + b"\0"
 
 
 def _strip(pixels: Pixels, order: str) -> bytes:
@@ -250,6 +359,27 @@ def _values(pixels: Pixels, metadata: PhotoMetadata, order: str, rows: int) -> d
         values |= exif.resolution_values(order, metadata.dpi)
     if metadata.icc is not None:
         values[_ICC] = exif.Value(exif.UNDEFINED, len(metadata.icc), metadata.icc)
-    if metadata.xmp is not None:
-        values[_XMP] = exif.Value(exif.BYTE, len(metadata.xmp), metadata.xmp)
+    for tag, kind, content in (
+        (_XMP, exif.BYTE, metadata.xmp),
+        (_IPTC, exif.UNDEFINED, metadata.iptc),
+        (tiff_parts.PHOTOSHOP, exif.BYTE, photoshop.joined(metadata.iptc, metadata.photoshop) or None),
+        (tiff_parts.C2PA, exif.UNDEFINED, metadata.jumbf),
+    ):
+        if content is not None:
+            values[tag] = exif.Value(kind, len(content), content)
+    if metadata.geo is not None:
+        values |= _geo_values(metadata.geo, order)
     return values
+
+
+def _geo_values(geo: bytes, order: str) -> dict[int, exif.Value]:
+    """The tags of GeoTIFF in a byte order; {} where the block cannot be read."""
+    try:
+        own, directory = exif.byte_order(geo), exif.read_directory(geo, exif.first_directory(geo))
+    except exif.BadExif:
+        return {}
+    found = {tag: field for tag, field in directory.fields.items() if tag in tiff_parts.GEO}
+    stored = {
+        tag: exif.Value(one.type, one.count, exif.raw(geo, directory, tag)) for tag, one in found.items()
+    }
+    return {tag: exif.in_order(value, own, order) for tag, value in stored.items()}

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+
 import imagecodecs
 
 from foveate.codec.metadata import PhotoMetadata
-from foveate.pictures import exif
+from foveate.pictures import exif, jumbf
+from foveate.pictures.accounting import Kind, Known, Part, behind, part_of, printable, settle, unknown
 from foveate.pictures.picture import (
     BadPicture,
     NotForJpeg2000,
@@ -19,31 +22,66 @@ from foveate.pictures.picture import (
 )
 from foveate.pictures.reasons import Reason
 
+_PIXELS = (b"VP8 ", b"VP8L", b"ALPH")
+_MOST_CHUNKS = 1 << 16
+CHUNKS: Mapping[bytes, Known] = {
+    **dict.fromkeys((b"VP8X", *_PIXELS), Known(Kind.PICTURE, "picture")),
+    **dict.fromkeys((b"ANIM", b"ANMF"), Known(Kind.HOLDS_DATA, "an animation", Reason.ANIMATED)),
+    b"ICCP": Known(Kind.CARRIED, "ICC profile"),
+    b"EXIF": Known(Kind.CARRIED, "EXIF"),
+    b"XMP ": Known(Kind.CARRIED, "XMP"),
+    b"C2PA": Known(Kind.CARRIED, "C2PA"),
+}
+
 
 def decode_webp(data: bytes, max_pixels: int | None) -> Picture:
     """The picture as stored (orientation not applied); raises BadPicture and NotForJpeg2000."""
-    chunks = _webp_chunks(data)
+    chunks, parts = _walk(data)
     if b"ANIM" in chunks or b"ANMF" in chunks:
         raise NotForJpeg2000(Reason.ANIMATED, "an animated WebP")
     check_size(*_webp_size(chunks), max_pixels)
+    problems = settle(parts, "a WebP")
     with reading("WebP"):
         pixels = with_channels(imagecodecs.webp_decode(data))
-    metadata = PhotoMetadata(chunks.get(b"ICCP"), chunks.get(b"EXIF"), chunks.get(b"XMP "))
-    return Picture(pixels, metadata, "webp", 8)
+    if pixels.shape[1::-1] != _webp_size(chunks):
+        raise BadPicture(f"broken WebP: {pixels.shape} decoded where the header says {_webp_size(chunks)}")
+    jumb = chunks.get(b"C2PA")
+    if jumb is not None and not jumbf.is_whole(jumb):
+        problems, jumb = (*problems, "C2PA: it is damaged"), None
+    metadata = PhotoMetadata(chunks.get(b"ICCP"), chunks.get(b"EXIF"), chunks.get(b"XMP "), jumbf=jumb)
+    return Picture(pixels, metadata, "webp", 8, problems)
 
 
-def _webp_chunks(data: bytes) -> dict[bytes, bytes]:
-    """The RIFF chunks by name, those of pixels cut to their headers; raises BadPicture where they run out."""
+def _walk(data: bytes) -> tuple[dict[bytes, bytes], list[Part]]:
+    """The first RIFF chunk of each name, those of pixels cut to their headers; and all parts of the file.
+
+    Raises NotForJpeg2000 where the file ends within its pixels, and BadPicture within anything else.
+    """
     chunks: dict[bytes, bytes] = {}
+    parts = [part_of(CHUNKS[b"VP8X"], 0, 12)]
     at = 12
     end = min(len(data), 8 + int.from_bytes(data[4:8], "little"))
     while at + 8 <= end:
+        if len(parts) > _MOST_CHUNKS:
+            raise BadPicture(f"broken WebP: more than {_MOST_CHUNKS:,} chunks up to byte {at:,}")
         kind, size = data[at : at + 4], int.from_bytes(data[at + 4 : at + 8], "little")
         if at + 8 + size > len(data):
-            raise BadPicture(f"truncated WebP: it ends at byte {len(data):,} inside a {kind!r} chunk")
-        chunks.setdefault(kind, data[at + 8 : at + 8 + (10 if kind in (b"VP8 ", b"VP8L", b"ALPH") else size)])
+            where = f"it ends at byte {len(data):,} inside a {kind!r} chunk"
+            if kind in _PIXELS and at + 18 < len(data):
+                raise NotForJpeg2000(Reason.DAMAGED, f"a damaged WebP ({where})")
+            raise BadPicture(f"truncated WebP: {where}")
+        length = min(8 + size + size % 2, len(data) - at)
+        if kind in chunks and kind in CHUNKS and CHUNKS[kind].kind is Kind.CARRIED:
+            parts.append(unknown("second WebP chunks", at, length, printable(kind)))
+        elif kind in CHUNKS:
+            parts.append(part_of(CHUNKS[kind], at, length))
+        else:
+            parts.append(unknown("WebP chunks", at, length, printable(kind)))
+        chunks.setdefault(kind, data[at + 8 : at + 8 + (10 if kind in _PIXELS else size)])
         at += 8 + size + size % 2
-    return chunks
+    if at < len(data):
+        parts.append(behind(data, at))
+    return chunks, parts
 
 
 def _webp_size(chunks: dict[bytes, bytes]) -> tuple[int, int]:

@@ -30,7 +30,7 @@ from foveate.pipelines.running.arguments import parse_beam_flags
 from foveate.pipelines.running.lock import run_alone
 from foveate.pipelines.running.status import OK, RUN_FAILED, SOME_FAILED, WRONG_USAGE
 from foveate.storage.errors import CannotGoOn
-from foveate.storage.listing import NothingFound
+from foveate.storage.listing import NothingFound, other_kinds
 from foveate.transforms.clean_jpeg import CleanJpegs
 from foveate.transforms.encode import EncodeJpeg2000, EncodePrefiltered
 from foveate.transforms.feeds import BatchFeed, PlanMade, Round, RoundFeed, StreamFeed
@@ -40,13 +40,14 @@ from foveate.transforms.measure import Measure
 from foveate.transforms.prefilter import Prefilter
 from foveate.transforms.progress import Progress
 from foveate.transforms.read import KEPT, ReadPhotos
-from foveate.transforms.run_reccnn import RestoreCandidates, SkipRestoring
+from foveate.transforms.run_reccnn import RestoreCoded, SkipRestoring
 from foveate.transforms.steps import FAILURES
 from foveate.transforms.write import CopyKept, WriteArchives
 from foveate.transforms.write_tables import SHARDS, WriteFailures, WriteMetrics
 
 __all__ = ["add_arguments", "build", "parse_beam_flags", "run"]
 
+_KINDS_SHOWN = 8
 _MANY_PARTS = 400  # small files of the tables: some hundred runs
 
 
@@ -79,9 +80,9 @@ def build(
         coded = prefiltered.good | "Encode prefiltered" >> EncodePrefiltered(encoder)
         stages += [prefiltered, coded]
     measured_as_restored = options.reccnn is not None and settings.target.kind != "lossless"
-    restore = RestoreCandidates(options.reccnn) if measured_as_restored else SkipRestoring()
+    restore = RestoreCoded(options.reccnn) if measured_as_restored else SkipRestoring()
     restored = coded.good | "Restore" >> restore
-    archived = restored.good | "Measure" >> Measure(labels)
+    archived = restored.good | "Measure" >> Measure(labels, options.score_all)
     written = archived.good | "Write archives" >> WriteArchives(labels, counts)
     kept = (photos[KEPT], plain[KEPT]) | "All kept" >> beam.Flatten()
     copied = kept | "Copy kept" >> CopyKept(labels, counts)
@@ -137,6 +138,8 @@ def run(args: argparse.Namespace) -> int:
         watch = functools.partial(_watch, options, args.beam_flags)
         return run_alone(options.archive, args.beam_flags, watch)
     try:
+        if args.dry_run or engines.is_local(args.beam_flags):
+            _say_what_is_left_out(options)
         if args.dry_run:
             plans.dry_run(asked_of(options), options.run_id, options.dicom_frames, options.key)
             return OK
@@ -145,6 +148,22 @@ def run(args: argparse.Namespace) -> int:
     except (NothingFound, BadTable) as error:
         user_log.error(f"foveate compress: {error}")
         return WRONG_USAGE
+
+
+def _say_what_is_left_out(options: CompressOptions) -> None:
+    """Counts files of other kinds beside the photos, so that nobody takes the archive for more than it is."""
+    try:
+        kinds = other_kinds(options.sources, PICTURE_EXTENSIONS, options.archive)
+    except OSError:  # it was listed a moment ago
+        return
+    if kinds:
+        commonest = sorted(kinds, key=lambda kind: (-kinds[kind], kind))
+        shown = [f"{kinds[kind]:,} {kind or 'without ending'}" for kind in commonest[:_KINDS_SHOWN]]
+        if len(commonest) > _KINDS_SHOWN:
+            shown.append(f"{sum(kinds[kind] for kind in commonest[_KINDS_SHOWN:]):,} others")
+        count = sum(kinds.values())
+        files = "file" if count == 1 else "files"
+        user_log.info(f"{count:,} {files} of other kinds left out: {', '.join(shown)}")
 
 
 def _compress(options: CompressOptions, beam_flags: list[str]) -> int:

@@ -6,16 +6,14 @@ import argparse
 import dataclasses
 import functools
 import hashlib
-import math
 from pathlib import Path
-from typing import Any
 
 from foveate.archive.keys import ArchiveKey
-from foveate.archive.roi_boxes import Box, emit_boxes, parse_box
+from foveate.archive.roi_boxes import emit_boxes
 from foveate.archive.rows import RunLabels
 from foveate.archive.settings import Comcnn, CompressSettings, Target, TargetKind
 from foveate.pictures.formats import PICTURE_EXTENSIONS
-from foveate.pipelines import metrics_flag, watching
+from foveate.pipelines import flag_types, metrics_flag, watching
 from foveate.pipelines.running import plans, runner
 from foveate.pipelines.running.arguments import add_limits, add_reccnn, limits_of, output_folder
 from foveate.pipelines.running.key import add_key, key_of
@@ -25,7 +23,6 @@ from foveate.transforms.encode import Encoder
 from foveate.transforms.frames import DicomFrames
 from foveate.transforms.run_reccnn import RecCnn
 
-_MOST_LAYERS = 50  # a tile has at most 255 tile-parts, one per layer
 _VALUED_TARGETS: tuple[TargetKind, ...] = (
     "bpp",
     "ratio",
@@ -53,6 +50,7 @@ class CompressOptions:
     key: ArchiveKey | None = None
     watch: watching.Watch | None = None
     sinks: tuple[metrics_flag.Sink, ...] = ()
+    score_all: bool = False  # measure SSIMULACRA 2 for all photos
 
     @property
     def trusts_tables(self) -> bool:
@@ -132,30 +130,44 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 def _add_targets(group: argparse._ArgumentGroup) -> None:
     one = group.add_mutually_exclusive_group()
     one.add_argument(
-        "--bpp", type=_positive, metavar="B", help="at most B bits per pixel, every byte of the file counted"
+        "--bpp",
+        type=flag_types.positive,
+        metavar="B",
+        help="at most B bits per pixel, every byte of the file counted",
     )
-    one.add_argument("--ratio", type=_positive, metavar="R", help="at most 1/R of the source file's bytes")
     one.add_argument(
-        "--psnr", type=_positive, metavar="DB", help="the smallest file with a PSNR of at least DB decibels"
+        "--ratio", type=flag_types.positive, metavar="R", help="at most 1/R of the source file's bytes"
     )
     one.add_argument(
-        "--roi-psnr", type=_positive, metavar="DB", help="like --psnr, with errors weighted by saliency"
+        "--psnr",
+        type=flag_types.positive,
+        metavar="DB",
+        help="the smallest file with a PSNR of at least DB decibels",
+    )
+    one.add_argument(
+        "--roi-psnr",
+        type=flag_types.positive,
+        metavar="DB",
+        help="like --psnr, with errors weighted by saliency",
     )
     one.add_argument(
         "--ssim",
-        type=_similarity,
+        type=flag_types.similarity,
         metavar="S",
         help="the smallest file with a structural similarity of at least S",
     )
     one.add_argument(
         "--slope",
-        type=_positive,
+        type=flag_types.positive,
         metavar="E",
-        help="keep what removes at least E of squared error a byte (samples from 0 to 255): much the same "
-        "quality for all photos without any search",
+        help="keep every coding pass that removes at least E of squared error per byte (samples from 0 to "
+        "255): similar quality for all photos, with no search",
     )
     one.add_argument(
-        "--jpeg-quality", type=_quality, metavar="Q", help="at most the bytes of a JPEG of quality Q"
+        "--jpeg-quality",
+        type=flag_types.quality,
+        metavar="Q",
+        help="at most the bytes of a JPEG of quality Q",
     )
     one.add_argument("--lossless", action="store_true", help="bit for bit (reversible 5/3 wavelet)")
 
@@ -164,14 +176,14 @@ def _add_allocation(group: argparse._ArgumentGroup) -> None:
     what = group.add_mutually_exclusive_group()
     what.add_argument(
         "--roi",
-        type=_roi,
+        type=flag_types.roi,
         metavar="WHAT",
         help="msroi: the saliency network (default); none: treat all places alike; masks:DIR: grayscale "
         "masks at DIR/<relative path>.png, white is important",
     )
     what.add_argument(
         "--roi-box",
-        type=_box,
+        type=flag_types.box,
         action="append",
         metavar="X,Y,W,H",
         help="favor this box in every photo instead (left, top, width, height; each in pixels of the "
@@ -180,21 +192,21 @@ def _add_allocation(group: argparse._ArgumentGroup) -> None:
     )
     group.add_argument(
         "--roi-gain",
-        type=_decibels,
+        type=flag_types.decibels,
         default=12.0,
         metavar="DB",
         help="how much more an error counts in the most salient places (default: %(default)g dB)",
     )
     group.add_argument(
         "--tune",
-        choices=("psnr", "ssim"),
-        default="psnr",
-        help="psnr: minimize squared error (default); ssim: allow larger errors where texture hides them, "
-        "and in color",
+        choices=("visual", "psnr"),
+        default="visual",
+        help="visual: allow larger errors where people see them less: in texture, in fine color (default); "
+        "psnr: minimize squared error, for measuring and editing",
     )
     group.add_argument(
         "--layers",
-        type=_layers,
+        type=flag_types.layers,
         default=1,
         metavar="N",
         help="quality layers, salient places first: viewers can show a file that is still arriving, and a "
@@ -204,8 +216,8 @@ def _add_allocation(group: argparse._ArgumentGroup) -> None:
         "--effort",
         choices=("normal", "best"),
         default="normal",
-        help="best: encode with several quantization steps and keep the best; it takes four times as long "
-        "and spares some 0.5%% of the bytes (default: %(default)s)",
+        help="best: encode with several quantization steps and keep the best, which takes four times as long "
+        "and saves about 0.5%% of the bytes (default: %(default)s)",
     )
 
 
@@ -214,8 +226,8 @@ def _add_networks(group: argparse._ArgumentGroup) -> None:
         "--comcnn",
         choices=("auto", "on", "off"),
         default="auto",
-        help="the prefiltering network: auto tries it on coarsely coded photos and keeps the better file "
-        "(default; not for photos of more than 300 MB of samples), on always uses it",
+        help="the prefiltering network: auto uses it on photos that are coded neither so finely nor so "
+        "coarsely that it does not help (default; not on photos of more than 300 MB of samples), on always",
     )
     add_reccnn(
         group,
@@ -233,10 +245,17 @@ def _add_networks(group: argparse._ArgumentGroup) -> None:
 def _add_processing(group: argparse._ArgumentGroup) -> None:
     group.add_argument(
         "--min-saving",
-        type=_share,
+        type=flag_types.share,
         default=0.05,
         metavar="SHARE",
         help="keep a photo unchanged unless this share of its bytes is saved (default: %(default)g)",
+    )
+    group.add_argument(
+        "--measure",
+        choices=("sample", "ssimulacra2"),
+        default="sample",
+        help="ssimulacra2: measure SSIMULACRA 2, which follows what people see, for every photo (0.1 "
+        "seconds per megapixel); sample: for one photo in eight (default)",
     )
     plans.add_arguments(group)
     add_limits(group)
@@ -292,6 +311,7 @@ def parse_options(args: argparse.Namespace) -> CompressOptions:
         key=key,
         watch=watching.Watch.of(args),
         sinks=tuple(args.metrics or ()),
+        score_all=args.measure == "ssimulacra2",
     )
 
 
@@ -325,71 +345,3 @@ def contradiction(args: argparse.Namespace, options: CompressOptions) -> str:
     if masks is not None and "://" not in masks and not Path(masks).is_dir():
         return f"there is no mask folder {masks}"
     return ""
-
-
-# ---------------------------------------------------------------- argparse types
-
-
-def _number(text: str) -> float:
-    try:
-        return float(text)
-    except ValueError as error:
-        raise argparse.ArgumentTypeError(f"must be a number, not {text}") from error
-
-
-def _positive(text: str) -> float:
-    value = _number(text)
-    if not (value > 0 and math.isfinite(value)):
-        raise argparse.ArgumentTypeError(f"must be above 0, not {text}")
-    return value
-
-
-def _decibels(text: str) -> float:
-    value = _number(text)
-    if not 0 <= value <= 40:
-        raise argparse.ArgumentTypeError(f"must be from 0 to 40 dB, not {text}")
-    return value
-
-
-def _share(text: str) -> float:
-    value = _number(text)
-    if not 0 <= value < 1:
-        raise argparse.ArgumentTypeError(f"must be a share of at least 0 and below 1, not {text}")
-    return value
-
-
-def _similarity(text: str) -> float:
-    value = _number(text)
-    if not 0 < value < 1:
-        raise argparse.ArgumentTypeError(f"must be between 0 and 1, not {text}")
-    return value
-
-
-def _whole(text: str, most: int) -> int:
-    value = _number(text)
-    if not (1 <= value <= most and value.is_integer()):
-        raise argparse.ArgumentTypeError(f"must be a whole number from 1 to {most}, not {text}")
-    return int(value)
-
-
-def _layers(text: str) -> int:
-    return _whole(text, _MOST_LAYERS)
-
-
-def _quality(text: str) -> int:
-    return _whole(text, 100)
-
-
-def _roi(text: str) -> str:
-    if text not in ("msroi", "none") and not (text.startswith("masks:") and len(text) > 6):
-        raise argparse.ArgumentTypeError(f"must be msroi, none or masks:FOLDER, not {text}")
-    return text
-
-
-def _box(text: str) -> Any:
-    box: Box
-    try:
-        box = parse_box(text)
-    except ValueError as error:
-        raise argparse.ArgumentTypeError(str(error)) from error
-    return box

@@ -18,7 +18,7 @@ from apache_beam.io.filesystem import BeamIOError
 from rich.console import Console
 
 from foveate.archive.keys import ENDING, ArchiveKey, BadKey, read_stored
-from foveate.archive.places import JPEG2000_EXTENSIONS
+from foveate.archive.names import JPEG2000_EXTENSIONS
 from foveate.archive.tables import open_whole
 from foveate.codec.errors import BadCodestream
 from foveate.pipelines.logs import user_log

@@ -18,8 +18,8 @@ __all__ = ["add_arguments", "run"]
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Adds what `foveate keygen` takes to `parser`."""
-    parser.add_argument("file", metavar="FILE", help="where the key goes; what is there already stays")
-    parser.epilog = "Exit status: 0 all well, 2 the file is there already or cannot be written."
+    parser.add_argument("file", metavar="FILE", help="the file to create; an existing file is never replaced")
+    parser.epilog = "Exit status: 0 all well, 2 the file exists already or cannot be written."
 
 
 def run(args: argparse.Namespace) -> int:

@@ -61,11 +61,11 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "--output",
         metavar="FILE",
         help="the HTML page to write (default: DEST/_foveate/report.html, ./report.html if remote, "
-        "encrypted or compared; with --json only on demand)",
+        "encrypted or compared; with --json only if this flag is given)",
     )
     parser.add_argument("--json", action="store_true", help="print JSON (docs/report.md) instead of tables")
     parser.add_argument(
-        "--json-schema", action=_PrintSchema, nargs=0, help="print the JSON Schema of --json, and end"
+        "--json-schema", action=_PrintSchema, nargs=0, help="print the JSON Schema of --json and exit"
     )
     parser.add_argument(
         "--fail-if",
@@ -73,7 +73,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         default=[],
         type=_gate,
         metavar="CONDITION",
-        help="end with status 4 if it holds: a figure, a comparison and a number, such as 'psnr_s.p05 < 34' "
+        help="exit with status 4 if it holds: a figure, a comparison and a number, such as 'psnr_s.p05 < 34' "
         "or 'failed_share > 1%%'; may be repeated. --json shows all figures, those of a comparison also as "
         "change.NAME",
     )
@@ -82,8 +82,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         type=_price,
         default=PRICE_PER_GB_MONTH,
         metavar="P",
-        help="what storing 10^9 bytes for a month costs, in your currency (default: %(default)s, which is "
-        "about what object stores ask in US dollars)",
+        help="what storing 10^9 bytes for a month costs, in your currency (default: %(default)s, "
+        "roughly the price of object storage in US dollars)",
     )
     parser.add_argument(
         "--gallery",

@@ -15,7 +15,7 @@ from pathlib import Path
 import apache_beam as beam
 
 from foveate.archive.keys import ENDING, ArchiveKey, BadKey
-from foveate.archive.places import JPEG2000_EXTENSIONS
+from foveate.archive.names import JPEG2000_EXTENSIONS
 from foveate.pictures.formats import PICTURE_EXTENSIONS, PictureFormat
 from foveate.pipelines.logs import user_log
 from foveate.pipelines.running import engines, runner
@@ -86,7 +86,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         type=count,
         default=0,
         metavar="N",
-        help="halve width and height N times, without decoding more than that (and without RecCNN)",
+        help="halve width and height N times, decoding no more than that needs (turns RecCNN off)",
     )
     parser.add_argument(
         "--layers",
@@ -99,8 +99,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--overwrite",
         action="store_true",
-        help="replace files that are at DEST already, though never a photo that the archive was made of "
-        "(default: they stay, and what would be in their place counts as failed)",
+        help="replace existing files at DEST, but never a photo that the archive was made from "
+        "(default: keep them, and count the photos that would replace them as failed)",
     )
     add_key(parser, "the file with the key of an encrypted archive")
     parser.epilog = (

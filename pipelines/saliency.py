@@ -59,15 +59,17 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     )
     parser.add_argument("--output", required=True, metavar="DIR", help="the maps: a folder or a URL")
     parser.add_argument(
-        "--overlay", action="store_true", help="also the map over the photo, at most 2048 pixels a side"
+        "--overlay",
+        action="store_true",
+        help="also write the map over the photo, at most 2048 pixels per side",
     )
     add_limits(parser)
     parser.add_argument(
         "--dicom-frames",
         choices=("keep", "first", "all"),
         default="keep",
-        help="of a DICOM file with several frames, as for compress: no map (default), that of the first "
-        "frame, or one of each",
+        help="for DICOM files with several frames, as in compress: no map (default), a map of the first "
+        "frame, or a map of each",
     )
     parser.epilog = (
         "What compress copies unchanged (animations, CMYK, RAW, ...) needs no map and is skipped.\n"

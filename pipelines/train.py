@@ -4,12 +4,11 @@
   restoration           ComCNN and RecCNN together through the wavelet stand-in, then RecCNN on real streams
   restoration-joint     the first of these alone
   restoration-codec     the second alone, from RecCNN's weights that are there; with ComCNN's, a fifth of the
-                        photos are prepared by it
+                        photos are prefiltered by it
   comcnn-alone          ComCNN for files that nothing restores, to compare with
   dncnn                 what cleans JPEGs before they are coded
 
-Interrupted training goes on where it was when the same command is given again, once it has coded its regions
-anew.
+To resume training that was interrupted, run the same command again.
 """
 
 from __future__ import annotations
@@ -20,27 +19,32 @@ import functools
 import logging
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from foveate.codec import allocation, openjpeg
-from foveate.codec.block_coder import Coding
-from foveate.codec.emphasis import Emphasis
+from foveate.codec.block_coder import Coding, Pixels
+from foveate.codec.block_weights import Emphasis
 from foveate.codec.encoder import Encoder
-from foveate.codec.weights import Pixels
 from foveate.models import comcnn, reccnn, tiling
 from foveate.models.tiling import BadWeights, Network
-from foveate.models.training.regions import CodedRegion
+from foveate.models.training.regions import CodedRegion, StoreMismatch
 from foveate.pipelines.logs import user_log
 from foveate.pipelines.running.numbers import positive_count
 
+if TYPE_CHECKING:
+    from foveate.models.training import restoration
+
 WRONG_USAGE = 2
 NETWORKS = ("msroi", "restoration", "restoration-joint", "restoration-codec", "comcnn-alone", "dncnn")
-_RATES = (0.06, 3.0)  # bits per pixel of training photos, drawn evenly on a logarithmic scale
-# Of training photos: weighted by saliency, tuned for SSIM, prepared by ComCNN.
-_WEIGHTED_SHARE, _TUNED_SHARE, _PREPARED_SHARE = 0.5, 0.2, 0.2
+CODER = "foveate.codec.encoder"  # what `_code` codes with: regions of another coder are kept apart
+_VALIDATION_RATES = (0.125, 0.25, 0.5, 1.0, 2.0)
+_VALIDATION_SIDE = 384  # pixels
+_RATES = (0.05, 3.0)  # bits per pixel of training photos, drawn evenly on a logarithmic scale
+# Of training photos: weighted by saliency, tuned for the eye (the default), prefiltered by ComCNN.
+_WEIGHTED_SHARE, _TUNED_SHARE, _PREFILTERED_SHARE = 0.5, 0.5, 0.2
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -64,16 +68,18 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     )
     parser.add_argument(
         "--loss",
-        choices=("mse", "ms-ssim"),
+        choices=("mse", "relative", "ms-ssim", "ssimulacra2"),
         default="mse",
-        help="restoration-codec: squared error, or half of it and half 1 - MS-SSIM (default: %(default)s)",
+        help="restoration-codec: logarithm of the squared error, or squared error relative to the decoded "
+        "region's, or half the first and half 1 - MS-SSIM, or the second and SSIMULACRA 2 "
+        "(default: %(default)s)",
     )
     parser.add_argument(
         "--precision",
-        choices=("float32", "mixed_bfloat16"),
+        choices=reccnn.PRECISIONS,
         default="float32",
-        help="restoration-codec: of convolutions; mixed_bfloat16 is faster where the processor has it "
-        "(default: %(default)s)",
+        help="restoration-codec: of features; bfloat16 is several times as fast on processors with AMX, and "
+        "auto takes it there (default: %(default)s)",
     )
     parser.add_argument(
         "--rate", type=float, metavar="R", help="highest learning rate (default: as the shipped weights)"
@@ -84,8 +90,20 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         metavar="N",
         help="restoration-codec: parts of photos that are coded, to take patches from (default: 4000; 4 GB)",
     )
+    parser.add_argument(
+        "--region-store",
+        type=Path,
+        metavar="DIR",
+        help="restoration-codec: where those are kept (default: in --output)",
+    )
     parser.add_argument("--seed", type=int, default=0, help="default: %(default)s")
-    parser.add_argument("--validation", type=Path, metavar="DIR", help="msroi: a folder to score in the end")
+    parser.add_argument(
+        "--validation",
+        type=Path,
+        metavar="DIR",
+        help="msroi: a folder to score in the end; "
+        "restoration-codec: photos by which the best weights are chosen",
+    )
     parser.add_argument(
         "--backbone", type=Path, metavar="FILE", help="msroi: EfficientNet-Lite0's arrays (.npz)"
     )
@@ -122,7 +140,7 @@ def run(args: argparse.Namespace) -> int:
             _train_dncnn(args)
         else:
             _train_restoration(args)
-    except (FileNotFoundError, BadWeights) as error:
+    except (FileNotFoundError, BadWeights, StoreMismatch) as error:
         user_log.error(f"foveate train: {error}")
         return WRONG_USAGE
     return 0
@@ -168,20 +186,33 @@ def _train_restoration(args: argparse.Namespace) -> None:
     if args.network != "restoration-codec":
         restoration.train_joint(args.photos, args.output, steps=args.steps or 12_000, seed=args.seed, **given)
     if args.network != "restoration-joint":
-        weights = args.output / comcnn.WEIGHTS_FILE.name
-        preparing = comcnn.load(weights) if weights.exists() else None
         restoration.train_on_codec(
             args.photos,
             args.output,
-            functools.partial(code_region, preparing=preparing),
+            _coding(args),
             steps=args.steps or 14_000,
             size=args.size,
             loss=args.loss,
             precision=args.precision,
             seed=args.seed + 1,
+            validation=validation_regions(args.validation) if args.validation else None,
             **given,
-            **_given(args, "regions"),
         )
+
+
+def _coding(args: argparse.Namespace) -> restoration.Coding:
+    """What RecCNN's patches are taken from; with ComCNN's weights in --output, some are prefiltered by it."""
+    from foveate.models.training import restoration
+
+    weights = args.output / comcnn.WEIGHTS_FILE.name
+    prefilter = comcnn.load(weights) if weights.exists() else None
+    origin = f"{args.photos.resolve()}, {CODER}, ComCNN {prefilter.sha256 if prefilter else 'none'}"
+    return restoration.Coding(
+        functools.partial(code_region, prefilter=prefilter),
+        origin,
+        folder=args.region_store,
+        **_given(args, "regions"),
+    )
 
 
 def _train_dncnn(args: argparse.Namespace) -> None:
@@ -196,18 +227,36 @@ def _given(args: argparse.Namespace, *names: str) -> dict[str, Any]:
     return {name: getattr(args, name) for name in names if getattr(args, name) is not None}
 
 
+def validation_regions(photos: Path) -> dict[float, list[CodedRegion]]:
+    """The middle of every photo of a folder at fixed rates, all places alike, by bits per pixel."""
+    from foveate.models.training.photos import load_photos
+
+    middles = []
+    for photo in load_photos(photos):
+        side = min(_VALIDATION_SIDE, *(length // 32 * 32 for length in photo.shape[:2]))
+        top, left = ((length - side) // 2 for length in photo.shape[:2])
+        middles.append(np.ascontiguousarray(photo[top : top + side, left : left + side]))
+    return {rate: [_plain_region(middle, rate) for middle in middles] for rate in _VALIDATION_RATES}
+
+
+def _plain_region(pixels: NDArray[np.uint8], bits_per_pixel: float) -> CodedRegion:
+    payload = int(bits_per_pixel * pixels.shape[0] * pixels.shape[1] / 8)
+    decoded, cells = _code(pixels, Emphasis(), 64, payload)
+    return CodedRegion(pixels, decoded, reccnn.with_prefiltered_flag(cells, False))
+
+
 def code_region(
-    region: NDArray[np.uint8], rng: np.random.Generator, preparing: Network | None = None
+    region: NDArray[np.uint8], rng: np.random.Generator, prefilter: Network | None = None
 ) -> CodedRegion:
     """A part of a photo through the real codec at a random rate and weighting: what RecCNN learns from.
 
     Args:
       region: (n, n, 3) uint8.
       rng: decides everything.
-      preparing: ComCNN, through which some of the regions go, as in `compress` by the plain file's noise map.
+      prefilter: ComCNN, through which some of the regions go, as in `compress` by the plain file's noise map.
     """
     size = region.shape[0]
-    emphasis = Emphasis(tune="ssim" if rng.random() < _TUNED_SHARE else "psnr")
+    emphasis = Emphasis(tune="visual" if rng.random() < _TUNED_SHARE else "psnr")
     if rng.random() < _WEIGHTED_SHARE:
         saliency = np.clip(rng.normal(0.5, 0.6, (3, 3)), 0, 1).astype(np.float32)
         emphasis = dataclasses.replace(emphasis, saliency=saliency, gain_db=float(rng.uniform(3, 15)))
@@ -216,11 +265,11 @@ def code_region(
     code = functools.partial(
         _code, emphasis=emphasis, block_size=block_size, payload=int(rate * size * size / 8)
     )
-    prepared = preparing is not None and rng.random() < _PREPARED_SHARE
+    prefiltered = prefilter is not None and rng.random() < _PREFILTERED_SHARE
     decoded, cells = code(region)
-    if preparing is not None and prepared:
-        decoded, cells = code(tiling.run(preparing, region, cells))
-    return CodedRegion(region, decoded, reccnn.with_preparation(cells, prepared))
+    if prefilter is not None and prefiltered:
+        decoded, cells = code(tiling.run(prefilter, region, cells))
+    return CodedRegion(region, decoded, reccnn.with_prefiltered_flag(cells, prefiltered))
 
 
 def _code(

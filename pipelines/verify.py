@@ -67,22 +67,22 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--quick",
         action="store_true",
-        help="look at listings and tables only: what is missing, nobody's, of another size or, in object "
-        "stores, of another checksum",
+        help="only compare listings and tables: finds files that are missing, untracked, or of another size "
+        "or (in object stores) checksum",
     )
     parser.add_argument(
         "--recheck",
         type=count,
         default=0,
         metavar="N",
-        help="also measure N photos again, at random among those whose sources are still there",
+        help="also measure N photos again, chosen at random from those whose sources still exist",
     )
     parser.add_argument("--json", action="store_true", help="print one JSON document")
     parser.add_argument(
         "--output",
         metavar="DIR",
-        help="keep the table of findings (Parquet) in this folder or URL; on other engines than this machine "
-        "it is needed",
+        help="keep the table of findings (Parquet) in this folder or URL; required on engines other than "
+        "this machine",
     )
     add_limits(parser)
     add_key(parser, "the file with the key of an encrypted archive; without it, only checksums are compared")

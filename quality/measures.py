@@ -11,6 +11,7 @@ from foveate.quality.color import Pixels, check_pair, luma, peak_of, strips
 from foveate.quality.psnr import decibels, luma_errors, squared_errors
 from foveate.quality.saliency import StretchedMap, WeightedMean
 from foveate.quality.ssim import StructuralSimilarity
+from foveate.quality.ssimulacra2 import ssimulacra2
 
 
 @dataclasses.dataclass(frozen=True)
@@ -18,7 +19,8 @@ class Measures:
     """How close a decoded photo is to its original.
 
     `mse` is in squared sample units; ratios are in dB, infinite where nothing was lost; SSIM is at most 1.
-    The last two are weighted by the saliency map and equal the plain ones where there is none.
+    `psnr_s_db` and `ssim_s` are weighted by the saliency map and equal the plain ones where there is none.
+    `ssimulacra2` is a score of at most 100, None where it was not asked for.
     """
 
     mse: float
@@ -28,14 +30,18 @@ class Measures:
     ms_ssim: float
     psnr_s_db: float
     ssim_s: float
+    ssimulacra2: float | None = None
 
 
-def measure(original: Pixels, decoded: Pixels, saliency: NDArray[np.float32] | None) -> Measures:
+def measure(
+    original: Pixels, decoded: Pixels, saliency: NDArray[np.float32] | None, *, scored: bool = False
+) -> Measures:
     """Every measure of `decoded` against `original`, (H, W, C) uint8 or uint16 alike, C in 1..4.
 
     `saliency` is (h, w), not negative, and is stretched over the photo; None is the same as all alike. Works
-    strip by strip: beside the photos it takes some 50 MB, however large they are. Raises ValueError for an
-    unlike pair or an impossible map.
+    strip by strip: beside the photos it takes some 50 MB, however large they are. `scored` adds SSIMULACRA 2,
+    which takes some ten times as long as all the others. Raises ValueError for an unlike pair or an
+    impossible map.
     """
     check_pair(original, decoded)
     height, width, _ = original.shape
@@ -57,4 +63,5 @@ def measure(original: Pixels, decoded: Pixels, saliency: NDArray[np.float32] | N
         ms_ssim=structure.ms_ssim,
         psnr_s_db=decibels(error.weighted, peak),
         ssim_s=structure.ssim_s,
+        ssimulacra2=ssimulacra2(original, decoded) if scored else None,
     )

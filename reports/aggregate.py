@@ -13,6 +13,7 @@ import math
 from collections.abc import Sequence
 from typing import Any
 
+from foveate.archive.losses import BETWEEN
 from foveate.reports.contents import (
     FORMAT_VERSION,
     LOGARITHMIC,
@@ -25,6 +26,7 @@ from foveate.reports.contents import (
     GalleryPhoto,
     Group,
     Histogram,
+    Loss,
     Measure,
     PhotoFigures,
     Reason,
@@ -63,6 +65,12 @@ SELECT outcome, reason, sum(photos)::BIGINT AS photos, sum(source_bytes)::BIGINT
     SELECT outcome, reason, 1 AS photos, source_bytes FROM photos WHERE outcome IN ('kept', 'skipped')
     UNION ALL SELECT 'skipped', '{UP_TO_DATE}', photos, source_bytes FROM alone)
 GROUP BY outcome, reason
+"""
+_LOSSES = f"""
+SELECT relative_path, split_part(loss, ': ', 1) AS name,
+    substr(loss, length(split_part(loss, ': ', 1)) + 3) AS details
+FROM (SELECT relative_path, unnest(string_split(metadata_lost, '{BETWEEN}')) AS loss FROM photos
+    WHERE coalesce(metadata_lost, '') <> '')
 """
 _RUNS = """
 SELECT run_id, max(time) AS ended, list_sort(list(DISTINCT version) FILTER (version IS NOT NULL)) AS versions,
@@ -120,6 +128,9 @@ def aggregate(
         months_total=_distinct(db, "month"),
         reasons=_reasons(db),
         reasons_total=_count(db, f"SELECT count(*) FROM ({_REASONS})"),
+        lost_metadata=_count(db, "SELECT count(*) FROM photos WHERE coalesce(metadata_lost, '') <> ''"),
+        losses=_losses(db),
+        losses_total=_count(db, f"SELECT count(DISTINCT name) FROM ({_LOSSES})"),
         failures=_failure_groups(db),
         failures_total=_count(db, "SELECT count(DISTINCT (step, error_type)) FROM failed"),
         steps=tuple(step for name in STEPS if (step := _step(db, name))),
@@ -127,7 +138,7 @@ def aggregate(
         runs_total=_count(db, f"SELECT count(*) FROM ({_RUNS})"),
         histograms=tuple(found for name in MEASURES if (found := _histogram(db, name))),
         scatter=_scatter(db),
-        worst=_photos(db, "score IS NOT NULL", "score", WORST_SHOWN),
+        worst=_photos(db, "rank IS NOT NULL", "rank", WORST_SHOWN),
         slowest=_photos(db, "seconds > 0", "seconds DESC", SLOWEST_SHOWN),
         gallery=_gallery(db, gallery_photos),
         figures={},
@@ -212,7 +223,10 @@ def _measure(db: Any, name: str) -> Measure:
 
 
 def _groups(db: Any, expression: str, order: str) -> tuple[Group, ...]:
-    measures = ("compression_ratio", "bits_per_pixel", "psnr_db", "rec_psnr_db", "psnr_s_db", "ssim")
+    measures = (
+        *("compression_ratio", "bits_per_pixel", "psnr_db", "rec_psnr_db", "psnr_s_db", "ssim"),
+        "ssimulacra2",
+    )
     means = ", ".join(f"avg({m}) FILTER (outcome = 'compressed' AND isfinite({m}))" for m in measures)
     query = f"""
         SELECT {expression} AS name, count(*) AS photos, count(*) FILTER (outcome = 'compressed'),
@@ -224,6 +238,14 @@ def _groups(db: Any, expression: str, order: str) -> tuple[Group, ...]:
 def _reasons(db: Any) -> tuple[Reason, ...]:
     rows = _all(db, f"{_REASONS} ORDER BY photos DESC, outcome, reason LIMIT {REASONS_SHOWN}")
     return tuple(Reason(*values) for values in rows)
+
+
+def _losses(db: Any) -> tuple[Loss, ...]:
+    query = f"""
+        SELECT name, count(DISTINCT relative_path) AS photos, min(relative_path),
+            arg_min(details, relative_path)
+        FROM ({_LOSSES}) GROUP BY name ORDER BY photos DESC, name LIMIT {REASONS_SHOWN}"""
+    return tuple(Loss(*values) for values in _all(db, query))
 
 
 def _failure_groups(db: Any) -> tuple[FailureGroup, ...]:
@@ -323,11 +345,11 @@ def _photos(db: Any, condition: str, order: str, limit: int, offset: int = 0) ->
 
 
 def _gallery(db: Any, wanted: int) -> tuple[GalleryPhoto, ...]:
-    """The worst, the middle and the best photos by PSNR-S (PSNR where there is none), none twice."""
-    photos = _count(db, "SELECT count(*) FROM photos WHERE outcome = 'compressed' AND isfinite(score)")
+    """The worst, the middle and the best photos by `rank`, none twice."""
+    photos = _count(db, "SELECT count(*) FROM photos WHERE outcome = 'compressed' AND isfinite(rank)")
     kinds: tuple[GalleryKind, ...] = ("worst", "median", "best")
     if photos <= wanted:
-        ranked = _photos(db, "isfinite(score)", "score", photos)
+        ranked = _photos(db, "isfinite(rank)", "rank", photos)
         return tuple(
             GalleryPhoto(kinds[min(2, 3 * place // max(1, photos))], photo)
             for place, photo in enumerate(ranked)
@@ -337,5 +359,5 @@ def _gallery(db: Any, wanted: int) -> tuple[GalleryPhoto, ...]:
     return tuple(
         GalleryPhoto(kind, photo)
         for kind, start, count in zip(kinds, starts, each, strict=True)
-        for photo in _photos(db, "isfinite(score)", "score", count, start)
+        for photo in _photos(db, "isfinite(rank)", "rank", count, start)
     )

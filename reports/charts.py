@@ -22,7 +22,15 @@ from foveate.reports.contents import (
 from foveate.reports.figures import bytes_text, count_text, measure_text, month_text, share_text
 from foveate.reports.vega import NARROW, WIDE, Chart, Key, data, finished, logarithmic
 
-HISTOGRAMS_SHOWN = ("compression_ratio", "bits_per_pixel", "psnr_db", "psnr_s_db", "ssim", "ms_ssim")
+HISTOGRAMS_SHOWN = (
+    "ssimulacra2",
+    "compression_ratio",
+    "bits_per_pixel",
+    "psnr_db",
+    "psnr_s_db",
+    "ssim",
+    "ms_ssim",
+)
 SERIES = 6  # colors that tell reports apart; after these they come again
 MEDIAN_PHOTOS = 15  # photos that a median line wants at least for each of its points
 MEDIAN_GROUPS = 8
@@ -153,8 +161,8 @@ def _bin_rows(
 
 
 def _histogram_sentence(measure: Measure) -> str:
-    unit = f" {measure.unit}" if measure.unit in ("dB", "bpp") else measure.unit
-    digits = ".1f" if unit == " dB" else ".4f" if "SSIM" in measure.label else ".3g"
+    unit = f" {measure.unit}" if measure.unit in ("dB", "bpp", "points") else measure.unit
+    digits = ".1f" if unit in (" dB", " points") else ".4f" if "SSIM" in measure.label else ".3g"
     found = measure.decoded
     if found.median is None or found.p05 is None or found.p95 is None:
         return "Lossless throughout."

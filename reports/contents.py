@@ -13,6 +13,7 @@ from typing import Literal
 FORMAT_VERSION = 2
 
 MEASURES = {  # column of the metrics table: (label, unit, has a rec_ twin)
+    "ssimulacra2": ("SSIMULACRA 2", "points", True),
     "compression_ratio": ("Compression ratio", "×", False),
     "bits_per_pixel": ("Bits per pixel", "bpp", False),
     "psnr_db": ("PSNR", "dB", True),
@@ -102,6 +103,7 @@ class Group:
     mean_rec_psnr_db: float | None
     mean_psnr_s_db: float | None
     mean_ssim: float | None
+    mean_ssimulacra2: float | None
 
 
 @dataclasses.dataclass(frozen=True)
@@ -112,6 +114,16 @@ class Reason:
     reason: str
     photos: int
     source_bytes: int
+
+
+@dataclasses.dataclass(frozen=True)
+class Loss:
+    """Metadata of one kind that so many compressed photos lost, and a photo of those."""
+
+    name: str
+    photos: int
+    example: str  # its path
+    details: str  # what was said of it
 
 
 @dataclasses.dataclass(frozen=True)
@@ -174,12 +186,14 @@ class PhotoFigures:
     seconds: float | None
     compression_ratio: float | None
     bits_per_pixel: float | None
+    ssimulacra2: float | None
     psnr_db: float | None
     psnr_y_db: float | None
     ssim: float | None
     ms_ssim: float | None
     psnr_s_db: float | None
     ssim_s: float | None
+    rec_ssimulacra2: float | None
     rec_psnr_db: float | None
     rec_psnr_y_db: float | None
     rec_ssim: float | None
@@ -261,6 +275,9 @@ class Report:
     months_total: int
     reasons: tuple[Reason, ...]
     reasons_total: int
+    lost_metadata: int  # photos that lost some
+    losses: tuple[Loss, ...]
+    losses_total: int
     failures: tuple[FailureGroup, ...]
     failures_total: int
     steps: tuple[Step, ...]

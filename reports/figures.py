@@ -40,7 +40,8 @@ def measure_text(value: float | None, unit: str = "") -> str:
         return NOTHING
     if math.isinf(value):
         return "lossless"
-    return {"dB": f"{value:.2f}", "bpp": f"{value:.3f}", "×": f"{value:.2f}"}.get(unit, f"{value:.4f}")
+    digits = {"points": 1, "dB": 2, "bpp": 3, "×": 2}.get(unit, 4)
+    return f"{value:.{digits}f}"
 
 
 def gain_text(value: float | None, unit: str = "") -> str:

@@ -21,6 +21,7 @@ def report_figures(report: Report) -> dict[str, float | None]:
     figures: dict[str, float | None] = dict(dataclasses.asdict(report.accounting))
     ends = report.accounting
     figures["failed_share"] = ends.failed / ends.sources if ends.sources else None
+    figures["lost_metadata"] = report.lost_metadata
     figures |= dataclasses.asdict(report.sizes)
     figures |= {f"cost.{name}": getattr(report.cost, name) for name in _MONEY}
     for measure in report.measures:
@@ -52,7 +53,7 @@ def comparison_figures(comparison: Comparison) -> dict[str, float | None]:
 def figure_names(comparing: bool) -> tuple[str, ...]:
     """The names of all figures, of a report or of a comparison."""
     names = [field.name for field in dataclasses.fields(Accounting)]
-    names += ["failed_share", *(field.name for field in dataclasses.fields(Sizes))]
+    names += ["failed_share", "lost_metadata", *(field.name for field in dataclasses.fields(Sizes))]
     names += [f"cost.{name}" for name in _MONEY]
     for column, (_, _, twin) in MEASURES.items():
         name = short_name(column)

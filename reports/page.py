@@ -49,6 +49,7 @@ def page_of(report: Report, sections: dict[str, list[Chart]], entries: Sequence[
         sections=sections,
         gallery=entries,
         cameras_known=any(camera.name for camera in report.cameras),
+        scored=report.measure("ssimulacra2").decoded.photos > 0,
         reconstructed=any(measure.mean_gain is not None for measure in report.measures),
     )
 

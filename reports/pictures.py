@@ -37,10 +37,8 @@ def gallery_loader(key: ArchiveKey | None = None) -> LoadGallery:
         data = read_stored(photo.archive_url, key, limits.file_bytes)
         found = decode_archive(data, limits)
         pixels = full_range(found.decoded.pixels, found.decoded.bit_depth)
-        noise, record = found.noise, found.record
-        if noise is None or (record is not None and record.plain_decode):
-            restored = None
-        else:
+        noise, record, restored = found.noise, found.record, None
+        if noise is not None:
             restored = restore_pixels(network.get(), pixels, noise, record is not None and record.prefiltered)
         archived = as_rgb(pixels)
         small = np.asarray(shrink(archived))

@@ -44,7 +44,16 @@ from foveate.storage.files import read_whole
 MEMORY = "1GB"  # of DuckDB; what does not fit goes to the temporary folder
 STEPS = ("read", "saliency", "encode", "measure")
 REPORT_COLUMNS = (
-    *("relative_path", "source_url", "archive_url", "outcome", "reason", "source_format", "source_modified"),
+    *(
+        "relative_path",
+        "source_url",
+        "archive_url",
+        "outcome",
+        "reason",
+        "metadata_lost",
+        "source_format",
+        "source_modified",
+    ),
     *("source_bytes", "archive_bytes", "width", "height", "camera", "taken"),
     *MEASURES,
     *(f"rec_{name}" for name, (_, _, twin) in MEASURES.items() if twin),
@@ -65,6 +74,8 @@ SELECT rows.* EXCLUDE (part, place, finished), make_timestamp(epoch_us(finished)
     CASE WHEN taken IS NOT NULL THEN left(taken, 7) WHEN source_modified > 0
         THEN strftime(make_timestamp((source_modified * 1e6)::BIGINT), '%Y-%m') ELSE '' END AS month,
     coalesce(psnr_s_db, psnr_db) AS score,
+    CASE WHEN (SELECT bool_and(ssimulacra2 IS NOT NULL) FROM rows JOIN newest USING (part, place)
+        WHERE outcome = 'compressed') THEN ssimulacra2 ELSE score END AS rank,
     {" + ".join(f"coalesce({step}_seconds, 0)" for step in STEPS)} AS seconds
 FROM rows JOIN newest USING (part, place)
 """
@@ -101,7 +112,8 @@ def staged(asked: Sequence[Asked]) -> Iterator[Any]:
     """A DuckDB connection whose schemas `r0`, `r1`, ... hold the tables of what is asked, in this order.
 
     photos: one row a photo, its latest state: `REPORT_COLUMNS`, `folder`, `month` ("YYYY-MM", when it was
-        taken, else when the file was changed; "" where neither is known), `score` (PSNR-S, else PSNR),
+        taken, else when the file was changed; "" where neither is known), `score` (PSNR-S, else PSNR), `rank`
+        (SSIMULACRA 2 where all compressed photos have it, else `score`),
         `seconds` of all steps, `last_seen`. A photo that failed after its newest row is not among them.
     failed: the last failure of each photo that failed last.
     skipped: for each run, how much of what was up to date it left alone without a row for each photo.

@@ -37,6 +37,8 @@ def print_report(report: Report, console: Console) -> None:
         f"saved {bytes_text(sizes.saved_bytes)} ({share_text(sizes.saved_share)})"
     )
     console.print(f"[bold]Cost[/] {cost_line(report)}")
+    if report.lost_metadata:
+        console.print(f"[bold]Lost metadata[/] {count_text(report.lost_metadata)} photos")
     cameras = report.cameras if any(camera.name for camera in report.cameras) else ()
     months = [
         dataclasses.replace(month, name=month_text(month.name)) for month in report.months if month.name
@@ -50,6 +52,7 @@ def print_report(report: Report, console: Console) -> None:
         photos_table("Worst photos", report.worst[:PHOTOS_SHOWN]),
         photos_table("Slowest photos", report.slowest[:PHOTOS_SHOWN]),
         reasons_table(report),
+        losses_table(report),
         failures_table(report),
         steps_table(report),
     )
@@ -119,11 +122,12 @@ def changed_table(comparison: Comparison) -> Table:
 
 def photos_table(name: str, photos: Sequence[PhotoFigures]) -> Table:
     """Single photos and what they cost."""
-    table = borderless_table(name, ["After", "bpp", "PSNR", "PSNR-S", "Time"])
+    table = borderless_table(name, ["After", "bpp", "Score", "PSNR", "PSNR-S", "Time"])
     for photo in photos:
         table.add_row(
             plain_text(photo.relative_path),
             *(bytes_text(photo.archive_bytes), measure_text(photo.bits_per_pixel, "bpp")),
+            measure_text(photo.ssimulacra2, "points"),
             *(measure_text(photo.psnr_db, "dB"), measure_text(photo.psnr_s_db, "dB")),
             duration_text(photo.seconds),
         )
@@ -157,7 +161,8 @@ def measures_table(measures: Sequence[Measure]) -> Table:
 
 def groups_table(name: str, groups: Sequence[Group], total: int, nameless: str = "(not known)") -> Table:
     """The photos by folder, camera, format or month; `nameless` stands for ""."""
-    table = borderless_table(name, ["Photos", "Before", "After", "Saved", "bpp", "PSNR", "rec.", "PSNR-S"])
+    sizes = ["Photos", "Before", "After", "Saved", "bpp"]
+    table = borderless_table(name, [*sizes, "Score", "PSNR", "rec.", "PSNR-S"])
     for group in groups:
         before, after = group.source_bytes, group.archive_bytes
         saved = (before - after) / before if before else None
@@ -166,6 +171,7 @@ def groups_table(name: str, groups: Sequence[Group], total: int, nameless: str =
             plain_text(group.name or nameless),
             *(count_text(group.photos), bytes_text(before), bytes_text(after)),
             *(share_text(saved), measure_text(group.mean_bits_per_pixel, "bpp")),
+            measure_text(group.mean_ssimulacra2, "points"),
             *(measure_text(value, "dB") for value in quality),
         )
     if total > len(groups):
@@ -179,6 +185,18 @@ def reasons_table(report: Report) -> Table:
     for reason in report.reasons:
         text = plain_text(reason.reason or "not said")
         table.add_row(text, reason.outcome, count_text(reason.photos), bytes_text(reason.source_bytes))
+    return table
+
+
+def losses_table(report: Report) -> Table:
+    """What metadata photos lost, one example each."""
+    table = borderless_table("Lost metadata", ["Photos"])
+    table.add_column("For example", overflow="fold")
+    for loss in report.losses:
+        said = f"{plain_text(loss.example)}: {plain_text(loss.details)}"
+        table.add_row(plain_text(loss.name), count_text(loss.photos), said)
+    if report.losses_total > len(report.losses):
+        table.caption = f"{len(report.losses)} of {report.losses_total:,}"
     return table
 
 

@@ -96,12 +96,12 @@ def archive(data: bytes, max_pixels: int | None, reduce: int, layers: int) -> Re
 
 
 def bits(data: bytes, rows: int, columns: int) -> Result:
-    """`codec.spending.bits_per_pixel` of a file."""
-    from foveate.codec import spending
+    """`codec.bit_usage.bits_per_pixel` of a file."""
+    from foveate.codec import bit_usage
     from foveate.codec.packet_stream import PacketStream
 
     packets = PacketStream.parse(jp2.parse(data).codestream)
-    return {"bits": spending.bits_per_pixel(packets, rows, columns)}
+    return {"bits": bit_usage.bits_per_pixel(packets, rows, columns)}
 
 
 def check(data: bytes) -> Result:

@@ -127,7 +127,13 @@ def delete_file(url: str) -> None:
         Path(url).unlink(missing_ok=True)
 
 
-def write_whole(url: str, data: bytes, archive: str, may_replace: MayReplace | None = None) -> str:
+def write_whole(
+    url: str,
+    data: bytes,
+    archive: str,
+    may_replace: MayReplace | None = None,
+    like: SourceFile | None = None,
+) -> str:
     """Writes a file so that it is there whole or not at all; gives its version, as `ListedFile` has it.
 
     Object stores show an object when its upload is complete. A local file is written below the archive's
@@ -139,6 +145,7 @@ def write_whole(url: str, data: bytes, archive: str, may_replace: MayReplace | N
       archive: the root below which it lies.
       may_replace: asked, with the bytes that are there, whether another file may be replaced; None: always.
         A file of the same bytes is left as it is.
+      like: the file that it is made of, whose time and rights a local file takes over.
 
     Raises:
       BadInput: the filesystem does not take such a name, another run wrote the file at the same moment, or
@@ -156,7 +163,7 @@ def write_whole(url: str, data: bytes, archive: str, may_replace: MayReplace | N
             return ""
         if not _check_replaced(url, data, may_replace):
             return stored_version(url)
-        return write_local(Path(url), data, temporary_folder(archive))
+        return write_local(Path(url), data, temporary_folder(archive), like)
     except BadInput:
         raise
     except NotOursError as error:

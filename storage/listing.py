@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import collections
 import dataclasses
 import functools
 import glob
 import itertools
 import os
 import re
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 
 from apache_beam.io.filesystem import BeamIOError, FileSystem
@@ -40,6 +41,24 @@ class Part:
     end: str = ""
 
 
+# What systems and programs leave in folders beside photos, photos by their names among it.
+_SYSTEM_FOLDERS = (
+    "@eaDir",
+    "#recycle",
+    "#snapshot",
+    ".thumbnails",
+    "$RECYCLE.BIN",
+    "System Volume Information",
+)
+_SYSTEM_PREFIXES = (".Trash", "._", ".Spotlight-", ".fseventsd")
+
+
+def is_of_system(relative_path: str) -> bool:
+    """Whether a path below a root is never a photo of a person: AppleDouble files, thumbnails, bins."""
+    parts = relative_path.split("/")
+    return any(part.startswith(_SYSTEM_PREFIXES) or part in _SYSTEM_FOLDERS for part in parts)
+
+
 def find_files(source: str, extensions: frozenset[str], output: str) -> Iterator[SourceFile]:
     """The files that a command-line source names; arguments as of `find_part`.
 
@@ -67,7 +86,8 @@ def find_part(part: Part, extensions: frozenset[str], output: str) -> Iterator[S
       extensions: which files of a folder or glob are taken: lower case, with dot.
       output: where the results go: what lies there already is no source, even if it lies below one.
 
-    A local folder that cannot be listed is a file too: one that nobody can read, which its row will say.
+    What is of the system (`is_of_system`) is left out, unless it is named itself. A local folder that cannot
+    be listed is a file too: one that nobody can read, which its row will say.
 
     Raises:
       NothingFound: its place cannot be listed.
@@ -78,10 +98,32 @@ def find_part(part: Part, extensions: frozenset[str], output: str) -> Iterator[S
             base = root if root is not None else path.rpartition("/")[0]
             relative = path[len(base) :].lstrip("/") if base else path
             results = None if root is None else _path_below(output, root)
+            if root is not None and is_of_system(relative):
+                continue
             if results is None or not relative.startswith(f"{results}/"):
                 yield SourceFile(
                     path, relative, file.size_bytes, file.modified, 0, file.generation, file.checksum
                 )
+
+
+def other_kinds(sources: Iterable[str], extensions: frozenset[str], output: str) -> dict[str, int]:
+    """How many files of local folders are left out for their endings, by these (without dot, "" for none).
+
+    Stores are not listed once more for that. What is of the system does not count.
+    """
+    kinds: collections.Counter[str] = collections.Counter()
+    for source in dict.fromkeys(sources):
+        path = Path(source.removeprefix("file://"))
+        if "://" in str(source).removeprefix("file://") or not path.is_dir():
+            continue
+        results = _path_below(output, str(path))
+        for file in _local_folder(path):
+            relative = os.path.relpath(file.url, path)
+            suffix = Path(file.url).suffix.lower()
+            below_results = results is not None and relative.startswith(f"{results}/")
+            if suffix not in extensions and not below_results and not is_of_system(relative):
+                kinds[suffix.removeprefix(".")] += 1
+    return dict(kinds)
 
 
 @functools.lru_cache

@@ -12,6 +12,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from foveate.storage.object_store import StoredFile
+from foveate.storage.source import SourceFile
 
 _TABLE_DEPTH = 4  # folders, from that of a run's table up to the archive: all may be new
 
@@ -33,8 +34,12 @@ def local_file(path: Path) -> Iterator[StoredFile]:
             yield StoredFile(str(path), status.st_size, status.st_mtime)
 
 
-def write_local(target: Path, data: bytes, temporary: Path) -> str:
-    """Writes a file below `temporary`, syncs it, and moves it to its name; returns its version."""
+def write_local(target: Path, data: bytes, temporary: Path, like: SourceFile | None = None) -> str:
+    """Writes a file below `temporary`, syncs it, and moves it to its name; returns its version.
+
+    It gets the time of the last change of the file that it was made of, if that is given, and is never
+    readable by more people than that.
+    """
     made = [folder for folder in target.parents if not folder.exists()]
     target.parent.mkdir(parents=True, exist_ok=True)
     temporary.mkdir(parents=True, exist_ok=True)
@@ -43,6 +48,8 @@ def write_local(target: Path, data: bytes, temporary: Path) -> str:
         with part.open("wb") as handle:
             handle.write(data)
             handle.flush()
+            if like is not None:
+                _resemble(handle.fileno(), like)
             os.fsync(handle.fileno())
             status = os.fstat(handle.fileno())
         part.replace(target)  # a move keeps the time of the last change
@@ -72,6 +79,17 @@ def write_local_new(target: Path, data: bytes, temporary: Path) -> bool:
         return True
     finally:
         part.unlink(missing_ok=True)
+
+
+def _resemble(descriptor: int, like: SourceFile) -> None:
+    """Gives an open file the time of another one, and no rights that the other does not have."""
+    if "://" not in like.url:
+        with contextlib.suppress(OSError):  # it is gone meanwhile, or this filesystem knows no rights
+            theirs = stat.S_IMODE(Path(like.url).stat().st_mode)
+            os.fchmod(descriptor, stat.S_IMODE(os.fstat(descriptor).st_mode) & theirs | stat.S_IRUSR)
+    if like.modified > 0:
+        with contextlib.suppress(OSError):
+            os.utime(descriptor, (like.modified, like.modified))
 
 
 def bring_to_disk(file: Path) -> None:

@@ -306,6 +306,12 @@ def kept_pictures() -> dict[str, bytes]:
         "raw.dng": dng(),
         "raw.nef": nef(),
         "phone.heic": heic(),
+        "truncated.jpg": jpeg(sample(53, 75, 3))[:-700],
+        "no-end.jpg": jpeg(sample(53, 75, 3))[:-2],
+        "truncated.png": png(sample(25, 39, 3))[:-900],
+        "truncated.bmp": saved(image(sample(14, 15, 3)), "BMP")[:-100],
+        "truncated.gif": saved(image(sample(16, 19, 3)), "GIF")[:-100],
+        "truncated.webp": webp(sample(25, 39, 3))[:-100],
     }
 
 
@@ -325,6 +331,12 @@ REASONS = {  # why each of `kept_pictures` is kept
     "raw.dng": Reason.RAW,
     "raw.nef": Reason.RAW,
     "phone.heic": Reason.NOT_READ,
+    "truncated.jpg": Reason.DAMAGED,
+    "no-end.jpg": Reason.DAMAGED,
+    "truncated.png": Reason.DAMAGED,
+    "truncated.bmp": Reason.DAMAGED,
+    "truncated.gif": Reason.DAMAGED,
+    "truncated.webp": Reason.DAMAGED,
 }
 
 
@@ -334,14 +346,9 @@ def broken_pictures() -> dict[str, bytes]:
     return {
         "empty.jpg": b"",
         "text.jpg": b"hello world, this is not a photo\n",
-        "truncated.jpg": whole[: len(whole) * 2 // 3],
-        "no-end.jpg": whole[:-2],
         "header-only.jpg": whole[:20],
-        "truncated.png": png(sample(25, 39, 3))[:-900],
+        "header-only.webp": webp(sample(25, 39, 3))[:22],
         "truncated.tif": tiff(sample(25, 39, 3))[:-40],
-        "truncated.webp": webp(sample(25, 39, 3))[:-100],
         "truncated.avif": avif(sample(25, 39, 3))[:-100],
-        "truncated.bmp": saved(image(sample(14, 15, 3)), "BMP")[:-100],
-        "truncated.gif": saved(image(sample(16, 19, 3)), "GIF")[:-100],
         "directory.tif": b"II*\0\xff\xff\xff\x7f",
     }

@@ -18,8 +18,8 @@ from numpy.typing import NDArray
 from foveate.codec import codestream, packets
 from foveate.codec.allocation import Choice
 from foveate.codec.block_coder import Coding
+from foveate.codec.block_weights import Emphasis
 from foveate.codec.codestream import Codestream
-from foveate.codec.emphasis import Emphasis
 from foveate.codec.encoder import Encoder
 from foveate.codec.layout import Layout
 from foveate.codec.packets import Layers

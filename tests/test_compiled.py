@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from foveate.compiled import compiled
+from foveate.compiled import compilations, compiled
 
 
 def test_a_function_without_a_place_for_its_code_is_compiled_all_the_same() -> None:
@@ -14,3 +14,18 @@ def test_a_function_without_a_place_for_its_code_is_compiled_all_the_same() -> N
     twice = compiled(names["twice"])
     assert twice(21) == 42
     assert twice.stats.cache_path is None  # type: ignore[attr-defined]
+
+
+def test_what_is_compiled_is_seen_while_it_is_and_once() -> None:
+    seen: list[bool] = []
+
+    def thrice(value: int) -> int:
+        return 3 * value
+
+    with compilations() as watched:
+        kept = watched.on_start
+        watched.on_start = lambda event: (kept(event), seen.append(watched.going_on))  # type: ignore[method-assign,assignment,func-returns-value]
+        function = compiled(thrice)
+        assert (function(2), function(3)) == (6, 9)
+    assert [name.rpartition(".")[2] for name in watched.names] == ["thrice"]
+    assert seen == [True] and not watched.going_on

@@ -20,7 +20,7 @@ from apache_beam.transforms.periodicsequence import PeriodicImpulse, RebaseMode
 from apache_beam.transforms.userstate import ReadModifyWriteStateSpec
 from apache_beam.utils.shared import Shared
 
-from foveate.archive.places import name_bytes
+from foveate.archive.names import name_bytes
 from foveate.archive.planning.first import Taken
 from foveate.archive.planning.planner import judge
 from foveate.archive.planning.settle import is_up_to_date

@@ -10,7 +10,7 @@ from typing import Any
 import apache_beam as beam
 
 from foveate.archive.keys import ArchiveKey, read_stored
-from foveate.archive.places import is_jpeg2000
+from foveate.archive.names import is_jpeg2000
 from foveate.codec.errors import BadCodestream, UnsupportedCodestream
 from foveate.pictures.picture import full_range
 from foveate.sandbox.client import Limits, check_file_bytes, decode_archive
@@ -57,14 +57,12 @@ def decode_file(element: NamedFile, extent: Extent, key: ArchiveKey | None = Non
     except ValueError as error:
         raise BadInput(f"cannot be reduced {extent.reduce} times: {error}") from error
     record = found.record
-    # The mark is for the whole file; what has fewer layers is coarser.
-    plain = record is not None and record.plain_decode and not extent.layers
     yield DecodedFile(
         source=file,
         output_path=element.path,
         pixels=full_range(found.decoded.pixels, found.decoded.bit_depth),
         metadata=found.metadata,
-        noise=None if plain else found.noise,
+        noise=found.noise,
         prefiltered=record is not None and record.prefiltered,
         note=found.note,
         source_sha256=record.source_sha256 if record is not None else b"",

@@ -65,10 +65,10 @@ class Coded:
 
 @dataclasses.dataclass(frozen=True, eq=False)
 class CodedPhoto:
-    """A photo and the files that could stand for it, the plain one first. `archived`: it is there already."""
+    """A photo and the file that stands for it. `archived`: it is there already."""
 
     salient: SalientPhoto
-    candidates: tuple[Coded, ...]
+    file: Coded
     archived: bool = False
 
     @property
@@ -93,10 +93,10 @@ class PrefilteredPhoto:
 
 @dataclasses.dataclass(frozen=True, eq=False)
 class RestoredPhoto:
-    """A coded photo and what RecCNN makes of each candidate; None where it has nothing to do."""
+    """A coded photo and what RecCNN makes of its file; None where it has nothing to do."""
 
     coded: CodedPhoto
-    restored: tuple[Pixels | None, ...]
+    restored: Pixels | None
     reccnn_seconds: float
 
     @property

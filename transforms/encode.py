@@ -12,17 +12,16 @@ import apache_beam as beam
 import numpy as np
 
 from foveate.archive.keys import ArchiveKey, from_store, stored_name, stored_overhead
-from foveate.archive.places import archive_url
+from foveate.archive.names import archive_url
 from foveate.archive.rows import KeptSource
-from foveate.archive.settings import CompressSettings, Target
+from foveate.archive.settings import CompressSettings
 from foveate.codec import file
-from foveate.codec.allocation import BudgetTooSmall
-from foveate.codec.emphasis import Emphasis
+from foveate.codec.block_weights import Emphasis
+from foveate.codec.errors import BudgetTooSmall
+from foveate.codec.integrity import BOXES_CHANGED
 from foveate.codec.record import ArchiveRecord
-from foveate.pictures.formats import jpeg_bytes
+from foveate.goals import goal_of
 from foveate.pictures.reasons import Reason
-from foveate.quality.psnr import psnr, psnr_s
-from foveate.quality.ssim import ssim
 from foveate.sandbox.client import Limits, check_integrity, decode_archive
 from foveate.storage.files import read_if_there
 from foveate.transforms.elements import (
@@ -35,10 +34,6 @@ from foveate.transforms.elements import (
 )
 from foveate.transforms.read import KEPT
 from foveate.transforms.steps import PhotoStage
-
-# How far above a target the search may end.
-_PSNR_TOLERANCE_DB, _SSIM_TOLERANCE = 0.05, 0.001
-_PSNR_OVER_SSIM_DB = 21.0  # of usual photos: PSNR over SSIM's distance from 1 in decibels
 
 
 @dataclasses.dataclass(frozen=True)
@@ -68,13 +63,13 @@ class Encoder:
 
 
 def encode_plain(salient: SalientPhoto, encoder: Encoder) -> Iterator[Any]:
-    """A photo → `CodedPhoto` with its plain candidate, or a `KeptSource` under the tag "kept".
+    """A photo → `CodedPhoto` as it is, or a `KeptSource` under the tag "kept".
 
     A file that an interrupted run made of the same source with the same settings is taken as it is.
     """
     archived = _already_archived(salient, encoder) if encoder.resume else None
     if archived is not None:
-        yield CodedPhoto(salient, (archived,), archived=True)
+        yield CodedPhoto(salient, archived, archived=True)
         return
     photo, settings = salient.photo, encoder.settings
     source_bytes = photo.source.size_bytes
@@ -91,20 +86,18 @@ def encode_plain(salient: SalientPhoto, encoder: Encoder) -> Iterator[Any]:
         element = KeptSource(photo.source, photo.source_format, photo.source_sha256, *kept)
         yield beam.pvalue.TaggedOutput(KEPT, element)
     else:
-        yield CodedPhoto(salient, (coded,))
+        yield CodedPhoto(salient, coded)
 
 
 def encode_prefiltered(element: PrefilteredPhoto, encoder: Encoder) -> Iterator[CodedPhoto]:
-    """Adds the candidate that ComCNN prefiltered, if there is one."""
+    """The same photo with the file of what ComCNN prefiltered, if it did."""
     coded = element.coded
     if element.prefiltered is None:
         yield coded
         return
-    candidate = encode(coded.salient, element.prefiltered, encoder, prefiltered=True)
-    seconds = candidate.encode_seconds + element.comcnn_seconds
-    candidate = dataclasses.replace(candidate, encode_seconds=seconds)
-    kept = () if encoder.settings.comcnn == "on" else coded.candidates
-    yield dataclasses.replace(coded, candidates=(*kept, candidate))
+    file = encode(coded.salient, element.prefiltered, encoder, prefiltered=True)
+    seconds = coded.file.encode_seconds + element.comcnn_seconds + file.encode_seconds
+    yield dataclasses.replace(coded, file=dataclasses.replace(file, encode_seconds=seconds))
 
 
 def _not_worth_it(archive_bytes: int, source_bytes: int, min_saving: float) -> tuple[Reason, str] | None:
@@ -130,7 +123,8 @@ def _already_archived(salient: SalientPhoto, encoder: Encoder) -> Coded | None:
             return None
         if not record.made_with(wanted.settings_digest, wanted.weights_digest):
             return None
-        if found.problems or found.cut_after is not None:
+        # Tags that somebody wrote into the file are no reason to make it anew.
+        if set(found.problems) - {BOXES_CHANGED} or found.cut_after is not None:
             return None
         back = decode_archive(data, encoder.limits)
     except ValueError:  # damaged or foreign: it is made again
@@ -150,47 +144,22 @@ def encode(salient: SalientPhoto, pixels: Pixels, encoder: Encoder, *, prefilter
       BudgetTooSmall: the target does not even hold headers and metadata.
     """
     start = time.perf_counter()
-    settings = encoder.settings
+    settings, photo = encoder.settings, salient.photo
     recipe = file.Recipe(
-        goal=_goal(salient, settings.target, encoder.stored_overhead(salient.photo)),
+        goal=goal_of(
+            settings.target,
+            photo.pixels,
+            salient.saliency,
+            photo.source.size_bytes,
+            encoder.stored_overhead(photo),
+        ),
         emphasis=Emphasis(salient.saliency, settings.roi_gain_db, settings.tune),
         layers=settings.layers,
         effort=settings.effort,
     )
-    boxes = file.Boxes(salient.photo.metadata, encoder.record(salient, prefiltered))
+    boxes = file.Boxes(photo.metadata, encoder.record(salient, prefiltered))
     encoded = file.encode_file(pixels, recipe, boxes)
     return Coded(encoded.jp2, encoded.pixels, encoded.noise, prefiltered, time.perf_counter() - start)
-
-
-def _goal(salient: SalientPhoto, target: Target, stored_overhead: int) -> file.Goal:
-    """What the codec is to reach for a photo, whose file takes so many bytes more as it is stored."""
-    photo, saliency = salient.photo, salient.saliency
-    if target.kind == "lossless":
-        return file.Lossless()
-    if target.kind == "slope":
-        return file.AtSlope(target.value)
-    if target.kind == "ssim":
-        measured = functools.partial(ssim, photo.pixels)
-        decibels = file.decibels_of_similarity
-        usual_psnr_db = _PSNR_OVER_SSIM_DB + decibels(target.value)
-        return file.AtLeast(target.value, _SSIM_TOLERANCE, measured, usual_psnr_db, decibels)
-    if target.kind == "roi-psnr" and saliency is not None:
-        weighted = functools.partial(psnr_s, photo.pixels, saliency=saliency)
-        return file.AtLeast(target.value, _PSNR_TOLERANCE_DB, weighted, target.value)
-    if target.kind in ("psnr", "roi-psnr"):
-        measured = functools.partial(psnr, photo.pixels)
-        return file.AtLeast(target.value, _PSNR_TOLERANCE_DB, measured, target.value)
-    return file.AtMost(byte_budget(photo, target) - stored_overhead)
-
-
-def byte_budget(photo: Photo, target: Target) -> int:
-    """The most bytes that a target allows the whole file to have."""
-    height, width = photo.pixels.shape[:2]
-    if target.kind == "bpp":
-        return int(target.value * height * width / 8)
-    if target.kind == "ratio":
-        return int(photo.source.size_bytes / target.value)
-    return jpeg_bytes(photo.pixels, round(target.value))
 
 
 @dataclasses.dataclass
@@ -208,7 +177,7 @@ class EncodeJpeg2000(PhotoStage):
 
 @dataclasses.dataclass
 class EncodePrefiltered(PhotoStage):
-    """`PrefilteredPhoto` → `CodedPhoto` with one candidate more, if there is one."""
+    """`PrefilteredPhoto` → `CodedPhoto`: prefiltered photos are coded anew."""
 
     encoder: Encoder
     step = "encode prefiltered"

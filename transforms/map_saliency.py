@@ -17,7 +17,8 @@ from PIL import Image
 from foveate.archive.roi_boxes import Box, saliency_of_boxes
 from foveate.archive.settings import CompressSettings
 from foveate.pictures.picture import BadPicture, NotForJpeg2000, pillow_image
-from foveate.sandbox.client import DecoderFailed, Limits, decode_picture
+from foveate.sandbox.children import DecoderFailed
+from foveate.sandbox.client import Limits, decode_picture
 from foveate.storage.errors import BadInput
 from foveate.storage.files import join, read_if_there
 from foveate.transforms.elements import Photo, SalientPhoto

@@ -8,7 +8,7 @@ from typing import Any
 
 import apache_beam as beam
 
-from foveate.archive.places import claim_of, name_bytes
+from foveate.archive.names import claim_of, name_bytes
 from foveate.archive.planning.first import Taken, first_of_each_place
 from foveate.storage.folding import folded
 from foveate.storage.listing import find_files

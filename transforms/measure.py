@@ -1,4 +1,4 @@
-"""What a photo's archive costs and keeps: measures every candidate, takes the best, makes its row."""
+"""What a photo's archive costs and keeps: measures its file and makes its row."""
 
 from __future__ import annotations
 
@@ -11,12 +11,13 @@ from collections.abc import Callable, Iterator
 import numpy as np
 
 from foveate.archive.keys import stored_name, stored_overhead
-from foveate.archive.places import archive_url
+from foveate.archive.losses import emit_losses
+from foveate.archive.names import archive_url
 from foveate.archive.rows import MetricsRow, RunLabels, make_row
 from foveate.archive.settings import Target
 from foveate.codec import jp2
+from foveate.codec.block_weights import Tune
 from foveate.codec.walk import codestream_span
-from foveate.codec.weights import Tune
 from foveate.pictures import exif
 from foveate.quality.measures import Measures, measure
 from foveate.transforms.elements import (
@@ -29,40 +30,51 @@ from foveate.transforms.elements import (
 )
 from foveate.transforms.steps import PhotoStage
 
+_SCORED = 256 // 8  # of the 256 first bytes that a SHA-256 may have
 
-def measure_photo(element: RestoredPhoto, run: RunLabels) -> Iterator[Archived]:
-    """Chooses the candidate that is best in the end, by what it was tuned for, and makes its metrics row.
+
+def measure_photo(element: RestoredPhoto, run: RunLabels, score_all: bool = False) -> Iterator[Archived]:
+    """Measures a photo's file, as decoded and as restored, and makes its metrics row.
 
     Where a photo measures better without RecCNN, its file says so, and it will be restored without.
+    SSIMULACRA 2 is measured where it decides that, and else for one photo in eight, the same in every run, or
+    for all.
     """
     start = time.perf_counter()
-    salient = element.coded.salient
+    salient, file = element.coded.salient, element.coded.file
     photo = salient.photo
-    outcomes = []
-    for coded, restored in zip(element.coded.candidates, element.restored, strict=True):
-        plain = measure(photo.pixels, coded.decoded, salient.saliency)
-        recovered = _recovered(photo, salient, coded, restored, plain)
-        if recovered is not None and _merit(recovered, run.tune) < _merit(plain, run.tune):
-            coded = dataclasses.replace(coded, jp2=jp2.marked_for_plain_decode(coded.jp2))
-            recovered = plain
-        outcomes.append((_merit(recovered or plain, run.tune), coded, plain, recovered))
-    _, coded, plain, recovered = max(outcomes, key=lambda outcome: outcome[0])
-    row = _row(salient, coded, plain, recovered, run)
+    decides = element.restored is not None and run.tune == "visual"
+    scored = score_all or decides or is_scored(photo.source_sha256)
+    plain = measure(photo.pixels, file.decoded, salient.saliency, scored=scored)
+    recovered = _recovered(salient, file, element.restored, plain)
+    if recovered is not None and _merit(recovered, run.tune) < _merit(plain, run.tune):
+        if not element.coded.archived:  # what is there already stays as it is
+            file = dataclasses.replace(file, jp2=jp2.marked_for_plain_decode(file.jp2))
+        recovered = plain
+    row = _row(salient, file, plain, recovered, run)
     row = dataclasses.replace(row, measure_seconds=element.reccnn_seconds + time.perf_counter() - start)
-    yield Archived(photo.source, row.archive_url, coded.jp2, row, write=not element.coded.archived)
+    yield Archived(photo.source, row.archive_url, file.jp2, row, write=not element.coded.archived)
+
+
+def is_scored(source_sha256: str) -> bool:
+    """Whether a source, by its hash, is of those that SSIMULACRA 2 is always measured for."""
+    return int(source_sha256[:2], 16) < _SCORED
 
 
 def _merit(measures: Measures, tune: Tune) -> float:
-    """MS-SSIM for what was tuned for it, else saliency-weighted PSNR."""
-    return measures.ms_ssim if tune == "ssim" else measures.psnr_s_db
+    """SSIMULACRA 2 for what was tuned for people, else saliency-weighted PSNR."""
+    if tune == "visual" and measures.ssimulacra2 is not None:
+        return measures.ssimulacra2
+    return measures.psnr_s_db
 
 
 def _recovered(
-    photo: Photo, salient: SalientPhoto, coded: Coded, restored: Pixels | None, plain: Measures
+    salient: SalientPhoto, coded: Coded, restored: Pixels | None, plain: Measures
 ) -> Measures | None:
     """What restoring will give: the same where nothing was lost, None where RecCNN was not asked."""
     if restored is not None:
-        return measure(photo.pixels, restored, salient.saliency)
+        scored = plain.ssimulacra2 is not None
+        return measure(salient.photo.pixels, restored, salient.saliency, scored=scored)
     return plain if coded.noise is None else None
 
 
@@ -99,8 +111,8 @@ def _row(
         salient_share=None if saliency is None else float(np.mean(saliency > 0.5)),
         target_reached=_reached(run.target, photo, archive_bytes, plain),
         comcnn_used=coded.prefiltered,
-        metadata_lost="; ".join(
-            (*photo.metadata_problems, *(f"{name} cannot be held by JP2" for name in lost))
+        metadata_lost=emit_losses(
+            (*photo.metadata_problems, *(f"{name}: a JP2 cannot hold it" for name in lost))
         ),
         read_seconds=photo.read_seconds,
         saliency_seconds=salient.saliency_seconds,
@@ -133,11 +145,12 @@ def _reached(target: Target, photo: Photo, archive_bytes: int, plain: Measures) 
 
 @dataclasses.dataclass
 class Measure(PhotoStage):
-    """`RestoredPhoto` → `Archived`: the best candidate with its metrics row."""
+    """`RestoredPhoto` → `Archived`: the file with its metrics row."""
 
     run: RunLabels
+    score_all: bool = False  # whether SSIMULACRA 2 is measured for all photos
     step = "measure"
 
     def work(self) -> Callable[[RestoredPhoto], Iterator[Archived]]:
         """`measure_photo`."""
-        return functools.partial(measure_photo, run=self.run)
+        return functools.partial(measure_photo, run=self.run, score_all=self.score_all)

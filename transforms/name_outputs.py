@@ -10,7 +10,7 @@ from typing import Any
 import apache_beam as beam
 
 from foveate.archive.encryption import ENDING
-from foveate.archive.places import is_jpeg2000
+from foveate.archive.names import is_jpeg2000
 from foveate.pictures.formats import PICTURE_EXTENSIONS, PictureFormat, extension
 from foveate.storage.errors import BadInput
 from foveate.storage.listing import find_files

@@ -9,14 +9,33 @@ import dataclasses
 import json
 import math
 import os
+from collections.abc import Sequence
 from pathlib import Path
 from typing import NamedTuple
 
 from apache_beam.metrics import Metrics
 
+from foveate.archive.losses import loss_names
 from foveate.archive.planning.join import Skipped
 from foveate.archive.rows import Failure, MetricsRow
 from foveate.transforms.steps import NAMESPACE
+
+LOST = "lost metadata"
+"""The counter of photos that lost some of their metadata; those of each kind have its name behind a colon."""
+
+
+class ProgressLine(NamedTuple):
+    """One photo, or several that were skipped.
+
+    How it ended, its pixels, its source's and its file's bytes, what metadata it lost, and how many they are.
+    """
+
+    outcome: str
+    pixels: int
+    source_bytes: int
+    archive_bytes: int
+    lost: Sequence[str] = ()
+    photos: int = 1
 
 
 @dataclasses.dataclass(frozen=True)
@@ -33,7 +52,10 @@ class Progress:
         pixels = (row.width or 0) * (row.height or 0)
         for name, value in _distributed(row).items():
             Metrics.distribution(NAMESPACE, name).update(value)
-        self._append(row.outcome, pixels, row.source_bytes, row.archive_bytes)
+        lost = loss_names(row.metadata_lost)
+        for name in (LOST, *(f"{LOST}: {name}" for name in lost)) if lost else ():
+            Metrics.counter(NAMESPACE, name).inc()
+        self._append(row.outcome, pixels, row.source_bytes, row.archive_bytes, lost)
 
     def add_restored(self, pixels: int, source_bytes: int) -> None:
         """Counts one restored photo."""
@@ -56,7 +78,7 @@ class Progress:
         Metrics.counter(NAMESPACE, "source-bytes").inc(skipped.source_bytes)
         Metrics.counter(NAMESPACE, "archive-bytes").inc(skipped.archive_bytes)
         if skipped.photos:
-            self._append("skipped", 0, skipped.source_bytes, skipped.archive_bytes, skipped.photos)
+            self._append("skipped", 0, skipped.source_bytes, skipped.archive_bytes, photos=skipped.photos)
         return skipped
 
     def skip_row(self, row: MetricsRow) -> MetricsRow:
@@ -65,11 +87,18 @@ class Progress:
         return row
 
     def _append(
-        self, outcome: str, pixels: int, source_bytes: int, archive_bytes: int, photos: int = 1
+        self,
+        outcome: str,
+        pixels: int,
+        source_bytes: int,
+        archive_bytes: int,
+        lost: tuple[str, ...] = (),
+        photos: int = 1,
     ) -> None:
         if self.file is None:
             return
-        line = json.dumps([outcome, pixels, source_bytes, archive_bytes, photos]) + "\n"
+        more = [lost, photos] if lost or photos != 1 else []
+        line = json.dumps([outcome, pixels, source_bytes, archive_bytes, *more]) + "\n"
         descriptor = os.open(self.file, os.O_WRONLY | os.O_APPEND | os.O_CREAT, 0o600)
         try:
             os.write(descriptor, line.encode())  # one write of one line: whole even among processes
@@ -88,17 +117,7 @@ def _distributed(row: MetricsRow) -> dict[str, int]:
     return {name: round(value * scale) for name, (value, scale) in values.items() if value is not None}
 
 
-class Line(NamedTuple):
-    """A line of the file: what became of a photo, or of several."""
-
-    outcome: str
-    pixels: int
-    source_bytes: int
-    archive_bytes: int
-    photos: int
-
-
-def read_progress(file: Path, start: int = 0) -> tuple[list[Line], int]:
+def read_progress(file: Path, start: int = 0) -> tuple[list[ProgressLine], int]:
     """The whole lines from a byte on, and where they end."""
     if not file.exists():
         return [], start
@@ -106,4 +125,4 @@ def read_progress(file: Path, start: int = 0) -> tuple[list[Line], int]:
         handle.seek(start)
         whole = handle.read().rpartition(b"\n")[0]
     lines = whole.split(b"\n") if whole else []
-    return [Line(*json.loads(line)) for line in lines], start + len(whole) + bool(lines)
+    return [ProgressLine(*json.loads(line)) for line in lines], start + len(whole) + bool(lines)

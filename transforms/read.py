@@ -48,7 +48,7 @@ def read_photo(source: SourceFile, limits: Limits) -> Iterator[Any]:
         return
     icc = picture.metadata.icc
     if icc is not None and not icc_is_restricted(icc, picture.pixels.shape[2]):
-        detail = "its color profile is of a kind that a JP2 file cannot hold"
+        detail = "its color profile has lookup tables, which a JP2 file cannot hold"
         kept_source = KeptSource(source, picture.format, sha256, Reason.COLOR, detail)
         yield beam.pvalue.TaggedOutput(KEPT, kept_source)
         return

@@ -20,16 +20,16 @@ if TYPE_CHECKING:
     from foveate.models.tiling import Network
 
 
-def restore_candidates(network: Network, coded: CodedPhoto) -> RestoredPhoto:
-    """Every candidate of a photo as it will be after restoring."""
-    start = time.perf_counter()
-    restored = tuple(restore_pixels(network, c.decoded, c.noise, c.prefiltered) for c in coded.candidates)
+def restore_coded(network: Network, coded: CodedPhoto) -> RestoredPhoto:
+    """A photo as it will be after restoring."""
+    start, file = time.perf_counter(), coded.file
+    restored = restore_pixels(network, file.decoded, file.noise, file.prefiltered)
     return RestoredPhoto(coded, restored, time.perf_counter() - start)
 
 
 def without_reccnn(coded: CodedPhoto) -> Iterator[RestoredPhoto]:
     """A coded photo that is not restored."""
-    yield RestoredPhoto(coded, (None,) * len(coded.candidates), 0.0)
+    yield RestoredPhoto(coded, None, 0.0)
 
 
 def restore_file(network: Network, file: DecodedFile) -> DecodedFile:
@@ -44,7 +44,11 @@ def restore_file(network: Network, file: DecodedFile) -> DecodedFile:
 
 @dataclasses.dataclass(frozen=True)
 class RecCnn:
-    """Which reconstruction network runs: its size ("fast" or "best") and its convolutions' precision."""
+    """Which reconstruction network runs.
+
+    size: "fast" or "best".
+    precision: of its features, one of `reccnn.PRECISIONS`; each worker decides for itself what "auto" is.
+    """
 
     size: str
     precision: str
@@ -53,19 +57,19 @@ class RecCnn:
         """The network, applying `work` to each element."""
         from foveate.models import reccnn
 
-        load = functools.partial(reccnn.load, self.size, precision=reccnn.PRECISIONS[self.precision])
+        load = functools.partial(reccnn.load, self.size, precision=self.precision)
         return PhotoHandler("RecCNN", load, work)
 
 
 @dataclasses.dataclass
-class RestoreCandidates(NetworkStage):
+class RestoreCoded(NetworkStage):
     """`CodedPhoto` → `RestoredPhoto`, to measure what a restored archive will be worth."""
 
     network: RecCnn
 
     def handler(self) -> PhotoHandler:
-        """RecCNN on every candidate."""
-        return self.network.handler(restore_candidates)
+        """RecCNN on every photo."""
+        return self.network.handler(restore_coded)
 
 
 class SkipRestoring(PhotoStage):

@@ -19,14 +19,14 @@ from foveate.archive import encryption
 from foveate.archive.expected import Check, Expected, plan, size_mismatch
 from foveate.archive.findings import Finding, Kind
 from foveate.archive.keys import ENDING, ArchiveKey, Misplaced, from_store
-from foveate.archive.places import is_jpeg2000
+from foveate.archive.names import is_jpeg2000
 from foveate.archive.rows import Failure
 from foveate.codec.errors import BadCodestream, UnsupportedCodestream
 from foveate.codec.integrity import Integrity
 from foveate.pictures.picture import BadPicture, NotForJpeg2000, full_range
 from foveate.quality.psnr import psnr
+from foveate.sandbox.children import DecoderFailed
 from foveate.sandbox.client import (
-    DecoderFailed,
     Limits,
     check_file_bytes,
     check_integrity,

@@ -15,12 +15,13 @@ from typing import Any
 
 from foveate.archive import encryption
 from foveate.archive.keys import from_store, stored_name, to_store
+from foveate.archive.names import archive_url
 from foveate.archive.newest import newest_row
-from foveate.archive.places import archive_url
 from foveate.archive.rows import KeptSource, MetricsRow, RunLabels, row_of_kept
 from foveate.archive.tables import table_text
 from foveate.codec import jp2
 from foveate.codec.errors import BadCodestream
+from foveate.codec.integrity import is_edited
 from foveate.storage.errors import BadInput
 from foveate.storage.files import (
     delete_file,
@@ -45,7 +46,7 @@ def write_archived(archived: Archived, run: RunLabels, progress: Progress) -> It
     ours = functools.partial(_is_our_jp2, source=archived.source, run=run)
     path = f"{archived.source.relative_path}.jp2"
     if archived.write:
-        version, stored = _store(archived.jp2, path, archived.url, run, ours)
+        version, stored = _store(archived.jp2, path, archived.url, run, ours, archived.source)
     else:
         stored = archived.jp2 if run.key is None else read_whole(archived.url)
         version = stored_version(archived.url)
@@ -68,13 +69,13 @@ def write_kept(kept: KeptSource, run: RunLabels, progress: Progress) -> Iterator
     if hashlib.sha256(data).hexdigest() != kept.source_sha256:
         raise BadInput("it changed while it was being archived: run again")
     ours = functools.partial(_is_our_copy, source=kept.source, run=run)
-    version, stored = _store(data, kept.source.relative_path, row.archive_url, run, ours)
+    version, stored = _store(data, kept.source.relative_path, row.archive_url, run, ours, kept.source)
     _drop_former_jp2(kept.source, row.archive_url, run)
     yield _finished(row, version, stored, progress)
 
 
 def _store(
-    data: bytes, path: str, url: str, run: RunLabels, ours: functools.partial[bool]
+    data: bytes, path: str, url: str, run: RunLabels, ours: functools.partial[bool], source: SourceFile
 ) -> tuple[str, bytes]:
     """Writes a file, encrypted if there is a key; its version, and its bytes as they are stored."""
     if run.key is not None:
@@ -83,7 +84,7 @@ def _store(
             if there is not None and from_store(there, url, run.key) == data:
                 return stored_version(url), there
     stored = to_store(data, path, run.key)
-    return write_whole(url, stored, run.archive, ours), stored
+    return write_whole(url, stored, run.archive, ours, source), stored
 
 
 def _finished(row: MetricsRow, version: str, stored: bytes, progress: Progress) -> MetricsRow:
@@ -95,6 +96,11 @@ def _finished(row: MetricsRow, version: str, stored: bytes, progress: Progress) 
 
 def _is_our_jp2(there: bytes, source: SourceFile, run: RunLabels) -> bool:
     """Whether what is in a JP2 file's place was put there by us, however damaged it may be by now."""
+    if _is_edited(there):
+        raise BadInput(
+            "somebody has changed tags in the archived file since, and it is left as it is: move it away to "
+            "have it made anew"
+        )
     if encryption.is_encrypted(there) or _has_record(there):
         return True
     row = _former_row(source, run)
@@ -107,6 +113,13 @@ def _is_our_copy(there: bytes, source: SourceFile, run: RunLabels) -> bool:
         return True
     row = _former_row(source, run)
     return row is not None and row["source_sha256"] == hashlib.sha256(there).hexdigest()
+
+
+def _is_edited(data: bytes) -> bool:
+    try:
+        return is_edited(data)
+    except BadCodestream:
+        return False
 
 
 def _has_record(data: bytes) -> bool:

@@ -44,7 +44,7 @@ def write_picture(file: DecodedFile, output: Output, file_format: PictureFormat)
         original = file.source_sha256
         return output.overwrite and not (original and hashlib.sha256(there).digest().startswith(original))
 
-    write_whole(url, data, output.folder, may_replace)
+    write_whole(url, data, output.folder, may_replace, file.source)
     output.progress.add_restored(file.pixels.shape[0] * file.pixels.shape[1], file.source.size_bytes)
     yield os.fsencode(url)
 
@@ -59,7 +59,7 @@ def copy_unchanged(
         with `key`; or it has more than `most` bytes.
     """
     file, url = element.source, join(output.folder, element.path)
-    write_whole(url, read_stored(file.url, key, most), output.folder, lambda _: output.overwrite)
+    write_whole(url, read_stored(file.url, key, most), output.folder, lambda _: output.overwrite, file)
     output.progress.add_restored(0, file.size_bytes)
     yield os.fsencode(url)
 

@@ -15,8 +15,8 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from foveate.archive.encryption import ENDING
+from foveate.archive.names import name_bytes
 from foveate.archive.newest import ArchivedRow
-from foveate.archive.places import name_bytes
 from foveate.archive.planning.spool import place_of
 from foveate.archive.tables import BadTable, metrics_schema, read_journal, read_lines, table_text
 from foveate.storage.files import read_whole

@@ -5,7 +5,7 @@ from __future__ import annotations
 import dataclasses
 from collections.abc import Iterable, Iterator
 
-from foveate.archive.places import claim_of, file_of
+from foveate.archive.names import claim_of, file_of
 from foveate.storage.errors import BadInput
 from foveate.storage.folding import folds_names
 from foveate.storage.source import SourceFile

@@ -17,8 +17,8 @@ import duckdb
 import pyarrow as pa
 
 from foveate.archive.encryption import ENDING
+from foveate.archive.names import ENDINGS
 from foveate.archive.newest import newest_query
-from foveate.archive.places import ENDINGS
 from foveate.archive.planning.collect import rows_schema, source_of, source_rows
 from foveate.archive.planning.first import Taken, first_of_each_place
 from foveate.archive.planning.spool import BUCKETS, SCHEMAS, Kind, Spooled, of_bucket

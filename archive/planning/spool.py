@@ -22,7 +22,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from foveate.archive.places import claim_of
+from foveate.archive.names import claim_of
 from foveate.storage.files import write_whole
 from foveate.storage.folding import folded
 

@@ -16,7 +16,7 @@ from typing import Any
 
 import pyarrow as pa
 
-from foveate.archive.places import claim_of, file_of
+from foveate.archive.names import claim_of, file_of
 from foveate.archive.planning.collect import emit_names, source_of
 from foveate.archive.planning.first import Taken
 from foveate.archive.planning.join import opened

@@ -12,6 +12,7 @@ import numpy.typing as npt
 from foveate.codec import walk
 from foveate.codec.errors import BadCodestream, UnsupportedCodestream
 from foveate.codec.openjpeg import binding
+from foveate.codec.openjpeg.mended import mended
 from foveate.codec.openjpeg.streams import (
     Messages,
     opened_codec,
@@ -80,6 +81,7 @@ def decode(
     if reduce < 0 or layers < 0:
         raise ValueError(f"reduce {reduce} and layers {layers} must not be negative")
     library = binding.library()
+    data = mended(data) if strict else data
     parameters = binding.DecoderParameters()
     library.opj_set_default_decoder_parameters(ctypes.byref(parameters))
     parameters.cp_reduce, parameters.cp_layer = reduce, layers
@@ -95,8 +97,6 @@ def decode(
         try:
             require_decoded(library.opj_read_header(stream, codec, ctypes.byref(handle)), messages)
             _check_header(handle.contents, max_pixels)
-            if strict:
-                _require_whole(data)
             if strict and _goes_by_tiles(data, handle.contents, reduce):
                 pixels = read_tiles(library, codec, stream, handle.contents, reduce, messages)
                 require_decoded(library.opj_end_decompress(codec, stream), messages)
@@ -117,26 +117,6 @@ def _format_of(data: bytes) -> int:
     raise BadCodestream(
         f"neither a JP2 file nor a codestream: it begins with {data[:12].hex(' ') or 'nothing'}"
     )
-
-
-def _require_whole(data: bytes) -> None:
-    """Refuses a codestream without EOC or without all its tiles; OpenJPEG leaves what is missing black."""
-    start, end = walk.codestream_span(data)
-    position = end
-    for segment in walk.segments(data, start, end):
-        position = segment.offset
-    tiles = set()
-    for part in walk.tile_parts(data, position, end):
-        if part.problem:
-            raise BadCodestream(f"the codestream ends at byte {end}, too early: {part.problem}")
-        tiles.add(part.tile)
-        position = part.end
-    if data[position : position + 2] != b"\xff\xd9" or position + 2 > end:
-        raise BadCodestream(f"the codestream ends at byte {end}, too early")
-    x1, y1, _, _, width, height, x0, y0 = struct.unpack_from(">8I", data, start + 8)
-    expected = -(-(x1 - x0) // width) * -(-(y1 - y0) // height)  # B-5
-    if len(tiles) < expected:
-        raise BadCodestream(f"only {len(tiles)} of {expected} tiles are there")
 
 
 def _check_header(image: binding.Image, max_pixels: int | None) -> None:

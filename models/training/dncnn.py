@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -11,7 +12,7 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from foveate.models import dncnn
-from foveate.models.training.fitting import dataset, fit, mean_square, track
+from foveate.models.training.fitting import Batch, Course, Objective, fit, gain_db, mean_square
 from foveate.models.training.photos import load_photos, random_patch
 
 # From, up to: in the coarse there is much to mend. Those above 75 are never cleaned, but teach it restraint.
@@ -52,20 +53,19 @@ def train(
     import keras
 
     keras.utils.set_random_seed(seed)
-    loaded = load_photos(photos)
+    make = _batches(load_photos(photos), batch, patch)
     normalized = output / "dncnn_normalized.weights.h5"
     if not normalized.exists():
-        model = _cleaning_model(dncnn.build(normalized=True), NEGLIGIBLE[0])
-        data = _batches(loaded, batch, patch, seed)
-        fit(model, data, output / "dncnn-normalized", steps, rate)
+        network = dncnn.build(normalized=True)
+        objective = _objective(network, NEGLIGIBLE[0])
+        fit(objective, make, output / "dncnn-normalized", Course(steps, rate), seed)
         for step in range(SETTLING_STEPS):
-            model(data[step][0], training=True)
-        dncnn.folded(model.dncnn).save_weights(normalized)
+            network(make(np.random.default_rng([seed, step]))["decoded"], training=True)
+        dncnn.folded(network).save_weights(normalized)
     network = dncnn.build()
     network.load_weights(normalized)
-    model = _cleaning_model(network, NEGLIGIBLE[1])
-    data = _batches(loaded, batch, patch, seed + 1)
-    fit(model, data, output / "dncnn", max(1, round(SECOND_SHARE * steps)), 0.3 * rate)
+    course = Course(max(1, round(SECOND_SHARE * steps)), 0.3 * rate)
+    fit(_objective(network, NEGLIGIBLE[1]), make, output / "dncnn", course, seed + 1)
     network.save_weights(output / "dncnn.weights.h5")
 
 
@@ -76,8 +76,10 @@ def jpeg_of(photo: NDArray[np.uint8], quality: int, subsampling: int) -> NDArray
     return np.asarray(Image.open(file).convert("RGB"))
 
 
-def _batches(photos: list[NDArray[np.uint8]], batch: int, patch: int, seed: int) -> Any:
-    def make(rng: np.random.Generator) -> dict[str, NDArray[np.float32]]:
+def _batches(
+    photos: list[NDArray[np.uint8]], batch: int, patch: int
+) -> Callable[[np.random.Generator], Batch]:
+    def make(rng: np.random.Generator) -> Batch:
         pairs: list[tuple[NDArray[np.float32], NDArray[np.float32]]] = []
         while len(pairs) < batch:
             region = random_patch(photos, REGION * patch, rng)
@@ -92,7 +94,7 @@ def _batches(photos: list[NDArray[np.uint8]], batch: int, patch: int, seed: int)
             "decoded": np.stack([decoded for _, decoded in pairs]),
         }
 
-    return dataset(make, seed)
+    return make
 
 
 def _luminance(pixels: NDArray[np.uint8]) -> NDArray[np.float32]:
@@ -101,28 +103,16 @@ def _luminance(pixels: NDArray[np.uint8]) -> NDArray[np.float32]:
     return plane
 
 
-def _cleaning_model(network: Any, negligible: float) -> Any:
-    import keras
+def _objective(network: Any, negligible: float) -> Objective:
+    """Decoded JPEG → DnCNN; the loss is the mean log error, so that fine patches count as well."""
     from keras import ops
 
-    class Cleaning(keras.Model):  # type: ignore[misc]  # Keras is untyped
-        """Decoded JPEG → DnCNN."""
+    def measure(batch: dict[str, Any]) -> dict[str, Any]:
+        photo, decoded = batch["photo"], batch["decoded"]
+        cleaned = network(decoded, training=True)
+        return {
+            "loss": ops.mean(ops.log(mean_square(photo, cleaned) + negligible)),
+            "gain_db": ops.mean(gain_db(photo, decoded, cleaned)),
+        }
 
-        def __init__(self) -> None:
-            super().__init__()
-            self.dncnn = network
-            self.gain_db = keras.metrics.Mean("gain_db")
-
-        def call(self, inputs: Any, training: bool = False) -> Any:
-            return self.dncnn(inputs["decoded"], training=training)
-
-        def compute_loss(self, x: Any = None, y: Any = None, y_pred: Any = None, *_: Any, **__: Any) -> Any:
-            """Mean logarithm of the squared error: what is coarse does not drown what is finer."""
-            return ops.mean(ops.log(mean_square(x["photo"], y_pred) + negligible))
-
-        def compute_metrics(self, x: Any, y: Any, y_pred: Any, sample_weight: Any = None) -> dict[str, Any]:
-            track(self.gain_db, x["photo"], x["decoded"], y_pred)
-            results: dict[str, Any] = self.get_metrics_result()
-            return results
-
-    return Cleaning()
+    return Objective([network], measure)

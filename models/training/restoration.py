@@ -7,7 +7,9 @@ encoder made at random rates; the caller supplies it, since networks know nothin
 
 from __future__ import annotations
 
-from collections.abc import Callable
+import dataclasses
+import functools
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -15,17 +17,29 @@ import numpy as np
 from numpy.typing import NDArray
 
 from foveate.models import comcnn, reccnn, wavelet
-from foveate.models.training import similarity
-from foveate.models.training.fitting import dataset, fit, mean_square, track
+from foveate.models.training import perception, similarity
+from foveate.models.training.fitting import (
+    VALIDATION,
+    Batch,
+    Course,
+    Objective,
+    fit,
+    gain_db,
+    mean_square,
+)
 from foveate.models.training.photos import load_photos, random_patch
 from foveate.models.training.regions import CodedRegion, Coder, code_regions
 
 COARSEST, FINEST = 0.6, 0.012  # normalised quantisation steps, as a share of the peak value
 AUXILIARY = 0.25  # weight of the plain decode's own error: an archive must look right without RecCNN
 
-REGION = 4  # patches a side of what is coded at once
-REGIONS = 4_000  # that are coded before RecCNN's training begins, 0.9 MB each at patches of 96
+REGION_SIDE = 384  # pixels of what is coded at once: an encoder shares bits out over photos, not patches
+REGIONS = 4_000  # coded before RecCNN's training begins, 0.9 MB each
 
+Loss = Callable[[Any, Any, Any], Any]  # (photo, restored, error of the decoded region) -> (batch,)
+
+_NEGLIGIBLE = 3e-6  # a mean squared error as a share of the peak's square: 55 dB
+_POINTS = 15.0  # of SSIMULACRA 2 that weigh as much as the whole error of the decoded photo
 COARSER = 1.19  # by how much the step is varied to find what a bit is worth
 
 
@@ -63,11 +77,11 @@ def train_joint(
     import keras
 
     keras.utils.set_random_seed(seed)
-    model = _joint_model(comcnn.build(), reccnn.build("fast"))
-    data = _joint_batches(load_photos(photos), batch, patch, seed, prepared=3 * batch // 8)
-    fit(model, data, output / "joint", steps, rate)
-    model.comcnn.save_weights(output / comcnn.WEIGHTS_FILE.name)
-    model.reccnn.save_weights(reccnn.weights_file("fast", output))
+    first, second = comcnn.build(), reccnn.build("fast")
+    make = _joint_batches(load_photos(photos), batch, patch, prefiltered=3 * batch // 8)
+    fit(_joint_objective(first, second), make, output / "joint", Course(steps, rate), seed)
+    first.save_weights(output / comcnn.WEIGHTS_FILE.name)
+    second.save_weights(reccnn.weights_file("fast", output))
 
 
 def train_comcnn_alone(
@@ -84,16 +98,34 @@ def train_comcnn_alone(
     import keras
 
     keras.utils.set_random_seed(seed)
-    model = _joint_model(comcnn.build(), None)
-    data = _joint_batches(load_photos(photos), batch, patch, seed, prepared=batch)
-    fit(model, data, output / "comcnn-alone", steps, rate)
-    model.comcnn.save_weights(output / "comcnn_alone.weights.h5")
+    network = comcnn.build()
+    make = _joint_batches(load_photos(photos), batch, patch, prefiltered=batch)
+    fit(_joint_objective(network, None), make, output / "comcnn-alone", Course(steps, rate), seed)
+    network.save_weights(output / "comcnn_alone.weights.h5")
+
+
+@dataclasses.dataclass(frozen=True)
+class Coding:
+    """Where RecCNN's patches come from.
+
+    coder: what to code with.
+    origin: says which photos and which coder, see `code_regions`.
+    regions: how many parts of photos are coded; 0.9 MB each on disk.
+    side: of each, in pixels.
+    folder: where they are kept, or None for a folder of the training's output.
+    """
+
+    coder: Coder
+    origin: str
+    regions: int = REGIONS
+    side: int = REGION_SIDE
+    folder: Path | None = None
 
 
 def train_on_codec(
     photos: Path,
     output: Path,
-    coder: Coder,
+    coding: Coding,
     *,
     steps: int,
     size: str = "fast",
@@ -102,17 +134,15 @@ def train_on_codec(
     batch: int = 16,
     patch: int = 96,
     rate: float = 1e-3,
-    regions: int = REGIONS,
     seed: int = 1,
+    validation: Mapping[float, Sequence[CodedRegion]] | None = None,
 ) -> None:
-    """Stage "codec": trains RecCNN on what `coder` makes of regions of photos, from the weights in `output`.
-
-    A size that has no weights there yet grows out of "fast" (see `grow`).
+    """Stage "codec": trains RecCNN on coded regions of photos, from the weights in `output` if there are any.
 
     Args:
       loss: one of `LOSSES`.
-      precision: of the convolutions while training, see `reccnn.build`.
-      regions: how many parts of photos, of four by four patches each, are coded to take patches from.
+      precision: of the features while training, see `reccnn.build`.
+      validation: regions by bits per pixel, which choose the weights to keep.
     """
     import keras
 
@@ -121,179 +151,158 @@ def train_on_codec(
     start = reccnn.weights_file(size, output)
     if start.exists():
         network.load_weights(start)
-    else:
-        smaller = reccnn.build("fast")
-        smaller.load_weights(reccnn.weights_file("fast", output))
-        grow(smaller, network, np.random.default_rng(seed))
-    model = _restoring_model(network, LOSSES[loss])
-    coded = code_regions(load_photos(photos), coder, regions, REGION * patch, seed)
-    data = _coded_batches(coded, batch, patch, seed)
-    fit(model, data, output / f"codec-{size}", steps, rate)
-    network.save_weights(reccnn.weights_file(size, output))
+    regions = code_regions(
+        functools.partial(load_photos, photos),
+        coding.coder,
+        coding.folder or output / "regions",
+        count=coding.regions,
+        size=coding.side,
+        seed=seed,
+        origin=coding.origin,
+    )
+    fit(
+        _codec_objective(network, LOSSES[loss]),
+        functools.partial(regions.batch, batch, patch),
+        output / f"codec-{size}",
+        Course(steps, rate),
+        seed,
+        functools.partial(validation_gains, network, validation) if validation else None,
+    )
+    network.save_weights(start)
 
 
-def grow(smaller: Any, larger: Any, rng: np.random.Generator) -> None:
-    """Makes a new wider and deeper network compute what a trained one does (after Chen et al. 2016, Net2Net).
+def validation_gains(network: Any, validation: Mapping[float, Sequence[CodedRegion]]) -> dict[str, float]:
+    """What RecCNN adds to the PSNR of coded regions, in dB: the mean at each rate, and over all."""
+    import tensorflow as tf
 
-    New features start at random and feed no old one; new blocks start by adding nothing. So training goes on
-    from where the smaller network is, and the new weights get gradients at once.
+    @tf.function  # type: ignore[untyped-decorator, unused-ignore]
+    def restore(decoded: Any, noise: Any) -> Any:
+        return network([decoded, noise], training=False)
+
+    gains = {}
+    for rate, regions in validation.items():
+        each = []
+        for region in regions:
+            restored = restore(region.decoded[None] / np.float32(255), region.noise[None])[0].numpy()
+            pixels = np.rint(255 * np.clip(restored, 0, 1))
+            each.append(_psnr_db(region.photo, pixels) - _psnr_db(region.photo, region.decoded))
+        gains[f"gain_db_at_{rate:g}"] = float(np.mean(each))
+    return {**gains, VALIDATION: float(np.mean(list(gains.values())))}
+
+
+def _psnr_db(photo: NDArray[np.uint8], other: NDArray[Any]) -> float:
+    error = float(np.mean(np.square(photo - other.astype(np.float32))))
+    return float(10 * np.log10(255**2 / max(error, 1e-3)))
+
+
+def _joint_objective(first: Any, second: Any) -> Objective:
+    """Photo → ComCNN (where `prefilter` is 1) → stand-in codec → RecCNN, if there is one.
+
+    The loss is the mean log error, so that every rate counts alike, plus the price of the bits.
     """
-    old = {layer.name: layer.get_weights() for layer in smaller.layers if layer.get_weights()}
-    for layer in larger.layers:
-        if not layer.get_weights():
-            continue
-        kernel, bias = layer.get_weights()
-        if layer.name in old:
-            old_kernel, old_bias = old[layer.name]
-            layer.set_weights(_widened(kernel, bias, old_kernel, old_bias, rng))
-        elif layer.name.endswith("_b"):
-            layer.set_weights([np.zeros_like(kernel), bias])
-
-
-def _widened(
-    kernel: NDArray[np.float32],
-    bias: NDArray[np.float32],
-    old_kernel: NDArray[np.float32],
-    old_bias: NDArray[np.float32],
-    rng: np.random.Generator,
-) -> list[NDArray[np.float32]]:
-    inputs, outputs = old_kernel.shape[2:]
-    deviation = (1.0 / np.prod(kernel.shape[:3])) ** 0.5
-    kernel = rng.normal(0, deviation, kernel.shape).astype(np.float32)
-    kernel[:, :, :, :outputs] = 0
-    kernel[:, :, :inputs, :outputs] = old_kernel
-    bias = np.concatenate([old_bias, np.zeros(len(bias) - outputs, np.float32)])
-    return [kernel, bias]
-
-
-def _joint_model(first: Any, second: Any) -> Any:
-    import keras
     from keras import ops
 
-    class Joint(keras.Model):  # type: ignore[misc]  # Keras is untyped
-        """Photo → ComCNN (where `prefilter` is 1) → stand-in codec → RecCNN, if there is one."""
+    def measure(batch: dict[str, Any]) -> dict[str, Any]:
+        photo, noise, prefilter = batch["photo"], batch["noise"], batch["prefilter"]
+        compact = first([photo, noise], training=True)
+        sent = photo + prefilter[:, None, None, None] * (compact - photo)
+        decoded, bits = wavelet.code(sent, noise)
+        flag = ops.ones_like(noise[..., :1]) * prefilter[:, None, None, None]
+        restored = decoded
+        if second is not None:
+            restored = second([decoded, ops.concatenate([noise, flag], -1)], training=True)
+        plain_error, plain_bits, slope = _plainly_coded(photo, noise)
+        # What the bits cost or save against the plain photo, as a share of its error, at the codec's own rate
+        # of exchange.
+        price = slope / plain_error * (bits - plain_bits)
+        restored_error = mean_square(photo, restored)
+        decoded_error = mean_square(photo, decoded)
+        loss = ops.log(restored_error) + AUXILIARY * ops.log(decoded_error) + price
+        # Both at equal rate: bits saved count as the error they would have removed.
+        gain = 10.0 / np.log(10.0) * (ops.log(plain_error) - ops.log(restored_error) - price)
+        return {
+            "loss": ops.mean(loss),
+            "gain_db": ops.sum(gain * (1 - prefilter)) / ops.maximum(ops.sum(1 - prefilter), 1),
+            "joint_gain_db": ops.sum(gain * prefilter) / ops.maximum(ops.sum(prefilter), 1),
+        }
 
-        def __init__(self) -> None:
-            super().__init__()
-            self.comcnn, self.reccnn = first, second
-            self.gain_db = keras.metrics.Mean("gain_db")
-            self.joint_gain_db = keras.metrics.Mean("joint_gain_db")
-
-        def call(self, inputs: Any, training: bool = False) -> Any:
-            photo, noise, prefilter = inputs["photo"], inputs["noise"], inputs["prefilter"]
-            compact = self.comcnn([photo, noise], training=training)
-            sent = photo + prefilter[:, None, None, None] * (compact - photo)
-            decoded, bits = wavelet.code(sent, noise)
-            flag = ops.ones_like(noise[..., :1]) * prefilter[:, None, None, None]
-            restored = decoded
-            if self.reccnn is not None:
-                restored = self.reccnn([decoded, ops.concatenate([noise, flag], -1)], training=training)
-            plain, plain_bits = wavelet.code(photo, noise)
-            plain_error = mean_square(photo, plain)
-            coarser, coarser_bits = wavelet.code(photo, noise * COARSER)
-            slope = (mean_square(photo, coarser) - plain_error) / (plain_bits - coarser_bits + 1e-6)
-            return {
-                "decoded": decoded,
-                "restored": restored,
-                "plain_error": ops.stop_gradient(plain_error),
-                # What the bits cost or save against the plain photo, as a share of its error, at the
-                # codec's own rate of exchange.
-                "price": ops.stop_gradient(slope / plain_error) * (bits - ops.stop_gradient(plain_bits)),
-            }
-
-        def compute_loss(self, x: Any = None, y: Any = None, y_pred: Any = None, *_: Any, **__: Any) -> Any:
-            """Mean log error (every rate counts alike) plus the price of the bits."""
-            restored = mean_square(x["photo"], y_pred["restored"])
-            decoded = mean_square(x["photo"], y_pred["decoded"])
-            return ops.mean(ops.log(restored) + AUXILIARY * ops.log(decoded) + y_pred["price"])
-
-        def compute_metrics(self, x: Any, y: Any, y_pred: Any, sample_weight: Any = None) -> dict[str, Any]:
-            # Both at equal rate: bits saved count as the error they would have removed.
-            restored = mean_square(x["photo"], y_pred["restored"])
-            gain = ops.log(y_pred["plain_error"]) - ops.log(restored) - y_pred["price"]
-            gain = gain * 10.0 / np.log(10.0)
-            self.gain_db.update_state(gain, 1.0 - x["prefilter"])
-            self.joint_gain_db.update_state(gain, x["prefilter"])
-            results: dict[str, Any] = self.get_metrics_result()
-            return results
-
-    return Joint()
+    return Objective([first] if second is None else [first, second], measure)
 
 
-def _squared(photo: Any, restored: Any) -> Any:
-    """Mean logarithm of the squared error: every rate counts alike."""
+def _plainly_coded(photo: Any, noise: Any) -> tuple[Any, Any, Any]:
+    """The error and bits of photos as they are, and the error a bit removes, without gradients: (batch,)."""
     from keras import ops
 
-    return ops.mean(ops.log(mean_square(photo, restored)))
+    plain, bits = wavelet.code(photo, noise)
+    error = mean_square(photo, plain)
+    coarser, coarser_bits = wavelet.code(photo, noise * COARSER)
+    slope = (mean_square(photo, coarser) - error) / (bits - coarser_bits + 1e-6)
+    return ops.stop_gradient(error), ops.stop_gradient(bits), ops.stop_gradient(slope)
 
 
-def _mixed(photo: Any, restored: Any) -> Any:
+def _codec_objective(network: Any, loss: Loss) -> Objective:
+    """Decoded photo and its coding-noise map → RecCNN."""
+    from keras import ops
+
+    def measure(batch: dict[str, Any]) -> dict[str, Any]:
+        photo, decoded = (ops.cast(batch[name], "float32") / 255.0 for name in ("photo", "decoded"))
+        restored = network([decoded, batch["noise"]], training=True)
+        return {
+            "loss": ops.mean(loss(photo, restored, batch["error"])),
+            "gain_db": ops.mean(gain_db(photo, decoded, restored)),
+        }
+
+    return Objective([network], measure)
+
+
+def _logarithmic(photo: Any, restored: Any, error: Any) -> Any:
+    """The logarithm of the squared error: every patch counts alike."""
+    from keras import ops
+
+    return ops.log(mean_square(photo, restored))
+
+
+def _relative(photo: Any, restored: Any, error: Any) -> Any:
+    """The squared error as a share of the decoded region's: every photo and rate counts alike.
+
+    As in the PSNR of a whole photo, places with larger errors count for more. Regions that were coded nearly
+    without loss count for little: nothing can be restored there.
+    """
+    return mean_square(photo, restored) / (error + _NEGLIGIBLE)
+
+
+def _mixed(photo: Any, restored: Any, error: Any) -> Any:
     """Half squared error, half 1 - MS-SSIM, each on its logarithm."""
     from keras import ops
 
-    unlike = ops.log(1.0 - similarity.ms_ssim(photo, restored) + 1e-5)
-    return 0.5 * _squared(photo, restored) + 0.5 * ops.mean(unlike)
+    unlike = ops.log(ops.maximum(1.0 - similarity.ms_ssim(photo, restored), 0.0) + 1e-5)
+    return 0.5 * _logarithmic(photo, restored, error) + 0.5 * unlike
 
 
-LOSSES = {"mse": _squared, "ms-ssim": _mixed}
+def _perceptual(photo: Any, restored: Any, error: Any) -> Any:
+    """The relative squared error, plus what the patch lacks to 100 points of SSIMULACRA 2."""
+    return _relative(photo, restored, error) + perception.lost_points(photo, restored) / _POINTS
 
 
-def _restoring_model(network: Any, loss: Callable[[Any, Any], Any]) -> Any:
-    import keras
-
-    class Restoring(keras.Model):  # type: ignore[misc]  # Keras is untyped
-        """Decoded photo and its coding-noise map → RecCNN."""
-
-        def __init__(self) -> None:
-            super().__init__()
-            self.reccnn = network
-            self.gain_db = keras.metrics.Mean("gain_db")
-
-        def call(self, inputs: Any, training: bool = False) -> Any:
-            return self.reccnn([inputs["decoded"], inputs["noise"]], training=training)
-
-        def compute_loss(self, x: Any = None, y: Any = None, y_pred: Any = None, *_: Any, **__: Any) -> Any:
-            return loss(x["photo"], y_pred)
-
-        def compute_metrics(self, x: Any, y: Any, y_pred: Any, sample_weight: Any = None) -> dict[str, Any]:
-            track(self.gain_db, x["photo"], x["decoded"], y_pred)
-            results: dict[str, Any] = self.get_metrics_result()
-            return results
-
-    return Restoring()
+LOSSES: dict[str, Loss] = {
+    "mse": _logarithmic,
+    "relative": _relative,
+    "ms-ssim": _mixed,
+    "ssimulacra2": _perceptual,
+}
 
 
-def _joint_batches(photos: list[NDArray[np.uint8]], batch: int, patch: int, seed: int, prepared: int) -> Any:
-    """Photos and noise maps; the first `prepared` of each batch go through ComCNN."""
+def _joint_batches(
+    photos: list[NDArray[np.uint8]], batch: int, patch: int, prefiltered: int
+) -> Callable[[np.random.Generator], Batch]:
+    """Photos and noise maps; the first `prefiltered` of each batch go through ComCNN."""
 
-    def make(rng: np.random.Generator) -> dict[str, NDArray[np.float32]]:
+    def make(rng: np.random.Generator) -> Batch:
         photo = np.stack([random_patch(photos, patch, rng) for _ in range(batch)])
         return {
             "photo": photo.astype(np.float32) / np.float32(255),
             "noise": np.stack([random_noise_map(patch // wavelet.CELL, rng) for _ in range(batch)]),
-            "prefilter": (np.arange(batch) < prepared).astype(np.float32),
+            "prefilter": (np.arange(batch) < prefiltered).astype(np.float32),
         }
 
-    return dataset(make, seed)
-
-
-def _coded_batches(regions: list[CodedRegion], batch: int, patch: int, seed: int) -> Any:
-    """Batches of patches out of coded regions: an encoder shares bits out over photos, not patches."""
-    cells = patch // wavelet.CELL
-
-    def make(rng: np.random.Generator) -> dict[str, NDArray[np.float32]]:
-        photo, decoded, noise = [], [], []
-        for _ in range(batch):
-            region = regions[rng.integers(len(regions))]
-            y, x = rng.integers(region.photo.shape[0] // wavelet.CELL - cells + 1, size=2)
-            window = np.s_[y * wavelet.CELL :, x * wavelet.CELL :]
-            photo.append(region.photo[window][:patch, :patch])
-            decoded.append(region.decoded[window][:patch, :patch])
-            noise.append(region.noise[y : y + cells, x : x + cells])
-        return {
-            "photo": np.stack(photo).astype(np.float32) / np.float32(255),
-            "decoded": np.stack(decoded).astype(np.float32) / np.float32(255),
-            "noise": np.stack(noise),
-        }
-
-    return dataset(make, seed)
+    return make

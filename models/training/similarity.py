@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 WINDOW, SIGMA = 11, 1.5
 WEIGHTS = (0.0448, 0.2856, 0.3001, 0.2363, 0.1333)  # of the five scales, finest first (Wang et al. 2003)
@@ -15,7 +16,7 @@ _LEAST = 1e-4  # a product of powers has no gradient at zero
 def ms_ssim(a: Any, b: Any) -> Any:
     """MS-SSIM (Wang, Simoncelli, Bovik 2003) of pictures (batch, h, w, 3) in [0, 1]: (batch,) in (0, 1].
 
-    The mean over the colour channels. Patches too small for all five scales have as many as fit, their
+    The mean over the color channels. Patches too small for all five scales have as many as fit, their
     weights scaled to a sum of one.
 
     Raises:
@@ -42,19 +43,25 @@ def _terms(a: Any, b: Any) -> tuple[Any, Any]:
     from keras import ops
 
     mean_a, mean_b = _blur(a), _blur(b)
-    variance_a = _blur(a * a) - mean_a * mean_a
-    variance_b = _blur(b * b) - mean_b * mean_b
+    # Rounding must not make a variance negative: the structure term would pass 1, and a loss be NaN.
+    variance_a = ops.maximum(_blur(a * a) - mean_a * mean_a, 0.0)
+    variance_b = ops.maximum(_blur(b * b) - mean_b * mean_b, 0.0)
     covariance = _blur(a * b) - mean_a * mean_b
     luminance = (2 * mean_a * mean_b + _C1) / (ops.square(mean_a) + ops.square(mean_b) + _C1)
     return luminance, (2 * covariance + _C2) / (variance_a + variance_b + _C2)
 
 
+def gaussian_taps() -> NDArray[np.float32]:
+    """The window for a depthwise convolution of three colors: (window, 3, 1)."""
+    offsets = np.arange(WINDOW) - WINDOW // 2
+    taps = np.exp(-(offsets**2) / (2 * SIGMA**2))
+    return np.repeat((taps / taps.sum()).astype(np.float32)[:, None], 3, 1)[..., None]
+
+
 def _blur(x: Any) -> Any:
     from keras import ops
 
-    offsets = np.arange(WINDOW) - WINDOW // 2
-    taps = np.exp(-(offsets**2) / (2 * SIGMA**2))
-    taps = np.repeat((taps / taps.sum()).astype(np.float32)[:, None], 3, 1)[..., None]
+    taps = gaussian_taps()
     for kernel in (taps[:, None], taps[None]):  # down, then across
         x = ops.depthwise_conv(x, ops.convert_to_tensor(kernel), padding="valid")
     return x

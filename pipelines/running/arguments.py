@@ -39,7 +39,7 @@ def add_limits(group: argparse._ActionsContainer) -> None:
         type=positive_count,
         default=default.pixels,
         metavar="N",
-        help="refuse larger photos, from their headers (default: %(default)s)",
+        help="refuse larger photos, judging by their headers (default: %(default)s)",
     )
     group.add_argument(
         "--max-bytes",
@@ -53,14 +53,14 @@ def add_limits(group: argparse._ActionsContainer) -> None:
         type=positive_number,
         default=default.seconds,
         metavar="S",
-        help="give up a photo that takes longer to decode (default: %(default)g)",
+        help="give up on a photo that takes longer to decode (default: %(default)g)",
     )
     group.add_argument(
         "--photo-memory",
         type=positive_number,
         default=default.memory_gb,
         metavar="GB",
-        help="give up a photo that takes more memory to decode (default: %(default)g GB)",
+        help="give up on a photo that takes more memory to decode (default: %(default)g GB)",
     )
 
 
@@ -79,8 +79,8 @@ def add_reccnn(parser: argparse.ArgumentParser | argparse._ArgumentGroup, help_t
     parser.add_argument("--reccnn", choices=("fast", "best", "off"), default="fast", help=help_text)
     parser.add_argument(
         "--precision",
-        choices=tuple(PRECISIONS),
-        default="float32",
-        help="of its convolutions: bfloat16 is half again as fast on processors that have it, and a pixel "
-        "here and there differs by one level (default: %(default)s)",
+        choices=PRECISIONS,
+        default="auto",
+        help="of its features: bfloat16 is several times as fast on processors with AMX, and a pixel here "
+        "and there differs by one level; auto takes it on such processors, float32 on others (default: auto)",
     )

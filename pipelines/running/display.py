@@ -13,8 +13,9 @@ from pathlib import Path
 from rich import progress as bars
 from rich.console import Console
 
+from foveate.compiled import Compilations, compilations
 from foveate.pipelines.logs import speaks_json, user_log
-from foveate.transforms.progress import read_progress
+from foveate.transforms.progress import LOST, read_progress
 
 
 def summary(counts: dict[str, int], outcomes: Sequence[str]) -> str:
@@ -22,9 +23,24 @@ def summary(counts: dict[str, int], outcomes: Sequence[str]) -> str:
     parts = [f"{counts[outcome]} {outcome}" for outcome in outcomes if counts.get(outcome)]
     line = ", ".join(parts) or "nothing to do"
     before, after = counts.get("source-bytes", 0), counts.get("archive-bytes", 0)
-    return f"{line}; {bytes_text(before)} became {bytes_text(after)}" if before and after else line
+    if before and after:
+        line = f"{line}; {bytes_text(before)} became {bytes_text(after)}"
+    return f"{line}; {lost_metadata(counts)}" if counts.get(LOST) else line
 
 
+def lost_metadata(counts: dict[str, int]) -> str:
+    """How many photos lost metadata, and what: "3 photos lost metadata: IPTC (2), preview (1)"."""
+    prefix = f"{LOST}: "
+    kinds = {name[len(prefix) :]: count for name, count in counts.items() if name.startswith(prefix)}
+    commonest = sorted(kinds, key=lambda name: (-kinds[name], name))
+    shown = [f"{name} ({kinds[name]:,})" for name in commonest[:_LOSSES_SHOWN]]
+    if len(commonest) > _LOSSES_SHOWN:
+        shown.append(f"{len(commonest) - _LOSSES_SHOWN} more kinds")
+    photos = counts[LOST]
+    return f"{photos:,} {'photo' if photos == 1 else 'photos'} lost metadata: {', '.join(shown)}"
+
+
+_LOSSES_SHOWN = 5
 _LINE_SECONDS = 15  # between progress lines where there is no terminal
 
 
@@ -32,9 +48,14 @@ def total_counts(file: Path) -> dict[str, int]:
     """What a progress file says of a whole run, under the names of Beam's counters."""
     sums = {"source-bytes": 0, "archive-bytes": 0}
     for line in read_progress(file)[0]:
-        sums[line.outcome] = sums.get(line.outcome, 0) + line.photos
         sums["source-bytes"] += line.source_bytes
         sums["archive-bytes"] += line.archive_bytes
+        for name in (
+            line.outcome,
+            *([LOST] if line.lost else []),
+            *(f"{LOST}: {name}" for name in line.lost),
+        ):
+            sums[name] = sums.get(name, 0) + line.photos
     return sums
 
 
@@ -44,25 +65,26 @@ def progress_display(file: Path, photos: int, verb: str) -> Iterator[None]:
     if not user_log.isEnabledFor(logging.INFO):
         yield
         return
-    console = Console(stderr=True)
-    stop, tally = threading.Event(), _Tally(file, photos)
-    if console.is_terminal and not speaks_json():
-        thread = threading.Thread(target=_show_bar, args=(console, stop, tally, verb), daemon=True)
-    else:
-        thread = threading.Thread(target=_show_lines, args=(stop, tally, verb), daemon=True)
-    thread.start()
-    try:
-        yield
-    finally:
-        stop.set()
-        thread.join()
+    console, stop = Console(stderr=True), threading.Event()
+    with compilations() as compiled:
+        tally = _Tally(file, photos, compiled)
+        if console.is_terminal and not speaks_json():
+            thread = threading.Thread(target=_show_bar, args=(console, stop, tally, verb), daemon=True)
+        else:
+            thread = threading.Thread(target=_show_lines, args=(stop, tally, verb), daemon=True)
+        thread.start()
+        try:
+            yield
+        finally:
+            stop.set()
+            thread.join()
 
 
 class _Tally:
     """What the progress file says so far; reads only what is new."""
 
-    def __init__(self, file: Path, total: int) -> None:
-        self.file, self.total, self.start = file, total, time.monotonic()
+    def __init__(self, file: Path, total: int, compiled: Compilations) -> None:
+        self.file, self.total, self.compiled, self.start = file, total, compiled, time.monotonic()
         self.offset = self.done = self.pixels = self.worked = self.saved = self.failed = 0
 
     def look(self) -> str:
@@ -76,6 +98,8 @@ class _Tally:
                 self.saved += line.source_bytes - line.archive_bytes
             if line.outcome != "skipped":
                 self.worked += 1
+        if self.compiled.going_on:
+            return "compiling (once)"
         parts = [f"{self.pixels / 1e6:.1f} MP"]
         if self.worked:
             parts.append(f"{bytes_text(self.saved)} saved")

@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Literal
 
 from foveate.archive.keys import ArchiveKey, stored_name
-from foveate.archive.places import archive_url
+from foveate.archive.names import archive_url
 from foveate.archive.planning.plan import (
     Planned,
     Summary,

@@ -5,7 +5,7 @@ from __future__ import annotations
 import dataclasses
 from typing import Any
 
-from foveate.codec import anatomy, jp2, spending
+from foveate.codec import anatomy, bit_usage, jp2
 from foveate.codec.anatomy import Anatomy
 from foveate.codec.codestream import IRREVERSIBLE, Codestream
 from foveate.codec.errors import BadCodestream, UnsupportedCodestream
@@ -118,7 +118,7 @@ def account(inspection: Inspection) -> Account:
     area = sum(part.packet_bytes for part in found.tile_parts)
     headers = blocks = 0
     if packets is not None:
-        blocks = sum(layer.block_bytes for layer in spending.by_layer(packets))
+        blocks = sum(layer.block_bytes for layer in bit_usage.by_layer(packets))
         headers = _headers_between_packets(packets)
     return Account(
         boxes=found.file_bytes - found.unread_bytes - found.codestream_bytes,
@@ -145,7 +145,7 @@ def layer_ends(inspection: Inspection) -> tuple[LayerEnd, ...]:
     """The layers in order, each with the size of the file up to it; none where packets are not known."""
     if inspection.packets is None:
         return ()
-    layers = spending.by_layer(inspection.packets)
+    layers = bit_usage.by_layer(inspection.packets)
     size = inspection.anatomy.file_bytes - sum(layer.header_bytes + layer.block_bytes for layer in layers)
     ends = []
     for layer in layers:
@@ -163,7 +163,7 @@ def _bits_per_pixel(size: int, found: Anatomy) -> float:
 def as_json(inspection: Inspection) -> dict[str, Any]:
     """What stands in "files" of `foveate inspect --json`; docs/inspect.md says what each key means."""
     found, packets = inspection.anatomy, inspection.packets
-    bands = () if packets is None else spending.by_band(packets)
+    bands = () if packets is None else bit_usage.by_band(packets)
     return {
         "name": inspection.name,
         "problems": list(inspection.problems),

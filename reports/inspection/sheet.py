@@ -16,15 +16,16 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image, ImageDraw, ImageFont
 
-from foveate.codec import openjpeg, spending
+from foveate.codec import bit_usage, openjpeg
+from foveate.codec.block_coder import Pixels
 from foveate.codec.errors import UnsupportedCodestream
-from foveate.codec.weights import Pixels
 from foveate.pictures.picture import full_range, saved
 from foveate.quality.overlay import as_rgb, heat_over
 from foveate.reports.figures import bytes_text, measure_text, share_text
 from foveate.reports.gallery import Picture
 from foveate.reports.inspection.examination import Inspection, account, layer_ends
-from foveate.sandbox.client import DecoderFailed, Limits, decode_jpeg2000
+from foveate.sandbox.children import DecoderFailed
+from foveate.sandbox.client import Limits, decode_jpeg2000
 
 SheetFormat = Literal["png", "webp"]
 
@@ -141,7 +142,7 @@ def _bits_panel(inspection: Inspection, photo: Picture) -> _Panel:
     if packets is None:
         raise AssertionError("without packets nothing is known of the bits")
     height, width = photo.shape[:2]
-    bits = spending.bits_per_pixel(packets, height, width)
+    bits = bit_usage.bits_per_pixel(packets, height, width)
     top = _scale_top(bits)
     # By the square root, as most of a photo has few bits and some places have many times the mean.
     heat = heat_over(np.sqrt(np.clip(bits / top, 0, 1)), _dimmed(photo))
@@ -308,7 +309,7 @@ def _chart_rows(inspection: Inspection) -> list[tuple[str, tuple[int, ...]]]:
     packets = inspection.packets
     if packets is None:
         return []
-    bands = spending.by_band(packets)
+    bands = bit_usage.by_band(packets)
     rows: list[tuple[str, tuple[int, ...]]] = []
     for resolution in sorted({band.resolution for band in bands}, reverse=True):
         sums = [0] * len(_COMPONENTS)

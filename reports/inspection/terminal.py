@@ -9,9 +9,9 @@ from typing import TypeVar
 from rich.console import Console
 from rich.table import Table
 
-from foveate.codec import spending
+from foveate.codec import bit_usage
 from foveate.codec.anatomy import Box, Marker
-from foveate.codec.spending import BandBytes
+from foveate.codec.bit_usage import BandBytes
 from foveate.reports.figures import bytes_text, count_text, measure_text, share_text
 from foveate.reports.inspection.examination import Inspection, account, layer_ends
 from foveate.reports.terminal import borderless_table, plain_text
@@ -129,7 +129,7 @@ def bands_table(inspection: Inspection) -> Table:
     table = borderless_table("Component, resolution", names)
     if inspection.packets is None:
         return table
-    bands = spending.by_band(inspection.packets)
+    bands = bit_usage.by_band(inspection.packets)
     total = sum(band.bytes for band in bands)
     groups = itertools.groupby(bands, lambda band: (band.component, band.resolution))
     rows = [(place, list(group)) for place, group in groups]

@@ -7,15 +7,16 @@ from pathlib import Path
 
 import pytest
 
-from benchmarks import hostile, hostile_files
+from benchmarks import bombs, hostile, hostile_files
 from foveate.pictures.formats import decode_picture
 from foveate.sandbox import client
-from foveate.sandbox.client import DecoderFailed, Limits
+from foveate.sandbox.children import DecoderFailed
+from foveate.sandbox.client import Limits
 
 FEW = Limits(pixels=1_000_000, seconds=10.0, memory_gb=1.0)
 SOUND = hostile_files.sound_files()
-BOMBS = hostile_files.bombs(side=600, inflated=1 << 23)
-METADATA = hostile_files.metadata_bombs(inflated=1 << 23)
+BOMBS = bombs.bombs(side=600, inflated=1 << 23)
+METADATA = bombs.metadata_bombs(inflated=1 << 23)
 TOO_SLOW = {"precincts.j2k"}  # whatever time it is given
 
 

@@ -66,7 +66,7 @@ def test_wrong_usage_is_said(arguments: list[str], tmp_path: Path) -> None:
 def test_the_picture_has_a_line_for_each_codec_and_a_panel_for_each_figure() -> None:
     names = ["OpenJPEG", "Foveate + RecCNN fast", "AVIF"]
     points: list[dict[str, float | str]] = [
-        {"codec": name, "bits_per_pixel": rate, "figure": figure, "db": 30 + rate}
+        {"codec": name, "bits_per_pixel": rate, "figure": figure, "value": 30 + rate}
         for name in names
         for rate in RATES
         for figure in ("psnr", "psnr_s")

@@ -22,8 +22,8 @@ from foveate.storage.source import SourceFile
 from foveate.transforms.elements import CodedPhoto, Photo, SalientPhoto
 from foveate.transforms.encode import Encoder, encode, encode_prefiltered
 from foveate.transforms.measure import measure_photo
-from foveate.transforms.prefilter import prefilter_where_coarse
-from foveate.transforms.run_reccnn import restore_candidates
+from foveate.transforms.prefilter import prefilter_where_it_helps
+from foveate.transforms.run_reccnn import restore_coded
 from tests import streams
 
 NETWORKS = Networks()
@@ -37,19 +37,19 @@ def _task(favoured: bool) -> Task:
 
 @pytest.mark.parametrize("favoured", [False, True])
 def test_figures_are_those_of_the_pipelines_rows(favoured: bool, tmp_path: Path) -> None:
-    task, at = _task(favoured), 1
+    task, at = _task(favoured), 2
     found = our_curves(task, (Way(), BOTH), NETWORKS, Kept(None))
     settings = CompressSettings(Target("bpp", RATES[at]), roi="msroi" if favoured else "none")
     source = SourceFile("a.png", "a.png", 10**6, 0.0)
     photo = Photo(source, task.photo, PhotoMetadata(), "png", 8, "00" * 32, (), 0.0)
     salient = SalientPhoto(photo, task.map, 0.0)
     encoder = Encoder(settings, bytes(8), "", resume=False)
-    coded = CodedPhoto(salient, (encode(salient, task.photo, encoder, prefiltered=False),))
-    (coded,) = encode_prefiltered(prefilter_where_coarse(comcnn.load(), coded), encoder)
+    coded = CodedPhoto(salient, encode(salient, task.photo, encoder, prefiltered=False))
+    (coded,) = encode_prefiltered(prefilter_where_it_helps(comcnn.load(), coded), encoder)
     labels = RunLabels(str(tmp_path), settings.target, "", "", "", "")
-    (archived,) = measure_photo(restore_candidates(reccnn.load(), coded), labels)
+    (archived,) = measure_photo(restore_coded(reccnn.load(), coded), labels)
     expected, figures = archived.row, found[BOTH.name][at].figures
-    assert len(coded.candidates) == 2
+    assert coded.file.prefiltered
     assert figures["psnr"] == pytest.approx(expected.rec_psnr_db, abs=1e-4)
     assert figures["psnr_y"] == pytest.approx(expected.rec_psnr_y_db, abs=1e-4)
     if favoured:

@@ -31,7 +31,7 @@ from benchmarks.restored import RATES
 from benchmarks.serving import Served
 from benchmarks.tables import Bar, Section, Table, markdown, plain_text, section_from
 from foveate.codec import jp2
-from foveate.codec.emphasis import Emphasis
+from foveate.codec.block_weights import Emphasis
 from foveate.codec.encoder import Encoder
 from foveate.models import reccnn
 from tests import streams
@@ -66,17 +66,18 @@ def test_files_like_openjpegs_neither_gain_nor_lose_but_for_their_boxes() -> Non
     assert [bar.met for bar in section.bars] == [True, True, section.bars[2].value <= 0, True]
 
 
-def test_the_way_to_avif_and_means_are_those_of_the_curves() -> None:
-    shares = {"OpenJPEG": 1, "Foveate": 1, "Foveate, ssim": 0.9, "JPEG": 1.3, "AVIF": 0.81}
+def test_bd_rates_and_scores_of_tuned_files_are_those_of_the_curves() -> None:
+    shares = {"OpenJPEG": 1, "Foveate": 1, "Foveate, visual": 0.9, "JPEG": 1.3, "AVIF": 0.81}
     photo = Measured(PIXELS, {codec: _curve(share) for codec, share in shares.items()})
-    section = tuned.ssim_section([photo, photo])
+    section = tuned.visual_section([photo, photo])
     rows = {row[0]: row[1:] for row in section.tables[0].rows}
     assert list(rows) == list(shares)
-    assert rows["Foveate, ssim"][0] == "-10.0"
-    assert rows["Foveate, ssim"][-1] == "50%"
+    assert rows["Foveate, visual"][0] == "-10.0"
+    assert rows["Foveate, visual"][:3] == ("-10.0", "-10.0", "-10.0")
     assert rows["OpenJPEG"][0] == "+0.0"
-    assert rows["AVIF"][3] == f"{1 - 10 ** (-1.2) * 0.81:.4f}"
-    assert not section.bars[0].met
+    at_half = photo.curves["OpenJPEG"][RATES.index(0.5)].figures["ssimulacra2"]
+    assert rows["OpenJPEG"][4] == f"{at_half:.1f}"
+    assert [bar.met for bar in section.bars] == [False, False, False, True]
 
 
 def test_all_codecs_stand_in_all_tables_and_in_the_picture() -> None:
@@ -86,7 +87,7 @@ def test_all_codecs_stand_in_all_tables_and_in_the_picture() -> None:
     percents, *means = section.tables
     assert {row[0]: row[1] for row in percents.rows}["JPEG"] == "+30.0"
     assert [row[0] for row in means[0].rows] == list(shares)
-    assert len(section.figures["curves"]) == len(shares) * len(RATES) * 2
+    assert len(section.figures["curves"]) == len(shares) * len(RATES) * 3
     assert [bar.met for bar in section.bars] == [True] * 5
     assert section.bars[0].value == pytest.approx(-25)
 

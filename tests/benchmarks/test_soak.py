@@ -12,10 +12,10 @@ from typing import Any
 
 import pytest
 
-from benchmarks import soak
+from benchmarks import soak, soak_checks, soak_runs
 from benchmarks.moody_store import Moody
-from benchmarks.soak import Kill, Place, Run, Sample, Supervisor
 from benchmarks.soak_photos import SoakPhoto, soak_photos
+from benchmarks.soak_runs import Kill, Place, Run, Sample, Supervisor
 from foveate.pictures.formats import decode_picture
 from foveate.pipelines.cli import main
 
@@ -56,7 +56,7 @@ def problems(
     failures: list[dict[str, str]] = FAILURES,
     stored: list[str] = STORED,
 ) -> list[str]:
-    return list(soak.problems_of_photos(photos, rows, failures, stored, "2"))
+    return list(soak_checks.problems_of_photos(photos, rows, failures, stored, "2"))
 
 
 @pytest.mark.slow
@@ -70,13 +70,14 @@ def test_a_run_that_is_killed_and_completed_accounts_for_every_photo(tmp_path: P
         compress = ("compress", place.photos, "--output", place.archive, *flags)
         killed = supervisor.run("killed", -9, *compress, kills=[Kill(5, "decoder"), Kill(5, "run")])
         completed = supervisor.run("completed", 3, *compress)
+        run_id = str(completed.said["run"])
         runs = [killed, completed]
-        assert list(soak.problems_of_runs(runs, 60)) == []
-        assert soak.check_archive(place.archive, place.photos, photos, str(completed.said["run"])) == []
+        assert list(soak_checks.problems_of_runs(runs, 60)) == []
+        assert soak_checks.check_archive(place.archive, place.photos, photos, run_id) == []
         assert len(killed.kills) == 2 and place.stored() > 50
         assert main(["verify", place.archive]) == 0
         Path(place.archive, "nobodys.jp2").write_bytes(b"x")
-        assert soak.check_archive(place.archive, place.photos, photos, str(completed.said["run"])) == [
+        assert soak_checks.check_archive(place.archive, place.photos, photos, run_id) == [
             "1 files without a row: nobodys.jp2"
         ]
     soak.plot(runs, tmp_path / "memory.svg")
@@ -88,7 +89,7 @@ def test_a_run_that_stores_nothing_for_too_long_is_ended(tmp_path: Path) -> None
     (tmp_path / "temporary").mkdir()
     run = Supervisor(place, tmp_path, tmp_path / "temporary", 0.1, 1).run("stuck", 0, "inspect", "--help")
     assert run.status is None
-    assert list(soak.problems_of_runs([run], 0)) == ["stuck: ended with None, not 0"]
+    assert list(soak_checks.problems_of_runs([run], 0)) == ["stuck: ended with None, not 0"]
 
 
 def test_a_balanced_account_has_no_problems() -> None:
@@ -134,18 +135,18 @@ def test_an_account_that_does_not_balance_is_seen(changes: dict[str, Any], expec
     ],
 )
 def test_a_run_that_went_wrong_is_seen(changes: dict[str, Any], expected: str) -> None:
-    assert list(soak.problems_of_runs([RUN], 4)) == []
-    assert list(soak.problems_of_runs([dataclasses.replace(RUN, **changes)], 4)) == [expected]
+    assert list(soak_checks.problems_of_runs([RUN], 4)) == []
+    assert list(soak_checks.problems_of_runs([dataclasses.replace(RUN, **changes)], 4)) == [expected]
 
 
 def test_memory_that_grows_is_seen() -> None:
     samples = tuple(Sample(float(s), 300.0 + s, 15 * s) for s in range(100))
     growing = dataclasses.replace(RUN, samples=samples, said={"counts": {"kept": 1500}})
     flat = dataclasses.replace(RUN, said={"counts": {"kept": 1500}})
-    assert soak.slope_of(growing) == pytest.approx(1000 / 15)
-    assert soak.growth_of(flat) == 0 == pytest.approx(soak.slope_of(flat))
-    assert list(soak.problems_of_runs([flat], 1500)) == []
-    assert list(soak.problems_of_runs([growing], 1500)) == ["completed: memory grew by 16%"]
+    assert soak_checks.slope_of(growing) == pytest.approx(1000 / 15)
+    assert soak_checks.growth_of(flat) == 0 == pytest.approx(soak_checks.slope_of(flat))
+    assert list(soak_checks.problems_of_runs([flat], 1500)) == []
+    assert list(soak_checks.problems_of_runs([growing], 1500)) == ["completed: memory grew by 16%"]
 
 
 def test_photos_are_the_same_again_and_bad_ones_of_all_kinds() -> None:
@@ -190,7 +191,11 @@ def test_a_moody_store_refuses_as_often_as_it_is_told_and_counts() -> None:
 def test_processes_that_stay_are_seen_and_those_that_have_gone_are_not(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    monkeypatch.setattr(soak, "_PARTING_SECONDS", 0.0)
+    monkeypatch.setattr(soak_runs, "_PARTING_SECONDS", 0.0)
     here = os.getpid()
-    seen = {(here, soak._began(here)): "this one", (here, "1"): "another of its number", (1 << 30, ""): ""}
-    assert soak._left(seen) == ["this one"]
+    seen = {
+        (here, soak_runs._began(here)): "this one",
+        (here, "1"): "another of its number",
+        (1 << 30, ""): "",
+    }
+    assert soak_runs._left(seen) == ["this one"]

@@ -15,8 +15,9 @@ from benchmarks import openjpeg_encoder
 from foveate.codec import allocation, codestream, openjpeg
 from foveate.codec.allocation import Candidates
 from foveate.codec.block_coder import Coding
-from foveate.codec.emphasis import Emphasis
+from foveate.codec.block_weights import Emphasis
 from foveate.codec.encoder import Encoder
+from foveate.codec.errors import BudgetTooSmall
 from tests import streams
 
 
@@ -96,7 +97,7 @@ def test_the_smallest_budget_holds_headers_alone_and_less_is_an_error() -> None:
     candidates = candidates_of("texture")
     smallest = nothing(candidates)
     assert len(fitted(candidates, smallest)) == smallest
-    with pytest.raises(allocation.BudgetTooSmall, match=str(smallest)):
+    with pytest.raises(BudgetTooSmall, match=str(smallest)):
         allocation.fit_bytes(candidates, smallest - 1)
 
 

@@ -15,7 +15,7 @@ from benchmarks import openjpeg_encoder
 from foveate.codec import allocation, encoder, openjpeg
 from foveate.codec.allocation import Choice
 from foveate.codec.block_coder import Coding
-from foveate.codec.emphasis import Emphasis
+from foveate.codec.block_weights import Emphasis
 from foveate.codec.encoder import Effort, Encoder
 from foveate.codec.errors import BadCodestream
 from foveate.codec.packet_stream import PacketStream
@@ -64,7 +64,7 @@ def test_all_of_a_reversible_encode_is_the_picture(
     scale = 1 if dtype == np.uint8 else 257
     pixels: Any = (streams.texture(*shape, channels).astype(np.uint16) * scale).astype(dtype)
     for layers in (1, 5):
-        choice = Encoder(pixels, Emphasis(tune="ssim"), Coding(reversible=True)).whole(layers)
+        choice = Encoder(pixels, Emphasis(tune="visual"), Coding(reversible=True)).whole(layers)
         decoded = openjpeg.decode(allocation.encode(choice))
         assert not decoded.warnings
         np.testing.assert_array_equal(decoded.pixels, pixels)
@@ -145,7 +145,7 @@ def test_what_comes_of_a_target_does_not_depend_on_those_before(
 def test_threads_change_no_byte() -> None:
     pixels = streams.texture(300, 400, 3)
     saliency = np.linspace(0, 1, 12, dtype=np.float32).reshape(3, 4)
-    emphasis = Emphasis(saliency, 12.0, "ssim")
+    emphasis = Emphasis(saliency, 12.0, "visual")
     made = [
         allocation.encode(Encoder(pixels, emphasis, Coding(threads=threads)).within(20_000, 2))
         for threads in (1, 2, 4)
@@ -226,7 +226,7 @@ def test_a_giants_tiles_compete_with_one_another(monkeypatch: pytest.MonkeyPatch
     pixels = streams.texture(400, 600, 3)
     saliency = np.zeros((4, 6), np.float32)
     saliency[:2, :3] = 1
-    choice = Encoder(pixels, Emphasis(saliency, 12.0, "ssim")).within(15_000, 3)
+    choice = Encoder(pixels, Emphasis(saliency, 12.0, "visual")).within(15_000, 3)
     assert choice.candidates.layout.tiles == 6
     data = allocation.encode(choice)
     assert 14_850 <= len(data) <= 15_000

@@ -10,9 +10,8 @@ import pytest
 from numpy.typing import NDArray
 
 from foveate.codec import file, jp2, openjpeg
-from foveate.codec.allocation import BudgetTooSmall
-from foveate.codec.emphasis import Emphasis
-from foveate.codec.errors import BadCodestream
+from foveate.codec.block_weights import Emphasis
+from foveate.codec.errors import BadCodestream, BudgetTooSmall
 from foveate.codec.file import AtLeast, AtMost, AtSlope, Boxes, Lossless, Recipe
 from foveate.codec.metadata import PhotoMetadata
 from foveate.codec.record import ArchiveRecord

@@ -21,7 +21,7 @@ import pytest
 from jpylyzer import jpylyzer
 from PIL import Image, ImageCms
 
-from foveate.codec import jp2, jp2_boxes, openjpeg
+from foveate.codec import jp2, jp2_boxes, jp2_metadata, openjpeg
 from foveate.codec.errors import BadCodestream, UnsupportedCodestream
 from foveate.codec.metadata import PhotoMetadata
 from foveate.codec.packed_saliency import _average_down, pack_saliency, unpack_saliency
@@ -373,13 +373,34 @@ def test_a_box_with_a_long_length_is_read() -> None:
         (struct.pack(">I4sQ", 1, b"free", 2**64 - 1), "at byte {end} ends"),
         (b"\0\0\0", "at byte {end} is cut off"),
         (struct.pack(">I4s", 1, b"free"), "at byte {end} is cut off"),
-        (box(b"uuid", b"too short"), "uuid box at byte {end} is too short"),
     ],
 )
 def test_a_malformed_box_is_named_by_its_offset(tail: bytes, message: str) -> None:
     data = jp2.wrap(codestream(), metadata=PhotoMetadata())
-    with pytest.raises(BadCodestream, match=message.format(end=len(data))):
-        jp2.parse(data + tail)
+    end = data.index(b"jp2h") - 4
+    with pytest.raises(BadCodestream, match=message.format(end=end)):
+        jp2.parse(data[:end] + tail)
+
+
+@pytest.mark.parametrize(
+    "tail", [b"\0\0", struct.pack(">I4s", 7, b"free"), struct.pack(">I4s", 1 << 30, b"free")]
+)
+def test_a_whole_codestream_is_read_whatever_stands_behind_it(tail: bytes) -> None:
+    inside = codestream()
+    data = jp2.wrap(inside, metadata=FULL) + tail
+    assert jp2.parse(data).codestream == inside
+    assert jp2.parse(data).metadata == FULL
+    assert jp2.parse(inside + b"padding").codestream == inside
+
+
+@pytest.mark.parametrize("length", [0, 8, 9, 50, 1 << 30])
+def test_a_codestream_is_found_by_its_own_end_where_its_box_has_a_wrong_length(length: int) -> None:
+    inside = codestream()
+    data = jp2.wrap(inside, metadata=FULL)
+    at = data.index(b"jp2c") - 4
+    broken = data[:at] + struct.pack(">I", length) + data[at + 4 :]
+    assert jp2.parse(broken).codestream == inside
+    np.testing.assert_array_equal(openjpeg.decode(broken).pixels, openjpeg.decode(data).pixels)
 
 
 @pytest.mark.parametrize(
@@ -401,9 +422,38 @@ def test_a_file_without_codestream_is_refused() -> None:
     inside = codestream()
     data = jp2.wrap(inside, metadata=FULL)
     with pytest.raises(BadCodestream, match="no codestream"):
-        jp2.parse(data[: -len(inside) - 8])
+        jp2.parse(data[: data.index(b"jp2c") - 4])
     with pytest.raises(BadCodestream, match="neither"):
         jp2.parse(b"GIF89a")
+
+
+EVERYTHING = dataclasses.replace(
+    FULL,
+    iptc=b"\x1c\x02\x78\0\x05hello",
+    photoshop=b"8BIM\x04\x0a\0\0\0\0\0\1\1\0",
+    geo=b"II*\0" + bytes(30),
+    jumbf=box(b"jumb", box(b"jumd", bytes(20))) + box(b"jumb", box(b"jumd", bytes(21))),
+    texts=(("Comment", 'a <b> & "c" \r\n d'), ("Title", "é \U0001f600"), ("", "")),
+)
+
+
+@pytest.mark.parametrize("open_ended", [False, True])
+def test_metadata_of_every_kind_come_back(open_ended: bool) -> None:
+    data = jp2.wrap(codestream(), metadata=EVERYTHING, record=FULL_RECORD, open_ended=open_ended)
+    assert jp2.parse(data).metadata == EVERYTHING
+    assert jp2.read_record(data[: data.index(b"jp2c") + 4]) is not None
+    behind = data.index(b"jp2c") < data.index(b"xml ")
+    assert behind is not open_ended
+    assert len(data) == len(codestream()) + jp2.overhead(3, metadata=EVERYTHING, record=FULL_RECORD)
+    record = jp2.parse(data).record
+    assert record is not None and record.boxes_crc32 == jp2.boxes_crc32(data)
+
+
+@hypothesis.given(st.lists(st.tuples(st.text(max_size=20), st.text(max_size=50)), max_size=5))
+def test_any_text_that_xml_can_hold_comes_back(texts: list[tuple[str, str]]) -> None:
+    held = tuple((name, text) for name, text in texts if jp2_metadata.can_be_text(name + text))
+    metadata = PhotoMetadata(texts=held)
+    assert jp2.parse(jp2.wrap(codestream(), metadata=metadata)).metadata == metadata
 
 
 # Other programs ------------------------------------------------------------------------------------

@@ -12,7 +12,7 @@ from benchmarks import structures
 from benchmarks.structures import segment
 from foveate.codec import codestream, layout, noise, openjpeg
 from foveate.codec import wavelet as codec_wavelet
-from foveate.codec.emphasis import Emphasis
+from foveate.codec.block_weights import Emphasis
 from foveate.codec.errors import UnsupportedCodestream
 from foveate.codec.packet_stream import PacketStream
 from foveate.models import wavelet

@@ -20,10 +20,10 @@ import numpy.typing as npt
 import pytest
 
 from foveate.codec import jp2, openjpeg
+from foveate.codec.block_coder import Pixels
 from foveate.codec.errors import BadCodestream, UnsupportedCodestream
 from foveate.codec.metadata import PhotoMetadata
-from foveate.codec.openjpeg.decoding import _require_whole
-from foveate.codec.weights import Pixels
+from foveate.codec.openjpeg.mended import mended
 from tests import streams
 
 SLOPES = (5000.0, 1500.0, 500.0, 150.0, 0.0)
@@ -174,7 +174,7 @@ def test_a_cut_in_a_tile_part_s_first_marker_is_refused() -> None:
     twice = bytearray(codestream[:-2] + codestream[first:-2] + codestream[-2:])
     struct.pack_into(">IBB", twice, first + 6, length, 0, 2)
     with pytest.raises(BadCodestream, match="too early"):
-        _require_whole(bytes(twice[: first + length + 2]))
+        mended(bytes(twice[: first + length + 2]))
 
 
 def test_without_strictness_what_is_left_of_a_codestream_is_decoded() -> None:

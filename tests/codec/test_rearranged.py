@@ -24,7 +24,7 @@ from hypothesis import strategies as st
 from numpy.typing import NDArray
 from PIL import Image
 
-from benchmarks import structures
+from benchmarks import annex_b, structures
 from benchmarks.structures import segment
 from foveate.codec import codestream, jp2, noise, openjpeg
 from foveate.codec.codestream import COC, POC, PPM, PPT, PROGRESSIONS, QCC
@@ -232,13 +232,13 @@ def test_overlapping_progression_changes_send_each_packet_once(
     main, (packets,) = split(source)
     before = PacketStream.parse(source)
     stream, geometry = before.stream, before.layout
-    by_place = dict(zip(structures.order(stream, geometry, 0), packets, strict=True))
+    by_place = dict(zip(annex_b.order(stream, geometry, 0), packets, strict=True))
     entries = [struct.pack(">BBHBBB", *volume) for volume in volumes]
     found = [
         codestream.ProgressionVolume(PROGRESSIONS[v[5]], v[0], v[1], v[2], v[3], v[4] or 256) for v in volumes
     ]
     changed = dataclasses.replace(stream, volumes=tuple(found))
-    moved = [by_place[key].whole for key in structures.order(changed, geometry, 0)]
+    moved = [by_place[key].whole for key in annex_b.order(changed, geometry, 0)]
     assert len(moved) == len(packets)
     if place == "main header":
         data = structures.assemble([*main, segment(POC, b"".join(entries))], [(0, [], b"".join(moved))])
@@ -246,7 +246,7 @@ def test_overlapping_progression_changes_send_each_packet_once(
         data = structures.assemble(main, [(0, [segment(POC, b"".join(entries))], b"".join(moved))])
     else:
         first = dataclasses.replace(stream, volumes=tuple(found[:1]))
-        count = len(list(structures.order(first, geometry, 0)))
+        count = len(list(annex_b.order(first, geometry, 0)))
         data = structures.assemble(
             main,
             [

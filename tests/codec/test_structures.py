@@ -10,8 +10,9 @@ from hypothesis import example, given, settings
 from hypothesis import strategies as st
 from numpy.typing import NDArray
 
-from benchmarks import structures
-from benchmarks.structures import Structure, segment
+from benchmarks import annex_b, structures
+from benchmarks.annex_b import Structure
+from benchmarks.structures import segment
 from foveate.codec import codestream, layout, packets
 from foveate.codec.codestream import COC, COD, POC, PPM, PPT, PROGRESSIONS, QCC, QCD, RGN
 from foveate.codec.errors import BadCodestream, UnsupportedCodestream
@@ -30,7 +31,7 @@ def segment_ends(found: Structure, styles: NDArray[np.int32]) -> list[list[int]]
         ends.append([])
         passes = size = 0
         for layer in np.flatnonzero(found.passes[:, block]).tolist():
-            runs = structures.runs(style, passes, int(found.passes[layer, block]))
+            runs = annex_b.runs(style, passes, int(found.passes[layer, block]))
             for run, length in zip(runs, found.segments[layer, block], strict=True):
                 passes, size = passes + run, size + length
                 raw_ends = passes >= 10 and (passes - 1) % 3 in (0, 2)
@@ -65,7 +66,7 @@ def test_packets_come_in_the_order_of_the_standards_loops(seed: int) -> None:
     for tile in range(geometry.tiles):
         own = stream.of_tile(tile)
         sequence = geometry.packets(own.progression, own.layers, tile, own.volumes)
-        assert list(map(tuple, sequence.tolist())) == list(structures.order(stream, geometry, tile))
+        assert list(map(tuple, sequence.tolist())) == list(annex_b.order(stream, geometry, tile))
 
 
 @given(SEEDS, st.integers(1, 3), st.sampled_from(PROGRESSIONS))

@@ -193,7 +193,7 @@ def test_any_prefix_of_decisions_is_decoded_from_its_shortest_length(
     after, done = [], 0
     for end in ends:
         part = np.ascontiguousarray(decisions[done:end])
-        registers = typed(tier1._code(part, len(part), states, registers, out, tier1.TABLES[0]))
+        registers = typed(tier1._code(part, len(part), states, registers, out, tier1.TABLES.mq))
         after.append((*registers, out[registers[3]]))
         done = end
     last = tier1._flush(registers, out)

@@ -59,9 +59,10 @@ KEPT = {
     "cmyk.jpg": picture_files.cmyk_jpeg(),
     "animated.webp": picture_files.animated("WEBP"),
     "pixel.png": picture_files.one_pixel_png(),
+    "truncated.jpg": picture_files.kept_pictures()["truncated.jpg"],
 }
 BROKEN = {
-    "truncated.jpg": (picture_files.broken_pictures()["truncated.jpg"], "truncated"),
+    "header-only.jpg": (picture_files.broken_pictures()["header-only.jpg"], "truncated"),
     "empty.jpg": (b"", "empty"),
     "text.jpg": (b"hello world, this is not a photo\n", "not a picture"),
 }

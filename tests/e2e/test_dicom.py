@@ -14,6 +14,7 @@ from foveate.pictures.dicom import MISSING_EXTRA
 from foveate.pictures.formats import decode_picture
 from foveate.pipelines.cli import main
 from foveate.sandbox import client
+from foveate.sandbox.children import Children
 from tests.dicoms import JPEG_LS, dicom, fragments, needs_tfio, scan, unstretched
 from tests.e2e.test_compress_restore import WITHOUT_NETWORKS, Run, compress, hashes
 from tests.picture_files import jpeg
@@ -169,7 +170,7 @@ def test_without_the_extra_dicom_is_kept_and_looked_at_again(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setitem(sys.modules, "tensorflow_io", None)
-    monkeypatch.setattr(client, "_children", client._Children())
+    monkeypatch.setattr(client, "_children", Children())
     monkeypatch.setattr(sys, "executable", None)  # so that files are decoded here
     files = {name: data for name, data in scans().items() if name in ("ct/slice.dcm", "photo.jpg")}
     files["cine.dcm"] = dicom(np.concatenate(FRAMES), 12, frames=3)

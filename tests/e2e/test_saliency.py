@@ -47,7 +47,7 @@ def photos(tmp_path_factory: pytest.TempPathFactory) -> Path:
         "trip/2019 [best]/ü #1.webp": webp(skimage.data.chelsea()[:120, 90:300]),
         "deep-gray.tif": tiff(astronaut()[:90, :, :1].astype(np.uint16) * 257),
         "cmyk.jpg": picture_files.cmyk_jpeg(),
-        "truncated.jpg": picture_files.broken_pictures()["truncated.jpg"],
+        "header-only.jpg": picture_files.broken_pictures()["header-only.jpg"],
         "notes.txt": b"no photo",
     }
     for name, data in files.items():
@@ -87,7 +87,7 @@ def test_every_good_photo_has_a_map_of_its_size_and_the_broken_one_a_reason(
         overlay = imagecodecs.jpeg_decode((mapped / f"{name}.overlay.jpg").read_bytes())
         assert overlay.shape == (*upright.shape[:2], 3)
     (failed,) = tables.read_failures(str(mapped)).to_pylist()
-    assert failed["url"] == str(photos / "truncated.jpg") and "truncated" in failed["message"]
+    assert failed["url"] == str(photos / "header-only.jpg") and "truncated" in failed["message"]
 
 
 def test_maps_lie_as_the_photo_is_seen(mapped: Path) -> None:

@@ -54,7 +54,7 @@ def work(tmp_path_factory: pytest.TempPathFactory) -> Path:
             small.save(folder / "photos" / f"{path.stem}.jpg", quality=95)
             small.resize((200, 131)).save(folder / "photos" / "more" / f"{path.stem}.png")
     whole = (folder / "photos" / "portrait.jpg").read_bytes()
-    (folder / "photos" / "broken.jpg").write_bytes(whole[:3000])
+    (folder / "photos" / "broken.jpg").write_bytes(whole[:300])
     return folder
 
 

@@ -35,7 +35,7 @@ CASES: dict[str, Case] = {
     "color-half-bpp": Case((97, 131, 3), value=0.5),
     "color-masked": Case((160, 131, 3), value=0.75, masked=True),
     "color-masked-layers": Case((160, 131, 3), masked=True, settings={"layers": 3}),
-    "color-tuned-for-ssim": Case((97, 131, 3), settings={"tune": "ssim"}),
+    "color-tuned-for-psnr": Case((97, 131, 3), settings={"tune": "psnr"}),
     "color-psnr": Case((97, 131, 3), kind="psnr", value=34.0),
     "color-ssim": Case((97, 131, 3), kind="ssim", value=0.95),
     "color-roi-psnr": Case((97, 131, 3), kind="roi-psnr", value=36.0, masked=True),

@@ -132,7 +132,7 @@ def test_a_change_in_one_place_reaches_no_further_than_the_receptive_field(name:
 def test_the_flag_of_preparation_is_a_fifth_channel() -> None:
     noise = noise_map("comcnn", 16, 24)
     for used in (False, True):
-        flagged = reccnn.with_preparation(noise, used)
+        flagged = reccnn.with_prefiltered_flag(noise, used)
         assert flagged.dtype == np.float32
         np.testing.assert_array_equal(flagged[..., :4], noise)
         assert (flagged[..., 4] == used).all()

@@ -11,6 +11,7 @@ from foveate.quality.measures import Measures, measure
 from foveate.quality.psnr import mse, psnr, psnr_s, psnr_y
 from foveate.quality.saliency import resize_saliency
 from foveate.quality.ssim import ms_ssim, ssim, ssim_s
+from foveate.quality.ssimulacra2 import ssimulacra2
 
 
 def photo_and_copy(shape: tuple[int, int, int], dtype: Any = np.uint8) -> tuple[Pixels, Pixels]:
@@ -38,6 +39,12 @@ def test_measuring_all_at_once_equals_measuring_one_by_one(shape: tuple[int, int
     assert measure(a, b, saliency) == expected
 
 
+def test_a_measure_takes_the_score_only_where_it_is_asked_to() -> None:
+    photo, copy = photo_and_copy((50, 60, 3))
+    assert measure(photo, copy, None).ssimulacra2 is None
+    assert measure(photo, copy, None, scored=True).ssimulacra2 == ssimulacra2(photo, copy)
+
+
 def test_without_saliency_the_weighted_measures_are_the_plain_ones() -> None:
     measures = measure(*photo_and_copy((50, 60, 3)), None)
     assert measures.psnr_s_db == measures.psnr_db
@@ -50,7 +57,8 @@ def test_a_lossless_copy_is_perfect() -> None:
 
 
 def test_the_measures_are_plain_python_floats() -> None:
-    values = dataclasses.asdict(measure(*photo_and_copy((50, 60, 3)), np.ones((3, 3), np.float32)))
+    photo, copy = photo_and_copy((50, 60, 3))
+    values = dataclasses.asdict(measure(photo, copy, np.ones((3, 3), np.float32), scored=True))
     assert {type(value) for value in values.values()} == {float}
 
 

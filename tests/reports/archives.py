@@ -78,6 +78,7 @@ def write_made_up(root: pathlib.Path, photos: int, seed: int = 7, reconstructed:
         "taken": ["2021-05-06T07:08:09" if number % 4 else None for number in range(photos)],
         "compression_ratio": 8 * 2 ** (0.3 * noise),
         "bits_per_pixel": 0.5 * 2 ** (0.3 * noise),
+        "ssimulacra2": 70 + 5 * noise,
         "psnr_db": 37 + noise,
         "psnr_s_db": 38 + noise,
         "ssim": 0.96 + 0.005 * noise,

@@ -91,7 +91,7 @@ def report_visit(browser: Any, report_page: pathlib.Path) -> Visit:
 
 def test_every_chart_is_drawn_and_nothing_is_asked_or_complained_of(report_visit: Visit) -> None:
     page = report_visit.page
-    assert page.locator("svg.marks").count() == 8
+    assert page.locator("svg.marks").count() == 9
     assert page.locator(".plot", has_text="could not be drawn").count() == 0
     assert all(plot.bounding_box()["height"] > 150 for plot in page.locator(".plot svg").all())
     outside = [url for url in report_visit.requests if not url.startswith(("file:", "data:"))]
@@ -158,7 +158,7 @@ def test_a_comparison_is_drawn_and_accessible(browser: Any, tmp_path: pathlib.Pa
     place = tmp_path / "page.html"
     place.write_text(render_page(compare_archives(*archives)), encoding="utf-8")
     opened = visit(browser, place, color_scheme="dark")
-    assert opened.page.locator("svg.marks").count() == 6
+    assert opened.page.locator("svg.marks").count() == 7
     assert opened.complaints == [] and flaws(opened.page) == []
     opened.page.emulate_media(color_scheme="light")
     assert flaws(opened.page) == []

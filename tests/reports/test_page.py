@@ -16,7 +16,15 @@ from foveate.reports.charts import months_chart
 from foveate.reports.contents import GalleryPhoto, Group, PhotoFigures, Report
 from foveate.reports.page import render_page
 from foveate.reports.vega import vega_script
-from tests.reports.archives import EVIL, compare_archives, report_on, write_made_up
+from tests.reports.archives import (
+    EVIL,
+    a_kept_row,
+    a_row,
+    compare_archives,
+    report_on,
+    write_archive,
+    write_made_up,
+)
 
 HOSTILE = (EVIL, "</title><b>", "--><!--", "<i>&", "<b>.jpg", "<b>M6")
 
@@ -90,7 +98,8 @@ def test_charts_have_text_and_table_and_their_data_no_infinities(make) -> None: 
     specs = json.loads(found[1], parse_constant=lambda name: pytest.fail(f"{name} is no JSON"))
     page = Page(text)
     labels = {plot["data-chart"]: plot["aria-label"] for plot in page.all("div") if "data-chart" in plot}
-    histograms = {"compression_ratio", "bits_per_pixel", "psnr_db", "psnr_s_db", "ssim", "ms_ssim"}
+    histograms = {"ssimulacra2", "compression_ratio", "bits_per_pixel", "psnr_db", "psnr_s_db"}
+    histograms |= {"ssim", "ms_ssim"}
     assert set(specs) == set(labels) == histograms | {"scatter", "months"}
     assert "nine in ten" in (labels["psnr_db"] or "")
     assert len(page.all("details")) == len(specs)
@@ -130,7 +139,7 @@ def test_without_the_source_there_is_no_detail_and_the_result_is_the_left_side()
 
 def typed_photo() -> PhotoFigures:
     """A photo of which nothing is known but its name."""
-    return PhotoFigures("a.jpg", "", "", "", "", "", None, 1, 1, *([None] * 17))
+    return PhotoFigures("a.jpg", "", "", "", "", "", None, 1, 1, *([None] * 19))
 
 
 @pytest.mark.parametrize(("top", "left"), [(0, 0), (320, 208), (700, 1000)])
@@ -149,8 +158,22 @@ def test_a_picture_of_another_kind_is_named() -> None:
         gallery.shrink(np.zeros((4, 5), np.uint8))
 
 
+def test_the_worst_photos_are_so_by_ssimulacra2_only_where_all_have_it(tmp_path: pathlib.Path) -> None:
+    sharp = a_row("sharp.jpg", psnr_db=40.0, ssimulacra2=50.0)
+    soft = a_row("soft.jpg", psnr_db=30.0, ssimulacra2=80.0)
+    unscored = a_row("unscored.jpg", psnr_db=35.0)
+    kept = a_kept_row("kept.jpg")
+    scored = report_on(write_archive(tmp_path / "all", [soft, sharp, kept]))
+    assert [photo.relative_path for photo in scored.worst] == ["sharp.jpg", "soft.jpg"]
+    assert [shown.photo.relative_path for shown in scored.gallery] == ["sharp.jpg", "soft.jpg"]
+    assert "best photos by SSIMULACRA 2" in render_page(scored, lambda photo: None)
+    mixed = report_on(write_archive(tmp_path / "some", [soft, sharp, unscored]))
+    assert [photo.relative_path for photo in mixed.worst] == ["soft.jpg", "unscored.jpg", "sharp.jpg"]
+    assert "best photos by PSNR-S" in render_page(mixed, lambda photo: None)
+
+
 def test_a_month_larger_after_than_before_saves_nothing() -> None:
-    months = [Group(f"2024-0{n}", 1, 1, 0, 10, 20 * n, *([None] * 6)) for n in (1, 2)]
+    months = [Group(f"2024-0{n}", 1, 1, 0, 10, 20 * n, *([None] * 7)) for n in (1, 2)]
     chart = months_chart(months)
     assert chart.rows == (("Jan 2024", "10 B", "20 B"), ("Feb 2024", "10 B", "40 B"))
     assert min(value["g"] for value in chart.spec["data"]["values"]) == 0

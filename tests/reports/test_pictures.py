@@ -22,11 +22,11 @@ PIXELS = texture(97, 131, 3)
 def archived(root: pathlib.Path, source: bytes) -> PhotoFigures:
     """A photo whose lower right corner matters, in an archive, without RecCNN; and its source."""
     photo = salient(PIXELS, corner(), source_bytes=60_000)
-    data = one(encode_plain, photo, encoder("bpp", 1.0)).candidates[0].jp2
+    data = one(encode_plain, photo, encoder("bpp", 1.0)).file.jp2
     (root / "a.png").write_bytes(source)
     (root / "a.png.jp2").write_bytes(jp2.marked_for_plain_decode(data))
     urls = str(root / "a.png"), str(root / "a.png.jp2")
-    return PhotoFigures("a.png", *urls, "compressed", "", "png", None, 60_000, len(data), *[None] * 17)
+    return PhotoFigures("a.png", *urls, "compressed", "", "png", None, 60_000, len(data), *[None] * 19)
 
 
 def test_a_photo_is_shown_as_it_was_as_it_is_and_where_its_bits_went(tmp_path: pathlib.Path) -> None:

@@ -22,15 +22,17 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from foveate.codec import integrity, openjpeg, spending
+from foveate.codec import bit_usage, integrity, openjpeg
 from foveate.codec.errors import BadCodestream, UnsupportedCodestream
 from foveate.codec.file import decode_file
 from foveate.codec.jp2 import parse
 from foveate.codec.packet_stream import PacketStream
 from foveate.pictures.formats import decode_picture
 from foveate.pictures.picture import BadPicture, NotForJpeg2000
+from foveate.sandbox import children as sandbox_children
 from foveate.sandbox import client, server
-from foveate.sandbox.client import DecoderFailed, Limits
+from foveate.sandbox.children import Children, DecoderFailed
+from foveate.sandbox.client import Limits
 from foveate.storage.errors import BadInput
 from foveate.transforms.encode import encode_plain
 from tests import picture_files
@@ -43,9 +45,9 @@ linux_only = pytest.mark.skipif(sys.platform != "linux", reason="only Linux hold
 
 
 @pytest.fixture(autouse=True)
-def children(monkeypatch: pytest.MonkeyPatch) -> Iterator[client._Children]:
+def children(monkeypatch: pytest.MonkeyPatch) -> Iterator[Children]:
     """A pool of their own for tests that harm it."""
-    pool = client._Children()
+    pool = Children()
     monkeypatch.setattr(client, "_children", pool)
     yield pool
     pool.close()
@@ -65,12 +67,10 @@ def slow_png() -> bytes:
 
 
 def archived() -> bytes:
-    return bytes(
-        one(encode_plain, salient(texture(97, 131, 3), corner()), encoder("bpp", 1)).candidates[0].jp2
-    )
+    return bytes(one(encode_plain, salient(texture(97, 131, 3), corner()), encoder("bpp", 1)).file.jp2)
 
 
-def pid_of(pool: client._Children) -> int:
+def pid_of(pool: Children) -> int:
     (child,) = pool.idle
     return int(child.process.pid)
 
@@ -89,7 +89,7 @@ def gone(pid: int, seconds: float = 10) -> bool:
     return not is_there(pid)
 
 
-def while_decoding(pool: client._Children, number: int) -> None:
+def while_decoding(pool: Children, number: int) -> None:
     """Sends a signal to the child when it has got what follows to decode: until then it stands still."""
     pid = pid_of(pool)
     os.kill(pid, signal.SIGSTOP)
@@ -152,13 +152,13 @@ def test_a_record_and_what_it_says_of_its_file_are_those_that_are_found_here() -
 
 def test_where_bits_went_is_what_is_found_here() -> None:
     data = archived()
-    here = spending.bits_per_pixel(PacketStream.parse(parse(data).codestream), 12, 17)
+    here = bit_usage.bits_per_pixel(PacketStream.parse(parse(data).codestream), 12, 17)
     np.testing.assert_array_equal(client.bits_per_pixel(data, Limits(), 12, 17), here)
 
 
 def test_errors_are_of_the_same_kind_with_the_same_words() -> None:
     broken, kept = picture_files.broken_pictures(), picture_files.kept_pictures()
-    for data in (broken["truncated.png"], broken["text.jpg"], kept["cmyk.jpg"]):
+    for data in (kept["truncated.png"], broken["text.jpg"], kept["cmyk.jpg"]):
         with pytest.raises((BadPicture, NotForJpeg2000)) as here:
             decode_picture(data)
         with pytest.raises(here.type) as there:
@@ -180,7 +180,7 @@ def test_a_bug_is_told_with_its_traceback() -> None:
         client._decoded("picture", GOOD["color.png"], {"color": "green"}, Limits())
 
 
-def test_one_child_serves_one_thread_and_several_serve_several(children: client._Children) -> None:
+def test_one_child_serves_one_thread_and_several_serve_several(children: Children) -> None:
     for data in GOOD.values():
         client.decode_picture(data, Limits())
     assert [child.answers for child in children.idle] == [len(GOOD)]
@@ -191,10 +191,8 @@ def test_one_child_serves_one_thread_and_several_serve_several(children: client.
     assert 1 <= len(children.idle) <= 4
 
 
-def test_a_worn_out_child_makes_room_for_another(
-    children: client._Children, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(client, "_PHOTOS_PER_CHILD", 3)
+def test_a_worn_out_child_makes_room_for_another(children: Children, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(sandbox_children, "_PHOTOS_PER_CHILD", 3)
     pids = set()
     for _ in range(7):
         client.decode_picture(GOOD["gray.png"], Limits())
@@ -208,7 +206,7 @@ def test_a_worn_out_child_makes_room_for_another(
 
 @linux_only
 @pytest.mark.parametrize("number", [signal.SIGSEGV, signal.SIGABRT, signal.SIGKILL, signal.SIGBUS])
-def test_a_crash_costs_one_photo_and_says_so(number: int, children: client._Children) -> None:
+def test_a_crash_costs_one_photo_and_says_so(number: int, children: Children) -> None:
     client.decode_picture(GOOD["gray.png"], Limits())
     (child,) = children.idle
     child.answers = 0  # as if it were new
@@ -221,7 +219,7 @@ def test_a_crash_costs_one_photo_and_says_so(number: int, children: client._Chil
 
 
 @linux_only
-def test_a_photo_on_which_a_used_child_crashes_is_tried_by_a_new_one(children: client._Children) -> None:
+def test_a_photo_on_which_a_used_child_crashes_is_tried_by_a_new_one(children: Children) -> None:
     client.decode_picture(GOOD["gray.png"], Limits())
     first = pid_of(children)
     while_decoding(children, signal.SIGSEGV)
@@ -230,7 +228,7 @@ def test_a_photo_on_which_a_used_child_crashes_is_tried_by_a_new_one(children: c
 
 
 @linux_only
-def test_a_child_that_dies_between_photos_costs_none(children: client._Children) -> None:
+def test_a_child_that_dies_between_photos_costs_none(children: Children) -> None:
     client.decode_picture(GOOD["gray.png"], Limits())
     first = pid_of(children)
     os.kill(first, signal.SIGKILL)
@@ -239,7 +237,7 @@ def test_a_child_that_dies_between_photos_costs_none(children: client._Children)
 
 
 @linux_only
-def test_a_hang_ends_when_its_time_is_over(children: client._Children) -> None:
+def test_a_hang_ends_when_its_time_is_over(children: Children) -> None:
     client.decode_picture(GOOD["gray.png"], Limits())
     pid = pid_of(children)
     while_decoding(children, signal.SIGSTOP)
@@ -287,7 +285,7 @@ time.sleep(60)
 
 
 @linux_only
-def test_a_child_outlives_the_thread_that_needed_it_first(children: client._Children) -> None:
+def test_a_child_outlives_the_thread_that_needed_it_first(children: Children) -> None:
     thread = threading.Thread(target=client.decode_picture, args=(GOOD["gray.png"], Limits()))
     thread.start()
     thread.join()
@@ -299,7 +297,7 @@ def test_a_child_outlives_the_thread_that_needed_it_first(children: client._Chil
 
 
 @linux_only
-def test_a_forked_process_has_children_of_its_own(children: client._Children) -> None:
+def test_a_forked_process_has_children_of_its_own(children: Children) -> None:
     client.decode_picture(GOOD["gray.png"], Limits())
     parents = pid_of(children)
     fork = os.fork()

@@ -13,7 +13,7 @@ import pytest
 from foveate.storage import files
 from foveate.storage.errors import BadInput
 from foveate.storage.files import write_whole
-from foveate.storage.listing import NothingFound, find_files, list_folder
+from foveate.storage.listing import NothingFound, find_files, list_folder, other_kinds
 from foveate.storage.local_disk import clear_unfinished, temporary_folder
 from foveate.storage.object_store import read_up_to
 from foveate.storage.source import SourceFile
@@ -247,3 +247,37 @@ def test_what_may_not_be_looked_at_is_listed_so_that_a_row_can_say_so(
     assert sorted(file.path for file in list_folder(str(tmp_path))) == ["a.jpg", "secret/c.jpg"]
     with pytest.raises(NothingFound, match=r"locked cannot be listed: .*Permission denied"):
         found(tmp_path / "locked")
+
+
+@pytest.mark.parametrize(
+    "name", ["._a.jpg", "@eaDir/a.jpg", ".Trash-1000/files/a.jpg", ".thumbnails/a.jpg", "#recycle/a.jpg"]
+)
+def test_what_systems_leave_beside_photos_is_no_source_unless_it_is_named(tmp_path: Path, name: str) -> None:
+    for place in (name, "b.jpg"):
+        (tmp_path / place).parent.mkdir(parents=True, exist_ok=True)
+        (tmp_path / place).write_bytes(b"x")
+    found = [file.relative_path for file in find_files(str(tmp_path), frozenset({".jpg"}), "out")]
+    assert found == ["b.jpg"]
+    assert list(find_files(str(tmp_path / name), frozenset({".jpg"}), "out"))
+
+
+def test_files_of_other_kinds_are_counted_by_their_endings(tmp_path: Path) -> None:
+    for name in ("a.jpg", "a.xmp", "b.XMP", "c.mov", "._c.mov", "notes", "out/d.txt"):
+        (tmp_path / name).parent.mkdir(exist_ok=True)
+        (tmp_path / name).write_bytes(b"x")
+    assert other_kinds([str(tmp_path)], frozenset({".jpg"}), str(tmp_path / "out")) == {
+        "xmp": 2,
+        "mov": 1,
+        "": 1,
+    }
+
+
+def test_a_file_gets_the_time_of_its_source_and_no_more_rights(tmp_path: Path) -> None:
+    theirs = tmp_path / "theirs.jpg"
+    theirs.write_bytes(b"x")
+    theirs.chmod(0o600)
+    source = SourceFile(str(theirs), "theirs.jpg", 1, 1_400_000_000.0)
+    target = tmp_path / "archive" / "theirs.jpg.jp2"
+    version = write_whole(str(target), b"y", str(tmp_path / "archive"), like=source)
+    assert (target.stat().st_mtime, target.stat().st_mode & 0o777) == (1_400_000_000.0, 0o600)
+    assert version == next(iter(list_folder(str(tmp_path / "archive")))).version

@@ -22,7 +22,7 @@ from foveate.transforms.decode import COPIES, Extent, decode_file
 from foveate.transforms.elements import DecodedFile
 from foveate.transforms.encode import encode_plain
 from foveate.transforms.name_outputs import NamedFile, name_outputs, one_of_each_path, short_name
-from foveate.transforms.progress import Progress, read_progress
+from foveate.transforms.progress import Progress, ProgressLine, read_progress
 from foveate.transforms.run_reccnn import RecCnn, RestorePixels
 from foveate.transforms.write_pictures import Output, copy_unchanged, write_picture
 from tests import picture_files
@@ -44,7 +44,7 @@ def decoded(folder: Path, data: bytes, name: str = "a.jp2", reduce: int = 0, lay
 def ours(**options: Any) -> Any:
     """An archived photo: its bytes, and what a decoder makes of it."""
     element = salient(texture(97, 131, 3), corner())
-    return one(encode_plain, element, encoder("bpp", 1, **options)).candidates[0]
+    return one(encode_plain, element, encoder("bpp", 1, **options)).file
 
 
 # Names
@@ -117,7 +117,7 @@ def test_a_file_marked_for_plain_decode_has_no_noise_to_restore_by(tmp_path: Pat
 def test_a_lossless_file_has_nothing_to_restore(tmp_path: Path, channels: int, bits: int) -> None:
     pixels = texture(161, 83, channels, bits)
     element = one(encode_plain, salient(pixels), encoder("lossless", 0))
-    result = decoded(tmp_path, element.candidates[0].jp2)
+    result = decoded(tmp_path, element.file.jp2)
     np.testing.assert_array_equal(result.pixels, pixels)
     assert result.noise is None and result.note == ""
 
@@ -203,7 +203,7 @@ def test_the_first_layers_alone_are_coarser_and_the_noise_map_knows(tmp_path: Pa
 
 def test_layers_of_a_lossless_file_that_hold_nothing_yet_are_not_taken_for_everything(tmp_path: Path) -> None:
     flat = np.full((64, 48, 3), 77, np.uint8)
-    data = one(encode_plain, salient(flat), encoder("lossless", 0, layers=4)).candidates[0].jp2
+    data = one(encode_plain, salient(flat), encoder("lossless", 0, layers=4)).file.jp2
     first, all_of_it = (decoded(tmp_path, data, layers=layers) for layers in (1, 4))
     assert first.noise is not None and not np.array_equal(first.pixels, flat)
     assert all_of_it.noise is None
@@ -271,7 +271,9 @@ def test_a_picture_is_written_with_its_metadata_and_counted(tmp_path: Path) -> N
     picture = decode_picture(Path(url).read_bytes())
     np.testing.assert_array_equal(picture.pixels, result.pixels)
     assert picture.metadata.icc == metadata.icc and picture.metadata.exif
-    assert read_progress(tmp_path / "progress")[0] == [("restored", 97 * 131, result.source.size_bytes, 0, 1)]
+    assert read_progress(tmp_path / "progress")[0] == [
+        ProgressLine("restored", 97 * 131, result.source.size_bytes, 0)
+    ]
 
 
 def test_a_picture_that_a_format_cannot_hold_is_an_error_that_says_so(tmp_path: Path) -> None:

@@ -14,7 +14,6 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from foveate.archive.rows import KeptSource
-from foveate.archive.settings import Target
 from foveate.codec import jp2, openjpeg
 from foveate.pictures.formats import jpeg_bytes
 from foveate.pictures.reasons import Reason
@@ -22,7 +21,7 @@ from foveate.quality.psnr import psnr, psnr_s
 from foveate.quality.saliency import resize_saliency
 from foveate.sandbox.client import Limits
 from foveate.transforms.elements import Coded, CodedPhoto, PrefilteredPhoto, SalientPhoto
-from foveate.transforms.encode import byte_budget, encode_plain, encode_prefiltered
+from foveate.transforms.encode import encode_plain, encode_prefiltered
 from foveate.transforms.read import KEPT
 from tests import streams
 from tests.photos import WEIGHTS, a_photo, corner, encoder, one, outputs, salient
@@ -36,7 +35,7 @@ SHAPE = (251, 330, 3)
 def coded(photo: SalientPhoto, kind: str, value: float, **options: Any) -> Coded:
     result: CodedPhoto = one(encode_plain, photo, encoder(kind, value, **options))
     assert result.salient is photo and not result.archived
-    (candidate,) = result.candidates
+    candidate = result.file
     assert not candidate.prefiltered and candidate.encode_seconds > 0
     np.testing.assert_array_equal(candidate.decoded, openjpeg.decode(candidate.jp2).pixels)
     return candidate
@@ -74,7 +73,7 @@ def test_no_budget_is_ever_exceeded(bpp: float, gain: float) -> None:
     photo = salient(picture(120, 177, 3), corner())
     results = outputs(encode_plain(photo, encoder("bpp", bpp, roi_gain_db=gain)))
     for result in results.get("", ()):
-        assert len(result.candidates[0].jp2) <= bpp * 120 * 177 / 8
+        assert len(result.file.jp2) <= bpp * 120 * 177 / 8
 
 
 @pytest.mark.parametrize("ratio", [3, 10, 40])
@@ -206,22 +205,15 @@ def test_metadata_larger_than_the_budget_keep_the_file() -> None:
     assert kept.reason == Reason.NO_ROOM
 
 
-def test_budgets_are_in_whole_bytes() -> None:
-    photo = a_photo(picture(61, 83, 3), 1000)
-    assert byte_budget(photo, Target("bpp", 0.5)) == 61 * 83 // 16
-    assert byte_budget(photo, Target("ratio", 3)) == 333
-
-
 # What ComCNN prefiltered
 
 
-def both(kind: str, value: float, prefiltered: Any, **options: Any) -> CodedPhoto:
-    pixels = picture(*SHAPE)
-    settings = {"comcnn": "auto"} | options
-    plain = one(encode_plain, salient(pixels), encoder(kind, value, **settings))
+def after_comcnn(prefiltered: Any) -> CodedPhoto:
+    settings = encoder("bpp", 0.5, comcnn="auto")
+    plain = one(encode_plain, salient(picture(*SHAPE)), settings)
     element = PrefilteredPhoto(plain, prefiltered, 0.5)
     assert element.source.url == "/in/trip/a.png"
-    result: CodedPhoto = one(encode_prefiltered, element, encoder(kind, value, **settings))
+    result: CodedPhoto = one(encode_prefiltered, element, settings)
     return result
 
 
@@ -230,23 +222,17 @@ def blurred() -> Any:
     return ((pixels + np.roll(pixels, 1, 0) + 1) // 2).astype(np.uint8)
 
 
-def test_without_a_prefiltered_photo_the_plain_file_stands_alone() -> None:
-    assert len(both("bpp", 0.5, None).candidates) == 1
+def test_without_a_prefiltered_photo_the_plain_file_stays() -> None:
+    assert not after_comcnn(None).file.prefiltered
 
 
-def test_a_prefiltered_photo_is_a_second_file_of_the_same_budget() -> None:
-    result = both("bpp", 0.5, blurred())
-    plain, prefiltered = result.candidates
-    assert (plain.prefiltered, prefiltered.prefiltered) == (False, True)
-    assert met(len(prefiltered.jp2), int(0.5 * SHAPE[0] * SHAPE[1] / 8))
-    record = jp2.parse(prefiltered.jp2).record
+def test_a_prefiltered_photo_is_coded_in_its_place_with_the_same_budget() -> None:
+    file = after_comcnn(blurred()).file
+    assert file.prefiltered
+    assert met(len(file.jp2), int(0.5 * SHAPE[0] * SHAPE[1] / 8))
+    record = jp2.parse(file.jp2).record
     assert record is not None and record.prefiltered
-    assert prefiltered.encode_seconds > 0.5
-
-
-def test_asked_for_always_the_prefiltered_file_stands_alone() -> None:
-    (prefiltered,) = both("bpp", 0.5, blurred(), comcnn="on").candidates
-    assert prefiltered.prefiltered
+    assert file.encode_seconds > 0.5
 
 
 # What an interrupted run left
@@ -266,10 +252,10 @@ def test_a_file_that_an_interrupted_run_left_is_taken_as_it_is(tmp_path: Path) -
     archived(tmp_path, photo, marked)
     result = one(encode_plain, photo, encoder("bpp", 1, str(tmp_path), resume=True))
     assert result.archived
-    (found,) = result.candidates
+    found = result.file
     assert found.jp2 == marked
     np.testing.assert_array_equal(found.decoded, first.decoded)
-    np.testing.assert_array_equal(found.noise, first.noise)
+    assert found.noise is None  # it is marked: RecCNN has nothing to do
 
 
 @pytest.mark.parametrize("change", ["settings", "weights", "source", "truncated", "foreign", "no picture"])
@@ -283,7 +269,7 @@ def test_any_other_file_in_its_place_is_made_again(tmp_path: Path, change: str) 
         made_by = dataclasses.replace(wanted, weights_digest=bytes(8), resume=False)
     elif change == "source":
         other = salient(255 - picture(97, 131, 3), corner())
-    data = one(encode_plain, other, dataclasses.replace(made_by, resume=False)).candidates[0].jp2
+    data = one(encode_plain, other, dataclasses.replace(made_by, resume=False)).file.jp2
     if change == "truncated":
         data = data[:-200]
     elif change == "foreign":
@@ -297,7 +283,7 @@ def test_any_other_file_in_its_place_is_made_again(tmp_path: Path, change: str) 
 def test_a_file_with_our_record_and_another_picture_is_not_taken(tmp_path: Path) -> None:
     photo, wanted = salient(texture(64, 64, 3)), encoder("bpp", 2, str(tmp_path), resume=True)
     other = salient(texture(48, 64, 3))
-    forged = one(encode_plain, other, wanted).candidates[0].jp2
+    forged = one(encode_plain, other, wanted).file.jp2
     archived(tmp_path, photo, forged)
     assert one(encode_plain, other, wanted).archived  # all that it says is true of this one
     assert not one(encode_plain, photo, wanted).archived

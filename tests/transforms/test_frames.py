@@ -14,6 +14,7 @@ from foveate.archive.rows import KeptSource, RunLabels
 from foveate.archive.settings import Target
 from foveate.pictures.reasons import Reason
 from foveate.sandbox import client
+from foveate.sandbox.children import Children
 from foveate.storage.errors import BadInput
 from foveate.storage.source import SourceFile
 from foveate.transforms.frames import ExpandFrames, expand_frames
@@ -51,7 +52,7 @@ def test_one_frame_or_no_decoder_is_no_reason_to_expand(
     one = placed(tmp_path, "one.dcm", dicom(scan(), 12))
     assert list(expand_frames(one, "all")) == [one]
     monkeypatch.setitem(sys.modules, "tensorflow_io", None)
-    monkeypatch.setattr(client, "_children", client._Children())
+    monkeypatch.setattr(client, "_children", Children())
     monkeypatch.setattr(sys, "executable", None)  # so that frames are counted here
     cine = placed(tmp_path, "cine.dcm")
     assert list(expand_frames(cine, "all")) == [cine]

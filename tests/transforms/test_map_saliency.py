@@ -91,7 +91,7 @@ def test_another_mask_is_another_file_in_the_archive(tmp_path: Path) -> None:
     made = one(encode_plain, first, made_by)
     assert not made.archived
     (archive / "trip").mkdir(parents=True)
-    (archive / "trip/a.png.jp2").write_bytes(made.candidates[0].jp2)
+    (archive / "trip/a.png.jp2").write_bytes(made.file.jp2)
     assert one(
         encode_plain, one(map_saliency.with_mask, photo, folder=str(tmp_path), limits=Limits()), made_by
     ).archived

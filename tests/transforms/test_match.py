@@ -11,7 +11,7 @@ import pytest
 from apache_beam.testing.test_pipeline import TestPipeline
 from apache_beam.testing.util import assert_that, equal_to
 
-from foveate.archive.places import archive_url, kept_url
+from foveate.archive.names import archive_url, kept_url
 from foveate.archive.rows import make_row
 from foveate.storage.source import SourceFile
 from foveate.transforms.match import MatchSources, one_of_each_name

@@ -17,15 +17,16 @@ from foveate.codec.metadata import PhotoMetadata
 from foveate.pictures import exif
 from foveate.pictures.reasons import Reason
 from foveate.quality.measures import measure
+from foveate.quality.ssimulacra2 import ssimulacra2
 from foveate.storage.source import SourceFile
 from foveate.transforms.elements import Archived, CodedPhoto, RestoredPhoto, SalientPhoto
 from foveate.transforms.encode import encode, encode_plain
-from foveate.transforms.measure import measure_photo
+from foveate.transforms.measure import is_scored, measure_photo
 from tests import picture_files
 from tests.photos import corner, encoder, one, salient
 from tests.streams import texture
 
-LABELS = RunLabels("/archive", Target("bpp", 1.0), "5e77", "3e16", "1.0", "r1")
+LABELS = RunLabels("/archive", Target("bpp", 1.0), "5e77", "3e16", "1.0", "r1", tune="psnr")
 
 
 @functools.cache
@@ -38,16 +39,18 @@ def coded(kind: str = "bpp", value: float = 1.0, weighted: bool = True) -> Coded
     return result
 
 
-def measured(coded: CodedPhoto, *restored: Any, labels: RunLabels = LABELS) -> Archived:
+def measured(
+    coded: CodedPhoto, restored: Any, *, labels: RunLabels = LABELS, score_all: bool = False
+) -> Archived:
     element = RestoredPhoto(coded, restored, 0.25)
     assert element.source.url == "/in/trip/a.png"
-    result: Archived = one(measure_photo, element, run=labels)
+    result: Archived = one(measure_photo, element, run=labels, score_all=score_all)
     return result
 
 
 def nearer(coded: CodedPhoto) -> Any:
     """Half way from what was decoded to the source."""
-    decoded = coded.candidates[0].decoded.astype(np.uint16)
+    decoded = coded.file.decoded.astype(np.uint16)
     return ((decoded + coded.salient.photo.pixels) // 2).astype(np.uint8)
 
 
@@ -60,14 +63,15 @@ def is_plain(archived: Archived) -> bool:
 def test_a_row_has_the_figures_of_the_file_and_of_its_decode() -> None:
     element = coded()
     archived = measured(element, None)
-    row, data = archived.row, element.candidates[0].jp2
+    row, data = archived.row, element.file.jp2
     assert (archived.url, archived.jp2, archived.write) == ("/archive/trip/a.png.jp2", data, True)
     assert (row.outcome, row.width, row.height, row.channels, row.bit_depth) == ("compressed", 131, 97, 3, 8)
     assert (row.source_bytes, row.archive_bytes) == (60_000, len(data))
     assert row.compression_ratio == pytest.approx(60_000 / len(data))
     assert row.raw_ratio == pytest.approx(97 * 131 * 3 / len(data))
     assert row.bits_per_pixel == row.target_reached == pytest.approx(8 * len(data) / (97 * 131))
-    figures = measure(photo().photo.pixels, element.candidates[0].decoded, corner())
+    pixels, decoded = photo().photo.pixels, element.file.decoded
+    figures = measure(pixels, decoded, corner(), scored=is_scored(photo().photo.source_sha256))
     for name, value in dataclasses.asdict(figures).items():
         assert getattr(row, name) == value
         assert getattr(row, f"rec_{name}") is None  # RecCNN was not asked
@@ -75,6 +79,26 @@ def test_a_row_has_the_figures_of_the_file_and_of_its_decode() -> None:
     assert (row.target, row.settings_digest, row.run_id) == ("bpp=1", "5e77", "r1")
     assert row.measure_seconds is not None and row.measure_seconds > 0.25
     assert row.metadata_lost == ""
+
+
+def test_ssimulacra2_is_measured_for_a_sample_of_the_photos_and_for_all_on_demand() -> None:
+    element = coded()
+    restored = nearer(element)
+    source = element.salient.photo
+    outside, inside = (
+        dataclasses.replace(
+            element,
+            salient=dataclasses.replace(
+                element.salient, photo=dataclasses.replace(source, source_sha256=f"{first:02x}" * 32)
+            ),
+        )
+        for first in (32, 31)
+    )
+    row = measured(outside, restored).row
+    assert (row.ssimulacra2, row.rec_ssimulacra2) == (None, None)
+    for row in (measured(inside, restored).row, measured(outside, restored, score_all=True).row):
+        assert row.ssimulacra2 == ssimulacra2(source.pixels, element.file.decoded)
+        assert row.rec_ssimulacra2 == ssimulacra2(source.pixels, restored)
 
 
 def test_what_restoring_gains_stands_in_the_row() -> None:
@@ -87,21 +111,18 @@ def test_what_restoring_gains_stands_in_the_row() -> None:
 
 def test_a_photo_that_restoring_harms_is_marked_to_be_restored_without() -> None:
     element = coded()
-    worse = np.roll(element.candidates[0].decoded, 3, 0)
+    worse = np.roll(element.file.decoded, 3, 0)
     archived = measured(element, worse)
     assert archived.row.rec_psnr_db == archived.row.psnr_db
     assert is_plain(archived)
-    assert len(archived.jp2) == len(element.candidates[0].jp2)
+    assert len(archived.jp2) == len(element.file.jp2)
 
 
-def test_the_candidate_is_taken_that_is_best_after_restoring() -> None:
-    first = coded()
-    pixels = first.salient.photo.pixels
-    second = encode(first.salient, pixels, encoder("bpp", 0.5), prefiltered=True)
-    both = dataclasses.replace(first, candidates=(*first.candidates, second))
-    assert measured(both, None, None).row.comcnn_used is False
-    assert measured(both, None, pixels).row.comcnn_used is True
-    assert measured(both, nearer(first), None).row.comcnn_used is False
+def test_the_row_says_whether_comcnn_prefiltered_the_photo() -> None:
+    plain = coded()
+    file = encode(plain.salient, plain.salient.photo.pixels, encoder("bpp", 1), prefiltered=True)
+    assert measured(plain, None).row.comcnn_used is False
+    assert measured(dataclasses.replace(plain, file=file), None).row.comcnn_used is True
 
 
 def test_a_file_that_is_there_already_is_not_written_again() -> None:
@@ -142,7 +163,7 @@ def test_metadata_that_were_lost_are_named() -> None:
         element.salient.photo, metadata=metadata, metadata_problems=("XMP is cut off",)
     )
     element = dataclasses.replace(element, salient=dataclasses.replace(element.salient, photo=changed))
-    assert measured(element, None).row.metadata_lost == "XMP is cut off; exif cannot be held by JP2"
+    assert measured(element, None).row.metadata_lost == "XMP is cut off; exif: a JP2 cannot hold it"
 
 
 def test_the_row_of_a_kept_source_says_why_and_counts_its_bytes() -> None:

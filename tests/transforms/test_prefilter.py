@@ -27,14 +27,14 @@ def brighter(picture: Any, noise: Any) -> Any:
 NETWORK = Network(brighter, 8, "")
 
 
-def test_coarsely_coded_photos_are_prepared_and_fine_ones_are_not() -> None:
-    assert prefilter.prefilter_where_coarse(NETWORK, coded(0.3)).prefiltered is not None
-    assert prefilter.prefilter_where_coarse(NETWORK, coded(6)).prefiltered is None
-    assert prefilter.prefilter_always(NETWORK, coded(6)).prefiltered is not None
+def test_photos_are_prefiltered_between_too_coarse_and_too_fine() -> None:
+    helped = [prefilter.prefilter_where_it_helps(NETWORK, coded(bpp)).prefiltered for bpp in (0.3, 1, 8)]
+    assert [filtered is not None for filtered in helped] == [False, True, False]
+    assert prefilter.prefilter_always(NETWORK, coded(8)).prefiltered is not None
 
 
-def test_giants_are_not_prepared_unless_asked_for(monkeypatch: pytest.MonkeyPatch) -> None:
-    photo = coded(0.3)
+def test_giants_are_not_prefiltered_unless_asked_for(monkeypatch: pytest.MonkeyPatch) -> None:
+    photo = coded(1)
     monkeypatch.setattr(prefilter, "_MOST_BYTES", photo.salient.photo.pixels.nbytes - 1)
-    assert prefilter.prefilter_where_coarse(NETWORK, photo).prefiltered is None
+    assert prefilter.prefilter_where_it_helps(NETWORK, photo).prefiltered is None
     assert prefilter.prefilter_always(NETWORK, photo).prefiltered is not None

@@ -10,7 +10,8 @@ from pathlib import Path
 import apache_beam as beam
 
 from foveate.archive.planning.join import Skipped
-from foveate.transforms.progress import Progress, read_progress
+from foveate.pipelines.running.display import summary, total_counts
+from foveate.transforms.progress import LOST, Progress, ProgressLine, read_progress
 from foveate.transforms.steps import NAMESPACE
 from tests.archive.test_tables import a_failure, a_row
 
@@ -26,13 +27,23 @@ def test_every_outcome_adds_its_line(tmp_path: Path) -> None:
     assert progress.fail(failure) is failure
     progress.add_restored(600, 250)
     assert read_progress(tmp_path / "progress")[0] == [
-        ("compressed", 600, 1000, 250, 1),
-        ("kept", 0, 1000, 1000, 1),
-        ("skipped", 0, 700, 70, 12),
-        ("skipped", 0, 1000, 250, 1),
-        ("failed", 0, 0, 0, 1),
-        ("restored", 600, 250, 0, 1),
+        ProgressLine("compressed", 600, 1000, 250),
+        ProgressLine("kept", 0, 1000, 1000),
+        ProgressLine("skipped", 0, 700, 70, [], 12),
+        ProgressLine("skipped", 0, 1000, 250),
+        ProgressLine("failed", 0, 0, 0),
+        ProgressLine("restored", 600, 250, 0),
     ]
+
+
+def test_what_metadata_was_lost_is_counted_and_said(tmp_path: Path) -> None:
+    progress = Progress(str(tmp_path / "progress"))
+    progress.add(a_row(metadata_lost="preview: 312 bytes; IPTC: it cannot be read"))
+    progress.add(a_row(metadata_lost="IPTC: it cannot be read"))
+    progress.add(a_row(metadata_lost=""))
+    counts = total_counts(tmp_path / "progress")
+    assert counts[LOST] == 2
+    assert summary(counts, ("compressed",)).endswith("; 2 photos lost metadata: IPTC (2), preview (1)")
 
 
 def test_lines_of_many_writers_stay_whole(tmp_path: Path) -> None:
@@ -52,8 +63,8 @@ def test_a_line_that_is_not_whole_yet_is_left_for_the_next_look(tmp_path: Path) 
     lines, end = read_progress(file)
     assert len(lines) == 1
     with file.open("a") as handle:
-        handle.write(", 2, 1, 1]\n")
-    assert read_progress(file, end)[0] == [("kept", 1, 2, 1, 1)]
+        handle.write(", 2, 1]\n")
+    assert read_progress(file, end)[0] == [ProgressLine("kept", 1, 2, 1)]
 
 
 def test_before_the_first_photo_there_is_nothing_to_read(tmp_path: Path) -> None:

@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from foveate.models import tiling
-from foveate.transforms.run_reccnn import RecCnn, RestoreCandidates
+from foveate.transforms.run_reccnn import RecCnn, RestoreCoded
 
 
 def test_pipelines_of_one_process_share_the_shipped_network(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -19,9 +19,9 @@ def test_pipelines_of_one_process_share_the_shipped_network(monkeypatch: pytest.
         return load(*arguments)
 
     monkeypatch.setattr(tiling, "load", counted)
-    RestoreCandidates(RecCnn("best", "float32")).handler().load_model()  # lets go whatever other tests loaded
-    rounds = [RestoreCandidates(RecCnn("fast", "float32")) for _ in range(2)]
+    RestoreCoded(RecCnn("best", "float32")).handler().load_model()  # lets go whatever other tests loaded
+    rounds = [RestoreCoded(RecCnn("fast", "float32")) for _ in range(2)]
     networks = [stage.handler().load_model().get() for stage in rounds]
-    other = RestoreCandidates(RecCnn("fast", "bfloat16")).handler().load_model().get()
+    other = RestoreCoded(RecCnn("fast", "bfloat16")).handler().load_model().get()
     assert networks[0] is networks[1] is not other
     assert len(loads) == 2

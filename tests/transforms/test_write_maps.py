@@ -15,7 +15,7 @@ from foveate.sandbox.client import Limits
 from foveate.storage.errors import BadInput
 from foveate.transforms import map_saliency, write_maps
 from foveate.transforms.elements import SalientPhoto
-from foveate.transforms.progress import Progress, read_progress
+from foveate.transforms.progress import Progress, ProgressLine, read_progress
 from foveate.transforms.read import KEPT, read_photo
 from tests.photos import a_photo, corner, one, outputs, salient, source
 from tests.picture_files import cmyk_jpeg
@@ -42,7 +42,7 @@ def test_a_map_is_gray_and_of_the_photos_size(
     expected = 255 * resize_saliency(corner(9, 7) * np.float32(0.8), height, width)
     np.testing.assert_allclose(picture.pixels[..., 0], expected, atol=0.501)
     assert read_progress(tmp_path / "progress")[0] == [
-        ("mapped", height * width, element.photo.source.size_bytes, 0, 1)
+        ProgressLine("mapped", height * width, element.photo.source.size_bytes, 0)
     ]
 
 
@@ -84,4 +84,4 @@ def test_a_file_that_has_no_map_is_counted(tmp_path: Path) -> None:
     (tmp_path / "cmyk.jpg").write_bytes(cmyk_jpeg())
     (kept,) = outputs(read_photo(source(tmp_path / "cmyk.jpg"), Limits()))[KEPT]
     write_maps.skip_kept(kept, Progress(str(tmp_path / "progress")))
-    assert read_progress(tmp_path / "progress")[0] == [("skipped", 0, kept.source.size_bytes, 0, 1)]
+    assert read_progress(tmp_path / "progress")[0] == [ProgressLine("skipped", 0, kept.source.size_bytes, 0)]

@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from foveate.archive import tables
-from foveate.archive.places import ENDINGS
+from foveate.archive.names import ENDINGS
 from foveate.archive.rows import RunLabels
 from foveate.codec import jp2
 from foveate.codec.errors import BadCodestream

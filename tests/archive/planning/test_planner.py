@@ -13,7 +13,7 @@ from pathlib import Path
 import pytest
 
 from foveate.archive import tables
-from foveate.archive.places import ENDINGS
+from foveate.archive.names import ENDINGS
 from foveate.archive.planning import spool
 from foveate.archive.planning.plan import Planned, part_urls, read_part, read_summary
 from foveate.archive.planning.planner import make_plan

@@ -1,12 +1,11 @@
-"""Training on a few generated photos: the same seed trains the same, and what was interrupted goes on."""
+"""Training on a few generated photos: every stage writes weights that serve."""
 
 from __future__ import annotations
 
+import dataclasses
 import functools
 import shutil
-from collections.abc import Callable
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import pytest
@@ -14,8 +13,8 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from foveate.models import comcnn, reccnn, tiling
-from foveate.models.training import fitting, photos, regions, restoration, similarity
-from foveate.pipelines.train import code_region
+from foveate.models.training import fitting, photos, restoration, similarity
+from foveate.pipelines.train import code_region, validation_regions
 from foveate.quality.ssim import ms_ssim
 from tests.picture_files import sample
 from tests.streams import texture
@@ -94,63 +93,56 @@ def test_the_same_generator_codes_the_same_region() -> None:
     np.testing.assert_array_equal(first.noise, again.noise)
 
 
-def test_some_regions_are_prepared_and_say_so() -> None:
-    preparing = comcnn.load()
-    prepared = 0
+def test_some_regions_are_prefiltered_and_say_so() -> None:
+    prefilter = comcnn.load()
+    prefiltered = 0
     for seed in range(12):
         plain, other = (
-            code_region(region(), np.random.default_rng(seed), network) for network in (None, preparing)
+            code_region(region(), np.random.default_rng(seed), network) for network in (None, prefilter)
         )
         if other.noise[0, 0, 4]:
-            prepared += 1
+            prefiltered += 1
             assert (other.noise[..., 4] == 1).all() and (other.decoded != plain.decoded).any()
         else:
             np.testing.assert_array_equal(other.decoded, plain.decoded)
-    assert 0 < prepared < 12
+    assert 0 < prefiltered < 12
 
 
-class Coder:
-    """`code_region` that remembers the regions it was given."""
-
-    def __init__(self) -> None:
-        self.regions: list[bytes] = []
-
-    def __call__(self, region: NDArray[np.uint8], rng: np.random.Generator) -> regions.CodedRegion:
-        self.regions.append(region.tobytes())
-        return code_region(region, rng)
-
-
-def train_on_codec(photos: Path, output: Path, coder: Coder) -> None:
-    """Three epochs of two steps, on top of what the joint stage left."""
-    if not output.exists():
-        output.mkdir()
-        shutil.copy(output.parent / "joint" / "reccnn_fast.weights.h5", output)
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(fitting, "STEPS_PER_EPOCH", 2)
-        restoration.train_on_codec(photos, output, coder, steps=6, batch=2, patch=32, regions=6, seed=5)
+def coding(count: int = 6) -> restoration.Coding:
+    return restoration.Coding(code_region, "generated photos", regions=count, side=128)
 
 
 @pytest.fixture(scope="module")
-def trained(folder: Path, tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Coder]:
-    """A folder where joint/ had one step of the joint stage, and codec/ six of the other with the coder."""
-    root, coder = tmp_path_factory.mktemp("trained"), Coder()
+def trained(folder: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder where joint/ had one step of the joint stage, and codec/ two more of the other."""
+    root = tmp_path_factory.mktemp("trained")
     restoration.train_joint(folder, root / "joint", steps=1, batch=2, patch=32, seed=3)
-    train_on_codec(folder, root / "codec", coder)
-    return root, coder
+    (root / "codec").mkdir()
+    shutil.copy(root / "joint" / "reccnn_fast.weights.h5", root / "codec")
+    restoration.train_on_codec(
+        folder,
+        root / "codec",
+        coding(),
+        steps=2,
+        batch=2,
+        patch=32,
+        seed=5,
+        validation=validation_regions(folder),
+    )
+    return root
 
 
 @pytest.mark.slow
-def test_both_stages_write_weights_that_load_and_serve(trained: tuple[Path, Coder]) -> None:
-    root, _ = trained
+def test_both_stages_write_weights_that_load_and_serve(trained: Path) -> None:
     pixels = sample(24, 33, 3)
     for network, channels in (
-        (comcnn.load(root / "joint" / "comcnn.weights.h5"), 4),
-        (reccnn.load(folder=root / "joint"), 5),
-        (reccnn.load(folder=root / "codec"), 5),
+        (comcnn.load(trained / "joint" / "comcnn.weights.h5"), 4),
+        (reccnn.load(folder=trained / "joint"), 5),
+        (reccnn.load(folder=trained / "codec"), 5),
     ):
         out = tiling.run(network, pixels, np.full((3, 5, channels), 0.1, np.float32))
         assert out.shape == pixels.shape
-    before, after = (root / stage / "reccnn_fast.weights.h5" for stage in ("joint", "codec"))
+    before, after = (trained / stage / "reccnn_fast.weights.h5" for stage in ("joint", "codec"))
     assert before.read_bytes() != after.read_bytes()
 
 
@@ -162,100 +154,53 @@ def test_comcnn_trains_alone_too(folder: Path, tmp_path: Path) -> None:
 
 
 @pytest.mark.slow
-def test_the_log_has_a_line_an_epoch(trained: tuple[Path, Coder]) -> None:
-    root, _ = trained
-    assert (root / "joint" / "joint" / "log.csv").read_text().count("\n") == 2
-    assert (root / "codec" / "codec-fast" / "log.csv").read_text().count("\n") == 4
+def test_the_log_has_a_gain_for_every_rate_of_validation(trained: Path) -> None:
+    (row,) = fitting.read_log(trained / "codec" / "codec-fast" / "log.csv")
+    gains = [value for name, value in row.items() if name.startswith("gain_db_at_")]
+    assert len(gains) == 5 and row[fitting.VALIDATION] == pytest.approx(np.mean(gains), abs=1e-6)
+
+
+def test_a_network_that_changes_nothing_gains_nothing(folder: Path) -> None:
+    gains = restoration.validation_gains(reccnn.build(), validation_regions(folder))
+    assert gains == dict.fromkeys(gains, 0.0)
+
+
+def test_validation_regions_have_the_rates_they_are_kept_under(folder: Path) -> None:
+    found = validation_regions(folder)
+    assert list(found) == sorted(found) and {len(regions) for regions in found.values()} == {3}
+    errors = [
+        [np.mean((region.photo.astype(float) - region.decoded) ** 2) for region in regions]
+        for regions in found.values()
+    ]
+    assert (np.diff(errors, axis=0) < 0).all()
 
 
 @pytest.mark.slow
-def test_patches_are_of_as_many_regions_as_were_asked_for(trained: tuple[Path, Coder]) -> None:
-    _, coder = trained
-    assert len(coder.regions) == len(set(coder.regions)) == 6
-
-
-def test_patches_of_coded_regions_fit_together() -> None:
-    photo = texture(96, 96, 3)
-    noise = np.arange(12 * 12 * 5, dtype=np.float32).reshape(12, 12, 5)
-    coded = regions.CodedRegion(photo, 255 - photo, noise)
-    (batch,) = restoration._coded_batches([coded], batch=4, patch=32, seed=2)[0]
-    np.testing.assert_allclose(batch["decoded"], 1 - batch["photo"], atol=1e-6)
-    for patch, cells in zip(batch["photo"], batch["noise"], strict=True):
-        y, x = (int(cells[0, 0, 0]) // 5 // 12 * 8, int(cells[0, 0, 0]) // 5 % 12 * 8)
-        np.testing.assert_allclose(patch * 255, photo[y : y + 32, x : x + 32], atol=1e-3)
-    assert len({float(cells[0, 0, 0]) for cells in batch["noise"]}) > 1
-
-
-def test_every_epoch_has_other_patches() -> None:
-    coded = regions.CodedRegion(texture(256, 256, 3), texture(256, 256, 3), np.zeros((32, 32, 5), np.float32))
-    batches = restoration._coded_batches([coded], batch=2, patch=32, seed=2)
-    first = batches[0][0]["photo"]
-    batches.epoch = 1
-    assert (batches[0][0]["photo"] != first).any()
-
-
-@pytest.mark.slow
-def test_training_that_was_interrupted_goes_on_where_it_was(
-    folder: Path, trained: tuple[Path, Coder], monkeypatch: pytest.MonkeyPatch
-) -> None:
-    root, _ = trained
-    real = fitting.dataset
-
-    def failing(make: Callable[[np.random.Generator], Any], seed: int) -> Any:
-        made: list[None] = []
-
-        def make_or_fail(rng: np.random.Generator) -> Any:
-            made.append(None)
-            if len(made) == 4:
-                raise RuntimeError("the power went")
-            return make(rng)
-
-        return real(make_or_fail, seed)
-
-    monkeypatch.setattr(restoration, "dataset", failing)
-    # TensorFlow wraps what a thread that makes batches raised.
-    with pytest.raises(Exception, match="the power went"):
-        train_on_codec(folder, root / "halves", Coder())
-    monkeypatch.setattr(restoration, "dataset", real)
-    train_on_codec(folder, root / "halves", Coder())
-    epochs = (root / "halves" / "codec-fast" / "log.csv").read_text().split()
-    assert [line.partition(",")[0] for line in epochs] == ["epoch", "0", "1", "2"]
-    networks = [reccnn.build(), reccnn.build()]
-    for network, name in zip(networks, ("codec", "halves"), strict=True):
-        network.load_weights(root / name / "reccnn_fast.weights.h5")
-    for one, other in zip(networks[0].weights, networks[1].weights, strict=True):
-        np.testing.assert_allclose(one, other, atol=1e-6)
-
-
-def test_a_grown_network_computes_what_the_smaller_one_does_and_can_learn_more() -> None:
-    import keras
-
-    keras.utils.set_random_seed(0)
-    smaller, larger = reccnn.build("fast"), reccnn.build("best")
-    rng = np.random.default_rng(1)
-    for weight in smaller.trainable_weights:
-        weight.assign(rng.normal(0, 0.05, weight.shape))
-    restoration.grow(smaller, larger, rng)
-    decoded = texture(48, 64, 3)[None].astype(np.float32) / 255
-    noise = rng.uniform(0.02, 0.2, (1, 6, 8, 5)).astype(np.float32)
-    before = smaller([decoded, noise], training=False)
-    assert np.abs(before - decoded).max() > 0.01
-    np.testing.assert_allclose(larger([decoded, noise], training=False), before, atol=1e-5)
-    new = larger.get_layer("block0_b").kernel[:, :, 32:, 32:]
-    assert np.abs(new).mean() > 0.01
-
-
-@pytest.mark.slow
-def test_best_trains_from_the_weights_of_fast(trained: tuple[Path, Coder], tmp_path: Path) -> None:
-    root, _ = trained
-    folder = root.parent / "best"
-    shutil.copytree(root / "joint", folder, ignore=shutil.ignore_patterns("joint"))
-    image = tmp_path / "photo.png"
-    Image.fromarray(texture(150, 150, 3)).save(image)
+def test_best_trains_on_the_regions_that_are_there(trained: Path, tmp_path: Path) -> None:
+    there = dataclasses.replace(coding(), folder=trained / "codec" / "regions")
+    nowhere = tmp_path / "nowhere"
     restoration.train_on_codec(
-        tmp_path, folder, code_region, size="best", loss="ms-ssim", steps=1, batch=2, patch=32, regions=2
+        nowhere, tmp_path, there, size="best", loss="relative", steps=1, batch=2, patch=32, seed=5
     )
-    assert reccnn.load("best", folder).receptive_field == 64
+    assert reccnn.load("best", tmp_path).sha256
+
+
+@pytest.mark.parametrize("loss", restoration.LOSSES)
+def test_losses_are_least_for_the_photo_itself(loss: str) -> None:
+    photo = texture(64, 64, 3)[None].astype(np.float32) / 255
+    worse = np.clip(photo + np.random.default_rng(0).normal(0, 0.05, photo.shape), 0, 1).astype(np.float32)
+    values = [
+        float(restoration.LOSSES[loss](photo, other, np.array([0.01], np.float32))[0])
+        for other in (photo, 0.5 * (photo + worse), worse)
+    ]
+    assert np.isfinite(values).all() and values == sorted(values) and values[0] < values[1] < values[2]
+
+
+def test_the_ms_ssim_loss_of_flat_patches_is_a_number() -> None:
+    flat = np.full((1, 48, 48, 3), 0.7, np.float32)
+    noise = np.random.default_rng(0).normal(0, 1e-4, flat.shape).astype(np.float32)
+    loss = restoration.LOSSES["ms-ssim"](flat, flat + noise, np.array([0.01], np.float32))
+    assert np.isfinite(loss).all()
 
 
 def test_ms_ssim_as_a_loss_agrees_with_the_measure() -> None:

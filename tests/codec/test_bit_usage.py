@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from foveate.codec import spending
+from foveate.codec import bit_usage
 from foveate.codec.packet_stream import PacketStream
 from tests import streams
 
@@ -23,7 +23,7 @@ def busy_corner() -> bytes:
 def test_layers_and_bands_hold_the_same_bytes_which_are_those_of_the_packets(name: str) -> None:
     found = PacketStream.parse(streams.foreign(streams.FOREIGN[name]))
     stream, layout = found.stream, found.layout
-    layers, bands = spending.by_layer(found), spending.by_band(found)
+    layers, bands = bit_usage.by_layer(found), bit_usage.by_band(found)
     blocks = sum(layer.block_bytes for layer in layers)
     headers = sum(layer.header_bytes for layer in layers)
     packets = sum(len(layout.packets(stream.progression, stream.layers, t)) for t in range(layout.tiles))
@@ -39,14 +39,14 @@ def test_layers_and_bands_hold_the_same_bytes_which_are_those_of_the_packets(nam
 @pytest.mark.parametrize(("rows", "columns"), [(97, 131), (13, 7), (1, 1), (300, 401)])
 def test_the_map_holds_all_bits_at_any_resolution(name: str, rows: int, columns: int) -> None:
     found = PacketStream.parse(streams.foreign(streams.FOREIGN[name]))
-    bits = spending.bits_per_pixel(found, rows, columns)
+    bits = bit_usage.bits_per_pixel(found, rows, columns)
     assert bits.shape == (rows, columns)
     pixels = found.stream.size.width * found.stream.size.height
     assert bits.mean(dtype=np.float64) * pixels == pytest.approx(8 * int(found.sizes.sum()), rel=1e-4)
 
 
 def test_bits_lie_where_the_picture_is_busy() -> None:
-    bits = spending.bits_per_pixel(PacketStream.parse(busy_corner()), 300, 420)
+    bits = bit_usage.bits_per_pixel(PacketStream.parse(busy_corner()), 300, 420)
     inside = bits[BUSY].sum()
     assert inside > 0.75 * bits.sum()  # on a tenth of the picture
     flat = np.ones((300, 420), bool)
@@ -55,7 +55,7 @@ def test_bits_lie_where_the_picture_is_busy() -> None:
 
 
 def test_bands_are_those_of_the_picture() -> None:
-    bands = spending.by_band(PacketStream.parse(busy_corner()))
+    bands = bit_usage.by_band(PacketStream.parse(busy_corner()))
     assert [band.band for band in bands[:4]] == ["LL", "HL", "LH", "HH"]
     assert [band.resolution for band in bands] == sorted(band.resolution for band in bands)
     finest = bands[-1]
@@ -66,6 +66,6 @@ def test_bands_are_those_of_the_picture() -> None:
 @pytest.mark.parametrize("shape", [(1, 1, 1), (1, 5000, 3), (5000, 1, 1)])
 def test_pictures_of_one_row_or_pixel_have_maps_too(shape: tuple[int, int, int]) -> None:
     found = PacketStream.parse(streams.layered(*shape))
-    bits = spending.bits_per_pixel(found, 5, 9)
+    bits = bit_usage.bits_per_pixel(found, 5, 9)
     pixels = shape[0] * shape[1]
     assert bits.mean(dtype=np.float64) * pixels == pytest.approx(8 * int(found.sizes.sum()), rel=1e-4)

@@ -1,0 +1,21 @@
+"""What photos lost of their metadata, as the metrics table's column `metadata_lost` has it.
+
+The column holds one "name: details" for each kind of loss, one after the other, with "; " between; names are
+of a small vocabulary, so that they can be counted.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+BETWEEN = "; "
+
+
+def emit_losses(losses: Iterable[str]) -> str:
+    """The column of losses such as "preview: 312 bytes"."""
+    return BETWEEN.join(loss.replace(BETWEEN, ", ") for loss in losses)
+
+
+def loss_names(column: str) -> tuple[str, ...]:
+    """The names in a column, each once."""
+    return tuple(dict.fromkeys(loss.partition(": ")[0] for loss in column.split(BETWEEN) if loss))

@@ -1,0 +1,83 @@
+"""Where in the picture each code-block's energy lies, and means of a map over there."""
+
+from __future__ import annotations
+
+import numpy as np
+from numpy.typing import NDArray
+
+from foveate.codec import wavelet
+from foveate.codec.codestream import IRREVERSIBLE, Codestream
+from foveate.codec.layout import Layout
+
+
+def footprints(stream: Codestream, layout: Layout) -> NDArray[np.float64]:
+    """Where in the picture the energy of each code-block's basis functions lies: (blocks, 4), x0 y0 x1 y1.
+
+    Boxes in pixels with the center and the spread that the energy has, each axis for itself: wider than the
+    block's own square by the overlap of the wavelet's basis functions, and for low-pass bands half a
+    coefficient nearer to the origin.
+    """
+    blocks, size = layout.blocks, stream.size
+    grid = np.array([(c.dx, c.dy) for c in size.components], np.float64)[blocks.component]
+    irreversible = np.array([c.transformation == IRREVERSIBLE for c in stream.coding])[blocks.component]
+    corner = (size.x0, size.y0)
+    boxes = np.empty((len(blocks.tile), 4))
+    for axis in (0, 1):
+        start, end = blocks.box[:, axis].astype(np.float64), blocks.box[:, axis + 2].astype(np.float64)
+        high = blocks.band >> axis & 1
+        kinds, index = np.unique(np.stack([irreversible, blocks.level, high]), axis=1, return_inverse=True)
+        spread = np.array([_spread(bool(i), int(level), bool(h)) for i, level, h in kinds.T])[
+            index.reshape(-1)
+        ]
+        scale = 2.0**blocks.level
+        center = ((start + end - 1 + high) / 2 * scale + 0.5) * grid[:, axis] - corner[axis]
+        width = np.sqrt(((end - start) * scale) ** 2 + 12 * spread**2) * grid[:, axis]
+        boxes[:, axis], boxes[:, axis + 2] = center - width / 2, center + width / 2
+    return boxes
+
+
+def _spread(irreversible: bool, level: int, high: bool) -> float:
+    return wavelet.basis_spread(irreversible, level, high) if level else 0.0
+
+
+def summed(weight: NDArray[np.float64]) -> NDArray[np.float64]:
+    """The summed-area table, a row and a column larger."""
+    table = np.zeros((weight.shape[0] + 1, weight.shape[1] + 1))
+    table[1:, 1:] = weight.cumsum(0).cumsum(1)
+    return table
+
+
+def box_means(
+    table: NDArray[np.float64],
+    boxes: NDArray[np.float64] | tuple[NDArray[np.float64], ...],
+    height: float,
+    width: float,
+) -> NDArray[np.float64]:
+    """Means of a map, by its summed-area table, over boxes (x0, y0, x1, y1) of what it is stretched over."""
+    x0, y0, x1, y1 = boxes
+    x0, x1 = _stretched(x0, x1, width, table.shape[1] - 1)
+    y0, y1 = _stretched(y0, y1, height, table.shape[0] - 1)
+    total = _sample(table, y1, x1) - _sample(table, y0, x1) - _sample(table, y1, x0) + _sample(table, y0, x0)
+    return total / ((x1 - x0) * (y1 - y0))
+
+
+def _stretched(
+    start: NDArray[np.float64], end: NDArray[np.float64], extent: float, cells: int
+) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+    """A footprint's ends in map cells, inside the map and at least a thousandth of a cell apart."""
+    scale = cells / extent
+    start = np.clip(start * scale, 0, cells - 1e-3)
+    return start, np.clip(end * scale, start + 1e-3, cells)
+
+
+def _sample(
+    table: NDArray[np.float64], y: NDArray[np.float64], x: NDArray[np.float64]
+) -> NDArray[np.float64]:
+    """The summed-area table between its grid points: exact for a map that is constant in each cell."""
+    i = np.minimum(y.astype(np.int64), table.shape[0] - 2)
+    j = np.minimum(x.astype(np.int64), table.shape[1] - 2)
+    v, u = y - i, x - j
+    top = table[i, j] * (1 - u) + table[i, j + 1] * u
+    bottom = table[i + 1, j] * (1 - u) + table[i + 1, j + 1] * u
+    value: NDArray[np.float64] = top * (1 - v) + bottom * v
+    return value

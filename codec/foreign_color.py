@@ -1,0 +1,77 @@
+"""Colors of JPEG 2000 files beyond gray, sRGB and sYCC with straight alpha: converted, or refused by name."""
+
+from __future__ import annotations
+
+import numpy as np
+import numpy.typing as npt
+
+from foveate.codec.errors import UnsupportedCodestream
+from foveate.codec.jp2 import Jp2
+from foveate.codec.jp2_boxes import GRAYSCALE, SRGB, SYCC
+
+_CMY = 11
+_NAMES = {  # ISO/IEC 15444-2, table M.25
+    0: "bilevel, black as one",
+    1: "YCbCr(1)",
+    3: "YCbCr(2)",
+    4: "YCbCr(3)",
+    9: "PhotoYCC",
+    12: "CMYK",
+    13: "YCCK",
+    14: "CIELab",
+    19: "CIEJab",
+    20: "e-sRGB",
+    21: "ROMM-RGB",
+    22: "YPbPr(1125/60)",
+    23: "YPbPr(1250/50)",
+    24: "e-sYCC",
+}
+_READ = (None, SRGB, GRAYSCALE, SYCC, _CMY, 15)
+_PREMULTIPLIED, _UNSPECIFIED = 2, 0xFFFF
+_PROFILE_SPACES = {b"GRAY": "gray", b"RGB ": "RGB", b"CMYK": "CMYK", b"Lab ": "CIELab", b"CMY ": "CMY"}
+
+Pixels = npt.NDArray[np.uint8] | npt.NDArray[np.uint16]
+
+
+def check_color(parsed: Jp2, channels: int) -> None:
+    """Refuses a file whose pixels would be taken for what they are not.
+
+    Args:
+        parsed: its boxes; a bare codestream says nothing, and is taken for gray or RGB, with alpha behind.
+        channels: how many its picture has.
+
+    Raises:
+        UnsupportedCodestream: the message names the color space or channel.
+    """
+    if parsed.codestreams > 1:
+        raise UnsupportedCodestream(f"the file holds {parsed.codestreams} pictures, and only one is restored")
+    if parsed.color not in _READ:
+        name = _NAMES.get(parsed.color or 0, f"color space {parsed.color}")
+        raise UnsupportedCodestream(f"the picture is in {name}, which is not restored")
+    profile = parsed.metadata.icc
+    space = profile[16:20] if profile is not None and len(profile) >= 20 else None
+    if space not in (None, b"GRAY", b"RGB "):
+        name = _PROFILE_SPACES.get(space, space.decode("latin-1").strip())
+        raise UnsupportedCodestream(f"the picture is in {name} by its color profile, which is not restored")
+    if parsed.color is None and space is None:
+        return
+    if channels in (2, 4) and not parsed.has_alpha:
+        raise UnsupportedCodestream(f"nothing says what channel {channels} is, so it is not restored")
+    if _UNSPECIFIED in parsed.channel_kinds:
+        raise UnsupportedCodestream("a channel is of unspecified meaning, so the picture is not restored")
+
+
+def as_straight_rgb(pixels: Pixels, bit_depth: int, parsed: Jp2) -> Pixels:
+    """Pixels (H, W, C) of `bit_depth` bits with CMY made RGB, and premultiplied alpha divided out."""
+    peak = (1 << bit_depth) - 1
+    if parsed.color == _CMY and pixels.shape[2] >= 3:
+        pixels = pixels.copy()
+        pixels[:, :, :3] = peak - pixels[:, :, :3]
+    if _PREMULTIPLIED not in parsed.channel_kinds:
+        return pixels
+    straight = pixels.copy()
+    alpha = pixels[:, :, -1:].astype(np.int64)
+    colors = pixels[:, :, :-1].astype(np.int64)
+    divided = (colors * peak + alpha // 2) // np.maximum(alpha, 1)
+    straight[:, :, :-1] = np.where(alpha > 0, np.minimum(divided, peak), 0)
+    return straight

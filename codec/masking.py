@@ -1,0 +1,132 @@
+"""How visible an error in each code-block is: contrast masking, and what each band and color counts for."""
+
+from __future__ import annotations
+
+import functools
+
+import numpy as np
+from numpy.typing import NDArray
+
+from foveate.codec import wavelet
+from foveate.codec.block_coder import Pixels
+from foveate.codec.codestream import Codestream
+from foveate.codec.footprints import box_means, footprints, summed
+from foveate.codec.layout import Layout
+
+# MS-SSIM (Wang, Simoncelli, Bovik 2003): weights of its scales, the constant in contrast, its window.
+_SCALE_WEIGHTS = np.array([0.0448, 0.2856, 0.3001, 0.2363, 0.1333])
+_CONTRAST_CONSTANT = 0.03**2  # of the squared peak
+_WINDOW = np.exp(-0.5 * (np.arange(-5, 6) / 1.5) ** 2)
+_HIDING_FLOOR = 900 / 255**2  # variance that is taken to be everywhere; 0 to 1500 of 255^2 differ little
+_CELL = 2  # samples, each way, over which local variance is taken at each scale
+_POWER = 0.85
+# Octaves of weight by decomposition level, finest first: of luma beyond what MS-SSIM says, of colors beyond
+# luma's average. Half or more of what the derivative of SSIMULACRA 2 says on average over training photos.
+_OCTAVES = np.array(
+    [
+        [0.0, 0.0, 0.0, 0.3, 0.4],  # Y
+        [-2.0, -1.2, -0.3, 0.6, 1.0],  # Cb
+        [-1.7, -0.8, -0.2, 0.0, 0.0],  # Cr
+    ]
+)
+_STRIP = 1024  # rows at a time, for giants
+
+_LUMA = np.array([0.299, 0.587, 0.114], np.float32)  # ITU-R BT.601
+
+
+def visual_weights(stream: Codestream, layout: Layout, pixels: Pixels) -> NDArray[np.float64]:
+    """What people see of a squared error: contrast masking, and the sensitivity of scales and colors.
+
+    Masking is that of MS-SSIM: to first order an error of variance d costs a window of variance v a share of
+    d / (2 v + C2) of its contrast-structure factor, whatever else was lost there. A coefficient's error
+    reaches each scale with the energy that the basis function keeps after so many halvings, beyond what
+    shifts a window's mean. Scales count by their exponents. The power spares PSNR: from 0.85 to 1 it costs
+    0.09 dB at 0.5 bits per pixel for 0.2 points of SSIMULACRA 2. Blocks of 32 x 32 do no better.
+
+    MS-SSIM knows no colors: fine color differences count much less than luma's average, coarse ones as much
+    or more. On 15 training photos at 0.25, 0.5 and 1 bit per pixel, colors and bands together bring 0.4, 0.4
+    and 0.6 points more than full weight for all colors does, at the same PSNR but for 0.1 dB at 1 bit per
+    pixel. Alpha counts as much as luma.
+
+    Args:
+      stream: the codestream whose blocks are weighed.
+      layout: its layout.
+      pixels: (H, W, C) uint8 or uint16: the photo that was encoded.
+
+    Returns:
+      (blocks,) float64, positive, around 1.
+    """
+    blocks = layout.blocks
+    boxes = footprints(stream, layout).T
+    hiding = np.empty((len(_SCALE_WEIGHTS), len(blocks.tile)))
+    for scale, visible in enumerate(_visibility(pixels)):
+        cell = _CELL << scale
+        height, width = visible.shape[0] * cell, visible.shape[1] * cell
+        hiding[scale] = box_means(summed(visible), boxes, height, width)
+    kinds, index = np.unique(np.stack([blocks.level, blocks.band]), axis=1, return_inverse=True)
+    gains = np.array([_scale_gains(int(level), int(band)) for level, band in kinds.T])
+    weights: NDArray[np.float64] = np.einsum("bs,sb,s->b", gains[index.reshape(-1)], hiding, _SCALE_WEIGHTS)
+    luma = blocks.component == 0
+    weights = (weights / np.exp(np.log(weights[luma]).mean())) ** _POWER
+    weights[~luma] = 1.0
+    colored = blocks.component < (3 if stream.color_transform else 1)
+    octaves = _OCTAVES[blocks.component[colored], np.maximum(blocks.level[colored], 1) - 1]
+    weights[colored] *= 2.0**octaves
+    return weights
+
+
+def _visibility(pixels: Pixels) -> list[NDArray[np.float64]]:
+    """1 / (2 v + C2) of luma in cells of 4 x 4 samples at each scale; mirrored to whole cells."""
+    scales = len(_SCALE_WEIGHTS)
+    rows: list[list[NDArray[np.float64]]] = [[] for _ in range(scales)]
+    unit = _CELL << (scales - 1)
+    for top in range(0, pixels.shape[0], _STRIP):
+        plane = _luma(pixels[top : top + _STRIP])
+        plane = np.pad(plane, [(0, -side % unit) for side in plane.shape], mode="symmetric")
+        for scale in range(scales):
+            mean, square = plane, plane * plane
+            for _ in range(_CELL.bit_length() - 1):
+                mean, square = _halve(mean), _halve(square)
+            variance = np.maximum(square - mean * mean, 0).astype(np.float64)
+            rows[scale].append(1 / (2 * variance + _CONTRAST_CONSTANT + _HIDING_FLOOR))
+            plane = _halve(plane)
+    return [np.concatenate(strips) for strips in rows]
+
+
+def _luma(pixels: Pixels) -> NDArray[np.float32]:
+    """(H, W) float32 in [-0.5, 0.5]: centerd, so that squares keep their digits."""
+    peak = np.float32(np.iinfo(pixels.dtype).max)
+    plane = pixels[:, :, 0] / peak if pixels.shape[2] < 3 else pixels[:, :, :3] @ (_LUMA / peak)
+    return np.asarray(plane - np.float32(0.5), np.float32)
+
+
+def _halve(plane: NDArray[np.float32]) -> NDArray[np.float32]:
+    rows = plane[::2] + plane[1::2]
+    return (rows[:, ::2] + rows[:, 1::2]) * np.float32(0.25)
+
+
+@functools.cache
+def _scale_gains(level: int, band: int) -> tuple[float, ...]:
+    """How much of a basis function's energy counts at each scale of MS-SSIM, per window there."""
+    column, row = bool(band & 1), bool(band >> 1)
+    whole = _energies(level, column, 0)[0] * _energies(level, row, 0)[0]
+    gains = []
+    for scale in range(len(_SCALE_WEIGHTS)):
+        (energy_x, mean_x), (energy_y, mean_y) = _energies(level, column, scale), _energies(level, row, scale)
+        gains.append((energy_x * energy_y - mean_x * mean_y) * 4**scale / whole)
+    return tuple(gains)
+
+
+@functools.cache
+def _energies(level: int, high: bool, scale: int) -> tuple[float, float]:
+    """Energy of a basis function averaged to a scale, and of its windowed means there; over all phases."""
+    step = 1 << scale
+    signal = wavelet.basis(True, level, high) if level else np.ones(1)
+    window = _WINDOW / _WINDOW.sum()
+    energy = means = 0.0
+    for phase in range(step):
+        padded = np.pad(signal, (phase, -(len(signal) + phase) % step))
+        averaged = padded.reshape(-1, step).mean(1)
+        energy += float((averaged**2).sum())
+        means += float((np.convolve(averaged, window) ** 2).sum())
+    return energy / step, means / step

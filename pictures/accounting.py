@@ -1,0 +1,185 @@
+"""Accounts for every byte of a source: what each part of a file is, and what becomes of it.
+
+A reader walks its file to the last byte and names the parts it finds. What a JP2 cannot hold is either a
+description, whose loss is named, or data, for whose sake the source is kept unchanged. What nobody knows is
+named where it is small, and keeps the source where it is large.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import enum
+from collections.abc import Iterable, Iterator, Sequence
+from typing import NamedTuple
+
+from foveate.pictures.picture import NotForJpeg2000
+from foveate.pictures.reasons import Reason
+
+MOST_UNKNOWN = 4096
+"""Bytes of unknown parts in one file beyond which they are taken for data."""
+
+MOST_DESCRIBED = 1 << 16
+"""Bytes of a part of a known, describing kind beyond which it is taken for data all the same."""
+
+_NAMES_SHOWN = 12
+_LONGEST_DETAIL = 60
+
+
+class Kind(enum.StrEnum):
+    """What a part is, by what becomes of it."""
+
+    PICTURE = "picture"  # pixels, what is needed to decode them, structure, padding
+    CARRIED = "carried"  # metadata that the archive holds too
+    DESCRIBES = "describes"  # dropped, and named
+    HOLDS_DATA = "holds data"  # keeps the source unchanged
+    UNKNOWN = "unknown"  # named where small; large ones hold data
+
+
+class Known(NamedTuple):
+    """What is known of a kind of part.
+
+    kind: what becomes of it.
+    name: how people call it, in few words.
+    reason: why the source is kept for its sake, if it is.
+    """
+
+    kind: Kind
+    name: str
+    reason: Reason = Reason.EXTRA_DATA
+
+
+@dataclasses.dataclass(frozen=True)
+class Part:
+    """Some bytes of a file.
+
+    kind, name: as in `Known`.
+    start, length: where they are.
+    detail: which of its kind it is: a keyword, a number.
+    reason: why the source is kept if it holds data.
+    """
+
+    kind: Kind
+    name: str
+    start: int
+    length: int
+    detail: str = ""
+    reason: Reason = Reason.EXTRA_DATA
+
+    @property
+    def end(self) -> int:
+        """Where the next part begins."""
+        return self.start + self.length
+
+
+def part_of(known: Known, start: int, length: int, detail: str = "") -> Part:
+    """A part of a known kind."""
+    return Part(known.kind, known.name, start, length, detail, known.reason)
+
+
+def unknown(name: str, start: int, length: int, detail: str = "") -> Part:
+    """A part that nobody knows."""
+    return Part(Kind.UNKNOWN, f"unknown {name}", start, length, detail)
+
+
+def printable(mark: bytes) -> str:
+    """The beginning of some bytes as text for a message: what cannot be printed as a point."""
+    return "".join(chr(byte) if 0x20 < byte < 0x7F else "." for byte in mark[:24])
+
+
+def is_padding(data: bytes, start: int, end: int) -> bool:
+    """Whether there is nothing but zeros, or nothing but ones: writers fill up to round sizes."""
+    piece = data[start:end]
+    return not piece.strip(b"\0") or not piece.strip(b"\xff")
+
+
+def gaps(parts: Iterable[Part], data: bytes, start: int = 0) -> Iterator[Part]:
+    """What no part covers from `start` on: padding, or bytes that nobody knows."""
+    at = start
+    for part in sorted(parts, key=lambda part: part.start):
+        if part.start > at:
+            yield _gap(data, at, part.start)
+        at = max(at, part.end)
+    if at < len(data):
+        yield behind(data, at)
+
+
+def behind(data: bytes, at: int) -> Part:
+    """What stands behind the end of a picture: another picture, a video, or what its first bytes are."""
+    length = len(data) - at
+    if is_padding(data, at, len(data)):
+        return Part(Kind.PICTURE, "padding", at, length)
+    first = at + len(data[at : at + 4096]) - len(data[at : at + 4096].lstrip(b"\0"))  # behind padding
+    head = data[first : first + 16]
+    for mark, offset, name, reason in _TRAILERS:
+        # A box begins with its size, whose first bytes may be zeros too.
+        if any(data.startswith(mark, max(at, first - zeros) + offset) for zeros in range(4)):
+            return Part(Kind.HOLDS_DATA, f"{name} behind the picture", at, length, reason=reason)
+    return unknown("bytes behind the picture", at, length, printable(head))
+
+
+_TRAILERS = (
+    (b"\xff\xd8\xff", 0, "another picture", Reason.SEVERAL_PICTURES),
+    (b"\x89PNG", 0, "another picture", Reason.SEVERAL_PICTURES),
+    (b"II*\0", 0, "another picture", Reason.SEVERAL_PICTURES),
+    (b"MM\0*", 0, "another picture", Reason.SEVERAL_PICTURES),
+    (b"GIF8", 0, "another picture", Reason.SEVERAL_PICTURES),
+    (b"RIFF", 0, "a picture, sound or video", Reason.EXTRA_DATA),
+    (b"ftyp", 4, "a video", Reason.EXTRA_DATA),
+    (b"moov", 4, "a video", Reason.EXTRA_DATA),
+    (b"mdat", 4, "a video", Reason.EXTRA_DATA),
+    (b"OggS", 0, "sound or video", Reason.EXTRA_DATA),
+    (b"ID3", 0, "sound", Reason.EXTRA_DATA),
+    (b"fLaC", 0, "sound", Reason.EXTRA_DATA),
+    (b"\x1aE\xdf\xa3", 0, "a video", Reason.EXTRA_DATA),
+    (b"PK\3\4", 0, "a ZIP archive", Reason.EXTRA_DATA),
+    (b"Rar!", 0, "an archive", Reason.EXTRA_DATA),
+    (b"7z\xbc\xaf", 0, "an archive", Reason.EXTRA_DATA),
+    (b"\x1f\x8b", 0, "an archive", Reason.EXTRA_DATA),
+    (b"%PDF", 0, "a document", Reason.EXTRA_DATA),
+)
+
+
+def _gap(data: bytes, start: int, end: int) -> Part:
+    if is_padding(data, start, end):
+        return Part(Kind.PICTURE, "padding", start, end - start)
+    return unknown("bytes between its parts", start, end - start, printable(data[start : start + 8]))
+
+
+def settle(parts: Sequence[Part], form: str) -> tuple[str, ...]:
+    """What is lost of a file of these parts if its picture becomes a JP2: "name: details" for each name.
+
+    Args:
+      parts: all that a walk found.
+      form: what the file is called in a reason, such as "a JPEG".
+
+    Raises:
+      NotForJpeg2000: the source should be kept unchanged for what it holds.
+    """
+    holding = [part for part in parts if part.kind is Kind.HOLDS_DATA or _is_too_large(part)]
+    if holding:
+        largest = max(holding, key=lambda part: part.length)
+        what = "; ".join(_grouped(holding))
+        raise NotForJpeg2000(largest.reason, f"{form} that holds {what}")
+    strange = [part for part in parts if part.kind is Kind.UNKNOWN]
+    if sum(part.length for part in strange) > MOST_UNKNOWN:
+        raise NotForJpeg2000(Reason.EXTRA_DATA, f"{form} that holds {'; '.join(_grouped(strange))}")
+    return tuple(_grouped([part for part in parts if part.kind in (Kind.DESCRIBES, Kind.UNKNOWN)]))
+
+
+def _is_too_large(part: Part) -> bool:
+    """Whether a description has too many bytes for one; copies of the picture may have any number."""
+    is_copy = part.name == "preview" or part.name.endswith("thumbnail")
+    return part.kind is Kind.DESCRIBES and part.length > MOST_DESCRIBED and not is_copy
+
+
+def _grouped(parts: Iterable[Part]) -> Iterator[str]:
+    """Parts of one name together, with their details and bytes."""
+    groups: dict[str, list[Part]] = {}
+    for part in parts:
+        groups.setdefault(part.name, []).append(part)
+    for name, group in groups.items():
+        details = list(dict.fromkeys(part.detail[:_LONGEST_DETAIL] for part in group if part.detail))
+        more = f" and {len(details) - _NAMES_SHOWN} more" if len(details) > _NAMES_SHOWN else ""
+        size = f"{sum(part.length for part in group):,} bytes"
+        listed = ", ".join(details[:_NAMES_SHOWN]) + more
+        yield f"{name}: {listed} ({size})" if listed else f"{name}: {size}"

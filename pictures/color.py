@@ -1,0 +1,187 @@
+"""Color that files state by other means than a profile: an exact profile, or a reason to keep the file."""
+
+from __future__ import annotations
+
+import dataclasses
+import struct
+from collections.abc import Mapping
+
+import numpy as np
+
+from foveate.pictures import exif, icc
+from foveate.pictures.icc import CannotBeAProfile, Curve, Primaries
+from foveate.pictures.picture import NotForJpeg2000
+from foveate.pictures.reasons import Reason
+
+_BRIGHTER_THAN_WHITE = {16: "PQ", 18: "HLG"}
+_COLOR_SPACE, _GAMMA, _INTEROPERABILITY_INDEX = 0xA001, 0xA500, 1
+_WHITE, _PRIMARIES = 318, 319
+_ADOBE_RGB = 2
+_ADOBE_GAMMA = 563 / 256
+_TIFF_GAMMA = 2.2  # where a file states primaries and no transfer function
+_MOST_ENTRIES = 4096
+
+
+def of_numbers(primaries: Primaries, curve: Curve, gray: bool, source: str) -> bytes:
+    """A profile of primaries (not looked at for gray pictures) and a curve; `source` is its name."""
+    return icc.gray_profile(curve, source) if gray else icc.matrix_profile(primaries, curve, source)
+
+
+def of_cicp(primaries: int, transfer: int, form: str, gray: bool = False) -> bytes | None:
+    """The profile of code points (ITU-T H.273); None where they say sRGB, or nothing.
+
+    Raises:
+      NotForJpeg2000: high dynamic range, or what no matrix profile says.
+    """
+    if transfer in _BRIGHTER_THAN_WHITE:
+        raise NotForJpeg2000(
+            Reason.HIGH_DYNAMIC_RANGE, f"{form} in high dynamic range ({_BRIGHTER_THAN_WHITE[transfer]})"
+        )
+    if transfer in (2, 13) and (gray or primaries in (1, 2)):
+        return None
+    try:
+        if primaries not in icc.CICP_PRIMARIES:
+            raise CannotBeAProfile(f"color primaries {primaries}")
+        numbers, curve = icc.CICP_PRIMARIES[primaries], icc.cicp_curve(transfer)
+        return of_numbers(numbers, curve, gray, f"CICP {primaries}/{transfer}")
+    except CannotBeAProfile as error:
+        raise _color(form, error) from error
+
+
+def of_png_chunks(chunks: Mapping[bytes, list[bytes]], gray: bool) -> bytes | None:
+    """The profile of cICP, or of gAMA and cHRM; None where sRGB or nothing is said.
+
+    A profile in iCCP counts for more than gAMA and cHRM, less than cICP (PNG, third edition, 4.3).
+
+    Raises:
+      NotForJpeg2000: as `of_cicp`.
+    """
+    coding = chunks.get(b"cICP", [b""])[0]
+    if len(coding) == 4:
+        if coding[2] or not coding[3]:
+            raise NotForJpeg2000(Reason.COLOR, "a PNG whose samples are not full-range RGB")
+        return of_cicp(coding[0], coding[1], "a PNG", gray)
+    if b"sRGB" in chunks or b"iCCP" in chunks:
+        return None
+    stated, gamma = chunks.get(b"cHRM", [b""])[0], chunks.get(b"gAMA", [b""])[0]
+    if len(stated) != 32 and len(gamma) != 4:
+        return None
+    primaries = icc.SRGB_PRIMARIES
+    if len(stated) == 32:
+        white, red, green, blue = ((x / 100_000, y / 100_000) for x, y in struct.iter_unpack(">II", stated))
+        primaries = Primaries(red, green, blue, white)
+    try:
+        if len(gamma) != 4:
+            if gray or primaries.is_like(icc.SRGB_PRIMARIES):
+                return None
+            return of_numbers(primaries, icc.srgb_curve(), gray, "PNG cHRM")
+        exponent = 100_000 / max(1, int.from_bytes(gamma))
+        return of_numbers(primaries, icc.gamma_curve(exponent), gray, "PNG gAMA and cHRM")
+    except CannotBeAProfile as error:
+        raise _color("a PNG", error) from error
+
+
+def of_tiff(
+    white: tuple[float, ...], primaries: tuple[float, ...], transfer: tuple[int, ...], *, gray: bool
+) -> bytes | None:
+    """The profile of WhitePoint, PrimaryChromaticities and TransferFunction (TIFF 6.0, section 20).
+
+    Each is () where it is absent; a transfer function has 2**bits entries, once or for three channels.
+
+    Raises:
+      NotForJpeg2000: as `of_cicp`.
+    """
+    stated = len(primaries) == 6 or len(white) == 2
+    if not transfer and (not stated or gray):
+        return None
+    try:
+        numbers = icc.SRGB_PRIMARIES
+        if len(primaries) == 6:
+            red, green, blue = zip(primaries[::2], primaries[1::2], strict=True)
+            numbers = Primaries(red, green, blue)
+        if len(white) == 2:
+            numbers = dataclasses.replace(numbers, white=(white[0], white[1]))
+        curves = _transfer_curves(transfer)
+        if gray:
+            return icc.gray_profile(curves[0], "TIFF TransferFunction")
+        if not transfer and numbers.is_like(icc.SRGB_PRIMARIES):
+            return None
+        return icc.matrix_profile(
+            numbers, curves[0], "TIFF color tags", tuple(curves) if len(curves) == 3 else ()
+        )
+    except CannotBeAProfile as error:
+        raise _color("a TIFF", error) from error
+
+
+def _transfer_curves(transfer: tuple[int, ...]) -> list[Curve]:
+    if not transfer:
+        return [icc.gamma_curve(_TIFF_GAMMA)]
+    count = 3 if len(transfer) % 3 == 0 else 1
+    size = len(transfer) // count
+    if not 16 <= size <= _MOST_ENTRIES:
+        raise CannotBeAProfile(f"a transfer function of {size:,} entries")
+    light = np.array(transfer, np.float64).reshape(count, size) / 65535
+    return [icc.table_curve(one) for one in light]
+
+
+def of_exif(block: bytes | None, gray: bool) -> bytes | None:
+    """The profile of an EXIF block that says Adobe RGB, as cameras do (DCF 2.0), or states primaries.
+
+    None where it says sRGB, nothing, or what is no color.
+    """
+    if not block:
+        return None
+    try:
+        first = next(exif.directories(block))
+        below = exif.numbers(block, first, exif.EXIF_DIRECTORY)[:1]
+        camera = exif.read_directory(block, below[0]) if below else exif.Directory({}, 0)
+        further = exif.numbers(block, camera, exif.INTEROPERABILITY_DIRECTORY)[:1]
+        rules = exif.read_directory(block, further[0]) if further else exif.Directory({}, 0)
+    except (exif.BadExif, StopIteration):
+        return None
+    space = (exif.numbers(block, camera, _COLOR_SPACE) or (1,))[0]
+    if space == _ADOBE_RGB or exif.raw(block, rules, _INTEROPERABILITY_INDEX).startswith(b"R03"):
+        curve = icc.gamma_curve(_ADOBE_GAMMA)
+        return of_numbers(icc.ADOBE_PRIMARIES, curve, gray, "Adobe RGB (1998) by EXIF")
+    white, stated = (exif.ratios(block, first, tag) for tag in (_WHITE, _PRIMARIES))
+    gamma = exif.ratios(block, camera, _GAMMA)
+    if len(stated) != 6 or gray:
+        return None
+    red, green, blue = zip(stated[::2], stated[1::2], strict=True)
+    primaries = Primaries(red, green, blue, (white[0], white[1]) if len(white) == 2 else icc.D65)
+    if primaries.is_like(icc.SRGB_PRIMARIES):
+        return None
+    try:
+        curve = icc.gamma_curve(gamma[0]) if gamma else icc.srgb_curve()
+        return of_numbers(primaries, curve, gray, "Primaries by EXIF")
+    except CannotBeAProfile:
+        return None
+
+
+def fitting(profile: bytes, channels: int) -> bytes:
+    """A profile as it fits a picture of 1 to 4 channels: for gray samples the gray of an RGB profile.
+
+    Raises:
+      NotForJpeg2000: a JP2 cannot hold it; the message says why.
+    """
+    size = int.from_bytes(profile[:4])
+    if 132 <= size <= len(profile):
+        profile = profile[:size]  # without padding
+    if len(profile) != size or profile[36:40] != b"acsp":
+        raise NotForJpeg2000(Reason.COLOR, "its color profile is damaged")
+    space = profile[16:20]
+    try:
+        if channels <= 2 and space == b"RGB ":
+            return icc.gray_of_rgb(profile)
+    except CannotBeAProfile as error:
+        raise NotForJpeg2000(Reason.COLOR, f"a gray picture, and {error}") from error
+    wanted = b"GRAY" if channels <= 2 else b"RGB "
+    if space != wanted:
+        raise NotForJpeg2000(
+            Reason.COLOR, f"its color profile is for {space.decode('latin-1').strip()}, not for its pixels"
+        )
+    return profile
+
+
+def _color(form: str, error: Exception) -> NotForJpeg2000:
+    return NotForJpeg2000(Reason.COLOR, f"{form} with {error}, which no exact color profile can say")

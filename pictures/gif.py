@@ -1,0 +1,137 @@
+"""Still GIF files: blocks, to the last byte, and pixels by Pillow."""
+
+from __future__ import annotations
+
+import io
+from collections.abc import Iterator
+from typing import Any, NamedTuple
+
+import numpy as np
+from PIL import GifImagePlugin
+
+from foveate.codec.metadata import PhotoMetadata
+from foveate.pictures.accounting import Kind, Known, Part, behind, part_of, printable, settle, unknown
+from foveate.pictures.picture import (
+    BadPicture,
+    NotForJpeg2000,
+    Picture,
+    check_size,
+    gray_if_neutral,
+    with_channels,
+)
+from foveate.pictures.reasons import Reason
+from foveate.pictures.texts import carried_texts, decoded_text
+
+PARTS: dict[str, Known] = {
+    "picture": Known(Kind.PICTURE, "descriptors, palettes, pixels"),
+    "comment": Known(Kind.CARRIED, "comment"),
+    "text": Known(Kind.HOLDS_DATA, "text to be drawn", Reason.NOT_READ),
+    "NETSCAPE2.0": Known(Kind.PICTURE, "how often an animation runs"),
+    "ANIMEXTS1.0": Known(Kind.PICTURE, "how often an animation runs"),
+    "XMP DataXMP": Known(Kind.CARRIED, "XMP"),
+    "ICCRGBG1012": Known(Kind.CARRIED, "ICC profile"),
+}
+_XMP_TRAILER = 257  # of bytes that end the block for readers that do not know it
+_MOST_BLOCKS = 1 << 20
+
+
+class _Block(NamedTuple):
+    """A block: "image", "comment", "text", "control", or an application's name; where it is; its data."""
+
+    name: str
+    start: int
+    end: int
+    content: bytes
+
+
+def decode_gif(data: bytes, max_pixels: int | None) -> Picture:
+    """The picture; raises BadPicture and NotForJpeg2000."""
+    if len(data) < 13:
+        raise BadPicture("truncated GIF: it ends in its header")
+    check_size(int.from_bytes(data[6:8], "little"), int.from_bytes(data[8:10], "little"), max_pixels)
+    blocks, end = _walk(data)
+    images = sum(block.name == "image" for block in blocks)
+    if images > 1:
+        raise NotForJpeg2000(Reason.ANIMATED, "an animated GIF")
+    if not images:
+        raise BadPicture("broken GIF: it has no picture")
+    problems = settle(list(_parts(data, blocks, end)), "a GIF")
+    if end is None:
+        raise NotForJpeg2000(Reason.DAMAGED, "a damaged GIF (it ends too early)")
+    try:
+        image: Any = GifImagePlugin.GifImageFile(io.BytesIO(data))
+        mode = "RGBA" if "transparency" in image.info else {"P": "RGB", "1": "L"}.get(image.mode, image.mode)
+        pixels = with_channels(np.array(image.convert(mode)))
+    except MemoryError:
+        raise
+    except Exception as error:  # whatever broken bytes lead the library to
+        raise NotForJpeg2000(Reason.DAMAGED, f"a damaged GIF ({error})") from error
+    comments = [("Comment", decoded_text(one.content)) for one in blocks if one.name == "comment"]
+    texts, lost = carried_texts(comments)
+    named = {block.name: block for block in reversed(blocks)}
+    packet, profile = named.get("XMP DataXMP"), named.get("ICCRGBG1012")
+    metadata = PhotoMetadata(
+        icc=profile.content if profile else None,
+        xmp=_packet(data, packet) if packet else None,
+        texts=texts,
+    )
+    return Picture(gray_if_neutral(pixels), metadata, "gif", 8, (*problems, *lost))
+
+
+def _packet(data: bytes, block: _Block) -> bytes:
+    """An XMP packet, which stands in its block as it is, not cut into sub-blocks."""
+    return data[block.start + 14 : block.end - _XMP_TRAILER - 1]
+
+
+def _walk(data: bytes) -> tuple[list[_Block], int | None]:
+    """The blocks, and where the file's end mark ends; None where it is not reached."""
+    at = 13 + (3 << (data[10] & 7) + 1 if data[10] & 0x80 else 0)
+    blocks: list[_Block] = []
+    while at < len(data) and len(blocks) < _MOST_BLOCKS:
+        kind = data[at]
+        if kind == 0x3B:
+            return blocks, at + 1
+        start, name = at, "image"
+        if kind == 0x2C and at + 11 <= len(data):
+            flags = data[at + 9]
+            at += 11 + (3 << (flags & 7) + 1 if flags & 0x80 else 0)
+        elif kind == 0x21 and at + 3 <= len(data):
+            name = {0xFE: "comment", 0xF9: "control", 0x01: "text"}.get(data[at + 1], "other")
+            at += 2
+            if data[at - 1] == 0xFF and data[at] == 11:
+                name = data[at + 1 : at + 12].decode("latin-1")
+                at += 12
+        else:
+            return blocks, None
+        content, at, whole = _sub_blocks(data, at, keep=name != "image")
+        blocks.append(_Block(name, start, at, content))
+        if not whole:
+            return blocks, None
+    return blocks, None
+
+
+def _sub_blocks(data: bytes, at: int, *, keep: bool) -> tuple[bytes, int, bool]:
+    """The joined content, where it ends, and whether it does."""
+    content = bytearray()
+    while at < len(data):
+        size = data[at]
+        if not size:
+            return bytes(content), at + 1, True
+        if keep:
+            content += data[at + 1 : at + 1 + size]
+        at += 1 + size
+    return bytes(content), len(data), False
+
+
+def _parts(data: bytes, blocks: list[_Block], end: int | None) -> Iterator[Part]:
+    """All parts but the header."""
+    for block in blocks:
+        known = PARTS.get("picture" if block.name in ("image", "control") else block.name)
+        if known is None:
+            yield unknown(
+                "GIF extensions", block.start, block.end - block.start, printable(block.name.encode())
+            )
+        else:
+            yield part_of(known, block.start, block.end - block.start)
+    if end is not None and end < len(data):
+        yield behind(data, end)

@@ -1,0 +1,265 @@
+"""What a JPEG file consists of, to its last byte: marker segments, scans, stray bytes, what stands behind."""
+
+from __future__ import annotations
+
+import dataclasses
+import re
+import struct
+from collections.abc import Iterator, Sequence
+
+import numpy as np
+
+from foveate.pictures import exif, photoshop
+from foveate.pictures.accounting import Kind, Known, Part, behind, is_padding, part_of, printable, unknown
+from foveate.pictures.picture import BadPicture
+from foveate.pictures.reasons import Reason
+
+SOS, EOI, APP0, APP1, APP2, APP11, APP13, COMMENT = 0xDA, 0xD9, 0xE0, 0xE1, 0xE2, 0xEB, 0xED, 0xFE
+FRAMES = frozenset(range(0xC0, 0xD0)) - {0xC4, 0xC8, 0xCC}
+EXIF, XMP, MORE_XMP = b"Exif\0\0", b"http://ns.adobe.com/xap/1.0/\0", b"http://ns.adobe.com/xmp/extension/\0"
+ICC, MULTI_PICTURE, PHOTOSHOP = b"ICC_PROFILE\0", b"MPF\0", b"Photoshop 3.0\0"
+
+_PICTURE_MARKERS = FRAMES | {0xC4, 0xCC, 0xDB, 0xDC, 0xDD, SOS, EOI}
+PICTURE = Known(Kind.PICTURE, "frame, tables, scans")
+_MOST_SCANS = 500  # photos have ten or so; every bit of every coefficient by itself would take as many
+_MOST_SEGMENTS = 1 << 16
+_PREVIEWS = (0x010001, 0x010002, 0x010003)  # multi-picture types: large thumbnails (CIPA DC-007, 5.2.3.3)
+
+SEGMENTS: Sequence[tuple[int, bytes, Known]] = (
+    (APP0, b"JFIF\0", Known(Kind.CARRIED, "JFIF resolution")),
+    (APP0, b"JFXX\0", Known(Kind.DESCRIBES, "JFIF thumbnail")),
+    (APP0, b"CIFF", Known(Kind.HOLDS_DATA, "camera data (CIFF)")),
+    (APP0, b"HEAPJPGM", Known(Kind.HOLDS_DATA, "camera data (CIFF)")),
+    (APP1, EXIF, Known(Kind.CARRIED, "EXIF")),
+    (APP1, XMP, Known(Kind.CARRIED, "XMP")),
+    (APP1, MORE_XMP, Known(Kind.CARRIED, "XMP, extended")),
+    (APP1, b"FLIR\0", Known(Kind.HOLDS_DATA, "thermal data (FLIR)")),
+    (APP2, ICC, Known(Kind.CARRIED, "ICC profile")),
+    (APP2, MULTI_PICTURE, Known(Kind.PICTURE, "multi-picture index")),
+    (APP2, b"urn:iso:std:iso:ts:21496:-1", Known(Kind.HOLDS_DATA, "a gain map", Reason.HIGH_DYNAMIC_RANGE)),
+    (APP2, b"FPXR\0", Known(Kind.UNKNOWN, "FlashPix data")),
+    (0xE3, b"Meta\0\0", Known(Kind.DESCRIBES, "Kodak metadata")),
+    (0xE3, b"META\0\0", Known(Kind.DESCRIBES, "Kodak metadata")),
+    (0xE3, b"_JPSJPS_", Known(Kind.HOLDS_DATA, "a stereo pair (JPS)", Reason.SEVERAL_PICTURES)),
+    (APP11, b"JP", Known(Kind.CARRIED, "C2PA and other JUMBF boxes")),
+    (APP11, b"HDR_RI", Known(Kind.HOLDS_DATA, "high dynamic range (JPEG-HDR)", Reason.HIGH_DYNAMIC_RANGE)),
+    (0xEC, b"Ducky", Known(Kind.DESCRIBES, "Photoshop's web settings")),
+    (APP13, PHOTOSHOP, Known(Kind.CARRIED, "IPTC and Photoshop resources")),
+    (0xEE, b"Adobe", Known(Kind.PICTURE, "color transform (Adobe)")),
+    (COMMENT, b"", Known(Kind.CARRIED, "comment")),
+)
+TRAILERS: Sequence[tuple[bytes, Known]] = (
+    (b"AXS!", Known(Kind.UNKNOWN, "AFCP trailer")),
+    (b"cbipcbbl", Known(Kind.UNKNOWN, "PhotoMechanic trailer")),
+)
+_MOTION = re.compile(rb"(?:MotionPhoto|MicroVideo)\s*(?:=\s*[\"']\s*[1-9]|>\s*[1-9])")
+_GAIN_MAP = (b"http://ns.adobe.com/hdr-gain-map/", b"HDRGainMap", b"urn:iso:std:iso:ts:21496:-1")
+
+
+@dataclasses.dataclass(frozen=True)
+class Segment:
+    """One marker segment: the marker's second byte, the bytes after the length, and where it begins."""
+
+    marker: int
+    payload: bytes
+    start: int = 0
+
+
+@dataclasses.dataclass(frozen=True)
+class JpegWalk:
+    """A file taken apart.
+
+    segments: in order, those between scans too.
+    parts: all of it.
+    end: where the picture ends, after EOI; None where there is no EOI.
+    """
+
+    segments: tuple[Segment, ...]
+    parts: tuple[Part, ...]
+    end: int | None
+
+
+def walk(data: bytes) -> JpegWalk:
+    """Takes a JPEG file apart; raises BadPicture where it has no scan, or too many."""
+    segments: list[Segment] = []
+    strays: list[Part] = []
+    end = None
+    for item in _walked(data):
+        if isinstance(item, int):
+            end = item
+        elif isinstance(item, Segment):
+            segments.append(item)
+        else:
+            strays.append(item)
+    parts = [*_named(segments), *strays]
+    stop = len(data) if end is None else end
+    parts += _pixels_between(segments, strays, stop)
+    if end is not None and end < len(data):
+        parts += _trailers(data, segments, end)
+    return JpegWalk(tuple(segments), tuple(parts), end)
+
+
+def _walked(data: bytes) -> Iterator[Segment | Part | int]:
+    """Segments, stray bytes, and last where the picture ends, if it does."""
+    stream = np.frombuffer(data, np.uint8)
+    after = np.flatnonzero(stream[:-1] == 0xFF) + 1
+    kinds = stream[after]
+    markers = after[(kinds != 0x00) & (kinds != 0xFF) & (kinds & 0xF8 != 0xD0) & (kinds != 0x01)]
+    at, scans, count, in_scan = 2, 0, 0, False
+    while True:
+        index = int(np.searchsorted(markers, at + 1))
+        if index == len(markers):
+            break
+        place = int(markers[index]) - 1
+        marker = data[place + 1]
+        if place > at and not in_scan and not is_padding(data, at, place):
+            yield unknown("bytes between segments", at, place - at, printable(data[at:place]))
+        if marker == EOI:
+            yield place + 2
+            break
+        scans, count = scans + (marker == SOS), count + 1
+        if scans > _MOST_SCANS or count > _MOST_SEGMENTS:
+            raise BadPicture(f"broken JPEG: it has more than {_MOST_SCANS} scans, each of which takes time")
+        length = int.from_bytes(data[place + 2 : place + 4])
+        if place + 2 + length > len(data) or length < 2:
+            if scans:
+                break  # damaged: the decoder will say so
+            raise BadPicture(f"truncated JPEG: it ends at byte {len(data):,}, before any pixels")
+        yield Segment(marker, data[place + 4 : place + 2 + length], place)
+        at, in_scan = place + 2 + length, marker == SOS
+    if not scans:
+        raise BadPicture(f"truncated JPEG: it ends at byte {len(data):,}, before any pixels")
+
+
+def _named(segments: Sequence[Segment]) -> Iterator[Part]:
+    """The segments as parts."""
+    seen: set[str] = set()
+    for segment in segments:
+        length = len(segment.payload) + 4
+        if segment.marker in _PICTURE_MARKERS:
+            yield part_of(PICTURE, segment.start, length)
+            continue
+        for marker, prefix, known in SEGMENTS:
+            if segment.marker == marker and segment.payload.startswith(prefix):
+                if known.name in seen and known.name in ("EXIF", "XMP"):
+                    yield Part(Kind.UNKNOWN, f"a second {known.name}", segment.start, length)
+                else:
+                    yield part_of(known, segment.start, length)
+                    yield from _inside(segment, known)
+                seen.add(known.name)
+                break
+        else:
+            name = (
+                f"APP{segment.marker - 0xE0}" if 0xE0 <= segment.marker < 0xF0 else f"FF{segment.marker:02X}"
+            )
+            detail = f"{name} {printable(segment.payload.partition(bytes(1))[0])}".strip()
+            yield unknown("JPEG segments", segment.start, length, detail)
+
+
+def _inside(segment: Segment, known: Known) -> Iterator[Part]:
+    """What a carried segment holds that is not carried."""
+    if segment.marker == APP0 and known.kind is Kind.CARRIED and len(segment.payload) > 14:
+        yield Part(Kind.DESCRIBES, "JFIF thumbnail", segment.start + 18, len(segment.payload) - 14)
+
+
+def _pixels_between(segments: Sequence[Segment], strays: Sequence[Part], end: int) -> Iterator[Part]:
+    """The coded pixels: what is left between segments up to the end."""
+    taken = sorted(
+        [(one.start, one.start + len(one.payload) + 4) for one in segments]
+        + [(s.start, s.end) for s in strays]
+    )
+    at = 0
+    for start, stop in taken:
+        if start > at:
+            yield part_of(PICTURE, at, start - at)
+        at = max(at, stop)
+    if end > at:
+        yield part_of(PICTURE, at, end - at)
+
+
+# Behind the picture ---------------------------------------------------------------------------------
+
+
+def _trailers(data: bytes, segments: Sequence[Segment], end: int) -> Iterator[Part]:
+    """What stands behind the picture: previews that the multi-picture index lists, and all else."""
+    at = end
+    for start, length in _previews(segments, end):
+        if start < at or start + length > len(data) or not data.startswith(b"\xff\xd8", start):
+            continue
+        if start > at:
+            yield _trailer(data[:start], at)
+        yield Part(Kind.DESCRIBES, "preview", start, length)
+        at = start + length
+    if at < len(data):
+        yield _trailer(data, at)
+
+
+def _trailer(data: bytes, at: int) -> Part:
+    for mark, known in TRAILERS:
+        if data.startswith(mark, at):
+            return part_of(known, at, len(data) - at)
+    if data.endswith(b"SEFT"):
+        part = behind(data, at)
+        return part if part.kind is Kind.HOLDS_DATA else unknown("Samsung data", at, len(data) - at)
+    return behind(data, at)
+
+
+def _previews(segments: Sequence[Segment], end: int) -> Iterator[tuple[int, int]]:
+    """Where the pictures lie that a multi-picture index calls previews of the first."""
+    for segment in segments:
+        if segment.marker != APP2 or not segment.payload.startswith(MULTI_PICTURE):
+            continue
+        base = segment.start + 4 + len(MULTI_PICTURE)
+        entries = sorted(_entries(segment.payload[len(MULTI_PICTURE) :]), key=lambda entry: entry[2])
+        for kind, size, offset in entries:
+            if kind in _PREVIEWS and offset:
+                yield base + offset, size
+
+
+def _entries(index: bytes) -> list[tuple[int, int, int]]:
+    """(type, size, offset) of the pictures of a multi-picture index (CIPA DC-007); [] where it is broken."""
+    try:
+        directory = exif.read_directory(index, exif.first_directory(index))
+        entries = exif.raw(index, directory, 0xB002)
+        order = exif.byte_order(index)
+    except exif.BadExif:
+        return []
+    whole = entries[: len(entries) // 16 * 16]
+    return [
+        (kind & 0xFFFFFF, size, at) for kind, size, at, _, _ in struct.iter_unpack(order + "IIIHH", whole)
+    ]
+
+
+def holds_several_pictures(segments: Sequence[Segment]) -> bool:
+    """Whether a multi-picture index lists pictures of their own, not just previews of the first."""
+    for segment in segments:
+        if segment.marker == APP2 and segment.payload.startswith(MULTI_PICTURE):
+            entries = _entries(segment.payload[len(MULTI_PICTURE) :])
+            if any(kind not in _PREVIEWS for kind, _, _ in entries[1:]):
+                return True
+            if entries and entries[0][0] & 0xFF0000 == 0x020000:
+                return True
+    return False
+
+
+def marked_as_motion(packet: bytes) -> bool:
+    """Whether an XMP packet says that a video follows the picture."""
+    return bool(_MOTION.search(packet))
+
+
+def marked_with_gain_map(data: bytes) -> bool:
+    """Whether a file announces a gain map."""
+    return any(mark in data for mark in _GAIN_MAP)
+
+
+def photoshop_parts(segments: Sequence[Segment]) -> tuple[bytes | None, bytes | None, list[Part]]:
+    """IPTC-IIM and other resources of all Photoshop segments, and what of them is not carried."""
+    ours = [one for one in segments if one.marker == APP13 and one.payload.startswith(PHOTOSHOP)]
+    if not ours:
+        return None, None, []
+    iptc, others, thumbnails, rest = photoshop.apart(b"".join(one.payload[len(PHOTOSHOP) :] for one in ours))
+    lost = []
+    for name, content in (("thumbnail", thumbnails), ("broken", rest)):
+        if content:
+            lost.append(part_of(photoshop.RESOURCES[name], ours[0].start, len(content)))
+    return iptc, others, lost

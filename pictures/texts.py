@@ -1,0 +1,39 @@
+"""Comments and other short texts of pictures: which an archive carries, and what is said of the rest."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+from foveate.codec.jp2_metadata import can_be_text
+
+_MOST_TEXTS, _MOST_CHARACTERS = 1 << 10, 1 << 20
+_NAMES_SHOWN = 12
+
+
+def carried_texts(found: Iterable[tuple[str, str]]) -> tuple[tuple[tuple[str, str], ...], tuple[str, ...]]:
+    """The texts to carry, in order, of pairs of keyword and text; and in words which are lost.
+
+    XML, in which they are carried, holds no control characters; and no file needs a thousand comments.
+    """
+    texts: list[tuple[str, str]] = []
+    lost: dict[str, None] = {}
+    characters = 0
+    for keyword, text in found:
+        characters += len(keyword) + len(text)
+        fits = len(texts) < _MOST_TEXTS and characters <= _MOST_CHARACTERS
+        if fits and can_be_text(keyword) and can_be_text(text):
+            texts.append((keyword, text))
+        else:
+            lost[keyword[:60]] = None
+    names = ", ".join(repr(name) for name in list(lost)[:_NAMES_SHOWN])
+    more = f" and {len(lost) - _NAMES_SHOWN} more" if len(lost) > _NAMES_SHOWN else ""
+    problems = (f"texts: {names}{more}, with control characters or too long",) if lost else ()
+    return tuple(texts), problems
+
+
+def decoded_text(text: bytes) -> str:
+    """Text of an unknown encoding: UTF-8 where it is, else Latin-1."""
+    try:
+        return text.decode()
+    except UnicodeDecodeError:
+        return text.decode("latin-1")

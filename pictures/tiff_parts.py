@@ -1,0 +1,199 @@
+"""What a TIFF consists of, to its last byte: directories, fields, strips, and what nothing points to."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator, Mapping
+
+from foveate.pictures import exif
+from foveate.pictures.accounting import Kind, Known, Part, gaps, part_of, printable, unknown
+from foveate.pictures.exif import BadExif, Directory
+from foveate.pictures.picture import NotForJpeg2000
+from foveate.pictures.reasons import Reason
+
+SUBFILE, STRIP_OFFSETS, STRIP_BYTES, TILE_OFFSETS, TILE_BYTES = 254, 273, 279, 324, 325
+GEO = (33550, 33920, 33922, 34264, 34735, 34736, 34737)
+XMP, IPTC, PHOTOSHOP, ICC, C2PA = 700, 33723, 34377, 34675, 52545
+TRANSFER, WHITE, PRIMARIES, DESCRIPTION = 301, 318, 319, 270
+_REDUCED, _MASK = 1, 4
+_MOST_STRIPS = 1 << 20
+_MOST_DIRECTORIES = 256
+_STACK = re.compile(rb"\A(?:ImageJ=|SCIFIO=)[^\0]*?^images=(\d+)", re.MULTILINE | re.DOTALL)
+
+_PICTURE = Known(Kind.PICTURE, "picture")
+TAGS: Mapping[int, Known] = {
+    **dict.fromkeys((*range(254, 260), *range(262, 267), 273, *range(277, 282), 284, 288, 289), _PICTURE),
+    **dict.fromkeys((292, 293, 317, 320, *range(322, 329), *range(338, 342), 347), _PICTURE),
+    **dict.fromkeys((*range(512, 522), *range(529, 533), 32995, 32996), _PICTURE),
+    **dict.fromkeys((282, 283, 296), Known(Kind.CARRIED, "resolution")),
+    274: Known(Kind.CARRIED, "orientation"),
+    **dict.fromkeys(sorted(exif.DESCRIPTIVE), Known(Kind.CARRIED, "EXIF")),
+    **dict.fromkeys(exif.POINTERS, Known(Kind.CARRIED, "EXIF")),
+    **dict.fromkeys((TRANSFER, WHITE, PRIMARIES), Known(Kind.CARRIED, "color")),
+    **dict.fromkeys(GEO, Known(Kind.CARRIED, "GeoTIFF")),
+    XMP: Known(Kind.CARRIED, "XMP"),
+    IPTC: Known(Kind.CARRIED, "IPTC"),
+    PHOTOSHOP: Known(Kind.CARRIED, "Photoshop resources"),
+    ICC: Known(Kind.CARRIED, "ICC profile"),
+    C2PA: Known(Kind.CARRIED, "C2PA"),
+    330: Known(Kind.PICTURE, "further directories"),
+    **dict.fromkeys((290, 291, 300, 342), Known(Kind.DESCRIBES, "response curves")),
+    **dict.fromkeys((285, 286, 287, 297), Known(Kind.DESCRIBES, "place in a document")),
+    **dict.fromkeys((321, 332, 333, 334, 336, 337), Known(Kind.DESCRIBES, "printing inks")),
+    32781: Known(Kind.DESCRIBES, "image ID"),
+    42112: Known(Kind.DESCRIBES, "GDAL metadata"),
+    42113: Known(Kind.HOLDS_DATA, "a value that stands for no data"),
+    50844: Known(Kind.HOLDS_DATA, "map projection coefficients"),
+    37724: Known(Kind.HOLDS_DATA, "Photoshop layers"),
+    50255: Known(Kind.DESCRIBES, "annotations"),
+    343: Known(Kind.HOLDS_DATA, "a clipping path"),
+    32997: Known(Kind.HOLDS_DATA, "a volume", Reason.SEVERAL_PICTURES),
+    **dict.fromkeys((50838, 50839), Known(Kind.HOLDS_DATA, "ImageJ data")),
+    34412: Known(Kind.HOLDS_DATA, "microscope data (LSM)"),
+    51023: Known(Kind.HOLDS_DATA, "microscope data (FluoView)"),
+    65426: Known(Kind.HOLDS_DATA, "microscope data"),
+}
+_SECOND_PICTURE = Known(Kind.HOLDS_DATA, "another picture", Reason.SEVERAL_PICTURES)
+
+
+def walk(data: bytes) -> list[Part]:
+    """All parts of a file.
+
+    Raises:
+      BadExif: the first directory cannot be read.
+    """
+    parts = [part_of(_PICTURE, 0, 16 if exif.is_big(data) else 8)]
+    first = exif.first_directory(data)
+    parts += _of_first(data, first)
+    parts += gaps(parts, data)
+    return parts
+
+
+def _of_first(data: bytes, at: int) -> Iterator[Part]:
+    directory = exif.read_directory(data, at)
+    yield _entries(data, at)
+    yield from strips(data, directory)
+    for tag, field in directory.fields.items():
+        known = TAGS.get(tag)
+        if known is None:
+            value = printable(exif.raw(data, directory, tag)) if field.type == exif.ASCII else ""
+            yield unknown("TIFF tags", field.offset, field.size, f"{tag} {value}".strip())
+        elif tag == 32997 and exif.numbers(data, directory, tag) in ((), (1,)):
+            yield part_of(_PICTURE, field.offset, field.size)
+        else:
+            yield part_of(known, field.offset, field.size, str(tag))
+    found = _STACK.search(exif.raw(data, directory, DESCRIPTION)[:4096])
+    if found and int(found[1][:9]) > 1:
+        raise NotForJpeg2000(
+            Reason.SEVERAL_PICTURES, f"a TIFF that holds a stack of {int(found[1][:9])} pictures"
+        )
+    seen = {at}
+    for tag in exif.POINTERS:
+        for offset in exif.numbers(data, directory, tag)[:1]:
+            yield from _below(data, offset, seen)
+    for offset in exif.numbers(data, directory, exif.SUB_DIRECTORIES)[:_MOST_DIRECTORIES]:
+        yield from _further(data, offset, seen)
+    if directory.next:
+        yield from _further(data, directory.next, seen)
+
+
+def _further(data: bytes, at: int, seen: set[int]) -> Iterator[Part]:
+    """Directories of further pictures: smaller ones of the same are named, others keep the file."""
+    while at and at not in seen and len(seen) < _MOST_DIRECTORIES:
+        seen.add(at)
+        try:
+            directory = exif.read_directory(data, at)
+        except BadExif:
+            return
+        kind = (exif.numbers(data, directory, SUBFILE) or (0,))[0]
+        size = sum(part.length for part in strips(data, directory))
+        yield _entries(data, at)
+        if kind & _REDUCED and not kind & _MASK:
+            yield Part(Kind.DESCRIBES, "preview", at, size)
+        else:
+            known = Known(Kind.HOLDS_DATA, "a mask") if kind & _MASK else _SECOND_PICTURE
+            yield Part(known.kind, known.name, at, size, reason=known.reason)
+        yield from strips(data, directory)
+        yield from _values(data, directory)
+        at = directory.next
+
+
+def _below(data: bytes, at: int, seen: set[int]) -> Iterator[Part]:
+    """A directory of EXIF, and those below it."""
+    if at in seen:
+        return
+    seen.add(at)
+    try:
+        directory = exif.read_directory(data, at)
+    except BadExif:
+        return
+    yield _entries(data, at)
+    yield from _values(data, directory)
+    for tag in exif.POINTERS:
+        for offset in exif.numbers(data, directory, tag)[:1]:
+            yield from _below(data, offset, seen)
+
+
+def _values(data: bytes, directory: Directory) -> Iterator[Part]:
+    for field in directory.fields.values():
+        yield part_of(_PICTURE, field.offset, field.size)
+
+
+def _entries(data: bytes, at: int) -> Part:
+    """The table of a directory itself."""
+    big = exif.is_big(data)
+    count = int.from_bytes(
+        data[at : at + (8 if big else 2)], "little" if exif.byte_order(data) == "<" else "big"
+    )
+    size = 16 + 20 * count if big else 6 + 12 * count
+    return part_of(_PICTURE, at, max(0, min(size, len(data) - at)))
+
+
+def strips(data: bytes, directory: Directory) -> Iterator[Part]:
+    """The coded pixels of a directory."""
+    for starts, sizes in ((STRIP_OFFSETS, STRIP_BYTES), (TILE_OFFSETS, TILE_BYTES), (513, 514)):
+        offsets, lengths = (exif.numbers(data, directory, tag)[:_MOST_STRIPS] for tag in (starts, sizes))
+        for at, length in zip(offsets, lengths, strict=False):
+            if at < len(data):
+                yield part_of(_PICTURE, at, min(length, len(data) - at))
+
+
+def missing_strips(data: bytes, directory: Directory) -> bool:
+    """Whether some strips or tiles are empty, or reach beyond the file."""
+    for starts, sizes in ((STRIP_OFFSETS, STRIP_BYTES), (TILE_OFFSETS, TILE_BYTES)):
+        offsets, lengths = (exif.numbers(data, directory, tag)[:_MOST_STRIPS] for tag in (starts, sizes))
+        if lengths and any(
+            not length or at + length > len(data) for at, length in zip(offsets, lengths, strict=False)
+        ):
+            return True
+    return False
+
+
+def without_first_directory(block: bytes) -> bytes:
+    """An EXIF block with zeros where its first directory and a thumbnail's were, once both are written anew.
+
+    What the directories below the first use stays.
+    """
+    first = exif.first_directory(block)
+    used: list[Part] = []
+    dead: list[Part] = []
+    for number, (at, directory) in enumerate(_chain(block, first)):
+        dead += [_entries(block, at), *_values(block, directory), *strips(block, directory)]
+        for tag in exif.POINTERS if not number else ():
+            for offset in exif.numbers(block, directory, tag)[:1]:
+                used += _below(block, offset, {first})
+    blank = bytearray(block)
+    for part in dead:
+        blank[part.start : part.end] = bytes(part.length)
+    for part in used:
+        blank[part.start : part.end] = block[part.start : part.end]
+    return block[:8] + bytes(blank[8:])
+
+
+def _chain(block: bytes, first: int) -> Iterator[tuple[int, Directory]]:
+    at, seen = first, set[int]()
+    while at and at not in seen and len(seen) < _MOST_DIRECTORIES:
+        seen.add(at)
+        directory = exif.read_directory(block, at)
+        yield at, directory
+        at = directory.next

@@ -1,0 +1,85 @@
+"""Types of command-line flags: each reads a text, or says what is wrong with it."""
+
+from __future__ import annotations
+
+import argparse
+import math
+from typing import Any
+
+from foveate.archive.roi_boxes import Box, parse_box
+from foveate.codec.file import MOST_LAYERS
+
+
+def number(text: str) -> float:
+    """Any number."""
+    try:
+        return float(text)
+    except ValueError as error:
+        raise argparse.ArgumentTypeError(f"must be a number, not {text}") from error
+
+
+def positive(text: str) -> float:
+    """A finite number above 0."""
+    value = number(text)
+    if not (value > 0 and math.isfinite(value)):
+        raise argparse.ArgumentTypeError(f"must be above 0, not {text}")
+    return value
+
+
+def decibels(text: str) -> float:
+    """From 0 to 40 dB."""
+    value = number(text)
+    if not 0 <= value <= 40:
+        raise argparse.ArgumentTypeError(f"must be from 0 to 40 dB, not {text}")
+    return value
+
+
+def share(text: str) -> float:
+    """At least 0 and below 1."""
+    value = number(text)
+    if not 0 <= value < 1:
+        raise argparse.ArgumentTypeError(f"must be a share of at least 0 and below 1, not {text}")
+    return value
+
+
+def similarity(text: str) -> float:
+    """Between 0 and 1."""
+    value = number(text)
+    if not 0 < value < 1:
+        raise argparse.ArgumentTypeError(f"must be between 0 and 1, not {text}")
+    return value
+
+
+def whole(text: str, most: int) -> int:
+    """A whole number from 1 to `most`."""
+    value = number(text)
+    if not (1 <= value <= most and value.is_integer()):
+        raise argparse.ArgumentTypeError(f"must be a whole number from 1 to {most}, not {text}")
+    return int(value)
+
+
+def layers(text: str) -> int:
+    """Quality layers: as many as a tile may have tile-parts, and some to spare."""
+    return whole(text, MOST_LAYERS)
+
+
+def quality(text: str) -> int:
+    """From 1 to 100."""
+    return whole(text, 100)
+
+
+def roi(text: str) -> str:
+    """`msroi`, `none` or `masks:FOLDER`."""
+    if text not in ("msroi", "none") and not (text.startswith("masks:") and len(text) > 6):
+        raise argparse.ArgumentTypeError(f"must be msroi, none or masks:FOLDER, not {text}")
+    return text
+
+
+def box(text: str) -> Any:
+    """A box of `--roi-box`."""
+    box: Box
+    try:
+        box = parse_box(text)
+    except ValueError as error:
+        raise argparse.ArgumentTypeError(str(error)) from error
+    return box

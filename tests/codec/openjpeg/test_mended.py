@@ -1,0 +1,64 @@
+"""Codestreams whose own counts are wrong: read whole, or refused by name."""
+
+from __future__ import annotations
+
+import struct
+
+import numpy as np
+import pytest
+
+from foveate.codec import allocation, jp2, openjpeg, walk
+from foveate.codec.encoder import Encoder
+from foveate.codec.errors import BadCodestream
+from foveate.codec.metadata import PhotoMetadata
+
+PIXELS = np.random.default_rng(0).integers(0, 256, (61, 83, 3), dtype=np.uint8)
+
+
+def in_tile_parts() -> bytes:
+    """A codestream of one tile in several tile-parts."""
+    return allocation.encode(Encoder(PIXELS).whole(4))
+
+
+def parts_of(data: bytes) -> list[walk.TilePart]:
+    first = [segment.offset for segment in walk.segments(data, 0, len(data))][-1]
+    return list(walk.tile_parts(data, first, len(data)))
+
+
+def promising(data: bytes, count: int) -> bytes:
+    changed = bytearray(data)
+    for part in parts_of(data):
+        changed[part.offset + 11] = count
+    return bytes(changed)
+
+
+@pytest.mark.parametrize("promised", [0, -1, -2])
+def test_a_tile_that_promises_too_few_tile_parts_is_decoded_whole(promised: int) -> None:
+    data = in_tile_parts()
+    count = len(parts_of(data))
+    assert count > 2
+    wanted = openjpeg.decode(data).pixels
+    changed = promising(data, count + promised if promised else 0)
+    np.testing.assert_array_equal(openjpeg.decode(changed).pixels, wanted)
+    wrapped = jp2.wrap(changed, metadata=PhotoMetadata(exif=b"II*\0" + bytes(40)))
+    np.testing.assert_array_equal(openjpeg.decode(wrapped).pixels, wanted)
+
+
+def test_promised_tile_parts_that_are_absent_are_an_error() -> None:
+    data = in_tile_parts()
+    with pytest.raises(BadCodestream, match="tile-parts of tile 0 are there"):
+        openjpeg.decode(promising(data, len(parts_of(data)) + 3))
+
+
+def test_a_tile_part_that_is_absent_between_others_is_an_error() -> None:
+    data = in_tile_parts()
+    second = parts_of(data)[1]
+    with pytest.raises(BadCodestream, match="lacks a tile-part"):
+        openjpeg.decode(data[: second.offset] + data[second.end :])
+
+
+def test_a_reserved_marker_without_a_segment_is_passed_over() -> None:
+    data = in_tile_parts()
+    first = parts_of(data)[0].offset
+    changed = data[:first] + struct.pack(">H", 0xFF33) + data[first:]
+    np.testing.assert_array_equal(openjpeg.decode(changed).pixels, openjpeg.decode(data).pixels)
