@@ -92,6 +92,7 @@ setup(
     ],
     extras_require={
         "aws": ["apache-beam[aws]>=2.72,<3"],
+        "heic": ["pi-heif>=0.22"],
         # tensorflow-io is built against TensorFlow 2.16 (2.17 still loads it), for Python up to 3.12. What
         # that TensorFlow wants of Beam and protobuf is said here, or pip would look for it for long.
         "tfio": [
@@ -118,6 +119,7 @@ setup(
             "moto[s3]>=5.1",
             "mypy>=1.13",
             "pandas>=2.2",
+            "pi-heif>=0.22",
             "playwright>=1.45",
             "pytest>=8",
             "pytest-timeout>=2.3",

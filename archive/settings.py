@@ -43,7 +43,7 @@ class CompressSettings:
     how many quality layers a file has; `min_saving` the share of the source's bytes that must be saved for a
     photo not to be kept as it is; `key_id` names the key that all files are encrypted with, "" for none;
     `clean_jpeg` whether DnCNN takes the artifacts out of JPEG sources first; `effort` how much time an encode
-    may take.
+    may take; `also` which sources are decoded on demand (`pictures.formats.ON_DEMAND`).
     """
 
     target: Target = Target("bpp", 1.0)
@@ -56,6 +56,7 @@ class CompressSettings:
     key_id: str = ""
     clean_jpeg: bool = False
     effort: Effort = "normal"
+    also: tuple[str, ...] = ()
 
     @property
     def uses_comcnn(self) -> bool:
@@ -92,10 +93,16 @@ class CompressSettings:
             key_id=self.key_id,
             clean_jpeg=self.clean_jpeg,
             effort=self.effort if self.target.kind != "lossless" else "normal",
+            also=tuple(sorted(self.also)),
         )
         values = dataclasses.asdict(normal)
-        for later in ("key_id", "clean_jpeg", "effort"):  # without them all is as before there were any
-            if values[later] in ("", False, "normal"):
+        for later in (
+            "key_id",
+            "clean_jpeg",
+            "effort",
+            "also",
+        ):  # as before there were any
+            if values[later] in ("", False, "normal", ()):
                 del values[later]
         text = json.dumps([FORMAT_VERSION, values], sort_keys=True)
         return hashlib.sha256(text.encode() + mask_sha256).digest()[:8]

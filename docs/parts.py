@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
 
-from foveate.pictures import bmp, gif, isobmff, jpeg_parts, photoshop, png_parts, tiff_parts, webp
+from foveate.pictures import bmp, gif, isobmff, jpeg_parts, jpegxl, photoshop, png_parts, tiff_parts, webp
 from foveate.pictures.accounting import MOST_DESCRIBED, MOST_UNKNOWN, Kind, Known
 
 _BECOMES = {
@@ -38,7 +38,11 @@ def _formats() -> Iterator[tuple[str, Iterable[tuple[str, Known]]]]:
     yield "WebP", _merged((kind.decode().strip(), known) for kind, known in webp.CHUNKS.items())
     boxes = {**isobmff.BOXES, **isobmff.PROPERTIES}
     listed = [(kind.decode(), known) for kind, known in boxes.items()]
-    yield "AVIF", _merged([*listed, *((f"item: {name}", known) for name, known in isobmff.ITEMS.items())])
+    yield (
+        "AVIF and HEIC",
+        _merged([*listed, *((f"item: {name}", known) for name, known in isobmff.ITEMS.items())]),
+    )
+    yield "JPEG XL", _merged((kind.decode().strip(), known) for kind, known in jpegxl.BOXES.items())
     yield "GIF", gif.PARTS.items()
     yield "BMP", bmp.PARTS.items()
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import contextlib
 import struct
 from fractions import Fraction
 
@@ -13,6 +12,7 @@ from PIL import _avif
 from foveate.codec.metadata import PhotoMetadata
 from foveate.pictures import color, exif, isobmff, xmp
 from foveate.pictures.accounting import settle
+from foveate.pictures.exif_turn import already_upright
 from foveate.pictures.picture import (
     BadPicture,
     NotForJpeg2000,
@@ -54,20 +54,12 @@ def decode_avif(data: bytes, max_pixels: int | None) -> Picture:
     if pixels.dtype == np.uint16:
         bits = 12 if data[data.find(b"av1C") + 6] & 0x20 else 10
         pixels = stretched(pixels.astype(np.uint16, copy=False), bits)
-    profile = profile or _stated_color(data, walked, gray=pixels.shape[2] <= 2)
+    points = isobmff.code_points(data, walked)
+    profile = profile or (color.of_cicp(*points, "an AVIF", pixels.shape[2] <= 2) if points else None)
     pixels = turned(_cropped(data, walked, pixels), turn)
     packet = xmp.upright(packet) if packet else None
-    metadata = PhotoMetadata(profile, _already_upright(block), packet, jumbf=walked.jumbf or None)
+    metadata = PhotoMetadata(profile, already_upright(block), packet, jumbf=walked.jumbf or None)
     return Picture(pixels, metadata, "avif", bits, problems, color_by_exif=False)
-
-
-def _stated_color(data: bytes, walked: isobmff.IsoWalk, *, gray: bool) -> bytes | None:
-    """The profile of code points in the color box; None where they say sRGB, or there are none."""
-    for box in walked.properties():
-        if box.kind == b"colr" and data[box.start : box.start + 4] == b"nclx" and box.end - box.start >= 10:
-            primaries, transfer = struct.unpack_from(">HH", data, box.start + 4)
-            return color.of_cicp(primaries, transfer, "an AVIF", gray)
-    return None
 
 
 def _cropped(data: bytes, walked: isobmff.IsoWalk, pixels: Pixels) -> Pixels:
@@ -91,30 +83,32 @@ def _cropped(data: bytes, walked: isobmff.IsoWalk, pixels: Pixels) -> Pixels:
     return with_channels(pixels[y0:y1, x0:x1])
 
 
-def _already_upright(block: bytes | None) -> bytes | None:
-    """The EXIF block with an orientation of 1: AVIF says it by its own properties, whatever EXIF says."""
-    if not block:
-        return None
-    with contextlib.suppress(exif.BadExif):  # whoever checks the block will say so
-        return exif.upright(block)
-    return block
+def is_heic(data: bytes) -> bool:
+    """Whether an ISO media file is a HEIC picture, by its brands."""
+    first, brands = _brands(data)
+    return bool(brands & _HEIC_BRANDS) and not brands & {b"avif", b"crx "} and first != b"avis"
+
+
+def _brands(data: bytes) -> tuple[bytes, set[bytes]]:
+    """The major brand, and all of them."""
+    box = data[8 : max(16, min(int.from_bytes(data[:4], "big"), 256))]
+    return box[:4], {box[at : at + 4] for at in (0, *range(8, len(box) - 3, 4))}
 
 
 def _require_avif(data: bytes) -> None:
     """Raises for ISO media files that are not AVIF pictures, by their brands."""
-    box = data[8 : max(16, min(int.from_bytes(data[:4], "big"), 256))]
-    brands = {box[at : at + 4] for at in (0, *range(8, len(box) - 3, 4))}
+    first, brands = _brands(data)
     if b"crx " in brands:
         raise NotForJpeg2000(Reason.RAW, "a RAW photo")
-    if box[:4] == b"avis":
+    if first == b"avis":
         raise NotForJpeg2000(Reason.ANIMATED, "an AVIF sequence")
     if b"avif" in brands:
         if b"tmap" in brands:
             raise NotForJpeg2000(Reason.HIGH_DYNAMIC_RANGE, "an AVIF with an HDR gain map")
         return
     if brands & _HEIC_BRANDS:
-        raise NotForJpeg2000(Reason.NOT_READ, "HEIC is not read")
-    raise BadPicture(f"not a picture Foveate knows: an ISO media file of brand {box[:4]!r}")
+        raise NotForJpeg2000(Reason.NOT_READ, "HEIC is not read unless asked for")
+    raise BadPicture(f"not a picture Foveate knows: an ISO media file of brand {first!r}")
 
 
 def encode_avif(pixels: Pixels, metadata: PhotoMetadata, quality: int) -> bytes:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import struct
 
 import numpy as np
@@ -12,12 +13,14 @@ from foveate.pictures.exif import (
     ORIENTATION,
     X_RESOLUTION,
     Y_RESOLUTION,
+    BadExif,
     Directory,
     byte_order,
     directories,
     numbers,
     raw,
     read_directory,
+    upright,
 )
 from foveate.pictures.exif_salvage import without_next
 from foveate.pictures.picture import turned
@@ -53,6 +56,16 @@ def follow(block: bytes, turn: int) -> tuple[bytes, tuple[str, ...]]:
     if own_turn != 1 and not _turn_thumbnail(good, thumbnail, own_turn):
         return without_next(bytes(good)), ("thumbnail",)
     return bytes(good), ()
+
+
+def already_upright(block: bytes | None) -> bytes | None:
+    """The block of a picture that its own file has turned, whatever EXIF says (AVIF, HEIC, JPEG XL)."""
+    if not block:
+        return None
+    block = block.removeprefix(b"Exif\0\0")
+    with contextlib.suppress(BadExif):  # whoever salvages the block will say so
+        return upright(block)
+    return block
 
 
 def _turn_thumbnail(good: bytearray, directory: Directory, turn: int) -> bool:

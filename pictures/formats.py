@@ -9,18 +9,20 @@ from __future__ import annotations
 
 import dataclasses
 import re
+from collections.abc import Collection
 from typing import Literal
 
 import numpy as np
 
 from foveate.codec.metadata import PhotoMetadata
-from foveate.pictures import color, exif, photoshop, xmp
-from foveate.pictures.avif import decode_avif, encode_avif
+from foveate.pictures import color, exif, jpegxl, photoshop, xmp
+from foveate.pictures.avif import decode_avif, encode_avif, is_heic
 from foveate.pictures.bmp import decode_bmp, is_dib
 from foveate.pictures.dicom import decode_dicom, is_dicom
 from foveate.pictures.exif_salvage import salvaged
 from foveate.pictures.exif_turn import follow
 from foveate.pictures.gif import decode_gif
+from foveate.pictures.heic import decode_heic
 from foveate.pictures.jpeg import decode_jpeg, encode_jpeg, jpeg_bytes
 from foveate.pictures.picture import (
     BadPicture,
@@ -50,6 +52,8 @@ __all__ = [
 ]
 
 PictureFormat = Literal["png", "tiff", "jpeg", "webp", "avif"]
+ON_DEMAND = ("heic", "jxl", "cmyk")
+"""What `decode_picture` decodes only where it is asked for."""
 
 _EXTENSIONS: dict[str, str] = {
     "png": ".png",
@@ -69,8 +73,8 @@ PICTURE_EXTENSIONS: frozenset[str] = frozenset(f"{_READ} {_KEPT} {_RAW}".split()
 """What counts as a photo by its name, in lower case with the dot: formats read, and kept unchanged."""
 
 _NOT_READ = (
-    (0, b"\xff\x0a", Reason.NOT_READ, "JPEG XL is not read"),
-    (0, b"\0\0\0\x0cJXL ", Reason.NOT_READ, "JPEG XL is not read"),
+    (0, b"\xff\x0a", Reason.NOT_READ, "JPEG XL is not read unless asked for"),
+    (0, b"\0\0\0\x0cJXL ", Reason.NOT_READ, "JPEG XL is not read unless asked for"),
     (0, b"\0\0\0\x0cjP  ", Reason.NOT_READ, "it is JPEG 2000 already"),
     (0, b"\xff\x4f\xff\x51", Reason.NOT_READ, "it is JPEG 2000 already"),
     (0, b"FUJIFILMCCD-RAW", Reason.RAW, "a RAW photo"),
@@ -86,8 +90,13 @@ _BARE_DATASET = re.compile(rb"[\2\x08]\0.\0(?:[A-Z][A-Z]|..\0\0)", re.DOTALL)
 _DEFAULT_JPEG_QUALITY, _DEFAULT_AVIF_QUALITY = 95, 90
 
 
-def decode_picture(data: bytes, *, max_pixels: int | None = None, frame: int = 0) -> Picture:
+def decode_picture(
+    data: bytes, *, max_pixels: int | None = None, frame: int = 0, also: Collection[str] = ()
+) -> Picture:
     """A JPEG, PNG, TIFF, WebP, BMP, AVIF, DICOM or still GIF as upright pixels, EXIF orientation set to 1.
+
+    `also` names formats that are decoded only where they are asked for: "heic", "jxl", and
+    "cmyk" for JPEGs in printing inks, which become sRGB.
 
     `max_pixels` is held against the header, before anything is decoded; `frame` chooses one of a DICOM file
     of several, counted from 1, and 0 refuses such a file. Raises BadPicture for what is
@@ -96,6 +105,12 @@ def decode_picture(data: bytes, *, max_pixels: int | None = None, frame: int = 0
     """
     if is_dicom(data):  # by the mark after its preamble, which may be any bytes
         return decode_dicom(data, max_pixels, frame)
+    if "jxl" in also and data.startswith((jpegxl.CODESTREAM, jpegxl.CONTAINER)):
+        return _upright(jpegxl.decode_jpeg_xl(data, max_pixels))
+    if "heic" in also and data[4:8] == b"ftyp" and is_heic(data):
+        return _upright(decode_heic(data, max_pixels))
+    if "cmyk" in also and data.startswith(b"\xff\xd8"):
+        return _upright(decode_jpeg(data, max_pixels, with_inks=True))
     return _upright(_decoded(data, max_pixels))
 
 

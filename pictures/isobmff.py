@@ -273,6 +273,15 @@ def _read_associations(data: bytes, ipma: Box, stored: list[Box], found: IsoWalk
                 _item(found, number).properties.append(stored[index - 1])
 
 
+def code_points(data: bytes, walked: IsoWalk) -> tuple[int, int] | None:
+    """Color primaries and transfer characteristics (ITU-T H.273) of the color box; None without any."""
+    for box in walked.properties():
+        if box.kind == b"colr" and data[box.start : box.start + 4] == b"nclx" and box.end - box.start >= 10:
+            primaries, transfer = struct.unpack_from(">HH", data, box.start + 4)
+            return primaries, transfer
+    return None
+
+
 # What items are ------------------------------------------------------------------------------------
 
 

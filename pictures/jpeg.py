@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import struct
 from collections.abc import Iterator, Sequence
 
@@ -14,6 +15,7 @@ from PIL import Image
 from foveate.codec.metadata import PhotoMetadata
 from foveate.pictures import jumbf, photoshop, xmp
 from foveate.pictures.accounting import Part, settle
+from foveate.pictures.cmyk import CONVERTED, srgb_of_cmyk_jpeg
 from foveate.pictures.jpeg_parts import (
     APP0,
     APP1,
@@ -63,19 +65,28 @@ _LARGEST_STEP = 255  # in files of 8 bits
 _DAMAGE = ("Corrupt JPEG data", "Premature end of JPEG", "Inconsistent progression")
 
 
-def decode_jpeg(data: bytes, max_pixels: int | None) -> Picture:
-    """The picture as stored (orientation not applied); raises BadPicture and NotForJpeg2000."""
+def decode_jpeg(data: bytes, max_pixels: int | None, *, with_inks: bool = False) -> Picture:
+    """The picture as stored (orientation not applied), CMYK as sRGB if `with_inks`.
+
+    Raises BadPicture and NotForJpeg2000.
+    """
     walked = walk(data)
     segments = walked.segments
     precision, height, width, components = _frame(segments)
     check_size(width, height, max_pixels)
     metadata, problems, lost = _metadata(segments)
+    if components == 4 and not with_inks:
+        raise NotForJpeg2000(Reason.COLOR, "a CMYK or YCCK JPEG")
     _refuse_what_jpeg2000_should_not_hold(data, segments, components, metadata.xmp or b"")
     problems += settle((*walked.parts, *lost), "a JPEG")
     if walked.end is None:
         _require_something(data)
         raise NotForJpeg2000(Reason.DAMAGED, "a damaged JPEG (it has no end marker)")
-    pixels = _pixels(data[: walked.end], precision, components)
+    if components == 4:
+        pixels = srgb_of_cmyk_jpeg(data[: walked.end], metadata.icc)
+        metadata, problems = dataclasses.replace(metadata, icc=None), (*problems, CONVERTED)
+    else:
+        pixels = _pixels(data[: walked.end], precision, components)
     if pixels.shape[:2] != (height, width):
         raise BadPicture(f"broken JPEG: {pixels.shape} decoded where the header says {height} x {width}")
     if pixels.dtype == np.uint16:
@@ -200,9 +211,7 @@ def _frame(segments: Sequence[Segment]) -> tuple[int, int, int, int]:
 def _refuse_what_jpeg2000_should_not_hold(
     data: bytes, segments: Sequence[Segment], components: int, packet: bytes
 ) -> None:
-    if components == 4:
-        raise NotForJpeg2000(Reason.COLOR, "a CMYK or YCCK JPEG")
-    if components not in (1, 3):
+    if components not in (1, 3, 4):
         raise NotForJpeg2000(Reason.NOT_READ, f"a JPEG of {components} components")
     if marked_with_gain_map(data):
         raise NotForJpeg2000(Reason.HIGH_DYNAMIC_RANGE, "a JPEG with an HDR gain map")

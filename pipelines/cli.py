@@ -7,11 +7,14 @@ from __future__ import annotations
 
 import argparse
 import importlib
+import io
+import os
 import sys
 from collections.abc import Sequence
 from types import ModuleType
 
 from foveate.pipelines.logs import add_logging, format_in, set_up_logging
+from foveate.pipelines.running.status import INTERRUPTED, RUN_FAILED, WRONG_USAGE
 
 COMMANDS = {
     "compress": "compress photos into an archive of region-weighted JPEG 2000 files",
@@ -25,11 +28,30 @@ COMMANDS = {
     "inspect": "show what is in JPEG 2000 files, and where their bits went: text, JSON, picture",
     "train": "train the networks",
 }
-WRONG_USAGE = 2
 
 
 def main(argv: Sequence[str] | None = None) -> int:
-    """Runs one subcommand; the exit status: 0 well, 1 the run failed, 2 wrong usage, 3 some photos failed."""
+    """Runs one subcommand; the exit status: 0 well, 1 the run failed, 2 wrong usage, 3 some photos failed.
+
+    An interrupt gives 130, and an output that nobody reads any more 1.
+    """
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, io.TextIOWrapper):  # letters that a locale lacks must not end a command
+            stream.reconfigure(errors="replace")
+    try:
+        status = _run(argv)
+        sys.stdout.flush()
+        return status
+    except KeyboardInterrupt:
+        print("foveate: stopped", file=sys.stderr)
+        return INTERRUPTED
+    except BrokenPipeError:
+        os.dup2(os.open(os.devnull, os.O_WRONLY), 1)  # Python would fail again when it flushes at its end
+        print("foveate: the output was closed before all was written", file=sys.stderr)
+        return RUN_FAILED
+
+
+def _run(argv: Sequence[str] | None) -> int:
     arguments = list(sys.argv[1:] if argv is None else argv)
     top = _top_parser()
     if not arguments or arguments[0] not in COMMANDS:

@@ -67,7 +67,7 @@ def build(
     fed = root | "Find sources" >> feed
     stages = []
 
-    photos = fed.sources | "Read photos" >> ReadPhotos(options.limits)
+    photos = fed.sources | "Read photos" >> ReadPhotos(options.limits, settings.also)
     cleaned = photos
     if settings.clean_jpeg:
         cleaned = photos.good | "Clean JPEGs" >> CleanJpegs()

@@ -260,6 +260,15 @@ def _add_processing(group: argparse._ArgumentGroup) -> None:
     plans.add_arguments(group)
     add_limits(group)
     group.add_argument(
+        "--also",
+        type=flag_types.on_demand,
+        default=(),
+        metavar="LIST",
+        help="compress these too, which are kept unchanged otherwise: heic (HEIC and HEIF, with the extra "
+        "foveate[heic]), jxl (JPEG XL), cmyk (JPEGs in printing inks, which become sRGB by their profile); "
+        "separated by commas",
+    )
+    group.add_argument(
         "--dicom-frames",
         choices=("keep", "first", "all"),
         default="keep",
@@ -297,6 +306,7 @@ def parse_options(args: argparse.Namespace) -> CompressOptions:
         key_id=key.key_id if key else "",
         clean_jpeg=args.clean_jpeg,
         effort=args.effort,
+        also=args.also,
     )
     return CompressOptions(
         sources=tuple(args.sources),

@@ -8,6 +8,7 @@ from typing import Any
 
 from foveate.archive.roi_boxes import Box, parse_box
 from foveate.codec.file import MOST_LAYERS
+from foveate.pictures.formats import ON_DEMAND
 
 
 def number(text: str) -> float:
@@ -83,3 +84,13 @@ def box(text: str) -> Any:
     except ValueError as error:
         raise argparse.ArgumentTypeError(str(error)) from error
     return box
+
+
+def on_demand(text: str) -> tuple[str, ...]:
+    """Names of what is decoded on demand, separated by commas, in order."""
+    names = tuple(sorted(set(text.split(","))))
+    if unknown := set(names).difference(ON_DEMAND):
+        raise argparse.ArgumentTypeError(
+            f"must be of {', '.join(ON_DEMAND)}, not {', '.join(sorted(unknown))}"
+        )
+    return names

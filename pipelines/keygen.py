@@ -10,8 +10,8 @@ import argparse
 import os
 
 from foveate.archive import encryption
-from foveate.pipelines.cli import WRONG_USAGE
 from foveate.pipelines.logs import user_log
+from foveate.pipelines.running.status import WRONG_USAGE
 
 __all__ = ["add_arguments", "run"]
 

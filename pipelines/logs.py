@@ -6,14 +6,16 @@ Nothing is set up by importing this: only the command line does that, in `set_up
 from __future__ import annotations
 
 import argparse
+import contextlib
 import datetime
 import json
 import logging
 import sys
 import warnings
-from collections.abc import Sequence
-from typing import Any, TextIO
+from collections.abc import Iterator, Sequence
+from typing import Any, TextIO, cast
 
+from foveate.storage.errors import CannotGoOn
 from foveate.storage.redaction import redacted
 
 # Messages to the person who started the command; other loggers report internals.
@@ -64,8 +66,42 @@ def format_in(arguments: Sequence[str]) -> str:
 
 
 def is_relevant(record: logging.LogRecord) -> bool:
-    """Whether a handler should pass a record on: not where it is known noise."""
-    return not record.getMessage().startswith(_NOISE)
+    """Whether a handler should pass a record on: not known noise, nor what a sentence will say."""
+    return not record.getMessage().startswith(_NOISE) and not _ends_the_run(record)
+
+
+def _ends_the_run(record: logging.LogRecord) -> bool:
+    """Whether an engine logs, with a traceback, the error that the command says in a sentence at its end."""
+    if not record.name.startswith("apache_beam"):
+        return False
+    error = record.exc_info[1] if record.exc_info else None
+    while error is not None and not isinstance(error, CannotGoOn):
+        error = error.__cause__ or error.__context__
+    return error is not None or f"{CannotGoOn.__name__}: " in record.getMessage()
+
+
+@contextlib.contextmanager
+def without_printed_tracebacks() -> Iterator[None]:
+    """Drops the tracebacks that Beam's local worker prints to standard error: it logs each of them too."""
+    stream = sys.stderr
+    with contextlib.redirect_stderr(cast(TextIO, _WithoutTracebacks(stream))):
+        yield
+
+
+class _WithoutTracebacks:
+    """A stream in all but whole tracebacks, which it does not write."""
+
+    def __init__(self, stream: TextIO) -> None:
+        self._stream = stream
+        self._dropped = False
+
+    def write(self, text: str) -> int:
+        """Writes a text; its length. The end of a dropped traceback's line is dropped as well."""
+        former, self._dropped = self._dropped, text.startswith("Traceback (most recent call")
+        return len(text) if self._dropped or (former and text == "\n") else self._stream.write(text)
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._stream, name)
 
 
 def _handler(formatter: logging.Formatter) -> logging.Handler:

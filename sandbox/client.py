@@ -14,7 +14,7 @@ import contextlib
 import dataclasses
 import logging
 import threading
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -59,14 +59,15 @@ def check_file_bytes(size: int, limits: Limits) -> None:
         raise BadInput(f"the file has {size:,} bytes, more than the limit of {limits.file_bytes:,}")
 
 
-def decode_picture(data: bytes, limits: Limits, frame: int = 0) -> Picture:
+def decode_picture(data: bytes, limits: Limits, frame: int = 0, also: Sequence[str] = ()) -> Picture:
     """Like `pictures.formats.decode_picture`, in isolation.
 
     Raises:
       BadPicture, NotForJpeg2000: as there.
       DecoderFailed: it crashed, or took more time or memory than `limits` allow.
     """
-    found = _decoded("picture", data, {"max_pixels": limits.pixels, "frame": frame}, limits)
+    options = {"max_pixels": limits.pixels, "frame": frame, "also": list(also)}
+    found = _decoded("picture", data, options, limits)
     found["metadata"] = _metadata(found["metadata"])
     found["metadata_problems"] = tuple(found["metadata_problems"])
     return Picture(**found)

@@ -54,9 +54,9 @@ Result = Mapping[str, Any]
 # What it does ---------------------------------------------------------------------------------------
 
 
-def picture(data: bytes, max_pixels: int | None, frame: int) -> Result:
+def picture(data: bytes, max_pixels: int | None, frame: int, also: Sequence[str]) -> Result:
     """`pictures.formats.decode_picture`, field by field."""
-    found = decode_picture(data, max_pixels=max_pixels, frame=frame)
+    found = decode_picture(data, max_pixels=max_pixels, frame=frame, also=also)
     return {
         "pixels": found.pixels,
         "metadata": dataclasses.asdict(found.metadata),

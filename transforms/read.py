@@ -6,7 +6,7 @@ import dataclasses
 import functools
 import hashlib
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from typing import Any
 
 import apache_beam as beam
@@ -27,8 +27,10 @@ KEPT = "kept"
 _FORMATS = {"jpg": "jpeg", "tif": "tiff", "heif": "heic", "dcm": "dicom", "ima": "dicom"}
 
 
-def read_photo(source: SourceFile, limits: Limits) -> Iterator[Any]:
+def read_photo(source: SourceFile, limits: Limits, also: Sequence[str] = ()) -> Iterator[Any]:
     """Reads one source and decodes it in isolation: a `Photo`, or a `KeptSource` under the tag "kept".
+
+    `also` names what is decoded on demand (`pictures.formats.ON_DEMAND`).
 
     Raises:
       BadPicture: broken, not a picture, or of more than `limits.pixels`.
@@ -40,7 +42,7 @@ def read_photo(source: SourceFile, limits: Limits) -> Iterator[Any]:
     data = read_source(source, limits.file_bytes)
     sha256 = hashlib.sha256(data).hexdigest()
     try:
-        picture = decode_picture(data, limits, source.frame)
+        picture = decode_picture(data, limits, source.frame, also)
     except NotForJpeg2000 as kept:
         ending = source.relative_path.rpartition(".")[2].lower()
         element = KeptSource(source, _FORMATS.get(ending, ending), sha256, kept.reason, str(kept))
@@ -76,9 +78,10 @@ class ReadPhotos(PhotoStage):
     """`SourceFile` → `Photo`; files that should stay as they are leave under the tag "kept"."""
 
     limits: Limits
+    also: Sequence[str] = ()
     step = "read"
     tags = (KEPT,)
 
     def work(self) -> Callable[[SourceFile], Iterator[Any]]:
         """`read_photo`."""
-        return functools.partial(read_photo, limits=self.limits)
+        return functools.partial(read_photo, limits=self.limits, also=self.also)

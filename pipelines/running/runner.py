@@ -18,7 +18,7 @@ import apache_beam as beam
 from apache_beam.io.filesystems import FileSystems
 from apache_beam.options.pipeline_options import PipelineOptions
 
-from foveate.pipelines.logs import is_relevant, user_log
+from foveate.pipelines.logs import is_relevant, user_log, without_printed_tracebacks
 from foveate.pipelines.running import engines
 from foveate.pipelines.running.display import progress_display, summary, total_counts
 from foveate.pipelines.running.engines import LOCAL_RUNNER
@@ -148,6 +148,7 @@ def run_pipeline(
             with contextlib.ExitStack() as stack:
                 told = stack.enter_context(noted_interrupts())
                 if local:
+                    stack.enter_context(without_printed_tracebacks())
                     stack.enter_context(progress_display(Path(folder) / "progress", photos, verb))
                     stack.enter_context(exit_when_threads_exhausted(_say_failed, RUN_FAILED))
                 runner = engines.local_runner(flags) if engines.is_local_runner(flags) else None

@@ -1,0 +1,35 @@
+"""Pictures in printing inks as sRGB, by their color profile: on demand, since inks cannot be had back."""
+
+from __future__ import annotations
+
+import io
+
+import numpy as np
+from PIL import Image, ImageCms
+
+from foveate.pictures.picture import NotForJpeg2000, Pixels, reading, with_channels
+from foveate.pictures.reasons import Reason
+
+CONVERTED = "CMYK: its inks became sRGB by the picture's profile, which is left out"
+
+
+def srgb_of_cmyk_jpeg(data: bytes, profile: bytes | None) -> Pixels:
+    """(H, W, 3) uint8 of a JPEG in CMYK or YCCK; relative colorimetric, with the black points aligned.
+
+    Raises:
+      BadPicture: it cannot be decoded.
+      NotForJpeg2000: nothing says what color its inks are.
+    """
+    if profile is None or profile[16:20] != b"CMYK":
+        raise NotForJpeg2000(Reason.COLOR, "a CMYK or YCCK JPEG without a profile of its inks")
+    with reading("JPEG"):
+        with Image.open(io.BytesIO(data), formats=("JPEG",)) as inks:
+            converted = ImageCms.profileToProfile(
+                inks,
+                ImageCms.ImageCmsProfile(io.BytesIO(profile)),
+                ImageCms.createProfile("sRGB"),
+                renderingIntent=ImageCms.Intent.RELATIVE_COLORIMETRIC,
+                outputMode="RGB",
+                flags=ImageCms.Flags.BLACKPOINTCOMPENSATION,
+            )
+        return with_channels(np.array(converted))

@@ -1,0 +1,66 @@
+"""HEIC files: pixels by libheif, through the extra `heic`; what is in them by `isobmff`."""
+
+from __future__ import annotations
+
+import io
+from typing import Any
+
+import numpy as np
+
+from foveate.codec.metadata import PhotoMetadata
+from foveate.pictures import color, isobmff
+from foveate.pictures.accounting import settle
+from foveate.pictures.exif_turn import already_upright
+from foveate.pictures.picture import (
+    BadPicture,
+    NotForJpeg2000,
+    Picture,
+    check_size,
+    reading,
+    stretched,
+    with_channels,
+)
+from foveate.pictures.reasons import Reason
+
+MISSING_EXTRA = "HEIC needs the heic extra: pip install 'foveate[heic]'"
+_MODES = ("L", "LA", "RGB", "RGBA", "L;16", "LA;16", "RGB;16", "RGBA;16")
+
+
+def decode_heic(data: bytes, max_pixels: int | None) -> Picture:
+    """The picture, cropped and turned as the file's own properties ask (libheif does that).
+
+    Raises:
+      BadPicture: it is broken.
+      NotForJpeg2000: it holds more than one picture and its description, or the extra is not installed.
+    """
+    walked = isobmff.walk(data)
+    problems = settle(walked.parts, "a HEIC")
+    library = _library()
+    with reading("HEIC"):
+        file = library.open_heif(io.BytesIO(data), convert_hdr_to_8bit=False)
+    width, height = file.size
+    check_size(width, height, max_pixels)
+    if file.mode not in _MODES:
+        raise NotForJpeg2000(Reason.NOT_READ, f"a HEIC of {file.mode} pixels")
+    info = file.info
+    points = isobmff.code_points(data, walked)
+    gray = file.mode.startswith("L")
+    profile = info.get("icc_profile") or (color.of_cicp(*points, "a HEIC", gray) if points else None)
+    with reading("HEIC"):
+        pixels = with_channels(np.array(file, copy=True))  # the library frees its own with the file
+    if pixels.shape[:2] != (height, width):
+        raise BadPicture(f"broken HEIC: {pixels.shape} decoded where the header says {height} x {width}")
+    bits = info["bit_depth"]
+    if pixels.dtype == np.uint16:  # the library leaves samples in the highest bits
+        pixels = stretched(pixels.astype(np.uint16, copy=False) >> np.uint16(16 - bits), bits)
+    metadata = PhotoMetadata(profile, already_upright(info.get("exif")), info.get("xmp") or None)
+    return Picture(pixels, metadata, "heic", bits, problems, color_by_exif=False)
+
+
+def _library() -> Any:
+    """The module of libheif; raises NotForJpeg2000 where it is not installed."""
+    try:
+        import pi_heif
+    except ImportError as error:
+        raise NotForJpeg2000(Reason.MISSING_EXTRA, MISSING_EXTRA) from error
+    return pi_heif

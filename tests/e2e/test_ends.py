@@ -1,0 +1,87 @@
+"""However a command ends, it ends with one sentence and the right status: no traceback comes before it."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from foveate.pipelines.cli import main
+from tests.picture_files import jpeg, sample
+
+_PLAIN = ("--roi", "none", "--comcnn", "off", "--reccnn", "off", "--bpp", "2")
+
+
+@pytest.fixture(scope="module")
+def photos(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("in")
+    for number in range(4):
+        (folder / f"{number}.jpg").write_bytes(jpeg(sample(250 + number, 300, 3), 98))
+    return folder
+
+
+@pytest.fixture(scope="module")
+def archive(photos: Path) -> Path:
+    folder = photos.parent / "archive"
+    assert main(["compress", str(photos), "--output", str(folder), *_PLAIN]) == 0
+    return folder
+
+
+def foveate(*arguments: str, **variables: str) -> subprocess.CompletedProcess[bytes]:
+    command = [sys.executable, "-m", "foveate", *arguments]
+    return subprocess.run(command, capture_output=True, check=False, env=os.environ | variables)
+
+
+@pytest.mark.parametrize("flags", [(), ("--quiet", "--log-format", "json")])
+def test_a_disk_that_takes_no_more_ends_the_run_with_a_sentence(
+    photos: Path, tmp_path: Path, flags: tuple[str, ...]
+) -> None:
+    code = (
+        "import os, sys; from foveate.pipelines.cli import main\n"
+        "def full(descriptor): raise OSError(28, 'No space left on device')\n"
+        "os.fsync = full; sys.exit(main(sys.argv[1:]))"
+    )
+    command = ["compress", str(photos), "--output", str(tmp_path / "archive"), *_PLAIN, *flags]
+    done = subprocess.run([sys.executable, "-c", code, *command], capture_output=True, check=False)
+    said = done.stderr.decode()
+    assert done.returncode == 1
+    assert "the run failed: " in said and "cannot be written" in said
+    assert "Traceback" not in said and len(said.splitlines()) == 1, said
+
+
+def test_an_interrupt_while_a_command_is_loaded_ends_it_quietly(photos: Path, tmp_path: Path) -> None:
+    code = (
+        "import _thread, sys, threading; from foveate.pipelines.cli import main\n"
+        "threading.Timer(0.1, _thread.interrupt_main).start(); sys.exit(main(sys.argv[1:]))"
+    )
+    command = [sys.executable, "-c", code, "compress", str(photos), "--output", str(tmp_path), *_PLAIN]
+    done = subprocess.run(command, capture_output=True, check=False)
+    assert done.returncode == 130
+    assert done.stderr.decode().splitlines() == ["foveate: stopped"]
+
+
+@pytest.mark.parametrize("encoding", ["ascii", "iso-8859-1"])
+@pytest.mark.parametrize("command", ["report", "verify", "inspect"])
+def test_letters_that_a_locale_lacks_end_no_command(archive: Path, command: str, encoding: str) -> None:
+    place = archive / "0.jpg.jp2" if command == "inspect" else archive
+    done = foveate(command, str(place), PYTHONIOENCODING=encoding)
+    assert (done.returncode, b"Traceback" in done.stderr) == (0, False), done.stderr
+
+
+@pytest.mark.parametrize("command", ["report", "inspect"])
+def test_an_output_that_nobody_reads_ends_a_command_without_a_traceback(archive: Path, command: str) -> None:
+    place = archive / "0.jpg.jp2" if command == "inspect" else archive
+    process = subprocess.Popen(
+        [sys.executable, "-m", "foveate", command, str(place)],
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+    )
+    assert process.stdout is not None and process.stderr is not None
+    process.stdout.close()
+    said = process.stderr.read().decode()
+    process.stderr.close()
+    assert process.wait() == 1
+    assert "Traceback" not in said and "Exception ignored" not in said and len(said.splitlines()) <= 2, said
