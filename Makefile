@@ -1,4 +1,4 @@
-# What one does with Foveate. `make` alone lists the targets.
+# Common tasks. `make` alone lists the targets.
 # Needs Python 3.11, 3.12 or 3.13 (or PYTHON=path/to/it), make and a C library; everything else goes into .venv.
 
 PHOTOS ?=
@@ -98,7 +98,7 @@ lint: install ## check style, format and types; changes nothing
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
 
-format: install ## put imports and layout in order
+format: install ## sort imports and format code
 	$(BIN)/ruff check --fix-only --select I .
 	$(BIN)/ruff format .
 
@@ -110,7 +110,7 @@ bench: install ## all codecs and networks at equal bytes, time, memory (PHOTOS=f
 bench-restoration: install ## of these, RecCNN and ComCNN beside other codecs, and their speed (PHOTOS=folder)
 	$(need_photos)$(BIN)/python -m benchmarks $(PHOTOS) --only codecs,favored,gains,serving $(ARGS)
 
-bench-codec: install ## of these, what needs no network but MS-ROI: files, time, memory (PHOTOS=folder)
+bench-codec: install ## of these, those that need no network but MS-ROI: files, time, memory (PHOTOS=folder)
 	$(need_photos)$(BIN)/python -m benchmarks $(PHOTOS) --only plain,visual,salient,progressive,lossless,encode $(ARGS)
 
 bench-encode: install ## of these, the encoder beside OpenJPEG's: time by stage, memory, threads (PHOTOS=folder)
@@ -128,7 +128,7 @@ bench-report: install ## time, memory and page of a report on a million made-up 
 bench-flips: install ## flip 1,000 bits anywhere in an archive: each must be found (FLIPS=1000)
 	FOVEATE_FLIPS=$(or $(FLIPS),1000) $(BIN)/python -m pytest tests/e2e/test_verify.py -k flipped $(ARGS)
 
-bench-durability: install ## what it costs a photo to be brought to the disk (PHOTOS=a folder on it)
+bench-durability: install ## what syncing each photo to disk costs (PHOTOS=a folder on it)
 	$(need_photos)$(BIN)/python -m benchmarks.durability $(PHOTOS) $(ARGS)
 
 bench-kill: install ## kill runs at random moments, complete them, compare (ARGS='--kills 20')
@@ -137,7 +137,7 @@ bench-kill: install ## kill runs at random moments, complete them, compare (ARGS
 bench-soak: install ## 10,000 photos, some bad, a store that fails, kills: all accounted for? (ARGS='--photos 500')
 	$(BIN)/python -m benchmarks.soak $(ARGS)
 
-bench-isolation: install ## what decoding in a process of its own costs (PHOTOS=folder)
+bench-isolation: install ## what decoding in a separate process costs (PHOTOS=folder)
 	$(need_photos)$(BIN)/python -m benchmarks.isolation $(PHOTOS) $(ARGS)
 
 bench-hostile: install ## bombs, cuts, flipped bits and names through decoder and runs (ARGS='--flips 10000')
@@ -159,7 +159,7 @@ docs: .venv/.docs ## build the documentation as a site into build/docs
 train-restoration: install ## train ComCNN and RecCNN into training/ (PHOTOS=folder; hours)
 	$(need_photos)$(BIN)/foveate train restoration --photos $(PHOTOS) --output training/restoration $(ARGS)
 
-lock: ## resolve the constraints afresh (needs python3.11, python3.12 and python3.13)
+lock: ## resolve the constraints again (needs python3.11, python3.12 and python3.13)
 	python3.11 .ci/lock.py
 
 hashes: ## note the hashes of what the container installs (needs python3.12; after every change of constraints.txt)

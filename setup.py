@@ -64,6 +64,7 @@ setup(
     package_dir=PACKAGES,
     package_data={
         "foveate": ["py.typed"],
+        "foveate.codec": ["*.json"],
         "foveate.models": ["weights/*"],
         "foveate.reports": ["*.html", "*.css", "*.js"],
     },

@@ -86,7 +86,7 @@ def encrypt(data: bytes, key: bytes, path: bytes) -> bytes:
 
 
 def decrypt(container: bytes, key: bytes) -> tuple[bytes, bytes]:
-    """What a container holds, and the path where it belongs.
+    """The contents of a container, and the path where it belongs.
 
     Raises:
         CannotDecrypt: no container, one of a later version, of another key, or not as it was made.

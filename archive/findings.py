@@ -1,4 +1,4 @@
-"""What a verification finds wrong with an archive, as rows of a Parquet table.
+"""Findings of a verification, as rows of a Parquet table.
 
 PCollection[Finding] ─▶ shard by path ─▶ FOLDER/findings-<shard>.parquet
 """

@@ -1,4 +1,4 @@
-"""What photos lost of their metadata, as the metrics table's column `metadata_lost` has it.
+"""Metadata that photos lost, as stored in the metrics table's column `metadata_lost`.
 
 The column holds one "name: details" for each kind of loss, one after the other, with "; " between; names are
 of a small vocabulary, so that they can be counted.

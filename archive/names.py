@@ -1,4 +1,4 @@
-"""Where the file of each source belongs in an archive, and what it is called."""
+"""Names of archived files: where each source's file belongs, and what it is called."""
 
 from __future__ import annotations
 
@@ -18,14 +18,14 @@ def name_bytes(name: str) -> bytes:
 
 
 def claim_of(relative_path: str) -> str:
-    """What sources share that may want one place: `p.png` becomes `p.png.jp2`, and that may be one too."""
+    """One name for sources that may claim one place: `p.png` and `p.png.jp2` may both want the latter."""
     while relative_path.endswith(".jp2"):
         relative_path = relative_path.removesuffix(".jp2")
     return relative_path
 
 
 def file_of(source: SourceFile) -> tuple[str, str]:
-    """What is alike for one file under several spellings: relative, absolute, through links to folders."""
+    """One identity for all spellings of a file: relative, absolute, through links to folders."""
     url = source.url if "://" in source.url else os.path.realpath(source.url)
     return url, source.relative_path
 
@@ -41,7 +41,7 @@ def kept_url(archive: str, source: SourceFile) -> str:
 
 
 def ending_of(archive_url: str, relative_path: str) -> str:
-    """What the name of a photo's archived file has beyond its source's name: one of `ENDINGS`."""
+    """The ending of an archived file's name, after its source's name: one of `ENDINGS`."""
     return next((ending for ending in ENDINGS if archive_url.endswith(relative_path + ending)), "")
 
 

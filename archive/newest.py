@@ -27,7 +27,7 @@ _SEEN = ("source_url", "source_modified", "source_checksum", "archive_version", 
 
 @dataclasses.dataclass(frozen=True, slots=True)
 class ArchivedRow:
-    """What the table says about one photo of an archive; fields as in `MetricsRow`."""
+    """The table's entry for one photo of an archive; fields as in `MetricsRow`."""
 
     relative_path: str
     source_url: str

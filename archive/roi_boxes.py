@@ -50,14 +50,16 @@ def parse_box(text: str) -> Box:
     fields = [_LENGTH.fullmatch(field.strip()) for field in text.split(",")]
     found = [Length(float(field[1] or field[2]), field[1] is None) for field in fields if field]
     if len(fields) != 4 or len(found) != 4:
-        raise ValueError(f"x,y,width,height in whole pixels or in percent (100,40,25%,50%), not {text}")
+        raise ValueError(
+            f"expected x,y,width,height in whole pixels or in percent (such as 100,40,25%,50%), not {text}"
+        )
     box = Box(*found)
     if not (box.width.value and box.height.value):
-        raise ValueError(f"a box without width or height holds nothing: {text}")
+        raise ValueError(f"the box is empty: its width and height must be above 0: {text}")
     if any(length.percent and length.value > 100 for length in found):
-        raise ValueError(f"100% is the whole side of a photo: {text}")
+        raise ValueError(f"more than 100% of a photo's side: {text}")
     if any(start.percent and start.value == 100 for start in (box.x, box.y)):
-        raise ValueError(f"a box that begins at 100% holds nothing: {text}")
+        raise ValueError(f"the box is empty: it begins at 100%, beyond the photo: {text}")
     return box
 
 

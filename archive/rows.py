@@ -82,6 +82,7 @@ class MetricsRow:
     reason_code: str | None = None  # `pictures.reasons.Reason` of a kept file; None in rows of older versions
     ssimulacra2: float | None = None  # a score of at most 100; of a sample of photos, or of all on demand
     rec_ssimulacra2: float | None = None
+    alpha_max_error: float | None = None  # of 255; None without an alpha channel
 
 
 @dataclasses.dataclass(frozen=True)
@@ -108,7 +109,7 @@ class KeptSource:
 
 @dataclasses.dataclass(frozen=True)
 class RunLabels:
-    """What all rows of a run have in common."""
+    """The columns that all rows of a run share."""
 
     archive: str
     target: Target

@@ -1,4 +1,4 @@
-"""What a compression run was asked for, and the digests by which an archive knows it again."""
+"""The settings of a compression run, and the digests by which an archive recognizes them."""
 
 from __future__ import annotations
 
@@ -11,7 +11,10 @@ from foveate.archive.roi_boxes import Box, parse_boxes
 from foveate.codec.block_weights import Tune
 from foveate.codec.encoder import Effort
 
-TargetKind = Literal["bpp", "ratio", "psnr", "roi-psnr", "ssim", "jpeg-quality", "slope", "lossless"]
+TargetKind = Literal[
+    "quality", "bpp", "ratio", "psnr", "roi-psnr", "ssim", "jpeg-quality", "slope", "lossless"
+]
+DEFAULT_QUALITY = 80.0  # of SSIMULACRA 2: hard to tell from the source side by side
 Comcnn = Literal["auto", "on", "off"]
 
 # Raised whenever the same settings would give other bytes: what was made before is then no longer up to date.
@@ -22,9 +25,9 @@ FORMAT_VERSION = 4
 class Target:
     """How small, or how good, an archive should be.
 
-    `value` is bits per pixel of the whole file, source bytes over archive bytes, dB, dB weighted by saliency,
-    SSIM, a JPEG quality from 1 to 100 whose file size is not to be exceeded, the weighted squared error that
-    a byte must remove (`codec.file.AtSlope`), or 0 for lossless.
+    `value` is a score of SSIMULACRA 2, bits per pixel of the whole file, source bytes over archive bytes, dB,
+    dB weighted by saliency, SSIM, a JPEG quality from 1 to 100 whose file size is not to be exceeded, the
+    weighted squared error that a byte must remove (`codec.file.AtSlope`), or 0 for lossless.
     """
 
     kind: TargetKind
@@ -46,7 +49,7 @@ class CompressSettings:
     may take; `also` which sources are decoded on demand (`pictures.formats.ON_DEMAND`).
     """
 
-    target: Target = Target("bpp", 1.0)
+    target: Target = Target("quality", DEFAULT_QUALITY)
     roi: str = "msroi"
     roi_gain_db: float = 12.0
     comcnn: Comcnn = "auto"
@@ -70,7 +73,7 @@ class CompressSettings:
 
     @property
     def boxes(self) -> tuple[Box, ...]:
-        """What was drawn for all photos, () without."""
+        """The boxes drawn for all photos; () without."""
         return parse_boxes(self.roi.removeprefix("boxes:")) if self.roi.startswith("boxes:") else ()
 
     def digest(self, mask_sha256: bytes = b"") -> bytes:
@@ -96,12 +99,8 @@ class CompressSettings:
             also=tuple(sorted(self.also)),
         )
         values = dataclasses.asdict(normal)
-        for later in (
-            "key_id",
-            "clean_jpeg",
-            "effort",
-            "also",
-        ):  # as before there were any
+        # Without these, digests are as they were before there were any.
+        for later in ("key_id", "clean_jpeg", "effort", "also"):
             if values[later] in ("", False, "normal", ()):
                 del values[later]
         text = json.dumps([FORMAT_VERSION, values], sort_keys=True)

@@ -1,4 +1,4 @@
-"""What a run left alone because it is up to date: a sum for each run, not a row for each photo.
+"""Photos that a run skipped because they are up to date: a sum for each run, not a row for each photo.
 
 A nightly run over a million photos would else write a million rows that say nothing new.
 
@@ -35,7 +35,7 @@ Sums = tuple[int, int, int]  # photos, their bytes, their archived files' bytes
 
 @dataclasses.dataclass(frozen=True)
 class Skipped:
-    """What one run skipped."""
+    """The photos that one run skipped, summed up."""
 
     run_id: str
     foveate_version: str
@@ -63,7 +63,7 @@ def write_skipped(sums: Sums, archive: str, run_id: str, version: str) -> None:
 
 
 def read_skipped(archive: str, run_id: str | None = None) -> pa.Table:
-    """What every run of an archive, or one, skipped: an Arrow table of `skipped_schema()`.
+    """The photos that all runs of an archive, or one, skipped: an Arrow table of `skipped_schema()`.
 
     Earlier versions wrote a row of the metrics table for each skipped photo; those stay there.
 

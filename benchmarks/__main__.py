@@ -2,7 +2,7 @@
 
 Prints a table for each section; `--output DIR` also writes benchmarks.md, the figures as benchmarks.json and
 images/benchmarks-curves.svg there. Sections that were not run stay as they were in that folder, so each can
-be repeated alone. With `--keep DIR` a run that was stopped goes on where it was.
+be repeated alone. With `--keep DIR` an interrupted run can be resumed.
 """
 
 from __future__ import annotations
@@ -25,6 +25,7 @@ from benchmarks import (
     lossless,
     plain,
     progressive,
+    quality,
     salient,
     serving,
     tuned,
@@ -44,8 +45,8 @@ OF_CURVES = {  # sections that share the photos' curves, and the curves that the
     "visual": (tuned.visual_section, Wanted(tuned=True, others=True)),
 }
 SECTIONS = (
-    "codecs", "favored", "gains", "serving", "plain", "visual", "salient", "progressive", "lossless",
-    "encode",
+    "codecs", "favored", "gains", "serving", "plain", "visual", "quality", "salient", "progressive",
+    "lossless", "encode",
 )  # fmt: skip
 _NAME = "benchmarks"
 _PICTURE = "images/benchmarks-curves.svg"
@@ -53,7 +54,7 @@ _SERVED = 2  # large photos whose restoring is timed
 _INTRODUCTION = """\
 Made by `make bench PHOTOS=folder ARGS='--output docs --keep cache'`. With `--only plain,encode` those
 sections are repeated and the others stay as they were; the folder that `--keep` names holds what other
-codecs and the networks did, so that a run goes on where one was stopped. What Foveate publishes is of its 47
+codecs and the networks did, so that an interrupted run can be resumed. What Foveate publishes is of its 47
 validation photos, on which nothing was trained: 41 of 512 x 512 pixels (CID22) and 6 of some 2048 x 1300
 (CLIC 2025); or, where a table says so, of the former (`--count 41`).
 
@@ -116,6 +117,10 @@ def measured(run: Run, wanted: Sequence[str]) -> Iterator[Section]:
     if "serving" in wanted:
         large = [path for path in run.paths if pixel_count(path) >= LARGE_PIXELS] or run.paths
         yield serving.serving_section(serving.served(large[:_SERVED], run.networks))
+    if "quality" in wanted:
+        found = run.each(quality.reached)
+        rates = quality.mean_rates(found)
+        yield quality.quality_section(found, run.each(functools.partial(quality.of_rates, rates=rates)))
     if "salient" in wanted:
         yield salient.salient_section(run.each(functools.partial(salient.compared, kept=run.kept)))
     if "progressive" in wanted:

@@ -67,8 +67,8 @@ def ablated(photo: Photo, alone: Network, together: Network, reccnn: Network) ->
         compact = [tiling.run(network, photo, plain.noise) for network in (alone, together)]
         by_alone, by_together = (decoded(ours.file_within(Encoder(pixels), budget)) for pixels in compact)
         pictures = [plain.decoded, by_alone.decoded]
-        for coded, prepared in ((plain, False), (by_alone, False), (by_together, True)):
-            restored = restore_pixels(reccnn, coded.decoded, coded.noise, prepared)
+        for coded, prefiltered in ((plain, False), (by_alone, False), (by_together, True)):
+            restored = restore_pixels(reccnn, coded.decoded, coded.noise, prefiltered)
             if restored is None:
                 raise AssertionError("a lossy file has a noise map")
             pictures.append(restored)

@@ -200,8 +200,8 @@ class _Misled(Encoder):
 
     wrong_by = 0.0
 
-    def _foretold(self, budget: int) -> float:
-        return super()._foretold(budget) + self.wrong_by
+    def _predicted(self, budget: int) -> float:
+        return super()._predicted(budget) + self.wrong_by
 
 
 def stopped(name: str, photo: Photo) -> list[Stopped]:

@@ -201,7 +201,7 @@ def read(data: bytes) -> str:
         if source.layers.passes.size <= _MAX_CELLS_EMITTED:
             emitted = packets.emit(geometry, source.codewords, merged)
             if len(emitted.data) != packets.emitted_size(geometry, source.codewords, merged):
-                return "failed: the size of what is written was foretold wrongly"
+                return "failed: the predicted size of what is written is wrong"
         step = "noise"
         noise.noise_map(stream, geometry, source.codewords.zero_planes, source.passes)
     except (BadCodestream, UnsupportedCodestream) as error:

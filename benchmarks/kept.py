@@ -1,4 +1,4 @@
-"""Figures that were measured before: an interrupted run goes on where it stopped, a repeated one is quick.
+"""Figures that were measured before: an interrupted run resumes, a repeated one is quick.
 
 What is kept is found by the photo's pixels and by words that name all else that it depends on: a codec's
 version and settings, the bytes of the file that was decoded, the SHA-256 of a network's weights.

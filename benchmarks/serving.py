@@ -28,6 +28,7 @@ from foveate.codec.file import decode_file
 from foveate.models import reccnn
 from foveate.models.reccnn import restore_pixels
 from foveate.models.tiling import Network
+from foveate.models.wavelet import CELL
 
 RATES = ("0.5", "1", "2")  # bits a pixel of the files that are decoded
 _JUDGED = "1"  # what compress aims at unless told otherwise
@@ -134,9 +135,23 @@ def _peak_works() -> dict[str, tuple[Callable[[], Any], float]]:
 
 
 def multiply_accumulates(network: Any) -> float:
-    """A Keras model's for one pixel: each kernel's weights once for each place of the unshuffled picture."""
-    kernels = [weight.shape for weight in network.weights if len(weight.shape) == 4]
-    return float(sum(math.prod(shape) for shape in kernels)) / reccnn.SHUFFLE**2
+    """A Keras model's per pixel: each kernel's weights once for each place of its output.
+
+    Args:
+      network: takes a picture and, if it has two inputs, a noise map.
+    """
+    import keras
+
+    side = 8 * CELL
+    inputs = [
+        keras.Input((length, length, tensor.shape[-1]))
+        for tensor, length in zip(network.inputs, (side, side // CELL), strict=False)
+    ]
+    sized = keras.models.clone_model(network, input_tensors=inputs if len(inputs) > 1 else inputs[0])
+    convolutions = [layer for layer in sized.layers if hasattr(layer, "kernel")]
+    places = [math.prod(layer.output.shape[1:3]) for layer in convolutions]
+    weights = [math.prod(layer.kernel.shape) for layer in convolutions]
+    return float(np.dot(weights, places)) / side**2
 
 
 def serving_section(found: Sequence[Served]) -> Section:

@@ -64,7 +64,7 @@ class TilePart:
 
 @dataclasses.dataclass(frozen=True)
 class Anatomy:
-    """What a file consists of.
+    """The parts of a file.
 
     file_bytes: all of it. It is `unread_bytes` + the boxes (of a JP2 file); and the first codestream's
         `codestream_bytes` are the main header's markers + the tile-parts + those of `end` + `trailing_bytes`.

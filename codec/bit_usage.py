@@ -18,7 +18,7 @@ _BANDS = ("LL", "HL", "LH", "HH")
 
 @dataclasses.dataclass(frozen=True)
 class LayerBytes:
-    """What one quality layer takes: packet headers, code-block bytes, coding passes; `layer` from 1."""
+    """The bytes of one quality layer: packet headers, code-blocks, and coding passes; `layer` from 1."""
 
     layer: int
     header_bytes: int
@@ -28,7 +28,7 @@ class LayerBytes:
 
 @dataclasses.dataclass(frozen=True)
 class BandBytes:
-    """What one band takes, of all tiles.
+    """The bytes of one band, over all tiles.
 
     component: from 0.
     resolution: 0 is the coarsest.
@@ -50,7 +50,7 @@ class BandBytes:
 
 
 def by_layer(packets: PacketStream) -> tuple[LayerBytes, ...]:
-    """What each layer takes, in order."""
+    """The bytes of each layer, in order."""
     layers = packets.layers
     sizes, passes = (np.diff(t.sum(1, dtype=np.int64), prepend=0) for t in (layers.sizes, layers.passes))
     taken = np.stack([packets.header_bytes, sizes, passes], 1).tolist()
@@ -58,7 +58,7 @@ def by_layer(packets: PacketStream) -> tuple[LayerBytes, ...]:
 
 
 def by_band(packets: PacketStream) -> tuple[BandBytes, ...]:
-    """What each band takes, ordered by component, resolution and band."""
+    """The bytes of each band, ordered by component, resolution and band."""
     blocks, passes = packets.layout.blocks, packets.passes
     keys = np.stack([blocks.component, blocks.resolution, blocks.band, blocks.level], 1)
     kinds, index = np.unique(keys, axis=0, return_inverse=True)

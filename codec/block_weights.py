@@ -1,22 +1,20 @@
-"""What a squared error counts for in each code-block: by saliency, and by how visible it is.
+"""Weights of squared error, code-block by code-block: by saliency, and by visibility.
 
-Whatever has a say multiplies. `allocation` cuts every block at one slope of weighted error, so that a block
-of twice the weight gets the bits that halve its error: this is where it is decided how much more a salient
-block gets.
+All weights multiply. `allocation` cuts every block at one slope of weighted error, so a block with a larger
+weight is coded further: here it is decided how many more bits a salient block gets.
 """
 
 from __future__ import annotations
 
 import dataclasses
+from collections.abc import Callable
 from typing import Literal
 
 import numpy as np
 from numpy.typing import NDArray
 
-from foveate.codec.block_coder import Pixels
 from foveate.codec.codestream import Codestream
 from foveate.codec.layout import Layout
-from foveate.codec.masking import visual_weights
 from foveate.codec.saliency_weights import saliency_weights
 
 Tune = Literal["visual", "psnr"]
@@ -37,17 +35,20 @@ class Emphasis:
 
     @property
     def by_place(self) -> bool:
-        """Whether saliency has a say."""
+        """Whether saliency changes any weight."""
         return self.saliency is not None and self.gain_db > 0
 
 
 def block_weights(
-    stream: Codestream, geometry: Layout, pixels: Pixels, emphasis: Emphasis
+    stream: Codestream, geometry: Layout, emphasis: Emphasis, visible: Callable[[], NDArray[np.float64]]
 ) -> NDArray[np.float64]:
-    """What a squared error counts for in each code-block of a photo: (blocks,), positive."""
+    """The weight of a squared error in each code-block of a photo: (blocks,), positive.
+
+    `visible` gives the weights of `masking.visibility`; it is asked only where they have a say.
+    """
     of_blocks = np.ones(len(geometry.blocks.tile))
     if emphasis.tune == "visual":
-        of_blocks *= visual_weights(stream, geometry, pixels)
+        of_blocks *= visible()
     if emphasis.by_place and emphasis.saliency is not None:
         of_blocks *= saliency_weights(stream, geometry, emphasis.saliency, emphasis.gain_db)
     return of_blocks

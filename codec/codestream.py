@@ -238,7 +238,7 @@ def _packed_headers(segments: Sequence[_Segment], parts: Sequence[_TilePart]) ->
 
 
 def _in_order(marker: int, segments: Sequence[_Segment]) -> bytes | None:
-    """What the PPM or PPT segments of a header hold, joined by their index Zppm or Zppt; None without any."""
+    """The contents of a header's PPM or PPT segments, joined in order of Zppm or Zppt; None without any."""
     pieces = sorted((payload[:1], payload[1:]) for other, payload in segments if other == marker)
     indices = [index for index, _ in pieces]
     if b"" in indices or len(set(indices)) < len(indices):

@@ -1,6 +1,6 @@
 """From pixels to region-weighted JPEG 2000 codestreams: code what will be kept, and choose among its passes.
 
-    pixels ─▶ survey, a sample ─▶ foretell the slope ─▶ code all down to a little below, for that slope
+    pixels ─▶ survey, a sample ─▶ predict the slope ─▶ code all down to a little below, for that slope
                                         ▲                       │
                                         └─ far from it ─ choose ┴─▶ codestream
 
@@ -10,6 +10,7 @@ A slope is squared error per byte, weighted by what errors count for; thresholds
 from __future__ import annotations
 
 import dataclasses
+import functools
 import math
 from collections.abc import Callable
 from typing import Literal
@@ -17,7 +18,7 @@ from typing import Literal
 import numpy as np
 from numpy.typing import NDArray
 
-from foveate.codec import allocation, hulls
+from foveate.codec import allocation, hulls, masking
 from foveate.codec.allocation import Candidates, Choice
 from foveate.codec.block_coder import BlockCoder, Coding, Pixels
 from foveate.codec.block_weights import Emphasis, block_weights
@@ -30,7 +31,7 @@ _MOST_IN_ONE_TILE = 2 * _LARGEST_TILE**2
 _TILE_UNIT = 64  # pixels
 
 _SAMPLE_SHARE, _LEAST_SAMPLE, _LARGEST_SAMPLE = 10, 24, 160  # every tenth block, but so many of them
-_SAMPLE_DEPTH = math.log10(0.5)  # how far below the foretold slope a sample is coded
+_SAMPLE_DEPTH = math.log10(0.5)  # how far below the predicted slope a sample is coded
 _SAFETY = math.log10(0.8)  # and all blocks below the corrected one
 _DEEPER = math.log10(0.6)  # at least so much, where that was not far enough
 _TOO_LOW, _TOO_HIGH = math.log10(1.6), math.log10(1.25)  # an aim, by a choice that ends above or below it
@@ -48,14 +49,14 @@ _FINEST_STEP, _DEEP = 1 / 32, 12  # of pictures up to so many bits; deeper ones 
 # average; for any one photo, another may be better.
 _GOOD_PHASES = (0.125, 0.5)
 
-Effort = Literal["normal", "best"]
+Effort = Literal["fast", "normal", "best"]
 
 
 class Encoder:
     """A photo that can be encoded to one target after another; what comes of one does not depend on others.
 
     All of it is coded for one slope, its aim: passes that bring much less are not coded, and coefficients
-    whose bits cost more than they bring are left out. Where a target needs another slope, it is coded anew.
+    whose bits cost more than they bring are left out. Where a target needs another slope, it is coded again.
     """
 
     def __init__(
@@ -89,7 +90,7 @@ class Encoder:
         )
         self.coder = BlockCoder(pixels, coding)
         stream, layout = self.coder.stream, self.coder.layout
-        self.weights = block_weights(stream, layout, pixels, emphasis)
+        self.weights = block_weights(stream, layout, emphasis, lambda: self.visibility[0])
         self.effort = effort
         self._log_weights = np.log10(self.weights)
         self._aim: float | None = None  # the threshold that all is coded for; -inf leaves out nothing
@@ -97,6 +98,11 @@ class Encoder:
         self._leaves_out = True  # coefficients whose bits cost more than they bring
         self._depth = math.inf  # the threshold that all blocks have been coded down to
         self._model: RateModel | None = None
+
+    @functools.cached_property
+    def visibility(self) -> tuple[NDArray[np.float64], float]:
+        """How visible errors are: `masking.visibility`, which takes a pass over the photo, once."""
+        return masking.visibility(self.coder.stream, self.coder.layout, self.coder.pixels)
 
     # ------------------------------------------------------------ targets
 
@@ -130,7 +136,7 @@ class Encoder:
         Raises:
           BudgetTooSmall: not even headers fit.
         """
-        self._aim_at(self._foretold(budget))
+        self._aim_at(self._predicted(budget))
         choice = self._fitted(budget, layers)
         for _ in range(_MOST_AIMS):
             if not math.isfinite(choice.threshold) or self._is_well_aimed(choice):
@@ -157,7 +163,7 @@ class Encoder:
           None where all there is does not reach the goal.
         """
         decibels = self._decibels_at(goal.psnr_db)
-        self._aim_at(self._foretold_of_error(10 ** (-decibels / 10)))
+        self._aim_at(self._predicted_at_error(10 ** (-decibels / 10)))
         choice = self._searched(goal, quality, decibels, layers)
         if choice is None or not math.isfinite(choice.threshold):
             return choice
@@ -172,7 +178,7 @@ class Encoder:
 
     def _best_of(self, choice: Choice, again: Callable[[float], Choice]) -> Choice:
         """The choice, or with effort a better one from other quantization steps."""
-        if self.effort == "normal" or not math.isfinite(choice.threshold):
+        if self.effort != "best" or not math.isfinite(choice.threshold):
             return choice
         slope = 10.0**choice.threshold
         fine = self._fine_step(choice.threshold)
@@ -255,7 +261,7 @@ class Encoder:
 
     # ------------------------------------------------------------ predictions
 
-    def _foretold(self, budget: int) -> float:
+    def _predicted(self, budget: int) -> float:
         """The threshold at which a budget will be used up, as far as a sample tells."""
         size = max(1, budget / 2, budget - _HEADER_BYTES_PER_BLOCK * len(self.weights))
         if self._model is None:
@@ -266,7 +272,7 @@ class Encoder:
         self._try_leaving_out(threshold, sample.blocks)
         return threshold
 
-    def _foretold_of_error(self, error: float) -> float:
+    def _predicted_at_error(self, error: float) -> float:
         """The threshold that leaves so much squared error, as far as a sample tells."""
         per_pixel = error / self.coder.pixels[..., 0].size
         sample = self._sample(math.log10(_SLOPE_PER_ERROR * per_pixel) + _SAMPLE_DEPTH)
@@ -319,7 +325,7 @@ class Encoder:
     def _searched(
         self, goal: Goal, quality: Callable[[Choice], float], decibels: float, layers: int
     ) -> Choice | None:
-        """Tries one choice after the other, to begin with one that leaves an error as foretold."""
+        """Tries one choice after the other, to begin with one that is predicted to leave that error."""
         search = Search(goal)
         for _ in range(_QUALITY_TRIALS):
             choice = self._leaving(decibels, layers)
@@ -328,7 +334,7 @@ class Encoder:
             reached = search.note(choice, self._decibels(choice), quality(choice))
             if search.is_over:
                 break
-            decibels = search.next_foretold()
+            decibels = search.next_prediction()
             if not reached and self._is_everything(choice):
                 if self._aim == -math.inf:
                     return None
@@ -336,7 +342,7 @@ class Encoder:
         return search.best
 
     def _decibels_at(self, psnr_db: float) -> float:
-        """What `_decibels` are at a PSNR, if errors are those of the coefficients."""
+        """The `_decibels` at a PSNR, if errors are those of the coefficients."""
         height, width, channels = self.coder.pixels.shape
         samples = height * width * (channels - (channels + 1) % 2)  # without alpha
         peak = (1 << self.coder.bit_depth) - 1

@@ -1,4 +1,4 @@
-"""What can be wrong with a JPEG 2000 file, or with what is asked of one."""
+"""Errors about JPEG 2000 files, and about requests that a file cannot meet."""
 
 from __future__ import annotations
 

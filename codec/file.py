@@ -25,11 +25,13 @@ from foveate.codec.openjpeg import Decoded
 from foveate.codec.packet_stream import PacketStream
 from foveate.codec.parameters import Size
 from foveate.codec.quality_search import Goal as QualityGoal
+from foveate.codec.quality_target import ScoreGoal, nearest_to_score
 from foveate.codec.record import SALIENCY_BYTES, ArchiveRecord
 
 MOST_LAYERS = 50  # a tile has at most 255 tile-parts, one per layer
 _NEARLY_LOSSLESS = 0.3  # of the bytes of all samples: where a file takes more, a lossless one may take less
 _MOST_TOLERANCE_DB = 1.0
+_SCORE_TOLERANCE, _CORRECTIONS = 1.5, 2  # points of a score, and how often a slope is corrected
 _SALIENCY_SHARE = 100  # the embedded map may take one byte in so many of a file
 
 
@@ -73,7 +75,19 @@ class AtLeast:
     decibels: Callable[[float], float] = float
 
 
-Goal = Lossless | AtMost | AtSlope | AtLeast
+@dataclasses.dataclass(frozen=True)
+class NearScore:
+    """As near to a score as a foretold slope comes, corrected twice at most; with effort "fast" never.
+
+    value: the score, of at most 100.
+    measure: the score of decoded pixels.
+    """
+
+    value: float
+    measure: Callable[[Pixels], float]
+
+
+Goal = Lossless | AtMost | AtSlope | AtLeast | NearScore
 
 
 @dataclasses.dataclass(frozen=True)
@@ -98,7 +112,7 @@ class Recipe:
 
 @dataclasses.dataclass(frozen=True)
 class Boxes:
-    """What a file holds beside its codestream."""
+    """Everything that a file holds besides its codestream."""
 
     metadata: PhotoMetadata = dataclasses.field(default_factory=PhotoMetadata)
     record: ArchiveRecord | None = None
@@ -132,8 +146,11 @@ def encode_file(pixels: Pixels, recipe: Recipe, boxes: Boxes | None = None) -> E
     """
     boxes = boxes or Boxes()
     goal = recipe.goal
-    if isinstance(goal, AtLeast):
-        found = _of_quality(pixels, goal, recipe, boxes)
+    if isinstance(goal, AtLeast | NearScore):
+        if isinstance(goal, AtLeast):
+            found = _of_quality(pixels, goal, recipe, boxes)
+        else:
+            found = _of_score(pixels, goal, recipe, boxes)
         if found is not None and len(found.jp2) <= _NEARLY_LOSSLESS * pixels.nbytes:
             return found
         lossless = _lossless(pixels, recipe, boxes)
@@ -219,6 +236,23 @@ def _of_quality(pixels: Pixels, goal: AtLeast, recipe: Recipe, boxes: Boxes) -> 
     return encoded
 
 
+def _of_score(pixels: Pixels, goal: NearScore, recipe: Recipe, boxes: Boxes) -> EncodedFile:
+    """The file that comes nearest to a score."""
+    tried: list[tuple[Choice, EncodedFile]] = []
+
+    def score(choice: Choice) -> float:
+        encoded = _decoded_back(choice, wrapped(choice, boxes))
+        tried.append((choice, encoded))
+        return goal.measure(encoded.pixels)
+
+    aim = ScoreGoal(goal.value, _SCORE_TOLERANCE, 0 if recipe.effort == "fast" else _CORRECTIONS)
+    choice = nearest_to_score(recipe.encoder(pixels), aim, score, recipe.layers)
+    for other, encoded in tried:
+        if other is choice:
+            return encoded
+    return _decoded_back(choice, wrapped(choice, boxes))
+
+
 def _decoded_back(choice: Choice, file: bytes) -> EncodedFile:
     """Decodes a file, in its own right and not from what the encoder knows."""
     is_lossless = choice.candidates.stream.reversible
@@ -251,6 +285,11 @@ class DecodedFile:
     record: ArchiveRecord | None
     noise: NDArray[np.float32] | None
     note: str
+
+    @property
+    def prefiltered(self) -> bool:
+        """Whether ComCNN prefiltered the photo, as far as its record tells."""
+        return self.record is not None and self.record.prefiltered
 
 
 def decode_file(
@@ -299,7 +338,7 @@ def _noise_of(parsed: Jp2, layers: int) -> tuple[NDArray[np.float32] | None, str
 
 
 def _unusual(parsed: Jp2, size: Size) -> str:
-    """What a picture has that keeps the cells of a map from lying over its pixels; "" if nothing."""
+    """Why the cells of a noise map would not lie over the picture's pixels; "" if they do."""
     if parsed.has_palette or any((c.dx, c.dy) != (1, 1) for c in size.components):
         return "it has a palette or sub-sampled components"
     if size.x0 % noise.CELL or size.y0 % noise.CELL:

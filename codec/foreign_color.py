@@ -9,7 +9,7 @@ from foveate.codec.errors import UnsupportedCodestream
 from foveate.codec.jp2 import Jp2
 from foveate.codec.jp2_boxes import GRAYSCALE, SRGB, SYCC
 
-_CMY = 11
+_CMY, _BILEVEL = 11, 15
 _NAMES = {  # ISO/IEC 15444-2, table M.25
     0: "bilevel, black as one",
     1: "YCbCr(1)",
@@ -26,7 +26,7 @@ _NAMES = {  # ISO/IEC 15444-2, table M.25
     23: "YPbPr(1250/50)",
     24: "e-sYCC",
 }
-_READ = (None, SRGB, GRAYSCALE, SYCC, _CMY, 15)
+_READ = (None, SRGB, GRAYSCALE, SYCC, _CMY, _BILEVEL)
 _PREMULTIPLIED, _UNSPECIFIED = 2, 0xFFFF
 _PROFILE_SPACES = {b"GRAY": "gray", b"RGB ": "RGB", b"CMYK": "CMYK", b"Lab ": "CIELab", b"CMY ": "CMY"}
 
@@ -54,11 +54,23 @@ def check_color(parsed: Jp2, channels: int) -> None:
         name = _PROFILE_SPACES.get(space, space.decode("latin-1").strip())
         raise UnsupportedCodestream(f"the picture is in {name} by its color profile, which is not restored")
     if parsed.color is None and space is None:
+        if parsed.color_method is not None:
+            raise UnsupportedCodestream(
+                f"the picture's color is specified by method {parsed.color_method}, which is not restored"
+            )
         return
     if channels in (2, 4) and not parsed.has_alpha:
-        raise UnsupportedCodestream(f"nothing says what channel {channels} is, so it is not restored")
+        raise UnsupportedCodestream(f"channel {channels} is undefined: not restored")
     if _UNSPECIFIED in parsed.channel_kinds:
         raise UnsupportedCodestream("a channel is of unspecified meaning, so the picture is not restored")
+    is_gray = space == b"GRAY" if space is not None else parsed.color in (GRAYSCALE, _BILEVEL)
+    kinds = parsed.channel_kinds or (0,) * channels
+    colors, opacities = kinds.count(0), sum(kind in (1, _PREMULTIPLIED) for kind in kinds)
+    if (colors, colors + opacities, len(kinds)) != (1 if is_gray else 3, channels, channels) or opacities > 1:
+        raise UnsupportedCodestream(
+            f"a {'gray' if is_gray else 'color'} picture with {colors} color and {opacities} opacity channels"
+            " is not restored"
+        )
 
 
 def as_straight_rgb(pixels: Pixels, bit_depth: int, parsed: Jp2) -> Pixels:

@@ -14,7 +14,7 @@ BOXES_CHANGED = "its boxes are not as they were written: CRC-32"
 
 @dataclasses.dataclass(frozen=True, eq=False)
 class Integrity:
-    """What a file's record says of the file.
+    """The result of checking a file against its record.
 
     record: the record, None where there is none that can be read.
     sealed: whether it holds sums of codestream and boxes: records of version 1 do not.

@@ -49,7 +49,7 @@ _UUID_BYTES = 16
 
 @dataclasses.dataclass(frozen=True, eq=False)
 class Jp2:
-    """What is in a JP2 file, or in a bare codestream.
+    """The contents of a JP2 file, or of a bare codestream.
 
     codestream: the first contiguous codestream, from SOC on.
     metadata: profile, EXIF, XMP and resolution, None where absent or unusable.
@@ -59,6 +59,7 @@ class Jp2:
     has_palette: whether the components are indices into a palette.
     channel_kinds: what the channel definition says of each channel (I.5.3.6); () without one.
     codestreams: how many contiguous codestreams there are.
+    color_method: that of the first color specification (I.5.3.3), None without one.
     """
 
     codestream: bytes
@@ -70,6 +71,7 @@ class Jp2:
     has_palette: bool
     channel_kinds: tuple[int, ...] = ()
     codestreams: int = 1
+    color_method: int | None = None
 
 
 def wrap(
@@ -178,6 +180,7 @@ def parse(data: bytes) -> Jp2:
         has_palette=header.has_palette,
         channel_kinds=header.channel_kinds,
         codestreams=sum(box.kind == b"jp2c" for box in file_boxes(data)),
+        color_method=header.color_method,
     )
 
 
@@ -199,7 +202,7 @@ def _boxes_around(data: bytes) -> Iterator[Box]:
 
 
 def marked_for_plain_decode(data: bytes) -> bytes:
-    """The same file with the record's `plain_decode` set, and its CRC, if any, made anew.
+    """The same file with the record's `plain_decode` set, and its CRC, if any, recomputed.
 
     Raises:
         BadCodestream: a malformed box, no record, or one whose CRC is not that of the file.
@@ -277,6 +280,6 @@ def _head(siz: Siz, metadata: PhotoMetadata, record: bytes | None) -> bytes:
 
 
 def _apart(head: bytes, record: bytes | None) -> tuple[bytes, bytes]:
-    """What `_head` made without the record's box, and that box."""
+    """The head that `_head` made without the record's box, and that box."""
     at = len(head) if record is None else len(head) - len(pack_box(b"uuid", _RECORD_UUID + record))
     return head[:at], head[at:]

@@ -1,4 +1,4 @@
-"""What the boxes of a JP2 file say of its picture: color, opacity, resolution (ISO/IEC 15444-1 I.5.3)."""
+"""The boxes that describe a JP2 file's picture: color, opacity, resolution (ISO/IEC 15444-1 I.5.3)."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ _METERS_PER_INCH = Fraction(127, 5000)
 
 @dataclasses.dataclass(frozen=True)
 class Header:
-    """What is taken from the JP2 header box."""
+    """The properties read from the JP2 header box."""
 
     color: int | None = None
     icc: bytes | None = None
@@ -26,11 +26,12 @@ class Header:
     has_alpha: bool = False
     has_palette: bool = False
     channel_kinds: tuple[int, ...] = ()
+    color_method: int | None = None  # of the first color specification
 
 
 @dataclasses.dataclass(frozen=True)
 class Siz:
-    """What boxes repeat of the codestream's SIZ (A.5.1): size of the image area, Ssiz of each component."""
+    """The parts of SIZ (A.5.1) that boxes repeat: size of the image area, Ssiz of each component."""
 
     width: int
     height: int
@@ -38,7 +39,7 @@ class Siz:
 
 
 def header_boxes(siz: Siz, metadata: PhotoMetadata) -> bytes:
-    """What stands in the JP2 header box (I.5.3)."""
+    """The contents of the JP2 header box (I.5.3)."""
     channels, alike = len(siz.ssiz), len(set(siz.ssiz)) == 1
     known_color, no_rights = 0, 0
     depth = siz.ssiz[0] if alike else 255
@@ -118,13 +119,14 @@ def pack_box_head(kind: bytes, content_length: int) -> bytes:
 
 
 def parse_header(data: bytes, header: Box) -> Header:
-    """What the JP2 header box says; raises BadCodestream where a box in it is malformed."""
+    """Parses the JP2 header box; raises BadCodestream if a box in it is malformed."""
     found, seen_resolution = Header(), False
     for box in strict(boxes(data, header.start, header.end)):
         content = data[box.start : box.end]
         if box.kind == b"colr" and found.color is None and found.icc is None:
             color, icc = _parse_color(content, box.offset)
-            found = dataclasses.replace(found, color=color, icc=icc)
+            method = content[0] if found.color_method is None else found.color_method
+            found = dataclasses.replace(found, color=color, icc=icc, color_method=method)
         elif box.kind == b"cdef":
             kinds = _parse_kinds(content, box.offset)
             found = dataclasses.replace(found, has_alpha=bool({1, 2} & set(kinds)), channel_kinds=kinds)
@@ -150,7 +152,7 @@ def _parse_color(content: bytes, offset: int) -> tuple[int | None, bytes | None]
 
 
 def _parse_kinds(content: bytes, offset: int) -> tuple[int, ...]:
-    """What each channel is: 0 color, 1 opacity, 2 premultiplied opacity, 65535 unspecified (I.5.3.6)."""
+    """The type of each channel: 0 color, 1 opacity, 2 premultiplied opacity, 65535 unspecified (I.5.3.6)."""
     (count,) = struct.unpack_from(">H", content) if len(content) >= 2 else (0,)
     if count == 0 or len(content) < 2 + 6 * count:
         raise BadCodestream(f"the cdef box at byte {offset} does not hold the {count} channels it declares")
@@ -158,7 +160,7 @@ def _parse_kinds(content: bytes, offset: int) -> tuple[int, ...]:
 
 
 def _parse_resolution(data: bytes, superbox: Box) -> tuple[float, float] | None:
-    """(Horizontal, vertical) dots per inch: of the capture, else for display; None if it is no number."""
+    """(Horizontal, vertical) dots per inch: of the capture, else for display; None if it is not a number."""
     found: dict[bytes, tuple[float, float]] = {}
     for box in strict(boxes(data, superbox.start, superbox.end)):
         if box.kind not in (b"resc", b"resd"):

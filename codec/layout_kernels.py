@@ -15,7 +15,7 @@ OK, TOO_MANY_PACKETS, TOO_MANY_PRECINCTS, TOO_MANY_BLOCKS, NO_STEP = range(5)
 
 
 class Headers(NamedTuple):
-    """What `walk` has to know of the marker segments: tiles choose a set of parameters, sets choose rows.
+    """The input of `walk`, from the marker segments: tiles choose a set of parameters, sets choose rows.
 
     tiles_across: tiles in a row.
     tile_grid: x0, y0, width and height of the first tile.
@@ -42,7 +42,7 @@ class Headers(NamedTuple):
 
 
 class Entries(NamedTuple):
-    """What `walk` fills: the columns of `Precincts`, `PrecinctBands` and `Blocks`, and what goes with them.
+    """The output of `walk`: the columns of `Precincts`, `PrecinctBands` and `Blocks`, and what goes along.
 
     boxes: of blocks.
     parents: of tag-tree nodes.

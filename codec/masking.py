@@ -34,7 +34,7 @@ _STRIP = 1024  # rows at a time, for giants
 _LUMA = np.array([0.299, 0.587, 0.114], np.float32)  # ITU-R BT.601
 
 
-def visual_weights(stream: Codestream, layout: Layout, pixels: Pixels) -> NDArray[np.float64]:
+def visibility(stream: Codestream, layout: Layout, pixels: Pixels) -> tuple[NDArray[np.float64], float]:
     """What people see of a squared error: contrast masking, and the sensitivity of scales and colors.
 
     Masking is that of MS-SSIM: to first order an error of variance d costs a window of variance v a share of
@@ -54,7 +54,9 @@ def visual_weights(stream: Codestream, layout: Layout, pixels: Pixels) -> NDArra
       pixels: (H, W, C) uint8 or uint16: the photo that was encoded.
 
     Returns:
-      (blocks,) float64, positive, around 1.
+      (blocks,) float64, positive, around 1; and the share of contrast that a weight of 1 takes per squared
+      error of one sample of each window, as a share of the squared peak: large for smooth photos, small for
+      textures.
     """
     blocks = layout.blocks
     boxes = footprints(stream, layout).T
@@ -67,16 +69,17 @@ def visual_weights(stream: Codestream, layout: Layout, pixels: Pixels) -> NDArra
     gains = np.array([_scale_gains(int(level), int(band)) for level, band in kinds.T])
     weights: NDArray[np.float64] = np.einsum("bs,sb,s->b", gains[index.reshape(-1)], hiding, _SCALE_WEIGHTS)
     luma = blocks.component == 0
-    weights = (weights / np.exp(np.log(weights[luma]).mean())) ** _POWER
+    typical = float(np.exp(np.log(weights[luma]).mean()))
+    weights = (weights / typical) ** _POWER
     weights[~luma] = 1.0
     colored = blocks.component < (3 if stream.color_transform else 1)
     octaves = _OCTAVES[blocks.component[colored], np.maximum(blocks.level[colored], 1) - 1]
     weights[colored] *= 2.0**octaves
-    return weights
+    return weights, typical
 
 
 def _visibility(pixels: Pixels) -> list[NDArray[np.float64]]:
-    """1 / (2 v + C2) of luma in cells of 4 x 4 samples at each scale; mirrored to whole cells."""
+    """1 / (2 v + C2) of luma in cells of 2 x 2 samples at each scale; mirrored to whole cells."""
     scales = len(_SCALE_WEIGHTS)
     rows: list[list[NDArray[np.float64]]] = [[] for _ in range(scales)]
     unit = _CELL << (scales - 1)
@@ -94,7 +97,7 @@ def _visibility(pixels: Pixels) -> list[NDArray[np.float64]]:
 
 
 def _luma(pixels: Pixels) -> NDArray[np.float32]:
-    """(H, W) float32 in [-0.5, 0.5]: centerd, so that squares keep their digits."""
+    """(H, W) float32 in [-0.5, 0.5]: centered, so that squares keep their digits."""
     peak = np.float32(np.iinfo(pixels.dtype).max)
     plane = pixels[:, :, 0] / peak if pixels.shape[2] < 3 else pixels[:, :, :3] @ (_LUMA / peak)
     return np.asarray(plane - np.float32(0.5), np.float32)

@@ -1,4 +1,4 @@
-"""What a photo carries besides its pixels."""
+"""The metadata of a photo."""
 
 from __future__ import annotations
 

@@ -75,7 +75,7 @@ class TileBytes(NamedTuple):
 
 
 class Found(NamedTuple):
-    """What packet headers say. Tables are (layers, blocks).
+    """The contents of packet headers. Tables are (layers, blocks).
 
     passes, sizes: of each contribution, in bytes.
     offsets: where its bytes are.
@@ -95,7 +95,7 @@ class Found(NamedTuple):
 
 
 class Kept(NamedTuple):
-    """What is to be written of each block. Tables are (layers, blocks), and count from the block's beginning.
+    """What to write of each block. Tables are (layers, blocks), and count from the block's beginning.
 
     passes, sizes: passes and bytes up to each layer's end.
     body, start: codewords, and where each block's begins.
@@ -367,7 +367,7 @@ def _parse_header(packet, span, grid, trees, tile, found, cuts):  # type: ignore
 
 @compiled
 def _parse_block(place, style, room, state, headers, trees, found, cuts):  # type: ignore[no-untyped-def]
-    """What a packet header says of one block: a status, the reader's state after it, and the cuts.
+    """Reads a packet header's entry for one block: a status, the reader's state after it, and the cuts.
 
     Args:
       place: the block.
@@ -604,7 +604,7 @@ def _is_filled(layer, first, last, grid, kept):  # type: ignore[no-untyped-def]
 
 @compiled
 def _emit_block(place, style, trees, kept, writer):  # type: ignore[no-untyped-def]
-    """Writes what a packet header says of one block, whose code-block style is `style` (Table A.19)."""
+    """Writes a packet header's entry for one block, whose code-block style is `style` (Table A.19)."""
     block, leaf, layer = place
     out, state, length_bits, runs = writer.out, writer.state, writer.length_bits, writer.runs
     begun = np.int64(kept.passes[layer - 1, block]) if layer else np.int64(0)

@@ -70,7 +70,7 @@ class Layers(NamedTuple):
 
 
 class Parsed(NamedTuple):
-    """What the packets of a codestream hold; `header_bytes` are those of packet headers, by layer."""
+    """The contents of a codestream's packets; `header_bytes` are those of packet headers, by layer."""
 
     codewords: Codewords
     layers: Layers
@@ -189,7 +189,7 @@ def _tile_bodies(stream: Codestream, tiles: int) -> tuple[Bytes, NDArray[np.int6
 
 
 def _joined_headers(stream: Codestream) -> tuple[Bytes, dict[int, Sequence[int]]]:
-    """What PPM or PPT hold; and where each tile's part of it begins and ends, for the tiles that have one."""
+    """The contents of PPM or PPT, and where each tile's part begins and ends, for the tiles that have one."""
     headers = stream.packed_headers
     bounds = _bounds([len(header) for header in headers.values()])
     return np.frombuffer(b"".join(headers.values()), np.uint8), dict(

@@ -1,4 +1,4 @@
-"""What the marker segments of a codestream say about coding (ISO/IEC 15444-1 A.5 and A.6).
+"""The coding parameters in a codestream's marker segments (ISO/IEC 15444-1 A.5 and A.6).
 
 SIZ, and the parameters that COD, COC, QCD, QCC, RGN and POC set for the whole codestream or for one tile.
 """
@@ -202,7 +202,7 @@ def emit_segment(marker: int, payload: bytes) -> bytes:
 
 
 def parse_parameters(segments: Segments, components: int, main: Parameters | None = None) -> Parameters:
-    """What the segments of a header say, over what the main header says; raises like `codestream.parse`.
+    """Parameters of a header's segments, which override the main header's; raises like `codestream.parse`.
 
     A tile's COC comes before its COD, that before the main header's COC, and that before the main COD; so
     with QCC and QCD, RGN, and POC (A.6).
@@ -238,7 +238,7 @@ def _replaced(values: tuple[Any, ...], own: dict[int, Any]) -> tuple[Any, ...]:
 
 
 def _of_components(marker: int, segments: Sequence[tuple[int, bytes]], components: int) -> dict[int, Any]:
-    """What COC, QCC or RGN segments say, by component."""
+    """The parameters in COC, QCC or RGN segments, by component."""
     own: dict[int, Any] = {}
     for other, payload in segments:
         if other != marker:

@@ -1,4 +1,4 @@
-"""The search for the smallest choice of a quality, which is foretold by the squared error that is left."""
+"""The search for the smallest choice that reaches a quality, predicted from the remaining squared error."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ import numpy as np
 from foveate.codec.allocation import Choice
 
 _FEWER_DECIBELS = 6.0  # to try, where no error is left
-_MOST_RATE = 4.0  # of decibels reached to those foretold, and the other way round
+_MOST_RATE = 4.0  # of decibels reached to those predicted, and the other way round
 
 
 @dataclasses.dataclass(frozen=True)
@@ -27,19 +27,19 @@ class Goal:
 
 
 class Search:
-    """Looks for the coarsest choice that reaches a goal, from trials and what was foretold of them."""
+    """Looks for the coarsest choice that reaches a goal, from trials and the predictions for them."""
 
     def __init__(self, goal: Goal) -> None:
         self.goal = goal
         self.best: Choice | None = None  # the coarsest that reached it
         self.missed: Choice | None = None  # the finest that did not
-        self.excess: list[tuple[float, float]] = []  # of all trials: decibels foretold, and beyond the goal
+        self.excess: list[tuple[float, float]] = []  # of all trials: decibels predicted, and beyond the goal
         self.is_over = False
 
-    def note(self, choice: Choice, foretold: float, reached: float) -> bool:
+    def note(self, choice: Choice, predicted: float, reached: float) -> bool:
         """Takes a trial's outcome; returns whether it reached the goal."""
         excess = reached - self.goal.decibels
-        self.excess.append((foretold, excess))
+        self.excess.append((predicted, excess))
         if excess < 0:
             if self.missed is None or choice.threshold < self.missed.threshold:
                 self.missed = choice
@@ -53,8 +53,8 @@ class Search:
         ends = [other for other in (self.best, self.missed) if other is not None]
         return any(np.array_equal(choice.points[-1], other.points[-1]) for other in ends)
 
-    def next_foretold(self) -> float:
-        """What should be foretold of a choice in the middle of the tolerance."""
+    def next_prediction(self) -> float:
+        """The prediction that should lead to the middle of the tolerance."""
         aim = self.goal.tolerance / 2
         finite = [trial for trial in self.excess if math.isfinite(trial[1])]
         if not finite:

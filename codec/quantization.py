@@ -63,7 +63,7 @@ def _band(irreversible: bool, level: int, band: int, bit_depth: int, base_step: 
 def quantization_of(
     bands: tuple[Band, ...], irreversible: bool, guard_bits: int = GUARD_BITS
 ) -> Quantization:
-    """What QCD says of these bands."""
+    """The QCD parameters of these bands."""
     return Quantization(2 if irreversible else 0, guard_bits, tuple((b.exponent, b.mantissa) for b in bands))
 
 

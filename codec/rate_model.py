@@ -1,4 +1,4 @@
-"""Foretells what a picture takes at a slope, from how large its coefficients are and from a sample of blocks.
+"""Predicts the bytes of a picture at a slope, from the sizes of its coefficients and from a sample of blocks.
 
 A bit-plane of a block costs the entropy of who becomes significant in it, a sign for each that does, and
 about a bit for each that is already; its passes have slopes from some four squared steps per byte down to
@@ -19,7 +19,7 @@ from foveate.codec.hulls import Hulls
 
 _SIGNIFICANCE, _REFINEMENT = 0.80, 0.97  # bits of the model that the arithmetic coder really takes
 _BEYOND = 4  # bit-planes below the step, of which nothing is known
-_FIRST_SLOPE = 4.5  # of a plane's first pass, in squared steps per byte; its last one's is a quarter of it
+FIRST_SLOPE = 4.5  # of a plane's first pass, in squared steps per byte; its last one's is a quarter of it
 _GRID = np.linspace(0.0, 2.0, 41)  # of slopes (log10) above the one that a sample was coded down to
 
 
@@ -54,9 +54,9 @@ class RateModel:
         beyond = np.repeat(counts.sum(1, dtype=np.float64)[:, None], _BEYOND, 1)  # a bit of each
         bits = np.concatenate([beyond, bits], 1)
         block, plane = np.nonzero(bits)
-        log_slope = np.log(_FIRST_SLOPE * weighted_errors)[block] + (
-            plane - _BEYOND + FRACTION_BITS
-        ) * np.log(4.0)
+        log_slope = np.log(FIRST_SLOPE * weighted_errors)[block] + (plane - _BEYOND + FRACTION_BITS) * np.log(
+            4.0
+        )
         return RateModel(block, bits[block, plane] / 8, log_slope)
 
     def only(self, blocks: NDArray[np.int64]) -> RateModel:
@@ -95,12 +95,12 @@ class Sample:
 
     def slope_of_bytes(self, size: float, model: RateModel) -> float:
         """The slope at which a picture takes so many bytes: as a model says, corrected by the sample."""
-        foretold = model.only(self.blocks)
+        predicted = model.only(self.blocks)
         sizes = np.array(
             [
                 model.bytes_at(slope)
                 * self.hulls.bytes_above(self.log_weights, slope)
-                / max(foretold.bytes_at(slope), 1.0)
+                / max(predicted.bytes_at(slope), 1.0)
                 for slope in self.depth + _GRID
             ]
         )

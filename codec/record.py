@@ -125,7 +125,7 @@ def unpack_record(content: bytes) -> ArchiveRecord:
 
 
 def saliency_bytes_of(content_bytes: int) -> int:
-    """What of the content of a record's box is its saliency map."""
+    """The bytes of a record's content that are its saliency map."""
     return max(0, content_bytes - _HEAD_BYTES)
 
 

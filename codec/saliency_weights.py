@@ -71,11 +71,11 @@ def block_size(
     """The side of code-blocks that suits a photo and its saliency map; 64 where there is no map.
 
     Smaller blocks cost 0.1 to 0.25 dB and double the time of encoding, but follow the map more closely. What
-    they can gain is foretold by how much of the map's contrast lies between the footprints of the two sizes:
+    they can gain is predicted by how much of the map's contrast lies between the footprints of the two sizes:
     with weights w, the mean over squares of that size spreads allocation by 10 log10 (arithmetic mean of w /
     geometric mean of w) dB; levels count by the bytes that they usually take. Over 16 photos of 512 and 2048
     pixels, and the large ones at half size, three kinds of map, 6 and 12 dB of gain, 0.25 and 1 bit a pixel:
-    means for each kind and size rise from -0.12 to +0.56 dB of weighted PSNR with what is foretold, through 0
+    means for each kind and size rise from -0.12 to +0.56 dB of weighted PSNR with the prediction, through 0
     at 0.3 and +0.1 at 0.4.
 
     Args:

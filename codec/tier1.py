@@ -179,7 +179,7 @@ class Tables(NamedTuple):
 
 
 class Blocks(NamedTuple):
-    """What is coded; one entry a code-block.
+    """The code-blocks to code; one entry per block.
 
     start: where its samples begin in the coefficients.
     width, height: in samples; at most 4096 of them.
@@ -195,7 +195,7 @@ class Blocks(NamedTuple):
 
 
 class Rule(NamedTuple):
-    """What is worth its bytes, in squared error per byte; one entry a code-block.
+    """When bytes are worth spending, in squared error per byte; one entry per code-block.
 
     thresholds: passes below are not coded; 0 codes everything.
     prices: what a coefficient must bring to become significant, for the bits that this takes; else it is left
@@ -221,7 +221,7 @@ class Coefficients(NamedTuple):
 
 
 class Passes(NamedTuple):
-    """What has been coded of each block, and what it takes to code on. Tables are (blocks, passes).
+    """The coded passes of each block, and the state needed to resume. Tables are (blocks, passes).
 
     planes: magnitude bit-planes of the block's largest coefficient, -1 where the block has not begun.
     number: of passes coded.

@@ -16,7 +16,7 @@ _HIGH_53 = (0.75, -0.25, -0.125)
 
 @functools.cache
 def basis(irreversible: bool, level: int, high: bool) -> NDArray[np.float64]:
-    """What one coefficient of a decomposition level, counted from 1, adds to a row of samples; odd length.
+    """The samples that one coefficient of a level (from 1) adds to a row: its basis function; odd length.
 
     Its middle lies at sample k * 2^level for low-pass coefficient k; half a coefficient on, if high-pass.
     """

@@ -1,4 +1,4 @@
-"""What boxes and marker segments say, in words a person can read (ISO/IEC 15444-1 Annexes A and I)."""
+"""Descriptions of boxes and marker segments for people (ISO/IEC 15444-1 Annexes A and I)."""
 
 from __future__ import annotations
 
@@ -57,7 +57,7 @@ def box_name(kind: bytes) -> str:
 
 
 def describe_box(kind: bytes, content: bytes) -> str:
-    """What a box holds; a sentence about it where it is malformed, "" for a kind that is not known.
+    """Describes a box; says what is wrong where it is malformed, "" for a kind that is not known.
 
     Args:
         kind: the four bytes of its type.
@@ -70,7 +70,7 @@ def describe_box(kind: bytes, content: bytes) -> str:
 
 
 def describe_marker(marker: int, payload: bytes, components: int) -> str:
-    """What a marker segment says; "malformed" where it is, "" for a marker that is not known.
+    """Describes a marker segment; "malformed" where it is, "" for a marker that is not known.
 
     Args:
         marker: its number.

@@ -87,6 +87,7 @@ MEANINGS = {
     "ssimulacra2": "SSIMULACRA 2, at most 100: 90 visually lossless, 70 high, 50 medium quality; of one "
     "photo in eight, or of all with `--measure ssimulacra2`",
     "rec_ssimulacra2": "`ssimulacra2` of the photo restored by RecCNN; null if it was not measured",
+    "alpha_max_error": "the largest error of the alpha channel, on a scale of 255; null without one",
     "cleaned_psnr_db": "with `--clean-jpeg`: PSNR of the cleaned photo, which was coded, against the source",
 }
 _TABLES_ARE = """\

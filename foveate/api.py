@@ -13,7 +13,7 @@ from typing import Literal, TypeVar, cast, get_args
 import numpy as np
 from numpy.typing import NDArray
 
-from foveate.archive.settings import Target, TargetKind
+from foveate.archive.settings import DEFAULT_QUALITY, Target, TargetKind
 from foveate.codec import file
 from foveate.codec.block_weights import Emphasis, Tune
 from foveate.codec.encoder import Effort
@@ -30,13 +30,14 @@ RecCnnSize = Literal["fast", "best"]
 Precision = Literal["auto", "float32", "bfloat16"]
 
 _Word = TypeVar("_Word", bound=str)
-_DEFAULT = {"bpp": 1.0}
+_DEFAULT = {"quality": DEFAULT_QUALITY}
 _GAINS_DB = (0, 40)
 
 
 def encode(  # noqa: PLR0913 (keywords, one for each thing that may be asked for)
     pixels: Pixels,
     *,
+    quality: float | None = None,
     bpp: float | None = None,
     ratio: float | None = None,
     max_bytes: int | None = None,
@@ -56,12 +57,14 @@ def encode(  # noqa: PLR0913 (keywords, one for each thing that may be asked for
 ) -> bytes:
     """Encodes a photo as a JP2 file (ISO/IEC 15444-1), with the bits where the saliency is.
 
-    At most one target may be named; without any, the file takes 1 bit per pixel. Targets count the whole
+    At most one target may be named; without any, it is a quality of 80. Targets in bytes count the whole
     file, its boxes and metadata included. The same arguments always give the same bytes.
 
     Args:
       pixels: (H, W, C) uint8 or uint16 with C = 1 (gray), 2 (gray, alpha), 3 (RGB) or 4 (RGB, alpha), or
         (H, W) for gray.
+      quality: near to this score of SSIMULACRA 2, above 0 and below 100: 90 is visually lossless, 70 high
+        and 50 medium quality.
       bpp: at most this many bits per pixel.
       ratio: at most 1/ratio of the bytes of `pixels`. For a share of a source file, say
         `max_bytes=source_bytes // ratio`.
@@ -77,7 +80,8 @@ def encode(  # noqa: PLR0913 (keywords, one for each thing that may be asked for
       gain_db: how many dB of squared error a salience of 1 is worth over one of 0.
       tune: "visual" for what people see of errors, "psnr" for their squares.
       layers: how many quality layers the file has, each with about twice the bytes up to the one before.
-      effort: "normal", or "best", which takes about four times as long for 0.6 % fewer bytes.
+      effort: "normal"; "fast", which does not correct what is foretold for a quality; or "best", which
+        takes about four times as long for 0.6 % fewer bytes.
       metadata: EXIF, XMP, ICC profile and resolution to put into the file.
       threads: how many to code with; the bytes do not depend on it.
 
@@ -108,6 +112,7 @@ def encode(  # noqa: PLR0913 (keywords, one for each thing that may be asked for
     mask = None if saliency is None else _checked_map(saliency)
     target = _one_target(
         {
+            "quality": quality,
             "bpp": bpp,
             "ratio": ratio,
             "max_bytes": max_bytes,
@@ -135,7 +140,7 @@ def _one_target(values: dict[str, float | None]) -> tuple[str, float]:
     if len(named) > 1:
         raise ValueError(f"only one target can be met, not {' and '.join(named)}")
     ((kind, value),) = named.items()
-    most = {"ssim": 1.0, "jpeg_quality": 101.0}.get(kind, math.inf)
+    most = {"quality": 100.0, "ssim": 1.0, "jpeg_quality": 101.0}.get(kind, math.inf)
     if kind != "lossless" and not 0 < value < most:
         raise ValueError(f"{kind} must be above 0 and below {most:g}, not {value:g}")
     return kind, value
@@ -240,8 +245,7 @@ def restore(
     if found.noise is None:
         return pixels
     loaded = shared("RecCNN", functools.partial(reccnn.load, network, precision=precision)).get()
-    prefiltered = found.record is not None and found.record.prefiltered
-    restored = reccnn.restore_pixels(loaded, pixels, found.noise, prefiltered)
+    restored = reccnn.restore_pixels(loaded, pixels, found.noise, found.prefiltered)
     return pixels if restored is None else restored
 
 

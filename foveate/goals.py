@@ -1,4 +1,4 @@
-"""What a target asks of the codec, for the command line and `foveate.encode` alike."""
+"""Turns a target into a goal of the codec, for the command line and `foveate.encode` alike."""
 
 from __future__ import annotations
 
@@ -13,6 +13,7 @@ from foveate.pictures.formats import jpeg_bytes
 from foveate.pictures.picture import Pixels
 from foveate.quality.psnr import psnr, psnr_s
 from foveate.quality.ssim import ssim
+from foveate.quality.ssimulacra2 import ssimulacra2
 
 # How far above a target the search may end.
 _PSNR_TOLERANCE_DB, _SSIM_TOLERANCE = 0.05, 0.001
@@ -26,7 +27,7 @@ def goal_of(
     source_bytes: int,
     stored_overhead: int = 0,
 ) -> file.Goal:
-    """What the codec is to reach.
+    """The goal that the codec has to reach.
 
     Args:
       target: how small or how good the file is to be.
@@ -37,6 +38,8 @@ def goal_of(
     """
     if target.kind == "lossless":
         return file.Lossless()
+    if target.kind == "quality":
+        return file.NearScore(target.value, functools.partial(ssimulacra2, pixels))
     if target.kind == "slope":
         return file.AtSlope(target.value)
     if target.kind == "ssim":

@@ -1,4 +1,4 @@
-"""What ComCNN and RecCNN share: how the coding-noise map enters a network, and leaves it."""
+"""Shared by ComCNN and RecCNN: how the coding-noise map enters a network, and leaves it."""
 
 from __future__ import annotations
 
@@ -7,6 +7,7 @@ from typing import Any
 from foveate.models.wavelet import CELL
 
 SURROUNDINGS = 9  # pixels each way
+_KNEE, _SCALE = 16.0, 0.5  # of `proportional_detail`, the first in units of the expected error
 
 
 def noise_features(noise: Any, scale: int) -> Any:
@@ -21,23 +22,48 @@ def normalized_detail(picture: Any, amplitude: Any) -> Any:
     """What stands out from its surroundings, in units of the expected coding error: (batch, h, w, 3).
 
     Artefacts are about as large as the quantisation step, whatever that is: seen in its units, all rates look
-    alike.
+    alike. On a logarithmic scale.
     """
-    from keras import layers, ops
+    from keras import ops
 
-    across = layers.AveragePooling2D((1, SURROUNDINGS), 1, "same")(picture)
-    mean = layers.AveragePooling2D((SURROUNDINGS, 1), 1, "same")(across)
-    detail = (picture - mean) / (amplitude + 1e-4)
+    detail = _relative_detail(picture, amplitude)
     return ops.sign(detail) * ops.log1p(ops.abs(detail))
 
 
+def proportional_detail(picture: Any, amplitude: Any) -> Any:
+    """`normalized_detail` on another scale: proportional up to several times the error, then like its root.
+
+    Beside the edges of a finely coded photo, errors stay large enough to be seen: a logarithm flattens them,
+    and a network takes several times as long to learn.
+    """
+    from keras import ops
+
+    detail = _relative_detail(picture, amplitude)
+    return _SCALE * detail * ops.rsqrt(1.0 + ops.abs(detail) / _KNEE)
+
+
+def _relative_detail(picture: Any, amplitude: Any) -> Any:
+    from keras import layers
+
+    across = layers.AveragePooling2D((1, SURROUNDINGS), 1, "same")(picture)
+    mean = layers.AveragePooling2D((SURROUNDINGS, 1), 1, "same")(across)
+    return (picture - mean) / (amplitude + 1e-4)
+
+
 def sub_pixel_convolution(
-    features: Any, channels: int, scale: int, name: str, precision: str = "float32"
+    features: Any,
+    channels: int,
+    scale: int,
+    name: str,
+    *,
+    kernel: int = 3,
+    start: str = "zeros",
+    precision: str = "float32",
 ) -> Any:
     """A convolution to finer places: (batch, h, w, c) -> (batch, scale * h, scale * w, channels).
 
-    What a transposed convolution of three strides' width computes, several times as fast (Shi et al. 2016,
-    "Real-Time Single Image and Video Super-Resolution", section 3). It begins with zeros.
+    What a transposed convolution of `kernel` strides' width computes, several times as fast (Shi et al. 2016,
+    "Real-Time Single Image and Video Super-Resolution", section 3). `start` is its initializer.
     """
     from keras import layers, ops
 
@@ -54,7 +80,7 @@ def sub_pixel_convolution(
 
     outputs = channels * scale**2
     convolution = layers.Conv2D(
-        outputs, 3, padding="same", name=name, kernel_initializer="zeros", dtype=precision
+        outputs, kernel, padding="same", name=name, kernel_initializer=start, dtype=precision
     )
     return DepthToSpace(dtype=precision)(convolution(features))
 

@@ -1,4 +1,4 @@
-"""What the processor is good at, so that networks can take the faster way."""
+"""Detects the processor's features, so that networks can use the fastest arithmetic."""
 
 from __future__ import annotations
 

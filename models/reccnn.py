@@ -1,12 +1,16 @@
 """RecCNN: brings a decoded photo back (Nagarsenker et al., "Decoder"; Jiang et al. 2017, section III-B).
 
-    decoded (h, w, 3) ──▶ unshuffle + conv ─▶ n x [conv ReLU conv +] ─▶ conv + shuffle ─▶ x σ ─▶ + ─▶ restored
-    noise map (h/8, w/8, 5) ─┘                                              noise map ────┘    └─ decoded
+    decoded (h, w, 3) ──▶ unshuffle + conv ─▶ blocks ─┬───────────────────▶ + ─▶ blocks ─▶ conv + shuffle
+    noise map (h/8, w/8, 5) ─┘                        └▶ half ─▶ blocks ─▶ up                    │
+                                                                                          noise map ─▶ x σ
+                                   block: conv ReLU conv +                                       │
+                                                                     restored ◀── decoded + ◀────┘
 
-Ten convolutions (`fast`) or twenty-six (`best`), residual, in a domain unshuffled by two. Beside the
-picture it reads the coding-noise map: how coarsely each place was quantised, from the packet headers of the
-very file. What it adds is scaled by that map. A fifth channel of the map says whether ComCNN prefiltered the
-photo (`with_prefiltered_flag`).
+Residual blocks (He et al. 2016) in a domain unshuffled by two, half of them at half its resolution, where
+they see twice as far (Ronneberger et al. 2015, "U-Net"). Beside the picture it reads the coding-noise map:
+how coarsely each place was quantised, from the packet headers of the very file. What it adds is scaled by
+that map. A fifth channel of the map says whether ComCNN prefiltered the photo
+(`with_prefiltered_flag`).
 """
 
 from __future__ import annotations
@@ -31,15 +35,17 @@ PRECISIONS = ("auto", "float32", "bfloat16")
 class Size:
     """How large a RecCNN is.
 
-    `receptive_field`: pixels to each side that can change a pixel, rounded up to whole cells.
+    features: channels; twice as many at half resolution.
+    blocks: before halving, at half resolution, and after.
+    receptive_field: pixels to each side that can change a pixel, rounded up to whole cells.
     """
 
     features: int
-    blocks: int
+    blocks: tuple[int, int, int]
     receptive_field: int
 
 
-SIZES = {"fast": Size(32, 4, 32), "best": Size(64, 12, 64)}
+SIZES = {"fast": Size(32, (1, 2, 1), 40), "best": Size(64, (3, 6, 3), 88)}
 
 
 def build(size: str = "fast", precision: str = "float32") -> Any:
@@ -57,7 +63,7 @@ def build(size: str = "fast", precision: str = "float32") -> Any:
     from foveate.models.layers import (
         noise_amplitude,
         noise_features,
-        normalized_detail,
+        proportional_detail,
         sub_pixel_convolution,
     )
 
@@ -65,17 +71,26 @@ def build(size: str = "fast", precision: str = "float32") -> Any:
     policy = "mixed_bfloat16" if takes_bfloat16(precision) else "float32"
     convolution = functools.partial(layers.Conv2D, padding="same", dtype=policy)
     add = layers.Add(dtype=policy)  # else sums of bfloat16 features would be cast to float32 and back
+
+    def residual_blocks(x: Any, count: int, name: str) -> Any:
+        for i in range(count):
+            y = convolution(x.shape[-1], 3, activation="relu", name=f"{name}{i}_a")(x)
+            y = convolution(x.shape[-1], 3, name=f"{name}{i}_b")(y)
+            x = add([x, y])
+        return x
+
     picture = layers.Input((None, None, 3), name="picture")
     noise = layers.Input((None, None, 5), name="noise")
     amplitude = noise_amplitude(noise)
-    detail = normalized_detail(picture, amplitude)
+    detail = proportional_detail(picture, amplitude)
     # A convolution of three strides' width is pixel-unshuffle followed by a 3 x 3 convolution.
     x = convolution(features, 3 * SHUFFLE, SHUFFLE, name="unshuffle")(detail)
     x = add([x, convolution(features, 3, name="noise_in")(noise_features(noise, SHUFFLE))])
-    for i in range(blocks):
-        y = convolution(features, 3, activation="relu", name=f"block{i}_a")(x)
-        y = convolution(features, 3, name=f"block{i}_b")(y)
-        x = add([x, y])
+    x = residual_blocks(x, blocks[0], "before")
+    y = convolution(2 * features, 2, 2, name="half")(x)
+    y = residual_blocks(y, blocks[1], "coarse")
+    y = sub_pixel_convolution(y, features, 2, name="up", kernel=1, start="glorot_uniform", precision=policy)
+    x = residual_blocks(add([x, y]), blocks[2], "after")
     x = sub_pixel_convolution(x, 3, SHUFFLE, name="shuffle", precision=policy)
     restored = layers.Add()([picture, layers.Multiply()([x, amplitude])])
     return keras.Model([picture, noise], restored, name=f"reccnn_{size}")
@@ -116,7 +131,7 @@ def load(size: str = "fast", folder: Path = WEIGHTS, precision: str = "float32")
 def restore_pixels(
     network: Network, pixels: Pixels, noise: NDArray[np.float32] | None, prefiltered: bool
 ) -> Pixels | None:
-    """What RecCNN makes of decoded pixels; None where there is no noise map to go by."""
+    """Decoded pixels as RecCNN restores them; None without a noise map."""
     if noise is None:
         return None
     return tiling.run(network, pixels, with_prefiltered_flag(noise, prefiltered))

@@ -84,7 +84,7 @@ def weights_sha256(path: Path) -> str:
 
 
 def run(network: Network, pixels: Pixels, noise: NDArray[np.float32], tile: int = TILE) -> Pixels:
-    """What the network makes of a photo.
+    """The network's result for a photo.
 
     Args:
       network: from `load`.

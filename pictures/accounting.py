@@ -19,7 +19,10 @@ MOST_UNKNOWN = 4096
 """Bytes of unknown parts in one file beyond which they are taken for data."""
 
 MOST_DESCRIBED = 1 << 16
-"""Bytes of a part of a known, describing kind beyond which it is taken for data all the same."""
+"""Bytes of all descriptions of one name in a file beyond which they are taken for data all the same."""
+
+ANY_SIZE = 1 << 62
+"""`Known.most` of smaller copies of the picture."""
 
 _NAMES_SHOWN = 12
 _LONGEST_DETAIL = 60
@@ -41,11 +44,20 @@ class Known(NamedTuple):
     kind: what becomes of it.
     name: how people call it, in few words.
     reason: why the source is kept for its sake, if it is.
+    most: bytes that all parts of this name in a file may have. Of what is carried or a piece of the picture,
+      the rest is unknown (None: there is no limit); a description is taken for data (None: `MOST_DESCRIBED`).
+    once: a reader uses the first of this name, and any other is unknown.
     """
 
     kind: Kind
     name: str
     reason: Reason = Reason.EXTRA_DATA
+    most: int | None = None
+    once: bool = False
+
+
+PREVIEW = Known(Kind.DESCRIBES, "preview", most=ANY_SIZE)
+"""A smaller copy of the picture."""
 
 
 @dataclasses.dataclass(frozen=True)
@@ -55,7 +67,7 @@ class Part:
     kind, name: as in `Known`.
     start, length: where they are.
     detail: which of its kind it is: a keyword, a number.
-    reason: why the source is kept if it holds data.
+    reason, most, once: as in `Known`.
     """
 
     kind: Kind
@@ -64,6 +76,8 @@ class Part:
     length: int
     detail: str = ""
     reason: Reason = Reason.EXTRA_DATA
+    most: int | None = None
+    once: bool = False
 
     @property
     def end(self) -> int:
@@ -73,12 +87,20 @@ class Part:
 
 def part_of(known: Known, start: int, length: int, detail: str = "") -> Part:
     """A part of a known kind."""
-    return Part(known.kind, known.name, start, length, detail, known.reason)
+    return Part(known.kind, known.name, start, length, detail, known.reason, known.most, known.once)
 
 
 def unknown(name: str, start: int, length: int, detail: str = "") -> Part:
     """A part that nobody knows."""
     return Part(Kind.UNKNOWN, f"unknown {name}", start, length, detail)
+
+
+def pixel_shape(across: int, down: int) -> list[Part]:
+    """The shape of pixels of which so many across are as long as so many down, unless they are square."""
+    detail = f"{across} to {down}"
+    return (
+        [] if across == down else [Part(Kind.DESCRIBES, "shape of pixels that are not square", 0, 8, detail)]
+    )
 
 
 def printable(mark: bytes) -> str:
@@ -103,16 +125,21 @@ def gaps(parts: Iterable[Part], data: bytes, start: int = 0) -> Iterator[Part]:
         yield behind(data, at)
 
 
-def behind(data: bytes, at: int) -> Part:
-    """What stands behind the end of a picture: another picture, a video, or what its first bytes are."""
-    length = len(data) - at
-    if is_padding(data, at, len(data)):
+def behind(data: bytes, at: int, end: int | None = None) -> Part:
+    """What stands behind the end of a picture: another picture, a video, or what its first bytes are.
+
+    It reaches to `end`, or to the end of the file.
+    """
+    stop = len(data) if end is None else end
+    length = stop - at
+    if is_padding(data, at, stop):
         return Part(Kind.PICTURE, "padding", at, length)
-    first = at + len(data[at : at + 4096]) - len(data[at : at + 4096].lstrip(b"\0"))  # behind padding
-    head = data[first : first + 16]
+    beginning = data[at : min(at + 4096, stop)]
+    first = at + len(beginning) - len(beginning.lstrip(b"\0"))  # behind padding
+    head = data[first : min(first + 16, stop)]
     for mark, offset, name, reason in _TRAILERS:
         # A box begins with its size, whose first bytes may be zeros too.
-        if any(data.startswith(mark, max(at, first - zeros) + offset) for zeros in range(4)):
+        if any(data.startswith(mark, max(at, first - zeros) + offset, stop) for zeros in range(4)):
             return Part(Kind.HOLDS_DATA, f"{name} behind the picture", at, length, reason=reason)
     return unknown("bytes behind the picture", at, length, printable(head))
 
@@ -155,21 +182,46 @@ def settle(parts: Sequence[Part], form: str) -> tuple[str, ...]:
     Raises:
       NotForJpeg2000: the source should be kept unchanged for what it holds.
     """
-    holding = [part for part in parts if part.kind is Kind.HOLDS_DATA or _is_too_large(part)]
+    judged = list(_judged(parts))
+    large = _too_large(judged)
+    holding = [part for part in judged if part.kind is Kind.HOLDS_DATA or part.name in large]
     if holding:
         largest = max(holding, key=lambda part: part.length)
         what = "; ".join(_grouped(holding))
         raise NotForJpeg2000(largest.reason, f"{form} that holds {what}")
-    strange = [part for part in parts if part.kind is Kind.UNKNOWN]
+    strange = [part for part in judged if part.kind is Kind.UNKNOWN]
     if sum(part.length for part in strange) > MOST_UNKNOWN:
         raise NotForJpeg2000(Reason.EXTRA_DATA, f"{form} that holds {'; '.join(_grouped(strange))}")
-    return tuple(_grouped([part for part in parts if part.kind in (Kind.DESCRIBES, Kind.UNKNOWN)]))
+    return tuple(_grouped([part for part in judged if part.kind in (Kind.DESCRIBES, Kind.UNKNOWN)]))
 
 
-def _is_too_large(part: Part) -> bool:
-    """Whether a description has too many bytes for one; copies of the picture may have any number."""
-    is_copy = part.name == "preview" or part.name.endswith("thumbnail")
-    return part.kind is Kind.DESCRIBES and part.length > MOST_DESCRIBED and not is_copy
+def _judged(parts: Iterable[Part]) -> Iterator[Part]:
+    """The parts; those of which there are too many, or too many bytes, are unknown as far as that goes."""
+    sizes: dict[str, int] = {}
+    for part in parts:
+        if part.kind not in (Kind.PICTURE, Kind.CARRIED):
+            yield part
+            continue
+        before = sizes.get(part.name)
+        sizes[part.name] = (before or 0) + part.length
+        if part.once and before is not None:
+            yield Part(Kind.UNKNOWN, f"a second {part.name}", part.start, part.length, part.detail)
+            continue
+        excess = 0 if part.most is None else min(part.length, sizes[part.name] - part.most)
+        if excess > 0:
+            yield Part(Kind.UNKNOWN, f"too many bytes of {part.name}", part.end - excess, excess, part.detail)
+        yield dataclasses.replace(part, length=part.length - max(0, excess))
+
+
+def _too_large(parts: Iterable[Part]) -> set[str]:
+    """The names of descriptions that have too many bytes for that."""
+    sizes: dict[str, int] = {}
+    most: dict[str, int] = {}
+    for part in parts:
+        if part.kind is Kind.DESCRIBES:
+            sizes[part.name] = sizes.get(part.name, 0) + part.length
+            most[part.name] = MOST_DESCRIBED if part.most is None else part.most
+    return {name for name, size in sizes.items() if size > most[name]}
 
 
 def _grouped(parts: Iterable[Part]) -> Iterator[str]:

@@ -10,7 +10,7 @@ import numpy as np
 from PIL import _avif
 
 from foveate.codec.metadata import PhotoMetadata
-from foveate.pictures import color, exif, isobmff, xmp
+from foveate.pictures import av1, color, exif, isobmff, xmp
 from foveate.pictures.accounting import settle
 from foveate.pictures.exif_turn import already_upright
 from foveate.pictures.picture import (
@@ -52,14 +52,33 @@ def decode_avif(data: bytes, max_pixels: int | None) -> Picture:
         raise BadPicture(f"broken AVIF: {pixels.shape} decoded where the header says {height} x {width}")
     bits = 8
     if pixels.dtype == np.uint16:
-        bits = 12 if data[data.find(b"av1C") + 6] & 0x20 else 10
+        box = next((one for one in walked.properties() if one.kind == b"av1C"), None)
+        if box is None or box.end - box.start < 4:
+            raise BadPicture("broken AVIF: it has no configuration of its decoder")
+        bits = 12 if data[box.start + 2] & 0x20 else 10
         pixels = stretched(pixels.astype(np.uint16, copy=False), bits)
-    points = isobmff.code_points(data, walked)
-    profile = profile or (color.of_cicp(*points, "an AVIF", pixels.shape[2] <= 2) if points else None)
+    if not profile:
+        points = _code_points(data, walked)
+        profile = color.of_cicp(*points, "an AVIF", pixels.shape[2] <= 2) if points else None
     pixels = turned(_cropped(data, walked, pixels), turn)
     packet = xmp.upright(packet) if packet else None
     metadata = PhotoMetadata(profile, already_upright(block), packet, jumbf=walked.jumbf or None)
     return Picture(pixels, metadata, "avif", bits, problems, color_by_exif=False)
+
+
+def _code_points(data: bytes, walked: isobmff.IsoWalk) -> tuple[int, int] | None:
+    """Code points of the color box, else of the coded picture (MIAF, ISO/IEC 23000-22, 7.3.6.4).
+
+    Raises:
+      NotForJpeg2000: they cannot be read.
+    """
+    points = isobmff.code_points(data, walked)
+    if points is not None:
+        return points
+    try:
+        return av1.code_points(isobmff.picture_data(data, walked))
+    except av1.CannotBeRead as error:
+        raise NotForJpeg2000(Reason.COLOR, f"an AVIF whose color cannot be read ({error})") from error
 
 
 def _cropped(data: bytes, walked: isobmff.IsoWalk, pixels: Pixels) -> Pixels:

@@ -30,6 +30,7 @@ PARTS: dict[str, Known] = {
 }
 _CORE, _INFO, _V4, _V5 = 12, 40, 108, 124
 _HEADERS = (_CORE, _INFO, 52, 56, 64, _V4, _V5)
+_OF_WINDOWS = (_INFO, 52, 56, _V4, _V5)
 _RGB, _RLE8, _RLE4, _MASKS, _JPEG, _PNG, _ALPHA_MASKS = 0, 1, 2, 3, 4, 5, 6
 _PLAIN_MASKS = {16: (0x7C00, 0x3E0, 0x1F, 0), 32: (0xFF0000, 0xFF00, 0xFF, 0)}
 _METERS_PER_INCH = 0.0254
@@ -49,7 +50,7 @@ class _Header:
     compression: int
     masks: tuple[int, int, int, int]
     palette_at: int
-    colors: int
+    colors: int  # of a palette; 0 where pixels are colors themselves
     pixels_at: int
     dpi: tuple[float, float] | None
 
@@ -114,13 +115,27 @@ def _header(data: bytes) -> _Header:
         if at + 40 + 4 * count > len(data):
             raise BadPicture("truncated BMP: it ends in its masks")
         masks = (*struct.unpack_from(f"<{count}I", data, at + 40), 0)[:4]
-    palette_at = at + size + masks_bytes
-    colors = min(colors or 1 << bits, 1 << bits) if bits <= 8 else 0
-    pixels_at = palette_at + colors * (3 if size == _CORE else 4)
+    if compression in (_MASKS, _JPEG) and size not in _OF_WINDOWS:  # OS/2 means Huffman codes, RLE24
+        raise NotForJpeg2000(Reason.NOT_READ, f"a BMP of OS/2 with compression {compression}")
+    palette_at, entry = at + size + masks_bytes, 3 if size == _CORE else 4
+    whole = 1 << bits if bits <= 8 else 0
+    stored = min(colors or whole, whole) if whole else colors  # deep pictures may suggest a palette
+    pixels_at = palette_at + stored * entry
     if at:
         pixels_at = int.from_bytes(data[10:14], "little") or pixels_at
     return _Header(
-        at, size, width, abs(height), height < 0, bits, compression, masks, palette_at, colors, pixels_at, dpi
+        at=at,
+        size=size,
+        width=width,
+        height=abs(height),
+        upside_down=height < 0,
+        bits=bits,
+        compression=compression,
+        masks=masks,
+        palette_at=palette_at,
+        colors=max(0, min(stored, (pixels_at - palette_at) // entry)) if whole else 0,
+        pixels_at=pixels_at,
+        dpi=dpi,
     )
 
 
@@ -165,7 +180,7 @@ def _masked(words: NDArray[np.uint32], header: _Header) -> Pixels:
         shift = (mask & -mask).bit_length() - 1
         peak = mask >> shift
         if peak & (peak + 1):
-            raise NotForJpeg2000(Reason.NOT_READ, "a BMP with masks that have holes")
+            raise NotForJpeg2000(Reason.NOT_READ, "a BMP with non-contiguous channel masks")
         if peak > 255:
             raise NotForJpeg2000(Reason.NOT_READ, "a BMP of more than 8 bits a channel")
         values = (words & np.uint32(mask)) >> np.uint32(shift)
@@ -176,7 +191,7 @@ def _masked(words: NDArray[np.uint32], header: _Header) -> Pixels:
     if alpha is not None and alpha.any():
         planes.append(alpha)
     elif alpha is None and header.bits == 32 and header.compression == _RGB and _has_fourth(words):
-        raise NotForJpeg2000(Reason.NOT_READ, "a BMP whose fourth byte may be alpha or nothing")
+        raise NotForJpeg2000(Reason.NOT_READ, "a BMP with an undefined fourth channel")
     return with_channels(np.stack(planes, axis=2))
 
 
@@ -205,14 +220,15 @@ def _run_lengths(data: bytes, header: _Header) -> tuple[int, NDArray[np.uint8]]:
     height, width = header.height, header.width
     canvas = np.zeros((height, width), np.uint8)
     at, x, y = header.pixels_at, 0, 0
+    values = np.arange(256, dtype=np.uint8)[:, np.newaxis]
+    pairs = np.tile(np.hstack([values >> 4, values & 15] if four else [values, values]), 128)
     for _ in range(_MOST_RUNS):
         if at + 2 > len(data):
             raise NotForJpeg2000(Reason.DAMAGED, "a damaged BMP (its run lengths do not end)")
         count, value = data[at], data[at + 1]
         at += 2
         if count:
-            pair = (value >> 4, value & 15) if four else (value, value)
-            run = np.resize(np.array(pair, np.uint8), count)
+            run = pairs[value][:count]
         elif value == 0:
             x, y = 0, y + 1
             continue
@@ -262,14 +278,16 @@ def _profile(data: bytes, header: _Header) -> tuple[bytes | None, Part | None]:
         curves = tuple(icc.gamma_curve(gamma) for gamma in gammas)
         profile = icc.matrix_profile(Primaries(red, green, blue, white), curves[0], "BMP header", curves)
     except CannotBeAProfile as error:
-        raise NotForJpeg2000(Reason.COLOR, f"a BMP with {error}, which no exact profile can say") from error
+        raise NotForJpeg2000(
+            Reason.COLOR, f"a BMP with {error}, which cannot be expressed exactly as an ICC profile"
+        ) from error
     return profile, None
 
 
 def _xy(x: float, y: float, z: float) -> tuple[float, float]:
     total = x + y + z
     if total <= 0:
-        raise CannotBeAProfile("primaries that are no colors")
+        raise CannotBeAProfile("invalid primaries")
     return x / total, y / total
 
 

@@ -14,6 +14,7 @@ from foveate.pictures.picture import NotForJpeg2000
 from foveate.pictures.reasons import Reason
 
 _BRIGHTER_THAN_WHITE = {16: "PQ", 18: "HLG"}
+_UNSPECIFIED = 2
 _COLOR_SPACE, _GAMMA, _INTEROPERABILITY_INDEX = 0xA001, 0xA500, 1
 _WHITE, _PRIMARIES = 318, 319
 _ADOBE_RGB = 2
@@ -48,6 +49,12 @@ def of_cicp(primaries: int, transfer: int, form: str, gray: bool = False) -> byt
         raise _color(form, error) from error
 
 
+def has_coding(chunks: Mapping[bytes, list[bytes]]) -> bool:
+    """Whether a PNG has a cICP chunk that is sound and says something."""
+    coding = chunks.get(b"cICP", [b""])[0]
+    return len(coding) == 4 and coding[:2] != bytes([_UNSPECIFIED, _UNSPECIFIED])
+
+
 def of_png_chunks(chunks: Mapping[bytes, list[bytes]], gray: bool) -> bytes | None:
     """The profile of cICP, or of gAMA and cHRM; None where sRGB or nothing is said.
 
@@ -56,8 +63,8 @@ def of_png_chunks(chunks: Mapping[bytes, list[bytes]], gray: bool) -> bytes | No
     Raises:
       NotForJpeg2000: as `of_cicp`.
     """
-    coding = chunks.get(b"cICP", [b""])[0]
-    if len(coding) == 4:
+    if has_coding(chunks):
+        coding = chunks[b"cICP"][0]
         if coding[2] or not coding[3]:
             raise NotForJpeg2000(Reason.COLOR, "a PNG whose samples are not full-range RGB")
         return of_cicp(coding[0], coding[1], "a PNG", gray)
@@ -152,10 +159,14 @@ def of_exif(block: bytes | None, gray: bool) -> bytes | None:
     if primaries.is_like(icc.SRGB_PRIMARIES):
         return None
     try:
-        curve = icc.gamma_curve(gamma[0]) if gamma else icc.srgb_curve()
-        return of_numbers(primaries, curve, gray, "Primaries by EXIF")
+        by_exif = icc.matrix_profile(primaries, icc.srgb_curve(), "Primaries by EXIF")
     except CannotBeAProfile:
-        return None
+        return None  # nonsense that some writers leave
+    try:
+        own_curve = icc.gamma_curve(gamma[0]) if gamma else None
+    except CannotBeAProfile as error:
+        raise _color("a picture with color by EXIF", error) from error
+    return by_exif if own_curve is None else icc.matrix_profile(primaries, own_curve, "Primaries by EXIF")
 
 
 def fitting(profile: bytes, channels: int) -> bytes:
@@ -178,10 +189,14 @@ def fitting(profile: bytes, channels: int) -> bytes:
     wanted = b"GRAY" if channels <= 2 else b"RGB "
     if space != wanted:
         raise NotForJpeg2000(
-            Reason.COLOR, f"its color profile is for {space.decode('latin-1').strip()}, not for its pixels"
+            Reason.COLOR,
+            f"its color profile is for {space.decode('latin-1').strip()}, but the image is"
+            f" {wanted.decode().strip()}",
         )
     return profile
 
 
 def _color(form: str, error: Exception) -> NotForJpeg2000:
-    return NotForJpeg2000(Reason.COLOR, f"{form} with {error}, which no exact color profile can say")
+    return NotForJpeg2000(
+        Reason.COLOR, f"{form} with {error}, which cannot be expressed exactly as an ICC profile"
+    )

@@ -32,6 +32,7 @@ DESCRIPTIVE = frozenset(
 _UNINTERESTING = frozenset((ORIENTATION, X_RESOLUTION, Y_RESOLUTION, RESOLUTION_UNIT))
 _MOST_DIRECTORIES = 64
 _MOST_RATIOS = 64
+MOST_LEVELS = 3  # of directories, one below the other
 _LONGEST_TEXT = 200  # bytes: a name, not a novel
 
 
@@ -55,10 +56,11 @@ class Field:
 
 @dataclasses.dataclass(frozen=True)
 class Directory:
-    """The fields of one directory by tag, and the offset of the next (0: the last)."""
+    """The fields of one directory by tag, the offset of the next (0: last), tags of values out of bounds."""
 
     fields: dict[int, Field]
     next: int
+    beyond: tuple[int, ...] = ()
 
 
 @dataclasses.dataclass(frozen=True)
@@ -100,6 +102,7 @@ def read_directory(block: bytes, offset: int) -> Directory:
     if at + count * stride > len(block):
         raise BadExif(f"the directory at byte {offset} has {count} fields, more than the block can hold")
     fields: dict[int, Field] = {}
+    beyond: list[int] = []
     for entry in range(at, at + count * stride, stride):
         tag, kind = _unpack(block, "HH", entry)
         length = _unpack(block, "Q" if big else "I", entry + 4)[0]
@@ -108,10 +111,12 @@ def read_directory(block: bytes, offset: int) -> Directory:
             field = Field(kind, length, _unpack(block, "Q" if big else "I", field.offset)[0])
         if 0 < field.size <= len(block) - field.offset:
             fields.setdefault(tag, field)
+        elif field.size:
+            beyond.append(tag)
     end = at + count * stride
     if end + (8 if big else 4) > len(block):
-        return Directory(fields, 0)  # many writers forget the last four bytes
-    return Directory(fields, _unpack(block, "Q" if big else "I", end)[0])
+        return Directory(fields, 0, tuple(beyond))  # many writers forget the last four bytes
+    return Directory(fields, _unpack(block, "Q" if big else "I", end)[0], tuple(beyond))
 
 
 def directories(block: bytes) -> Iterator[Directory]:
@@ -303,11 +308,6 @@ def in_order(value: Value, old: str, new: str) -> Value:
     return Value(value.type, value.count, swapped)
 
 
-def turn_block(turn: int) -> bytes:
-    """An EXIF block that says nothing but an orientation, 1 to 8."""
-    return with_values(empty_block(), {ORIENTATION: short("<", turn)})
-
-
 def from_tiff(tiff: bytes) -> bytes | None:
     """An EXIF block of what the first directory of a TIFF file says of the photo; None where that is nothing.
 
@@ -326,7 +326,7 @@ Tree = dict[int, "Value | Tree"]
 
 def _copied(block: bytes, offset: int, tags: Collection[int] | None, depth: int) -> Tree:
     """The fields of a directory (of `tags`; None: all), those below it in place of their offsets."""
-    if depth > 3:
+    if depth > MOST_LEVELS:
         raise BadExif(f"the directory at byte {offset} lies too deep")
     directory = read_directory(block, offset)
     tree: Tree = {}

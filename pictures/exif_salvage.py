@@ -8,6 +8,7 @@ from foveate.pictures.exif import (
     EXIF_DIRECTORY,
     GPS_DIRECTORY,
     INTEROPERABILITY_DIRECTORY,
+    MOST_LEVELS,
     BadExif,
     byte_order,
     first_directory,
@@ -40,7 +41,7 @@ def salvaged(block: bytes) -> tuple[bytes, tuple[str, ...]]:
     read_directory(block, at)
     while at:
         seen.add(at)
-        _unlink_below(good, at, seen, lost)
+        _unlink_below(good, at, seen, lost, MOST_LEVELS)
         directory = read_directory(bytes(good), at)
         following = directory.next
         if following and (
@@ -60,19 +61,19 @@ def without_next(block: bytes) -> bytes:
     return bytes(good)
 
 
-def _unlink_below(good: bytearray, at: int, seen: set[int], lost: list[str]) -> None:
+def _unlink_below(good: bytearray, at: int, seen: set[int], lost: list[str], levels: int) -> None:
     for tag, name in _NAMES.items():
         block = bytes(good)
         directory = read_directory(block, at)
         if tag not in directory.fields:
             continue
         offset = (numbers(block, directory, tag) or (0,))[0]
-        if offset in seen or not offset or not _is_readable(block, offset):
+        if not levels or offset in seen or not offset or not _is_readable(block, offset):
             _remove_entry(good, at, tag)
             lost.append(name)
             continue
         seen.add(offset)
-        _unlink_below(good, offset, seen, lost)
+        _unlink_below(good, offset, seen, lost, levels - 1)
 
 
 def _is_readable(block: bytes, offset: int) -> bool:

@@ -89,7 +89,7 @@ def _turn_thumbnail(good: bytearray, directory: Directory, turn: int) -> bool:
     fields = directory.fields
     if any(fields[tag].type not in _UNSIGNED for tag in (_THUMBNAIL_AT, _THUMBNAIL_BYTES)):
         return False
-    if start + size == len(good):
+    if start + size == len(good) and not _reaches_into(directory, start):
         del good[start:]
         good += small
     elif len(small) <= size:
@@ -107,13 +107,18 @@ def _turn_thumbnail(good: bytearray, directory: Directory, turn: int) -> bool:
     )
 
 
+def _reaches_into(directory: Directory, start: int) -> bool:
+    """Whether some of a thumbnail's own directory lies where its pixels do."""
+    return any(field.offset + field.size > start for field in directory.fields.values())
+
+
 def _set_number(good: bytearray, directory: Directory, tag: int, value: int) -> bool:
     """Sets a field of one whole number; False where it is absent or too small for that."""
     field = directory.fields.get(tag)
     if field is None or field.type not in _UNSIGNED:
         return False
     form = byte_order(bytes(good[:4])) + _UNSIGNED[field.type]
-    if value >> 8 * struct.calcsize(form):
+    if value >> 8 * struct.calcsize(form) or field.offset + struct.calcsize(form) > len(good):
         return False
     struct.pack_into(form, good, field.offset, value)
     return True

@@ -16,6 +16,7 @@ import numpy as np
 
 from foveate.codec.metadata import PhotoMetadata
 from foveate.pictures import color, exif, jpegxl, photoshop, xmp
+from foveate.pictures.accounting import MOST_UNKNOWN
 from foveate.pictures.avif import decode_avif, encode_avif, is_heic
 from foveate.pictures.bmp import decode_bmp, is_dib
 from foveate.pictures.dicom import decode_dicom, is_dicom
@@ -98,7 +99,7 @@ def decode_picture(
     `also` names formats that are decoded only where they are asked for: "heic", "jxl", and
     "cmyk" for JPEGs in printing inks, which become sRGB.
 
-    `max_pixels` is held against the header, before anything is decoded; `frame` chooses one of a DICOM file
+    `max_pixels` is compared with the header, before anything is decoded; `frame` chooses one of a DICOM file
     of several, counted from 1, and 0 refuses such a file. Raises BadPicture for what is
     broken or no picture, and NotForJpeg2000 for what an archive should keep as it is. Metadata that cannot
     be read is dropped and named in the picture's `metadata_problems`; it never costs the pixels.
@@ -190,14 +191,8 @@ def _upright(picture: Picture) -> Picture:
     if turn != 1:
         _require_that_it_may_be_turned(metadata)
     if block:
-        try:
-            block, lost = salvaged(block)
-            block, lost_in_turning = follow(block, turn)
-            problems += [f"EXIF {name}: it cannot be read" for name in lost]
-            problems += [f"EXIF {name}: it cannot be turned" for name in lost_in_turning]
-        except exif.BadExif as error:
-            problems.append(f"EXIF: it cannot be read ({error})")
-            block = None
+        block, lost = _turned_exif(block, turn)
+        problems += lost
     dpi = metadata.dpi
     if dpi is not None and turn > 4:
         dpi = dpi[1], dpi[0]
@@ -217,6 +212,24 @@ def _upright(picture: Picture) -> Picture:
         metadata=dataclasses.replace(metadata, icc=profile, exif=block or None, xmp=packet, dpi=dpi),
         metadata_problems=tuple(problems),
     )
+
+
+def _turned_exif(block: bytes, turn: int) -> tuple[bytes | None, list[str]]:
+    """The EXIF block of a picture that was turned, None where it cannot be read; and what of it is lost.
+
+    Raises:
+      NotForJpeg2000: a large block cannot be read.
+    """
+    try:
+        sound, lost = salvaged(block)
+        upright, lost_in_turning = follow(sound, turn)
+    except exif.BadExif as error:
+        if len(block) > MOST_UNKNOWN:
+            detail = f"its EXIF block of {len(block):,} bytes cannot be read: {error}"
+            raise NotForJpeg2000(Reason.DAMAGED, detail) from error
+        return None, [f"EXIF: it cannot be read ({error})"]
+    problems = [f"EXIF {name}: it cannot be read" for name in lost]
+    return upright, problems + [f"EXIF {name}: it cannot be turned" for name in lost_in_turning]
 
 
 def _require_that_it_may_be_turned(metadata: PhotoMetadata) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import struct
 from collections.abc import Iterator
 from typing import Any, NamedTuple
 
@@ -10,7 +11,17 @@ import numpy as np
 from PIL import GifImagePlugin
 
 from foveate.codec.metadata import PhotoMetadata
-from foveate.pictures.accounting import Kind, Known, Part, behind, part_of, printable, settle, unknown
+from foveate.pictures.accounting import (
+    Kind,
+    Known,
+    Part,
+    behind,
+    part_of,
+    pixel_shape,
+    printable,
+    settle,
+    unknown,
+)
 from foveate.pictures.picture import (
     BadPicture,
     NotForJpeg2000,
@@ -24,14 +35,16 @@ from foveate.pictures.texts import carried_texts, decoded_text
 
 PARTS: dict[str, Known] = {
     "picture": Known(Kind.PICTURE, "descriptors, palettes, pixels"),
+    "control": Known(Kind.PICTURE, "transparent color", most=8, once=True),
     "comment": Known(Kind.CARRIED, "comment"),
     "text": Known(Kind.HOLDS_DATA, "text to be drawn", Reason.NOT_READ),
-    "NETSCAPE2.0": Known(Kind.PICTURE, "how often an animation runs"),
-    "ANIMEXTS1.0": Known(Kind.PICTURE, "how often an animation runs"),
-    "XMP DataXMP": Known(Kind.CARRIED, "XMP"),
-    "ICCRGBG1012": Known(Kind.CARRIED, "ICC profile"),
+    "NETSCAPE2.0": Known(Kind.PICTURE, "how often an animation runs", most=19, once=True),
+    "ANIMEXTS1.0": Known(Kind.PICTURE, "how often an animation runs by ANIMEXTS", most=19, once=True),
+    "XMP DataXMP": Known(Kind.CARRIED, "XMP", once=True),
+    "ICCRGBG1012": Known(Kind.CARRIED, "ICC profile", once=True),
 }
-_XMP_TRAILER = 257  # of bytes that end the block for readers that do not know it
+# What ends a packet for readers that do not know it: wherever they land, they are led to the end.
+_XMP_TRAILER = b"\x01" + bytes(range(255, -1, -1)) + b"\0"
 _MOST_BLOCKS = 1 << 20
 
 
@@ -55,7 +68,12 @@ def decode_gif(data: bytes, max_pixels: int | None) -> Picture:
         raise NotForJpeg2000(Reason.ANIMATED, "an animated GIF")
     if not images:
         raise BadPicture("broken GIF: it has no picture")
-    problems = settle(list(_parts(data, blocks, end)), "a GIF")
+    _require_the_whole_screen(data, next(block for block in blocks if block.name == "image"))
+    comments = [("Comment", decoded_text(one.content)) for one in blocks if one.name == "comment"]
+    texts, lost = carried_texts(comments)
+    aspect = data[12]
+    shape = pixel_shape(aspect + 15, 64) if aspect else []
+    problems = settle([*_parts(data, blocks, end), *lost, *shape], "a GIF")
     if end is None:
         raise NotForJpeg2000(Reason.DAMAGED, "a damaged GIF (it ends too early)")
     try:
@@ -66,8 +84,6 @@ def decode_gif(data: bytes, max_pixels: int | None) -> Picture:
         raise
     except Exception as error:  # whatever broken bytes lead the library to
         raise NotForJpeg2000(Reason.DAMAGED, f"a damaged GIF ({error})") from error
-    comments = [("Comment", decoded_text(one.content)) for one in blocks if one.name == "comment"]
-    texts, lost = carried_texts(comments)
     named = {block.name: block for block in reversed(blocks)}
     packet, profile = named.get("XMP DataXMP"), named.get("ICCRGBG1012")
     metadata = PhotoMetadata(
@@ -75,12 +91,24 @@ def decode_gif(data: bytes, max_pixels: int | None) -> Picture:
         xmp=_packet(data, packet) if packet else None,
         texts=texts,
     )
-    return Picture(gray_if_neutral(pixels), metadata, "gif", 8, (*problems, *lost))
+    return Picture(gray_if_neutral(pixels), metadata, "gif", 8, problems)
+
+
+def _require_the_whole_screen(data: bytes, image: _Block) -> None:
+    """Raises NotForJpeg2000 for a picture of another size than the screen, around which there is nothing."""
+    screen = struct.unpack_from("<HH", data, 6)
+    left, top, width, height = struct.unpack_from("<HHHH", data, image.start + 1)
+    if (left, top, width, height) != (0, 0, *screen):
+        raise NotForJpeg2000(
+            Reason.NOT_READ,
+            f"a GIF of {width} x {height} pixels at {left}, {top} on a screen of {screen[0]} x {screen[1]}",
+        )
 
 
 def _packet(data: bytes, block: _Block) -> bytes:
-    """An XMP packet, which stands in its block as it is, not cut into sub-blocks."""
-    return data[block.start + 14 : block.end - _XMP_TRAILER - 1]
+    """An XMP packet, which stands in its block as it is; or cut into sub-blocks, as some writers do."""
+    stored = data[block.start + 14 : block.end]
+    return stored.removesuffix(_XMP_TRAILER) if stored.endswith(_XMP_TRAILER) else block.content
 
 
 def _walk(data: bytes) -> tuple[list[_Block], int | None]:
@@ -126,7 +154,7 @@ def _sub_blocks(data: bytes, at: int, *, keep: bool) -> tuple[bytes, int, bool]:
 def _parts(data: bytes, blocks: list[_Block], end: int | None) -> Iterator[Part]:
     """All parts but the header."""
     for block in blocks:
-        known = PARTS.get("picture" if block.name in ("image", "control") else block.name)
+        known = PARTS.get("picture" if block.name == "image" else block.name)
         if known is None:
             yield unknown(
                 "GIF extensions", block.start, block.end - block.start, printable(block.name.encode())

@@ -163,7 +163,7 @@ def _columns(primaries: Primaries) -> NDArray[np.float64]:
     """XYZ of red, green and blue under D50, as columns."""
     stated = (primaries.red, primaries.green, primaries.blue, primaries.white)
     if any(not (0 <= x <= 1 and 1e-4 < y <= 1 and x + y <= 1.001) for x, y in stated):
-        raise CannotBeAProfile("primaries that are no colors")
+        raise CannotBeAProfile("invalid primaries")
     red, green, blue, white = (np.array([x / y, 1.0, (1 - x - y) / y]) for x, y in stated)
     matrix: NDArray[np.float64] = np.stack([red, green, blue], axis=1)
     if abs(np.linalg.det(matrix)) < 1e-4:

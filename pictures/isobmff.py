@@ -1,4 +1,4 @@
-"""What an AVIF or HEIC file consists of, to its last byte: boxes, items, properties (ISO/IEC 23008-12)."""
+"""The parts of an AVIF or HEIC file, to its last byte: boxes, items, properties (ISO/IEC 23008-12)."""
 
 from __future__ import annotations
 
@@ -8,7 +8,17 @@ from collections.abc import Iterator, Mapping
 from typing import NamedTuple
 
 from foveate.pictures import jumbf
-from foveate.pictures.accounting import Kind, Known, Part, behind, is_padding, part_of, printable, unknown
+from foveate.pictures.accounting import (
+    PREVIEW,
+    Kind,
+    Known,
+    Part,
+    behind,
+    is_padding,
+    part_of,
+    printable,
+    unknown,
+)
 from foveate.pictures.picture import BadPicture
 from foveate.pictures.reasons import Reason
 
@@ -18,19 +28,22 @@ _ALPHA = (b"urn:mpeg:mpegB:cicp:systems:auxiliary:alpha", b"urn:mpeg:hevc:2015:a
 _IMAGES = (b"av01", b"hvc1", b"hev1", b"grid", b"iden", b"iovl", b"jpeg", b"unci", b"j2k1", b"avc1", b"vvc1")
 
 _STRUCTURE = Known(Kind.PICTURE, "structure")
+_STORE = Known(Kind.PICTURE, "places of items")
+_MOST_OF_STRUCTURE, _MOST_OF_ITEM = 4096, 256  # bytes of boxes that describe a file, and more for each item
 BOXES: Mapping[bytes, Known] = {
     **dict.fromkeys((b"ftyp", b"meta", b"mdat", b"pdin"), _STRUCTURE),
     **dict.fromkeys(
         (b"moov", b"moof", b"sidx", b"mfra"), Known(Kind.HOLDS_DATA, "a video or sequence", Reason.ANIMATED)
     ),
 }
-_IN_META = (b"hdlr", b"pitm", b"iinf", b"iref", b"iprp", b"iloc", b"idat", b"dinf", b"grpl", b"iprt")
+_IN_META = (b"hdlr", b"pitm", b"iinf", b"iref", b"iprp", b"iloc", b"idat", b"dinf", b"grpl", b"ipro")
 PROPERTIES: Mapping[bytes, Known] = {
     **dict.fromkeys(
         (b"ispe", b"pixi", b"av1C", b"hvcC", b"auxC", b"a1op", b"a1lx", b"lsel", b"irot", b"imir", b"clap"),
         _STRUCTURE,
     ),
-    **dict.fromkeys((b"pasp", b"rloc", b"lhvC", b"oinf", b"tols"), _STRUCTURE),
+    **dict.fromkeys((b"rloc", b"lhvC", b"oinf", b"tols"), _STRUCTURE),
+    b"pasp": Known(Kind.DESCRIBES, "shape of pixels that are not square"),
     b"colr": Known(Kind.CARRIED, "color"),
     **dict.fromkeys((b"clli", b"mdcv", b"cclv", b"amve"), Known(Kind.DESCRIBES, "light level")),
     **dict.fromkeys(
@@ -39,9 +52,9 @@ PROPERTIES: Mapping[bytes, Known] = {
 }
 ITEMS: Mapping[str, Known] = {
     "picture": Known(Kind.PICTURE, "picture, its tiles and its alpha"),
-    "Exif": Known(Kind.CARRIED, "EXIF"),
-    "XMP": Known(Kind.CARRIED, "XMP"),
-    "thumbnail": Known(Kind.DESCRIBES, "preview"),
+    "Exif": Known(Kind.CARRIED, "EXIF", once=True),
+    "XMP": Known(Kind.CARRIED, "XMP", once=True),
+    "thumbnail": PREVIEW,
     "auxiliary": Known(Kind.HOLDS_DATA, "depth or other auxiliary pictures"),
     "tmap": Known(Kind.HOLDS_DATA, "a gain map", Reason.HIGH_DYNAMIC_RANGE),
     "another": Known(Kind.HOLDS_DATA, "another picture", Reason.SEVERAL_PICTURES),
@@ -76,6 +89,7 @@ class IsoWalk:
     references: list[tuple[bytes, int, int]] = dataclasses.field(default_factory=list)
     parts: list[Part] = dataclasses.field(default_factory=list)
     jumbf: bytes = b""
+    stores: list[Box] = dataclasses.field(default_factory=list)  # boxes of data that items point to
 
     def properties(self) -> list[Box]:
         """The primary item's properties, and those of the first of which it is made, if any."""
@@ -109,30 +123,37 @@ def walk(data: bytes) -> IsoWalk:
     """Takes a file apart; raises BadPicture where it is malformed."""
     found = IsoWalk()
     at = 0
-    mdat: list[Box] = []
     try:
         for box in _outer(data):
             at = box.end
             if box.kind == b"meta":
                 _read_meta(data, box, found)
             elif box.kind == b"mdat":
-                mdat.append(box)
+                found.stores.append(box)
             else:
                 found.parts.append(_outer_part(data, box, found))
     except (struct.error, IndexError) as error:
         raise BadPicture("broken file: its boxes are cut off") from error
     found.parts += _items(data, found)
-    for box in mdat:
-        found.parts.append(part_of(_STRUCTURE, box.offset, box.start - box.offset))
+    found.parts = list(_bounded(found))
+    for box in found.stores:
+        found.parts.append(part_of(_STORE, box.offset, box.start - box.offset))
         found.parts += _unused(data, box, found)
     if at < len(data):
         found.parts.append(behind(data, at))
     return found
 
 
+def _bounded(found: IsoWalk) -> Iterator[Part]:
+    """The parts; bytes of structure beyond what so many items need are unknown."""
+    most = _MOST_OF_STRUCTURE + _MOST_OF_ITEM * len(found.items)
+    for part in found.parts:
+        yield dataclasses.replace(part, most=most) if part.name == _STRUCTURE.name else part
+
+
 def _outer(data: bytes) -> Iterator[Box]:
     """The outermost boxes, as far as what follows looks like one."""
-    at = 0
+    at, count = 0, 0
     while at + 8 <= len(data) and (not at or _is_kind(data[at + 4 : at + 8])):
         try:
             box = next(boxes(data, at, len(data)))
@@ -140,6 +161,9 @@ def _outer(data: bytes) -> Iterator[Box]:
             if at and data[at + 4 : at + 8] not in (b"meta", b"mdat"):
                 return
             raise
+        count += 1
+        if count > _MOST_BOXES:
+            raise BadPicture(f"broken file: more than {_MOST_BOXES:,} boxes")
         yield box
         at = box.end
 
@@ -152,10 +176,10 @@ def _outer_part(data: bytes, box: Box, found: IsoWalk) -> Part:
     length = box.end - box.offset
     if box.kind in BOXES:
         if box.kind == b"ftyp" and box.offset:
-            return behind(data[: box.end], box.offset)
+            return behind(data, box.offset, box.end)
         return part_of(BOXES[box.kind], box.offset, length)
     if box.kind in (b"free", b"skip") and is_padding(data, box.start, box.end):
-        return part_of(_STRUCTURE, box.offset, length)
+        return Part(Kind.PICTURE, "padding", box.offset, length)
     if box.kind == b"uuid" and data[box.start : box.start + 16] == _C2PA:
         content = data[box.start + 20 : box.end]
         purpose, _, rest = content.partition(b"\0")
@@ -167,10 +191,14 @@ def _outer_part(data: bytes, box: Box, found: IsoWalk) -> Part:
 
 def _read_meta(data: bytes, meta: Box, found: IsoWalk) -> None:
     idat = meta.start
+    found.parts.append(part_of(_STRUCTURE, meta.offset, meta.start + 4 - meta.offset))
     children = list(boxes(data, meta.start + 4, meta.end))
     for box in children:
         if box.kind == b"idat":
             idat = box.start
+            found.stores.append(box)
+        elif box.kind in _IN_META and box.kind != b"iprp":
+            found.parts.append(part_of(_STRUCTURE, box.offset, box.end - box.offset))
     for box in children:
         version = data[box.start] if box.end > box.start else 0
         if box.kind == b"pitm":
@@ -250,6 +278,8 @@ def _read_properties(data: bytes, iprp: Box, found: IsoWalk) -> None:
             for one in stored:
                 length = one.end - one.offset
                 known = PROPERTIES.get(one.kind)
+                if one.kind == b"pasp" and data[one.start : one.start + 4] == data[one.start + 4 : one.end]:
+                    known = _STRUCTURE
                 name = printable(one.kind)
                 found.parts.append(
                     part_of(known, one.offset, length)
@@ -257,6 +287,7 @@ def _read_properties(data: bytes, iprp: Box, found: IsoWalk) -> None:
                     else unknown("properties", one.offset, length, name)
                 )
         elif box.kind == b"ipma":
+            found.parts.append(part_of(_STRUCTURE, box.offset, box.end - box.offset))
             _read_associations(data, box, stored, found)
 
 
@@ -282,11 +313,26 @@ def code_points(data: bytes, walked: IsoWalk) -> tuple[int, int] | None:
     return None
 
 
+def picture_data(data: bytes, walked: IsoWalk) -> bytes:
+    """Where the coded picture begins: the first bytes of the primary item, or of the first of its tiles."""
+    numbers = [walked.primary]
+    numbers += [to for kind, start, to in walked.references if kind == b"dimg" and start == walked.primary]
+    for number in numbers:
+        item = walked.items.get(number, Item())
+        if item.kind == b"av01" and item.extents:
+            start, length = item.extents[0]
+            return data[start : start + min(length or 4096, 4096)]
+    return b""
+
+
 # What items are ------------------------------------------------------------------------------------
 
 
 def _items(data: bytes, found: IsoWalk) -> Iterator[Part]:
     """All items as parts, by what they are to the primary one."""
+    kinds: dict[int, set[bytes]] = {}
+    for kind, start, _ in found.references:
+        kinds.setdefault(start, set()).add(kind)
     ours = {found.primary}
     for _ in range(3):  # a grid of tiles, with alpha of tiles
         ours |= {to for kind, start, to in found.references if kind == b"dimg" and start in ours}
@@ -298,7 +344,7 @@ def _items(data: bytes, found: IsoWalk) -> Iterator[Part]:
     for number, item in found.items.items():
         size = sum(length for _, length in item.extents)
         start = item.extents[0][0] if item.extents else 0
-        role = _role(found, number, item, ours)
+        role = "picture" if number in ours else _role(item, kinds.get(number, set()))
         if role in ITEMS:
             yield part_of(ITEMS[role], start, size)
         else:
@@ -307,16 +353,14 @@ def _items(data: bytes, found: IsoWalk) -> Iterator[Part]:
             )
 
 
-def _role(found: IsoWalk, number: int, item: Item, ours: set[int]) -> str:
-    if number in ours:
-        return "picture"
+def _role(item: Item, kinds: set[bytes]) -> str:
+    """What an item is that is no part of the picture, by its type and the kinds of its references."""
     if item.kind == b"Exif":
         return "Exif"
     if item.kind == b"mime" and item.mime == b"application/rdf+xml":
         return "XMP"
     if item.kind == b"tmap":
         return "tmap"
-    kinds = {kind for kind, start, _ in found.references if start == number}
     if b"thmb" in kinds:
         return "thumbnail"
     if b"auxl" in kinds:

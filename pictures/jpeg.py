@@ -14,7 +14,7 @@ from PIL import Image
 
 from foveate.codec.metadata import PhotoMetadata
 from foveate.pictures import jumbf, photoshop, xmp
-from foveate.pictures.accounting import Part, settle
+from foveate.pictures.accounting import Kind, Part, pixel_shape, settle
 from foveate.pictures.cmyk import CONVERTED, srgb_of_cmyk_jpeg
 from foveate.pictures.jpeg_parts import (
     APP0,
@@ -45,7 +45,6 @@ from foveate.pictures.picture import (
     check_size,
     reading,
     saved,
-    stretched,
     with_channels,
 )
 from foveate.pictures.reasons import Reason
@@ -74,11 +73,15 @@ def decode_jpeg(data: bytes, max_pixels: int | None, *, with_inks: bool = False)
     segments = walked.segments
     precision, height, width, components = _frame(segments)
     check_size(width, height, max_pixels)
-    metadata, problems, lost = _metadata(segments)
+    if precision != 8:
+        raise NotForJpeg2000(
+            Reason.NOT_READ, f"a JPEG of {precision} bits a sample, whose decoder hides damage"
+        )
     if components == 4 and not with_inks:
         raise NotForJpeg2000(Reason.COLOR, "a CMYK or YCCK JPEG")
+    metadata, lost = _metadata(segments)
     _refuse_what_jpeg2000_should_not_hold(data, segments, components, metadata.xmp or b"")
-    problems += settle((*walked.parts, *lost), "a JPEG")
+    problems = settle((*walked.parts, *lost), "a JPEG")
     if walked.end is None:
         _require_something(data)
         raise NotForJpeg2000(Reason.DAMAGED, "a damaged JPEG (it has no end marker)")
@@ -86,12 +89,10 @@ def decode_jpeg(data: bytes, max_pixels: int | None, *, with_inks: bool = False)
         pixels = srgb_of_cmyk_jpeg(data[: walked.end], metadata.icc)
         metadata, problems = dataclasses.replace(metadata, icc=None), (*problems, CONVERTED)
     else:
-        pixels = _pixels(data[: walked.end], precision, components)
+        pixels = _pixels(data[: walked.end], components)
     if pixels.shape[:2] != (height, width):
         raise BadPicture(f"broken JPEG: {pixels.shape} decoded where the header says {height} x {width}")
-    if pixels.dtype == np.uint16:
-        pixels = stretched(pixels.astype(np.uint16, copy=False), precision)
-    return Picture(pixels, metadata, "jpeg", precision, problems, quality(segments))
+    return Picture(pixels, metadata, "jpeg", 8, problems, quality(segments))
 
 
 def quality(segments: Sequence[Segment]) -> float | None:
@@ -112,7 +113,7 @@ def quality(segments: Sequence[Segment]) -> float | None:
     return None
 
 
-def _pixels(data: bytes, precision: int, components: int) -> Pixels:
+def _pixels(data: bytes, components: int) -> Pixels:
     """The samples as the library decodes them.
 
     libjpeg makes a picture of almost anything and only warns: what comes after an error in the entropy-coded
@@ -122,15 +123,13 @@ def _pixels(data: bytes, precision: int, components: int) -> Pixels:
       BadPicture: nothing can be decoded.
       NotForJpeg2000: damaged pixels can be.
     """
-    warning = ""
-    if precision == 8:
-        try:
-            strictly: NDArray[np.uint8] = simplejpeg.decode_jpeg(
-                data, "RGB" if components == 3 else "GRAY", strict=True
-            )
-            return with_channels(strictly)
-        except ValueError as error:
-            warning = str(error)
+    try:
+        strictly: NDArray[np.uint8] = simplejpeg.decode_jpeg(
+            data, "RGB" if components == 3 else "GRAY", strict=True
+        )
+        return with_channels(strictly)
+    except ValueError as error:
+        warning = str(error)
     with reading("JPEG"):
         pixels = with_channels(imagecodecs.jpeg8_decode(data))
     if warning.startswith(_DAMAGE):
@@ -223,32 +222,37 @@ def _refuse_what_jpeg2000_should_not_hold(
         )
 
 
-def _metadata(segments: Sequence[Segment]) -> tuple[PhotoMetadata, tuple[str, ...], list[Part]]:
-    """The metadata as stored (EXIF not yet checked), what could not be read, and parts that are lost."""
-    problems = []
-    icc = _icc(segments)
-    if icc is None and _first(segments, APP2, ICC) is not None:
-        problems.append("ICC profile: it lacks some of its parts")
-    packet, lost = xmp.joined(_first(segments, APP1, XMP), _all(segments, APP1, MORE_XMP))
-    if lost:
-        problems.append(f"XMP, extended: {lost}")
-    iptc, resources, parts = photoshop_parts(segments)
-    jumb, whole = jumbf.from_segments(_all(segments, APP11, b"JP", keep=True))
-    if not whole:
-        problems.append("C2PA and other JUMBF boxes: they are damaged")
+def _metadata(segments: Sequence[Segment]) -> tuple[PhotoMetadata, list[Part]]:
+    """The metadata as stored (EXIF not yet checked), and parts that are lost.
+
+    Raises:
+      NotForJpeg2000: a profile without some of its parts, or data in XMP.
+    """
+    pieces = _all(segments, APP1, MORE_XMP)
+    if data := xmp.data_within(b"".join(piece[40:] for piece in pieces)):
+        raise NotForJpeg2000(Reason.EXTRA_DATA, f"a JPEG with {data}")
+    joined = xmp.joined(_first(segments, APP1, XMP), pieces)
+    iptc, resources, lost = photoshop_parts(segments)
+    if joined.lost:
+        lost.append(Part(Kind.UNKNOWN, "XMP, extended", 0, joined.lost, joined.why))
+    boxes = [one for one in _all(segments, APP11, b"JP", keep=True) if not jumbf.is_of_jpeg_xt(one)]
+    jumb, damaged = jumbf.from_segments(boxes)
+    if damaged:
+        lost.append(Part(Kind.UNKNOWN, "C2PA and other JUMBF boxes", 0, damaged, "damaged"))
     comments = [decoded_text(one.rstrip(b"\0")) for one in _all(segments, COMMENT, b"")]
     texts, more = carried_texts(("Comment", text) for text in comments if text)
+    density, shape = _density(segments)
     metadata = PhotoMetadata(
-        icc=icc,
+        icc=_icc(segments),
         exif=_first(segments, APP1, EXIF),
-        xmp=packet,
-        dpi=_density(segments),
+        xmp=joined.packet,
+        dpi=density,
         iptc=iptc,
         photoshop=resources,
         jumbf=jumb or None,
         texts=texts,
     )
-    return metadata, (*problems, *more), parts
+    return metadata, [*lost, *more, *shape]
 
 
 def _all(segments: Sequence[Segment], marker: int, prefix: bytes, *, keep: bool = False) -> list[bytes]:
@@ -269,23 +273,31 @@ def _first(segments: Sequence[Segment], marker: int, prefix: bytes) -> bytes | N
 
 
 def _icc(segments: Sequence[Segment]) -> bytes | None:
-    """The ICC profile from its numbered parts; None where one is missing."""
-    parts: dict[int, bytes] = {}
-    total = 0
-    for segment in segments:
-        if segment.marker == APP2 and segment.payload.startswith(ICC) and len(segment.payload) > 14:
-            number, total = segment.payload[12], segment.payload[13]
-            parts.setdefault(number, segment.payload[14:])
-    if not parts or set(parts) != set(range(1, total + 1)):
+    """The ICC profile from its numbered parts; None without any.
+
+    Raises:
+      NotForJpeg2000: a part is missing, or there are two of one number: nobody knows the picture's color.
+    """
+    pieces = _all(segments, APP2, ICC)
+    parts = {piece[0]: piece[2:] for piece in pieces if len(piece) > 2}
+    if not pieces:
         return None
+    if len(parts) != len(pieces) or any(piece[1] != len(pieces) for piece in pieces):
+        raise NotForJpeg2000(Reason.COLOR, "a JPEG whose color profile lacks some of its parts, or has more")
+    if set(parts) != set(range(1, len(pieces) + 1)):
+        raise NotForJpeg2000(Reason.COLOR, "a JPEG whose color profile lacks some of its parts")
     return b"".join(parts[number] for number in sorted(parts))
 
 
-def _density(segments: Sequence[Segment]) -> tuple[float, float] | None:
-    """Dots per inch from the JFIF segment."""
+def _density(segments: Sequence[Segment]) -> tuple[tuple[float, float] | None, list[Part]]:
+    """Dots per inch from the JFIF segment; or the shape of pixels that are not square, which is lost."""
     jfif = _first(segments, APP0, b"JFIF\0")
     if jfif is None or len(jfif) < 7:
-        return None
+        return None, []
     unit, across, down = struct.unpack_from(">BHH", jfif, 2)
+    if not across or not down:
+        return None, []
+    if unit == 0:
+        return None, pixel_shape(across, down)
     inches = {1: 1.0, 2: 2.54}.get(unit)
-    return None if inches is None or not across or not down else (across * inches, down * inches)
+    return (None if inches is None else (across * inches, down * inches)), []

@@ -1,7 +1,8 @@
-"""What a JPEG file consists of, to its last byte: marker segments, scans, stray bytes, what stands behind."""
+"""The parts of a JPEG file, to its last byte: marker segments, scans, stray bytes, trailers."""
 
 from __future__ import annotations
 
+import contextlib
 import dataclasses
 import re
 import struct
@@ -9,8 +10,18 @@ from collections.abc import Iterator, Sequence
 
 import numpy as np
 
-from foveate.pictures import exif, photoshop
-from foveate.pictures.accounting import Kind, Known, Part, behind, is_padding, part_of, printable, unknown
+from foveate.pictures import exif, jumbf, photoshop
+from foveate.pictures.accounting import (
+    PREVIEW,
+    Kind,
+    Known,
+    Part,
+    behind,
+    is_padding,
+    part_of,
+    printable,
+    unknown,
+)
 from foveate.pictures.picture import BadPicture
 from foveate.pictures.reasons import Reason
 
@@ -20,22 +31,26 @@ EXIF, XMP, MORE_XMP = b"Exif\0\0", b"http://ns.adobe.com/xap/1.0/\0", b"http://n
 ICC, MULTI_PICTURE, PHOTOSHOP = b"ICC_PROFILE\0", b"MPF\0", b"Photoshop 3.0\0"
 
 _PICTURE_MARKERS = FRAMES | {0xC4, 0xCC, 0xDB, 0xDC, 0xDD, SOS, EOI}
-PICTURE = Known(Kind.PICTURE, "frame, tables, scans")
+PICTURE = Known(Kind.PICTURE, "frame, scans")
+TABLES = Known(Kind.PICTURE, "tables", most=1 << 16)
+_TABLE_MARKERS = (0xC4, 0xCC, 0xDB, 0xDC, 0xDD)
 _MOST_SCANS = 500  # photos have ten or so; every bit of every coefficient by itself would take as many
 _MOST_SEGMENTS = 1 << 16
 _PREVIEWS = (0x010001, 0x010002, 0x010003)  # multi-picture types: large thumbnails (CIPA DC-007, 5.2.3.3)
 
+_JFIF_THUMBNAIL = Known(Kind.DESCRIBES, "JFIF thumbnail")
+JPEG_XT = Known(Kind.HOLDS_DATA, "JPEG XT data", Reason.HIGH_DYNAMIC_RANGE)
 SEGMENTS: Sequence[tuple[int, bytes, Known]] = (
-    (APP0, b"JFIF\0", Known(Kind.CARRIED, "JFIF resolution")),
-    (APP0, b"JFXX\0", Known(Kind.DESCRIBES, "JFIF thumbnail")),
+    (APP0, b"JFIF\0", Known(Kind.CARRIED, "JFIF resolution", once=True)),
+    (APP0, b"JFXX\0", _JFIF_THUMBNAIL),
     (APP0, b"CIFF", Known(Kind.HOLDS_DATA, "camera data (CIFF)")),
     (APP0, b"HEAPJPGM", Known(Kind.HOLDS_DATA, "camera data (CIFF)")),
-    (APP1, EXIF, Known(Kind.CARRIED, "EXIF")),
-    (APP1, XMP, Known(Kind.CARRIED, "XMP")),
+    (APP1, EXIF, Known(Kind.CARRIED, "EXIF", once=True)),
+    (APP1, XMP, Known(Kind.CARRIED, "XMP", once=True)),
     (APP1, MORE_XMP, Known(Kind.CARRIED, "XMP, extended")),
     (APP1, b"FLIR\0", Known(Kind.HOLDS_DATA, "thermal data (FLIR)")),
     (APP2, ICC, Known(Kind.CARRIED, "ICC profile")),
-    (APP2, MULTI_PICTURE, Known(Kind.PICTURE, "multi-picture index")),
+    (APP2, MULTI_PICTURE, Known(Kind.PICTURE, "multi-picture index", most=1024, once=True)),
     (APP2, b"urn:iso:std:iso:ts:21496:-1", Known(Kind.HOLDS_DATA, "a gain map", Reason.HIGH_DYNAMIC_RANGE)),
     (APP2, b"FPXR\0", Known(Kind.UNKNOWN, "FlashPix data")),
     (0xE3, b"Meta\0\0", Known(Kind.DESCRIBES, "Kodak metadata")),
@@ -45,7 +60,7 @@ SEGMENTS: Sequence[tuple[int, bytes, Known]] = (
     (APP11, b"HDR_RI", Known(Kind.HOLDS_DATA, "high dynamic range (JPEG-HDR)", Reason.HIGH_DYNAMIC_RANGE)),
     (0xEC, b"Ducky", Known(Kind.DESCRIBES, "Photoshop's web settings")),
     (APP13, PHOTOSHOP, Known(Kind.CARRIED, "IPTC and Photoshop resources")),
-    (0xEE, b"Adobe", Known(Kind.PICTURE, "color transform (Adobe)")),
+    (0xEE, b"Adobe", Known(Kind.PICTURE, "color transform (Adobe)", most=16, once=True)),
     (COMMENT, b"", Known(Kind.CARRIED, "comment")),
 )
 TRAILERS: Sequence[tuple[bytes, Known]] = (
@@ -133,33 +148,40 @@ def _walked(data: bytes) -> Iterator[Segment | Part | int]:
 
 def _named(segments: Sequence[Segment]) -> Iterator[Part]:
     """The segments as parts."""
-    seen: set[str] = set()
     for segment in segments:
         length = len(segment.payload) + 4
         if segment.marker in _PICTURE_MARKERS:
-            yield part_of(PICTURE, segment.start, length)
-            continue
-        for marker, prefix, known in SEGMENTS:
-            if segment.marker == marker and segment.payload.startswith(prefix):
-                if known.name in seen and known.name in ("EXIF", "XMP"):
-                    yield Part(Kind.UNKNOWN, f"a second {known.name}", segment.start, length)
-                else:
-                    yield part_of(known, segment.start, length)
-                    yield from _inside(segment, known)
-                seen.add(known.name)
-                break
+            known = TABLES if segment.marker in _TABLE_MARKERS else PICTURE
+            yield part_of(known, segment.start, length)
+        elif segment.marker == APP11 and jumbf.is_of_jpeg_xt(segment.payload):
+            yield part_of(JPEG_XT, segment.start, length, printable(segment.payload[12:16]))
         else:
-            name = (
-                f"APP{segment.marker - 0xE0}" if 0xE0 <= segment.marker < 0xF0 else f"FF{segment.marker:02X}"
-            )
-            detail = f"{name} {printable(segment.payload.partition(bytes(1))[0])}".strip()
-            yield unknown("JPEG segments", segment.start, length, detail)
+            yield from _of_application(segment, length)
 
 
-def _inside(segment: Segment, known: Known) -> Iterator[Part]:
-    """What a carried segment holds that is not carried."""
-    if segment.marker == APP0 and known.kind is Kind.CARRIED and len(segment.payload) > 14:
-        yield Part(Kind.DESCRIBES, "JFIF thumbnail", segment.start + 18, len(segment.payload) - 14)
+def _of_application(segment: Segment, length: int) -> Iterator[Part]:
+    for marker, prefix, known in SEGMENTS:
+        if segment.marker == marker and segment.payload.startswith(prefix):
+            if prefix == b"JFIF\0":
+                yield from _jfif(segment, known)
+            else:
+                yield part_of(known, segment.start, length)
+            return
+    name = f"APP{segment.marker - 0xE0}" if 0xE0 <= segment.marker < 0xF0 else f"FF{segment.marker:02X}"
+    detail = f"{name} {printable(segment.payload.partition(bytes(1))[0])}".strip()
+    yield unknown("JPEG segments", segment.start, length, detail)
+
+
+def _jfif(segment: Segment, known: Known) -> Iterator[Part]:
+    """The resolution, a thumbnail of the size that it states, and anything else (T.871, 10.1)."""
+    payload, start = segment.payload, segment.start
+    yield part_of(known, start, 4 + min(14, len(payload)))
+    thumbnail = 3 * payload[12] * payload[13] if len(payload) >= 14 else 0
+    thumbnail = min(thumbnail, max(0, len(payload) - 14))
+    if thumbnail:
+        yield part_of(_JFIF_THUMBNAIL, start + 18, thumbnail)
+    if len(payload) > 14 + thumbnail:
+        yield unknown("bytes in a JFIF segment", start + 18 + thumbnail, len(payload) - 14 - thumbnail)
 
 
 def _pixels_between(segments: Sequence[Segment], strays: Sequence[Part], end: int) -> Iterator[Part]:
@@ -187,21 +209,39 @@ def _trailers(data: bytes, segments: Sequence[Segment], end: int) -> Iterator[Pa
         if start < at or start + length > len(data) or not data.startswith(b"\xff\xd8", start):
             continue
         if start > at:
-            yield _trailer(data[:start], at)
-        yield Part(Kind.DESCRIBES, "preview", start, length)
+            yield _trailer(data, at, start)
+        yield from _preview(data, start, start + length)
         at = start + length
     if at < len(data):
-        yield _trailer(data, at)
+        yield _trailer(data, at, len(data))
 
 
-def _trailer(data: bytes, at: int) -> Part:
+def _preview(data: bytes, start: int, end: int) -> Iterator[Part]:
+    """A preview, and what the same bytes hold beyond it or beside its pixels."""
+    segments: list[Segment] = []
+    stop = end
+    with contextlib.suppress(BadPicture):
+        for item in _walked(data[start:end]):
+            if isinstance(item, int):
+                stop = start + item
+            elif isinstance(item, Segment):
+                segments.append(item)
+    yield part_of(PREVIEW, start, stop - start)
+    for part in _named(segments):
+        if part.kind in (Kind.HOLDS_DATA, Kind.UNKNOWN):
+            yield dataclasses.replace(part, start=start + part.start)
+    if stop < end:
+        yield _trailer(data, stop, end)
+
+
+def _trailer(data: bytes, at: int, end: int) -> Part:
     for mark, known in TRAILERS:
-        if data.startswith(mark, at):
-            return part_of(known, at, len(data) - at)
-    if data.endswith(b"SEFT"):
-        part = behind(data, at)
-        return part if part.kind is Kind.HOLDS_DATA else unknown("Samsung data", at, len(data) - at)
-    return behind(data, at)
+        if data.startswith(mark, at, end) or data.endswith(mark, at, end):
+            return part_of(known, at, end - at)
+    part = behind(data, at, end)
+    if part.kind is Kind.UNKNOWN and data.endswith(b"SEFT", at, end):
+        return unknown("Samsung data", at, end - at)
+    return part
 
 
 def _previews(segments: Sequence[Segment], end: int) -> Iterator[tuple[int, int]]:

@@ -27,11 +27,13 @@ from foveate.pictures.reasons import Reason
 CODESTREAM = b"\xff\x0a"
 CONTAINER = b"\0\0\0\x0cJXL "
 BOXES: Mapping[bytes, Known] = {
-    **dict.fromkeys((b"JXL ", b"ftyp", b"jxlc", b"jxlp", b"jxll", b"jxli"), Known(Kind.PICTURE, "picture")),
-    b"jbrd": Known(Kind.CARRIED, "what makes it a JPEG again"),
-    b"Exif": Known(Kind.CARRIED, "EXIF"),
-    b"xml ": Known(Kind.CARRIED, "XMP"),
-    b"jumb": Known(Kind.CARRIED, "C2PA"),
+    **dict.fromkeys((b"JXL ", b"ftyp", b"jxll", b"jxli"), Known(Kind.PICTURE, "structure", most=4096)),
+    b"jxlc": Known(Kind.PICTURE, "codestream", once=True),
+    b"jxlp": Known(Kind.PICTURE, "pieces of the codestream"),
+    b"jbrd": Known(Kind.CARRIED, "what makes it a JPEG again", once=True),
+    b"Exif": Known(Kind.CARRIED, "EXIF", once=True),
+    b"xml ": Known(Kind.CARRIED, "XMP", once=True),
+    b"jumb": Known(Kind.CARRIED, "C2PA", once=True),
     b"jhgm": Known(Kind.HOLDS_DATA, "a gain map", Reason.HIGH_DYNAMIC_RANGE),
 }
 _PACKED = b"brob"

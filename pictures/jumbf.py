@@ -20,21 +20,28 @@ def is_whole(data: bytes) -> bool:
     return at == len(data) and at > 0
 
 
-def from_segments(payloads: Sequence[bytes]) -> tuple[bytes, bool]:
-    """The boxes in JPEG's APP11 segments, joined, and whether all of them are whole."""
-    if not payloads:
-        return b"", True
+def is_of_jpeg_xt(payload: bytes) -> bool:
+    """Whether an APP11 segment holds a piece of a box of JPEG XT (ISO/IEC 18477-3) rather than of JUMBF."""
+    return payload.startswith(b"JP") and payload[_HEAD + 4 : _HEAD + 8] not in (b"jumb", b"")
+
+
+def from_segments(payloads: Sequence[bytes]) -> tuple[bytes, int]:
+    """The whole boxes in JPEG's APP11 segments, joined, and how many bytes of others are left out."""
     packets: dict[int, dict[int, bytes]] = {}
+    total = 0
     for payload in payloads:
-        if len(payload) < _HEAD + 8:
-            return b"", False
-        number, packet = struct.unpack(">HI", payload[2:_HEAD])
-        packets.setdefault(number, {}).setdefault(packet, payload[_HEAD:])
-    boxes = b""
+        total += len(payload)
+        if len(payload) >= _HEAD + 8:
+            number, packet = struct.unpack(">HI", payload[2:_HEAD])
+            packets.setdefault(number, {}).setdefault(packet, payload[_HEAD:])
+    boxes: list[bytes] = []
     for of_box in packets.values():
         first, *others = (of_box[number] for number in sorted(of_box))
-        boxes += first + b"".join(part[8:] for part in others)
-    return (boxes, True) if is_whole(boxes) else (b"", False)
+        box = first + b"".join(part[8:] for part in others)
+        if is_whole(box):
+            boxes.append(box)
+            total -= sum(len(part) + _HEAD for part in of_box.values())
+    return b"".join(boxes), total
 
 
 def as_segments(boxes: bytes) -> Iterator[bytes]:

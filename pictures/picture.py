@@ -1,4 +1,4 @@
-"""What a decoded picture is, and the two ways in which a file may fail to become one."""
+"""A decoded picture, and the two ways in which a file may fail to become one."""
 
 from __future__ import annotations
 

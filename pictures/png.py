@@ -48,6 +48,8 @@ def decode_png(data: bytes, max_pixels: int | None) -> Picture:
     """The picture as stored, palettes and 1, 2, 4 bits made 8; raises BadPicture and NotForJpeg2000."""
     walked = walk(data)
     header = walked.chunks[0] if walked.chunks else Chunk(b"", 0, 0)
+    if header.kind == b"CgBI":
+        raise NotForJpeg2000(Reason.NOT_READ, "a PNG in Apple's own form (CgBI)")
     if header.kind != b"IHDR" or header.end - header.start != 13:
         raise BadPicture("broken PNG: it has no header chunk")
     width, height, bits, kind = struct.unpack_from(">IIBB", data, header.start)
@@ -58,8 +60,8 @@ def decode_png(data: bytes, max_pixels: int | None) -> Picture:
             contents.setdefault(chunk.kind, []).append(data[chunk.start : chunk.end])
     if b"acTL" in contents:
         raise NotForJpeg2000(Reason.ANIMATED, "an animated PNG")
-    metadata, problems = metadata_of(contents)
-    problems += settle(walked.parts, "a PNG")
+    metadata, lost = metadata_of(contents)
+    problems = settle([*walked.parts, *lost], "a PNG")
     profile, more = _profile(contents, kind in _GRAYS)
     pixels = _pixels(data, walked)
     if pixels.shape[:2] != (height, width):
@@ -91,14 +93,20 @@ def _pixels(data: bytes, walked: PngWalk) -> Pixels:
 
 
 def _profile(contents: Mapping[bytes, list[bytes]], gray: bool) -> tuple[bytes | None, tuple[str, ...]]:
-    """The color profile, embedded or made of other chunks; and what cannot be read."""
+    """The color profile, embedded or made of other chunks; and what is left out.
+
+    Raises:
+      NotForJpeg2000: the embedded one cannot be read, so nobody knows the picture's color.
+    """
     made = color.of_png_chunks(contents, gray)
-    if made is not None or b"iCCP" not in contents or b"cICP" in contents:
+    if b"iCCP" not in contents:
         return made, ()
+    if color.has_coding(contents):
+        return made, ("ICC profile: left out, since cICP counts for more",)
     try:
         return inflated(cut(contents[b"iCCP"][0])[1][1:]), ()
     except (ValueError, zlib.error) as error:
-        return None, (f"ICC profile: it cannot be read ({error})",)
+        raise NotForJpeg2000(Reason.COLOR, f"a PNG whose color profile cannot be read ({error})") from error
 
 
 def encode_png(pixels: Pixels, metadata: PhotoMetadata) -> bytes:

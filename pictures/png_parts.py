@@ -1,16 +1,17 @@
-"""What a PNG file consists of, to its last byte: chunks, and what stands behind the last."""
+"""The parts of a PNG file, to its last byte: chunks, and what follows the last."""
 
 from __future__ import annotations
 
+import dataclasses
 import re
 import struct
 import zlib
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from typing import NamedTuple
 
 from foveate.codec.metadata import PhotoMetadata
 from foveate.pictures import jumbf, photoshop
-from foveate.pictures.accounting import Kind, Known, Part, behind, part_of, unknown
+from foveate.pictures.accounting import Kind, Known, Part, behind, part_of, pixel_shape, unknown
 from foveate.pictures.picture import BadPicture
 from foveate.pictures.reasons import Reason
 from foveate.pictures.texts import carried_texts
@@ -18,19 +19,35 @@ from foveate.pictures.texts import carried_texts
 SIGNATURE = b"\x89PNG\r\n\x1a\n"
 XMP_KEYWORD = b"XML:com.adobe.xmp"
 _MOST_CHUNKS = 1 << 20  # writers cut gigabytes into fewer; empty ones, 12 bytes each, would take minutes
-_MOST_TEXT = 1 << 26  # what a compressed profile or packet may grow to
+_MOST_TEXT = 1 << 26  # what all compressed texts of a file, or its profile, may grow to
 METERS_PER_INCH = 0.0254
-LONGEST_KEYWORD, _NAMES_SHOWN = 79, 12
+LONGEST_KEYWORD = 79
+_SIGNATURE = Known(Kind.PICTURE, "signature")
+_SIGNIFICANT = Known(Kind.PICTURE, "significant bits, all of them", most=12 + 4, once=True)
+_NAMES = {"xmp": "XMP", "exif": "EXIF", "iptc": "IPTC", "icc": "ICC profile", "photoshop": "Photoshop data"}
 _RAW_PROFILE = re.compile(rb"Raw profile type (\w+)")
 
 CHUNKS: Mapping[bytes, Known] = {
-    **dict.fromkeys(
-        (b"IHDR", b"PLTE", b"IDAT", b"IEND", b"tRNS", b"iDOT", b"hIST"), Known(Kind.PICTURE, "picture")
-    ),
-    **dict.fromkeys((b"gAMA", b"cHRM", b"sRGB", b"iCCP", b"cICP"), Known(Kind.CARRIED, "color")),
+    b"IDAT": Known(Kind.PICTURE, "pixels"),
+    **{
+        kind: Known(Kind.PICTURE, kind.decode(), most=12 + size, once=True)
+        for kind, size in (
+            (b"IHDR", 13),
+            (b"PLTE", 768),
+            (b"IEND", 0),
+            (b"tRNS", 256),
+            (b"iDOT", 28),
+            (b"hIST", 512),
+        )
+    },
+    **{
+        kind: Known(Kind.CARRIED, f"color ({kind.decode()})", most=12 + size, once=True)
+        for kind, size in ((b"gAMA", 4), (b"cHRM", 32), (b"sRGB", 1), (b"cICP", 4))
+    },
+    b"iCCP": Known(Kind.CARRIED, "ICC profile", once=True),
     **dict.fromkeys((b"tEXt", b"zTXt", b"iTXt"), Known(Kind.CARRIED, "texts and XMP")),
-    b"eXIf": Known(Kind.CARRIED, "EXIF"),
-    b"pHYs": Known(Kind.CARRIED, "resolution"),
+    b"eXIf": Known(Kind.CARRIED, "EXIF", once=True),
+    b"pHYs": Known(Kind.CARRIED, "resolution", most=12 + 9, once=True),
     b"caBX": Known(Kind.CARRIED, "C2PA"),
     b"sBIT": Known(Kind.DESCRIBES, "significant bits"),
     b"bKGD": Known(Kind.DESCRIBES, "background color"),
@@ -48,9 +65,7 @@ CHUNKS: Mapping[bytes, Known] = {
     b"gIFx": Known(Kind.DESCRIBES, "GIF application data"),
     b"sTER": Known(Kind.HOLDS_DATA, "a stereo pair", Reason.SEVERAL_PICTURES),
     **dict.fromkeys((b"acTL", b"fcTL", b"fdAT"), Known(Kind.HOLDS_DATA, "an animation", Reason.ANIMATED)),
-    **dict.fromkeys(
-        (b"JHDR", b"MHDR", b"gMAP"), Known(Kind.HOLDS_DATA, "more pictures", Reason.SEVERAL_PICTURES)
-    ),
+    b"gMAP": Known(Kind.HOLDS_DATA, "a gain map", Reason.HIGH_DYNAMIC_RANGE),
     b"CgBI": Known(Kind.HOLDS_DATA, "Apple's own form of PNG", Reason.NOT_READ),
 }
 
@@ -74,7 +89,7 @@ class PngWalk(NamedTuple):
 def walk(data: bytes) -> PngWalk:
     """Takes a PNG file apart; raises BadPicture where there are too many chunks."""
     chunks: list[Chunk] = []
-    parts = [part_of(CHUNKS[b"IHDR"], 0, len(SIGNATURE))]
+    parts = [part_of(_SIGNATURE, 0, len(SIGNATURE))]
     at, problem, kind = len(SIGNATURE), "", b""
     while kind != b"IEND":
         if len(chunks) == _MOST_CHUNKS:
@@ -92,7 +107,7 @@ def walk(data: bytes) -> PngWalk:
         name = kind.decode("latin-1")
         part = part_of(known, at, 12 + length) if known else unknown("PNG chunks", at, 12 + length, name)
         if kind == b"sBIT" and _says_nothing(data, chunks[0], chunks[-1]):
-            part = part_of(CHUNKS[b"IHDR"], at, 12 + length)
+            part = part_of(_SIGNIFICANT, at, 12 + length)
         parts.append(part)
         at += 12 + length
     if at < len(data) and not problem:
@@ -112,97 +127,118 @@ def _says_nothing(data: bytes, header: Chunk, significant: Chunk) -> bool:
     return not data[significant.start : significant.end].strip(depth)
 
 
-def metadata_of(chunks: Mapping[bytes, list[bytes]]) -> tuple[PhotoMetadata, tuple[str, ...]]:
-    """The metadata of chunks' contents by type, but color; and in words what cannot be read or carried."""
-    found: dict[str, bytes] = {}
-    texts: list[tuple[str, str]] = []
-    unreadable: list[str] = []
-    for keyword, content in _all_texts(chunks, unreadable):
-        raw = _RAW_PROFILE.fullmatch(keyword)
-        name = keyword.decode("latin-1")
-        if keyword == XMP_KEYWORD:
-            found.setdefault("xmp", content)
-        elif raw is not None:
-            if not _take_raw_profile(raw[1].lower(), content, found):
-                unreadable.append(name)
-        else:
-            texts.append((name, content.decode("utf-8", "replace")))
-    held, lost = carried_texts(texts)
-    problems = [*lost, *_unreadable(unreadable)]
+@dataclasses.dataclass
+class _Texts:
+    """What the text chunks of a file hold: metadata by name, comments, and what is lost."""
+
+    found: dict[str, bytes] = dataclasses.field(default_factory=dict)
+    comments: list[tuple[str, str]] = dataclasses.field(default_factory=list)
+    lost: list[Part] = dataclasses.field(default_factory=list)
+    room: int = dataclasses.field(default_factory=lambda: _MOST_TEXT)
+
+    def take(self, name: str, content: bytes | None) -> None:
+        """Takes metadata of a kind; of several of a kind that differ the first."""
+        if content and self.found.setdefault(name, content) != content:
+            self.lost.append(Part(Kind.UNKNOWN, f"a second {_NAMES.get(name, name)}", 0, len(content)))
+
+    def lose(self, keyword: bytes, size: int) -> None:
+        """Notes a text that cannot be read."""
+        name = "XMP" if keyword == XMP_KEYWORD else repr(keyword[:LONGEST_KEYWORD].decode("latin-1"))
+        self.lost.append(unknown("texts (they cannot be read)", 0, size, name))
+
+    def inflated(self, data: bytes) -> bytes:
+        """Zlib's data, all of which together have to be of a believable size."""
+        plain = inflated(data, self.room)
+        self.room -= len(plain)
+        return plain
+
+
+def metadata_of(chunks: Mapping[bytes, list[bytes]]) -> tuple[PhotoMetadata, list[Part]]:
+    """The metadata of chunks' contents by type, but color; and what cannot be read or carried."""
+    texts = _Texts()
     if chunks.get(b"eXIf"):
-        found["exif"] = chunks[b"eXIf"][0]
-    boxes = b"".join(chunks.get(b"caBX", ()))
-    if boxes and jumbf.is_whole(boxes):
-        found["jumbf"] = boxes
-    elif boxes:
-        problems.append("C2PA: it is damaged")
-    metadata = PhotoMetadata(**found, dpi=_density(chunks), texts=held)
-    return metadata, tuple(problems)
-
-
-def _all_texts(chunks: Mapping[bytes, list[bytes]], unreadable: list[str]) -> Iterator[tuple[bytes, bytes]]:
-    """Keywords and texts of all text chunks, as UTF-8 (Latin-1 made so)."""
+        texts.take("exif", chunks[b"eXIf"][0])
     for kind in (b"tEXt", b"zTXt", b"iTXt"):
         for chunk in chunks.get(kind, ()):
             try:
-                yield _text_of(kind, chunk)
+                _take_text(kind, chunk, texts)
             except (ValueError, zlib.error):
-                unreadable.append(chunk.split(b"\0", 1)[0][:LONGEST_KEYWORD].decode("latin-1"))
+                texts.lose(chunk.split(b"\0", 1)[0], len(chunk))
+    held, lost = carried_texts(texts.comments)
+    boxes = b"".join(chunks.get(b"caBX", ()))
+    if boxes and jumbf.is_whole(boxes):
+        texts.take("jumbf", boxes)
+    elif boxes:
+        lost.append(Part(Kind.UNKNOWN, "C2PA", 0, len(boxes), "damaged"))
+    dpi, shape = _density(chunks)
+    return PhotoMetadata(**texts.found, dpi=dpi, texts=held), [*texts.lost, *lost, *shape]
 
 
-def _unreadable(keywords: list[str]) -> Iterator[str]:
-    """What is said of texts that cannot be read."""
-    names = list(dict.fromkeys("XMP" if name.encode() == XMP_KEYWORD else repr(name) for name in keywords))
-    if names:
-        more = f" and {len(names) - _NAMES_SHOWN} more" if len(names) > _NAMES_SHOWN else ""
-        yield f"texts: {', '.join(names[:_NAMES_SHOWN])}{more}, which cannot be read"
-
-
-def _text_of(kind: bytes, chunk: bytes) -> tuple[bytes, bytes]:
+def _take_text(kind: bytes, chunk: bytes, texts: _Texts) -> None:
+    """Takes a text chunk's content; raises ValueError or zlib.error where it cannot be read."""
     keyword, rest = cut(chunk)
-    if kind == b"tEXt":
-        return keyword, rest if _RAW_PROFILE.fullmatch(keyword) else rest.decode("latin-1").encode()
     if kind == b"zTXt":
-        text = inflated(rest[1:])
-        return keyword, text if _RAW_PROFILE.fullmatch(keyword) else text.decode("latin-1").encode()
-    text = cut(cut(rest[2:])[1])[1]
-    return keyword, inflated(text) if rest[:1] == b"\1" else text
-
-
-def _take_raw_profile(kind: bytes, content: bytes, found: dict[str, bytes]) -> bool:
-    """Takes what ImageMagick writes as hexadecimal text; whether it could be read."""
-    lines = content.split(None, 2)
-    try:
-        profile = bytes.fromhex(b"".join(lines[2].split()).decode("ascii"))
-        if len(profile) != int(lines[1]):
-            return False
-    except (ValueError, IndexError):
-        return False
-    if kind in (b"exif", b"app1") and profile.startswith(b"Exif\0\0"):
-        found.setdefault("exif", profile[6:])
-    elif kind == b"xmp" or (kind == b"app1" and b"<" in profile):
-        found.setdefault("xmp", profile.removeprefix(b"http://ns.adobe.com/xap/1.0/\0"))
-    elif kind in (b"iptc", b"8bim"):
-        iptc, others, _, rest = photoshop.apart(profile)
-        found.update({name: value for name, value in (("iptc", iptc), ("photoshop", others)) if value})
-        if rest.startswith(b"\x1c"):
-            found["iptc"] = rest
-        elif rest:
-            return False
-    elif kind in (b"icc", b"icm"):
-        found.setdefault("icc", profile)
+        rest = texts.inflated(rest[1:])
+    elif kind == b"iTXt":
+        language, rest_of_it = cut(rest[2:])
+        translated, text = cut(rest_of_it)
+        for name, value in (("language", language), ("translated keyword", translated)):
+            if value:
+                detail = repr(keyword[:LONGEST_KEYWORD].decode("latin-1"))
+                texts.lost.append(Part(Kind.UNKNOWN, f"{name} of texts", 0, len(value), detail))
+        rest = texts.inflated(text) if rest[:1] == b"\1" else text
+    raw = _RAW_PROFILE.fullmatch(keyword)
+    if keyword == XMP_KEYWORD:
+        texts.take("xmp", rest)
+    elif raw is not None:
+        _take_raw_profile(raw[1].lower(), rest, texts)
     else:
-        return False
-    return True
+        said = rest.decode("utf-8", "replace") if kind == b"iTXt" else rest.decode("latin-1")
+        texts.comments.append((keyword.decode("latin-1"), said))
 
 
-def _density(chunks: Mapping[bytes, list[bytes]]) -> tuple[float, float] | None:
-    """Dots per inch."""
+def _take_raw_profile(kind: bytes, content: bytes, texts: _Texts) -> None:
+    """Takes what ImageMagick writes as hexadecimal text; raises ValueError where it cannot be read."""
+    lines = content.split(None, 2)
+    if len(lines) < 3:
+        raise ValueError("it has no data")
+    profile = bytes.fromhex(b"".join(lines[2].split()).decode("ascii"))
+    if len(profile) != int(lines[1]):
+        raise ValueError("it is cut off")
+    if kind in (b"exif", b"app1") and profile.startswith(b"Exif\0\0"):
+        texts.take("exif", profile[6:])
+    elif kind == b"xmp" or (kind == b"app1" and b"<" in profile):
+        texts.take("xmp", profile.removeprefix(b"http://ns.adobe.com/xap/1.0/\0"))
+    elif kind in (b"iptc", b"8bim"):
+        _take_resources(profile, texts)
+    elif kind in (b"icc", b"icm"):
+        texts.take("icc", profile)
+    else:
+        raise ValueError("it is of an unknown kind")
+
+
+def _take_resources(profile: bytes, texts: _Texts) -> None:
+    """Takes Photoshop's resources, or bare IPTC-IIM."""
+    iptc, others, thumbnails, rest = photoshop.apart(profile)
+    texts.take("iptc", rest if iptc is None and rest.startswith(b"\x1c") else iptc)
+    texts.take("photoshop", others)
+    if thumbnails:
+        texts.lost.append(part_of(photoshop.RESOURCES["thumbnail"], 0, len(thumbnails)))
+    if rest and (iptc is not None or not rest.startswith(b"\x1c")):
+        texts.lost.append(part_of(photoshop.RESOURCES["broken"], 0, len(rest)))
+
+
+def _density(chunks: Mapping[bytes, list[bytes]]) -> tuple[tuple[float, float] | None, list[Part]]:
+    """Dots per inch; or the shape of pixels that are not square, which is lost."""
     physical = chunks.get(b"pHYs", [b""])[0]
     if len(physical) != 9:
-        return None
+        return None, []
     across, down, unit = struct.unpack(">IIB", physical)
-    return (across * METERS_PER_INCH, down * METERS_PER_INCH) if unit == 1 and across and down else None
+    if not across or not down:
+        return None, []
+    if unit != 1:
+        return None, pixel_shape(down, across)  # pixels per unit: the more of them, the shorter
+    return (across * METERS_PER_INCH, down * METERS_PER_INCH), []
 
 
 def cut(chunk: bytes) -> tuple[bytes, bytes]:
@@ -213,10 +249,12 @@ def cut(chunk: bytes) -> tuple[bytes, bytes]:
     return before, after
 
 
-def inflated(data: bytes) -> bytes:
-    """Zlib's data, of a size that is believable; raises ValueError or zlib.error for others."""
+def inflated(data: bytes, most: int = _MOST_TEXT) -> bytes:
+    """Zlib's data, of `most` bytes; raises ValueError or zlib.error for others."""
     inflater = zlib.decompressobj()
-    plain = inflater.decompress(data, _MOST_TEXT)
+    plain = inflater.decompress(data, max(1, most))
     if not inflater.eof:
-        raise ValueError("it is cut off, or far too large")
+        raise ValueError(f"truncated, or larger than {most:,} bytes")
+    if inflater.unused_data.strip(b"\0"):
+        raise ValueError(f"{len(inflater.unused_data):,} bytes behind its end")
     return plain

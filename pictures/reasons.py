@@ -1,4 +1,7 @@
-"""Why an archive keeps a source file unchanged instead of compressing it."""
+"""Why an archive keeps a source file unchanged instead of compressing it.
+
+The sentence for people is written where the reason is found: `NotForJpeg2000(Reason.RAW, "a RAW photo")`.
+"""
 
 from __future__ import annotations
 
@@ -19,4 +22,5 @@ class Reason(enum.StrEnum):
     MISSING_EXTRA = "missing_extra"  # not decoded until an optional package is installed
     NO_SAVING = "no_saving"
     LITTLE_SAVING = "little_saving"
+    TRANSPARENCY = "transparency"  # the alpha channel would be too coarse
     NO_ROOM = "no_room"  # the target is too small for headers and metadata

@@ -5,18 +5,18 @@ from __future__ import annotations
 from collections.abc import Iterable
 
 from foveate.codec.jp2_metadata import can_be_text
+from foveate.pictures.accounting import Part, unknown
 
 _MOST_TEXTS, _MOST_CHARACTERS = 1 << 10, 1 << 20
-_NAMES_SHOWN = 12
 
 
-def carried_texts(found: Iterable[tuple[str, str]]) -> tuple[tuple[tuple[str, str], ...], tuple[str, ...]]:
-    """The texts to carry, in order, of pairs of keyword and text; and in words which are lost.
+def carried_texts(found: Iterable[tuple[str, str]]) -> tuple[tuple[tuple[str, str], ...], list[Part]]:
+    """The texts to carry, in order, of pairs of keyword and text; and those that are lost, as parts.
 
     XML, in which they are carried, holds no control characters; and no file needs a thousand comments.
     """
     texts: list[tuple[str, str]] = []
-    lost: dict[str, None] = {}
+    lost: list[Part] = []
     characters = 0
     for keyword, text in found:
         characters += len(keyword) + len(text)
@@ -24,11 +24,9 @@ def carried_texts(found: Iterable[tuple[str, str]]) -> tuple[tuple[tuple[str, st
         if fits and can_be_text(keyword) and can_be_text(text):
             texts.append((keyword, text))
         else:
-            lost[keyword[:60]] = None
-    names = ", ".join(repr(name) for name in list(lost)[:_NAMES_SHOWN])
-    more = f" and {len(lost) - _NAMES_SHOWN} more" if len(lost) > _NAMES_SHOWN else ""
-    problems = (f"texts: {names}{more}, with control characters or too long",) if lost else ()
-    return tuple(texts), problems
+            size = len(keyword) + len(text)
+            lost.append(unknown("texts (control characters, or too long)", 0, size, repr(keyword[:40])))
+    return tuple(texts), lost
 
 
 def decoded_text(text: bytes) -> str:

@@ -16,7 +16,7 @@ from PIL import TiffImagePlugin
 
 from foveate.codec.metadata import PhotoMetadata
 from foveate.pictures import color, exif, jumbf, photoshop, tiff_parts
-from foveate.pictures.accounting import settle
+from foveate.pictures.accounting import Kind, Part, part_of, settle
 from foveate.pictures.picture import (
     BadPicture,
     NotForJpeg2000,
@@ -78,8 +78,8 @@ def decode_tiff(data: bytes, max_pixels: int | None) -> Picture:
         width, height = (_number(data, directory, tag, 0) for tag in (_WIDTH, _HEIGHT))
         check_size(width, height, max_pixels)
         _refuse_what_jpeg2000_should_not_hold(data, directory)
-        metadata, problems = _metadata(data, directory)
-        problems += settle(tiff_parts.walk(data), "a TIFF")
+        metadata, lost = _metadata(data, directory)
+        problems = settle([*tiff_parts.walk(data), *lost], "a TIFF")
         pixels = _pixels(data, directory)
         if pixels.shape[:2] != (height, width):
             raise BadPicture(f"broken TIFF: {pixels.shape} decoded where the header says {height} x {width}")
@@ -263,15 +263,22 @@ def _mapped(indices: NDArray[Any], color_map: tuple[int, ...]) -> Pixels:
     return gray_if_neutral(table.astype(np.uint8)[indices])
 
 
-def _metadata(data: bytes, directory: exif.Directory) -> tuple[PhotoMetadata, tuple[str, ...]]:
-    """The metadata as stored, and what could not be read or carried."""
-    problems = []
+def _metadata(data: bytes, directory: exif.Directory) -> tuple[PhotoMetadata, list[Part]]:
+    """The metadata as stored, and what cannot be read or carried."""
+    lost: list[Part] = []
+
+    def lose(name: str, content: bytes, why: str = "") -> None:
+        lost.append(Part(Kind.UNKNOWN, name, 0, len(content), why))
+
     block = None
     try:
         block = exif.from_tiff(data)
     except exif.BadExif as error:
-        problems.append(f"the EXIF fields cannot be read ({error}) and are dropped")
-        block = exif.turn_block(exif.orientation(data))
+        fields = [field for tag, field in directory.fields.items() if tag in exif.DESCRIPTIVE]
+        size = sum(field.size for field in fields)
+        lost.append(Part(Kind.UNKNOWN, "EXIF", 0, size, f"cannot be read, {error}"))
+        turn = exif.short("<", exif.orientation(data))
+        block = exif.with_values(exif.empty_block(), {exif.ORIENTATION: turn})
     icc, xmp, iptc, resources, jumb = (
         exif.raw(data, directory, tag) or None
         for tag in (_ICC, _XMP, _IPTC, tiff_parts.PHOTOSHOP, tiff_parts.C2PA)
@@ -279,17 +286,19 @@ def _metadata(data: bytes, directory: exif.Directory) -> tuple[PhotoMetadata, tu
     if iptc is not None and iptc[:1] != b"\x1c":  # written as numbers in the other byte order
         swapped = b"".join(iptc[at : at + 4][::-1] for at in range(0, len(iptc), 4))
         if swapped[:1] != b"\x1c":
-            problems.append("IPTC: it cannot be read")
+            lose("IPTC", iptc, "it cannot be read")
         iptc = swapped if swapped[:1] == b"\x1c" else None
     if resources is not None:
         inner, resources, thumbnails, rest = photoshop.apart(resources)
+        if inner and iptc and inner.rstrip(b"\0") != iptc.rstrip(b"\0"):
+            lose("a second IPTC", inner)
         iptc = iptc or inner
         if thumbnails:
-            problems.append(f"Photoshop thumbnail: {len(thumbnails):,} bytes")
+            lost.append(part_of(photoshop.RESOURCES["thumbnail"], 0, len(thumbnails)))
         if rest:
-            problems.append(f"Photoshop resources: {len(rest):,} bytes that cannot be read")
+            lost.append(part_of(photoshop.RESOURCES["broken"], 0, len(rest)))
     if jumb is not None and not jumbf.is_whole(jumb):
-        problems.append("C2PA: it is damaged")
+        lose("C2PA", jumb, "damaged")
         jumb = None
     metadata = PhotoMetadata(
         icc=icc,
@@ -301,7 +310,7 @@ def _metadata(data: bytes, directory: exif.Directory) -> tuple[PhotoMetadata, tu
         geo=_geo_block(data, directory),
         jumbf=jumb,
     )
-    return metadata, tuple(problems)
+    return metadata, lost
 
 
 def _geo_block(data: bytes, directory: exif.Directory) -> bytes | None:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import dataclasses
+import math
 from collections.abc import Mapping
 
 import imagecodecs
@@ -24,13 +26,16 @@ from foveate.pictures.reasons import Reason
 
 _PIXELS = (b"VP8 ", b"VP8L", b"ALPH")
 _MOST_CHUNKS = 1 << 16
+_ANOTHER = Known(Kind.HOLDS_DATA, "another picture", Reason.SEVERAL_PICTURES)
 CHUNKS: Mapping[bytes, Known] = {
-    **dict.fromkeys((b"VP8X", *_PIXELS), Known(Kind.PICTURE, "picture")),
+    b"VP8X": Known(Kind.PICTURE, "canvas", most=18, once=True),
+    **dict.fromkeys((b"VP8 ", b"VP8L"), Known(Kind.PICTURE, "pixels")),
+    b"ALPH": Known(Kind.PICTURE, "alpha", once=True),
     **dict.fromkeys((b"ANIM", b"ANMF"), Known(Kind.HOLDS_DATA, "an animation", Reason.ANIMATED)),
-    b"ICCP": Known(Kind.CARRIED, "ICC profile"),
-    b"EXIF": Known(Kind.CARRIED, "EXIF"),
-    b"XMP ": Known(Kind.CARRIED, "XMP"),
-    b"C2PA": Known(Kind.CARRIED, "C2PA"),
+    b"ICCP": Known(Kind.CARRIED, "ICC profile", once=True),
+    b"EXIF": Known(Kind.CARRIED, "EXIF", once=True),
+    b"XMP ": Known(Kind.CARRIED, "XMP", once=True),
+    b"C2PA": Known(Kind.CARRIED, "C2PA", once=True),
 }
 
 
@@ -40,14 +45,18 @@ def decode_webp(data: bytes, max_pixels: int | None) -> Picture:
     if b"ANIM" in chunks or b"ANMF" in chunks:
         raise NotForJpeg2000(Reason.ANIMATED, "an animated WebP")
     check_size(*_webp_size(chunks), max_pixels)
+    jumb = chunks.get(b"C2PA")
+    if jumb is not None and not jumbf.is_whole(jumb):
+        parts.append(Part(Kind.UNKNOWN, "C2PA", 0, len(jumb), "damaged"))
+        jumb = None
+    # One byte a pixel before it is compressed; lossless pixels have alpha of their own.
+    most = 64 + math.prod(_webp_size(chunks)) if b"VP8 " in chunks else 0
+    parts = [dataclasses.replace(part, most=most) if part.name == "alpha" else part for part in parts]
     problems = settle(parts, "a WebP")
     with reading("WebP"):
         pixels = with_channels(imagecodecs.webp_decode(data))
     if pixels.shape[1::-1] != _webp_size(chunks):
         raise BadPicture(f"broken WebP: {pixels.shape} decoded where the header says {_webp_size(chunks)}")
-    jumb = chunks.get(b"C2PA")
-    if jumb is not None and not jumbf.is_whole(jumb):
-        problems, jumb = (*problems, "C2PA: it is damaged"), None
     metadata = PhotoMetadata(chunks.get(b"ICCP"), chunks.get(b"EXIF"), chunks.get(b"XMP "), jumbf=jumb)
     return Picture(pixels, metadata, "webp", 8, problems)
 
@@ -58,7 +67,7 @@ def _walk(data: bytes) -> tuple[dict[bytes, bytes], list[Part]]:
     Raises NotForJpeg2000 where the file ends within its pixels, and BadPicture within anything else.
     """
     chunks: dict[bytes, bytes] = {}
-    parts = [part_of(CHUNKS[b"VP8X"], 0, 12)]
+    parts = [Part(Kind.PICTURE, "RIFF header", 0, 12)]
     at = 12
     end = min(len(data), 8 + int.from_bytes(data[4:8], "little"))
     while at + 8 <= end:
@@ -71,8 +80,8 @@ def _walk(data: bytes) -> tuple[dict[bytes, bytes], list[Part]]:
                 raise NotForJpeg2000(Reason.DAMAGED, f"a damaged WebP ({where})")
             raise BadPicture(f"truncated WebP: {where}")
         length = min(8 + size + size % 2, len(data) - at)
-        if kind in chunks and kind in CHUNKS and CHUNKS[kind].kind is Kind.CARRIED:
-            parts.append(unknown("second WebP chunks", at, length, printable(kind)))
+        if kind in (b"VP8 ", b"VP8L") and not chunks.keys().isdisjoint((b"VP8 ", b"VP8L")):
+            parts.append(part_of(_ANOTHER, at, length))
         elif kind in CHUNKS:
             parts.append(part_of(CHUNKS[kind], at, length))
         else:

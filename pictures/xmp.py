@@ -6,6 +6,7 @@ import hashlib
 import re
 import struct
 from collections.abc import Iterator, Sequence
+from typing import NamedTuple
 
 _ORIENTATION = re.compile(rb"(tiff:Orientation(?:\s*=\s*[\"']|>)\s*)([1-8])(?=\s*[\"'<])")
 _PAIRS = (
@@ -17,12 +18,14 @@ _OTHER_SIDE = dict(_PAIRS) | {down: across for across, down in _PAIRS}
 _SIDES = re.compile(b"|".join(rb"\b%s\b" % name for name in _OTHER_SIDE))
 _HOLDS_DATA = re.compile(rb"\b(GDepth|GImage|GAudio|Device|Camera):Data\b|\b(CropMask|DepthMap|HDRGainMap):")
 _NAMES = {b"GDepth": "a depth map", b"GImage": "another picture", b"GAudio": "sound"}
-_HAS_MORE = re.compile(rb"\s*xmpNote:HasExtendedXMP\s*=\s*[\"']\s*([0-9A-Fa-f]{32})\s*[\"']")
+_HAS_MORE = re.compile(rb"xmpNote:HasExtendedXMP\s*=\s*[\"']\s*([0-9A-Fa-f]{32})\s*[\"']")
 _HAS_MORE_ELEMENT = re.compile(rb"<xmpNote:HasExtendedXMP>\s*([0-9A-Fa-f]{32})\s*</xmpNote:HasExtendedXMP>")
 _RDF_START = re.compile(rb"<rdf:RDF[^>]*>")
 _RDF_END = b"</rdf:RDF>"
 _MOST_EXTENDED = 1 << 27
 _PIECE = 65_400
+_PIECE_HEAD = 40  # a digest, the size of the whole, and where the piece begins
+_MOST_AROUND = 1024  # what an extended packet has around its descriptions
 
 _STUB = (
     b'<?xpacket begin="\xef\xbb\xbf" id="W5M0MpCehiHzreSzNTczkc9d"?><x:xmpmeta xmlns:x="adobe:ns:meta/">'
@@ -56,32 +59,41 @@ def data_within(packet: bytes) -> str:
     return _NAMES.get(found[1] or b"", "embedded data") + " in its XMP"
 
 
-def joined(packet: bytes | None, pieces: Sequence[bytes]) -> tuple[bytes | None, str]:
+class Joined(NamedTuple):
+    """A packet made of two parts; what of them is lost in bytes, and why ("" if nothing is)."""
+
+    packet: bytes | None
+    lost: int = 0
+    why: str = ""
+
+
+def joined(packet: bytes | None, pieces: Sequence[bytes]) -> Joined:
     """A main packet and its extended part as one packet (XMP Specification Part 3, 1.1.3.1).
 
     Args:
       packet: the main one.
       pieces: what follows the mark of extended XMP in each segment.
-
-    Returns:
-      The packet, and what of it is lost, in words; "" if nothing is.
     """
     if not pieces:
-        return packet, ""
+        return Joined(packet)
+    total = sum(map(len, pieces))
     if packet is None:
-        return None, "there is no main packet"
+        return Joined(None, total, "there is no main packet")
     found = _HAS_MORE.search(packet) or _HAS_MORE_ELEMENT.search(packet)
     if found is None:
-        return packet, "the main packet does not refer to it"
+        return Joined(packet, total, "the main packet does not refer to it")
     more = _assembled(found[1].upper(), pieces)
     if more is None:
-        return packet, "it lacks some of its parts"
+        return Joined(packet, total, "it lacks some of its parts")
     start, end = _RDF_START.search(more), more.rfind(_RDF_END)
     place = packet.rfind(_RDF_END)
     if start is None or end < start.end() or place < 0:
-        return packet, "it is not in the usual form"
-    whole = packet[:place] + more[start.end() : end] + packet[place:]
-    return whole.replace(found[0], b"", 1), ""
+        return Joined(packet, total, "it is not in the usual form")
+    around = len((more[: start.start()] + more[end:]).strip())
+    lost = total - _PIECE_HEAD * len(pieces) - len(more) + max(0, around - _MOST_AROUND)
+    before, after = packet[: found.start()].rstrip(), packet[found.end() : place]
+    whole = before + after + more[start.end() : end] + packet[place:]
+    return Joined(whole, lost, "it has parts that do not belong to it" if lost else "")
 
 
 def _assembled(digest: bytes, pieces: Sequence[bytes]) -> bytes | None:
@@ -89,16 +101,18 @@ def _assembled(digest: bytes, pieces: Sequence[bytes]) -> bytes | None:
     parts: dict[int, bytes] = {}
     total = 0
     for piece in pieces:
-        if len(piece) < 40 or piece[:32].upper() != digest:
+        if len(piece) < _PIECE_HEAD or piece[:32].upper() != digest:
             continue
-        total, offset = struct.unpack(">II", piece[32:40])
-        parts.setdefault(offset, piece[40:])
-    whole = b""
+        total, offset = struct.unpack(">II", piece[32:_PIECE_HEAD])
+        parts.setdefault(offset, piece[_PIECE_HEAD:])
+    length = 0
     for offset in sorted(parts):
-        if offset != len(whole):
+        if offset != length:
             return None
-        whole += parts[offset]
-    return whole if whole and len(whole) == total <= _MOST_EXTENDED else None
+        length += len(parts[offset])
+    if not length or length != total or total > _MOST_EXTENDED:
+        return None
+    return b"".join(parts[offset] for offset in sorted(parts))
 
 
 def in_two(packet: bytes, most: int) -> tuple[bytes, Iterator[bytes]]:

@@ -11,7 +11,7 @@ from pathlib import Path
 from foveate.archive.keys import ArchiveKey
 from foveate.archive.roi_boxes import emit_boxes
 from foveate.archive.rows import RunLabels
-from foveate.archive.settings import Comcnn, CompressSettings, Target, TargetKind
+from foveate.archive.settings import DEFAULT_QUALITY, Comcnn, CompressSettings, Target, TargetKind
 from foveate.pictures.formats import PICTURE_EXTENSIONS
 from foveate.pipelines import flag_types, metrics_flag, watching
 from foveate.pipelines.running import plans, runner
@@ -24,6 +24,7 @@ from foveate.transforms.frames import DicomFrames
 from foveate.transforms.run_reccnn import RecCnn
 
 _VALUED_TARGETS: tuple[TargetKind, ...] = (
+    "quality",
     "bpp",
     "ratio",
     "psnr",
@@ -36,7 +37,7 @@ _VALUED_TARGETS: tuple[TargetKind, ...] = (
 
 @dataclasses.dataclass(frozen=True)
 class CompressOptions:
-    """What a run was asked for; see `add_arguments`."""
+    """The options of a run; see `add_arguments`."""
 
     sources: tuple[str, ...]
     archive: str
@@ -59,7 +60,7 @@ class CompressOptions:
 
     @functools.cached_property
     def labels(self) -> RunLabels:
-        """What all rows of the run have in common."""
+        """The columns that all rows of the run share."""
         return RunLabels(
             archive=self.archive,
             target=self.settings.target,
@@ -72,7 +73,7 @@ class CompressOptions:
         )
 
     def encoder(self) -> Encoder:
-        """What the encoding stages need to know."""
+        """The parameters of the encoding stages."""
         weights = bytes.fromhex(self.labels.weights_digest)
         return Encoder(self.settings, weights, self.archive, not self.force, self.key, self.limits)
 
@@ -115,7 +116,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "sources", nargs="+", metavar="SRC", help="a photo, a folder, a glob, or a URL (gs://, s3://)"
     )
     parser.add_argument("--output", required=True, metavar="DEST", help="the archive: a folder or a URL")
-    _add_targets(parser.add_argument_group("size or quality (one of these; default: --bpp 1)"))
+    _add_targets(
+        parser.add_argument_group(f"size or quality (one of these; default: --quality {DEFAULT_QUALITY:g})")
+    )
     _add_allocation(parser.add_argument_group("where the bits go"))
     _add_networks(parser.add_argument_group("networks"))
     _add_processing(parser.add_argument_group("processing"))
@@ -129,6 +132,13 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def _add_targets(group: argparse._ArgumentGroup) -> None:
     one = group.add_mutually_exclusive_group()
+    one.add_argument(
+        "--quality",
+        type=flag_types.score,
+        metavar="Q",
+        help="the same look for all photos, as a score of SSIMULACRA 2: 90 is visually lossless, 80 hard to "
+        "tell from the source side by side, 70 high, 50 medium quality",
+    )
     one.add_argument(
         "--bpp",
         type=flag_types.positive,
@@ -214,10 +224,11 @@ def _add_allocation(group: argparse._ArgumentGroup) -> None:
     )
     group.add_argument(
         "--effort",
-        choices=("normal", "best"),
+        choices=("fast", "normal", "best"),
         default="normal",
-        help="best: encode with several quantization steps and keep the best, which takes four times as long "
-        "and saves about 0.5%% of the bytes (default: %(default)s)",
+        help="fast: with --quality, trust what is foretold of a photo instead of correcting it; best: encode "
+        "with several quantization steps and keep the best, which takes four times as long and spares some "
+        "0.5%% of the bytes (default: %(default)s)",
     )
 
 
@@ -332,11 +343,11 @@ def _target(args: argparse.Namespace) -> Target:
         value = getattr(args, kind.replace("-", "_"))
         if value is not None:
             return Target(kind, float(value))
-    return Target("bpp", 1.0)
+    return Target("quality", DEFAULT_QUALITY)
 
 
 def contradiction(args: argparse.Namespace, options: CompressOptions) -> str:
-    """What in a command line is contradictory or missing, as a sentence; "" if nothing."""
+    """Why a command line is contradictory or incomplete, as a sentence; "" if it is not."""
     if problem := watching.contradiction(args) or metrics_flag.contradiction(options.sinks, args.beam_flags):
         return problem
     if args.comcnn == "on" and not options.settings.uses_comcnn:

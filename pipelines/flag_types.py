@@ -27,6 +27,14 @@ def positive(text: str) -> float:
     return value
 
 
+def score(text: str) -> float:
+    """Above 0 and below 100."""
+    value = number(text)
+    if not 0 < value < 100:
+        raise argparse.ArgumentTypeError(f"must be above 0 and below 100, not {text}")
+    return value
+
+
 def decibels(text: str) -> float:
     """From 0 to 40 dB."""
     value = number(text)

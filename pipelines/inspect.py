@@ -42,7 +42,7 @@ _WIDTH_OF_A_PIPE = 120  # characters of a line where there is no terminal
 
 
 class _Unusable(ValueError):  # noqa: N818
-    """What was asked for contradicts itself; the message says how."""
+    """The arguments contradict each other; the message says how."""
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:

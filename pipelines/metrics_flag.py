@@ -40,7 +40,7 @@ def add_arguments(group: Any) -> None:
 
 
 def contradiction(sinks: Sequence[Sink], beam_flags: Sequence[str]) -> str:
-    """What a sink lacks, as a sentence; "" if nothing."""
+    """Why a sink cannot be used, as a sentence; "" if it can."""
     options = PipelineOptions(list(beam_flags)).view_as(GoogleCloudOptions)
     if any(sink.table for sink in sinks) and not (options.temp_location or "").startswith("gs://"):
         return "BigQuery loads rows from files in a bucket: --temp_location=gs://... says where they may be"

@@ -132,7 +132,7 @@ def run(args: argparse.Namespace, load_gallery: LoadGallery | None = None) -> in
 
 
 def asked_of(archives: Sequence[str], runs: Sequence[str]) -> list[Asked]:
-    """What is to be reported on, one or more; raises `ValueError` for several archives and runs at once."""
+    """The archives or runs to report on; raises `ValueError` for several archives and runs at once."""
     if len(archives) > 1 and runs:
         raise ValueError("--run names a run of one archive; compare several archives, or several runs of one")
     if runs:

@@ -50,7 +50,7 @@ _EXTENSIONS = JPEG2000_EXTENSIONS | PICTURE_EXTENSIONS | {ENDING}
 
 @dataclasses.dataclass(frozen=True)
 class RestoreOptions:
-    """What a run was asked for; see `add_arguments`."""
+    """The options of a run; see `add_arguments`."""
 
     sources: tuple[str, ...]
     output: str

@@ -42,7 +42,7 @@ __all__ = ["add_arguments", "build", "parse_beam_flags", "run"]
 
 @dataclasses.dataclass(frozen=True)
 class SaliencyOptions:
-    """What a run was asked for; see `add_arguments`."""
+    """The options of a run; see `add_arguments`."""
 
     sources: tuple[str, ...]
     output: str
@@ -144,5 +144,5 @@ def _no_place_for_maps(options: SaliencyOptions, files: Sequence[SourceFile]) ->
 
 
 def _place(url: str) -> str:
-    """What is alike for one place under several spellings."""
+    """One spelling for all spellings of a place."""
     return url.rstrip("/") if "://" in url else os.path.realpath(url)

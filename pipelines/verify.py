@@ -49,7 +49,7 @@ _WIDTH_OF_A_PIPE = 120  # characters of a line where there is no terminal
 
 @dataclasses.dataclass(frozen=True)
 class VerifyOptions:
-    """What a run was asked for; see `add_arguments`."""
+    """The options of a run; see `add_arguments`."""
 
     archive: str
     findings: str  # the folder of the table
@@ -200,7 +200,7 @@ def _summary(options: VerifyOptions, files: list[SourceFile], findings: list[Fin
     if notes.get("no_checksum"):
         yield (
             f"{count_text(notes['no_checksum'])} files were written before files had checksums: they decode, "
-            "but a small damage may go unseen (compress --force writes them anew)"
+            "but a small damage may go unseen (compress --force writes them again)"
         )
     if notes.get("locked"):
         yield f"{count_text(notes['locked'])} encrypted files: checksums only; --encrypt-key looks inside"

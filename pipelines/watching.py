@@ -46,7 +46,7 @@ class Watch:
 
     @staticmethod
     def of(args: argparse.Namespace) -> Watch | None:
-        """What the arguments ask for, None for a run that ends by itself."""
+        """The watch that the arguments ask for; None for a run that ends by itself."""
         if not args.watch and not args.watch_subscription:
             return None
         return Watch(args.watch_interval, args.watch_subscription)
@@ -78,7 +78,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def contradiction(args: argparse.Namespace) -> str:
-    """What of the flags does not go together, as a sentence; "" if nothing."""
+    """Why flags contradict each other, as a sentence; "" if they do not."""
     if Watch.of(args) is None:
         return ""
     if args.dry_run or args.force:

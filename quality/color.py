@@ -1,4 +1,4 @@
-"""What of a photo is measured: its color channels, their luma, and the peak of its sample type."""
+"""The channels that measures compare: color channels, their luma, and the peak of the sample type."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What a person sees of a photo and its saliency: 8-bit colors, and heat over the photo in gray."""
+"""Shows a photo and its saliency: 8-bit colors, and heat over the photo in gray."""
 
 from __future__ import annotations
 

@@ -29,6 +29,14 @@ def psnr(a: Pixels, b: Pixels, peak: float | None = None) -> float:
     return decibels(mse(a, b), peak or peak_of(a))
 
 
+def alpha_error(a: Pixels, b: Pixels) -> float | None:
+    """The largest error of the alpha channel on a scale of 255; None for photos without one."""
+    check_pair(a, b)
+    if a.shape[2] % 2:
+        return None
+    return float(np.abs(a[:, :, -1].astype(np.int32) - b[:, :, -1]).max() * 255 / peak_of(a))
+
+
 def psnr_y(a: Pixels, b: Pixels, peak: float | None = None) -> float:
     """Peak signal-to-noise ratio of the BT.601 luma, in dB."""
     check_pair(a, b)

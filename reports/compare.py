@@ -22,7 +22,7 @@ CHANGED_SHOWN = 20
 
 
 def compare(db: Any, reports: Sequence[Report]) -> Comparison:
-    """What is alike and what is not.
+    """The reports that are compared, and how they differ.
 
     Args:
         db: a connection as `staged` gives it, the reports' tables in its schemas r0, r1, ... in order.
@@ -44,7 +44,7 @@ def compare(db: Any, reports: Sequence[Report]) -> Comparison:
 
 
 def _names(reports: Sequence[Report]) -> tuple[str, ...]:
-    """What tells the reports apart: their runs, else the ends of their archives' urls that differ."""
+    """Names that tell the reports apart: their runs, else the ends of their archives' urls that differ."""
     if len({report.archive_url for report in reports}) == 1:
         return tuple(report.run_id or "all runs" for report in reports)
     parts = [report.archive_url.rstrip("/").split("/") for report in reports]

@@ -1,4 +1,4 @@
-"""What a report says: plain data, the same for terminal, JSON and page.
+"""The contents of a report: plain data, the same for terminal, JSON and page.
 
 The names of the fields are the keys of `foveate report --json`, and stay; `docs/report.md` explains them.
 """
@@ -52,7 +52,7 @@ class Sizes:
 
 @dataclasses.dataclass(frozen=True)
 class Cost:
-    """What keeping those bytes costs, in the unit of `price_per_gb_month`; a GB is 10^9 bytes."""
+    """The cost of storing those bytes, in the unit of `price_per_gb_month`; a GB is 10^9 bytes."""
 
     price_per_gb_month: float
     before_per_month: float
@@ -146,7 +146,7 @@ class FailureGroup:
 
 @dataclasses.dataclass(frozen=True)
 class Step:
-    """What a step cost, in seconds of one worker, and its speed in megapixels a second of one worker."""
+    """The time of a step, in seconds of one worker, and its speed in megapixels a second of one worker."""
 
     name: str
     photos: int
@@ -157,7 +157,7 @@ class Step:
 
 @dataclasses.dataclass(frozen=True)
 class Run:
-    """What one run did, as it was written at the time."""
+    """The results of one run, as written at the time."""
 
     run_id: str
     finished: datetime.datetime | None

@@ -101,7 +101,7 @@ def month_text(month: str) -> str:
 
 
 def gate_text(gate: GateResult) -> str:
-    """What became of a `--fail-if` condition, in a clause: `failed, since psnr_s.p05 < 34: it is 33.2`."""
+    """The result of a `--fail-if` condition, in words: `failed, since psnr_s.p05 < 34: it is 33.2`."""
     if gate.value is None:
         return f"{gate.figure} has no value here, which passes (fails if {gate.condition})"
     if gate.failed:

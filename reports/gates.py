@@ -62,7 +62,7 @@ def check_names(gates: Sequence[Gate], names: Sequence[str]) -> None:
 
 
 def judge(gates: Sequence[Gate], figures: Mapping[str, float | None]) -> tuple[GateResult, ...]:
-    """What became of each gate; a figure without a value (nothing was measured) fails none."""
+    """The result of each gate; a figure without a value (nothing was measured) fails none."""
     return tuple(_judged(gate, figures[gate.figure]) for gate in gates)
 
 

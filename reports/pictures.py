@@ -39,7 +39,7 @@ def gallery_loader(key: ArchiveKey | None = None) -> LoadGallery:
         pixels = full_range(found.decoded.pixels, found.decoded.bit_depth)
         noise, record, restored = found.noise, found.record, None
         if noise is not None:
-            restored = restore_pixels(network.get(), pixels, noise, record is not None and record.prefiltered)
+            restored = restore_pixels(network.get(), pixels, noise, found.prefiltered)
         archived = as_rgb(pixels)
         small = np.asarray(shrink(archived))
         saliency = record.saliency if record is not None else None

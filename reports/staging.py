@@ -101,7 +101,7 @@ class NoTables(ValueError):  # noqa: N818
 
 @dataclasses.dataclass(frozen=True)
 class Asked:
-    """What a report is asked of: an archive, and a run of it or (None) the latest state over all."""
+    """The subject of a report: an archive, and a run of it or (None) the latest state over all."""
 
     archive_url: str
     run_id: str | None = None

@@ -69,11 +69,11 @@ def print_comparison(comparison: Comparison, console: Console) -> None:
 
 
 def cost_line(report: Report) -> str:
-    """What the bytes cost before and after."""
+    """The cost of the bytes before and after."""
     cost = report.cost
     return (
-        f"a month {money_text(cost.before_per_month)} → {money_text(cost.after_per_month)}, saved "
-        f"{money_text(cost.saved_per_year)} a year, at {cost.price_per_gb_month:g} for a GB and month"
+        f"per month {money_text(cost.before_per_month)} → {money_text(cost.after_per_month)}, saved "
+        f"{money_text(cost.saved_per_year)} per year, at {cost.price_per_gb_month:g} per GB and month"
     )
 
 
@@ -87,7 +87,7 @@ def sides_table(comparison: Comparison) -> Table:
     table.add_row("Bytes before", *(bytes_text(report.sizes.before_bytes) for report in reports))
     table.add_row("Bytes after", *(bytes_text(report.sizes.after_bytes) for report in reports))
     table.add_row("Saved", *(share_text(report.sizes.saved_share) for report in reports))
-    table.add_row("Cost a month", *(money_text(report.cost.after_per_month) for report in reports))
+    table.add_row("Cost per month", *(money_text(report.cost.after_per_month) for report in reports))
     return table
 
 
@@ -189,7 +189,7 @@ def reasons_table(report: Report) -> Table:
 
 
 def losses_table(report: Report) -> Table:
-    """What metadata photos lost, one example each."""
+    """The metadata that photos lost, with one example each."""
     table = borderless_table("Lost metadata", ["Photos"])
     table.add_column("For example", overflow="fold")
     for loss in report.losses:
@@ -212,8 +212,8 @@ def failures_table(report: Report) -> Table:
 
 
 def steps_table(report: Report) -> Table:
-    """What each step cost."""
-    table = borderless_table("Step", ["Photos", "In all", "A photo", "MP/s (one worker)"])
+    """The time of each step."""
+    table = borderless_table("Step", ["Photos", "Total", "Per photo", "MP/s (one worker)"])
     for step in report.steps:
         seconds = (duration_text(step.total_seconds), duration_text(step.mean_seconds))
         speed = f"{step.megapixels_per_second:.1f}" if step.megapixels_per_second is not None else "–"

@@ -166,7 +166,7 @@ class Children:
         os.register_at_fork(after_in_child=self._forget)
 
     def _forget(self) -> None:
-        """Begins anew: a fork has no threads but one, and its parent's children are not its own."""
+        """Starts over: a fork has no threads but one, and its parent's children are not its own."""
         self.lock = threading.Lock()
         self.idle: list[Child] = []
         # The kernel ends a child with the thread that started it: this one stays as long as the process.

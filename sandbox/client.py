@@ -21,6 +21,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from foveate.codec import openjpeg
+from foveate.codec.file import DecodedFile
 from foveate.codec.integrity import Integrity
 from foveate.codec.metadata import PhotoMetadata
 from foveate.codec.record import ArchiveRecord
@@ -39,7 +40,7 @@ _log = logging.getLogger("foveate")
 
 @dataclasses.dataclass(frozen=True)
 class Limits:
-    """What one photo may be and take; the defaults let photos of 250 megapixels pass, however they are coded.
+    """Limits for one photo; the defaults let photos of 250 megapixels pass, however they are coded.
 
     pixels: by its header.
     file_bytes: by its listing, before it is read: as many as 250 megapixels of four 16-bit channels have.
@@ -85,24 +86,8 @@ def decode_jpeg2000(data: bytes, limits: Limits, reduce: int = 0, layers: int = 
     return openjpeg.Decoded(**found | {"warnings": tuple(found["warnings"])})
 
 
-@dataclasses.dataclass(frozen=True, eq=False)
-class DecodedArchive:
-    """A JPEG 2000 file as it is restored.
-
-    decoded: its pixels.
-    metadata, record: from its boxes, as `codec.jp2.parse` gives them.
-    noise: its coding-noise map as `codec.file.decode_file` gives it, or None; `note` says why.
-    """
-
-    decoded: openjpeg.Decoded
-    metadata: PhotoMetadata
-    record: ArchiveRecord | None
-    noise: NDArray[np.float32] | None
-    note: str
-
-
-def decode_archive(data: bytes, limits: Limits, reduce: int = 0, layers: int = 0) -> DecodedArchive:
-    """Like `decode_jpeg2000`, with all else that restoring a file takes; a reduced one gets no noise map.
+def decode_archive(data: bytes, limits: Limits, reduce: int = 0, layers: int = 0) -> DecodedFile:
+    """Like `codec.file.decode_file`, in isolation.
 
     Raises:
       BadCodestream, UnsupportedCodestream, ValueError: as there, or malformed boxes.
@@ -112,7 +97,7 @@ def decode_archive(data: bytes, limits: Limits, reduce: int = 0, layers: int = 0
     found = _decoded("archive", data, options, limits)
     decoded = openjpeg.Decoded(**found["decoded"] | {"warnings": tuple(found["decoded"]["warnings"])})
     metadata, record = _metadata(found["metadata"]), _record(found["record"])
-    return DecodedArchive(decoded, metadata, record, found["noise"], found["note"])
+    return DecodedFile(decoded, metadata, record, found["noise"], found["note"])
 
 
 def bits_per_pixel(data: bytes, limits: Limits, rows: int, columns: int) -> NDArray[np.float32]:
@@ -209,7 +194,7 @@ def _answered(
 
 
 def _asked(request: Mapping[str, Any], data: bytes, seconds: float) -> tuple[dict[str, Any], Any]:
-    """What a child answers; where one crashes that has served before, what a new one does.
+    """A child's answer; if one that has served before crashes, a new child's.
 
     It may have died of what an earlier photo did to its memory.
     """

@@ -152,7 +152,7 @@ class Answer:
 
 
 def answer(task: str, data: bytes, options: Mapping[str, Any]) -> Answer:
-    """What becomes of one request: a result, or why there is none."""
+    """The answer to one request: a result, or why there is none."""
     try:
         return emit_result(TASKS[task](data, **options))
     except MemoryError:

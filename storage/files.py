@@ -108,7 +108,7 @@ def read_if_there(url: str, most: int | None = None) -> bytes | None:
 
 
 def stored_version(url: str) -> str:
-    """What a listing says of one file: see `ListedFile`; "" if it is not there."""
+    """A listing's version of one file: see `ListedFile`; "" if it is not there."""
     store = store_of(url)
     if store is not None:
         file = store.find(url)

@@ -10,7 +10,7 @@ from foveate.storage.local_disk import temporary_folder
 
 
 def folded(name: str) -> str:
-    """What is alike for names that differ in case or Unicode normalization alone."""
+    """One key for names that differ only in case or Unicode normalization."""
     return unicodedata.normalize("NFC", unicodedata.normalize("NFC", name).casefold())
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import errno
+import functools
 import itertools
 import os
 import stat
@@ -38,18 +39,25 @@ def write_local(target: Path, data: bytes, temporary: Path, like: SourceFile | N
     """Writes a file below `temporary`, syncs it, and moves it to its name; returns its version.
 
     It gets the time of the last change of the file that it was made of, if that is given, and is never
-    readable by more people than that.
+    readable by more people than that, not even while it is written. So are folders that are made for it.
     """
+    source = Path(like.url).absolute() if like is not None and "://" not in like.url else None
+    rights = 0o666 if source is None else _rights(source)
     made = [folder for folder in target.parents if not folder.exists()]
-    target.parent.mkdir(parents=True, exist_ok=True)
+    to_list = 0o666 if source is None or not made else _rights(source.parent)
+    for folder in reversed(made):
+        with contextlib.suppress(FileExistsError):
+            folder.mkdir(mode=0o700 | to_list | to_list >> 2 & 0o111)  # who may list a folder may enter it
     temporary.mkdir(parents=True, exist_ok=True)
     part = temporary / uuid.uuid4().hex
     try:
-        with part.open("wb") as handle:
+        with os.fdopen(os.open(part, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "wb") as handle:
             handle.write(data)
             handle.flush()
-            if like is not None:
-                _resemble(handle.fileno(), like)
+            _widen(handle.fileno(), rights)
+            if like is not None and like.modified > 0:
+                with contextlib.suppress(OSError):
+                    os.utime(handle.fileno(), (like.modified, like.modified))
             os.fsync(handle.fileno())
             status = os.fstat(handle.fileno())
         part.replace(target)  # a move keeps the time of the last change
@@ -81,15 +89,37 @@ def write_local_new(target: Path, data: bytes, temporary: Path) -> bool:
         part.unlink(missing_ok=True)
 
 
-def _resemble(descriptor: int, like: SourceFile) -> None:
-    """Gives an open file the time of another one, and no rights that the other does not have."""
-    if "://" not in like.url:
-        with contextlib.suppress(OSError):  # it is gone meanwhile, or this filesystem knows no rights
-            theirs = stat.S_IMODE(Path(like.url).stat().st_mode)
-            os.fchmod(descriptor, stat.S_IMODE(os.fstat(descriptor).st_mode) & theirs | stat.S_IRUSR)
-    if like.modified > 0:
-        with contextlib.suppress(OSError):
-            os.utime(descriptor, (like.modified, like.modified))
+def _rights(path: Path) -> int:
+    """The rights that a copy of a file or folder may have: of whoever can get there and read (no x bits).
+
+    Those of a group count only where new files belong to the same one.
+    """
+    rights = 0o666
+    with contextlib.suppress(OSError):  # it is gone meanwhile, or this filesystem knows no rights
+        status = path.stat()
+        rights &= stat.S_IMODE(status.st_mode) | 0o600
+        if status.st_gid != os.getegid():
+            rights &= ~0o060
+        for folder in path.parents:
+            above = folder.stat()
+            if not above.st_mode & stat.S_IXOTH:
+                is_of_group = above.st_mode & stat.S_IXGRP and above.st_gid == status.st_gid
+                rights &= 0o660 if is_of_group else 0o600
+    return rights
+
+
+def _widen(descriptor: int, rights: int) -> None:
+    """Gives an open file the rights that new files have, as far as they are among `rights`."""
+    with contextlib.suppress(OSError):  # a filesystem without rights
+        os.fchmod(descriptor, rights & ~_umask())
+
+
+@functools.cache
+def _umask() -> int:
+    """What new files are not allowed; a system tells only who sets it."""
+    mask = os.umask(0o077)
+    os.umask(mask)
+    return mask
 
 
 def bring_to_disk(file: Path) -> None:

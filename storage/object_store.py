@@ -1,4 +1,4 @@
-"""What Foveate asks of an object store, and what the stores share."""
+"""The interface of object stores, and what they share."""
 
 from __future__ import annotations
 
@@ -52,7 +52,7 @@ class StoredFile:
 
 
 class Store(Protocol):
-    """What Foveate asks of an object store; urls are whole ones, with the scheme.
+    """The interface of an object store; urls are whole ones, with the scheme.
 
     All methods raise FileNotFoundError for an object or bucket that is not there, PermissionError where
     access is refused, and ConnectionError where the store does not answer, or not sensibly.
@@ -143,7 +143,7 @@ def split_url(url: str) -> tuple[str, str]:
 
 
 def checksums(data: bytes) -> set[str]:
-    """What a listing may show for these bytes."""
+    """The checksums that a listing may show for these bytes."""
     digest = hashlib.md5(data, usedforsecurity=False).digest()
     return {f"md5:{base64.b64encode(digest).decode()}", f"etag:{digest.hex()}"}
 

@@ -42,6 +42,14 @@ def texture(height: int, width: int, channels: int, bits: int = 8) -> NDArray[An
     return pixels
 
 
+def with_ramp(pixels: NDArray[Any]) -> NDArray[Any]:
+    """The same picture with an alpha channel, its last one, that grows to the right."""
+    ramp = np.linspace(0, np.iinfo(pixels.dtype).max, pixels.shape[1]).astype(pixels.dtype)
+    changed = pixels.copy()
+    changed[:, :, -1] = ramp
+    return changed
+
+
 # height, width, channels, bits, block size, reversible
 SHAPES = (
     (1, 1, 1, 8, 64, False),

@@ -16,7 +16,7 @@ COMMANDS = (
     "compress photos --output even --roi none --reccnn off --ssim 0.9 --layers 2",
     "compress photos --output archive --bpp 1 --measure ssimulacra2 --tune psnr",
     "restore archive --output back",
-    "verify archive --decode",
+    "verify archive",
     "report archive --output report.html",
     "inspect archive --picture pictures",
 )

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from foveate.archive.settings import Target
-from foveate.codec.file import AtLeast, AtMost, AtSlope, Lossless
+from foveate.codec.file import AtLeast, AtMost, AtSlope, Lossless, NearScore
 from foveate.goals import byte_budget, goal_of
 from foveate.pictures.formats import jpeg_bytes
 from foveate.quality.psnr import psnr, psnr_s
@@ -16,6 +16,12 @@ from tests.streams import texture
 PIXELS = texture(61, 83, 3)
 WORSE = np.clip(PIXELS.astype(int) + 9, 0, 255).astype(np.uint8)
 MASK = np.linspace(0, 1, 12, dtype=np.float32).reshape(3, 4)
+
+
+def test_a_quality_is_measured_by_ssimulacra2() -> None:
+    goal = goal_of(Target("quality", 70.0), PIXELS, None, 1000)
+    assert isinstance(goal, NearScore)
+    assert goal.value == 70 and goal.measure(PIXELS) == 100
 
 
 def test_budgets_are_in_whole_bytes() -> None:

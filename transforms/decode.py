@@ -63,7 +63,7 @@ def decode_file(element: NamedFile, extent: Extent, key: ArchiveKey | None = Non
         pixels=full_range(found.decoded.pixels, found.decoded.bit_depth),
         metadata=found.metadata,
         noise=found.noise,
-        prefiltered=record is not None and record.prefiltered,
+        prefiltered=found.prefiltered,
         note=found.note,
         source_sha256=record.source_sha256 if record is not None else b"",
     )

@@ -1,4 +1,4 @@
-"""What flows between the steps: frozen dataclasses, one a stage (and the rows of the tables)."""
+"""The elements between the steps: frozen dataclasses, one per stage (and the rows of the tables)."""
 
 from __future__ import annotations
 

@@ -22,6 +22,7 @@ from foveate.codec.integrity import BOXES_CHANGED
 from foveate.codec.record import ArchiveRecord
 from foveate.goals import goal_of
 from foveate.pictures.reasons import Reason
+from foveate.quality.psnr import alpha_error
 from foveate.sandbox.client import Limits, check_integrity, decode_archive
 from foveate.storage.files import read_if_there
 from foveate.transforms.elements import (
@@ -34,6 +35,9 @@ from foveate.transforms.elements import (
 )
 from foveate.transforms.read import KEPT
 from foveate.transforms.steps import PhotoStage
+
+MOST_ALPHA_ERROR = 48.0
+"""The largest error of an alpha channel, on a scale of 255, with which a photo is compressed."""
 
 
 @dataclasses.dataclass(frozen=True)
@@ -48,7 +52,7 @@ class Encoder:
     limits: Limits = dataclasses.field(default_factory=Limits)  # of what lies in the archive already
 
     def record(self, salient: SalientPhoto, prefiltered: bool) -> ArchiveRecord:
-        """What our box says of a photo."""
+        """Foveate's record of a photo."""
         return ArchiveRecord(
             source_sha256=bytes.fromhex(salient.photo.source_sha256),
             settings_digest=self.settings.digest(salient.mask_sha256),
@@ -58,7 +62,7 @@ class Encoder:
         )
 
     def stored_overhead(self, photo: Photo) -> int:
-        """What a photo's file takes more as it is stored."""
+        """The bytes that storing adds to a photo's file."""
         return stored_overhead(f"{photo.source.relative_path}.jp2", self.key)
 
 
@@ -77,6 +81,7 @@ def encode_plain(salient: SalientPhoto, encoder: Encoder) -> Iterator[Any]:
         coded = encode(salient, photo.pixels, encoder, prefiltered=False)
         archive_bytes = len(coded.jp2) + encoder.stored_overhead(photo)
         kept = _not_worth_it(archive_bytes, source_bytes, settings.min_saving)
+        kept = kept or _too_coarse(photo.pixels, coded.decoded)
         if photo.source.frame:  # it cannot be kept: its file holds the other frames too
             kept = None
     except BudgetTooSmall:
@@ -110,6 +115,14 @@ def _not_worth_it(archive_bytes: int, source_bytes: int, min_saving: float) -> t
     return Reason.LITTLE_SAVING, f"JPEG 2000 would save less than {min_saving:.0%} of its bytes"
 
 
+def _too_coarse(pixels: Pixels, decoded: Pixels) -> tuple[Reason, str] | None:
+    """Why a photo is kept for its alpha channel, which no target is about; None if it is good enough."""
+    error = alpha_error(pixels, decoded)
+    if error is None or error <= MOST_ALPHA_ERROR:
+        return None
+    return Reason.TRANSPARENCY, "its alpha channel would be coded too coarsely"
+
+
 def _already_archived(salient: SalientPhoto, encoder: Encoder) -> Coded | None:
     url = stored_name(archive_url(encoder.archive, salient.photo.source), encoder.key)
     try:
@@ -123,7 +136,7 @@ def _already_archived(salient: SalientPhoto, encoder: Encoder) -> Coded | None:
             return None
         if not record.made_with(wanted.settings_digest, wanted.weights_digest):
             return None
-        # Tags that somebody wrote into the file are no reason to make it anew.
+        # Tags that somebody wrote into the file are no reason to make it again.
         if set(found.problems) - {BOXES_CHANGED} or found.cut_after is not None:
             return None
         back = decode_archive(data, encoder.limits)

@@ -1,4 +1,4 @@
-"""What matters in a photo: by the MS-ROI network, a folder of masks, boxes, or nothing."""
+"""Maps what matters in a photo: by the MS-ROI network, a folder of masks, boxes, or not at all."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What a photo's archive costs and keeps: measures its file and makes its row."""
+"""Measures a photo's file and makes its row."""
 
 from __future__ import annotations
 
@@ -20,6 +20,7 @@ from foveate.codec.block_weights import Tune
 from foveate.codec.walk import codestream_span
 from foveate.pictures import exif
 from foveate.quality.measures import Measures, measure
+from foveate.quality.psnr import alpha_error
 from foveate.transforms.elements import (
     Archived,
     Coded,
@@ -44,7 +45,8 @@ def measure_photo(element: RestoredPhoto, run: RunLabels, score_all: bool = Fals
     salient, file = element.coded.salient, element.coded.file
     photo = salient.photo
     decides = element.restored is not None and run.tune == "visual"
-    scored = score_all or decides or is_scored(photo.source_sha256)
+    wanted = decides or run.target.kind == "quality"
+    scored = score_all or wanted or is_scored(photo.source_sha256)
     plain = measure(photo.pixels, file.decoded, salient.saliency, scored=scored)
     recovered = _recovered(salient, file, element.restored, plain)
     if recovered is not None and _merit(recovered, run.tune) < _merit(plain, run.tune):
@@ -71,7 +73,7 @@ def _merit(measures: Measures, tune: Tune) -> float:
 def _recovered(
     salient: SalientPhoto, coded: Coded, restored: Pixels | None, plain: Measures
 ) -> Measures | None:
-    """What restoring will give: the same where nothing was lost, None where RecCNN was not asked."""
+    """The measures after restoring: the same where nothing was lost, None without RecCNN."""
     if restored is not None:
         scored = plain.ssimulacra2 is not None
         return measure(salient.photo.pixels, restored, salient.saliency, scored=scored)
@@ -122,6 +124,7 @@ def _row(
         camera=exif.camera(photo.metadata.exif) if photo.metadata.exif else None,
         taken=_taken(photo),
         cleaned_psnr_db=photo.cleaned_psnr_db,
+        alpha_max_error=alpha_error(photo.pixels, coded.decoded),
     )
 
 
@@ -132,14 +135,19 @@ def _taken(photo: Photo) -> str | None:
 
 
 def _reached(target: Target, photo: Photo, archive_bytes: int, plain: Measures) -> float | None:
-    """What became of the target, in its own unit; a JPEG quality and "lossless" have none."""
+    """The value reached, in the target's own unit; None for a JPEG quality and "lossless"."""
     if target.kind == "bpp":
         height, width = photo.pixels.shape[:2]
         bits_per_pixel: float = 8 * archive_bytes / (height * width)
         return bits_per_pixel
     if target.kind == "ratio":
         return photo.source.size_bytes / archive_bytes
-    measured = {"psnr": plain.psnr_db, "roi-psnr": plain.psnr_s_db, "ssim": plain.ssim}
+    measured = {
+        "quality": plain.ssimulacra2,
+        "psnr": plain.psnr_db,
+        "roi-psnr": plain.psnr_s_db,
+        "ssim": plain.ssim,
+    }
     return measured.get(target.kind)
 
 

@@ -107,7 +107,7 @@ class Progress:
 
 
 def _distributed(row: MetricsRow) -> dict[str, int]:
-    """What consoles show as distributions, which hold whole numbers: units stand in the names."""
+    """The distributions that consoles show, in whole numbers: units are in the names."""
     values = {
         "bpp-thousandths": (row.bits_per_pixel, 1000),
         "psnr-db-hundredths": (row.psnr_db if math.isfinite(row.psnr_db or 0) else None, 100),

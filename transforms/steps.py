@@ -36,7 +36,7 @@ def failure(url: str, step: str, error: BaseException) -> Failure:
 
 
 def attempt(url: str, step: str, work: Callable[[], Any]) -> tuple[Any, Failure | None]:
-    """What `work` returns, or the failure row of what it raised."""
+    """The result of `work`, or the failure row of what it raised."""
     try:
         return work(), None
     except (
@@ -82,7 +82,7 @@ class ElementCoder(beam.coders.Coder):  # type: ignore[misc]  # Beam is untyped
         return False
 
     def to_type_hint(self) -> type[Element]:
-        """What it is registered for."""
+        """The type that it is registered for."""
         return Element
 
 

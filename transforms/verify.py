@@ -1,4 +1,4 @@
-"""An archive held against its tables, and every file against its own record, its row and a decoder.
+"""Checks an archive against its tables, and every file against its own record, its row and a decoder.
 
 archive ─▶ plan: tables joined with one listing ─▶ Check, a file each ─▶ verify_file ─▶ Finding
                       └▶ Finding: missing, untracked, stale, of another size
@@ -46,7 +46,7 @@ _TOLERANCE_DB = 0.05  # two builds of OpenJPEG differ by one step in a few sampl
 
 @dataclasses.dataclass(frozen=True)
 class Verifier:
-    """What verifying a file needs to know besides the file."""
+    """The parameters of verifying a file."""
 
     limits: Limits
     key: ArchiveKey | None
@@ -162,7 +162,7 @@ def _short_or(data: bytes, known: Expected | None, kind: Kind) -> Kind:
 def _faults(
     plain: bytes | None, parsed: Integrity | None, known: Expected | None
 ) -> Iterator[tuple[Kind, str]]:
-    """What a file's content says against its own record, and its record against its row."""
+    """Compares a file's content with its own record, and its record with its row."""
     if plain is None:
         return
     if parsed is None:
@@ -184,7 +184,7 @@ def _faults(
 
 
 def _decoded_faults(plain: bytes, check: Check, verifier: Verifier) -> tuple[list[tuple[Kind, str]], int]:
-    """What is wrong with the picture in a file, and how many pixels it has."""
+    """The problems of the picture in a file, and how many pixels it has."""
     try:
         decoded = decode_jpeg2000(plain, verifier.limits)
     except (BadCodestream, UnsupportedCodestream, BadInput, ValueError) as error:

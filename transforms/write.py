@@ -98,8 +98,8 @@ def _is_our_jp2(there: bytes, source: SourceFile, run: RunLabels) -> bool:
     """Whether what is in a JP2 file's place was put there by us, however damaged it may be by now."""
     if _is_edited(there):
         raise BadInput(
-            "somebody has changed tags in the archived file since, and it is left as it is: move it away to "
-            "have it made anew"
+            "somebody has changed tags in the archived file since, so it is left as it is: move it away to "
+            "have it made again"
         )
     if encryption.is_encrypted(there) or _has_record(there):
         return True

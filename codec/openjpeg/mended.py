@@ -87,7 +87,7 @@ def _stands_well(data: bytes, end: int) -> bool:
 
 
 def _head_of(data: bytes, start: int, length: int) -> bytes:
-    """What stands before a codestream, with a box head of its length."""
+    """The bytes before a codestream, with a box head of its length."""
     if data.startswith(walk.CODESTREAM_START):
         return b""
     before = data[:start]

@@ -99,7 +99,7 @@ def cross_validate(
 
     `divide` makes the parts, indices of photos, from their count (`folds`, `held_out`). Features are worked
     out once for all. Writes weights like `output` with the part's number, and the scores so far beside them,
-    so that a run that was cut short goes on where it was.
+    so that an interrupted run can resume.
     """
     arrays = _backbone_arrays(recipe.backbone)
     pairs = read_pairs(images, masks)

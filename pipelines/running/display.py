@@ -45,7 +45,7 @@ _LINE_SECONDS = 15  # between progress lines where there is no terminal
 
 
 def total_counts(file: Path) -> dict[str, int]:
-    """What a progress file says of a whole run, under the names of Beam's counters."""
+    """The totals of a run in a progress file, under the names of Beam's counters."""
     sums = {"source-bytes": 0, "archive-bytes": 0}
     for line in read_progress(file)[0]:
         sums["source-bytes"] += line.source_bytes
@@ -81,7 +81,7 @@ def progress_display(file: Path, photos: int, verb: str) -> Iterator[None]:
 
 
 class _Tally:
-    """What the progress file says so far; reads only what is new."""
+    """The totals so far; reads only what is new in the progress file."""
 
     def __init__(self, file: Path, total: int, compiled: Compilations) -> None:
         self.file, self.total, self.compiled, self.start = file, total, compiled, time.monotonic()

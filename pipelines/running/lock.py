@@ -14,7 +14,7 @@ from foveate.pipelines.running.status import RUN_FAILED
 
 
 def run_alone(folder: str, beam_flags: Sequence[str], work: Callable[[], int]) -> int:
-    """What `work` returns; or `RUN_FAILED`, said, where another process of this machine writes into `folder`.
+    """Runs `work`; reports and returns `RUN_FAILED` if another process on this machine writes into `folder`.
 
     The folder itself is locked (flock), so nothing is left behind however a run ends. Where there are no
     locks, on a URL, and where other machines do the work (`beam_flags`), nobody is kept out.

@@ -79,7 +79,7 @@ def count_sources(sources: Sequence[str], extensions: frozenset[str], output: st
 
 @dataclasses.dataclass(frozen=True)
 class Job:
-    """What a person sees of a run: its verb, the outcomes that are counted, where results go, its name."""
+    """How a run presents itself: its verb, the outcomes that are counted, where results go, its name."""
 
     verb: str
     outcomes: tuple[str, ...]

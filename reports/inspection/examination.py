@@ -1,4 +1,4 @@
-"""What is in one JPEG 2000 file: its anatomy, its packets, our record; and all that as JSON."""
+"""Examines one JPEG 2000 file: its anatomy, its packets, our record; and all that as JSON."""
 
 from __future__ import annotations
 
@@ -161,7 +161,7 @@ def _bits_per_pixel(size: int, found: Anatomy) -> float:
 
 
 def as_json(inspection: Inspection) -> dict[str, Any]:
-    """What stands in "files" of `foveate inspect --json`; docs/inspect.md says what each key means."""
+    """An entry of "files" in `foveate inspect --json`; docs/inspect.md says what each key means."""
     found, packets = inspection.anatomy, inspection.packets
     bands = () if packets is None else bit_usage.by_band(packets)
     return {
@@ -187,7 +187,7 @@ def as_json(inspection: Inspection) -> dict[str, Any]:
 
 
 def broken_as_json(name: str, problem: str) -> dict[str, Any]:
-    """What stands there for a file that could not be opened, or is no JPEG 2000 at all."""
+    """The entry of a file that could not be opened, or is not JPEG 2000."""
     return {"name": name, "problems": [problem]}
 
 

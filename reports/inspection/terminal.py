@@ -1,4 +1,4 @@
-"""What is in a JPEG 2000 file, in the terminal."""
+"""Shows a JPEG 2000 file in the terminal."""
 
 from __future__ import annotations
 

@@ -42,10 +42,10 @@ def test_pixels_and_percent_may_be_mixed_and_written_in_several_ways() -> None:
         ("1,2,3,1e3", "in whole pixels or in percent"),
         ("1,2,3,99999999999", "in whole pixels or in percent"),
         ("1;2;3;4", "in whole pixels or in percent"),
-        ("1,2,0,4", "holds nothing"),
-        ("1,2,3,0%", "holds nothing"),
-        ("100%,2,3,4", "holds nothing"),
-        ("1,2,3,101%", "100% is the whole side"),
+        ("1,2,0,4", "the box is empty"),
+        ("1,2,3,0%", "the box is empty"),
+        ("100%,2,3,4", "the box is empty"),
+        ("1,2,3,101%", "more than 100% of a photo"),
     ],
 )
 def test_wrong_boxes_are_refused_with_a_sentence(text: str, sentence: str) -> None:

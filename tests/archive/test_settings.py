@@ -26,8 +26,8 @@ def test_other_settings_have_other_digests() -> None:
         CompressSettings(roi="boxes:1,2,3,4%"),
         CompressSettings(roi_gain_db=6.0),
         CompressSettings(roi_gain_db=0.0),
-        CompressSettings(comcnn="on"),
-        CompressSettings(comcnn="off"),
+        CompressSettings(Target("bpp", 1.0), comcnn="on"),
+        CompressSettings(Target("bpp", 1.0), comcnn="off"),
         CompressSettings(min_saving=0.1),
     ]
     digests = [chosen.digest() for chosen in settings]

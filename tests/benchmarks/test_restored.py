@@ -39,7 +39,7 @@ def _task(favoured: bool) -> Task:
 def test_figures_are_those_of_the_pipelines_rows(favoured: bool, tmp_path: Path) -> None:
     task, at = _task(favoured), 2
     found = our_curves(task, (Way(), BOTH), NETWORKS, Kept(None))
-    settings = CompressSettings(Target("bpp", RATES[at]), roi="msroi" if favoured else "none")
+    settings = CompressSettings(Target("bpp", RATES[at]), roi="msroi" if favoured else "none", tune="psnr")
     source = SourceFile("a.png", "a.png", 10**6, 0.0)
     photo = Photo(source, task.photo, PhotoMetadata(), "png", 8, "00" * 32, (), 0.0)
     salient = SalientPhoto(photo, task.map, 0.0)

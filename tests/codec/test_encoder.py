@@ -117,8 +117,8 @@ def test_a_wrong_first_guess_ends_as_a_right_one_does(
 ) -> None:
     pixels, budget = photo(), 12_000
     right = Encoder(pixels).within(budget)
-    foretold = Encoder._foretold
-    monkeypatch.setattr(Encoder, "_foretold", lambda self, budget: foretold(self, budget) + wrong_by)
+    predicted = Encoder._predicted
+    monkeypatch.setattr(Encoder, "_predicted", lambda self, budget: predicted(self, budget) + wrong_by)
     wrong = Encoder(pixels).within(budget)
     assert abs(allocation.encoded_size(wrong) - allocation.encoded_size(right)) <= 8
     assert psnr_db(pixels, wrong) == pytest.approx(psnr_db(pixels, right), abs=0.02)

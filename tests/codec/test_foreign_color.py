@@ -18,15 +18,18 @@ from foveate.codec.jp2_boxes import pack_box
 from foveate.codec.walk import JP2_START
 
 RGB = np.random.default_rng(0).integers(0, 256, (21, 17, 3), dtype=np.uint8)
+GRAY_PROFILE = struct.pack(">I", 132) + bytes(12) + b"GRAYXYZ " + bytes(12) + b"acsp" + bytes(92)
 ALPHA = np.linspace(0, 255, 17).astype(np.uint8)[None, :, None].repeat(21, 0)
 
 
-def foreign(pixels: NDArray[Any], space: int, kinds: tuple[int, ...] = (), codestreams: int = 1) -> bytes:
+def foreign(
+    pixels: NDArray[Any], space: int, kinds: tuple[int, ...] = (), codestreams: int = 1, colr: bytes = b""
+) -> bytes:
     """A lossless JP2 of an enumerated color space; `kinds` of its channels as a channel definition."""
     height, width, channels = pixels.shape
     coded = allocation.encode(Encoder(pixels, coding=Coding(reversible=True)).whole(1))
     header = pack_box(b"ihdr", struct.pack(">IIHBBBB", height, width, channels, 7, 7, 0, 0))
-    header += pack_box(b"colr", struct.pack(">BBBI", 1, 0, 0, space))
+    header += pack_box(b"colr", colr or struct.pack(">BBBI", 1, 0, 0, space))
     if kinds:
         entries = [(n, kind, 0 if kind else n + 1) for n, kind in enumerate(kinds)]
         content = struct.pack(">H", len(kinds)) + b"".join(struct.pack(">3H", *entry) for entry in entries)
@@ -60,10 +63,17 @@ def test_cmy_becomes_rgb() -> None:
         (lambda: foreign(RGB, 14), "CIELab"),
         (lambda: foreign(RGB, 21), "ROMM-RGB"),
         (lambda: foreign(RGB, 99), "color space 99"),
-        (lambda: foreign(np.dstack([RGB, ALPHA]), 16), "what channel 4 is"),
-        (lambda: foreign(np.dstack([RGB[:, :, :1], ALPHA]), 17), "what channel 2 is"),
+        (lambda: foreign(np.dstack([RGB, ALPHA]), 16), "channel 4 is undefined"),
+        (lambda: foreign(np.dstack([RGB[:, :, :1], ALPHA]), 17), "channel 2 is undefined"),
         (lambda: foreign(np.dstack([RGB, ALPHA]), 16, (0, 0, 0, 0xFFFF)), "channel"),
         (lambda: foreign(RGB, 16, codestreams=2), "2 pictures"),
+        (lambda: foreign(RGB, 17), "gray picture with 3 color"),
+        (lambda: foreign(RGB[:, :, :1], 16), "color picture with 1 color"),
+        (lambda: foreign(RGB, 17, (0, 1, 1)), "1 color and 2 opacity"),
+        (lambda: foreign(np.dstack([RGB, ALPHA]), 17, (0, 1, 1, 1)), "1 color and 3 opacity"),
+        (lambda: foreign(RGB, 0, colr=b"\5\0\0\0\x09\0\x10\0\0\x80"), "method 5"),
+        (lambda: foreign(RGB, 0, colr=b"\4\0\0vendor"), "method 4"),
+        (lambda: foreign(RGB, 0, colr=b"\2\0\0" + GRAY_PROFILE), "gray picture with 3 color"),
     ],
 )
 def test_what_would_be_shown_wrong_is_refused_by_name(data: Any, words: str) -> None:

@@ -15,7 +15,7 @@ from foveate.codec.block_weights import Emphasis, Tune
 from foveate.codec.codestream import Codestream
 from foveate.codec.encoder import Encoder
 from foveate.codec.layout import Layout
-from foveate.codec.masking import visual_weights
+from foveate.codec.masking import visibility
 from foveate.quality.ssim import ms_ssim
 from foveate.quality.ssimulacra2 import ssimulacra2
 from tests import streams
@@ -45,7 +45,7 @@ def test_errors_count_less_where_contrast_hides_them_and_in_fine_color() -> None
     pixels = np.full((256, 512, 3), 128, np.uint8)
     pixels[:, 256:] = np.random.default_rng(0).integers(0, 256, (256, 256, 3))
     stream, layout = laid_out(pixels)
-    found = visual_weights(stream, layout, pixels)
+    found, _ = visibility(stream, layout, pixels)
     blocks = layout.blocks
     luma = (blocks.component == 0) & (blocks.level == 1) & (blocks.band == 1)
     flat, rich = luma & (blocks.box[:, 2] <= 128), luma & (blocks.box[:, 0] >= 128)
@@ -62,7 +62,7 @@ def test_depth_and_alpha_change_no_weight_of_luma(channels: int, dtype: Any) -> 
     found = []
     for samples in (pixels, (pixels.astype(np.uint16) * 257).astype(dtype) if dtype == np.uint16 else pixels):
         stream, layout = laid_out(samples)
-        found.append(visual_weights(stream, layout, samples))
+        found.append(visibility(stream, layout, samples)[0])
     np.testing.assert_allclose(found[0], found[1], rtol=1e-3)
     if channels != 1:
         assert (found[0][layout.blocks.component == channels - 1] == 1).all()
@@ -72,5 +72,5 @@ def test_depth_and_alpha_change_no_weight_of_luma(channels: int, dtype: Any) -> 
 def test_tiny_photos_have_weights_too(shape: tuple[int, int, int]) -> None:
     pixels = streams.texture(*shape)
     stream, layout = laid_out(pixels)
-    found = visual_weights(stream, layout, pixels)
+    found, _ = visibility(stream, layout, pixels)
     assert np.isfinite(found).all() and (found > 0).all()

@@ -101,7 +101,7 @@ def predicted_rms(data: bytes) -> float:
 @pytest.mark.parametrize("bits", [8, 16])
 @pytest.mark.parametrize("channels", [1, 3])
 @pytest.mark.parametrize("reversible", [False, True])
-def test_the_real_error_is_of_the_size_that_the_map_foretells(
+def test_the_real_error_is_of_the_size_that_the_map_predicts(
     bits: int, channels: int, reversible: bool
 ) -> None:
     pixels = streams.texture(256, 320, channels, bits)

@@ -98,10 +98,11 @@ def test_all_passes_of_any_picture_decode_to_it(case: tuple[NDArray[Any], Coding
         peak = (1 << decoded.bit_depth) - 1
         errors = np.abs(decoded.pixels.astype(int) - pixels)
         # Errors of half a step each add up: one made-up picture in a hundred has a sample that is 4 off. The
-        # mean tells more: of 6,000 such pictures none had a mean squared error above 0.64.
+        # mean tells more: of 6,000 such pictures none had a mean squared error above 0.64, but the one
+        # coefficient of a flat picture may put every sample one level off.
         assert errors.max() <= 5 + peak // 2000
         if errors.size >= 400 and coding.bit_depth != 16:
-            assert (errors**2).mean() < 0.75
+            assert (errors**2).mean() <= (0.75 if np.ptp(pixels) else 1.0)
 
 
 @given(pictures(), st.lists(st.floats(-1, 7), min_size=1, max_size=5), SEEDS)

@@ -23,7 +23,8 @@ from foveate.quality.saliency import resize_saliency
 from foveate.quality.ssim import ms_ssim, ssim
 from tests import picture_files
 
-QUICK = ("--comcnn", "off", "--reccnn", "off")
+# Quality is compared by PSNR here.
+QUICK = ("--tune", "psnr", "--comcnn", "off", "--reccnn", "off")
 LAYERS = 5
 
 

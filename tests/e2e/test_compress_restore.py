@@ -34,7 +34,7 @@ from foveate.quality.psnr import psnr
 from tests import picture_files
 from tests.picture_files import exif_block, icc_profile, jpeg, png, tiff, webp, xmp_packet
 from tests.streams import compress as compressed_by_others
-from tests.streams import texture
+from tests.streams import texture, with_ramp
 
 ROOT = Path(__file__).parents[2]
 WITHOUT_NETWORKS = ("--roi", "none", "--comcnn", "off", "--reccnn", "off")
@@ -45,9 +45,9 @@ def good_photos() -> dict[str, bytes]:
     metadata = {"exif": exif_block(6), "xmp": xmp_packet(6), "icc_profile": icc_profile()}
     return {
         "trip/turned.jpg": jpeg(texture(150, 210, 3), 98, **metadata),
-        "trip/2019 [best]/ü #1.webp": webp(texture(97, 131, 4)),
+        "trip/2019 [best]/ü #1.webp": webp(with_ramp(texture(97, 131, 4))),
         "gray.png": png(texture(131, 97, 1)),
-        "gray-alpha.png": png(texture(90, 120, 2)),
+        "gray-alpha.png": png(with_ramp(texture(90, 120, 2))),
         "deep.tif": tiff(texture(120, 90, 3, 16)),
         "deep-gray.png": png(texture(111, 90, 1, 16)),
         "strip.png": png(texture(5000, 1, 3)),

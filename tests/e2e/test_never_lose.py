@@ -147,7 +147,7 @@ def test_a_photo_for_which_memory_does_not_suffice_is_a_failure_and_the_others_a
     assert resource.getrlimit(resource.RLIMIT_AS)[1] == resource.RLIM_INFINITY
     folder = tmp_path / "photos"
     sources(folder)
-    (folder / "large.png").write_bytes(picture_files.png(np.tile(texture(500, 500, 3), (9, 9, 1))))
+    (folder / "large.png").write_bytes(picture_files.png(np.tile(texture(500, 500, 3), (15, 15, 1))))
     command = [
         "compress",
         str(folder),

@@ -24,7 +24,8 @@ from foveate.transforms.elements import Pixels
 from tests import picture_files
 from tests.picture_files import exif_block, jpeg, png, tiff, webp
 
-QUICK = ("--bpp", "0.5", "--comcnn", "off", "--reccnn", "off")
+# Quality is compared by PSNR here.
+QUICK = ("--bpp", "0.5", "--tune", "psnr", "--comcnn", "off", "--reccnn", "off")
 BOX = np.s_[40:200, 200:330]  # of the astronaut: the space shuttle
 
 

@@ -39,6 +39,7 @@ CASES: dict[str, Case] = {
     "color-psnr": Case((97, 131, 3), kind="psnr", value=34.0),
     "color-ssim": Case((97, 131, 3), kind="ssim", value=0.95),
     "color-roi-psnr": Case((97, 131, 3), kind="roi-psnr", value=36.0, masked=True),
+    "color-quality": Case((97, 131, 3), kind="quality", value=60.0, settings={"effort": "fast"}),
     "color-ratio": Case((64, 64, 3), kind="ratio", value=9.0),
     "gray": Case((75, 200, 1), value=0.6),
     "gray-alpha": Case((40, 33, 2), value=2.0),

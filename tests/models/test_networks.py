@@ -119,14 +119,15 @@ def test_it_fades_to_nothing_where_nearly_nothing_was_lost(name: str) -> None:
 @pytest.mark.parametrize("name", BUILDERS)
 def test_a_change_in_one_place_reaches_no_further_than_the_receptive_field(name: str) -> None:
     _, reach, _ = BUILDERS[name]
-    noise = noise_map(name, 160, 176)
-    pixels = picture(160, 176)
+    height, width = 2 * reach + 48, 2 * reach + 64
+    noise = noise_map(name, height, width)
+    pixels = picture(height, width)
     other = pixels.copy()
-    other[80, 88] ^= 255
+    other[height // 2, width // 2] ^= 255
     before, after = (tiling.run(network(name), p, noise).astype(int) for p in (pixels, other))
     ys, xs = np.nonzero((before != after).any(2))
     assert len(ys) > 20
-    assert max(abs(ys - 80).max(), abs(xs - 88).max()) <= reach
+    assert max(abs(ys - height // 2).max(), abs(xs - width // 2).max()) <= reach
 
 
 def test_the_flag_of_preparation_is_a_fifth_channel() -> None:

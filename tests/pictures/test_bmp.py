@@ -14,6 +14,7 @@ from foveate.pictures.formats import BadPicture, NotForJpeg2000, decode_picture
 from foveate.pictures.reasons import Reason
 from tests import picture_files
 from tests.picture_files import icc_profile, sample
+from tests.pictures.test_color import ADOBE, RGB, computed, shown
 
 GRAYS = b"".join(bytes([n * 17, n * 17, n * 17, 0]) for n in range(16))
 
@@ -46,6 +47,39 @@ def test_plain_files_are_read_as_pillow_reads_them(mode: str) -> None:
 def test_a_bitmap_without_a_file_header_is_read() -> None:
     whole = picture_files.saved(picture_files.image(sample(9, 13, 3)), "BMP")
     np.testing.assert_array_equal(decode_picture(whole[14:]).pixels, sample(9, 13, 3))
+
+
+@pytest.mark.parametrize("bits", [24, 32])
+def test_a_palette_that_a_deep_bitmap_suggests_does_not_shift_its_pixels(bits: int) -> None:
+    pixels = sample(4, 4, 3)
+    stored = (
+        pixels[::-1, :, ::-1]
+        if bits == 24
+        else np.dstack([pixels[::-1, :, ::-1], np.zeros((4, 4), np.uint8)])
+    )
+    data = bytearray(bmp(4, 4, bits, 0, stored.tobytes(), b"\xaa" * 20))
+    struct.pack_into("<I", data, 14 + 32, 5)
+    for whole in (data, data[14:]):
+        picture = decode_picture(bytes(whole))
+        np.testing.assert_array_equal(picture.pixels, pixels)
+        assert picture.metadata_problems == ("unknown bytes between its parts: ........ (20 bytes)",)
+
+
+@pytest.mark.parametrize("compression", [3, 4])
+def test_compressions_that_mean_something_else_in_os2_keep_the_file(compression: int) -> None:
+    with pytest.raises(NotForJpeg2000) as kept:
+        decode_picture(bmp(8, 2, 1, compression, bytes(8), bytes(8), 64))
+    assert "OS/2" in str(kept.value)
+
+
+def test_a_palette_ends_where_the_pixels_begin() -> None:
+    pixels = bytes([0, 1, 5, 0]) * 4
+    head = struct.pack("<IHHHH", 12, 4, 4, 1, 8) + bytes([1, 2, 3, 40, 50, 60])
+    data = b"BM" + struct.pack("<IHHI", 14 + len(head) + 16, 0, 0, 14 + len(head)) + head + pixels
+    for more in (b"", b"\5" * 2000):
+        np.testing.assert_array_equal(
+            decode_picture(data + more).pixels[0], [[3, 2, 1], [60, 50, 40], [0, 0, 0], [3, 2, 1]]
+        )
 
 
 def test_a_bitmap_from_the_top_down_is_read() -> None:
@@ -125,7 +159,7 @@ def test_calibrated_color_of_a_v4_header_becomes_a_profile() -> None:
     rest = bytes(16) + bytes(4) + struct.pack("<9I", *(round(value * 2**30) for value in points))
     rest += struct.pack("<3I", *[round(2.2 * 65536)] * 3)
     metadata = decode_picture(bmp(4, 1, 32, 0, bytes(16), size=108, rest=rest)).metadata
-    assert metadata.icc is not None and metadata.icc[16:20] == b"RGB "
+    np.testing.assert_allclose(shown(RGB, metadata.icc), computed(RGB, ADOBE, 2.2), atol=1.5)
 
 
 @settings(max_examples=300, deadline=None)

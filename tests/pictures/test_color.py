@@ -5,6 +5,7 @@ from __future__ import annotations
 import io
 import struct
 import subprocess
+import zlib
 from typing import Any
 
 import numpy as np
@@ -13,7 +14,7 @@ from numpy.typing import NDArray
 from PIL import Image, ImageCms
 
 from foveate.codec.jp2_boxes import icc_is_restricted
-from foveate.pictures import color, icc
+from foveate.pictures import color, exif, icc
 from foveate.pictures.formats import NotForJpeg2000, decode_picture
 from foveate.pictures.reasons import Reason
 from tests import picture_files
@@ -88,6 +89,22 @@ def test_color_that_no_profile_says_exactly_keeps_the_file(chunks: dict[bytes, b
     assert caught.value.reason == Reason.COLOR
 
 
+def test_a_profile_counts_beside_a_coding_that_says_nothing() -> None:
+    iccp = b"p\0\0" + zlib.compress(icc_profile())
+    for coding in (bytes([2, 2, 0, 1]), bytes(3)):
+        data = picture_files.png(RGB, {b"cICP": coding, b"iCCP": iccp})
+        assert decode_picture(data).metadata.icc == icc_profile()
+    picture = decode_picture(picture_files.png(RGB, {b"cICP": bytes([12, 13, 0, 1]), b"iCCP": iccp}))
+    assert picture.metadata.icc is not None and b"CICP 12/13" in picture.metadata.icc
+    assert picture.metadata_problems == ("ICC profile: left out, since cICP counts for more",)
+
+
+def test_a_profile_that_cannot_be_read_keeps_the_file() -> None:
+    with pytest.raises(NotForJpeg2000) as caught:
+        decode_picture(picture_files.png(RGB, {b"iCCP": b"p\0\0" + zlib.compress(icc_profile())[:-40]}))
+    assert caught.value.reason == Reason.COLOR
+
+
 @pytest.mark.parametrize("gray", [False, True])
 def test_display_p3_by_code_points_is_what_lcms_makes_of_its_numbers(gray: bool) -> None:
     profile = color.of_cicp(12, 13, "a PNG", gray)
@@ -112,7 +129,7 @@ def test_a_gray_picture_with_an_rgb_profile_gets_the_gray_of_it() -> None:
 
 def test_a_color_picture_with_a_gray_profile_is_kept_and_says_so() -> None:
     gray = icc.gray_profile(icc.gamma_curve(2.2), "gray")
-    with pytest.raises(NotForJpeg2000, match="is for GRAY, not for its pixels"):
+    with pytest.raises(NotForJpeg2000, match="is for GRAY, but the image is RGB"):
         decode_picture(picture_files.jpeg(sample(9, 13, 3), icc_profile=gray))
 
 
@@ -126,3 +143,26 @@ def test_a_camera_that_says_adobe_rgb_in_exif_alone_is_believed(by: str, tmp_pat
     assert picture.metadata.icc is not None
     expected = computed(RGB, ADOBE, 563 / 256)
     assert np.abs(shown(RGB, picture.metadata.icc) - np.rint(expected)).max() <= 1
+
+
+def stated(red: tuple[float, float], gamma: float) -> bytes:
+    """An EXIF block that states BT.2020's primaries, but for red, and a gamma."""
+
+    def ratios(*values: float) -> exif.Value:
+        packed = b"".join(struct.pack("<II", round(value * 10_000), 10_000) for value in values)
+        return exif.Value(exif.RATIONAL, len(values), packed)
+
+    camera = 8 + 2 + 3 * 12 + 4 + 8 * 8
+    first = {318: ratios(0.3127, 0.329), 319: ratios(*red, 0.17, 0.797, 0.131, 0.046)}
+    block = exif.block_of(first | {exif.EXIF_DIRECTORY: exif.long("<", camera)}, "<")
+    assert len(block) == camera
+    return block + exif._emit({0xA500: ratios(gamma)}, camera, "<", 0)
+
+
+def test_primaries_by_exif_with_a_gamma_that_no_profile_states_keep_the_file() -> None:
+    profile = decode_picture(picture_files.jpeg(RGB, exif=stated((0.708, 0.292), 2.2))).metadata.icc
+    assert profile is not None
+    with pytest.raises(NotForJpeg2000) as caught:
+        decode_picture(picture_files.jpeg(RGB, exif=stated((0.708, 0.292), 1.0)))
+    assert caught.value.reason == Reason.COLOR
+    assert decode_picture(picture_files.jpeg(RGB, exif=stated((0.9, 0.9), 1.0))).metadata.icc is None

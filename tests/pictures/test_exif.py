@@ -12,7 +12,9 @@ from hypothesis import strategies as st
 
 from foveate.pictures import exif
 from foveate.pictures.exif_salvage import salvaged
+from foveate.pictures.formats import NotForJpeg2000, decode_picture
 from tests import picture_files
+from tests.picture_files import sample
 
 
 @pytest.mark.parametrize("order", ["<", ">"])
@@ -185,3 +187,54 @@ def test_a_clock_that_was_never_set_says_nothing(said: bytes) -> None:
 def test_a_broken_block_names_no_camera_and_no_time() -> None:
     for block in (b"", b"II*\0", picture_files.exif_block()[:20]):
         assert exif.camera(block) is None and exif.taken(block) is None
+
+
+def nested(levels: int) -> bytes:
+    """A block of directories, each below the one before."""
+    block = b"II*\0" + struct.pack("<I", 8)
+    for level in range(levels):
+        block += struct.pack("<HHHII", 1, 0x8769, 4, 1, 8 + 18 * (level + 1)) + bytes(4)
+    return block + struct.pack("<HHHII", 1, 0x10F, 2, 1, 65) + bytes(4)
+
+
+@pytest.mark.parametrize("format", ["JPEG", "PNG", "TIFF"])
+def test_directories_one_below_the_other_without_end_are_not_followed(format: str) -> None:
+    if format == "TIFF":
+        block = nested(3000)
+        plain = picture_files.tiff(sample(9, 13, 3), tags={0x8769: (4, bytes(4))})
+        plain += bytes(len(plain) % 2)
+        at = plain.rindex(struct.pack("<HHI", 0x8769, 4, 1)) + 8
+        moved = b"".join(
+            struct.pack("<HHHII", 1, 0x8769, 4, 1, len(plain) + 18 * (level + 1)) + bytes(4)
+            for level in range(3000)
+        )
+        data = plain[:at] + struct.pack("<I", len(plain)) + plain[at + 4 :] + moved + block[-18:]
+        with pytest.raises(NotForJpeg2000):
+            decode_picture(data)
+        return
+    picture = (
+        picture_files.jpeg(sample(9, 13, 3), exif=nested(3000))
+        if format == "JPEG"
+        else picture_files.png(sample(9, 13, 3), {b"eXIf": nested(3000)})
+    )
+    assert decode_picture(picture).metadata_problems == ("EXIF camera settings: it cannot be read",)
+
+
+def test_a_thumbnail_that_covers_its_own_directory_is_left_out_or_turned() -> None:
+    small = picture_files.jpeg(sample(12, 20, 3))
+    small += bytes(len(small) % 2)
+    start = 8 + 2 + 12 + 4
+    at = start + len(small)
+    first = struct.pack("<HHHIHHI", 1, 0x112, 3, 1, 6, 0, at)
+    fields = struct.pack("<HHII", 513, 4, 1, start) + struct.pack("<HHII", 514, 4, 1, at + 30 - start)
+    block = b"II*\0" + struct.pack("<I", 8) + first + small + struct.pack("<H", 2) + fields + bytes(4)
+    picture = decode_picture(picture_files.jpeg(sample(23, 31, 3), exif=block))
+    assert picture.pixels.shape == (31, 23, 3)
+
+
+def test_a_large_block_that_cannot_be_read_keeps_the_file_and_a_small_one_is_named() -> None:
+    broken = b"II*\0\xff\xff\xff\x7f"
+    (problem,) = decode_picture(picture_files.jpeg(sample(9, 13, 3), exif=broken)).metadata_problems
+    assert problem.startswith("EXIF: it cannot be read")
+    with pytest.raises(NotForJpeg2000, match="5,008 bytes cannot be read"):
+        decode_picture(picture_files.jpeg(sample(9, 13, 3), exif=broken + bytes(5000)))

@@ -100,7 +100,7 @@ def test_the_reasons_are_sentences() -> None:
         (b"hello world", "not a picture Foveate knows: it starts with b'hello wo'"),
         (KEPT["no-end.jpg"], "a damaged JPEG (it has no end marker)"),
         (KEPT["floating.tif"], "a floating-point TIFF"),
-        (KEPT["phone.heic"], "HEIC is not read"),
+        (KEPT["phone.heic"], "HEIC is not read unless asked for"),
     ):
         with pytest.raises((BadPicture, NotForJpeg2000)) as caught:
             decode_picture(data)
@@ -222,7 +222,7 @@ def test_a_tiff_file_whose_exif_directory_is_broken_is_turned_all_the_same() -> 
     data = picture_files.tiff(sample(23, 31, 3), tags={274: (3, b"\6\0"), 34665: (4, b"\xff\xff\xff\x7f")})
     picture = decode_picture(data)
     assert picture.pixels.shape == (31, 23, 3)
-    assert "the EXIF fields cannot be read" in picture.metadata_problems[0]
+    assert picture.metadata_problems[0].startswith("EXIF: cannot be read, it ends before byte")
 
 
 def test_broken_exif_in_an_avif_file_never_costs_the_pixels() -> None:
@@ -235,10 +235,10 @@ def test_broken_exif_in_an_avif_file_never_costs_the_pixels() -> None:
 
 
 def test_what_cannot_be_carried_is_named() -> None:
-    text = picture_files.png(sample(7, 9, 3), {b"tEXt": b"Comment\0hello", b"iCCP": b"broken\0\0not zlib"})
+    text = picture_files.png(sample(7, 9, 3), {b"tEXt": b"Comment\0hello", b"zTXt": b"broken\0\0not zlib"})
     picture = decode_picture(text)
     assert picture.metadata.texts == (("Comment", "hello"),)
-    assert any("ICC profile: it cannot be read" in problem for problem in picture.metadata_problems)
+    assert picture.metadata_problems == ("unknown texts (they cannot be read): 'broken' (16 bytes)",)
     commented = picture_files.jpeg(sample(7, 9, 3), comment=b"hello")
     assert decode_picture(commented).metadata.texts == (("Comment", "hello"),)
 
@@ -310,11 +310,11 @@ def test_deep_avif_is_stretched_to_sixteen_bits_reversibly(bits: int) -> None:
     np.testing.assert_array_equal(undone, imagecodecs.avif_decode(data))
 
 
-def test_twelve_bit_jpeg_is_read() -> None:
+def test_a_twelve_bit_jpeg_is_kept_since_its_decoder_hides_damage() -> None:
     data = bytes(imagecodecs.jpeg8_encode(sample(21, 33, 1, 16)[:, :, 0] >> 4, bitspersample=12, level=98))
-    picture = decode_picture(data)
-    assert (picture.bit_depth, picture.pixels.shape) == (12, (21, 33, 1))
-    assert np.abs(picture.pixels.astype(int) - sample(21, 33, 1, 16)).max() < 2000
+    with pytest.raises(NotForJpeg2000, match="12 bits") as caught:
+        decode_picture(data)
+    assert caught.value.reason == Reason.NOT_READ
 
 
 def test_high_dynamic_range_png_is_kept() -> None:
@@ -548,13 +548,13 @@ def test_a_jpeg_of_endless_scans_is_refused() -> None:
 def test_texts_without_number_are_carried_up_to_a_limit_and_named_in_part() -> None:
     chunks = b"".join(
         struct.pack(">I", len(body)) + b"tEXt" + body + struct.pack(">I", zlib.crc32(b"tEXt" + body))
-        for body in (b"name %04d\0" % number for number in range(2000))
+        for body in (b"name %04d\0" % number for number in range(1100))
     )
     plain = picture_files.png(sample(9, 7, 3))
     picture = decode_picture(plain[:33] + chunks + plain[33:])
     assert len(picture.metadata.texts) == 1024
     (problem,) = picture.metadata_problems
-    assert problem.startswith("texts: 'name 1024', ") and "and 964 more" in problem
+    assert problem.startswith("unknown texts") and "'name 1024', " in problem and "and 64 more" in problem
 
 
 def test_a_png_of_millions_of_empty_chunks_is_refused_before_it_takes_long(

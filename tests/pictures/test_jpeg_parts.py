@@ -141,7 +141,7 @@ def test_extended_xmp_is_joined_and_written_in_two_parts_again() -> None:
     at = written.index(jpeg_parts.MORE_XMP, written.index(jpeg_parts.MORE_XMP) + 1) - 4
     size = 2 + int.from_bytes(written[at + 2 : at + 4])
     del missing[at : at + size]
-    assert decode_picture(bytes(missing)).metadata_problems == ("XMP, extended: it lacks some of its parts",)
+    assert "XMP, extended: it lacks some of its parts" in str(kept_for(bytes(missing)))
 
 
 def test_the_thumbnail_and_the_sizes_follow_a_picture_that_is_turned() -> None:
@@ -160,6 +160,94 @@ def test_the_thumbnail_and_the_sizes_follow_a_picture_that_is_turned() -> None:
     turned = picture.metadata.exif[picture.metadata.exif.index(b"\xff\xd8\xff") :]
     assert decode_picture(turned).pixels.shape == (20, 12, 3)
     assert struct.pack("<HHIH", 0x0112, 3, 1, 6) not in picture.metadata.exif
+
+
+LARGE = bytes(range(1, 252)) * 203  # 50,953 bytes that are no padding
+
+
+@pytest.mark.parametrize(("marker", "prefix"), [(marker, mark) for marker, mark, _ in jpeg_parts.SEGMENTS])
+def test_every_known_segment_is_carried_named_or_keeps_the_file_whatever_its_size_and_number(
+    marker: int, prefix: bytes
+) -> None:
+    for payload in (LARGE, b"\1\2 x"):
+        for number in (1, 2, 150):
+            planted = [(marker, prefix + payload + bytes([n % 200 + 1])) for n in range(number)]
+            try:
+                picture = decode_picture(with_segments(*planted))
+            except NotForJpeg2000:
+                continue
+            known = next(one for mark, begin, one in jpeg_parts.SEGMENTS if (mark, begin) == (marker, prefix))
+            held = b"".join(text.encode("latin-1") for _, text in picture.metadata.texts)
+            held += (picture.metadata.xmp or b"") + (picture.metadata.exif or b"")
+            said = " ".join(picture.metadata_problems)
+            for _, content in planted:
+                is_small = len(content) <= (known.most or 0) - 4 and number == 1
+                assert content[len(prefix) :] in held or is_small or said
+
+
+def test_a_jpeg_xt_box_keeps_the_file_however_it_is_cut() -> None:
+    residual = box(b"RESI", LARGE)
+    pieces = [
+        b"JP" + struct.pack(">HI", 1, n) + residual[:8] + residual[8:][n * 30000 :][:30000] for n in (0, 1)
+    ]
+    kept = kept_for(with_segments(*[(0xEB, piece) for piece in pieces]))
+    assert kept.reason == Reason.HIGH_DYNAMIC_RANGE and "RESI" in str(kept)
+
+
+def test_whole_jumbf_boxes_survive_beside_a_damaged_one() -> None:
+    good, bad = box(b"jumb", box(b"jumd", b"good")), box(b"jumb", box(b"jumd", b"bad"))[:-1]
+    data = with_segments(
+        (0xEB, b"JP" + struct.pack(">HI", 1, 1) + good), (0xEB, b"JP" + struct.pack(">HI", 2, 1) + bad)
+    )
+    picture = decode_picture(data)
+    assert picture.metadata.jumbf == good
+    assert picture.metadata_problems == ("C2PA and other JUMBF boxes: damaged (26 bytes)",)
+    lost = box(b"jumb", LARGE)[:-1]
+    assert kept_for(with_segments((0xEB, b"JP" + struct.pack(">HI", 1, 1) + lost)))
+
+
+def test_a_depth_map_in_pieces_of_xmp_that_cannot_be_joined_keeps_the_file() -> None:
+    packet = xmp_packet().replace(
+        b" xmlns:tiff=", b' xmpNote:HasExtendedXMP="%s" xmlns:tiff=' % (b"A" * 32), 1
+    )
+    piece = b"A" * 32 + struct.pack(">II", 99999, 0) + b'GDepth:Data="' + b"x" * 99
+    kept = kept_for(with_segments((0xE1, jpeg_parts.XMP + packet), (0xE1, jpeg_parts.MORE_XMP + piece)))
+    assert "a depth map" in str(kept)
+
+
+def test_a_long_packet_of_spaces_takes_no_longer_than_any_other() -> None:
+    packet = jpeg_parts.XMP + b" " * 65_000
+    assert decode_picture(
+        with_segments((0xE1, packet), (0xE1, jpeg_parts.MORE_XMP + b"A" * 40))
+    ).metadata_problems
+
+
+@pytest.mark.parametrize("numbers", [((1, 2),), ((1, 2), (1, 2)), ((1, 2), (2, 3))])
+def test_a_profile_that_lacks_parts_or_has_one_twice_keeps_the_file(
+    numbers: tuple[tuple[int, int], ...],
+) -> None:
+    segments = [(0xE2, jpeg_parts.ICC + bytes(pair) + bytes(200)) for pair in numbers]
+    assert kept_for(with_segments(*segments)).reason == Reason.COLOR
+
+
+def test_pixels_that_are_not_square_are_named() -> None:
+    at = PLAIN.index(b"JFIF") + 7
+    data = PLAIN[:at] + struct.pack(">BHH", 0, 2, 1) + PLAIN[at + 5 :]
+    assert decode_picture(data).metadata_problems == (
+        "shape of pixels that are not square: 2 to 1 (8 bytes)",
+    )
+
+
+def test_a_video_within_what_the_index_calls_a_preview_keeps_the_file() -> None:
+    small = picture_files.jpeg(sample(8, 9, 3)) + box(b"ftyp", b"mp42\0\0\0\0isom") + box(b"mdat", LARGE)
+    head = with_segments(index(0x030000, 0x010001))
+    data = with_segments(index(0x030000, 0x010001, at=len(head) - 10, size=len(small))) + small
+    assert "a video behind the picture" in str(kept_for(data))
+
+
+def test_a_trailer_is_known_by_its_last_bytes_too() -> None:
+    (problem,) = decode_picture(PLAIN + bytes(range(1, 90)) + b"cbipcbbl").metadata_problems
+    assert problem.startswith("PhotoMechanic trailer")
 
 
 MARKERS = st.integers(0xE0, 0xEF)

@@ -86,6 +86,16 @@ def test_exif_and_xmp_are_carried_packed_or_not(packed: bool) -> None:
     assert picture.metadata.xmp is not None and b'Orientation="6"' not in picture.metadata.xmp
 
 
+def test_a_second_packet_is_named_and_a_large_one_keeps_the_file() -> None:
+    packet = box(b"xml ", xmp_packet())
+    picture = decoded(in_boxes(BARE, packet, packet))
+    assert picture.metadata_problems == (f"a second XMP: {len(packet)} bytes",)
+    with pytest.raises(NotForJpeg2000):
+        decoded(in_boxes(BARE, packet, box(b"xml ", xmp_packet() + bytes(range(1, 251)) * 40)))
+    with pytest.raises(NotForJpeg2000):
+        decoded(in_boxes(BARE, box(b"jxli", bytes(range(1, 251)) * 400)))
+
+
 @given(st.text("abcxyzABCXYZ", min_size=4, max_size=4).map(str.encode), st.integers(0, 9000))
 def test_whatever_is_planted_is_named_or_keeps_the_file(kind: bytes, size: int) -> None:
     try:

@@ -2,16 +2,18 @@
 
 from __future__ import annotations
 
+import contextlib
 import struct
 import zlib
 
+import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from foveate.codec.metadata import PhotoMetadata
 from foveate.pictures import png_parts
-from foveate.pictures.formats import NotForJpeg2000, decode_picture, encode_picture
+from foveate.pictures.formats import BadPicture, NotForJpeg2000, decode_picture, encode_picture
 from foveate.pictures.reasons import Reason
 from tests import picture_files
 from tests.picture_files import exif_block, sample, xmp_packet
@@ -99,6 +101,95 @@ def test_a_flipped_bit_among_the_pixels_keeps_the_file_as_damaged() -> None:
     for at in range(start, len(PLAIN) - 12, 7):
         flipped = PLAIN[:at] + bytes([PLAIN[at] ^ 4]) + PLAIN[at + 1 :]
         assert kept_for(flipped).reason == Reason.DAMAGED
+
+
+LARGE = np.random.default_rng(1).bytes(100_000)
+
+
+@pytest.mark.parametrize("kind", sorted(png_parts.CHUNKS))
+@pytest.mark.parametrize("content", [b"", b"\1\2\3", b"name\0\0\0\0\0few", LARGE])
+def test_every_known_chunk_is_carried_named_or_keeps_the_file_whatever_its_size_and_number(
+    kind: bytes, content: bytes
+) -> None:
+    for number in (1, 2):
+        planted = b"".join(chunk(kind, content) for _ in range(number))
+        try:
+            picture = decode_picture(PLAIN[:33] + planted + PLAIN[33:])
+        except (NotForJpeg2000, BadPicture):
+            continue
+        if kind == b"IEND":
+            continue  # what follows it is behind the picture
+        known = png_parts.CHUNKS[kind]
+        name = known.name if kind not in (b"tEXt", b"zTXt", b"iTXt") else "texts"
+        said = " ".join(picture.metadata_problems)
+        carried = bool(picture.metadata.texts) and content != LARGE
+        small = 12 + len(content) <= (known.most or 0) and number == 1
+        assert name in said or carried or small or not content
+
+
+def test_a_second_text_of_a_kind_that_is_held_once_is_named() -> None:
+    def xmp(packet: bytes) -> bytes:
+        return chunk(b"iTXt", b"XML:com.adobe.xmp\0\0\0\0\0" + packet)
+
+    one, other = xmp_packet(), xmp_packet().replace(b"Ada", b"Eve")
+    picture = decode_picture(PLAIN[:33] + xmp(one) + xmp(other) + PLAIN[33:])
+    assert picture.metadata.xmp == one
+    assert picture.metadata_problems == (f"a second XMP: {len(other)} bytes",)
+    assert decode_picture(PLAIN[:33] + xmp(one) + xmp(one) + PLAIN[33:]).metadata_problems == ()
+
+
+def raw_profile(kind: str, profile: bytes) -> bytes:
+    text = f"\n{kind}\n{len(profile):8}\n{profile.hex()}\n".encode()
+    return chunk(b"zTXt", f"Raw profile type {kind}".encode() + b"\0\0" + zlib.compress(text))
+
+
+def test_photoshop_thumbnails_in_a_raw_profile_are_named() -> None:
+    resources = b"8BIM\x04\x0c\0\0\0\0\0\x0athumbnail!" + b"8BIM\x04\x04\0\0\0\0\0\6\x1c\x02\x78\0\1a"
+    picture = decode_picture(PLAIN[:33] + raw_profile("8bim", resources) + PLAIN[33:])
+    assert picture.metadata.iptc == b"\x1c\x02\x78\0\1a"
+    assert picture.metadata_problems == ("Photoshop thumbnail: 10 bytes",)
+
+
+def test_the_language_and_the_translated_keyword_of_a_text_are_named() -> None:
+    text = chunk(b"iTXt", b"Title\0\0\0de\0Titel\0" + "Grüße".encode())
+    picture = decode_picture(PLAIN[:33] + text + PLAIN[33:])
+    assert picture.metadata.texts == (("Title", "Grüße"),)
+    assert picture.metadata_problems == (
+        "language of texts: 'Title' (2 bytes)",
+        "translated keyword of texts: 'Title' (5 bytes)",
+    )
+
+
+@pytest.mark.parametrize("kind", [b"zTXt", b"caBX"])
+def test_large_chunks_that_cannot_be_read_keep_the_file(kind: bytes) -> None:
+    assert kept_for(PLAIN[:33] + chunk(kind, b"name\0\0" + LARGE) + PLAIN[33:])
+
+
+def test_compressed_texts_share_one_bound(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(png_parts, "_MOST_TEXT", 100_000)
+    chunks = b"".join(chunk(b"zTXt", b"t%d\0\0" % n + zlib.compress(bytes(40_000))) for n in range(4))
+    read: list[int] = []
+    real = png_parts.inflated
+
+    def noted(data: bytes, most: int) -> bytes:
+        read.append(most)
+        return real(data, most)
+
+    monkeypatch.setattr(png_parts, "inflated", noted)
+    with contextlib.suppress(NotForJpeg2000):
+        decode_picture(PLAIN[:33] + chunks + PLAIN[33:])
+    assert read == [100_000, 60_000, 20_000, 20_000]
+
+
+def test_a_png_in_apples_own_form_is_kept() -> None:
+    assert kept_for(PLAIN[:8] + chunk(b"CgBI", b"P\0 \2") + PLAIN[8:]).reason == Reason.NOT_READ
+
+
+def test_pixels_that_are_not_square_are_named() -> None:
+    data = picture_files.png(sample(7, 9, 3), {b"pHYs": struct.pack(">IIB", 1, 2, 0)})
+    assert decode_picture(data).metadata_problems == (
+        "shape of pixels that are not square: 2 to 1 (8 bytes)",
+    )
 
 
 NAMES = st.text(st.sampled_from("abcxyzABCXYZ"), min_size=4, max_size=4).filter(

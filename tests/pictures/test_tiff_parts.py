@@ -18,11 +18,12 @@ from hypothesis import strategies as st
 
 from foveate.codec import jp2
 from foveate.codec.metadata import PhotoMetadata
-from foveate.pictures import tiff_parts
-from foveate.pictures.formats import NotForJpeg2000, decode_picture, encode_picture
+from foveate.pictures import exif, tiff_parts
+from foveate.pictures.formats import BadPicture, NotForJpeg2000, decode_picture, encode_picture
 from foveate.pictures.reasons import Reason
 from tests import picture_files, streams
 from tests.picture_files import exif_block, sample
+from tests.pictures.test_color import ADOBE, RGB, computed, shown
 
 GEO: dict[int, tuple[int, bytes]] = {
     33550: (12, struct.pack("<3d", 0.5, 0.5, 0)),
@@ -134,7 +135,83 @@ def test_a_smaller_copy_of_the_picture_is_named_and_another_picture_keeps_the_fi
             assert kept_for(stream.getvalue()).reason in (Reason.SEVERAL_PICTURES, Reason.EXTRA_DATA)
         else:
             (problem,) = decode_picture(stream.getvalue()).metadata_problems
-            assert problem.startswith("preview:")
+            assert problem == f"preview: {11 * 17 * 3} bytes"
+
+
+def with_further(directory: bytes) -> bytes:
+    """A TIFF whose only directory leads to one more, at the end of the file."""
+    data = with_tags({})
+    data += bytes(len(data) % 2)
+    first = struct.unpack_from("<I", data, 4)[0]
+    place = first + 2 + 12 * struct.unpack_from("<H", data, first)[0]
+    return data[:place] + struct.pack("<I", len(data)) + data[place + 4 :] + directory
+
+
+def directory(at: int, *fields: tuple[int, int, bytes]) -> bytes:
+    found: bytes = picture_files._directory(fields, at, "<", 0)
+    return found
+
+
+def test_what_a_preview_holds_beside_pixels_is_no_preview() -> None:
+    at = len(with_further(b""))
+    layers = (37724, 7, bytes(range(256)) * 20)
+    assert "layers" in str(kept_for(with_further(directory(at, (254, 4, b"\1\0\0\0"), layers))))
+    strange = (60001, 7, bytes(range(256)) * 20)
+    assert "60001" in str(kept_for(with_further(directory(at, (254, 4, b"\1\0\0\0"), strange))))
+    packet = (700, 1, bytes(range(256)))
+    picture = decode_picture(with_further(directory(at, (254, 4, b"\1\0\0\0"), packet)))
+    assert "metadata of a preview: 700 (256 bytes)" in picture.metadata_problems
+
+
+@pytest.mark.parametrize("tag", sorted(tiff_parts.TAGS.keys() - {330, *exif.POINTERS}))
+@pytest.mark.parametrize("kind", [3, 4, 7])
+def test_every_known_tag_is_carried_named_or_keeps_the_file_whatever_its_size(tag: int, kind: int) -> None:
+    value = np.random.default_rng(tag).bytes(100_000)
+    data = picture_files.tiff(sample(9, 13, 3), tags={tag: (kind, value)})
+    try:
+        picture = decode_picture(data)
+    except (NotForJpeg2000, BadPicture):
+        return
+    metadata = picture.metadata
+    held = [metadata.exif, metadata.xmp, metadata.iptc, metadata.photoshop, metadata.geo, metadata.jumbf]
+    said = " ".join(picture.metadata_problems)
+    assert any(value in one for one in held if one) or str(tag) in said or "100,000 bytes" in said
+
+
+def test_a_different_iptc_among_photoshop_resources_is_named() -> None:
+    resources = b"8BIM\x04\x04\0\0\0\0\0\x08" + b"\x1c\x02\x78\0\3new"
+    picture = decode_picture(with_tags({33723: (7, IIM), 34377: (1, resources)}))
+    assert (picture.metadata.iptc, picture.metadata_problems) == (IIM, ("a second IPTC: 8 bytes",))
+
+
+@pytest.mark.parametrize("tag", [700, 33723, 34675])
+def test_metadata_that_should_lie_beyond_the_end_keep_the_file(tag: int) -> None:
+    data = bytearray(with_tags({tag: (7, bytes(range(200)))}))
+    at = data.rindex(struct.pack("<HHI", tag, 7, 200))
+    data[at + 4 : at + 8] = struct.pack("<I", 10**6)
+    kept = kept_for(bytes(data))
+    assert kept.reason == Reason.DAMAGED and "beyond its end" in str(kept)
+
+
+def test_a_maker_note_that_should_lie_beyond_the_end_is_named() -> None:
+    data = picture_files.tiff(sample(9, 13, 3), tags={34665: (4, bytes(4))})
+    data += bytes(len(data) % 2)
+    at = data.rindex(struct.pack("<HHI", 34665, 4, 1)) + 8
+    below = bytearray(directory(len(data), (0x9003, 2, b"2024:05:06 07:08:09\0"), (0x927C, 7, b"NOTE" * 30)))
+    note = below.index(struct.pack("<HH", 0x927C, 7))
+    below[note + 4 : note + 8] = struct.pack("<I", 10**7)
+    picture = decode_picture(data[:at] + struct.pack("<I", len(data)) + data[at + 4 :] + below)
+    assert any("EXIF fields beyond the end" in problem for problem in picture.metadata_problems)
+
+
+def test_directories_that_share_their_strips_are_not_counted_without_end(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(tiff_parts, "_MOST_PARTS", 50)
+    at = len(with_further(b""))
+    many = struct.pack("<60I", *[8] * 60)
+    with pytest.raises(BadPicture, match="more than 50 fields and strips"):
+        decode_picture(with_further(directory(at, (254, 4, b"\1\0\0\0"), (273, 4, many), (279, 4, many))))
 
 
 def compressed(pixels: Any, compression: str, **options: Any) -> bytes:
@@ -179,13 +256,15 @@ def test_stated_primaries_and_transfer_functions_become_a_profile() -> None:
     def ratios(*values: float) -> bytes:
         return b"".join(struct.pack("<II", round(value * 10_000), 10_000) for value in values)
 
+    def is_shown_as_by_its_numbers(tags: dict[int, tuple[int, bytes]], gamma: float) -> bool:
+        profile = decode_picture(picture_files.tiff(RGB, tags=tags)).metadata.icc
+        return bool(np.abs(shown(RGB, profile) - computed(RGB, ADOBE, gamma)).max() < 1.6)
+
     adobe = {318: (5, ratios(0.3127, 0.3290)), 319: (5, ratios(0.64, 0.33, 0.21, 0.71, 0.15, 0.06))}
     curve = np.rint(65535 * np.linspace(0, 1, 256) ** 1.8).astype("<u2").tobytes()
     color, gray = sample(9, 13, 3), sample(9, 13, 1)
-    assert decode_picture(picture_files.tiff(color, tags=adobe)).metadata.icc is not None
-    assert (
-        decode_picture(picture_files.tiff(color, tags=adobe | {301: (3, curve * 3)})).metadata.icc is not None
-    )
+    assert is_shown_as_by_its_numbers(adobe, 2.2)
+    assert is_shown_as_by_its_numbers(adobe | {301: (3, curve * 3)}, 1.8)
     profile = decode_picture(picture_files.tiff(gray, tags={301: (3, curve)})).metadata.icc
     assert profile is not None and profile[16:20] == b"GRAY"
     assert kept_for(picture_files.tiff(color, tags={301: (3, b"\1\0" * 15)})).reason == Reason.COLOR

@@ -85,8 +85,11 @@ def test_help_imports_nothing_slow() -> None:
             ["compress", "PHOTOS", "--output", "DEST", "--psnr", "40", "--comcnn", "on"],
             "--comcnn on works with",
         ),
-        (["compress", "PHOTOS", "--output", "DEST", "--roi-box", "1,2,3"], "--roi-box: x,y,width,height in"),
-        (["compress", "PHOTOS", "--output", "DEST", "--roi-box", "1,2,0,4"], "holds nothing: 1,2,0,4"),
+        (
+            ["compress", "PHOTOS", "--output", "DEST", "--roi-box", "1,2,3"],
+            "--roi-box: expected x,y,width,height in",
+        ),
+        (["compress", "PHOTOS", "--output", "DEST", "--roi-box", "1,2,0,4"], "must be above 0: 1,2,0,4"),
         (
             ["compress", "PHOTOS", "--output", "DEST", "--roi", "msroi", "--roi-box", "1,2,3,4"],
             "not allowed with",

@@ -9,7 +9,7 @@ from hypothesis.extra import numpy as hnp
 from skimage.metrics import mean_squared_error, peak_signal_noise_ratio
 
 from foveate.quality.color import Pixels
-from foveate.quality.psnr import mse, psnr, psnr_s, psnr_y
+from foveate.quality.psnr import alpha_error, mse, psnr, psnr_s, psnr_y
 
 shapes = st.tuples(st.integers(1, 17), st.integers(1, 17), st.integers(1, 4))
 pairs = st.tuples(shapes, st.sampled_from([np.uint8, np.uint16])).flatmap(
@@ -110,3 +110,15 @@ def test_a_flat_saliency_is_the_plain_measure(pair: tuple[Pixels, Pixels], level
     a, b = pair
     flat = psnr_s(a, b, np.full((2, 3), level, np.float32))
     assert flat == pytest.approx(psnr(a, b), abs=1e-4)
+
+
+@pytest.mark.parametrize(("channels", "expected"), [(1, None), (3, None), (2, 100.0), (4, 100.0)])
+@pytest.mark.parametrize("deep", [False, True])
+def test_the_largest_error_of_alpha_is_on_a_scale_of_255(
+    channels: int, expected: float | None, deep: bool
+) -> None:
+    scale, kind = (257, np.uint16) if deep else (1, np.uint8)
+    a = np.full((9, 7, channels), 200 * scale, kind)
+    b = a.copy()
+    b[3, 4] = 100 * scale
+    assert alpha_error(a, b) == expected

@@ -90,7 +90,7 @@ def test_json_page_and_pandas_agree(tmp_path: pathlib.Path) -> None:
     for said in (
         f"Saved {share_text(figures['saved_share'])}",
         f"of {bytes_text(figures['before_bytes'])}",
-        f"Cost saved a year {money_text(figures['cost.saved_per_year'])}",
+        f"Cost saved per year {money_text(figures['cost.saved_per_year'])}",
         f"Compression ratio {measure_text(figures['ratio'], '×')}",
         f"PSNR, decoded {measure_text(figures['psnr.median'], 'dB')}",
         f"MS-SSIM 300 {measure_text(figures['ms_ssim.mean'])} {measure_text(figures['ms_ssim.median'])} "

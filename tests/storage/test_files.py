@@ -5,12 +5,13 @@ from __future__ import annotations
 import errno
 import os
 import socket
+import tempfile
 import tracemalloc
 from pathlib import Path
 
 import pytest
 
-from foveate.storage import files
+from foveate.storage import files, local_disk
 from foveate.storage.errors import BadInput
 from foveate.storage.files import write_whole
 from foveate.storage.listing import NothingFound, find_files, list_folder, other_kinds
@@ -270,6 +271,40 @@ def test_files_of_other_kinds_are_counted_by_their_endings(tmp_path: Path) -> No
         "mov": 1,
         "": 1,
     }
+
+
+@pytest.mark.parametrize(
+    ("folder", "file", "expected"),
+    [(0o755, 0o644, 0o644), (0o700, 0o644, 0o600), (0o711, 0o644, 0o644), (0o755, 0o604, 0o604)],
+)
+def test_a_file_is_readable_by_those_who_could_get_to_its_source(
+    folder: int, file: int, expected: int
+) -> None:
+    with tempfile.TemporaryDirectory() as place:
+        root = Path(place)
+        root.chmod(0o755)
+        theirs = root / "theirs" / "photo.jpg"
+        theirs.parent.mkdir(folder)
+        theirs.parent.chmod(folder)
+        theirs.write_bytes(b"x")
+        theirs.chmod(file)
+        target = root / "archive" / "below" / "photo.jpg.jp2"
+        source = SourceFile(str(theirs), "photo.jpg", 1, 1_400_000_000.0)
+        write_whole(str(target), b"y", str(root / "archive"), like=source)
+        assert oct(target.stat().st_mode & 0o777) == oct(expected & ~local_disk._umask())
+        listable = 0o755 if folder == 0o755 else 0o700
+        assert oct(target.parent.stat().st_mode & 0o777 & 0o744) == oct(listable & 0o744)
+
+
+def test_a_private_file_is_private_while_it_is_written(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    modes: list[int] = []
+    monkeypatch.setattr(
+        local_disk, "_widen", lambda descriptor, _: modes.append(os.fstat(descriptor).st_mode)
+    )
+    write_whole(str(tmp_path / "archive" / "photo.jp2"), b"y", str(tmp_path / "archive"))
+    assert [mode & 0o777 for mode in modes] == [0o600]
 
 
 def test_a_file_gets_the_time_of_its_source_and_no_more_rights(tmp_path: Path) -> None:

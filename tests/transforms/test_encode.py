@@ -56,7 +56,8 @@ def test_bits_per_pixel_are_met_from_below(bpp: float, saliency: Any) -> None:
 
 @pytest.mark.parametrize("channels", [1, 2, 4])
 def test_gray_and_alpha_meet_their_bits_per_pixel_too(channels: int) -> None:
-    result = coded(salient(picture(180, 133, channels)), "bpp", 0.75)
+    pixels = picture(180, 133, channels)
+    result = coded(salient(pixels if channels == 1 else streams.with_ramp(pixels)), "bpp", 0.75)
     assert met(len(result.jp2), int(0.75 * 180 * 133 / 8))
     assert result.decoded.shape == (180, 133, channels)
 
@@ -177,6 +178,15 @@ def test_what_saves_too_little_is_kept(source_bytes: int, reason: Reason) -> Non
     assert kept.reason == reason and "JPEG 2000 would" in kept.detail
 
 
+def test_an_alpha_channel_that_would_be_coarse_keeps_the_photo() -> None:
+    pixels = streams.with_ramp(picture(*SHAPE[:2], 4))
+    (fine,) = outputs(encode_plain(salient(pixels, source_bytes=10**6), encoder("bpp", 1)))[""]
+    assert isinstance(fine, CodedPhoto)
+    pixels[..., 3] = np.random.default_rng(0).integers(0, 256, pixels.shape[:2])
+    (kept,) = outputs(encode_plain(salient(pixels, source_bytes=10**6), encoder("bpp", 1)))[KEPT]
+    assert kept.reason == Reason.TRANSPARENCY
+
+
 def test_what_saves_little_is_compressed_if_that_is_enough() -> None:
     assert coded(salient(picture(*SHAPE), source_bytes=10_400), "bpp", 1, min_saving=0.0)
 
@@ -194,6 +204,7 @@ def test_the_smallest_photos_are_coded_at_a_rate_they_have_room_for(
 ) -> None:
     noise = np.random.default_rng(side).integers(0, 1 << bits, (side, side + 4, channels))
     pixels = noise.astype(np.uint8) if bits == 8 else noise.astype(np.uint16)
+    pixels[:, :, 3:] = np.iinfo(pixels.dtype).max  # opaque
     bpp = 8 * 400 / (side * (side + 4)) + 2
     result = coded(salient(pixels, source_bytes=10**6), "bpp", bpp)
     assert len(result.jp2) <= bpp * side * (side + 4) / 8

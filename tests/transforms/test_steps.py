@@ -5,7 +5,7 @@ from __future__ import annotations
 import dataclasses
 import hashlib
 import logging
-import uuid
+import os
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -181,18 +181,17 @@ def test_a_name_that_the_filesystem_refuses_is_a_photos_failure(tmp_path: Path) 
 def test_a_destination_that_takes_nothing_ends_the_run(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    # A device that is always full.
-    full = Path("/dev/full")
-    if not full.exists():
+    if not Path("/dev/full").exists():  # a device that is always full
         pytest.skip("there is no /dev/full here")
-    parts = tmp_path / "archive" / "_foveate" / "unfinished"
-    parts.mkdir(parents=True)
-    element = archived(tmp_path)
-    name = uuid.UUID(int=1)
-    monkeypatch.setattr(uuid, "uuid4", lambda: name)
-    (parts / name.hex).symlink_to(full)
+    open_file = os.open
+
+    def open_full(path: Any, flags: int, *mode: int, **at: int) -> int:
+        is_part = Path(path).parent.name == "unfinished"
+        return open_file("/dev/full", os.O_WRONLY) if is_part else open_file(path, flags, *mode, **at)
+
+    monkeypatch.setattr(os, "open", open_full)
     with pytest.raises(CannotGoOn, match="No space left"):
-        list(write.write_archived(element, labels(tmp_path), Progress()))
+        list(write.write_archived(archived(tmp_path), labels(tmp_path), Progress()))
     assert not (tmp_path / "archive" / "a.jpg.jp2").exists()
 
 

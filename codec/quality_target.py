@@ -1,0 +1,93 @@
+"""The slope at which a photo gets a score: foretold before coding, then corrected by what decodes score."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Callable
+
+from foveate.codec.allocation import Choice, narrowed
+from foveate.codec.encoder import Encoder
+from foveate.codec.score_model import THRESHOLDS, Prospect, ScoreModel, distance_of
+
+_MOST_DRIFT = 0.4  # of the model's residual per decade of slope, when it is drawn on beyond two trials
+
+
+@dataclasses.dataclass(frozen=True)
+class ScoreGoal:
+    """A score to come near to.
+
+    tolerance: how near is near enough, in points.
+    corrections: how often the slope may be corrected; with 0 nothing is decoded or scored.
+    """
+
+    score: float
+    tolerance: float
+    corrections: int
+
+
+def nearest_to_score(
+    encoder: Encoder, goal: ScoreGoal, score_of: Callable[[Choice], float], layers: int = 1
+) -> Choice:
+    """The choice that comes nearest to a score among one that was foretold and its corrections.
+
+    All blocks are cut at one weighted slope, so that a photo's bytes lie where the weights want them.
+
+    Args:
+      encoder: of the photo.
+      goal: what to come near to.
+      score_of: the score of what a choice decodes to, at most 100.
+      layers: output layers.
+    """
+    prospect, model = prospect_of(encoder), ScoreModel.shipped()
+    wanted = distance_of(goal.score)
+    threshold = model.threshold_for(prospect, wanted)
+    nearest: tuple[float, Choice] | None = None
+    residuals: list[tuple[float, float]] = []  # of trials: threshold, and distance beyond the model's
+    for trial in range(goal.corrections + 1):
+        choice = encoder.at_slope(10.0**threshold, layers)
+        if not goal.corrections:
+            return choice
+        score = score_of(choice)
+        if nearest is None or abs(score - goal.score) < nearest[0]:
+            nearest = abs(score - goal.score), choice
+        if nearest[0] <= goal.tolerance or trial == goal.corrections:
+            break
+        residuals.append((threshold, distance_of(score) - model.distance(prospect, threshold)))
+        threshold = _corrected(prospect, model, residuals, wanted)
+    assert nearest is not None
+    return nearest[1]
+
+
+def prospect_of(encoder: Encoder) -> Prospect:
+    """What a photo's score can be foretold from, before anything is coded."""
+    coder = encoder.coder
+    coder.restart(1.0)
+    blocks, peak = coder.layout.blocks, (1 << coder.bit_depth) - 1
+    visible, typical = encoder.visibility
+    return Prospect(
+        counts=coder.survey(),
+        areas=coder.areas,
+        error=coder.blocks.error / peak**2,
+        weights=encoder.weights,
+        visible=visible,
+        typical=typical,
+        component=blocks.component,
+        level=blocks.level,
+        pixels=coder.pixels[..., 0].size,
+        peak=peak,
+    )
+
+
+def _corrected(
+    prospect: Prospect, model: ScoreModel, residuals: list[tuple[float, float]], wanted: float
+) -> float:
+    """The threshold at which the model and its residuals so far, on a straight line, give a distance."""
+    (t1, r1), drift = residuals[-1], 0.0
+    if len(residuals) > 1 and residuals[-2][0] != t1:
+        t0, r0 = residuals[-2]
+        drift = min(max((r1 - r0) / (t1 - t0), -_MOST_DRIFT), _MOST_DRIFT)
+
+    def is_near(threshold: float) -> bool:
+        return model.distance(prospect, threshold) + r1 + drift * (threshold - t1) < wanted
+
+    return narrowed(is_near, *THRESHOLDS, 30)[1]
