@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import errno
+import fcntl
 import functools
 import itertools
 import os
@@ -83,10 +84,27 @@ def write_local_new(target: Path, data: bytes, temporary: Path) -> bool:
             os.link(part, target)
         except FileExistsError:
             return False
+        except OSError:  # FAT and some network mounts have no hard links; what else is wrong comes up again
+            if not _move_if_new(part, target):
+                return False
         _bring_names_to_disk(target.parent)
         return True
     finally:
         part.unlink(missing_ok=True)
+
+
+def _move_if_new(part: Path, target: Path) -> bool:
+    """Gives a file its name unless there is one of that name; whether it did.
+
+    A move would replace what is there, so whoever moves holds a lock: on a file that stays, since a lock on
+    one that is removed keeps nobody out. A process that is killed lets go of it.
+    """
+    with target.with_name("lock").open("wb") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        if target.exists():
+            return False
+        part.replace(target)
+        return True
 
 
 def _rights(path: Path) -> int:

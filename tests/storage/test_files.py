@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import concurrent.futures
 import errno
 import os
 import socket
@@ -156,6 +157,25 @@ def test_a_write_that_fails_leaves_the_older_file_and_no_part(tmp_path: Path) ->
         write_whole(str(tmp_path / "a.jp2"), "no bytes", str(tmp_path))  # type: ignore[arg-type]
     assert (tmp_path / "a.jp2").read_bytes() == b"a.jp2"
     assert not list(temporary_folder(str(tmp_path)).iterdir())
+
+
+@pytest.mark.parametrize("links", [True, False])
+def test_of_several_that_write_one_new_file_one_does(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, links: bool
+) -> None:
+    if not links:  # as FAT answers
+        monkeypatch.setattr(os, "link", lambda *names: _refuse())
+    url = str(tmp_path / "log" / "1.json")
+    names = [str(number) * 100_000 for number in range(8)]
+    with concurrent.futures.ThreadPoolExecutor(8) as writers:
+        wrote = list(writers.map(lambda name: files.write_new(url, name.encode(), str(tmp_path)), names))
+    assert sum(wrote) == 1
+    assert Path(url).read_text() == names[wrote.index(True)]
+    assert not list(temporary_folder(str(tmp_path)).iterdir())
+
+
+def _refuse() -> None:
+    raise PermissionError(errno.EPERM, os.strerror(errno.EPERM))
 
 
 def test_what_a_killed_run_left_is_cleared_and_tables_stay(tmp_path: Path) -> None:
