@@ -46,20 +46,34 @@ def release(archive: str, run_id: str) -> None:
 
 def living_runs(archive: str) -> set[str]:
     """The ids of the runs that are alive."""
-    folder = f"{archive.rstrip('/')}/{LEASES_FOLDER}"
     now = time.time()
-    return {
-        file.url.rpartition("/run=")[2].removesuffix(".json")
-        for file in list_private_files(folder)
-        if now - file.modified < ALIVE_SECONDS
-    }
+    return {run_id for run_id, renewed in _renewed(archive).items() if now - renewed < ALIVE_SECONDS}
+
+
+def wait_for_signs_of_life(archive: str, run_ids: set[str]) -> set[str]:
+    """Which runs are no longer alive: waits until each has renewed its lease, or that has run out."""
+    first, dead, waiting = _renewed(archive), set(), set(run_ids)
+    while waiting:
+        now = _renewed(archive)
+        dead |= {run_id for run_id in waiting if time.time() - now.get(run_id, 0.0) >= ALIVE_SECONDS}
+        waiting -= dead | {run_id for run_id in waiting if now.get(run_id, 0.0) > first.get(run_id, 0.0)}
+        if waiting:
+            time.sleep(RENEW_SECONDS / 5)
+    return dead
+
+
+def _renewed(archive: str) -> dict[str, float]:
+    """When each run that has a lease renewed it last."""
+    files = list_private_files(f"{archive.rstrip('/')}/{LEASES_FOLDER}")
+    return {file.url.rpartition("/run=")[2].removesuffix(".json"): file.modified for file in files}
 
 
 @contextlib.contextmanager
-def held(archive: str, run_id: str) -> Iterator[None]:
-    """Renews a run's lease on a thread while the block runs."""
+def held(archive: str, run_id: str) -> Iterator[float]:
+    """Renews a run's lease on a thread while the block runs; gives when it began, by the store's clock."""
     ended = threading.Event()
     renew(archive, run_id)
+    began = _renewed(archive).get(run_id, time.time())
 
     def keep() -> None:
         while not ended.wait(RENEW_SECONDS):
@@ -69,7 +83,7 @@ def held(archive: str, run_id: str) -> Iterator[None]:
     thread = threading.Thread(target=keep, daemon=True)
     thread.start()
     try:
-        yield
+        yield began
     finally:
         ended.set()
         thread.join()

@@ -9,14 +9,19 @@ only what is new.
 from __future__ import annotations
 
 import argparse
+import dataclasses
 import functools
+import time
+from collections.abc import Iterable
 
 import apache_beam as beam
 
 from foveate.archive import leases
+from foveate.archive.claims import Claiming, clear_claims, others_alive, wait_until_noticed
 from foveate.archive.compact import compact, small_parts
 from foveate.archive.journal import clear_journal
 from foveate.archive.keys import BadKey
+from foveate.archive.leases import wait_for_signs_of_life
 from foveate.archive.planning.plan import clear_plan, part_urls
 from foveate.archive.planning.tasks import Asked
 from foveate.archive.rows import MetricsRow
@@ -31,6 +36,7 @@ from foveate.pipelines.running.lock import run_alone
 from foveate.pipelines.running.status import OK, RUN_FAILED, SOME_FAILED, WRONG_USAGE
 from foveate.storage.errors import CannotGoOn
 from foveate.storage.listing import NothingFound, other_kinds
+from foveate.transforms.claim_photos import ClaimPhotos
 from foveate.transforms.clean_jpeg import CleanJpegs
 from foveate.transforms.encode import EncodeJpeg2000, EncodePrefiltered
 from foveate.transforms.feeds import BatchFeed, PlanMade, Round, RoundFeed, StreamFeed
@@ -56,10 +62,11 @@ def build(
     counts: Progress,
     options: CompressOptions,
     feed: PlanMade | RoundFeed | StreamFeed | None = None,
+    claiming: Claiming | None = None,
 ) -> None:
     """Wires the pipeline: from paths to files and rows, every photo with one outcome.
 
-    Without a plan or a feed workers plan first.
+    Without a plan or a feed workers plan first. Without `claiming` no other run may be at the archive.
     """
     settings, labels, encoder = options.settings, options.labels, options.encoder()
     if feed is None or isinstance(feed, PlanMade):
@@ -67,7 +74,12 @@ def build(
     fed = root | "Find sources" >> feed
     stages = []
 
-    photos = fed.sources | "Read photos" >> ReadPhotos(options.limits, settings.also)
+    sources = fed.sources
+    if claiming is not None:
+        claimed = sources | "Claim photos" >> ClaimPhotos(claiming, counts)
+        sources = claimed.good
+        stages.append(claimed)
+    photos = sources | "Read photos" >> ReadPhotos(options.limits, settings.also)
     cleaned = photos
     if settings.clean_jpeg:
         cleaned = photos.good | "Clean JPEGs" >> CleanJpegs()
@@ -167,40 +179,81 @@ def _say_what_is_left_out(options: CompressOptions) -> None:
 
 
 def _compress(options: CompressOptions, beam_flags: list[str]) -> int:
-    """Plans and runs until all is done; returns the exit status.
+    """Plans and runs until all is done, but for what runs that are alive work on; returns the exit status.
 
     Raises:
       NothingFound: a source names nothing.
       BadTable: one of the archive's tables is none.
     """
-    if not engines.is_local(beam_flags):  # workers plan
-        return _run(options, beam_flags, None, 0)
+    if engines.only_describes(beam_flags):
+        return _run(options, beam_flags, None, 0, _claiming(options, None))[0]
     if not runner.can_write_to(options.archive):
         return RUN_FAILED
-    # Who writes into a local folder has it locked: no other run there is alive.
-    living = leases.living_runs(options.archive) if "://" in options.archive else set()
-    with leases.held(options.archive, options.run_id):
-        plan = plans.make(asked_of(options), options.run_id, options.dicom_frames, options.plan, living)
-        parts = tuple(part_urls(options.archive, options.run_id))
-        photos = plan.todo + plan.skipped.photos
-        return _run(options, beam_flags, PlanMade(parts, plan.skipped), photos)
-
-
-def _run(options: CompressOptions, beam_flags: list[str], plan: PlanMade | None, photos: int) -> int:
-    """Does what is planned; returns the exit status."""
-    wire = functools.partial(build, options=options, feed=plan)
-    status = runner.run_job(_job(options), wire, beam_flags, photos)
-    if status in (OK, SOME_FAILED):
-        clear_journal(options.archive, options.run_id)
-        clear_plan(options.archive, options.run_id)
-        _compact_if_many(options.archive, beam_flags)
+    status, left = _compress_once(options, beam_flags)
+    clear_claims(options.archive, options.run_id)  # its lease is gone: no two leave it to each other
+    if left and status in (OK, SOME_FAILED):
+        others = others_alive(options.archive, options.run_id)
+        if wait_for_signs_of_life(options.archive, others) or not others:
+            user_log.info("Another run has ended or was killed: looking for what it has left")
+            again = dataclasses.replace(options, run_id=runner.new_run_id(), plan="new")
+            return max(status, _compress(again, beam_flags))
+        user_log.info(f"{left} photos are left to other runs: {', '.join(sorted(others))}")
     return status
 
 
-def _compact_if_many(archive: str, beam_flags: list[str]) -> None:
+def _compress_once(options: CompressOptions, beam_flags: list[str]) -> tuple[int, int]:
+    """Plans and runs; the exit status, and how many photos were left to other runs."""
+    local = engines.is_local(beam_flags)
+    # Who writes into a local folder has it locked: no other run there is alive.
+    alone = local and "://" not in options.archive
+    living: set[str] = set() if alone else leases.living_runs(options.archive)
+    with leases.held(options.archive, options.run_id) as began:
+        start = time.monotonic()
+        claiming = None if alone else _claiming(options, began, living)
+        if not local:  # workers plan
+            return _run(options, beam_flags, None, 0, claiming)
+        plan = plans.make(asked_of(options), options.run_id, options.dicom_frames, options.plan, living)
+        parts = tuple(part_urls(options.archive, options.run_id))
+        if claiming is not None:
+            wait_until_noticed(options.archive, options.run_id, start)
+        photos = plan.todo + plan.skipped.photos
+        return _run(options, beam_flags, PlanMade(parts, plan.skipped), photos, claiming)
+
+
+def _claiming(options: CompressOptions, began: float | None, living: Iterable[str] = ()) -> Claiming:
+    """What a run claims photos for; `began`: by the store's clock, None where only workers are there then."""
+    labels = options.labels
+    return Claiming(
+        archive=options.archive,
+        run_id=options.run_id,
+        settings_digest=labels.settings_digest,
+        weights_digest=labels.weights_digest,
+        key=options.key,
+        since=began,
+        living=frozenset(living),
+        renews=began is None,
+    )
+
+
+def _run(
+    options: CompressOptions,
+    beam_flags: list[str],
+    plan: PlanMade | None,
+    photos: int,
+    claiming: Claiming | None,
+) -> tuple[int, int]:
+    """Does what is planned; the exit status, and how many photos were left to other runs."""
+    wire = functools.partial(build, options=options, feed=plan, claiming=claiming)
+    status, counts = runner.run_counted(_job(options), wire, beam_flags, photos)
+    if status in (OK, SOME_FAILED) and not engines.only_describes(beam_flags):
+        clear_journal(options.archive, options.run_id)
+        clear_plan(options.archive, options.run_id)
+        _compact_if_many(options.archive)
+    return status, counts.get("left", 0)
+
+
+def _compact_if_many(archive: str) -> None:
     """Compacts the tables once many runs have left small files; that it fails is no fault of this run."""
-    if engines.only_describes(beam_flags):
-        return
     try:
         if small_parts(archive) > _MANY_PARTS:
             compact(archive)
@@ -218,12 +271,14 @@ def _watch(options: CompressOptions, beam_flags: list[str]) -> int:
     if options.watch is None:
         raise AssertionError("there is nothing to watch")
     if engines.is_local_runner(beam_flags):
+        with leases.held(options.archive, options.run_id) as began:
+            claiming = _claiming(options, began) if "://" in options.archive else None
 
-        def wire(root: beam.Pipeline, counts: Progress, now: Round) -> None:
-            build(root, counts, options, RoundFeed(now))
+            def wire(root: beam.Pipeline, counts: Progress, now: Round) -> None:
+                build(root, counts, options, RoundFeed(now), claiming)
 
-        with leases.held(options.archive, options.run_id):
             return watching.run(_job(options), options.watched(), options.watch.seconds, wire, beam_flags)
     feed = StreamFeed(options.watched(), options.watch.seconds, options.watch.subscription, options.run_id)
-    wire_stream = functools.partial(build, options=options, feed=feed)
+    claiming = _claiming(options, None)
+    wire_stream = functools.partial(build, options=options, feed=feed, claiming=claiming)
     return watching.run_streaming(_job(options), wire_stream, beam_flags)

@@ -107,13 +107,18 @@ def read_if_there(url: str, most: int | None = None) -> bytes | None:
         return None
 
 
-def stored_version(url: str) -> str:
-    """A listing's version of one file: see `ListedFile`; "" if it is not there."""
+def stored_file(url: str) -> StoredFile | None:
+    """One file as a listing shows it; None if it is not there, or in a place that only Beam knows."""
     store = store_of(url)
     if store is not None:
-        file = store.find(url)
-        return file.version if file else ""
-    return "" if "://" in url else "".join(file.version for file in local_file(Path(url)))
+        return store.find(url)
+    return None if "://" in url else next(local_file(Path(url)), None)
+
+
+def stored_version(url: str) -> str:
+    """A listing's version of one file: see `ListedFile`; "" if it is not there."""
+    file = stored_file(url)
+    return file.version if file else ""
 
 
 def delete_file(url: str) -> None:
@@ -169,6 +174,8 @@ def write_whole(
     except NotOursError as error:
         raise BadInput(f"there is another file at {url} already, and it is left as it is") from error
     except FileChanged as error:
+        if read_if_there(url) == data:  # it wrote the same
+            return stored_version(url)
         raise BadInput(f"another run writes {url} at the same time: run again") from error
     except OSError as error:
         if error.errno in _NAME_ERRORS:

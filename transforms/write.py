@@ -14,7 +14,7 @@ from collections.abc import Callable, Iterator
 from typing import Any
 
 from foveate.archive import encryption
-from foveate.archive.keys import from_store, stored_name, to_store
+from foveate.archive.keys import ArchiveKey, from_store, stored_name, to_store
 from foveate.archive.names import archive_url
 from foveate.archive.newest import newest_row
 from foveate.archive.rows import KeptSource, MetricsRow, RunLabels, row_of_kept
@@ -78,13 +78,25 @@ def _store(
     data: bytes, path: str, url: str, run: RunLabels, ours: functools.partial[bool], source: SourceFile
 ) -> tuple[str, bytes]:
     """Writes a file, encrypted if there is a key; its version, and its bytes as they are stored."""
-    if run.key is not None:
-        there = read_if_there(url)  # encrypted anew, the same file would have other bytes
-        with contextlib.suppress(BadInput):
-            if there is not None and from_store(there, url, run.key) == data:
-                return stored_version(url), there
+    if run.key is not None and (there := _same_encrypted(data, url, run.key)):
+        return stored_version(url), there
     stored = to_store(data, path, run.key)
-    return write_whole(url, stored, run.archive, ours, source), stored
+    try:
+        return write_whole(url, stored, run.archive, ours, source), stored
+    except BadInput:
+        there = _same_encrypted(data, url, run.key) if run.key is not None else None
+        if there is None:
+            raise
+        return stored_version(url), there  # another run wrote it at the same time
+
+
+def _same_encrypted(data: bytes, url: str, key: ArchiveKey) -> bytes | None:
+    """An encrypted file, if it holds these bytes: encrypted anew, the same file would have others."""
+    there = read_if_there(url)
+    with contextlib.suppress(BadInput):
+        if there is not None and from_store(there, url, key) == data:
+            return there
+    return None
 
 
 def _finished(row: MetricsRow, version: str, stored: bytes, progress: Progress) -> MetricsRow:

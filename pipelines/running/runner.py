@@ -104,20 +104,30 @@ def run_job(
     Returns:
       The exit status.
     """
+    return run_counted(job, build, beam_flags, photos)[0]
+
+
+def run_counted(
+    job: Job,
+    build: Callable[[beam.Pipeline, Progress], None],
+    beam_flags: Sequence[str],
+    photos: int,
+) -> tuple[int, dict[str, int]]:
+    """`run_job`, with how many photos had which outcome."""
     # Where the pipeline is only described, workers' rights count, not the launcher's.
     if not engines.only_describes(beam_flags) and not can_write_to(job.output):
-        return RUN_FAILED
+        return RUN_FAILED, {}
     clear_unfinished(job.output)
     status, counts = run_pipeline(build, beam_flags, photos, job.verb)
     clear_unfinished(job.output)
     if engines.only_describes(beam_flags):
-        return status
+        return status, counts
     if status in (OK, SOME_FAILED):
         said = f"{summary(counts, job.outcomes)}. See {job.output}"
         user_log.info(said, extra={"fields": {"run": job.run_id, "output": job.output, "counts": counts}})
         if counts.get("failed"):
             user_log.error(f"Why: {job.output}/_foveate/failures/run={job.run_id}/")
-    return status
+    return status, counts
 
 
 def can_write_to(output: str) -> bool:
