@@ -147,7 +147,7 @@ class Claims:
         return None
 
     def _counts(self, owner: str, url: str) -> bool:
-        """Whether another run's claim counts: of what ended beside this run, this run's plan knows too little."""
+        """Whether another run's claim counts: of what ended beside this run its plan knows too little."""
         run = self.run
         if owner in run.living or owner in others_alive(run.archive, run.run_id):
             return True
