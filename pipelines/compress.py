@@ -35,7 +35,7 @@ from foveate.pipelines.running.arguments import parse_beam_flags
 from foveate.pipelines.running.lock import run_alone
 from foveate.pipelines.running.status import OK, RUN_FAILED, SOME_FAILED, WRONG_USAGE
 from foveate.storage.errors import CannotGoOn
-from foveate.storage.listing import NothingFound, other_kinds
+from foveate.storage.listing import NothingFound
 from foveate.transforms.claim_photos import ClaimPhotos
 from foveate.transforms.clean_jpeg import CleanJpegs
 from foveate.transforms.encode import EncodeJpeg2000, EncodePrefiltered
@@ -49,11 +49,10 @@ from foveate.transforms.read import KEPT, ReadPhotos
 from foveate.transforms.run_reccnn import RestoreCoded, SkipRestoring
 from foveate.transforms.steps import FAILURES
 from foveate.transforms.write import CopyKept, WriteArchives
-from foveate.transforms.write_tables import SHARDS, WriteFailures, WriteMetrics
+from foveate.transforms.write_tables import WriteFailures, WriteMetrics, shards_for
 
 __all__ = ["add_arguments", "build", "parse_beam_flags", "run"]
 
-_KINDS_SHOWN = 8
 _MANY_PARTS = 400  # small files of the tables: some hundred runs
 
 
@@ -113,7 +112,7 @@ def build(
         | "Count failures" >> beam.Map(counts.fail)
     )
     part = feed.round.name if isinstance(feed, RoundFeed) else ""
-    shards = 1 if options.watch else SHARDS  # a watch writes many small tables
+    shards = shards_for(feed.todo) if isinstance(feed, BatchFeed) else 1  # a watch writes many small tables
     table | "Write metrics" >> WriteMetrics(options.archive, options.run_id, shards, part)
     failures | "Write failures" >> WriteFailures(options.archive, options.run_id, part=part)
     for number, sink in enumerate(options.sinks):
@@ -146,12 +145,10 @@ def run(args: argparse.Namespace) -> int:
     if problem := contradiction(args, options):
         user_log.error(f"foveate compress: {problem}")
         return WRONG_USAGE
-    if options.watch:
-        watch = functools.partial(_watch, options, args.beam_flags)
-        return run_alone(options.archive, args.beam_flags, watch)
     try:
-        if args.dry_run or engines.is_local(args.beam_flags):
-            _say_what_is_left_out(options)
+        if options.watch:
+            watch = functools.partial(_watch, options, args.beam_flags)
+            return run_alone(options.archive, args.beam_flags, watch)
         if args.dry_run:
             plans.dry_run(asked_of(options), options.run_id, options.dicom_frames, options.key)
             return OK
@@ -160,22 +157,9 @@ def run(args: argparse.Namespace) -> int:
     except (NothingFound, BadTable) as error:
         user_log.error(f"foveate compress: {error}")
         return WRONG_USAGE
-
-
-def _say_what_is_left_out(options: CompressOptions) -> None:
-    """Counts files of other kinds beside the photos, so that nobody takes the archive for more than it is."""
-    try:
-        kinds = other_kinds(options.sources, PICTURE_EXTENSIONS, options.archive)
-    except OSError:  # it was listed a moment ago
-        return
-    if kinds:
-        commonest = sorted(kinds, key=lambda kind: (-kinds[kind], kind))
-        shown = [f"{kinds[kind]:,} {kind or 'without ending'}" for kind in commonest[:_KINDS_SHOWN]]
-        if len(commonest) > _KINDS_SHOWN:
-            shown.append(f"{sum(kinds[kind] for kind in commonest[_KINDS_SHOWN:]):,} others")
-        count = sum(kinds.values())
-        files = "file" if count == 1 else "files"
-        user_log.info(f"{count:,} {files} of other kinds left out: {', '.join(shown)}")
+    except CannotGoOn as error:  # the archive takes no plan or no lease
+        runner.say_failed(str(error))
+        return RUN_FAILED
 
 
 def _compress(options: CompressOptions, beam_flags: list[str]) -> int:
@@ -217,7 +201,7 @@ def _compress_once(options: CompressOptions, beam_flags: list[str]) -> tuple[int
         if claiming is not None:
             wait_until_noticed(options.archive, options.run_id, start)
         photos = plan.todo + plan.skipped.photos
-        return _run(options, beam_flags, PlanMade(parts, plan.skipped), photos, claiming)
+        return _run(options, beam_flags, PlanMade(parts, plan.todo, plan.skipped), photos, claiming)
 
 
 def _claiming(options: CompressOptions, began: float | None, living: Iterable[str] = ()) -> Claiming:

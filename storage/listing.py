@@ -9,7 +9,7 @@ import glob
 import itertools
 import os
 import re
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
 
 from apache_beam.io.filesystem import BeamIOError, FileSystem
@@ -78,13 +78,19 @@ def nothing_in(source: str) -> NothingFound:
     return NothingFound(redacted(f"no such file, or no photo in it: {source}"))
 
 
-def find_part(part: Part, extensions: frozenset[str], output: str) -> Iterator[SourceFile]:
+def find_part(
+    part: Part,
+    extensions: frozenset[str],
+    output: str,
+    other_kinds: collections.Counter[str] | None = None,
+) -> Iterator[SourceFile]:
     """The files of a part of a source; there may be none.
 
     Args:
       part: of which source, and from where to where.
       extensions: which files of a folder or glob are taken: lower case, with dot.
       output: where the results go: what lies there already is no source, even if it lies below one.
+      other_kinds: counts the files that are not taken for their endings, by these (no dot, "" for none).
 
     What is of the system (`is_of_system`) is left out, unless it is named itself. A local folder that cannot
     be listed is a file too: one that nobody can read, which its row will say.
@@ -94,36 +100,20 @@ def find_part(part: Part, extensions: frozenset[str], output: str) -> Iterator[S
     """
     for file, root in _candidates(part):
         unlisted, path = file.url.endswith("/"), file.url.rstrip("/")
-        if root is None or unlisted or Path(path).suffix.lower() in extensions:
-            base = root if root is not None else path.rpartition("/")[0]
-            relative = path[len(base) :].lstrip("/") if base else path
-            results = None if root is None else _path_below(output, root)
-            if root is not None and is_of_system(relative):
-                continue
-            if results is None or not relative.startswith(f"{results}/"):
-                yield SourceFile(
-                    path, relative, file.size_bytes, file.modified, 0, file.generation, file.checksum
-                )
-
-
-def other_kinds(sources: Iterable[str], extensions: frozenset[str], output: str) -> dict[str, int]:
-    """How many files of local folders are left out for their endings, by these (without dot, "" for none).
-
-    Stores are not listed once more for that. What is of the system does not count.
-    """
-    kinds: collections.Counter[str] = collections.Counter()
-    for source in dict.fromkeys(sources):
-        path = Path(source.removeprefix("file://"))
-        if "://" in str(source).removeprefix("file://") or not path.is_dir():
+        base = root if root is not None else path.rpartition("/")[0]
+        relative = path[len(base) :].lstrip("/") if base else path
+        results = None if root is None else _path_below(output, root)
+        if root is not None and is_of_system(relative):
             continue
-        results = _path_below(output, str(path))
-        for file in _local_folder(path):
-            relative = os.path.relpath(file.url, path)
-            suffix = Path(file.url).suffix.lower()
-            below_results = results is not None and relative.startswith(f"{results}/")
-            if suffix not in extensions and not below_results and not is_of_system(relative):
-                kinds[suffix.removeprefix(".")] += 1
-    return dict(kinds)
+        if results is not None and relative.startswith(f"{results}/"):
+            continue
+        kind = Path(path).suffix.lower()
+        if root is None or unlisted or kind in extensions:
+            yield SourceFile(
+                path, relative, file.size_bytes, file.modified, 0, file.generation, file.checksum
+            )
+        elif other_kinds is not None:
+            other_kinds[kind.removeprefix(".")] += 1
 
 
 @functools.lru_cache

@@ -38,9 +38,10 @@ class Fed(NamedTuple):
 
 @dataclasses.dataclass(frozen=True)
 class PlanMade:
-    """A plan that is there already: the urls of its parts, and what needs no row of it."""
+    """A plan that is there already: the urls of its parts, how many rows they have, and what needs no row."""
 
     parts: tuple[str, ...]
+    todo: int
     skipped: Skipped
 
 
@@ -59,6 +60,11 @@ class BatchFeed(beam.PTransform):  # type: ignore[misc]  # Beam is untyped
     dicom_frames: DicomFrames
     run: RunLabels
     progress: Progress
+
+    @property
+    def todo(self) -> int | None:
+        """How many photos there are to work on; None where workers will find out."""
+        return self.plan.todo if isinstance(self.plan, PlanMade) else None
 
     def expand(self, root: Any) -> Fed:
         """Plans, if need be, and follows the plan."""

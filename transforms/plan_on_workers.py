@@ -22,6 +22,7 @@ from foveate.archive.planning.planner import request_of
 from foveate.archive.planning.spool import BUCKETS, Kind, Spool, Spooled
 from foveate.archive.planning.tasks import (
     Asked,
+    Collected,
     Task,
     archive_tasks,
     collect_task,
@@ -39,10 +40,10 @@ _WRITTEN = "written"
 
 @dataclasses.dataclass(frozen=True)
 class _Counted:
-    """How many files a part of a source has."""
+    """What a part of a source has."""
 
     source: str
-    files: int
+    found: Collected
 
 
 @dataclasses.dataclass(frozen=True)
@@ -130,9 +131,9 @@ class _Collect(beam.DoFn):  # type: ignore[misc]  # Beam is untyped
         if task.kind not in self.spools:
             schema = rows_schema() if task.kind == "rows" else None
             self.spools[task.kind] = Spool(self.folder, task.kind, schema, may_mix=False)
-        count = collect_task(task, self.spools[task.kind], self.asked, self.expand)
+        found = collect_task(task, self.spools[task.kind], self.asked, self.expand)
         if task.kind == "sources":
-            yield 0, _Counted(task.part.source, count)
+            yield 0, _Counted(task.part.source, found)
 
     def finish_bundle(self) -> Iterator[Any]:
         """Writes the spools, and names their files."""
@@ -152,7 +153,7 @@ def _buckets(gathered: tuple[int, Iterable[_Counted | Spooled]]) -> Iterator[_Bu
     buckets: dict[int, list[Spooled]] = {number: [] for number in range(BUCKETS)}
     for found in gathered[1]:
         if isinstance(found, _Counted):
-            counts[found.source] = counts.get(found.source, 0) + found.files
+            counts[found.source] = counts.get(found.source, 0) + found.found.count
         elif found.kind == "failures":
             failures.append(found)
         else:

@@ -93,7 +93,8 @@ class Planned:
 class Summary:
     """What a plan holds; the fields of plan.json.
 
-    `request` is alike for runs that ask for the same; `skipped` counts what is up to date and has no row.
+    `request` is alike for runs that ask for the same; `skipped` counts what is up to date and has no row;
+    `other_kinds` counts files beside the photos that are not taken for their endings.
     """
 
     run_id: str
@@ -104,6 +105,7 @@ class Summary:
     rows: dict[str, int]  # by action
     to_compress_bytes: int
     skipped: Skipped
+    other_kinds: dict[str, int] = dataclasses.field(default_factory=dict)
 
     @property
     def todo(self) -> int:

@@ -5,6 +5,7 @@ Memory does not grow with the number of sources; the temporary folder (TMPDIR) d
 
 from __future__ import annotations
 
+import collections
 import concurrent.futures
 import contextlib
 import datetime
@@ -27,6 +28,7 @@ from foveate.archive.planning.plan import (
 from foveate.archive.planning.spool import Kind, Spool, Spooled, buckets_of
 from foveate.archive.planning.tasks import (
     Asked,
+    Collected,
     Expand,
     Task,
     archive_tasks,
@@ -65,7 +67,7 @@ def make_plan(
     start = time.monotonic()
     planned = datetime.datetime.now(datetime.UTC)
     with tempfile.TemporaryDirectory(prefix="foveate-plan-") as scratch:
-        spooled, listed = _collect_sources(asked, expand, scratch, told)
+        spooled, listed, kinds = _collect_sources(asked, expand, scratch, told)
         if asked.trust_tables:
             spooled += collect_archive(asked, scratch, told)
         rows: dict[str, int] = {}
@@ -83,7 +85,7 @@ def make_plan(
             }
             size += writer.to_compress_bytes
     seconds = time.monotonic() - start
-    summary = Summary(run_id, request_of(asked), planned, seconds, listed, rows, size, skipped)
+    summary = Summary(run_id, request_of(asked), planned, seconds, listed, rows, size, skipped, kinds)
     if folder is None:
         write_summary(asked.archive, summary)
     return summary
@@ -120,18 +122,19 @@ def request_of(asked: Asked) -> str:
 
 def _collect_sources(
     asked: Asked, expand: Expand, scratch: str, told: Callable[[int], None]
-) -> tuple[list[Spooled], int]:
+) -> tuple[list[Spooled], int, dict[str, int]]:
+    """All sources, spooled; how many they are; how many files are not taken for their endings."""
     spool = Spool(scratch, "sources")
-    counts = dict.fromkeys(asked.sources, 0)
-    tasks = source_tasks(asked)
-    for task, count in _collected(tasks, {"sources": spool}, asked, expand, told):
-        counts[task.part.source] += count
+    counts, kinds = dict.fromkeys(asked.sources, 0), collections.Counter[str]()
+    for task, found in _collected(source_tasks(asked), {"sources": spool}, asked, expand, told):
+        counts[task.part.source] += found.count
+        kinds.update(found.other_kinds)
     for source, count in counts.items():
         if not count:
             raise nothing_in(source)
     if not counts:
         raise NothingFound("no photo found")
-    return spool.close(), spool.count
+    return spool.close(), spool.count, dict(kinds)
 
 
 def collect_archive(asked: Asked, scratch: str, told: Callable[[int], None]) -> list[Spooled]:
@@ -182,21 +185,21 @@ def _no_frames(source: SourceFile) -> Iterator[SourceFile]:
 
 def _collected(
     tasks: list[Task], spools: dict[Kind, Spool], asked: Asked, expand: Expand, told: Callable[[int], None]
-) -> Iterator[tuple[Task, int]]:
+) -> Iterator[tuple[Task, Collected]]:
     """Collects all tasks on several threads; each with what it had."""
     total = 0
     with concurrent.futures.ThreadPoolExecutor(_THREADS) as workers:
 
-        def work(task: Task) -> tuple[Task, int]:
+        def work(task: Task) -> tuple[Task, Collected]:
             return task, collect_task(task, spools[task.kind], asked, expand)
 
         waiting = {workers.submit(work, task) for task in tasks}
         try:
             for done in concurrent.futures.as_completed(waiting):
-                task, count = done.result()
-                total += count
+                task, found = done.result()
+                total += found.count
                 told(total)
-                yield task, count
+                yield task, found
         except BaseException:
             for future in waiting:
                 future.cancel()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import datetime
 import tempfile
 import time
@@ -102,6 +103,8 @@ def resume_plan(asked: Asked, former: Summary, run_id: str) -> Summary:
                 action: rows.get(action, 0) + writer.rows.get(action, 0) for action in {*rows, *writer.rows}
             }
     seconds = former.seconds + time.monotonic() - start
-    summary = Summary(run_id, former.request, former.planned, seconds, former.listed, rows, size, skipped)
+    summary = dataclasses.replace(
+        former, run_id=run_id, seconds=seconds, rows=rows, to_compress_bytes=size, skipped=skipped
+    )
     write_summary(asked.archive, summary)
     return summary

@@ -120,21 +120,24 @@ class Spool:
         self._lock = threading.Lock()
         self.count = 0
 
-    def add(self, rows: Iterable[tuple[Any, ...]]) -> None:
-        """Takes rows, each a tuple of the schema's columns."""
-        remaining = iter(rows)
+    def add(self, rows: Iterable[tuple[Any, ...]]) -> int:
+        """Takes rows, each a tuple of the schema's columns; how many they were."""
+        remaining, count = iter(rows), 0
         while some := list(itertools.islice(remaining, _A_TURN)):
             with self._lock:
                 self._rows += some
                 self.count += len(some)
+                count += len(some)
                 if len(self._rows) >= _AT_ONCE:
                     self._convert()
+        return count
 
-    def add_table(self, table: pa.Table) -> None:
-        """Takes a table of the schema's columns."""
+    def add_table(self, table: pa.Table) -> int:
+        """Takes a table of the schema's columns; how many rows it has."""
         with self._lock:
             self.count += len(table)
             self._keep(table)
+        return len(table)
 
     def close(self) -> list[Spooled]:
         """Writes what is left; all files."""

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import collections
 import dataclasses
-from collections.abc import Callable, Iterable, Iterator
+import itertools
+from collections.abc import Callable, Iterable, Mapping
 from typing import Literal
 
 from foveate.archive.planning import collect
@@ -45,13 +47,22 @@ class Asked:
     trust_tables: bool = True
 
 
+@dataclasses.dataclass(frozen=True)
+class Collected:
+    """What a task had: files or rows, and how many files are not taken for their endings."""
+
+    count: int
+    other_kinds: Mapping[str, int]
+
+
 def source_tasks(asked: Asked) -> list[Task]:
     """The parts of the sources' listings.
 
     Raises:
       NothingFound: one of them cannot be listed.
     """
-    return [Task("sources", "listing", part) for source in asked.sources for part in split_source(source)]
+    sources = dict.fromkeys(asked.sources)
+    return [Task("sources", "listing", part) for source in sources for part in split_source(source)]
 
 
 def archive_tasks(archive: str) -> list[Task]:
@@ -71,8 +82,8 @@ def table_tasks(archive: str) -> list[Task]:
     return found + [Task("failures", "lines", Part(url)) for url in urls if url.endswith(".jsonl")]
 
 
-def collect_task(task: Task, spool: Spool, asked: Asked, expand: Expand) -> int:
-    """Collects one piece into the spool of its kind; how many files or rows it had.
+def collect_task(task: Task, spool: Spool, asked: Asked, expand: Expand) -> Collected:
+    """Collects one piece into the spool of its kind.
 
     Args:
       task: which piece.
@@ -85,22 +96,17 @@ def collect_task(task: Task, spool: Spool, asked: Asked, expand: Expand) -> int:
       BadTable: a file is not the table that it should be.
       FileNotFoundError: a file of the tables is gone: another listing shows where its rows went.
     """
-    before = spool.count
+    count, kinds = 0, collections.Counter[str]()
     if task.form == "parquet":
-        for table in collect.table_rows(task.part.source):
-            spool.add_table(table)
+        count = sum(spool.add_table(table) for table in collect.table_rows(task.part.source))
     elif task.form == "journal":
-        for table in collect.journal_rows(task.part.source):
-            spool.add_table(table)
+        count = sum(spool.add_table(table) for table in collect.journal_rows(task.part.source))
     elif task.form == "lines":
-        spool.add(collect.failure_rows(task.part.source))
+        count = spool.add(collect.failure_rows(task.part.source))
     elif task.kind == "files":
-        spool.add(collect.file_rows(list_part(task.part)))
+        count = spool.add(collect.file_rows(list_part(task.part)))
     else:
-        spool.add(collect.source_rows(_expanded(task.part, asked, expand)))
-    return spool.count - before
-
-
-def _expanded(part: Part, asked: Asked, expand: Expand) -> Iterator[SourceFile]:
-    for file in find_part(part, asked.extensions, asked.archive):
-        yield from expand(file)
+        found = find_part(task.part, asked.extensions, asked.archive, kinds)
+        frames = itertools.chain.from_iterable(map(expand, found))
+        count = spool.add(collect.source_rows(frames))
+    return Collected(count, kinds)

@@ -32,6 +32,7 @@ from foveate.pipelines.logs import user_log
 from foveate.transforms.frames import DicomFrames, expand_frames
 
 How = Literal["auto", "new", "resume"]
+_KINDS_SHOWN = 8
 _SHOWN = 20  # photos that are named
 _TOLD_SECONDS = 15  # between lines while places are listed
 _READERS = 8
@@ -81,6 +82,7 @@ def make(asked: Asked, run_id: str, frames: DicomFrames, how: How, living: set[s
         if how == "resume":
             user_log.info("There is no plan to resume: listing the sources")
         summary = _made(asked, run_id, frames)
+    _say_what_is_left_out(summary.other_kinds)
     _remove_dead_plans(asked.archive, living | {run_id}, former)
     return summary
 
@@ -98,6 +100,19 @@ def _remove_dead_plans(archive: str, living: set[str], former: Summary | None) -
 def _made(asked: Asked, run_id: str, frames: DicomFrames, folder: str | None = None) -> Summary:
     """`make_plan`, with a line on standard error now and then."""
     return make_plan(asked, run_id, functools.partial(expand_frames, frames=frames), folder, _teller())
+
+
+def _say_what_is_left_out(kinds: dict[str, int]) -> None:
+    """Counts files of other kinds beside the photos, so that nobody takes the archive for more than it is."""
+    if not kinds:
+        return
+    commonest = sorted(kinds, key=lambda kind: (-kinds[kind], kind))
+    shown = [f"{kinds[kind]:,} {kind or 'without ending'}" for kind in commonest[:_KINDS_SHOWN]]
+    if len(commonest) > _KINDS_SHOWN:
+        shown.append(f"{sum(kinds[kind] for kind in commonest[_KINDS_SHOWN:]):,} others")
+    count = sum(kinds.values())
+    files = "file" if count == 1 else "files"
+    user_log.info(f"{count:,} {files} of other kinds left out: {', '.join(shown)}")
 
 
 def _teller() -> Callable[[int], None]:
@@ -121,6 +136,7 @@ def dry_run(asked: Asked, run_id: str, frames: DicomFrames, key: ArchiveKey | No
     """
     with tempfile.TemporaryDirectory(prefix="foveate-plan-") as folder:
         summary = _made(asked, run_id, frames, folder)
+        _say_what_is_left_out(summary.other_kinds)
         parts = sorted(str(path) for path in Path(folder).glob("*.parquet"))
         rows = itertools.chain.from_iterable(map(read_part, parts))
         count, size = 0, 0

@@ -135,7 +135,7 @@ def can_write_to(output: str) -> bool:
     try:
         check_destination(output)
     except CannotGoOn as error:
-        _say_failed(str(error))
+        say_failed(str(error))
         return False
     return True
 
@@ -160,7 +160,7 @@ def run_pipeline(
                 if local:
                     stack.enter_context(without_printed_tracebacks())
                     stack.enter_context(progress_display(Path(folder) / "progress", photos, verb))
-                    stack.enter_context(exit_when_threads_exhausted(_say_failed, RUN_FAILED))
+                    stack.enter_context(exit_when_threads_exhausted(say_failed, RUN_FAILED))
                 runner = engines.local_runner(flags) if engines.is_local_runner(flags) else None
                 pipeline = beam.Pipeline(runner, options=PipelineOptions(flags))
                 build(pipeline, Progress(file))
@@ -174,7 +174,7 @@ def run_pipeline(
                 return _stopped(result, local)
             if CannotGoOn.__name__ not in repr(error) and not isinstance(error, CannotGoOn):
                 logging.getLogger("foveate").error("the run failed", exc_info=error)
-            _say_failed(_cause(error))
+            say_failed(_cause(error))
             return RUN_FAILED, {}
     if engines.only_describes(beam_flags):
         return OK, {}
@@ -197,7 +197,8 @@ def _stopped(result: Any, local: bool) -> tuple[int, dict[str, int]]:
     return INTERRUPTED, {}
 
 
-def _say_failed(why: str) -> None:
+def say_failed(why: str) -> None:
+    """Says why a run has failed."""
     user_log.error(f"foveate: the run failed: {why}")
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import collections
 import concurrent.futures
 import errno
 import os
@@ -15,7 +16,7 @@ import pytest
 from foveate.storage import files, local_disk
 from foveate.storage.errors import BadInput
 from foveate.storage.files import write_whole
-from foveate.storage.listing import NothingFound, find_files, list_folder, other_kinds
+from foveate.storage.listing import NothingFound, Part, find_files, find_part, list_folder
 from foveate.storage.local_disk import clear_unfinished, temporary_folder
 from foveate.storage.object_store import read_up_to
 from foveate.storage.source import SourceFile
@@ -286,11 +287,10 @@ def test_files_of_other_kinds_are_counted_by_their_endings(tmp_path: Path) -> No
     for name in ("a.jpg", "a.xmp", "b.XMP", "c.mov", "._c.mov", "notes", "out/d.txt"):
         (tmp_path / name).parent.mkdir(exist_ok=True)
         (tmp_path / name).write_bytes(b"x")
-    assert other_kinds([str(tmp_path)], frozenset({".jpg"}), str(tmp_path / "out")) == {
-        "xmp": 2,
-        "mov": 1,
-        "": 1,
-    }
+    kinds = collections.Counter[str]()
+    found = list(find_part(Part(str(tmp_path)), frozenset({".jpg"}), str(tmp_path / "out"), kinds))
+    assert [file.relative_path for file in found] == ["a.jpg"]
+    assert kinds == {"xmp": 2, "mov": 1, "": 1}
 
 
 @pytest.mark.parametrize(
