@@ -10,6 +10,7 @@ from __future__ import annotations
 import concurrent.futures
 import dataclasses
 import datetime
+import itertools
 import json
 import re
 
@@ -20,12 +21,14 @@ from foveate.archive.tables import (
     PARALLEL_READS,
     BadTable,
     open_whole,
+    relisted,
     run_folder,
     table_urls,
 )
 from foveate.storage.files import read_whole
 
 SKIPPED_FILE = "skipped.json"
+SKIPPED_LINES = "skipped.jsonl"  # of several runs, when tables have been compacted
 
 Sums = tuple[int, int, int]  # photos, their bytes, their archived files' bytes
 
@@ -54,9 +57,9 @@ def write_skipped(sums: Sums, archive: str, run_id: str, version: str) -> None:
     photos, before, after = sums
     if photos:
         now = datetime.datetime.now(datetime.UTC)
-        values = dataclasses.asdict(Skipped(run_id, version, photos, before, after, now))
+        line = skipped_line(Skipped(run_id, version, photos, before, after, now))
         with open_whole(f"{run_folder(archive, METRICS_FOLDER, run_id)}/{SKIPPED_FILE}") as file:
-            file.write(json.dumps(values | {"finished": now.isoformat()}).encode())
+            file.write(line)
 
 
 def read_skipped(archive: str, run_id: str | None = None) -> pa.Table:
@@ -67,18 +70,41 @@ def read_skipped(archive: str, run_id: str | None = None) -> pa.Table:
     Raises:
       BadTable: a file is not what it should be.
     """
-    urls = [
-        url for url in table_urls(archive, METRICS_FOLDER, run_id) if re.search(rf"[/\\]{SKIPPED_FILE}$", url)
-    ]
-    with concurrent.futures.ThreadPoolExecutor(PARALLEL_READS) as readers:
-        found = [dataclasses.asdict(skipped) for skipped in readers.map(_read, urls)]
-    return pa.Table.from_pylist(found, schema=skipped_schema())
+
+    def read() -> list[Skipped]:
+        urls = [
+            url
+            for url in table_urls(archive, METRICS_FOLDER, run_id)
+            if re.search(rf"[/\\]({SKIPPED_FILE}|{SKIPPED_LINES})$", url)
+        ]
+        with concurrent.futures.ThreadPoolExecutor(PARALLEL_READS) as readers:
+            return list(itertools.chain.from_iterable(readers.map(read_sums, urls)))
+
+    of_run = [dataclasses.asdict(one) for one in relisted(read) if run_id in (None, one.run_id)]
+    return pa.Table.from_pylist(of_run, schema=skipped_schema())
 
 
-def _read(url: str) -> Skipped:
+def read_sums(url: str) -> list[Skipped]:
+    """What one file says: of one run, or a line each of several.
+
+    Raises:
+      BadTable: it is not what it should be.
+    """
     try:
-        values = json.loads(read_whole(url))
-        values["finished"] = datetime.datetime.fromisoformat(values["finished"])
-        return Skipped(**values)
+        data = read_whole(url)
+        lines = data.splitlines() if url.endswith(SKIPPED_LINES) else [data]
+        return [_parsed(line) for line in lines]
     except (ValueError, KeyError, TypeError) as error:
         raise BadTable(f"{url} does not say what a run skipped: {error}") from error
+
+
+def _parsed(line: bytes) -> Skipped:
+    values = json.loads(line)
+    values["finished"] = datetime.datetime.fromisoformat(values["finished"])
+    return Skipped(**values)
+
+
+def skipped_line(skipped: Skipped) -> bytes:
+    """What a run skipped as JSON on one line, without its end."""
+    values = dataclasses.asdict(skipped) | {"finished": skipped.finished.isoformat()}
+    return json.dumps(values).encode()

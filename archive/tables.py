@@ -21,17 +21,18 @@ import re
 import types
 import typing
 import uuid
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from pathlib import Path
-from typing import Any, BinaryIO
+from typing import Any, BinaryIO, TypeVar
 
 import pyarrow as pa
+import pyarrow.compute as pc
 import pyarrow.parquet as pq
 from apache_beam.io.filesystems import FileSystems
 
+from foveate.archive.compactions import is_compacted, root_of, visible_urls
 from foveate.archive.rows import Failure, MetricsRow
 from foveate.storage.files import read_whole
-from foveate.storage.listing import list_private
 from foveate.storage.local_disk import move_durably
 from foveate.storage.stores import store_of
 
@@ -40,7 +41,7 @@ JOURNAL = "journal-"  # how the names of files begin that hold rows of a run tha
 FAILURES_FOLDER = "_foveate/failures"
 ROWS_PER_GROUP = 10_000
 PARALLEL_READS = 8
-_LISTINGS = 3
+_LISTINGS = 5
 
 _ARROW_TYPES: dict[object, pa.DataType] = {
     str: pa.string(),
@@ -49,6 +50,9 @@ _ARROW_TYPES: dict[object, pa.DataType] = {
     bool: pa.bool_(),
     datetime.datetime: pa.timestamp("us", tz="UTC"),
 }
+
+
+_Found = TypeVar("_Found")
 
 
 class BadTable(ValueError):  # noqa: N818 (reads as the sentence it ends up in)
@@ -170,11 +174,14 @@ def run_folder(archive_url: str, folder: str, run_id: str) -> str:
     """
     if not re.fullmatch(r"[A-Za-z0-9._-]+", run_id):
         raise ValueError(f"a run id has letters, digits, '.', '_' and '-' only, not {run_id!r}")
-    return f"{_root_of(archive_url)}/{folder}/run={run_id}"
+    return f"{root_of(archive_url)}/{folder}/run={run_id}"
 
 
 def read_metrics(
-    archive_url: str, run_id: str | None = None, columns: Sequence[str] | None = None
+    archive_url: str,
+    run_id: str | None = None,
+    columns: Sequence[str] | None = None,
+    path: str | None = None,
 ) -> pa.Table:
     """The metrics rows of an archive, of all runs or of one, as an Arrow table in no particular order.
 
@@ -183,6 +190,7 @@ def read_metrics(
         run_id: only this run's rows.
         columns: only these, in this order; all of `metrics_schema()` by default. What an older file does not
             have is null.
+        path: only rows of this photo.
 
     Of a run that was killed before it wrote its tables, the rows are those of its journal.
 
@@ -190,20 +198,21 @@ def read_metrics(
     """
     full = metrics_schema()
     schema = pa.schema([full.field(name).with_nullable(True) for name in columns or full.names])
-    for _ in range(_LISTINGS):
-        # What a running watch writes goes from its journal into a table: the next listing has it there.
-        with contextlib.suppress(FileNotFoundError):
-            return _read_listed(archive_url, run_id, schema)
-    return _read_listed(archive_url, run_id, schema)
+    return relisted(lambda: _read_listed(archive_url, run_id, schema, path))
 
 
-def _read_listed(archive_url: str, run_id: str | None, schema: pa.Schema) -> pa.Table:
+def _read_listed(archive_url: str, run_id: str | None, schema: pa.Schema, path: str | None) -> pa.Table:
     urls = table_urls(archive_url, METRICS_FOLDER, run_id)
     parquet = [url for url in urls if url.endswith(".parquet")]
     journals = [url for url in urls if url.rpartition("/")[2].startswith(JOURNAL)]
+
+    def read(url: str) -> pa.Table:
+        of_run = {"run_id": run_id} if run_id is not None and is_compacted(url) else {}
+        return _read_parquet(url, schema, of_run | ({} if path is None else {"relative_path": path}))
+
     with concurrent.futures.ThreadPoolExecutor(PARALLEL_READS) as readers:
-        tables = list(readers.map(lambda url: _read_parquet(url, schema), parquet))
-    tables.append(journal_rows(journals, parquet, schema))
+        tables = list(readers.map(read, parquet))
+    tables.append(journal_rows(journals, parquet, schema, path))
     return pa.concat_tables(tables)
 
 
@@ -212,23 +221,42 @@ def read_failures(archive_url: str, run_id: str | None = None) -> pa.Table:
 
     Raises `BadTable` for a file that is not a failures table.
     """
-    urls = [url for url in table_urls(archive_url, FAILURES_FOLDER, run_id) if url.endswith(".jsonl")]
-    with concurrent.futures.ThreadPoolExecutor(PARALLEL_READS) as readers:
-        rows = list(itertools.chain.from_iterable(readers.map(_read_lines, urls)))
+
+    def read() -> list[dict[str, str]]:
+        urls = [url for url in table_urls(archive_url, FAILURES_FOLDER, run_id) if url.endswith(".jsonl")]
+        with concurrent.futures.ThreadPoolExecutor(PARALLEL_READS) as readers:
+            return list(itertools.chain.from_iterable(readers.map(read_lines, urls)))
+
+    rows = relisted(read)
+    rows = [row for row in rows if run_id in (None, row["run_id"])]
     return pa.Table.from_pylist(rows, schema=failures_schema())
 
 
-def _root_of(archive_url: str) -> str:
-    return archive_url.removeprefix("file://").rstrip("/") or "/."
+def relisted(read: Callable[[], _Found]) -> _Found:
+    """What a function returns that lists tables and reads them; called again where one was gone by then.
+
+    What a running watch writes goes from its journal into a table, and compaction makes few files of many:
+    the next listing shows where the rows went.
+    """
+    for _ in range(_LISTINGS):
+        with contextlib.suppress(FileNotFoundError):
+            return read()
+    return read()
 
 
 def table_urls(archive_url: str, folder: str, run_id: str | None) -> list[str]:
-    """The urls of all files of an archive's metrics or failures, of all runs or of one."""
-    root = f"{_root_of(archive_url)}/{folder}"
-    return list_private(run_folder(archive_url, folder, run_id) if run_id else root)
+    """The urls of all files of an archive's metrics or failures, of all runs or of one.
+
+    Those of one may hold rows of other runs too.
+    """
+    if run_id is not None:
+        run_folder(archive_url, folder, run_id)
+    return visible_urls(archive_url, folder, run_id)
 
 
-def journal_rows(urls: Sequence[str], tables: Sequence[str], schema: pa.Schema) -> pa.Table:
+def journal_rows(
+    urls: Sequence[str], tables: Sequence[str], schema: pa.Schema, path: str | None = None
+) -> pa.Table:
     """The rows of runs' journals that no table of the same run has: those of runs that were killed.
 
     A run that watches writes tables as it goes on, and may compress a photo again after it is in one.
@@ -236,19 +264,27 @@ def journal_rows(urls: Sequence[str], tables: Sequence[str], schema: pa.Schema) 
     rows: dict[tuple[str, str], dict[str, Any]] = {}
     for url in urls:
         run = url.rpartition("/")[0]
-        for row in _read_journal(url):
+        for row in read_journal(url):
+            if path is not None and row["relative_path"] != path:
+                continue
             rows[run, row["relative_path"]] = row
-    known = pa.schema([metrics_schema().field(name) for name in ("relative_path", "finished")])
-    for run in {run for run, _ in rows}:
-        for url in tables:
-            if url.startswith(f"{run}/"):
-                for name, finished in zip(*_read_parquet(url, known).to_pydict().values(), strict=True):
-                    if (run, name) in rows and rows[run, name]["finished"] <= finished:
-                        del rows[run, name]
+    known = pa.schema([metrics_schema().field(name) for name in ("run_id", "relative_path", "finished")])
+    folders = {run.rpartition("run=")[2]: run for run, _ in rows}
+    for url in tables:
+        if is_compacted(url) or url.rpartition("/")[0] in folders.values():
+            for batch in _read_parquet(url, known).to_batches(ROWS_PER_GROUP):
+                for run_id, name, finished in zip(*batch.to_pydict().values(), strict=True):
+                    key = folders.get(run_id, ""), name
+                    if key in rows and rows[key]["finished"] <= finished:
+                        del rows[key]
     return pa.Table.from_pylist(list(rows.values()), schema=schema)
 
 
-def _read_journal(url: str) -> Iterator[dict[str, Any]]:
+def read_journal(url: str) -> Iterator[dict[str, Any]]:
+    """The rows of one file of a journal, as far as they are whole.
+
+    Raises `BadTable` for a file that is not a journal.
+    """
     lines = read_whole(url).split(b"\n")
     for number, line in enumerate(lines[:-1]):  # after the last newline stands what was cut off, or nothing
         if b"\0" in line:  # a power cut left a hole; the file is there, and the next run finds it
@@ -261,11 +297,12 @@ def _read_journal(url: str) -> Iterator[dict[str, Any]]:
             raise BadTable(f"{url} is not a journal of metrics, line {number + 1}: {error}") from error
 
 
-def _read_parquet(url: str, schema: pa.Schema) -> pa.Table:
+def _read_parquet(url: str, schema: pa.Schema, only: dict[str, str] | None = None) -> pa.Table:
+    """The rows of one file; with `only`, those with these values in columns."""
     try:
         with pq.ParquetFile(io.BytesIO(read_whole(url))) as file:
             present = [name for name in schema.names if name in file.schema_arrow.names]
-            table = file.read(columns=present)
+            table = _rows_of(file, only, present) if only else file.read(columns=present)
         missing = [name for name in schema.names if name not in present]
         for name in missing:
             table = table.append_column(name, pa.nulls(len(table), schema.field(name).type))
@@ -274,12 +311,29 @@ def _read_parquet(url: str, schema: pa.Schema) -> pa.Table:
         raise BadTable(f"{url} is not a metrics table: {error}") from error
 
 
-def _read_lines(url: str) -> list[dict[str, str]]:
+def _rows_of(file: pq.ParquetFile, only: dict[str, str], columns: list[str]) -> pa.Table:
+    """The rows of a file that have these values in columns, some row groups at a time."""
+    names = list(dict.fromkeys([*columns, *only]))
+    schema = pa.schema([file.schema_arrow.field(name) for name in names])
+    found = [schema.empty_table()]
+    for batch in file.iter_batches(ROWS_PER_GROUP, columns=names):
+        table = pa.Table.from_batches([batch]).select(names)
+        for name, value in only.items():
+            table = table.filter(pc.equal(table.column(name), value))
+        found.append(table)
+    return pa.concat_tables(found).select(columns)
+
+
+def read_lines(url: str) -> list[dict[str, str]]:
+    """The failures of one file, with the run's id. Raises `BadTable` for a file that is not such a table."""
     run = re.search(r"run=([^/\\]+)[/\\][^/\\]+$", url)
     run_id = run[1] if run else ""
     names = [field.name for field in dataclasses.fields(Failure)]
     try:
         lines = [json.loads(line) for line in read_whole(url).splitlines() if line]
-        return [{name: str(line.get(name, "")) for name in names} | {"run_id": run_id} for line in lines]
+        return [
+            {name: str(line.get(name, "")) for name in names} | {"run_id": str(line.get("run_id", run_id))}
+            for line in lines
+        ]
     except (ValueError, AttributeError) as error:
         raise BadTable(f"{url} is not a failures table: {error}") from error

@@ -1,8 +1,10 @@
 """Kills runs at random moments, and compares what the next one completes with a run that nobody disturbed.
 
     python -m benchmarks.kill [--kills 20] [--photos 16] [--networks | --flag=--roi=none ...] [--bucket]
+        [--nights]
 
-With --bucket archives are in one, of a server on this machine that speaks S3 (moto's).
+With --bucket archives are in one, of a server on this machine that speaks S3 (moto's). With --nights archives
+hold the tables of so many earlier runs that each run compacts them, and a fifth is killed while it does.
 
 Photos are generated. Every trial has an archive and a process group of its own: `foveate compress`, SIGKILL
 to the whole group at a random moment, and the same command again. Moments are drawn by what is done: after so
@@ -30,16 +32,42 @@ from pathlib import Path
 import numpy as np
 from PIL import Image
 
-from foveate.archive.tables import read_metrics
+from foveate.archive.rows import RunLabels, make_row
+from foveate.archive.settings import Target
+from foveate.archive.skipped import read_skipped, write_skipped
+from foveate.archive.tables import METRICS_FOLDER, read_metrics, run_folder, write_metrics
 from foveate.pipelines.running.runner import set_up_filesystems
 from foveate.storage.files import read_whole
 from foveate.storage.listing import list_folder, list_private
+from foveate.storage.source import SourceFile
 from tests import servers
 
 ROOT = Path(__file__).parents[1]
 FLAGS = ("--bpp=1", "--roi=none", "--comcnn=off", "--reccnn=off")
 # What a row says that has to be the same, whenever it was made.
 FIGURES = ("outcome", "archive_bytes", "psnr_db", "ssim", "source_sha256")
+NIGHTS = 410  # earlier runs: more than `foveate compress` leaves as they are
+_COMPACTING = 1.0  # seconds, about
+_SECONDS = 300  # for a run to come as far as it is to be killed
+
+
+@dataclasses.dataclass(frozen=True)
+class Moment:
+    """When a run is killed: so many seconds after its archive holds so many files, or after it compacts."""
+
+    files: int
+    delay: float
+    compacts: bool = False
+
+    def has_come(self, archive: str) -> bool:
+        """Whether all but the delay is over."""
+        if self.compacts:
+            return any("/run=compacted-" in url for url in list_private(f"{archive}/_foveate/leases"))
+        return _finished(archive) >= self.files
+
+    def __str__(self) -> str:
+        what = "compaction began" if self.compacts else f"{self.files:2} files"
+        return f"{self.delay:4.1f} s after {what}"
 
 
 @dataclasses.dataclass(frozen=True)
@@ -92,15 +120,31 @@ def rows_of(archive: str) -> dict[str, list[dict[str, object]]]:
     return rows
 
 
-def run_and_kill(arguments: list[str], archive: str, files: int, delay: float) -> None:
-    """Starts a process group, and kills all of it some seconds after its archive holds so many files."""
+def write_nights(archive: str) -> None:
+    """The tables of many earlier runs: of other photos, each a row, and of what they skipped."""
+    for night in range(NIGHTS // 2):
+        row = make_row(
+            SourceFile(f"/old/{night}.jpg", f"old/{night}.jpg", 1000, 1.5),
+            RunLabels(archive, Target("bpp", 1.0), "00" * 8, "00" * 8, "0.1.0", f"night-{night:04}"),
+            "kept",
+            archive_url=f"{archive}/old/{night}.jpg",
+            archive_bytes=1000,
+            source_sha256="ab" * 32,
+        )
+        write_metrics([row], f"{run_folder(archive, METRICS_FOLDER, row.run_id)}/00000.parquet")
+        write_skipped((3, 30, 3), archive, row.run_id, row.foveate_version)
+
+
+def run_and_kill(arguments: list[str], archive: str, moment: Moment) -> None:
+    """Starts a process group, and kills all of it at a moment, or when it has ended."""
     process = subprocess.Popen(
         arguments, cwd=ROOT, start_new_session=True, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL
     )
-    while process.poll() is None and _finished(archive) < files:
+    end = time.monotonic() + _SECONDS
+    while process.poll() is None and not moment.has_come(archive) and time.monotonic() < end:
         time.sleep(0.002 if "://" not in archive else 0.05)
     with contextlib.suppress(subprocess.TimeoutExpired):
-        process.wait(delay)
+        process.wait(moment.delay)
     with contextlib.suppress(ProcessLookupError):
         os.killpg(process.pid, signal.SIGKILL)
     process.wait()
@@ -113,11 +157,9 @@ def _finished(archive: str) -> int:
     return len(list(Path(archive).glob("*.*")))
 
 
-def try_once(
-    photos: Path, archive: str, undisturbed: str, flags: tuple[str, ...], moment: tuple[int, float]
-) -> Trial:
-    """One trial: killed so many seconds after so many files, then completed."""
-    run_and_kill(command(photos, archive, flags), archive, *moment)
+def try_once(photos: Path, archive: str, undisturbed: str, flags: tuple[str, ...], moment: Moment) -> Trial:
+    """One trial: killed at a moment, then completed."""
+    run_and_kill(command(photos, archive, flags), archive, moment)
     whole, survived = hashes(archive), rows_of(archive)
     done = subprocess.run(
         command(photos, archive, flags), cwd=ROOT, capture_output=True, text=True, check=False
@@ -132,6 +174,10 @@ def try_once(
         problems.append("a file was there after the kill that is not whole")
     if any("/unfinished/" in path or ".partial-" in path for path in files_of(archive)):
         problems.append("something unfinished was left")
+    if read_skipped(archive).num_rows < read_skipped(undisturbed).num_rows:
+        problems.append("what earlier runs skipped is lost")
+    if any(f"_foveate/{folder}/" in path for path in files_of(archive) for folder in ("plans", "claims")):
+        problems.append("a plan was left")
     problems += [
         f"{name} has {len(found.get(name, []))} rows" for name in wanted if len(found.get(name, [])) != 1
     ]
@@ -172,6 +218,7 @@ def main() -> int:
     parser.add_argument("--flag", action="append", help="of `foveate compress`, instead of the usual ones")
     parser.add_argument("--networks", action="store_true", help="MS-ROI and RecCNN are on")
     parser.add_argument("--bucket", action="store_true", help="archives are in a bucket")
+    parser.add_argument("--nights", action="store_true", help="archives hold the tables of many runs")
     args = parser.parse_args()
     flags = tuple(args.flag or (("--bpp=1",) if args.networks else FLAGS))
     generator = random.Random(args.seed)
@@ -180,6 +227,8 @@ def main() -> int:
         set_up_filesystems(more)
         photos, undisturbed = Path(scratch, "photos"), f"{root}/undisturbed"
         make_photos(photos, args.photos)
+        if args.nights:
+            write_nights(undisturbed)
         start = time.monotonic()
         subprocess.run(command(photos, undisturbed, flags), cwd=ROOT, capture_output=True, check=True)
         whole = time.monotonic() - start
@@ -187,14 +236,19 @@ def main() -> int:
         bad = 0
         for number in range(args.kills):
             archive = f"{root}/archive-{number}"
+            if args.nights:
+                write_nights(archive)
             files = 0 if number % 5 == 4 else generator.randint(1, args.photos)
             delay = generator.uniform(0, whole / (2 if files == 0 else args.photos))
-            trial = try_once(photos, archive, undisturbed, flags, (files, delay))
+            moment = Moment(files, delay)
+            if args.nights and number % 5 == 3:
+                moment = Moment(0, generator.uniform(0, _COMPACTING), compacts=True)
+            trial = try_once(photos, archive, undisturbed, flags, moment)
             bad += bool(trial.problems)
             told = "; ".join(trial.problems) or "complete"
             print(
-                f"{number + 1:3}. killed {delay:4.1f} s after {files:2} files: {trial.files:3} files and "
-                f"{trial.rows:3} rows were there; {told}",
+                f"{number + 1:3}. killed {moment}: {trial.files:3} files and {trial.rows:3} rows were there; "
+                f"{told}",
                 flush=True,
             )
     print(f"{args.kills - bad} of {args.kills} killed runs ended complete after one more")

@@ -19,10 +19,12 @@ from foveate.pipelines.running.status import INTERRUPTED, RUN_FAILED, WRONG_USAG
 
 COMMANDS = {
     "compress": "compress photos into an archive of region-weighted JPEG 2000 files",
+    "plan": "show what the plans of runs have left to do",
     "restore": "decode an archive (or any JPEG 2000 files), improved by the reconstruction network",
     "saliency": "show what the saliency network finds in photos, as pictures",
     "report": "report what an archive saved, and at what quality: terminal, JSON, HTML",
     "verify": "check every file of an archive against its checksums and the metrics table",
+    "compact": "join the many small table files of an archive into few large ones",
     "keygen": "make a key for encrypting archives on storage that is not trusted",
     "inspect": "show what is in JPEG 2000 files, and where their bits went: text, JSON, picture",
     "train": "train the networks",

@@ -9,30 +9,37 @@ only what is new.
 from __future__ import annotations
 
 import argparse
+import dataclasses
 import functools
+import time
+from collections.abc import Iterable
 
 import apache_beam as beam
 
+from foveate.archive import leases
+from foveate.archive.claims import Claiming, clear_claims, others_alive, wait_until_noticed
+from foveate.archive.compact import compact, small_parts
 from foveate.archive.journal import clear_journal
-from foveate.archive.keys import BadKey, stored_name
-from foveate.archive.names import archive_url
+from foveate.archive.keys import BadKey
+from foveate.archive.leases import wait_for_signs_of_life
+from foveate.archive.planning.plan import clear_plan, part_urls
+from foveate.archive.planning.tasks import Asked
 from foveate.archive.rows import MetricsRow
-from foveate.archive.tables import BadTable, table_text
-from foveate.archive.up_to_date import ArchiveIndex
+from foveate.archive.tables import BadTable
 from foveate.pictures.formats import PICTURE_EXTENSIONS
 from foveate.pipelines import metrics_flag, watching
 from foveate.pipelines.compress_options import CompressOptions, add_arguments, contradiction, parse_options
 from foveate.pipelines.logs import user_log
-from foveate.pipelines.running import engines, runner
+from foveate.pipelines.running import engines, plans, runner
 from foveate.pipelines.running.arguments import parse_beam_flags
 from foveate.pipelines.running.lock import run_alone
-from foveate.pipelines.running.status import OK, SOME_FAILED, WRONG_USAGE
-from foveate.storage.listing import NothingFound, other_kinds
-from foveate.storage.source import SourceFile
+from foveate.pipelines.running.status import OK, RUN_FAILED, SOME_FAILED, WRONG_USAGE
+from foveate.storage.errors import CannotGoOn
+from foveate.storage.listing import NothingFound
+from foveate.transforms.claim_photos import ClaimPhotos
 from foveate.transforms.clean_jpeg import CleanJpegs
 from foveate.transforms.encode import EncodeJpeg2000, EncodePrefiltered
-from foveate.transforms.feeds import BatchFeed, Round, RoundFeed, StreamFeed
-from foveate.transforms.frames import expand_frames
+from foveate.transforms.feeds import BatchFeed, PlanMade, Round, RoundFeed, StreamFeed
 from foveate.transforms.keep_journal import KeepJournal
 from foveate.transforms.map_saliency import MapSaliency
 from foveate.transforms.measure import Measure
@@ -42,26 +49,36 @@ from foveate.transforms.read import KEPT, ReadPhotos
 from foveate.transforms.run_reccnn import RestoreCoded, SkipRestoring
 from foveate.transforms.steps import FAILURES
 from foveate.transforms.write import CopyKept, WriteArchives
-from foveate.transforms.write_tables import SHARDS, WriteFailures, WriteMetrics
+from foveate.transforms.write_tables import WriteFailures, WriteMetrics, shards_for
 
 __all__ = ["add_arguments", "build", "parse_beam_flags", "run"]
 
-_KINDS_SHOWN = 8
-_SHOWN = 20  # photos that a dry run names
+_MANY_PARTS = 400  # small files of the tables: some hundred runs
 
 
 def build(
     root: beam.Pipeline,
     counts: Progress,
     options: CompressOptions,
-    feed: BatchFeed | RoundFeed | StreamFeed | None = None,
+    feed: PlanMade | RoundFeed | StreamFeed | None = None,
+    claiming: Claiming | None = None,
 ) -> None:
-    """Wires the pipeline: from paths to files and rows, every photo with one outcome."""
+    """Wires the pipeline: from paths to files and rows, every photo with one outcome.
+
+    Without a plan or a feed workers plan first. Without `claiming` no other run may be at the archive.
+    """
     settings, labels, encoder = options.settings, options.labels, options.encoder()
-    fed = root | "Find sources" >> (feed or _batch(options, counts))
+    if feed is None or isinstance(feed, PlanMade):
+        feed = BatchFeed(feed or asked_of(options), options.dicom_frames, labels, counts)
+    fed = root | "Find sources" >> feed
     stages = []
 
-    photos = fed.sources | "Read photos" >> ReadPhotos(options.limits, settings.also)
+    sources = fed.sources
+    if claiming is not None:
+        claimed = sources | "Claim photos" >> ClaimPhotos(claiming, counts)
+        sources = claimed.good
+        stages.append(claimed)
+    photos = sources | "Read photos" >> ReadPhotos(options.limits, settings.also)
     cleaned = photos
     if settings.clean_jpeg:
         cleaned = photos.good | "Clean JPEGs" >> CleanJpegs()
@@ -95,21 +112,22 @@ def build(
         | "Count failures" >> beam.Map(counts.fail)
     )
     part = feed.round.name if isinstance(feed, RoundFeed) else ""
-    shards = 1 if options.watch else SHARDS  # a watch writes many small tables
+    shards = shards_for(feed.todo) if isinstance(feed, BatchFeed) else 1  # a watch writes many small tables
     table | "Write metrics" >> WriteMetrics(options.archive, options.run_id, shards, part)
     failures | "Write failures" >> WriteFailures(options.archive, options.run_id, part=part)
     for number, sink in enumerate(options.sinks):
         metrics_flag.write(sink, f"sink {number + 1}", (table, failures), labels, part)
 
 
-def _batch(options: CompressOptions, counts: Progress) -> BatchFeed:
-    return BatchFeed(
-        options.sources,
-        PICTURE_EXTENSIONS,
-        options.dicom_frames,
-        options.labels,
-        counts,
-        options.trusts_tables,
+def asked_of(options: CompressOptions) -> Asked:
+    """What a run's plan is made for."""
+    return Asked(
+        sources=options.sources,
+        extensions=PICTURE_EXTENSIONS,
+        archive=options.archive,
+        settings_digest=options.labels.settings_digest,
+        weights_digest=options.labels.weights_digest,
+        trust_tables=options.trusts_tables,
     )
 
 
@@ -127,50 +145,104 @@ def run(args: argparse.Namespace) -> int:
     if problem := contradiction(args, options):
         user_log.error(f"foveate compress: {problem}")
         return WRONG_USAGE
-    if options.watch:
-        watch = functools.partial(_watch, options, args.beam_flags)
-        return run_alone(options.archive, args.beam_flags, watch)
-    listed_here = args.dry_run or engines.is_local(args.beam_flags)
     try:
-        files = (
-            runner.list_sources(options.sources, PICTURE_EXTENSIONS, options.archive) if listed_here else []
-        )
-        files = [frame for file in files for frame in expand_frames(file, options.dicom_frames)]
-        index = ArchiveIndex.read(options.archive) if args.dry_run else None
+        if options.watch:
+            watch = functools.partial(_watch, options, args.beam_flags)
+            return run_alone(options.archive, args.beam_flags, watch)
+        if args.dry_run:
+            plans.dry_run(asked_of(options), options.run_id, options.dicom_frames, options.key)
+            return OK
+        compress = functools.partial(_compress, options, args.beam_flags)
+        return run_alone(options.archive, args.beam_flags, compress)
     except (NothingFound, BadTable) as error:
         user_log.error(f"foveate compress: {error}")
         return WRONG_USAGE
-    if listed_here:
-        _say_what_is_left_out(options)
-    if index is not None:
-        return _dry_run(options, files, index)
-    compress = functools.partial(_compress, options, args.beam_flags, files)
-    return run_alone(options.archive, args.beam_flags, compress)
+    except CannotGoOn as error:  # the archive takes no plan or no lease
+        runner.say_failed(str(error))
+        return RUN_FAILED
 
 
-def _say_what_is_left_out(options: CompressOptions) -> None:
-    """Counts files of other kinds beside the photos, so that nobody takes the archive for more than it is."""
-    try:
-        kinds = other_kinds(options.sources, PICTURE_EXTENSIONS, options.archive)
-    except OSError:  # it was listed a moment ago
-        return
-    if kinds:
-        commonest = sorted(kinds, key=lambda kind: (-kinds[kind], kind))
-        shown = [f"{kinds[kind]:,} {kind or 'without ending'}" for kind in commonest[:_KINDS_SHOWN]]
-        if len(commonest) > _KINDS_SHOWN:
-            shown.append(f"{sum(kinds[kind] for kind in commonest[_KINDS_SHOWN:]):,} others")
-        count = sum(kinds.values())
-        files = "file" if count == 1 else "files"
-        user_log.info(f"{count:,} {files} of other kinds left out: {', '.join(shown)}")
+def _compress(options: CompressOptions, beam_flags: list[str]) -> int:
+    """Plans and runs until all is done, but for what runs that are alive work on; returns the exit status.
 
-
-def _compress(options: CompressOptions, beam_flags: list[str], files: list[SourceFile]) -> int:
-    """Runs until all is done; returns the exit status."""
-    wire = functools.partial(build, options=options)
-    status = runner.run_job(_job(options), wire, beam_flags, files)
-    if status in (OK, SOME_FAILED):
-        clear_journal(options.archive, options.run_id)
+    Raises:
+      NothingFound: a source names nothing.
+      BadTable: one of the archive's tables is none.
+    """
+    if engines.only_describes(beam_flags):
+        return _run(options, beam_flags, None, 0, _claiming(options, None))[0]
+    if not runner.can_write_to(options.archive):
+        return RUN_FAILED
+    status, left = _compress_once(options, beam_flags)
+    clear_claims(options.archive, options.run_id)  # its lease is gone: no two leave it to each other
+    if left and status in (OK, SOME_FAILED):
+        others = others_alive(options.archive, options.run_id)
+        if wait_for_signs_of_life(options.archive, others) or not others:
+            user_log.info("Another run has ended or was killed: looking for what it has left")
+            again = dataclasses.replace(options, run_id=runner.new_run_id(), plan="new")
+            return max(status, _compress(again, beam_flags))
+        user_log.info(f"{left} photos are left to other runs: {', '.join(sorted(others))}")
     return status
+
+
+def _compress_once(options: CompressOptions, beam_flags: list[str]) -> tuple[int, int]:
+    """Plans and runs; the exit status, and how many photos were left to other runs."""
+    local = engines.is_local(beam_flags)
+    # Who writes into a local folder has it locked: no other run there is alive.
+    alone = local and "://" not in options.archive
+    living: set[str] = set() if alone else leases.living_runs(options.archive)
+    with leases.held(options.archive, options.run_id) as began:
+        start = time.monotonic()
+        claiming = None if alone else _claiming(options, began, living)
+        if not local:  # workers plan
+            return _run(options, beam_flags, None, 0, claiming)
+        plan = plans.make(asked_of(options), options.run_id, options.dicom_frames, options.plan, living)
+        parts = tuple(part_urls(options.archive, options.run_id))
+        if claiming is not None:
+            wait_until_noticed(options.archive, options.run_id, start)
+        photos = plan.todo + plan.skipped.photos
+        return _run(options, beam_flags, PlanMade(parts, plan.todo, plan.skipped), photos, claiming)
+
+
+def _claiming(options: CompressOptions, began: float | None, living: Iterable[str] = ()) -> Claiming:
+    """What a run claims photos for; `began`: by the store's clock, None where only workers are there then."""
+    labels = options.labels
+    return Claiming(
+        archive=options.archive,
+        run_id=options.run_id,
+        settings_digest=labels.settings_digest,
+        weights_digest=labels.weights_digest,
+        key=options.key,
+        since=began,
+        living=frozenset(living),
+        renews=began is None,
+    )
+
+
+def _run(
+    options: CompressOptions,
+    beam_flags: list[str],
+    plan: PlanMade | None,
+    photos: int,
+    claiming: Claiming | None,
+) -> tuple[int, int]:
+    """Does what is planned; the exit status, and how many photos were left to other runs."""
+    wire = functools.partial(build, options=options, feed=plan, claiming=claiming)
+    status, counts = runner.run_counted(_job(options), wire, beam_flags, photos)
+    if status in (OK, SOME_FAILED) and not engines.only_describes(beam_flags):
+        clear_journal(options.archive, options.run_id)
+        clear_plan(options.archive, options.run_id)
+        _compact_if_many(options.archive)
+    return status, counts.get("left", 0)
+
+
+def _compact_if_many(archive: str) -> None:
+    """Compacts the tables once many runs have left small files; that it fails is no fault of this run."""
+    try:
+        if small_parts(archive) > _MANY_PARTS:
+            compact(archive)
+    except (OSError, ValueError, CannotGoOn) as error:
+        user_log.warning(f"foveate: the tables could not be compacted: {error}")
 
 
 def _job(options: CompressOptions) -> runner.Job:
@@ -183,29 +255,14 @@ def _watch(options: CompressOptions, beam_flags: list[str]) -> int:
     if options.watch is None:
         raise AssertionError("there is nothing to watch")
     if engines.is_local_runner(beam_flags):
+        with leases.held(options.archive, options.run_id) as began:
+            claiming = _claiming(options, began) if "://" in options.archive else None
 
-        def wire(root: beam.Pipeline, counts: Progress, now: Round) -> None:
-            build(root, counts, options, RoundFeed(now))
+            def wire(root: beam.Pipeline, counts: Progress, now: Round) -> None:
+                build(root, counts, options, RoundFeed(now), claiming)
 
-        return watching.run(_job(options), options.watched(), options.watch.seconds, wire, beam_flags)
+            return watching.run(_job(options), options.watched(), options.watch.seconds, wire, beam_flags)
     feed = StreamFeed(options.watched(), options.watch.seconds, options.watch.subscription, options.run_id)
-    wire_stream = functools.partial(build, options=options, feed=feed)
+    claiming = _claiming(options, None)
+    wire_stream = functools.partial(build, options=options, feed=feed, claiming=claiming)
     return watching.run_streaming(_job(options), wire_stream, beam_flags)
-
-
-def _dry_run(options: CompressOptions, files: list[SourceFile], index: ArchiveIndex) -> int:
-    """Prints which photos would be compressed, without writing anything."""
-    settings, weights = options.labels.settings_digest, options.labels.weights_digest
-    todo = [
-        file
-        for file in files
-        if not options.trusts_tables or index.up_to_date(file, settings, weights) is None
-    ]
-    for file in todo[:_SHOWN]:
-        place = stored_name(archive_url(options.archive, file), options.key)
-        print(f"{table_text(file.url)} -> {table_text(place)}")
-    if len(todo) > _SHOWN:
-        print(f"... and {len(todo) - _SHOWN} more")
-    size = sum(file.size_bytes for file in todo) / 1e6
-    print(f"{len(todo)} of {len(files)} photos ({size:.1f} MB) would be compressed, the rest are up to date")
-    return OK

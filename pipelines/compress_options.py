@@ -14,7 +14,7 @@ from foveate.archive.rows import RunLabels
 from foveate.archive.settings import DEFAULT_QUALITY, Comcnn, CompressSettings, Target, TargetKind
 from foveate.pictures.formats import PICTURE_EXTENSIONS
 from foveate.pipelines import flag_types, metrics_flag, watching
-from foveate.pipelines.running import runner
+from foveate.pipelines.running import plans, runner
 from foveate.pipelines.running.arguments import add_limits, add_reccnn, limits_of, output_folder
 from foveate.pipelines.running.key import add_key, key_of
 from foveate.sandbox.client import Limits
@@ -47,6 +47,7 @@ class CompressOptions:
     limits: Limits
     dicom_frames: DicomFrames
     run_id: str
+    plan: plans.How = "auto"
     key: ArchiveKey | None = None
     watch: watching.Watch | None = None
     sinks: tuple[metrics_flag.Sink, ...] = ()
@@ -289,10 +290,7 @@ def _add_processing(group: argparse._ArgumentGroup) -> None:
         help="ssimulacra2: measure SSIMULACRA 2, which follows what people see, for every photo (0.1 "
         "seconds per megapixel); sample: for one photo in eight (default)",
     )
-    group.add_argument("--force", action="store_true", help="compress photos again even if up to date")
-    group.add_argument(
-        "--dry-run", action="store_true", help="list what would be compressed, without writing anything"
-    )
+    plans.add_arguments(group)
     group.add_argument(
         "--replace-edited",
         action="store_true",
@@ -360,6 +358,7 @@ def parse_options(args: argparse.Namespace) -> CompressOptions:
         limits=limits_of(args),
         dicom_frames=args.dicom_frames,
         run_id=runner.new_run_id(),
+        plan=args.plan,
         key=key,
         watch=watching.Watch.of(args),
         sinks=tuple(args.metrics or ()),

@@ -134,9 +134,9 @@ def run(args: argparse.Namespace) -> int:
         return WRONG_USAGE
     try:
         files = (
-            runner.list_sources(options.sources, _EXTENSIONS, options.output)
+            runner.count_sources(options.sources, _EXTENSIONS, options.output)
             if engines.is_local(args.beam_flags)
-            else []
+            else 0
         )
     except NothingFound as error:
         user_log.error(f"foveate restore: {error}")

@@ -105,7 +105,7 @@ def run(args: argparse.Namespace) -> int:
         user_log.error(f"foveate saliency: {problem}")
         return WRONG_USAGE
     job = runner.Job("Mapping", ("mapped", "skipped", "failed"), options.output, options.run_id)
-    return runner.run_job(job, functools.partial(build, options=options), args.beam_flags, files)
+    return runner.run_job(job, functools.partial(build, options=options), args.beam_flags, len(files))
 
 
 def build(root: beam.Pipeline, counts: progress.Progress, options: SaliencyOptions) -> None:

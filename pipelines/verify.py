@@ -117,7 +117,7 @@ def run(args: argparse.Namespace) -> int:
             user_log.error(f"foveate verify: {error}")
             return WRONG_USAGE
         status, _ = runner.run_pipeline(
-            functools.partial(build, options=options), args.beam_flags, files, "Verifying"
+            functools.partial(build, options=options), args.beam_flags, len(files), "Verifying"
         )
         if status not in (OK, SOME_FAILED):
             return status

@@ -197,7 +197,7 @@ def run_streaming(
 
     before = signal.signal(signal.SIGTERM, interrupt)
     try:
-        return runner.run_job(job, build, [*beam_flags, "--streaming"], [])
+        return runner.run_job(job, build, [*beam_flags, "--streaming"], 0)
     finally:
         signal.signal(signal.SIGTERM, before)
 
@@ -217,12 +217,12 @@ def _work_on_arrivals(
             break
         part = tuple(found[start : start + _PHOTOS])
         now = Round(part, f"{time.time_ns() // 1_000_000}", str(stop.file))
-        todo = [source for source in part if isinstance(source, SourceFile)]
+        photos = sum(isinstance(found, SourceFile) for found in part)
 
         def wire(root: beam.Pipeline, counts: Progress, now: Round = now) -> None:
             build(root, counts, now)
 
-        status = runner.run_job(job, wire, beam_flags, todo)
+        status = runner.run_job(job, wire, beam_flags, photos)
         if status not in (OK, SOME_FAILED):
             return status
         clear_journal(job.output, job.run_id)

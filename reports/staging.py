@@ -35,6 +35,7 @@ from foveate.archive.tables import (
     journal_rows,
     metrics_schema,
     read_failures,
+    relisted,
     table_urls,
 )
 from foveate.reports.contents import MEASURES
@@ -139,23 +140,31 @@ def staged(asked: Sequence[Asked]) -> Iterator[Any]:
 
 
 def _load(db: Any, asked: Asked, parts: pathlib.Path) -> None:
-    urls = table_urls(asked.archive_url, METRICS_FOLDER, asked.run_id)
-    tables = [url for url in urls if url.endswith(".parquet")]
-    journals = [url for url in urls if url.rpartition("/")[2].startswith(JOURNAL)]
-    with concurrent.futures.ThreadPoolExecutor(PARALLEL_READS) as readers:
-        numbers = range(len(tables))
-        columns = set().union(*readers.map(lambda number: _fetch(tables[number], number, parts), numbers))
+    schema = _nullable_schema()
+
+    def fetched() -> tuple[list[str], list[str], set[str], pa.Table]:
+        urls = table_urls(asked.archive_url, METRICS_FOLDER, asked.run_id)
+        tables = [url for url in urls if url.endswith(".parquet")]
+        journals = [url for url in urls if url.rpartition("/")[2].startswith(JOURNAL)]
+        for part in parts.iterdir():  # of an attempt before
+            part.unlink()
+        with concurrent.futures.ThreadPoolExecutor(PARALLEL_READS) as readers:
+            numbers = range(len(tables))
+            columns = set().union(*readers.map(lambda number: _fetch(tables[number], number, parts), numbers))
+        return tables, journals, columns, journal_rows(journals, tables, schema)
+
+    tables, journals, columns, journal = relisted(fetched)
     failures = read_failures(asked.archive_url, asked.run_id)
     skipped = read_skipped(asked.archive_url, asked.run_id)
     if not (tables or journals or len(failures) or len(skipped)):
         raise NoTables(_nothing_there(asked))
-    schema = _nullable_schema()
-    db.register("journal", journal_rows(journals, tables, schema))
+    db.register("journal", journal)
     db.register("skipped_sums", skipped)
     times = [_utc(text.as_py()) for text in failures.column("time")]
     db.register("failures", failures.append_column("failed_at", pa.array(times, pa.timestamp("us"))))
     try:
-        db.execute(f"CREATE TEMP VIEW rows AS {_rows_query(parts, columns)}")
+        of_run = "" if asked.run_id is None else f" WHERE run_id = '{asked.run_id}'"
+        db.execute(f"CREATE TEMP VIEW rows AS SELECT * FROM ({_rows_query(parts, columns)}){of_run}")
         db.execute("CREATE TABLE skipped AS FROM skipped_sums; CREATE TABLE failures_at AS FROM failures")
         for statement in (_NEWEST, _PHOTOS, _FAILED, _WRITTEN):
             db.execute(statement)
@@ -174,10 +183,16 @@ def _load(db: Any, asked: Asked, parts: pathlib.Path) -> None:
 def _fetch(url: str, number: int, parts: pathlib.Path) -> set[str]:
     """Puts a table under a number, for DuckDB takes names for patterns; the columns that it has."""
     place = parts / f"{number}.parquet"
+    local = pathlib.Path(url).absolute()
     if "://" in url:
         place.write_bytes(read_whole(url))
     else:
-        place.symlink_to(pathlib.Path(url).absolute())
+        try:
+            place.hardlink_to(local)  # it stays whole while it is read, even if compaction removes it
+        except FileNotFoundError:
+            raise
+        except OSError:  # another disk
+            place.symlink_to(local)
     try:
         return set(pq.read_schema(place).names)
     except (pa.ArrowException, OSError) as error:

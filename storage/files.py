@@ -14,7 +14,7 @@ from apache_beam.io.filesystem import CompressionTypes
 from apache_beam.io.filesystems import FileSystems
 
 from foveate.storage.errors import BadInput, CannotGoOn, cannot_be
-from foveate.storage.local_disk import local_file, temporary_folder, write_local
+from foveate.storage.local_disk import local_file, temporary_folder, write_local, write_local_new
 from foveate.storage.object_store import FileChanged, MayReplace, NotOursError, StoredFile, read_up_to
 from foveate.storage.source import SourceFile
 from foveate.storage.stores import store_of
@@ -107,13 +107,18 @@ def read_if_there(url: str, most: int | None = None) -> bytes | None:
         return None
 
 
-def stored_version(url: str) -> str:
-    """A listing's version of one file: see `ListedFile`; "" if it is not there."""
+def stored_file(url: str) -> StoredFile | None:
+    """One file as a listing shows it; None if it is not there, or in a place that only Beam knows."""
     store = store_of(url)
     if store is not None:
-        file = store.find(url)
-        return file.version if file else ""
-    return "" if "://" in url else "".join(file.version for file in local_file(Path(url)))
+        return store.find(url)
+    return None if "://" in url else next(local_file(Path(url)), None)
+
+
+def stored_version(url: str) -> str:
+    """A listing's version of one file: see `ListedFile`; "" if it is not there."""
+    file = stored_file(url)
+    return file.version if file else ""
 
 
 def delete_file(url: str) -> None:
@@ -169,11 +174,35 @@ def write_whole(
     except NotOursError as error:
         raise BadInput(f"there is another file at {url} already, and it is left as it is") from error
     except FileChanged as error:
+        if read_if_there(url) == data:  # it wrote the same
+            return stored_version(url)
         raise BadInput(f"another run writes {url} at the same time: run again") from error
     except OSError as error:
         if error.errno in _NAME_ERRORS:
             raise BadInput(f"cannot be written to {url}: {error.strerror}") from error
         raise CannotGoOn(cannot_be("written", url, error)) from error
+
+
+def write_new(url: str, data: bytes, archive: str) -> bool:
+    """Writes a file whole if there is none of its name; whether it did.
+
+    Of several that try at the same time one succeeds. The bytes must be the writer's alone.
+
+    Raises:
+      BadInput, CannotGoOn: as `write_whole`.
+    """
+    if "://" not in url:
+        try:
+            return write_local_new(Path(url), data, temporary_folder(archive))
+        except OSError as error:
+            raise CannotGoOn(cannot_be("written", url, error)) from error
+    try:
+        write_whole(url, data, archive, may_replace=lambda there: False)
+    except BadInput as error:
+        if isinstance(error.__cause__, NotOursError | FileChanged):
+            return False
+        raise
+    return True
 
 
 def _check_replaced(url: str, data: bytes, may_replace: MayReplace | None) -> bool:

@@ -37,6 +37,7 @@ from foveate.storage.object_store import (
     StoredFile,
     checksums,
     content_type,
+    is_between,
     not_there,
     require_replaceable,
     split_url,
@@ -80,20 +81,39 @@ class GoogleStore:
     anonymous: bool
     answered: bool = False
 
-    def list_below(self, prefix: str) -> Iterator[StoredFile]:
+    def list_below(self, prefix: str, start: str = "", end: str = "") -> Iterator[StoredFile]:
         """See `Store`."""
         bucket, name = split_url(prefix)
         with self._translated(prefix, listing=True):
             listing = self.client.list_blobs(
                 bucket,
                 prefix=name or None,
+                start_offset=split_url(start)[1] if start else None,
+                end_offset=split_url(end)[1] if end else None,
                 page_size=PAGE,
                 fields="items(name,size,updated,generation,md5Hash,crc32c),nextPageToken",
                 **self._patience(),
             )
             for blob in listing:
                 self.answered = True
-                yield _google_file(f"gs://{bucket}/{blob.name}", blob)
+                url = f"gs://{bucket}/{blob.name}"
+                if is_between(url, start, end):  # not all that speaks the protocol knows offsets
+                    yield _google_file(url, blob)
+
+    def folders_below(self, prefix: str, most: int) -> list[str]:
+        """See `Store`."""
+        bucket, name = split_url(prefix)
+        found: list[str] = []
+        with self._translated(prefix, listing=True):
+            listing = self.client.list_blobs(
+                bucket, prefix=name or None, delimiter="/", page_size=PAGE, **self._patience()
+            )
+            for page in listing.pages:
+                self.answered = True
+                found += [f"gs://{bucket}/{folder}" for folder in page.prefixes]
+                if len(found) >= most:
+                    break
+        return sorted(found)
 
     def find(self, url: str) -> StoredFile | None:
         """See `Store`."""

@@ -9,7 +9,7 @@ import glob
 import itertools
 import os
 import re
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
 
 from apache_beam.io.filesystem import BeamIOError, FileSystem
@@ -27,6 +27,18 @@ _GLOB = "*?["
 
 class NothingFound(ValueError):  # noqa: N818
     """A source that does not exist."""
+
+
+@dataclasses.dataclass(frozen=True)
+class Part:
+    """What one lister lists of a source: the urls from `start` on and before `end`; "" for no such bound.
+
+    `source` is a file (whatever its name), a folder (searched with its sub-folders), a glob, or a URL.
+    """
+
+    source: str
+    start: str = ""
+    end: str = ""
 
 
 # What systems and programs leave in folders beside photos, photos by their names among it.
@@ -48,55 +60,60 @@ def is_of_system(relative_path: str) -> bool:
 
 
 def find_files(source: str, extensions: frozenset[str], output: str) -> Iterator[SourceFile]:
-    """The files that a command-line source names.
-
-    Args:
-      source: a file (whatever its name), a folder (searched with its sub-folders), a glob, or a URL.
-      extensions: which files of a folder or glob are taken: lower case, with dot.
-      output: where the results go: what lies there already is no source, even if it lies below one.
-
-    What is of the system (`is_of_system`) is left out, unless it is named itself. A local folder that cannot
-    be listed is a file too: one that nobody can read, which its row will say.
+    """The files that a command-line source names; arguments as of `find_part`.
 
     Raises:
       NothingFound: there is no such file or folder, or it holds no file with such an extension.
     """
     found = False
-    for file, root in _candidates(source):
-        unlisted, path = file.url.endswith("/"), file.url.rstrip("/")
-        if root is None or unlisted or Path(path).suffix.lower() in extensions:
-            base = root if root is not None else path.rpartition("/")[0]
-            relative = path[len(base) :].lstrip("/") if base else path
-            results = None if root is None else _path_below(output, root)
-            if root is not None and is_of_system(relative):
-                continue
-            if results is None or not relative.startswith(f"{results}/"):
-                found = True
-                yield SourceFile(
-                    path, relative, file.size_bytes, file.modified, 0, file.generation, file.checksum
-                )
+    for file in find_part(Part(source), extensions, output):
+        found = True
+        yield file
     if not found:
-        raise NothingFound(redacted(f"no such file, or no photo in it: {source}"))
+        raise nothing_in(source)
 
 
-def other_kinds(sources: Iterable[str], extensions: frozenset[str], output: str) -> dict[str, int]:
-    """How many files of local folders are left out for their endings, by these (without dot, "" for none).
+def nothing_in(source: str) -> NothingFound:
+    """The error for a source that names no file."""
+    return NothingFound(redacted(f"no such file, or no photo in it: {source}"))
 
-    Stores are not listed once more for that. What is of the system does not count.
+
+def find_part(
+    part: Part,
+    extensions: frozenset[str],
+    output: str,
+    other_kinds: collections.Counter[str] | None = None,
+) -> Iterator[SourceFile]:
+    """The files of a part of a source; there may be none.
+
+    Args:
+      part: of which source, and from where to where.
+      extensions: which files of a folder or glob are taken: lower case, with dot.
+      output: where the results go: what lies there already is no source, even if it lies below one.
+      other_kinds: counts the files that are not taken for their endings, by these (no dot, "" for none).
+
+    What is of the system (`is_of_system`) is left out, unless it is named itself. A local folder that cannot
+    be listed is a file too: one that nobody can read, which its row will say.
+
+    Raises:
+      NothingFound: its place cannot be listed.
     """
-    kinds: collections.Counter[str] = collections.Counter()
-    for source in dict.fromkeys(sources):
-        path = Path(source.removeprefix("file://"))
-        if "://" in str(source).removeprefix("file://") or not path.is_dir():
+    for file, root in _candidates(part):
+        unlisted, path = file.url.endswith("/"), file.url.rstrip("/")
+        base = root if root is not None else path.rpartition("/")[0]
+        relative = path[len(base) :].lstrip("/") if base else path
+        results = None if root is None else _path_below(output, root)
+        if root is not None and is_of_system(relative):
             continue
-        results = _path_below(output, str(path))
-        for file in _local_folder(path):
-            relative = os.path.relpath(file.url, path)
-            suffix = Path(file.url).suffix.lower()
-            below_results = results is not None and relative.startswith(f"{results}/")
-            if suffix not in extensions and not below_results and not is_of_system(relative):
-                kinds[suffix.removeprefix(".")] += 1
-    return dict(kinds)
+        if results is not None and relative.startswith(f"{results}/"):
+            continue
+        kind = Path(path).suffix.lower()
+        if root is None or unlisted or kind in extensions:
+            yield SourceFile(
+                path, relative, file.size_bytes, file.modified, 0, file.generation, file.checksum
+            )
+        elif other_kinds is not None:
+            other_kinds[kind.removeprefix(".")] += 1
 
 
 @functools.lru_cache
@@ -127,13 +144,18 @@ def list_folder(folder: str) -> Iterator[ListedFile]:
     Raises:
       NothingFound: the folder's store cannot be listed.
     """
-    folder = folder.removeprefix("file://")
+    return list_part(Part(folder))
+
+
+def list_part(part: Part) -> Iterator[ListedFile]:
+    """A part of what `list_folder` gives."""
+    folder = part.source.removeprefix("file://")
     root = folder.rstrip("/")
     if "://" not in folder:
         files = _listed_folder(folder)
         root = "" if Path(folder) == Path() else str(Path(folder))
     else:
-        files = _list_url(f"{root}/")
+        files = _list_url(f"{root}/", part)
     for file in files:
         if file.url.endswith("/"):
             continue
@@ -167,11 +189,22 @@ def list_private(folder: str) -> list[str]:
     """
     if "://" not in folder:
         return sorted(str(path) for path in Path(folder).rglob("*") if path.is_file())
+    return sorted(file.url for file in list_private_files(folder))
+
+
+def list_private_files(folder: str) -> list[StoredFile]:
+    """What `list_private` names, with sizes and times.
+
+    Raises:
+      OSError: it cannot be listed.
+    """
+    if "://" not in folder:
+        found = (local_file(path) for path in Path(folder).rglob("*"))
+        return list(itertools.chain.from_iterable(found))
     store = store_of(folder)
     if store is not None:
-        return sorted(file.url for file in store.list_below(f"{folder.rstrip('/')}/"))
-    (found,) = FileSystems.match([f"{folder.rstrip('/')}/**"])
-    return sorted(entry.path for entry in found.metadata_list)
+        return list(store.list_below(f"{folder.rstrip('/')}/"))
+    return list(_list_beam(f"{folder.rstrip('/')}/**"))
 
 
 def check_destination(folder: str) -> None:
@@ -188,9 +221,9 @@ def check_destination(folder: str) -> None:
         raise CannotGoOn(cannot_be("used", folder, error)) from error
 
 
-def _candidates(source: str) -> Iterator[tuple[StoredFile, str | None]]:
+def _candidates(part: Part) -> Iterator[tuple[StoredFile, str | None]]:
     """Files, each with the root it was found under, or None for one named itself."""
-    source = source.removeprefix("file://")
+    source = part.source.removeprefix("file://")
     if "://" not in source:
         try:
             yield from _local_candidates(source)
@@ -201,7 +234,7 @@ def _candidates(source: str) -> Iterator[tuple[StoredFile, str | None]]:
     named = False
     try:
         store = store_of(source)
-        file = store.find(bare) if store else None
+        file = store.find(bare) if store and not part.start else None
         named = file is not None
         if file is not None:
             yield file, None
@@ -210,7 +243,7 @@ def _candidates(source: str) -> Iterator[tuple[StoredFile, str | None]]:
     except (BeamIOError, ValueError, OSError) as error:  # ValueError: an unknown kind of URL
         raise NothingFound(cannot_be("listed", source, error)) from error
     below = False
-    for found in _list_url(f"{bare}/") if store or not _is_glob(source) else ():
+    for found in _list_url(f"{bare}/", part) if store or not _is_glob(source) else ():
         below = True
         yield found, bare
     if _is_glob(source) and not named and not below:
@@ -218,11 +251,11 @@ def _candidates(source: str) -> Iterator[tuple[StoredFile, str | None]]:
             yield found, _root(source)
 
 
-def _list_url(prefix: str) -> Iterator[StoredFile]:
+def _list_url(prefix: str, part: Part) -> Iterator[StoredFile]:
     """Lists files below a URL that ends in a slash, without folders' placeholders and private files."""
     try:
         store = store_of(prefix)
-        files = store.list_below(prefix) if store else _list_beam(f"{prefix}**")
+        files = store.list_below(prefix, part.start, part.end) if store else _list_beam(f"{prefix}**")
         yield from filter(_is_public, files)
     except (BeamIOError, ValueError, OSError) as error:
         raise NothingFound(cannot_be("listed", prefix, error)) from error

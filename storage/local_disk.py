@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import errno
+import fcntl
 import functools
 import itertools
 import os
@@ -67,6 +68,43 @@ def write_local(target: Path, data: bytes, temporary: Path, like: SourceFile | N
         part.unlink(missing_ok=True)
         raise
     return StoredFile(str(target), status.st_size, status.st_mtime).version
+
+
+def write_local_new(target: Path, data: bytes, temporary: Path) -> bool:
+    """Like `write_local`, but only where there is no file of that name yet; whether it was written."""
+    target.parent.mkdir(parents=True, exist_ok=True)
+    temporary.mkdir(parents=True, exist_ok=True)
+    part = temporary / uuid.uuid4().hex
+    try:
+        with part.open("wb") as handle:
+            handle.write(data)
+            handle.flush()
+            os.fsync(handle.fileno())
+        try:
+            os.link(part, target)
+        except FileExistsError:
+            return False
+        except OSError:  # FAT and some network mounts have no hard links; what else is wrong comes up again
+            if not _move_if_new(part, target):
+                return False
+        _bring_names_to_disk(target.parent)
+        return True
+    finally:
+        part.unlink(missing_ok=True)
+
+
+def _move_if_new(part: Path, target: Path) -> bool:
+    """Gives a file its name unless there is one of that name; whether it did.
+
+    A move would replace what is there, so whoever moves holds a lock: on a file that stays, since a lock on
+    one that is removed keeps nobody out. A process that is killed lets go of it.
+    """
+    with target.with_name("lock").open("wb") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        if target.exists():
+            return False
+        part.replace(target)
+        return True
 
 
 def _rights(path: Path) -> int:

@@ -58,8 +58,20 @@ class Store(Protocol):
     access is refused, and ConnectionError where the store does not answer, or not sensibly.
     """
 
-    def list_below(self, prefix: str) -> Iterator[StoredFile]:
-        """All objects whose url begins so, by name; one call per thousand of them."""
+    def list_below(self, prefix: str, start: str = "", end: str = "") -> Iterator[StoredFile]:
+        """All objects whose url begins so, in the order of their names; one call per thousand of them.
+
+        Args:
+          prefix: what their urls begin with.
+          start: a url; objects before it are left out. "" for none.
+          end: a url; it and objects after it are left out. "" for none.
+        """
+
+    def folders_below(self, prefix: str, most: int) -> list[str]:
+        """The urls, up to and including the next slash, of folders directly below a prefix, in order.
+
+        At most about so many: where there are more, the first ones. One call per thousand entries.
+        """
 
     def find(self, url: str) -> StoredFile | None:
         """One object, None if it is not there."""
@@ -89,6 +101,11 @@ class Store(Protocol):
 
 
 MayReplace = Callable[[bytes], bool]
+
+
+def is_between(url: str, start: str, end: str) -> bool:
+    """Whether a url belongs to a range as `Store.list_below` takes it."""
+    return url >= start and not (end and url >= end)
 
 
 class NotOursError(OSError):

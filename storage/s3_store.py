@@ -76,17 +76,39 @@ class S3Store:
         """The client to ask now."""
         return self.patient if self.answered else self.first
 
-    def list_below(self, prefix: str) -> Iterator[StoredFile]:
+    def list_below(self, prefix: str, start: str = "", end: str = "") -> Iterator[StoredFile]:
         """See `Store`."""
         bucket, name = split_url(prefix)
+        after = {"StartAfter": _key_before(split_url(start)[1])} if start else {}
         with self._translated(prefix):
             pages = self.client.get_paginator("list_objects_v2").paginate(
-                Bucket=bucket, Prefix=name, PaginationConfig={"PageSize": PAGE}
+                Bucket=bucket, Prefix=name, PaginationConfig={"PageSize": PAGE}, **after
             )
             for page in pages:
                 self.answered = True
                 for entry in page.get("Contents", ()):
-                    yield _s3_file(f"s3://{bucket}/{entry['Key']}", entry, "Size")
+                    url = f"s3://{bucket}/{entry['Key']}"
+                    if end and url >= end:
+                        return
+                    if url >= start:
+                        yield _s3_file(url, entry, "Size")
+
+    def folders_below(self, prefix: str, most: int) -> list[str]:
+        """See `Store`."""
+        bucket, name = split_url(prefix)
+        if bucket.endswith("--x-s3"):  # directory buckets list in no order, so they have no ranges
+            return []
+        found: list[str] = []
+        with self._translated(prefix):
+            pages = self.client.get_paginator("list_objects_v2").paginate(
+                Bucket=bucket, Prefix=name, Delimiter="/", PaginationConfig={"PageSize": PAGE}
+            )
+            for page in pages:
+                self.answered = True
+                found += [f"s3://{bucket}/{entry['Prefix']}" for entry in page.get("CommonPrefixes", ())]
+                if len(found) >= most:
+                    break
+        return found
 
     def find(self, url: str) -> StoredFile | None:
         """See `Store`."""
@@ -184,6 +206,11 @@ class S3Store:
             raise ConnectionError(f"S3 does not answer: {error}") from error
         except BotoCoreError as error:
             raise ConnectionError(f"S3 does not answer: {error}") from error
+
+
+def _key_before(key: str) -> str:
+    """A key that sorts before `key`: S3 lists what comes *after* the one that it is given."""
+    return key[:-1]
 
 
 def _s3_code(error: Exception) -> str:

@@ -3,13 +3,14 @@
     every interval: one listing ─▶ what is new, at rest and not up to date ─▶ SourceFiles
 
 Beam's MatchContinuously would send every file of every listing through a shuffle into state of its own, and
-keep that for ever. Here a listing is compared with the one before in memory (two numbers a file), a new
-process knows from the archive's tables what is done, and only what arrives goes on.
+keep that for ever. Here a listing is compared with the one before on disk, a new process knows from the
+archive's tables what is done, and only what arrives goes on.
 """
 
 from __future__ import annotations
 
 import dataclasses
+import itertools
 import time
 from collections.abc import Callable, Iterator
 from typing import Any
@@ -19,14 +20,18 @@ from apache_beam.transforms.periodicsequence import PeriodicImpulse, RebaseMode
 from apache_beam.transforms.userstate import ReadModifyWriteStateSpec
 from apache_beam.utils.shared import Shared
 
-from foveate.archive.names import claim_of, file_of, name_bytes
+from foveate.archive.names import name_bytes
+from foveate.archive.planning.first import Taken
+from foveate.archive.planning.planner import judge
+from foveate.archive.planning.settle import is_up_to_date
+from foveate.archive.planning.tasks import Asked
+from foveate.archive.planning.watch_state import Listed, WatchState, few
 from foveate.archive.rows import Failure
-from foveate.archive.up_to_date import ArchiveIndex
 from foveate.storage.errors import BadInput
-from foveate.storage.listing import NothingFound, find_files
+from foveate.storage.listing import Part, find_part
 from foveate.storage.source import SourceFile
 from foveate.storage.stores import store_of
-from foveate.transforms.frames import DicomFrames, expand_frames
+from foveate.transforms.frames import DicomFrames, expand_frames, file_of_frame
 from foveate.transforms.steps import FAILURES, failure
 
 MOST_AT_ONCE = 100_000  # that one listing passes on; the next one has the others
@@ -52,15 +57,16 @@ class Watched:
     trust_tables: bool = True
 
 
-@dataclasses.dataclass(eq=False)
 class Arrivals:
-    """Remembers what it has passed on; `look` gives what came since."""
+    """Remembers what it has passed on; `look` gives what came since.
 
-    watched: Watched
-    more: bool = False  # whether the last look has left something that is ready for the next one
-    _seen: dict[int, int] = dataclasses.field(default_factory=dict)  # versions by file, both as hashes
-    _waiting: dict[int, int] = dataclasses.field(default_factory=dict)
-    _looked: bool = False
+    `more` says whether the last look has left something that is ready for the next one.
+    """
+
+    def __init__(self, watched: Watched) -> None:
+        self.watched, self.more = watched, False
+        self._state = WatchState()
+        self._looked = False
 
     def look(self, now: float) -> Iterator[SourceFile | Failure]:
         """Lists what is new at a time (seconds since 1970); an unfinished look leaves no trace.
@@ -71,74 +77,52 @@ class Arrivals:
           NothingFound: a source cannot be listed.
           BadTable: one of the archive's tables is none.
         """
-        seen: dict[int, int] = {}
-        waiting: dict[int, int] = {}
-        places: dict[int, int] = {}
-        index = None if self._looked else self._index()
-        passed = 0
-        held: list[SourceFile] = []  # until it is known whether they are many
         self.more = False
-        for file in self._listed():
-            key, version = hash(file_of(file)), _version(file)
-            if key in seen or key in waiting:  # named twice
-                continue
-            if not self._at_rest(file, now, key, version):
-                waiting[key] = version
-                continue
-            if self._seen.get(key) == version:
-                seen[key] = version
-                places.setdefault(hash(claim_of(file.relative_path)), key)
-                continue
-            if passed + len(held) >= MOST_AT_ONCE:
+        taken: list[Failure] = []
+        new, many = few(self._new(now, taken), 0 if not self._looked else _MANY)
+        passed = 0
+        for source in itertools.chain(new, self._not_done(many)):
+            if passed >= MOST_AT_ONCE:
                 self.more = True
+                self._state.leave(file_of_frame(source))
                 continue
-            seen[key] = version
-            if places.setdefault(hash(claim_of(file.relative_path)), key) != key:
-                error = BadInput(f"its place in the output, {file.relative_path}, is taken by another source")
-                yield failure(file.url, "match", error)
-                continue
-            held += expand_frames(file, self.watched.dicom_frames)
-            if index is None and len(held) >= _MANY:
-                index = self._index()
-            if index is not None:
-                for source in self._not_done(held, index):
-                    passed += 1
-                    yield source
-                held.clear()
-        yield from held
-        self._seen, self._waiting, self._looked = seen, waiting, True
+            passed += 1
+            yield source
+        yield from taken
+        self._state.remember()
+        self._looked = True
+
+    def _new(self, now: float, taken: list[Failure]) -> Iterator[SourceFile]:
+        """What is new in the listing; failures go to `taken`."""
+        for found in self._state.compare(Listed(file, self._rests(file, now)) for file in self._listed()):
+            if isinstance(found, Taken):
+                place = found.source.relative_path
+                error = BadInput(f"its place in the output, {place}, is taken by another source")
+                taken.append(failure(found.source.url, "match", error))
+            else:
+                yield from expand_frames(found, self.watched.dicom_frames)
 
     def _listed(self) -> Iterator[SourceFile]:
         """All files that are there; that there are none is no error."""
         for source in sorted(self.watched.sources):
-            try:
-                yield from find_files(source, self.watched.extensions, self.watched.archive)
-            except NothingFound as error:
-                if error.__cause__ is not None:
-                    raise
+            yield from find_part(Part(source), self.watched.extensions, self.watched.archive)
 
-    def _at_rest(self, file: SourceFile, now: float, key: int, version: int) -> bool:
+    def _rests(self, file: SourceFile, now: float) -> bool:
         """Whether nobody is writing a file any more; objects appear when they are whole."""
         if file.generation or file.checksum or ("://" in file.url and store_of(file.url) is not None):
             return True
-        unchanged = version in (self._waiting.get(key), self._seen.get(key))
-        return unchanged or now - file.modified >= self.watched.rest_seconds
+        return now - file.modified >= self.watched.rest_seconds
 
-    def _index(self) -> ArchiveIndex | None:
-        return ArchiveIndex.read(self.watched.archive) if self.watched.trust_tables else None
-
-    def _not_done(self, sources: list[SourceFile], index: ArchiveIndex) -> Iterator[SourceFile]:
-        for source in sources:
-            try:
-                done = index.up_to_date(source, self.watched.settings_digest, self.watched.weights_digest)
-            except (OSError, BadInput):  # it cannot be read: the next step will say why
-                done = None
-            if done is None:
-                yield source
-
-
-def _version(file: SourceFile) -> int:
-    return hash((file.size_bytes, file.modified, file.generation, file.checksum))
+    def _not_done(self, sources: Iterator[SourceFile]) -> Iterator[SourceFile]:
+        """Sources that are not up to date by the archive's tables, which are read once for all of them."""
+        digests = self.watched.settings_digest, self.watched.weights_digest
+        if not self.watched.trust_tables:
+            yield from sources
+            return
+        asked = Asked(self.watched.sources, self.watched.extensions, self.watched.archive, *digests)
+        for planned in judge(sources, asked):
+            if planned.action != "taken" and not is_up_to_date(planned, self.watched.archive, *digests):
+                yield planned.source
 
 
 # ---------------------------------------------------------------- on engines that stream

@@ -12,15 +12,15 @@ from foveate.archive.skipped import Sums, write_skipped
 
 
 class SumSkipped(beam.CombineFn):  # type: ignore[misc]  # Beam is untyped
-    """Pairs of source bytes and archive bytes → `Sums`."""
+    """`Sums` → their sum."""
 
     def create_accumulator(self) -> Sums:
         """Nothing skipped."""
         return 0, 0, 0
 
-    def add_input(self, sums: Sums, sizes: tuple[int, int]) -> Sums:
-        """One photo more."""
-        return sums[0] + 1, sums[1] + sizes[0], sums[2] + sizes[1]
+    def add_input(self, sums: Sums, more: Sums) -> Sums:
+        """Some photos more."""
+        return sums[0] + more[0], sums[1] + more[1], sums[2] + more[2]
 
     def merge_accumulators(self, parts: Iterable[Sums]) -> Sums:
         """The sums of all parts."""
@@ -36,7 +36,7 @@ class SumSkipped(beam.CombineFn):  # type: ignore[misc]  # Beam is untyped
 
 @dataclasses.dataclass
 class WriteSkipped(beam.PTransform):  # type: ignore[misc]  # Beam is untyped
-    """(source bytes, archive bytes) of each skipped photo → one file of the run, none if nothing was skipped.
+    """`Sums` of what was skipped → one file of the run, none if nothing was skipped.
 
     Args:
       archive: the archive's root.
@@ -48,10 +48,10 @@ class WriteSkipped(beam.PTransform):  # type: ignore[misc]  # Beam is untyped
     run_id: str
     version: str
 
-    def expand(self, sizes: Any) -> Any:
+    def expand(self, sums: Any) -> Any:
         """Sums, and writes."""
         return (
-            sizes
+            sums
             | "Sum skipped" >> beam.CombineGlobally(SumSkipped())
             | "Write skipped" >> beam.Map(write_skipped, self.archive, self.run_id, self.version)
         )

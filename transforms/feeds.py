@@ -1,6 +1,6 @@
 """Three ways in which sources reach a compression pipeline, behind one interface.
 
-batch   list once ─▶ match ─▶ skip what is archived        a run that ends by itself
+batch   what a plan says                                    a run that ends by itself
 round   what a watch on this machine has found             one round of many
 stream  list or be notified, without end                   an engine that streams
 """
@@ -13,15 +13,18 @@ from typing import Any, NamedTuple
 
 import apache_beam as beam
 
+from foveate.archive.planning.join import Skipped
+from foveate.archive.planning.tasks import Asked
 from foveate.archive.rows import Failure, RunLabels
 from foveate.storage.source import SourceFile
+from foveate.transforms import plan_on_workers
 from foveate.transforms.arrivals import Watched, WatchSources
 from foveate.transforms.count_skipped import WriteSkipped
+from foveate.transforms.follow_plan import ROWS, SKIPPED, FollowPlan
 from foveate.transforms.frames import DicomFrames
-from foveate.transforms.match import MatchSources
 from foveate.transforms.notifications import ReadNotifications
+from foveate.transforms.plan_on_workers import PlanOnWorkers
 from foveate.transforms.progress import Progress
-from foveate.transforms.skip_archived import ROWS, SIZES, SkipArchived
 from foveate.transforms.steps import FAILURES, Element, split_failures
 
 
@@ -33,38 +36,51 @@ class Fed(NamedTuple):
     rows: tuple[Any, ...] = ()
 
 
+@dataclasses.dataclass(frozen=True)
+class PlanMade:
+    """A plan that is there already: the urls of its parts, how many rows they have, and what needs no row."""
+
+    parts: tuple[str, ...]
+    todo: int
+    skipped: Skipped
+
+
 @dataclasses.dataclass
 class BatchFeed(beam.PTransform):  # type: ignore[misc]  # Beam is untyped
-    """Sources as named on a command line, without those that are up to date.
+    """What a plan says is to be done, of a plan that is there or one that workers make first.
 
     Args:
-      sources, extensions: as `MatchSources` takes them.
-      dicom_frames: likewise.
+      plan: the plan, or what it is to be made for.
+      dicom_frames: what becomes of files of several frames, where workers plan.
       run: which archive, with which settings.
       progress: counts what is skipped.
-      trust_tables: whether what the tables say is up to date is skipped; else every source is worked on.
     """
 
-    sources: tuple[str, ...]
-    extensions: frozenset[str]
+    plan: PlanMade | Asked
     dicom_frames: DicomFrames
     run: RunLabels
     progress: Progress
-    trust_tables: bool
+
+    @property
+    def todo(self) -> int | None:
+        """How many photos there are to work on; None where workers will find out."""
+        return self.plan.todo if isinstance(self.plan, PlanMade) else None
 
     def expand(self, root: Any) -> Fed:
-        """Matches, then skips."""
-        matched = root | "Match sources" >> MatchSources(
-            self.sources, self.extensions, self.run.archive, self.dicom_frames
-        )
-        if not self.trust_tables:
-            return Fed(_spread(matched.sources), matched[FAILURES])
-        skip = beam.ParDo(SkipArchived(self.run)).with_outputs(ROWS, SIZES, main="sources")
-        fresh = matched.sources | "Skip archived" >> skip
-        rows = fresh[ROWS] | "Count skipped anew" >> beam.Map(self.progress.skip_row)
-        sizes = fresh[SIZES] | "Count skipped" >> beam.Map(self.progress.skip)
-        sizes | "Sum up skipped" >> WriteSkipped(self.run.archive, self.run.run_id, self.run.foveate_version)
-        return Fed(_spread(fresh.sources), matched[FAILURES], (rows,))
+        """Plans, if need be, and follows the plan."""
+        parts, skipped = self._planned(root)
+        followed = parts | "Follow plan" >> FollowPlan(self.run, self.progress)
+        counted = skipped | "Count skipped" >> beam.Map(self.progress.skip_all)
+        sums = (counted, followed[SKIPPED]) | "All skipped" >> beam.Flatten()
+        sums | "Sum up skipped" >> WriteSkipped(self.run.archive, self.run.run_id, self.run.foveate_version)
+        return Fed(followed.sources, followed[FAILURES], (followed[ROWS],))
+
+    def _planned(self, root: Any) -> tuple[Any, Any]:
+        if isinstance(self.plan, PlanMade):
+            parts = root | "Name parts" >> beam.Create(list(self.plan.parts)).with_output_types(str)
+            return parts, root | "Known skipped" >> beam.Create([self.plan.skipped])
+        planned = root | "Plan" >> PlanOnWorkers(self.plan, self.run.run_id, self.dicom_frames)
+        return planned.parts, planned[plan_on_workers.SKIPPED]
 
 
 @dataclasses.dataclass(frozen=True)

@@ -57,6 +57,14 @@ def expand_frames(source: SourceFile, frames: DicomFrames) -> Iterator[SourceFil
         yield dataclasses.replace(source, relative_path=name, size_bytes=size, frame=frame)
 
 
+def file_of_frame(source: SourceFile) -> SourceFile:
+    """The file that a source is a frame of, but for its size; itself if it is a whole file."""
+    if not source.frame:
+        return source
+    path = source.relative_path.removesuffix(f".{source.frame:04d}")
+    return dataclasses.replace(source, relative_path=path, frame=0)
+
+
 def _may_be_dicom(source: SourceFile) -> bool:
     """By its ending, or because that is none of a picture's: DICOM files often have numbers for names."""
     ending = PurePosixPath(source.relative_path).suffix.lower()

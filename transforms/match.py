@@ -8,9 +8,9 @@ from typing import Any
 
 import apache_beam as beam
 
-from foveate.archive.names import claim_of, file_of, name_bytes
-from foveate.storage.errors import BadInput
-from foveate.storage.folding import folded, folds_names
+from foveate.archive.names import claim_of, name_bytes
+from foveate.archive.planning.first import Taken, first_of_each_place
+from foveate.storage.folding import folded
 from foveate.storage.listing import find_files
 from foveate.storage.source import SourceFile
 from foveate.transforms.frames import DicomFrames, ExpandFrames
@@ -50,28 +50,9 @@ def _find_named(source: bytes, extensions: frozenset[str], archive: str) -> Iter
 
 
 def one_of_each_name(named: tuple[bytes, Iterable[SourceFile]], archive: str) -> Iterator[Any]:
-    """The first source of a place by its url; others there become failures, repetitions are dropped.
-
-    Names that differ in case alone, or in how accents are written, are one place where the archive's
-    filesystem takes them for one.
-    """
-    by_file: dict[tuple[str, str], SourceFile] = {}
-    for source in sorted(named[1], key=lambda source: source.url):
-        by_file.setdefault(file_of(source), source)
-    places: dict[str, list[SourceFile]] = {}
-    for source in by_file.values():
-        places.setdefault(claim_of(source.relative_path), []).append(source)
-    if len(places) > 1 and folds_names(archive):
-        places = {"": list(by_file.values())}
-    for sources in places.values():
-        yield from _first_of_a_place(sources)
-
-
-def _first_of_a_place(sources: list[SourceFile]) -> Iterator[Any]:
-    yield sources[0]
-    for other in sources[1:]:
-        place = max(other.relative_path, sources[0].relative_path, key=len)
-        error = BadInput(
-            f"its place in the output, {place}, is taken by {sources[0].url}: give it another destination"
-        )
-        yield beam.pvalue.TaggedOutput(FAILURES, failure(other.url, "match", error))
+    """`first_of_each_place` as outputs of a Beam step: sources whose place another has become failures."""
+    for found in first_of_each_place(named[1], archive):
+        if isinstance(found, Taken):
+            yield beam.pvalue.TaggedOutput(FAILURES, failure(found.source.url, "match", found.error))
+        else:
+            yield found

@@ -16,6 +16,7 @@ from typing import NamedTuple
 from apache_beam.metrics import Metrics
 
 from foveate.archive.losses import loss_names
+from foveate.archive.planning.join import Skipped
 from foveate.archive.rows import Failure, MetricsRow
 from foveate.transforms.steps import NAMESPACE
 
@@ -24,13 +25,17 @@ LOST = "lost metadata"
 
 
 class ProgressLine(NamedTuple):
-    """One photo: how it ended, its pixels, its source's and its file's bytes, and what metadata it lost."""
+    """One photo, or several that were skipped.
+
+    How it ended, its pixels, its source's and its file's bytes, what metadata it lost, and how many they are.
+    """
 
     outcome: str
     pixels: int
     source_bytes: int
     archive_bytes: int
     lost: Sequence[str] = ()
+    photos: int = 1
 
 
 @dataclasses.dataclass(frozen=True)
@@ -67,26 +72,33 @@ class Progress:
         self._append("failed", 0, 0, 0)
         return failure
 
-    def skip(self, sizes: tuple[int, int]) -> tuple[int, int]:
-        """Counts one skipped photo by its bytes and its archived file's, and passes these on."""
-        Metrics.counter(NAMESPACE, "skipped").inc()
-        Metrics.counter(NAMESPACE, "source-bytes").inc(sizes[0])
-        Metrics.counter(NAMESPACE, "archive-bytes").inc(sizes[1])
-        self._append("skipped", 0, *sizes)
-        return sizes
+    def skip_all(self, skipped: Skipped) -> Skipped:
+        """Counts what a plan has skipped, and passes it on."""
+        Metrics.counter(NAMESPACE, "skipped").inc(skipped.photos)
+        Metrics.counter(NAMESPACE, "source-bytes").inc(skipped.source_bytes)
+        Metrics.counter(NAMESPACE, "archive-bytes").inc(skipped.archive_bytes)
+        if skipped.photos:
+            self._append("skipped", 0, skipped.source_bytes, skipped.archive_bytes, photos=skipped.photos)
+        return skipped
 
     def skip_row(self, row: MetricsRow) -> MetricsRow:
         """Counts one skipped photo whose row says something new, and passes it on."""
-        self.skip((row.source_bytes, row.archive_bytes))
+        self.skip_all(Skipped(1, row.source_bytes, row.archive_bytes))
         return row
 
     def _append(
-        self, outcome: str, pixels: int, source_bytes: int, archive_bytes: int, lost: tuple[str, ...] = ()
+        self,
+        outcome: str,
+        pixels: int,
+        source_bytes: int,
+        archive_bytes: int,
+        lost: tuple[str, ...] = (),
+        photos: int = 1,
     ) -> None:
         if self.file is None:
             return
-        fields = [outcome, pixels, source_bytes, archive_bytes, *([lost] if lost else [])]
-        line = json.dumps(fields) + "\n"
+        more = [lost, photos] if lost or photos != 1 else []
+        line = json.dumps([outcome, pixels, source_bytes, archive_bytes, *more]) + "\n"
         descriptor = os.open(self.file, os.O_WRONLY | os.O_APPEND | os.O_CREAT, 0o600)
         try:
             os.write(descriptor, line.encode())  # one write of one line: whole even among processes

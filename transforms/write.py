@@ -11,11 +11,12 @@ import dataclasses
 import functools
 import hashlib
 from collections.abc import Callable, Iterator
+from typing import Any
 
 from foveate.archive import encryption
-from foveate.archive.keys import from_store, stored_name, to_store
+from foveate.archive.keys import ArchiveKey, from_store, stored_name, to_store
 from foveate.archive.names import archive_url
-from foveate.archive.newest import ArchivedRow, LatestRows
+from foveate.archive.newest import newest_row
 from foveate.archive.rows import KeptSource, MetricsRow, RunLabels, row_of_kept
 from foveate.archive.tables import table_text
 from foveate.codec import jp2
@@ -79,13 +80,25 @@ def _store(
     data: bytes, path: str, url: str, run: RunLabels, ours: functools.partial[bool], source: SourceFile
 ) -> tuple[str, bytes]:
     """Writes a file, encrypted if there is a key; its version, and its bytes as they are stored."""
-    if run.key is not None:
-        there = read_if_there(url)  # encrypted anew, the same file would have other bytes
-        with contextlib.suppress(BadInput):
-            if there is not None and from_store(there, url, run.key) == data:
-                return stored_version(url), there
+    if run.key is not None and (there := _same_encrypted(data, url, run.key)):
+        return stored_version(url), there
     stored = to_store(data, path, run.key)
-    return write_whole(url, stored, run.archive, ours, source), stored
+    try:
+        return write_whole(url, stored, run.archive, ours, source), stored
+    except BadInput:
+        there = _same_encrypted(data, url, run.key) if run.key is not None else None
+        if there is None:
+            raise
+        return stored_version(url), there  # another run wrote it at the same time
+
+
+def _same_encrypted(data: bytes, url: str, key: ArchiveKey) -> bytes | None:
+    """An encrypted file, if it holds these bytes: encrypted anew, the same file would have others."""
+    there = read_if_there(url)
+    with contextlib.suppress(BadInput):
+        if there is not None and from_store(there, url, key) == data:
+            return there
+    return None
 
 
 def _finished(row: MetricsRow, version: str, stored: bytes, progress: Progress) -> MetricsRow:
@@ -105,7 +118,7 @@ def _is_our_jp2(there: bytes, source: SourceFile, run: RunLabels, replace_edited
     if encryption.is_encrypted(there) or _has_record(there):
         return True
     row = _former_row(source, run)
-    return row is not None and row.archive_url.endswith((".jp2", f".jp2{encryption.ENDING}"))
+    return row is not None and row["archive_url"].endswith((".jp2", f".jp2{encryption.ENDING}"))
 
 
 def _is_our_copy(there: bytes, source: SourceFile, run: RunLabels) -> bool:
@@ -113,7 +126,7 @@ def _is_our_copy(there: bytes, source: SourceFile, run: RunLabels) -> bool:
     if encryption.is_encrypted(there):
         return True
     row = _former_row(source, run)
-    return row is not None and row.source_sha256 == hashlib.sha256(there).hexdigest()
+    return row is not None and row["source_sha256"] == hashlib.sha256(there).hexdigest()
 
 
 def _is_edited(data: bytes) -> bool:
@@ -130,16 +143,9 @@ def _has_record(data: bytes) -> bool:
         return False
 
 
-def _former_row(source: SourceFile, run: RunLabels) -> ArchivedRow | None:
-    """The newest row of a photo from earlier runs; read only if a file is in the way."""
-    rows = _rows_before(run.archive, run.run_id)
-    number = rows.find(table_text(source.relative_path))
-    return None if number is None else rows[number]
-
-
-@functools.lru_cache(maxsize=1)
-def _rows_before(archive: str, run_id: str) -> LatestRows:
-    return LatestRows.read(archive)
+def _former_row(source: SourceFile, run: RunLabels) -> dict[str, Any] | None:
+    """What earlier runs said last of a photo; read only where a file is in another's way."""
+    return newest_row(run.archive, table_text(source.relative_path))
 
 
 def _drop_former_jp2(source: SourceFile, url: str, run: RunLabels) -> None:

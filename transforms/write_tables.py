@@ -24,9 +24,19 @@ from foveate.archive.tables import (
 )
 
 SHARDS = 4
+_ROWS_PER_SHARD = 100_000
+_MOST_SHARDS = 1024
+_SHARDS_OF_UNKNOWN = 32
 
 
 STREAM_WINDOW_SECONDS = 60
+
+
+def shards_for(rows: int | None) -> int:
+    """How many files a run's rows are written into, at most; None: their number is not known yet."""
+    if rows is None:
+        return _SHARDS_OF_UNKNOWN
+    return min(_MOST_SHARDS, max(SHARDS, -(-rows // _ROWS_PER_SHARD)))
 
 
 @beam.typehints.with_input_types(MetricsRow)

@@ -15,7 +15,6 @@ from rich.console import Console
 
 from foveate.compiled import Compilations, compilations
 from foveate.pipelines.logs import speaks_json, user_log
-from foveate.storage.source import SourceFile
 from foveate.transforms.progress import LOST, read_progress
 
 
@@ -56,19 +55,19 @@ def total_counts(file: Path) -> dict[str, int]:
             *([LOST] if line.lost else []),
             *(f"{LOST}: {name}" for name in line.lost),
         ):
-            sums[name] = sums.get(name, 0) + 1
+            sums[name] = sums.get(name, 0) + line.photos
     return sums
 
 
 @contextlib.contextmanager
-def progress_display(file: Path, todo: Sequence[SourceFile], verb: str) -> Iterator[None]:
+def progress_display(file: Path, photos: int, verb: str) -> Iterator[None]:
     """Shows photos, megapixels, bytes saved and time left on standard error while its block runs."""
     if not user_log.isEnabledFor(logging.INFO):
         yield
         return
     console, stop = Console(stderr=True), threading.Event()
     with compilations() as compiled:
-        tally = _Tally(file, len(todo), compiled)
+        tally = _Tally(file, photos, compiled)
         if console.is_terminal and not speaks_json():
             thread = threading.Thread(target=_show_bar, args=(console, stop, tally, verb), daemon=True)
         else:
@@ -92,12 +91,13 @@ class _Tally:
         """Brings the sums up to date; megapixels, bytes saved, failures and time left, for the display."""
         lines, self.offset = read_progress(self.file, self.offset)
         for line in lines:
-            self.done += 1
+            self.done += line.photos
             self.pixels += line.pixels
             self.failed += line.outcome == "failed"
             if line.outcome in ("compressed", "kept"):
-                self.worked += 1
                 self.saved += line.source_bytes - line.archive_bytes
+            if line.outcome != "skipped":
+                self.worked += 1
         if self.compiled.going_on:
             return "compiling (once)"
         parts = [f"{self.pixels / 1e6:.1f} MP"]
@@ -106,8 +106,8 @@ class _Tally:
         if self.failed:
             parts.append(f"{self.failed} failed")
         left = self.total - self.done
-        if self.done and left > 0:
-            seconds = (time.monotonic() - self.start) / self.done * left
+        if self.worked and left > 0:
+            seconds = (time.monotonic() - self.start) / self.worked * left
             parts.append(f"{datetime.timedelta(seconds=round(seconds))} left")
         return ", ".join(parts)
 

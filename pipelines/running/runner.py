@@ -68,6 +68,15 @@ def list_sources(sources: Sequence[str], extensions: frozenset[str], output: str
     return list(found.values())
 
 
+def count_sources(sources: Sequence[str], extensions: frozenset[str], output: str) -> int:
+    """How many files the sources name, one that two of them name twice; arguments as of `find_files`.
+
+    Raises:
+      NothingFound: one of them names nothing.
+    """
+    return sum(1 for source in sources for _ in find_files(source, extensions, output))
+
+
 @dataclasses.dataclass(frozen=True)
 class Job:
     """How a run presents itself: its verb, the outcomes that are counted, where results go, its name."""
@@ -82,7 +91,7 @@ def run_job(
     job: Job,
     build: Callable[[beam.Pipeline, Progress], None],
     beam_flags: Sequence[str],
-    todo: Sequence[SourceFile],
+    photos: int,
 ) -> int:
     """Runs a pipeline into a place that it tidies before and after, and says what became of every photo.
 
@@ -90,34 +99,51 @@ def run_job(
       job: what is said.
       build: wires the pipeline onto its root; its second argument counts photos.
       beam_flags: from `parse_beam_flags`.
-      todo: the files that will be worked on, for the time left.
+      photos: how many there are to work on, for the time left.
 
     Returns:
       The exit status.
     """
-    try:
-        if not engines.only_describes(beam_flags):  # workers' rights count, not the launcher's
-            check_destination(job.output)
-    except CannotGoOn as error:
-        user_log.error(f"foveate: the run failed: {error}")
-        return RUN_FAILED
+    return run_counted(job, build, beam_flags, photos)[0]
+
+
+def run_counted(
+    job: Job,
+    build: Callable[[beam.Pipeline, Progress], None],
+    beam_flags: Sequence[str],
+    photos: int,
+) -> tuple[int, dict[str, int]]:
+    """`run_job`, with how many photos had which outcome."""
+    # Where the pipeline is only described, workers' rights count, not the launcher's.
+    if not engines.only_describes(beam_flags) and not can_write_to(job.output):
+        return RUN_FAILED, {}
     clear_unfinished(job.output)
-    status, counts = run_pipeline(build, beam_flags, todo, job.verb)
+    status, counts = run_pipeline(build, beam_flags, photos, job.verb)
     clear_unfinished(job.output)
     if engines.only_describes(beam_flags):
-        return status
+        return status, counts
     if status in (OK, SOME_FAILED):
         said = f"{summary(counts, job.outcomes)}. See {job.output}"
         user_log.info(said, extra={"fields": {"run": job.run_id, "output": job.output, "counts": counts}})
         if counts.get("failed"):
             user_log.error(f"Why: {job.output}/_foveate/failures/run={job.run_id}/")
-    return status
+    return status, counts
+
+
+def can_write_to(output: str) -> bool:
+    """Whether a place for results can be reached; says so where it cannot."""
+    try:
+        check_destination(output)
+    except CannotGoOn as error:
+        say_failed(str(error))
+        return False
+    return True
 
 
 def run_pipeline(
     build: Callable[[beam.Pipeline, Progress], None],
     beam_flags: Sequence[str],
-    todo: Sequence[SourceFile],
+    photos: int,
     verb: str,
 ) -> tuple[int, dict[str, int]]:
     """Runs a pipeline to its end, showing progress if it is local; the exit status, Foveate's counters."""
@@ -133,8 +159,8 @@ def run_pipeline(
                 told = stack.enter_context(noted_interrupts())
                 if local:
                     stack.enter_context(without_printed_tracebacks())
-                    stack.enter_context(progress_display(Path(folder) / "progress", todo, verb))
-                    stack.enter_context(exit_when_threads_exhausted(_say_failed, RUN_FAILED))
+                    stack.enter_context(progress_display(Path(folder) / "progress", photos, verb))
+                    stack.enter_context(exit_when_threads_exhausted(say_failed, RUN_FAILED))
                 runner = engines.local_runner(flags) if engines.is_local_runner(flags) else None
                 pipeline = beam.Pipeline(runner, options=PipelineOptions(flags))
                 build(pipeline, Progress(file))
@@ -148,7 +174,7 @@ def run_pipeline(
                 return _stopped(result, local)
             if CannotGoOn.__name__ not in repr(error) and not isinstance(error, CannotGoOn):
                 logging.getLogger("foveate").error("the run failed", exc_info=error)
-            _say_failed(_cause(error))
+            say_failed(_cause(error))
             return RUN_FAILED, {}
     if engines.only_describes(beam_flags):
         return OK, {}
@@ -171,7 +197,8 @@ def _stopped(result: Any, local: bool) -> tuple[int, dict[str, int]]:
     return INTERRUPTED, {}
 
 
-def _say_failed(why: str) -> None:
+def say_failed(why: str) -> None:
+    """Says why a run has failed."""
     user_log.error(f"foveate: the run failed: {why}")
 
 

@@ -4,18 +4,17 @@ import dataclasses
 import datetime
 import pathlib
 
-import numpy as np
 import pyarrow as pa
 import pytest
 
 from foveate.archive import tables
-from foveate.archive.newest import LatestRows, newest_rows
+from foveate.archive.journal import journal_line
+from foveate.archive.newest import newest_row, newest_rows
 from tests.archive.test_tables import NOON, a_row
 
 
 def test_an_archive_without_tables_has_no_rows(tmp_path: pathlib.Path) -> None:
-    rows = LatestRows.read(str(tmp_path))
-    assert len(rows) == 0 and rows.find("a.jpg") is None
+    assert newest_row(str(tmp_path), "a.jpg") is None
 
 
 def test_the_newest_run_wins(tmp_path: pathlib.Path) -> None:
@@ -23,35 +22,33 @@ def test_the_newest_run_wins(tmp_path: pathlib.Path) -> None:
     old, new = a_row(settings_digest="old"), a_row(settings_digest="new", run_id="r2", finished=later)
     tables.write_metrics([new, a_row("b.jpg")], f"{tmp_path}/_foveate/metrics/run=r2/0.parquet")
     tables.write_metrics([old], f"{tmp_path}/_foveate/metrics/run=r1/0.parquet")
-    rows = LatestRows.read(str(tmp_path))
-    assert len(rows) == 2 and rows.find("c.jpg") is None and rows.find("b.jpg") is not None
-    number = rows.find("trip/a.jpg")
-    assert number is not None
-    row = rows[number]
-    assert (row.settings_digest, row.finished, row.archive_version) == ("new", later, None)
+    assert newest_row(str(tmp_path), "c.jpg") is None and newest_row(str(tmp_path), "b.jpg") is not None
+    row = newest_row(str(tmp_path), "trip/a.jpg")
+    assert row is not None
+    assert (row["settings_digest"], row["finished"], row["archive_version"]) == ("new", later, None)
 
 
-def test_every_row_counts_where_no_photo_has_two(tmp_path: pathlib.Path) -> None:
+def test_every_row_counts_where_no_photo_has_two() -> None:
     names = [f"{number}.jpg" for number in range(5)]
-    tables.write_metrics(map(a_row, names), f"{tmp_path}/_foveate/metrics/run=r1/0.parquet")
-    rows = LatestRows.read(str(tmp_path))
-    found = [rows.find(name) for name in names]
-    assert [number is not None and rows[number].relative_path for number in found] == names
+    rows = [dataclasses.asdict(a_row(name)) for name in names]
+    newest = newest_rows(pa.Table.from_pylist(rows, tables.metrics_schema()))
+    assert sorted(newest.column("relative_path").to_pylist()) == names
 
 
 def test_of_two_rows_of_one_moment_the_first_name_wins(tmp_path: pathlib.Path) -> None:
     for run, place in (("r1", "b.jp2"), ("r2", "a.jp2"), ("r3", "c.jp2")):
         row = a_row(archive_url=place, run_id=run)
         tables.write_metrics([row], f"{tmp_path}/_foveate/metrics/run={run}/0.parquet")
-    rows = LatestRows.read(str(tmp_path))
-    assert len(rows) == 1 and rows[0].archive_url == "a.jp2"
+    row_that_counts = newest_row(str(tmp_path), "trip/a.jpg")
+    assert row_that_counts is not None and row_that_counts["archive_url"] == "a.jp2"
 
 
-def test_paths_of_one_hash_are_told_apart(tmp_path: pathlib.Path) -> None:
-    table = pa.table({"relative_path": ["a", "b", "c"]})
-    hashes = np.sort(np.array([hash("b"), hash("b"), hash("b")]))
-    rows = LatestRows(table, hashes, np.array([2, 0, 1]))
-    assert rows.find("b") == 1 and rows.find("z") is None
+def test_a_row_in_the_journal_of_a_killed_run_counts(tmp_path: pathlib.Path) -> None:
+    folder = tmp_path / "_foveate/metrics/run=r1"
+    folder.mkdir(parents=True)
+    (folder / "journal-1.jsonl").write_bytes(journal_line(a_row("b.jpg")) + journal_line(a_row()))
+    row = newest_row(str(tmp_path), "b.jpg")
+    assert row is not None and row["relative_path"] == "b.jpg"
 
 
 def test_what_is_no_table_is_told(tmp_path: pathlib.Path) -> None:
@@ -59,7 +56,7 @@ def test_what_is_no_table_is_told(tmp_path: pathlib.Path) -> None:
     place.parent.mkdir(parents=True)
     place.write_bytes(b"no parquet")
     with pytest.raises(tables.BadTable):
-        LatestRows.read(str(tmp_path))
+        newest_row(str(tmp_path), "a.jpg")
 
 
 def test_a_skipped_row_renews_what_was_seen_and_describes_no_file(tmp_path: pathlib.Path) -> None:

@@ -16,7 +16,7 @@ from foveate.transforms.count_skipped import WriteSkipped
 
 def skip(archive: Path, run_id: str, sizes: list[tuple[int, int]]) -> None:
     with TestPipeline(runner="FnApiRunner") as root:
-        root | beam.Create(sizes) | WriteSkipped(str(archive), run_id, "1.0")
+        root | beam.Create([(1, *pair) for pair in sizes]) | WriteSkipped(str(archive), run_id, "1.0")
 
 
 def test_a_run_is_summed_up_and_read_back(tmp_path: Path) -> None:

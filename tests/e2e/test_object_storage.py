@@ -217,7 +217,8 @@ def test_a_put_that_breaks_off_leaves_nothing_and_ends_the_run(
     assert cloud.run(*command) == 1
     said = capsys.readouterr().err.splitlines()[-1]
     assert said.startswith("foveate: the run failed: ") and "access refused" in said
-    assert set(cloud.types()) == {"in/a.png"}
+    plan = {name for name in cloud.types() if name.startswith("archive/_foveate/plans/")}
+    assert set(cloud.types()) - plan == {"in/a.png"}  # the next run may go on by the plan
 
 
 def test_the_same_bytes_are_not_put_twice_and_others_are_replaced(cloud: Cloud) -> None:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import collections
+import concurrent.futures
 import errno
 import os
 import socket
@@ -14,7 +16,7 @@ import pytest
 from foveate.storage import files, local_disk
 from foveate.storage.errors import BadInput
 from foveate.storage.files import write_whole
-from foveate.storage.listing import NothingFound, find_files, list_folder, other_kinds
+from foveate.storage.listing import NothingFound, Part, find_files, find_part, list_folder
 from foveate.storage.local_disk import clear_unfinished, temporary_folder
 from foveate.storage.object_store import read_up_to
 from foveate.storage.source import SourceFile
@@ -158,6 +160,25 @@ def test_a_write_that_fails_leaves_the_older_file_and_no_part(tmp_path: Path) ->
     assert not list(temporary_folder(str(tmp_path)).iterdir())
 
 
+@pytest.mark.parametrize("links", [True, False])
+def test_of_several_that_write_one_new_file_one_does(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, links: bool
+) -> None:
+    if not links:  # as FAT answers
+        monkeypatch.setattr(os, "link", lambda *names: _refuse())
+    url = str(tmp_path / "log" / "1.json")
+    names = [str(number) * 100_000 for number in range(8)]
+    with concurrent.futures.ThreadPoolExecutor(8) as writers:
+        wrote = list(writers.map(lambda name: files.write_new(url, name.encode(), str(tmp_path)), names))
+    assert sum(wrote) == 1
+    assert Path(url).read_text() == names[wrote.index(True)]
+    assert not list(temporary_folder(str(tmp_path)).iterdir())
+
+
+def _refuse() -> None:
+    raise PermissionError(errno.EPERM, os.strerror(errno.EPERM))
+
+
 def test_what_a_killed_run_left_is_cleared_and_tables_stay(tmp_path: Path) -> None:
     place(tmp_path, "_foveate/unfinished/1-abc", "_foveate/metrics/run=1/0.parquet")
     clear_unfinished(str(tmp_path))
@@ -266,11 +287,10 @@ def test_files_of_other_kinds_are_counted_by_their_endings(tmp_path: Path) -> No
     for name in ("a.jpg", "a.xmp", "b.XMP", "c.mov", "._c.mov", "notes", "out/d.txt"):
         (tmp_path / name).parent.mkdir(exist_ok=True)
         (tmp_path / name).write_bytes(b"x")
-    assert other_kinds([str(tmp_path)], frozenset({".jpg"}), str(tmp_path / "out")) == {
-        "xmp": 2,
-        "mov": 1,
-        "": 1,
-    }
+    kinds = collections.Counter[str]()
+    found = list(find_part(Part(str(tmp_path)), frozenset({".jpg"}), str(tmp_path / "out"), kinds))
+    assert [file.relative_path for file in found] == ["a.jpg"]
+    assert kinds == {"xmp": 2, "mov": 1, "": 1}
 
 
 @pytest.mark.parametrize(

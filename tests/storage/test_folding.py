@@ -10,9 +10,9 @@ import pytest
 from apache_beam.testing.test_pipeline import TestPipeline
 from apache_beam.testing.util import assert_that, equal_to
 
+from foveate.archive.planning import first
 from foveate.storage.folding import folded, folds_names
 from foveate.storage.source import SourceFile
-from foveate.transforms import match
 from foveate.transforms.match import MatchSources, one_of_each_name
 from foveate.transforms.steps import FAILURES
 from tests.photos import outputs
@@ -35,7 +35,7 @@ def test_a_linux_folder_keeps_names_apart_and_nothing_of_the_trial_stays(tmp_pat
 
 @pytest.mark.parametrize("folds", [True, False])
 def test_they_clash_only_where_they_are_one(folds: bool, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(match, "folds_names", lambda _: folds)
+    monkeypatch.setattr(first, "folds_names", lambda _: folds)
     files = [SourceFile(f"/in/{path}", path, 7, 1.0) for path in (ONE, OTHER)]
     found = outputs(one_of_each_name((b"key", files), "/out"))
     assert len(found[""]) == (1 if folds else 2)

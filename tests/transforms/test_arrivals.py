@@ -131,7 +131,7 @@ def test_what_is_gone_is_forgotten(tmp_path: Path) -> None:
     seen = Arrivals(watched(tmp_path))
     assert names(seen.look(NOW)) == ["a.jpg"]
     (tmp_path / "in/a.jpg").unlink()
-    assert names(seen.look(NOW)) == [] and not seen._seen
+    assert names(seen.look(NOW)) == [] and not seen._state._seen
 
 
 def test_a_place_that_cannot_be_listed_is_told_and_nothing_forgotten(
@@ -145,7 +145,7 @@ def test_a_place_that_cannot_be_listed_is_told_and_nothing_forgotten(
         raise NothingFound("cannot be listed") from ConnectionError("gone")
 
     with monkeypatch.context() as patch:
-        patch.setattr(arrivals, "find_files", refuse)
+        patch.setattr(arrivals, "find_part", refuse)
         with pytest.raises(NothingFound):
             list(seen.look(NOW))
     assert names(seen.look(NOW)) == []

@@ -9,6 +9,7 @@ from pathlib import Path
 
 import apache_beam as beam
 
+from foveate.archive.planning.join import Skipped
 from foveate.pipelines.running.display import summary, total_counts
 from foveate.transforms.progress import LOST, Progress, ProgressLine, read_progress
 from foveate.transforms.steps import NAMESPACE
@@ -20,14 +21,15 @@ def test_every_outcome_adds_its_line(tmp_path: Path) -> None:
     progress.add(a_row(width=30, height=20))
     progress.add(a_row(outcome="kept", width=None, height=None, archive_bytes=1000))
     row, failure = a_row(outcome="skipped"), a_failure()
-    assert progress.skip((700, 70)) == (700, 70)
+    assert progress.skip_all(Skipped(12, 700, 70)) == Skipped(12, 700, 70)
+    assert progress.skip_all(Skipped(0, 0, 0)) == Skipped(0, 0, 0)
     assert progress.skip_row(row) is row
     assert progress.fail(failure) is failure
     progress.add_restored(600, 250)
     assert read_progress(tmp_path / "progress")[0] == [
         ProgressLine("compressed", 600, 1000, 250),
         ProgressLine("kept", 0, 1000, 1000),
-        ProgressLine("skipped", 0, 700, 70),
+        ProgressLine("skipped", 0, 700, 70, [], 12),
         ProgressLine("skipped", 0, 1000, 250),
         ProgressLine("failed", 0, 0, 0),
         ProgressLine("restored", 600, 250, 0),

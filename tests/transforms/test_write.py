@@ -39,7 +39,6 @@ def a_jp2(content: bytes, width: int = 9) -> bytes:
 
 @pytest.fixture
 def run(tmp_path: Path) -> RunLabels:
-    write._rows_before.cache_clear()
     return RunLabels(str(tmp_path / "archive"), Target("bpp", 1.0), "5e77", "3e16", "1.0", "r2")
 
 
@@ -110,7 +109,6 @@ def test_an_archive_file_of_ours_is_replaced_whole_or_damaged(photo: SourceFile,
         archive_it(photo, run)
     row = a_row("trip/a.gif", archive_url=str(path))  # an earlier run wrote it
     write_metrics([row], f"{run.archive}/_foveate/metrics/run=r1/0.parquet")
-    write._rows_before.cache_clear()
     archive_it(photo, run)
     assert path.read_bytes() == a_jp2(b"a photo")
 
@@ -122,7 +120,6 @@ def test_an_earlier_copy_is_replaced_only_if_it_is_bit_for_bit_what_its_row_says
     for sha256, replaced in (("ab" * 32, False), (hashlib.sha256(b"an earlier photo").hexdigest(), True)):
         row = a_row("trip/a.gif", archive_url=str(path), outcome="kept", source_sha256=sha256)
         write_metrics([row], f"{run.archive}/_foveate/metrics/run=r1/0.parquet")
-        write._rows_before.cache_clear()
         if replaced:
             keep_it(photo, run)
         else:

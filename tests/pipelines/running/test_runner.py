@@ -35,7 +35,7 @@ def test_an_interrupt_is_one_whatever_the_engine_makes_of_it(capfd: pytest.Captu
 
     before = signal.signal(signal.SIGINT, signal.default_int_handler)  # as in a new process
     try:
-        assert runner.run_pipeline(interrupted, [], [], "Trying") == (INTERRUPTED, {})
+        assert runner.run_pipeline(interrupted, [], 0, "Trying") == (INTERRUPTED, {})
         assert signal.getsignal(signal.SIGINT) is signal.default_int_handler
     finally:
         signal.signal(signal.SIGINT, before)
@@ -46,5 +46,5 @@ def test_an_error_is_no_interrupt(capfd: pytest.CaptureFixture[str]) -> None:
     def broken(*_: Any) -> None:
         raise RuntimeError("Stream removed")
 
-    assert runner.run_pipeline(broken, [], [], "Trying") == (RUN_FAILED, {})
+    assert runner.run_pipeline(broken, [], 0, "Trying") == (RUN_FAILED, {})
     assert "Stream removed" in capfd.readouterr().err

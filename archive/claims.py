@@ -1,0 +1,194 @@
+"""Which run works on which photo, while several runs write into one archive.
+
+    DEST/_foveate/claims/<hash of the photo's path>.json: {"run": ID}, created only if there is none
+
+A run that is alone claims nothing, but knows what it began last. Once it sees another run's lease it claims
+that, and from then on each photo before it begins. So a run that comes later waits, before its first photo,
+until all others must have seen its lease. A run's claims are worth nothing to those that begin after its end.
+"""
+
+from __future__ import annotations
+
+import collections
+import contextlib
+import dataclasses
+import hashlib
+import json
+import threading
+import time
+
+from foveate.archive import leases
+from foveate.archive.compactions import COMPACTED
+from foveate.archive.keys import ArchiveKey, stored_name, stored_overhead
+from foveate.archive.names import archive_url, kept_url
+from foveate.archive.tables import table_text
+from foveate.codec import jp2
+from foveate.codec.errors import BadCodestream
+from foveate.storage.errors import BadInput
+from foveate.storage.files import (
+    delete_file,
+    read_head,
+    read_if_there,
+    read_whole,
+    stored_file,
+    write_new,
+    write_whole,
+)
+from foveate.storage.listing import list_private
+from foveate.storage.source import SourceFile
+
+CLAIMS_FOLDER = "_foveate/claims"
+_RECENT = 256  # photos of one process that may be in progress, or whose rows nobody can read yet
+_HEAD_BYTES = 1 << 16
+
+
+@dataclasses.dataclass(frozen=True)
+class Claiming:
+    """What a run claims photos for.
+
+    since: when it began, by the clock of the archive's store: what others wrote later, they wrote beside it.
+    living: the runs that were alive then.
+    renews: whether workers keep the run's lease alive, since whoever started the run may be gone.
+    """
+
+    archive: str
+    run_id: str
+    settings_digest: str
+    weights_digest: str
+    key: ArchiveKey | None = None
+    since: float | None = None
+    living: frozenset[str] = frozenset()
+    renews: bool = False
+
+
+def others_alive(archive: str, run_id: str) -> set[str]:
+    """The other runs that write photos into an archive and are alive."""
+    compactions = COMPACTED.removeprefix("run=")
+    return {run for run in leases.living_runs(archive) if run != run_id and not run.startswith(compactions)}
+
+
+def claim_url(archive: str, path: str) -> str:
+    """Where the claim on a photo stands, by its relative path."""
+    digest = hashlib.sha256(table_text(path).encode()).hexdigest()[:32]
+    return f"{archive.rstrip('/')}/{CLAIMS_FOLDER}/{digest}.json"
+
+
+def clear_claims(archive: str, run_id: str) -> None:
+    """Removes all claims, if no other run is alive; what stays is removed by a later run."""
+    with contextlib.suppress(OSError):
+        urls = list_private(f"{archive.rstrip('/')}/{CLAIMS_FOLDER}")
+        if urls and not others_alive(archive, run_id):
+            for url in urls:
+                delete_file(url)
+
+
+class Claims:
+    """Claims photos for one run in one process, from any thread; `close` ends its own thread."""
+
+    def __init__(self, claiming: Claiming) -> None:
+        self.run = claiming
+        self._lock = threading.Lock()
+        self._others: set[str] = set()
+        self._recent: collections.deque[SourceFile] = collections.deque(maxlen=_RECENT)
+        self._ended = threading.Event()
+        self._look()
+        threading.Thread(target=self._keep_looking, daemon=True).start()
+
+    def close(self) -> None:
+        """Looks no more for other runs."""
+        self._ended.set()
+
+    def take(self, source: SourceFile) -> bool:
+        """Whether a photo is this run's to work on; if not, another run does it, or has done it meanwhile.
+
+        That one may have been killed before it noted its row: who leaves photos looks again in the end.
+
+        Raises:
+          OSError, CannotGoOn: the archive cannot be read or written.
+        """
+        with self._lock:
+            if not self._others:
+                self._recent.append(source)
+                return True
+        owner = self._claim(source)
+        return owner == self.run.run_id or (owner is None and not self._is_done(source))
+
+    def _keep_looking(self) -> None:
+        while not self._ended.wait(leases.RENEW_SECONDS):
+            with contextlib.suppress(Exception):  # the work itself will say what is wrong with the place
+                self._look()
+
+    def _look(self) -> None:
+        if self.run.renews:
+            leases.renew(self.run.archive, self.run.run_id)
+        others = others_alive(self.run.archive, self.run.run_id)
+        with self._lock:
+            recent = [*reversed(self._recent)] if others and not self._others else []
+            self._others = others
+        for source in recent:
+            self._claim(source)
+
+    def _claim(self, source: SourceFile) -> str | None:
+        """Claims a photo; None if that is new, else the run whose claim stands."""
+        run, url = self.run, claim_url(self.run.archive, source.relative_path)
+        data = json.dumps({"run": run.run_id, "path": table_text(source.relative_path)}).encode()
+        while not write_new(url, data, run.archive):
+            there = read_if_there(url)
+            if there is None:  # removed meanwhile
+                continue
+            owner = _owner(there)
+            if owner == run.run_id or self._counts(owner, url):
+                return owner
+            try:
+                write_whole(url, data, run.archive, may_replace=there.__eq__)
+            except BadInput:  # another run was first
+                continue
+            return None
+        return None
+
+    def _counts(self, owner: str, url: str) -> bool:
+        """Whether another run's claim counts: of what ended beside this run its plan knows too little."""
+        run = self.run
+        if owner in run.living or owner in others_alive(run.archive, run.run_id):
+            return True
+        claim = stored_file(url) if run.since is not None else None
+        return claim is not None and run.since is not None and claim.modified >= run.since
+
+    def _is_done(self, source: SourceFile) -> bool:
+        """Whether another run, asked for the same, has put a photo's file there since this one began."""
+        run = self.run
+        if run.since is None:
+            return False
+        url = stored_name(archive_url(run.archive, source), run.key)
+        file = stored_file(url)
+        if file is not None and file.modified >= run.since:
+            return run.key is not None or _made_with(url, run)
+        url = stored_name(kept_url(run.archive, source), run.key)
+        file = None if url == source.url else stored_file(url)
+        size = source.size_bytes + stored_overhead(source.relative_path, run.key)
+        return file is not None and file.modified >= run.since and file.size_bytes == size
+
+
+def _owner(claim: bytes) -> str:
+    try:
+        return str(json.loads(claim)["run"])
+    except (ValueError, KeyError, TypeError):  # of nobody
+        return ""
+
+
+def _made_with(url: str, run: Claiming) -> bool:
+    wanted = bytes.fromhex(run.settings_digest), bytes.fromhex(run.weights_digest)
+    try:
+        try:
+            record = jp2.read_record(read_head(url, _HEAD_BYTES))
+        except BadCodestream:  # there is more metadata than that before it
+            record = jp2.read_record(read_whole(url))
+    except (BadCodestream, OSError):
+        return False
+    return record is not None and record.made_with(*wanted)
+
+
+def wait_until_noticed(archive: str, run_id: str, began: float) -> None:
+    """Returns when all other runs must know of this one, whose lease was written at `began` (monotonic)."""
+    if others_alive(archive, run_id):
+        time.sleep(max(0.0, began + 1.5 * leases.RENEW_SECONDS - time.monotonic()))

@@ -1,0 +1,112 @@
+"""The pieces in which a plan's material is collected: a part of a listing, or a file of the tables, each."""
+
+from __future__ import annotations
+
+import collections
+import dataclasses
+import itertools
+from collections.abc import Callable, Iterable, Mapping
+from typing import Literal
+
+from foveate.archive.planning import collect
+from foveate.archive.planning.spool import Kind, Spool
+from foveate.archive.tables import (
+    FAILURES_FOLDER,
+    JOURNAL,
+    METRICS_FOLDER,
+    table_urls,
+)
+from foveate.storage.listing import Part, find_part, list_part
+from foveate.storage.parts import split_source
+from foveate.storage.source import SourceFile
+
+Expand = Callable[[SourceFile], Iterable[SourceFile]]
+
+
+@dataclasses.dataclass(frozen=True)
+class Task:
+    """Something to collect: `part` of a listing, or a table's file, whose url stands in `part.source`."""
+
+    kind: Kind
+    form: Literal["listing", "parquet", "journal", "lines"]
+    part: Part
+
+
+@dataclasses.dataclass(frozen=True)
+class Asked:
+    """What a plan is made for.
+
+    `sources` and `extensions` are as of `find_files`. Without `trust_tables` every source is to be done.
+    """
+
+    sources: tuple[str, ...]
+    extensions: frozenset[str]
+    archive: str
+    settings_digest: str
+    weights_digest: str
+    trust_tables: bool = True
+
+
+@dataclasses.dataclass(frozen=True)
+class Collected:
+    """What a task had: files or rows, and how many files are not taken for their endings."""
+
+    count: int
+    other_kinds: Mapping[str, int]
+
+
+def source_tasks(asked: Asked) -> list[Task]:
+    """The parts of the sources' listings.
+
+    Raises:
+      NothingFound: one of them cannot be listed.
+    """
+    sources = dict.fromkeys(asked.sources)
+    return [Task("sources", "listing", part) for source in sources for part in split_source(source)]
+
+
+def archive_tasks(archive: str) -> list[Task]:
+    """The parts of the archive's listing."""
+    return [Task("files", "listing", part) for part in split_source(archive)]
+
+
+def table_tasks(archive: str) -> list[Task]:
+    """The files of the metrics and failures tables."""
+    found = []
+    for url in table_urls(archive, METRICS_FOLDER, None):
+        if url.endswith(".parquet"):
+            found.append(Task("rows", "parquet", Part(url)))
+        elif url.rpartition("/")[2].startswith(JOURNAL):
+            found.append(Task("rows", "journal", Part(url)))
+    urls = table_urls(archive, FAILURES_FOLDER, None)
+    return found + [Task("failures", "lines", Part(url)) for url in urls if url.endswith(".jsonl")]
+
+
+def collect_task(task: Task, spool: Spool, asked: Asked, expand: Expand) -> Collected:
+    """Collects one piece into the spool of its kind.
+
+    Args:
+      task: which piece.
+      spool: of the task's kind.
+      asked: what the plan is made for.
+      expand: makes several sources of a file of several frames.
+
+    Raises:
+      NothingFound: a place cannot be listed.
+      BadTable: a file is not the table that it should be.
+      FileNotFoundError: a file of the tables is gone: another listing shows where its rows went.
+    """
+    count, kinds = 0, collections.Counter[str]()
+    if task.form == "parquet":
+        count = sum(spool.add_table(table) for table in collect.table_rows(task.part.source))
+    elif task.form == "journal":
+        count = sum(spool.add_table(table) for table in collect.journal_rows(task.part.source))
+    elif task.form == "lines":
+        count = spool.add(collect.failure_rows(task.part.source))
+    elif task.kind == "files":
+        count = spool.add(collect.file_rows(list_part(task.part)))
+    else:
+        found = find_part(task.part, asked.extensions, asked.archive, kinds)
+        frames = itertools.chain.from_iterable(map(expand, found))
+        count = spool.add(collect.source_rows(frames))
+    return Collected(count, kinds)

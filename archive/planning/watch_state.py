@@ -1,0 +1,138 @@
+"""What a watch has seen, on disk: a listing is compared with the one before, bucket by bucket.
+
+listing ─▶ spool ─▶ joined with the state of the last look ─▶ what is new, and the next state
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import itertools
+import shutil
+import tempfile
+import weakref
+from collections.abc import Iterable, Iterator
+from pathlib import Path
+from typing import Any
+
+import pyarrow as pa
+
+from foveate.archive.names import claim_of, file_of
+from foveate.archive.planning.collect import emit_names, source_of
+from foveate.archive.planning.first import Taken
+from foveate.archive.planning.join import opened
+from foveate.archive.planning.spool import SCHEMAS, Spool, Spooled, buckets_of, place_of
+from foveate.archive.tables import table_text
+from foveate.storage.source import SourceFile
+
+_AT_ONCE = 1 << 13
+_VERSION = "size, modified, generation, checksum"
+# Of a file that is named twice the first counts. One that is only waiting was not passed on.
+_COMPARED = f"""
+CREATE TEMP TABLE compared AS
+WITH once AS (
+    SELECT * FROM watched QUALIFY row_number() OVER (PARTITION BY file, path ORDER BY number) = 1),
+before AS (SELECT file, path, {_VERSION}, waiting FROM seen ANTI JOIN forgotten USING (file, path))
+SELECT o.*,
+    coalesce(({", ".join(f"o.{name}" for name in _VERSION.split(", "))})
+        = ({", ".join(f"b.{name}" for name in _VERSION.split(", "))}), false) AS unchanged,
+    (o.rests OR unchanged) AS ready,
+    (unchanged AND NOT b.waiting) AS is_old
+FROM once AS o LEFT JOIN before AS b USING (file, path)
+"""
+_NEW = """
+SELECT * FROM compared WHERE ready AND NOT is_old ORDER BY number
+"""
+_OWNERS = """
+SELECT * FROM compared SEMI JOIN (SELECT place FROM compared WHERE ready AND NOT is_old) USING (place)
+WHERE is_old
+"""
+_STATE = f"SELECT place, file, path, {_VERSION}, NOT ready AS waiting FROM compared"
+
+
+@dataclasses.dataclass(frozen=True)
+class Listed:
+    """A file of a listing, and whether it is known by itself that nobody writes it any more."""
+
+    source: SourceFile
+    rests: bool
+
+
+class WatchState:
+    """The files of the last finished look, in a temporary folder that goes with the object."""
+
+    def __init__(self) -> None:
+        self._folder = tempfile.mkdtemp(prefix="foveate-watch-")
+        weakref.finalize(self, shutil.rmtree, self._folder, ignore_errors=True)
+        self._seen: list[Spooled] = []
+        self._forgotten: list[Spooled] = []
+        self._next: list[Spooled] = []
+        self._left = Spool(self._folder, "forgotten")
+
+    def compare(self, listing: Iterable[Listed]) -> Iterator[SourceFile | Taken]:
+        """What is new in a listing or has changed, and is at rest; in the listing's order if it is short.
+
+        A new file whose place in an archive another one has is a `Taken`, once. Nothing is remembered of it
+        all until `remember`.
+        """
+        self._clear(keep=(*self._seen, *self._forgotten))
+        self._left = Spool(self._folder, "forgotten")
+        spool = Spool(self._folder, "watched")
+        spool.add(_rows(listing))
+        spooled = [*spool.close(), *self._seen, *self._forgotten]
+        state = Spool(self._folder, "seen")
+        for bucket in buckets_of(spooled):
+            with opened(spooled, bucket, ("watched", "seen", "forgotten")) as db:
+                db.execute(_COMPARED)
+                owners = {
+                    claim_of(row["path"]): source_of(row | {"frame": 0})
+                    for row in db.sql(_OWNERS).to_arrow_table().to_pylist()
+                }
+                for batch in db.sql(_NEW).to_arrow_reader(_AT_ONCE):
+                    for row in batch.to_pylist():
+                        source = source_of(row | {"frame": 0})
+                        first = owners.setdefault(claim_of(row["path"]), source)
+                        yield source if first is source else Taken(source, first)
+                for batch in db.sql(_STATE).to_arrow_reader(_AT_ONCE):
+                    state.add_table(pa.Table.from_batches([batch]).cast(SCHEMAS["seen"]))
+        self._next = state.close()
+
+    def leave(self, source: SourceFile) -> None:
+        """Has a file that `compare` gave be new again for the next look."""
+        path = table_text(source.relative_path)
+        self._left.add([(place_of(path), table_text(file_of(source)[0]), path)])
+
+    def remember(self) -> None:
+        """Makes the last comparison the one that the next listing is compared with."""
+        self._seen, self._forgotten = self._next, self._left.close()
+        self._clear(keep=(*self._seen, *self._forgotten))
+
+    def _clear(self, keep: Iterable[Spooled]) -> None:
+        names = {Path(file.url).name for file in keep}
+        for path in Path(self._folder).iterdir():
+            if path.name not in names:
+                path.unlink()
+
+
+def _rows(listing: Iterable[Listed]) -> Iterator[tuple[Any, ...]]:
+    for number, (listed, source) in enumerate((listed, listed.source) for listed in listing):
+        url, path = table_text(source.url), table_text(source.relative_path)
+        raw = emit_names(source) if (url, path) != (source.url, source.relative_path) else None
+        yield (
+            place_of(path),
+            number,
+            table_text(file_of(source)[0]),
+            listed.rests,
+            url,
+            path,
+            source.size_bytes,
+            source.modified,
+            source.generation,
+            source.checksum,
+            raw,
+        )
+
+
+def few(found: Iterator[SourceFile], count: int) -> tuple[list[SourceFile], Iterator[SourceFile]]:
+    """All sources if there are less than so many, and nothing more; else none yet, and all to come."""
+    first = list(itertools.islice(found, count))
+    return (first, iter(())) if len(first) < count else ([], itertools.chain(first, found))

@@ -1,0 +1,101 @@
+"""Two runs at once on one archive in a bucket, from processes that know nothing of each other."""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+import sys
+import time
+from collections import Counter
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from foveate.archive.claims import CLAIMS_FOLDER
+from foveate.archive.tables import read_failures, read_metrics
+from foveate.pipelines.running.runner import set_up_filesystems
+from foveate.storage.listing import list_folder, list_private
+from tests import servers
+from tests.picture_files import cmyk_jpeg, jpeg
+from tests.streams import texture
+
+ROOT = Path(__file__).parents[2]
+ARCHIVE = "s3://archives/of-two"
+FLAGS = ("--bpp=1", "--roi=none", "--comcnn=off", "--reccnn=off", "--direct_num_workers=1")
+PHOTOS = 40
+# A command whose leases are renewed and run out sooner.
+QUICK = (
+    "import sys; from foveate.archive import leases; "
+    "leases.RENEW_SECONDS = 2.0; leases.ALIVE_SECONDS = 10.0; "
+    "from foveate.pipelines.cli import main; sys.exit(main(sys.argv[1:]))"
+)
+
+
+@pytest.fixture
+def bucket(tmp_path: Path) -> Iterator[tuple[str, ...]]:
+    """The flags that lead to an empty bucket."""
+    with servers.s3_server("archives") as listener:
+        flags = (f"--s3_endpoint_url={listener.url}", *servers.S3_FLAGS)
+        set_up_filesystems(flags)
+        yield flags
+
+
+@pytest.fixture
+def photos(tmp_path: Path) -> Path:
+    for number in range(PHOTOS):
+        place = tmp_path / "photos" / f"{number % 3}" / f"{number:03}.jpg"
+        place.parent.mkdir(parents=True, exist_ok=True)
+        place.write_bytes(jpeg(texture(200 + number, 300, 3), 96))
+    (tmp_path / "photos" / "kept.jpg").write_bytes(cmyk_jpeg())
+    return tmp_path / "photos"
+
+
+def start(photos: Path, flags: tuple[str, ...]) -> subprocess.Popen[str]:
+    command = [sys.executable, "-c", QUICK, "compress", str(photos), "--output", ARCHIVE, *FLAGS, *flags]
+    return subprocess.Popen(command, cwd=ROOT, stderr=subprocess.PIPE, text=True, start_new_session=True)
+
+
+def rows_with_figures() -> list[dict[str, object]]:
+    return [row for row in read_metrics(ARCHIVE).to_pylist() if row["outcome"] != "skipped"]
+
+
+def check_archive() -> None:
+    files = [file.path for file in list_folder(ARCHIVE)]
+    assert len(files) == PHOTOS + 1
+    assert read_failures(ARCHIVE).num_rows == 0
+    assert not list_private(f"{ARCHIVE}/_foveate/plans")
+    assert not list_private(f"{ARCHIVE}/{CLAIMS_FOLDER}")
+    assert not list_private(f"{ARCHIVE}/_foveate/leases")
+
+
+def test_two_runs_share_the_photos_and_code_each_once(bucket: tuple[str, ...], photos: Path) -> None:
+    runs = [start(photos, bucket) for _ in range(2)]
+    said = [run.communicate(timeout=240)[1] for run in runs]
+    assert [run.returncode for run in runs] == [0, 0], said
+    rows = rows_with_figures()
+    assert Counter(row["relative_path"] for row in rows).most_common(1)[0][1] == 1
+    assert len(rows) == PHOTOS + 1
+    shares = Counter(row["run_id"] for row in rows)
+    assert len(shares) == 2, f"one run did everything: {shares}, {said}"
+    check_archive()
+
+
+def test_a_run_ends_complete_though_the_one_beside_it_is_killed(
+    bucket: tuple[str, ...], photos: Path
+) -> None:
+    killed = start(photos, bucket)
+    other = start(photos, bucket)
+    end = time.monotonic() + 120
+    while len(list(list_folder(ARCHIVE))) < 5 and time.monotonic() < end:
+        time.sleep(0.05)
+    os.killpg(killed.pid, signal.SIGKILL)
+    killed.communicate()
+    said = other.communicate(timeout=240)[1]
+    assert other.returncode == 0, said
+    paths = {str(row["relative_path"]) for row in rows_with_figures()}
+    files = {file.path.removesuffix(".jp2") for file in list_folder(ARCHIVE)}
+    assert paths == files
+    assert len(files) == PHOTOS + 1
+    assert read_failures(ARCHIVE).num_rows == 0

@@ -1,0 +1,67 @@
+"""Reads a run's plan, and settles what it leaves in doubt: sources to work on, failures, rows.
+
+urls of parts ─▶ rows of the plan ─▶ spread over all workers ─▶ sources, failures, rows, sums of the skipped
+"""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Iterator
+from typing import Any
+
+import apache_beam as beam
+
+from foveate.archive.planning.join import Skipped
+from foveate.archive.planning.plan import Planned, read_part
+from foveate.archive.planning.settle import is_up_to_date, skipped_row
+from foveate.archive.rows import MetricsRow, RunLabels
+from foveate.storage.errors import BadInput
+from foveate.storage.source import SourceFile
+from foveate.transforms.progress import Progress
+from foveate.transforms.steps import FAILURES, Element, failure
+
+ROWS = "rows"
+SKIPPED = "skipped"
+
+
+@dataclasses.dataclass
+class FollowPlan(beam.PTransform):  # type: ignore[misc]  # Beam is untyped
+    """Urls of a plan's parts → `SourceFile`s (main output), "failures", "rows", and "skipped" sums.
+
+    The rows of the plan are all that is shuffled: from here on a photo stays on one worker.
+
+    Args:
+      run: which archive, with which settings.
+      progress: counts what is skipped.
+    """
+
+    run: RunLabels
+    progress: Progress
+
+    def expand(self, parts: Any) -> Any:
+        """Reads parts in parallel, and settles in parallel."""
+        return (
+            parts
+            | "Spread parts" >> beam.Reshuffle()
+            | "Read parts" >> beam.FlatMap(read_part).with_output_types(Element)
+            | "Spread paths" >> beam.Reshuffle()
+            | "Settle doubts"
+            >> beam.FlatMap(settle, self.run, self.progress)
+            .with_output_types(SourceFile)
+            .with_outputs(FAILURES, ROWS, SKIPPED, main="sources")
+        )
+
+
+def settle(planned: Planned, run: RunLabels, progress: Progress) -> Iterator[Any]:
+    """One row of a plan: its source, or its failure, its row, or its size under their tags."""
+    if planned.action == "taken":
+        error = BadInput(planned.detail)
+        yield beam.pvalue.TaggedOutput(FAILURES, failure(planned.source.url, "match", error))
+    elif not is_up_to_date(planned, run.archive, run.settings_digest, run.weights_digest):
+        yield planned.source
+    elif planned.former is not None and planned.former.known:
+        skipped = Skipped(1, planned.source.size_bytes, planned.former.archive_bytes)
+        yield beam.pvalue.TaggedOutput(SKIPPED, progress.skip_all(skipped))
+    else:
+        row: MetricsRow = progress.skip_row(skipped_row(planned, run))
+        yield beam.pvalue.TaggedOutput(ROWS, row)
