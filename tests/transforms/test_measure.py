@@ -17,6 +17,7 @@ from foveate.codec.metadata import PhotoMetadata
 from foveate.pictures import exif
 from foveate.pictures.reasons import Reason
 from foveate.quality.measures import measure
+from foveate.quality.psnr import psnr_s
 from foveate.quality.ssimulacra2 import ssimulacra2
 from foveate.storage.source import SourceFile
 from foveate.transforms.elements import Archived, CodedPhoto, RestoredPhoto, SalientPhoto
@@ -126,6 +127,21 @@ def test_a_photo_that_restoring_harms_is_marked_to_be_restored_without() -> None
     assert archived.row.rec_psnr_db == archived.row.psnr_db
     assert is_plain(archived)
     assert len(archived.jp2) == len(element.file.jp2)
+
+
+@pytest.mark.parametrize("tune", ["visual", "psnr"])
+def test_the_mark_goes_by_what_the_file_was_tuned_for(tune: Any) -> None:
+    element = coded()
+    pixels = element.salient.photo.pixels
+    labels = dataclasses.replace(LABELS, tune=tune)
+    fuzzy = ((pixels.astype(np.uint16) + np.roll(pixels, 1, 1)) // 2).astype(np.uint8)
+    archived = measured(element, fuzzy, labels=labels)
+    decoded = element.file.decoded
+    worse = {
+        "visual": ssimulacra2(pixels, fuzzy) < ssimulacra2(pixels, decoded),
+        "psnr": psnr_s(pixels, fuzzy, corner()) < psnr_s(pixels, decoded, corner()),
+    }
+    assert is_plain(archived) == worse[tune]
 
 
 def test_the_row_says_whether_comcnn_prefiltered_the_photo() -> None:
