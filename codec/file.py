@@ -78,7 +78,7 @@ class AtLeast:
 
 @dataclasses.dataclass(frozen=True)
 class NearScore:
-    """As near to a score as a foretold slope comes, corrected twice at most; with effort "fast" never.
+    """As near to a score as a predicted slope comes, corrected twice at most; with effort "fast" never.
 
     value: the score, of at most 100.
     measure: the score of decoded pixels.

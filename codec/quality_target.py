@@ -1,4 +1,4 @@
-"""The slope at which a photo gets a score: foretold before coding, then corrected by what decodes score."""
+"""Finds the slope at which a photo gets a score: predicted before coding, then corrected by measuring."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ class ScoreGoal:
 def nearest_to_score(
     encoder: Encoder, goal: ScoreGoal, score_of: Callable[[Choice], float], layers: int = 1
 ) -> Choice:
-    """The choice that comes nearest to a score among one that was foretold and its corrections.
+    """The choice nearest to a score: the predicted one, or one of its corrections.
 
     All blocks are cut at one weighted slope, so that a photo's bytes lie where the weights want them.
 

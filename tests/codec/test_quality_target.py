@@ -1,4 +1,4 @@
-"""A score is come near to: foretold, then corrected, for all kinds of pictures."""
+"""A score is reached: predicted, then corrected, for all kinds of pictures."""
 
 from __future__ import annotations
 
