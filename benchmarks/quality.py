@@ -110,7 +110,7 @@ def quality_section(photos: Sequence[Reached], others: Sequence[Sequence[File]])
         Bar("the same, `--effort fast`", seconds[0] / seconds[2], _FAST_SLOWER, "", True),
     )
     text = (
-        "`--roi none --quality Q`: SSIMULACRA 2 of every photo. Predicted: `--effort fast`; corrected: by the "
+        "`--roi none --quality Q`: SSIMULACRA 2 of each photo. Predicted: `--effort fast`; corrected: by the "
         "score of up to two decodes. At the same bytes: all photos at the bits per pixel that the corrected "
         "files take together (`--bpp`); the tenth percentile is of the photos' scores."
     )
