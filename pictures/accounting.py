@@ -95,6 +95,11 @@ def unknown(name: str, start: int, length: int, detail: str = "") -> Part:
     return Part(Kind.UNKNOWN, f"unknown {name}", start, length, detail)
 
 
+def unreadable(known: Known, start: int, length: int, detail: str = "") -> Part:
+    """A part that has a name of this kind, but not its content."""
+    return Part(Kind.UNKNOWN, f"unreadable {known.name}", start, length, detail)
+
+
 def pixel_shape(across: int, down: int) -> list[Part]:
     """The shape of pixels of which so many across are as long as so many down, unless they are square."""
     detail = f"{across} to {down}"

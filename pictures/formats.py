@@ -227,7 +227,7 @@ def _turned_exif(block: bytes, turn: int) -> tuple[bytes | None, list[str]]:
         if len(block) > MOST_UNKNOWN:
             detail = f"its EXIF block of {len(block):,} bytes cannot be read: {error}"
             raise NotForJpeg2000(Reason.DAMAGED, detail) from error
-        return None, [f"EXIF: it cannot be read ({error})"]
+        return None, [f"EXIF: it cannot be read, {error} ({len(block):,} bytes)"]
     problems = [f"EXIF {name}: it cannot be read" for name in lost]
     return upright, problems + [f"EXIF {name}: it cannot be turned" for name in lost_in_turning]
 

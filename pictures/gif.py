@@ -21,6 +21,7 @@ from foveate.pictures.accounting import (
     printable,
     settle,
     unknown,
+    unreadable,
 )
 from foveate.pictures.picture import (
     BadPicture,
@@ -48,6 +49,7 @@ PARTS: dict[str, Known] = {
 # What ends a packet for readers that do not know it: wherever they land, they are led to the end.
 _XMP_TRAILER = b"\x01" + bytes(range(255, -1, -1)) + b"\0"
 _MOST_BLOCKS = 1 << 20
+_LOOPS = ("NETSCAPE2.0", "ANIMEXTS1.0")
 
 
 class _Block(NamedTuple):
@@ -153,11 +155,12 @@ def _parts(data: bytes, blocks: list[_Block], end: int | None) -> Iterator[Part]
     """All parts but the header."""
     for block in blocks:
         known = PARTS.get("picture" if block.name == "image" else block.name)
+        length = block.end - block.start
         if known is None:
-            yield unknown(
-                "GIF extensions", block.start, block.end - block.start, printable(block.name.encode())
-            )
+            yield unknown("GIF extensions", block.start, length, printable(block.name.encode()))
+        elif block.name in _LOOPS and (len(block.content) != 3 or block.content[:1] != b"\1"):
+            yield unreadable(known, block.start, length)
         else:
-            yield part_of(known, block.start, block.end - block.start)
+            yield part_of(known, block.start, length)
     if end is not None and end < len(data):
         yield behind(data, end)

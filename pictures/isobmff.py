@@ -31,7 +31,8 @@ _STRUCTURE = Known(Kind.PICTURE, "structure")
 _STORE = Known(Kind.PICTURE, "places of items")
 _MOST_OF_STRUCTURE, _MOST_OF_ITEM = 4096, 256  # bytes of boxes that describe a file, and more for each item
 BOXES: Mapping[bytes, Known] = {
-    **dict.fromkeys((b"ftyp", b"meta", b"mdat", b"pdin"), _STRUCTURE),
+    **dict.fromkeys((b"ftyp", b"meta", b"mdat"), _STRUCTURE),
+    b"pdin": Known(Kind.DESCRIBES, "how to play while loading"),
     **dict.fromkeys(
         (b"moov", b"moof", b"sidx", b"mfra"), Known(Kind.HOLDS_DATA, "a video or sequence", Reason.ANIMATED)
     ),
@@ -46,9 +47,8 @@ PROPERTIES: Mapping[bytes, Known] = {
     b"pasp": Known(Kind.DESCRIBES, "shape of pixels that are not square"),
     b"colr": Known(Kind.CARRIED, "color"),
     **dict.fromkeys((b"clli", b"mdcv", b"cclv", b"amve"), Known(Kind.DESCRIBES, "light level")),
-    **dict.fromkeys(
-        (b"crtt", b"mdft", b"udes", b"altt", b"aebr", b"afbr"), Known(Kind.DESCRIBES, "descriptions")
-    ),
+    **dict.fromkeys((b"crtt", b"mdft", b"udes", b"altt"), Known(Kind.DESCRIBES, "descriptions")),
+    **dict.fromkeys((b"aebr", b"afbr"), Known(Kind.DESCRIBES, "descriptions")),
 }
 ITEMS: Mapping[str, Known] = {
     "picture": Known(Kind.PICTURE, "picture, its tiles and its alpha"),

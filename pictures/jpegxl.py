@@ -91,7 +91,7 @@ def decode_jpeg_xl(data: bytes, max_pixels: int | None) -> Picture:
     wanted = (*size, header.channels), np.dtype(np.uint8 if header.bits == 8 else np.uint16)
     if (pixels.shape, pixels.dtype) != wanted:
         raise damaged("a JPEG XL", f"{pixels.shape} decoded where its header says {wanted[0]}")
-    block, packet = contents.get(b"Exif", b"")[4:], contents.get(b"xml ")
+    block, packet = contents.get(b"Exif"), contents.get(b"xml ")
     metadata = PhotoMetadata(
         profile,
         already_upright(block or None),
@@ -120,6 +120,11 @@ def _apart(data: bytes, boxes: list[Box]) -> tuple[dict[bytes, bytes], list[Part
         if known is None:
             parts.append(unknown("boxes", box.offset, length, printable(kind)))
             continue
+        if kind == b"Exif":
+            content = content[4 + int.from_bytes(content[:4]) :]  # where its header begins
+            if not content:
+                parts.append(unknown("EXIF (it cannot be read)", box.offset, length))
+                continue
         parts.append(part_of(known, box.offset, length))
         if known.kind is Kind.CARRIED:
             contents.setdefault(kind, pack_box(kind, content) if kind == b"jumb" else content)

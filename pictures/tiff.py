@@ -266,15 +266,6 @@ def _metadata(data: bytes, directory: exif.Directory) -> tuple[PhotoMetadata, li
     def lose(name: str, content: bytes, why: str = "") -> None:
         lost.append(Part(Kind.UNKNOWN, name, 0, len(content), why))
 
-    block = None
-    try:
-        block = exif.from_tiff(data)
-    except exif.BadExif as error:
-        fields = [field for tag, field in directory.fields.items() if tag in exif.DESCRIPTIVE]
-        size = sum(field.size for field in fields)
-        lost.append(Part(Kind.UNKNOWN, "EXIF", 0, size, f"cannot be read, {error}"))
-        turn = exif.short("<", exif.orientation(data))
-        block = exif.with_values(exif.empty_block(), {exif.ORIENTATION: turn})
     icc, xmp, iptc, resources, jumb = (
         exif.raw(data, directory, tag) or None
         for tag in (_ICC, _XMP, _IPTC, tiff_parts.PHOTOSHOP, tiff_parts.C2PA)
@@ -298,7 +289,7 @@ def _metadata(data: bytes, directory: exif.Directory) -> tuple[PhotoMetadata, li
         jumb = None
     metadata = PhotoMetadata(
         icc=icc,
-        exif=block,
+        exif=exif.from_tiff(data),
         xmp=xmp,
         dpi=exif.resolution(data),
         iptc=iptc.rstrip(b"\0") if iptc else None,

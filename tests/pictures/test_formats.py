@@ -222,7 +222,9 @@ def test_a_tiff_file_whose_exif_directory_is_broken_is_turned_all_the_same() -> 
     data = picture_files.tiff(sample(23, 31, 3), tags={274: (3, b"\6\0"), 34665: (4, b"\xff\xff\xff\x7f")})
     picture = decode_picture(data)
     assert picture.pixels.shape == (31, 23, 3)
-    assert picture.metadata_problems[0].startswith("EXIF: cannot be read, it ends before byte")
+    assert picture.metadata_problems[0].startswith(
+        "unknown EXIF directories (they cannot be read): it ends before byte"
+    )
 
 
 def test_broken_exif_in_an_avif_file_never_costs_the_pixels() -> None:
