@@ -11,7 +11,7 @@ import itertools
 import struct
 import zlib
 from collections.abc import Callable, Sequence
-from typing import Any
+from typing import TypeVar
 
 import imagecodecs
 import numpy as np
@@ -60,7 +60,10 @@ def _name(dice: Dice, size: int = 4) -> bytes:
     return dice.choice(_LETTERS, size).tobytes()
 
 
-def _one_of(dice: Dice, choices: Sequence[Any]) -> Any:
+_Choice = TypeVar("_Choice")
+
+
+def _one_of(dice: Dice, choices: Sequence[_Choice]) -> _Choice:
     return choices[int(dice.integers(len(choices)))]
 
 

@@ -25,10 +25,7 @@ from foveate.codec.block_weights import Emphasis, block_weights
 from foveate.codec.quality_search import Goal, Search
 from foveate.codec.rate_model import RateModel, Sample
 from foveate.codec.saliency_weights import block_size
-
-_LARGEST_TILE = 4096  # pixels of a side
-_MOST_IN_ONE_TILE = 2 * _LARGEST_TILE**2
-_TILE_UNIT = 64  # pixels
+from foveate.codec.tile_sizes import tile_side
 
 _SAMPLE_SHARE, _LEAST_SAMPLE, _LARGEST_SAMPLE = 10, 24, 160  # every tenth block, but so many of them
 _SAMPLE_DEPTH = math.log10(0.5)  # how far below the predicted slope a sample is coded
@@ -386,18 +383,3 @@ class Encoder:
 
         coarsest, _ = allocation.narrowed(is_fine_enough, max(low, self._depth), high, _HALVINGS)
         return allocation.cut_at(candidates, coarsest, layers)
-
-
-def tile_side(height: int, width: int) -> int | None:
-    """The side of square tiles for a photo; None for a single tile.
-
-    The largest side that leaves no tile with less than half of it, else the one whose least tile is largest.
-    """
-    if height * width <= _MOST_IN_ONE_TILE:
-        return None
-    sides = range(_LARGEST_TILE, _LARGEST_TILE // 2, -_TILE_UNIT)
-
-    def least(side: int) -> int:
-        return min((length - 1) % side + 1 for length in (height, width) if length > side)
-
-    return next((side for side in sides if 2 * least(side) >= side), max(sides, key=least))

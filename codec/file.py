@@ -28,7 +28,6 @@ from foveate.codec.quality_search import Goal as QualityGoal
 from foveate.codec.quality_target import ScoreGoal, nearest_to_score
 from foveate.codec.record import SALIENCY_BYTES, ArchiveRecord
 
-_TILE_UNIT, _LEAST_TILE, _LARGEST_TILE = 64, 128, 4096  # pixels of a side
 MOST_LAYERS = 50  # a tile has at most 255 tile-parts, one per layer
 _NEARLY_LOSSLESS = 0.3  # of the bytes of all samples: where a file takes more, a lossless one may take less
 _MOST_TOLERANCE_DB = 1.0
@@ -99,8 +98,8 @@ class Recipe:
     effort: as for `Encoder`.
     threads: that code at once; the bytes are the same for any number.
     access: whether the file is for reading parts of it: precincts, TLM and PLT (`arrangement`).
-    tile_size: side of square tiles in pixels, see `is_tile_size`; 0 for one tile, or for as many as
-        a giant needs.
+    tile_size: side of square tiles in pixels, as `tile_sizes.is_tile_size` allows; 0 for one tile, or for as
+        many as a giant needs.
     """
 
     goal: Goal
@@ -120,11 +119,6 @@ class Recipe:
     def encoder(self, pixels: Pixels) -> Encoder:
         """The encoder of a photo that may lose some of it."""
         return Encoder(pixels, self.emphasis, self.coding(), self.effort)
-
-
-def is_tile_size(side: int) -> bool:
-    """Whether tiles may be of so many pixels a side: a multiple of 64 from 128 to 4096, or 0 for no wish."""
-    return side == 0 or (side % _TILE_UNIT == 0 and _LEAST_TILE <= side <= _LARGEST_TILE)
 
 
 @dataclasses.dataclass(frozen=True)

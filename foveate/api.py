@@ -14,7 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from foveate.archive.settings import DEFAULT_QUALITY, Target, TargetKind
-from foveate.codec import file
+from foveate.codec import file, tile_sizes
 from foveate.codec.block_weights import Emphasis, Tune
 from foveate.codec.encoder import Effort
 from foveate.codec.metadata import PhotoMetadata
@@ -117,7 +117,7 @@ def encode(  # noqa: PLR0913 (keywords, one for each thing that may be asked for
     ):
         if not least <= value <= most:
             raise ValueError(f"{name} must be from {least} to {most}, not {value}")
-    if not file.is_tile_size(tile_size):
+    if not tile_sizes.is_tile_size(tile_size):
         raise ValueError(f"tile_size must be a multiple of 64 from 128 to 4096, or 0, not {tile_size}")
     pixels = _checked_pixels(pixels)
     mask = None if saliency is None else _checked_map(saliency)

@@ -7,7 +7,8 @@ import math
 from typing import Any
 
 from foveate.archive.roi_boxes import Box, parse_box
-from foveate.codec.file import MOST_LAYERS, is_tile_size
+from foveate.codec.file import MOST_LAYERS
+from foveate.codec.tile_sizes import is_tile_size
 from foveate.pictures.formats import ON_DEMAND
 
 

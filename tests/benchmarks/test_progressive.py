@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from benchmarks.progressive import prefixes
-from foveate.codec import allocation, encoder, openjpeg
+from foveate.codec import allocation, openjpeg, tile_sizes
 from foveate.codec.encoder import Encoder
 from tests import streams
 
@@ -16,8 +16,8 @@ def test_each_prefix_decodes_to_the_layers_that_stand_before_the_cut(
     tiles: bool, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     if tiles:
-        monkeypatch.setattr(encoder, "_MOST_IN_ONE_TILE", 128 * 128)
-        monkeypatch.setattr(encoder, "_LARGEST_TILE", 128)
+        monkeypatch.setattr(tile_sizes, "_MOST_IN_ONE_TILE", 128 * 128)
+        monkeypatch.setattr(tile_sizes, "_LARGEST_TILE", 128)
     data = allocation.encode(Encoder(streams.texture(200, 260, 3)).within(9000, 4))
     found = prefixes(data)
     assert len(found) == 4

@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from numpy.typing import NDArray
 
 from benchmarks import openjpeg_encoder
-from foveate.codec import allocation, encoder, openjpeg
+from foveate.codec import allocation, openjpeg, tile_sizes
 from foveate.codec.allocation import Choice
 from foveate.codec.block_coder import Coding
 from foveate.codec.block_weights import Emphasis
@@ -38,7 +38,7 @@ def psnr_db(pixels: NDArray[Any], choice: Choice) -> float:
 
 @given(st.integers(1, 40_000), st.integers(1, 40_000))
 def test_tiles_are_neither_large_nor_slivers(height: int, width: int) -> None:
-    side = encoder.tile_side(height, width)
+    side = tile_sizes.tile_side(height, width)
     if side is None:
         assert height * width <= 2 * 4096**2
         return
@@ -50,7 +50,7 @@ def test_tiles_are_neither_large_nor_slivers(height: int, width: int) -> None:
 
 def test_the_usual_sizes_of_giants_are_cut_evenly() -> None:
     for height, width in ((12_500, 16_000), (8000, 8000), (10_000, 20_000), (11_648, 8736)):
-        side = encoder.tile_side(height, width)
+        side = tile_sizes.tile_side(height, width)
         assert side is not None
         assert all((length - 1) % side + 1 >= side / 2 for length in (height, width))
 
@@ -221,8 +221,8 @@ def test_a_quality_that_goes_up_and_down_ends_all_the_same() -> None:
 
 
 def test_a_giants_tiles_compete_with_one_another(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(encoder, "_MOST_IN_ONE_TILE", 128 * 128)
-    monkeypatch.setattr(encoder, "_LARGEST_TILE", 256)
+    monkeypatch.setattr(tile_sizes, "_MOST_IN_ONE_TILE", 128 * 128)
+    monkeypatch.setattr(tile_sizes, "_LARGEST_TILE", 256)
     pixels = streams.texture(400, 600, 3)
     saliency = np.zeros((4, 6), np.float32)
     saliency[:2, :3] = 1
@@ -240,8 +240,8 @@ def test_a_giants_tiles_compete_with_one_another(monkeypatch: pytest.MonkeyPatch
 def test_a_stream_cut_where_a_layer_ends_is_read_like_one_of_fewer_layers(
     monkeypatch: pytest.MonkeyPatch, largest_tile: int
 ) -> None:
-    monkeypatch.setattr(encoder, "_MOST_IN_ONE_TILE", largest_tile**2)
-    monkeypatch.setattr(encoder, "_LARGEST_TILE", largest_tile)
+    monkeypatch.setattr(tile_sizes, "_MOST_IN_ONE_TILE", largest_tile**2)
+    monkeypatch.setattr(tile_sizes, "_LARGEST_TILE", largest_tile)
     data = allocation.encode(Encoder(streams.texture(150, 230, 3)).within(9000, 4))
     whole = PacketStream.parse(data)
     assert whole.layout.tiles == (1 if largest_tile == 4096 else 4)
@@ -258,8 +258,8 @@ def test_a_stream_cut_where_a_layer_ends_is_read_like_one_of_fewer_layers(
 
 
 def test_a_stream_cut_inside_a_layer_of_tiles_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(encoder, "_MOST_IN_ONE_TILE", 128 * 128)
-    monkeypatch.setattr(encoder, "_LARGEST_TILE", 128)
+    monkeypatch.setattr(tile_sizes, "_MOST_IN_ONE_TILE", 128 * 128)
+    monkeypatch.setattr(tile_sizes, "_LARGEST_TILE", 128)
     data = allocation.encode(Encoder(streams.texture(150, 230, 3)).within(9000, 4))
     end = PacketStream.parse(data).stream.tile_parts[5].end
     with pytest.raises(BadCodestream, match="cut off"):

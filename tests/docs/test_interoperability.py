@@ -20,7 +20,7 @@ from numpy.typing import NDArray
 from PIL import Image, ImageCms
 
 from docs.interoperability import FILES, METADATA, PROGRAMS, Program, outcome
-from foveate.codec import encoder, file, openjpeg
+from foveate.codec import file, openjpeg, tile_sizes
 from foveate.codec.metadata import PhotoMetadata
 from foveate.codec.record import ArchiveRecord
 from foveate.pictures import icc
@@ -88,8 +88,8 @@ def files(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
         recipe = file.Recipe(goal, layers=4 if name == "layers" else 1)
         with pytest.MonkeyPatch.context() as patch:
             if name == "tiles":
-                patch.setattr(encoder, "_MOST_IN_ONE_TILE", 32 * 32)
-                patch.setattr(encoder, "_LARGEST_TILE", 32)
+                patch.setattr(tile_sizes, "_MOST_IN_ONE_TILE", 32 * 32)
+                patch.setattr(tile_sizes, "_LARGEST_TILE", 32)
             encoded = file.encode_file(_pixels(name), recipe, file.Boxes(_metadata(name), _RECORD))
         found[name] = folder / f"{name}.jp2"
         found[name].write_bytes(encoded.jp2)

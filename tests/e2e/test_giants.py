@@ -6,7 +6,7 @@ import pathlib
 
 import pytest
 
-from foveate.codec import codestream, encoder, jp2, openjpeg
+from foveate.codec import codestream, jp2, openjpeg, tile_sizes
 from foveate.codec.metadata import PhotoMetadata
 from foveate.pictures.formats import decode_picture, encode_picture
 from foveate.pipelines.cli import main
@@ -18,8 +18,8 @@ from tests.streams import texture
 def test_a_giant_is_archived_in_tiles_and_restored(
     channels: int, tmp_path: pathlib.Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(encoder, "_LARGEST_TILE", 128)
-    monkeypatch.setattr(encoder, "_MOST_IN_ONE_TILE", 2 * 128**2)
+    monkeypatch.setattr(tile_sizes, "_LARGEST_TILE", 128)
+    monkeypatch.setattr(tile_sizes, "_MOST_IN_ONE_TILE", 2 * 128**2)
     pixels = texture(257, 330, channels)
     source = tmp_path / "giant.png"
     source.write_bytes(encode_picture(pixels, PhotoMetadata(), "png"))
