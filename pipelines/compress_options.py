@@ -99,7 +99,7 @@ class CompressOptions:
         if self.settings.clean_jpeg:
             hashes.append(tiling.weights_sha256(dncnn.WEIGHTS_FILE))
         if self.settings.roi == "msroi":
-            hashes.append(msroi.weights_sha256())
+            hashes.append(array_files.file_sha256(msroi.WEIGHTS))
         if self.settings.target.kind != "lossless":
             if self.settings.uses_comcnn:
                 hashes.append(tiling.weights_sha256(comcnn.WEIGHTS_FILE))
