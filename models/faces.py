@@ -1,7 +1,7 @@
 """Finds the faces in a photo, of any size from some 24 pixels of a 12-megapixel photo on, and maps them.
 
-    photo -> reduced -> whole, small ------------> large faces
-                     -> tiles with skin in them -> small faces -> the unsure ones once more, at full size
+    photo -> reduced -> whole, small and smaller --> large faces
+                     -> tiles with skin in them -> small faces -> those in doubt once more, at full size
 
 Most photos have large faces or none. Only tiles with something of the color of skin are looked at again, the
 likeliest quarter of them first; the rest where faces were found by then: people are seldom alone.
@@ -24,12 +24,13 @@ from foveate.models.quiet import quiet_import
 from foveate.models.scaling import Pixels, scaled
 
 WEIGHTS = Path(__file__).parent / "weights" / "faces.npz"
-FIRST_SIDE = 480  # of the whole photo, longer side
+FIRST_SIDES = (128, 352)  # of the whole photo, longer side: for faces that fill it, and for smaller ones
+FIRST_TILES = 2  # that are looked at again at least
 TILE, OVERLAP = 384, 48
-WINDOW = 128  # of the third look, pixels of the photo
-SURE, UNSURE = 0.7, 0.3  # scores from which a face counts fully, and not at all
-MOST_WINDOWS = 24
-_SMALL = 40  # pixels of the fine view: a face that a third look can tell more of
+WINDOW = 96  # of the third look, pixels of the photo
+HINT, LEAST, SURE = 0.12, 0.4, 0.7  # scores: worth a third look; counts from here on; counts fully
+MOST_WINDOWS = 16
+_SMALL = 24  # pixels of the fine view: a face that a third look can tell more of
 _SAME = 0.3  # share of two boxes' union that they have in common: one face
 _HEAD = (1.5, 1.8)  # width and height of a head, in units of its face
 _SKIN = ((80, 128), (132, 180))  # of Cb and Cr
@@ -80,9 +81,9 @@ def load(path: str | Path = WEIGHTS) -> FaceFinder:
 
 def find_faces(finder: FaceFinder, pixels: Pixels, fine: Fine) -> list[Face]:
     """The faces of a photo (H, W, C), best first; `fine` is its `looks.fine_view`."""
-    found = _found_in(finder, [looks.whole(fine, FIRST_SIDE)])
-    likely = _likely_tiles(fine) if max(fine.picture.shape[:2]) > FIRST_SIDE else []
-    quarter = -(-len(likely) // 4)
+    found = _found_in(finder, [looks.whole(fine, side) for side in FIRST_SIDES])
+    likely = _likely_tiles(fine) if max(fine.picture.shape[:2]) > max(FIRST_SIDES) else []
+    quarter = max(FIRST_TILES, -(-len(likely) // 4))
     found += _found_in(finder, likely[:quarter])
     if any(face.score > SURE for face in found):
         found += _found_in(finder, likely[quarter:])
@@ -94,10 +95,7 @@ def find_faces(finder: FaceFinder, pixels: Pixels, fine: Fine) -> list[Face]:
 
 def confidence(face: Face) -> float:
     """How far a face counts, in 0..1."""
-    return min(1.0, max(0.0, (face.score - _LEAST_SCORE) / (SURE - _LEAST_SCORE)))
-
-
-_LEAST_SCORE = 0.4
+    return min(1.0, max(0.0, (face.score - LEAST) / (SURE - LEAST)))
 
 
 def face_map(faces: Iterable[Face], photo: tuple[int, int], shape: tuple[int, int]) -> NDArray[np.float32]:
@@ -120,7 +118,7 @@ def face_map(faces: Iterable[Face], photo: tuple[int, int], shape: tuple[int, in
     return result
 
 
-def _found_in(finder: FaceFinder, parts: Sequence[Look], least: float = UNSURE) -> list[Face]:
+def _found_in(finder: FaceFinder, parts: Sequence[Look], least: float = HINT) -> list[Face]:
     faces: list[Face] = []
     for look, output in zip(parts, looks.run(finder.predict, parts, _GRAY), strict=True):
         faces += _decoded(look, output["scores"][..., 0], output["boxes"], least)
@@ -135,7 +133,9 @@ def _decoded(
         x, y, width, height = (float(value) for value in boxes[row, column, :4])
         x += (column + 0.5) * face_detector.CELL
         y += (row + 0.5) * face_detector.CELL
-        if not (width > 1 and height > 1 and 0 <= y < look.picture.shape[0] and 0 <= x < look.picture.shape[1]):
+        if not (
+            width > 1 and height > 1 and 0 <= y < look.picture.shape[0] and 0 <= x < look.picture.shape[1]
+        ):
             continue
         yield Face(
             float(scores[row, column]),
@@ -166,7 +166,7 @@ def _overlap(one: Face, other: Face) -> float:
 
 
 def _likely_tiles(fine: Fine) -> list[Look]:
-    """The tiles in which a face may be, likeliest first: by the color of skin, or by detail in gray photos."""
+    """The tiles in which a face may be, likeliest first: by skin's color, or by detail in gray photos."""
     tiles = looks.tiles(fine, TILE, OVERLAP)
     step = _SKIN_STEP
     height, width = fine.picture.shape[:2]
@@ -191,12 +191,10 @@ def _likely_tiles(fine: Fine) -> list[Look]:
 def _looked_at_again(finder: FaceFinder, pixels: Pixels, faces: Sequence[Face], small: int) -> list[Face]:
     """The faces, those that are small and unsure with the score that they have at full size."""
     unsure = [face for face in faces if face.score < SURE and face.right - face.left < small][:MOST_WINDOWS]
-    rest = [face for face in faces if face not in unsure and face.score >= _LEAST_SCORE]
+    rest = [face for face in faces if face not in unsure and face.score >= LEAST]
     windows = [_window(pixels, face) for face in unsure]
-    for face, window, output in zip(
-        unsure, windows, looks.run(finder.predict, windows, _GRAY), strict=True
-    ):
-        seen = _decoded(window, output["scores"][..., 0], output["boxes"], UNSURE)
+    for face, window, output in zip(unsure, windows, looks.run(finder.predict, windows, _GRAY), strict=True):
+        seen = _decoded(window, output["scores"][..., 0], output["boxes"], HINT)
         rest += [again for again in seen if _overlap(again, face) > _SAME][:1]
     return rest
 

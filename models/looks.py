@@ -33,7 +33,10 @@ class Fine:
 
 @dataclasses.dataclass(frozen=True, eq=False)
 class Look:
-    """A picture to be looked at: (h, w, 3) uint8; its pixel (x, y) is at (left + x * scale, ...) of the photo."""
+    """A picture to be looked at, (h, w, 3) uint8, and where it is in the photo.
+
+    Its sample (x, y) is the photo's pixel (left + x * scale_x, top + y * scale_y).
+    """
 
     picture: Picture
     left: float = 0.0

@@ -57,9 +57,11 @@ class Structures:
 
 def load(weights: Sequence[float] = DEFAULT_WEIGHTS) -> StructureFinder:
     """The networks of the structures that count, in the order of `NAMES`, with the shipped weights."""
-    loaders = (msroi.load, faces.load, writing.load)
+    objects, face, line = (weight > 0 for weight in weights)
     return StructureFinder(
-        *(load() if weight > 0 else None for load, weight in zip(loaders, weights, strict=True))  # type: ignore[operator]
+        msroi.load() if objects else None,
+        faces.load() if face else None,
+        writing.load() if line else None,
     )
 
 
@@ -85,9 +87,9 @@ def find(finder: StructureFinder, pixels: Pixels) -> Structures:
     lines = np.zeros(shape, np.float32)
     if finder.writing is not None:
         lines = writing.writing_map(finder.writing, fine, photo, shape)
-    return Structures(
-        _rounded(objects), _rounded(faces.face_map(found, photo, shape)), _rounded(lines), tuple(found)
-    )
+    heads = faces.face_map(found, photo, shape)
+    lines *= 1 - heads  # eyes and lips look like writing from afar
+    return Structures(_rounded(objects), _rounded(heads), _rounded(lines), tuple(found))
 
 
 def combine(structures: Structures, weights: Sequence[float] = DEFAULT_WEIGHTS) -> SaliencyMap:

@@ -70,7 +70,7 @@ def build() -> keras.Model:
     scale = [1 / deviation for deviation in DEVIATION[::-1]]
     offset = [-mean / deviation for mean, deviation in zip(MEAN[::-1], DEVIATION[::-1], strict=True)]
     x = _convolve(layers.Rescaling(scale, offset)(photo), "stem", STEM_CHANNELS, 3, stride=2)
-    levels = []
+    levels: list[Any] = []
     for index, block in enumerate(BLOCKS):
         x = _block(x, f"block{index}", block)
         if index in LEVELS:
@@ -134,7 +134,7 @@ def _block(x: Any, name: str, block: Block) -> Any:
 
 
 def _activated(x: Any, name: str, affine: bool) -> Any:
-    """Hard swish, six times as large; an affine function after it where no convolution can do that as well."""
+    """Hard swish, six times as large; then an affine function where no convolution can do that."""
     from keras import layers, ops
 
     class Swish(layers.Layer):  # type: ignore[misc]  # Keras is untyped
@@ -203,11 +203,11 @@ def _converted(original: Arrays) -> Iterator[tuple[str, NDArray[Any]]]:
     bias = original["conv2d_transpose_0.b_0"].reshape(-1)
     up, bias = _normalized(up, bias, original, "batch_norm_1")
     channels = up.shape[-1]
-    kernel = up.reshape(4, channels, channels).transpose(1, 0, 2).reshape(1, 1, channels, 4 * channels)
-    yield from _named("quarters", kernel, np.tile(bias, 4))
+    quarters = up.reshape(4, channels, channels).transpose(1, 0, 2).reshape(1, 1, channels, 4 * channels)
+    yield from _named("quarters", quarters, np.tile(bias, 4))
     each = original["conv2d_transpose_1.w_0"].reshape(channels, 4)  # what a quarter's pixels are made of
-    kernel = np.kron(np.eye(4), each)[None, None]
-    yield from _named("pixels", kernel, np.repeat(original["conv2d_transpose_1.b_0"].reshape(-1), CELL**2))
+    pixels = np.kron(np.eye(4), each)[None, None]
+    yield from _named("pixels", pixels, np.repeat(original["conv2d_transpose_1.b_0"].reshape(-1), CELL**2))
 
 
 def _converted_block(

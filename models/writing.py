@@ -23,12 +23,13 @@ from foveate.models.looks import Fine, Look
 from foveate.models.quiet import quiet_import
 
 WEIGHTS = Path(__file__).parent / "weights" / "writing.npz"
-FIRST_SIDE = 640  # of the whole photo, longer side
+FIRST_SIDE = 544  # of the whole photo, longer side
 TILE, OVERLAP = 384, 32
 SUSPECTED = 0.1  # probability that asks for a second look
 CORE = 0.3  # probability that makes a core
 SURE = 0.6  # mean probability of a core that is writing, as the original's authors have it
 _LEAST_CORE = 3  # places
+_THICKEST = 10.0  # half of a core, in places: letters higher than that are objects, and fog looks like them
 _PLACE = 2  # pixels of a look each way: a quarter of the network's cell
 _GROWTH = 1.6  # how far a core grows, in units of half its thickness; measured on words of known height
 _GRAY = 128
@@ -102,12 +103,8 @@ def _suspicious_tiles(fine: Fine, first: Look, suspected: NDArray[np.float32]) -
     scored = []
     for number, tile in enumerate(looks.tiles(fine, TILE, OVERLAP)):
         height, width = tile.picture.shape[:2]
-        top, bottom = (
-            int(y / first.scale_y / _PLACE) for y in (tile.top, tile.top + height * tile.scale_y)
-        )
-        left, right = (
-            int(x / first.scale_x / _PLACE) for x in (tile.left, tile.left + width * tile.scale_x)
-        )
+        top, bottom = (int(y / first.scale_y / _PLACE) for y in (tile.top, tile.top + height * tile.scale_y))
+        left, right = (int(x / first.scale_x / _PLACE) for x in (tile.left, tile.left + width * tile.scale_x))
         amount = int((suspected[top : bottom + 1, left : right + 1] > SUSPECTED).sum())
         if amount:
             scored.append((amount, -number, tile))
@@ -131,7 +128,9 @@ def _add_lines(
     np.maximum.at(result, (rows, columns), lines[y, x])
     rows = np.floor(((np.arange(result.shape[0]) + 0.5) * cell[0] - look.top) / step_y).astype(int)
     columns = np.floor(((np.arange(result.shape[1]) + 0.5) * cell[1] - look.left) / step_x).astype(int)
-    down, across = (np.flatnonzero((at >= 0) & (at < most)) for at, most in zip((rows, columns), lines.shape, strict=True))
+    down, across = (
+        np.flatnonzero((at >= 0) & (at < most)) for at, most in zip((rows, columns), lines.shape, strict=True)
+    )
     part = np.ix_(down, across)
     result[part] = np.maximum(result[part], lines[np.ix_(rows[down], columns[across])])
     return True
@@ -149,8 +148,9 @@ def grown_lines(probability: NDArray[np.float32]) -> NDArray[np.float32]:
     certain = np.clip((mean - CORE) / (SURE - CORE), 0, 1)
     certain[np.bincount(labels.ravel(), minlength=count + 1) < _LEAST_CORE] = 0
     certain[0] = 0
-    inside = ndimage.distance_transform_edt(labels > 0)
-    reach = _GROWTH * np.maximum(ndimage.maximum(inside, labels, numbers), 1.0)
+    thickness = ndimage.maximum(ndimage.distance_transform_edt(labels > 0), labels, numbers)
+    certain[thickness > _THICKEST] = 0
+    reach = _GROWTH * np.maximum(thickness, 1.0)
     distance, nearest = ndimage.distance_transform_edt(labels == 0, return_indices=True)
     owner = labels[tuple(nearest)]
     lines: NDArray[np.float32] = np.where(distance <= reach[owner], certain[owner], 0).astype(np.float32)

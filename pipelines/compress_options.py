@@ -15,7 +15,13 @@ from foveate.archive.settings import DEFAULT_QUALITY, Comcnn, CompressSettings, 
 from foveate.pictures.formats import PICTURE_EXTENSIONS
 from foveate.pipelines import flag_types, metrics_flag, watching
 from foveate.pipelines.running import plans, runner
-from foveate.pipelines.running.arguments import add_limits, add_reccnn, limits_of, output_folder
+from foveate.pipelines.running.arguments import (
+    add_limits,
+    add_reccnn,
+    add_roi_weights,
+    limits_of,
+    output_folder,
+)
 from foveate.pipelines.running.key import add_key, key_of
 from foveate.sandbox.client import Limits
 from foveate.transforms.arrivals import Watched
@@ -93,13 +99,13 @@ class CompressOptions:
 
     def _weights_digest(self) -> bytes:
         """Eight bytes for the weights of all networks that shape the archive's bytes; zeros if none does."""
-        from foveate.models import comcnn, dncnn, msroi, reccnn, tiling
+        from foveate.models import comcnn, dncnn, reccnn, structures, tiling
 
         hashes = []
         if self.settings.clean_jpeg:
             hashes.append(tiling.weights_sha256(dncnn.WEIGHTS_FILE))
         if self.settings.roi == "msroi":
-            hashes.append(array_files.file_sha256(msroi.WEIGHTS))
+            hashes.append(structures.weights_sha256(self.settings.roi_weights.values))
         if self.settings.target.kind != "lossless":
             if self.settings.uses_comcnn:
                 hashes.append(tiling.weights_sha256(comcnn.WEIGHTS_FILE))
@@ -189,8 +195,8 @@ def _add_allocation(group: argparse._ArgumentGroup) -> None:
         "--roi",
         type=flag_types.roi,
         metavar="WHAT",
-        help="msroi: the saliency network (default); none: treat all places alike; masks:DIR: grayscale "
-        "masks at DIR/<relative path>.png, white is important",
+        help="msroi: what the networks find: objects, faces, writing (default); none: treat all places "
+        "alike; masks:DIR: grayscale masks at DIR/<relative path>.png, white is important",
     )
     what.add_argument(
         "--roi-box",
@@ -201,6 +207,7 @@ def _add_allocation(group: argparse._ArgumentGroup) -> None:
         "upright photo or in percent of its width or height: 10%%,200,50%%,300); may be repeated. Boxes are "
         "clipped to the photo; photos that no box touches are coded evenly",
     )
+    add_roi_weights(group)
     group.add_argument(
         "--roi-gain",
         type=flag_types.decibels,
@@ -338,6 +345,7 @@ def parse_options(args: argparse.Namespace) -> CompressOptions:
         target=_target(args),
         roi=f"boxes:{emit_boxes(args.roi_box)}" if args.roi_box else args.roi or "msroi",
         roi_gain_db=args.roi_gain,
+        roi_weights=args.roi_weights,
         comcnn=comcnn,
         min_saving=args.min_saving,
         tune=args.tune,
