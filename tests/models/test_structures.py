@@ -22,7 +22,7 @@ def finder() -> structures.StructureFinder:
 def maps(objects: float, faces: float, writing: float) -> Structures:
     """A photo of three columns, one for each structure."""
     columns = np.diag(np.array([objects, faces, writing], np.float32))
-    return Structures(*(columns[number : number + 1] for number in range(3)), ())
+    return Structures(columns[:1], columns[1:2], columns[2:], ())
 
 
 def astronaut(height: int, width: int, face: int, left: int, top: int) -> Any:

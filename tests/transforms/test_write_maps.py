@@ -58,8 +58,8 @@ def test_a_map_is_its_photos_mask(tmp_path: Path) -> None:
 
 
 def test_each_structure_has_a_map_where_asked(tmp_path: Path) -> None:
-    shape = (6, 8)
-    found = Structures(*(np.full(shape, level, np.float32) for level in (0.2, 0.4, 0.6)), ())
+    low, middle, high = (np.full((6, 8), level, np.float32) for level in (0.2, 0.4, 0.6))
+    found = Structures(low, middle, high, ())
     element = dataclasses.replace(salient(texture(48, 64, 3), corner()), found=found)
     paths = written(element, tmp_path, Extras(channels=True))[1:]
     assert [path.name for path in paths] == [f"a.png.{name}.png" for name in NAMES]
