@@ -129,7 +129,7 @@ def _decoded(
     look: Look, scores: NDArray[np.float32], boxes: NDArray[np.float32], least: float
 ) -> Iterator[Face]:
     """The faces of a look, in the photo's pixels."""
-    for row, column in zip(*np.nonzero(scores > least), strict=True):
+    for row, column in np.argwhere(scores > least).tolist():
         x, y, width, height = (float(value) for value in boxes[row, column, :4])
         x += (column + 0.5) * face_detector.CELL
         y += (row + 0.5) * face_detector.CELL

@@ -28,6 +28,8 @@ SIDE = 320  # cells of a map's longer side: 13 pixels of a photo of 12 megapixel
 NAMES = ("objects", "faces", "writing")
 DEFAULT_WEIGHTS = (1.0, 1.3, 1.2)
 _LEVELS = 255  # maps are rounded to this many steps, so that they don't hang on the last bits of a float
+_PHOTO, _PAGE = 0.25, 0.5  # share of writing from which places differ less, and not at all
+_LIKELY = 0.5  # what a structure reaches somewhere that is there
 _DECIDED, _DIFFUSE = 0.2, 0.35  # doubt from which an object map counts less, and not at all
 
 
@@ -95,17 +97,22 @@ def find(finder: StructureFinder, pixels: Pixels) -> Structures:
 def combine(structures: Structures, weights: Sequence[float] = DEFAULT_WEIGHTS) -> SaliencyMap:
     """One map of what matters, (h, w) float32 in [0, 1] in steps of 1/255.
 
-    At each place the structure counts that is worth most there. What a structure is worth is relative: if
+    At each place the structure counts that is worth most there. The more of a photo is writing, the less do
+    its places differ: a page is looked at all over. What a structure is worth is relative: if
     all of a photo's are worth 0.5, they count as much as if all were worth 1. `weights` in the order of
     `NAMES`, none below 0.
     """
     maps = [getattr(structures, name) for name in NAMES]
-    present = [weight for weight, channel in zip(weights, maps, strict=True) if channel.any()]
-    most = max(present, default=0.0)
-    if most == 0:
+    for least in (_LIKELY, 0.0):  # what is hardly there does not take anything from the rest
+        present = [w for w, channel in zip(weights, maps, strict=True) if w > 0 and channel.max() > least]
+        if present:
+            break
+    else:
         return np.zeros(structures.objects.shape, np.float32)
+    most = max(present)
     weighted = [channel * np.float32(weight / most) for weight, channel in zip(weights, maps, strict=True)]
-    return _rounded(np.clip(np.max(weighted, axis=0), 0, 1))
+    combined = np.clip(np.max(weighted, axis=0), 0, 1)
+    return _rounded(1 - (1 - combined) * np.float32(_trust(structures.writing_share, _PHOTO, _PAGE)))
 
 
 def map_shape(height: int, width: int) -> tuple[int, int]:
@@ -126,8 +133,12 @@ def doubt(saliency: SaliencyMap) -> float:
 
 def settled(saliency: SaliencyMap) -> SaliencyMap:
     """An object map that counts less the more it is in doubt: even places cost nobody anything."""
-    trust = min(1.0, max(0.0, (_DIFFUSE - doubt(saliency)) / (_DIFFUSE - _DECIDED)))
-    return saliency * np.float32(trust)
+    return saliency * np.float32(_trust(doubt(saliency), _DECIDED, _DIFFUSE))
+
+
+def _trust(value: float, most: float, none: float) -> float:
+    """1 up to `most`, 0 from `none` on, a line between."""
+    return min(1.0, max(0.0, (none - value) / (none - most)))
 
 
 def stretched(saliency: SaliencyMap, shape: tuple[int, int]) -> SaliencyMap:

@@ -31,7 +31,7 @@ SURE = 0.6  # mean probability of a core that is writing, as the original's auth
 _LEAST_CORE = 3  # places
 _THICKEST = 10.0  # half of a core, in places: letters higher than that are objects, and fog looks like them
 _PLACE = 2  # pixels of a look each way: a quarter of the network's cell
-_GROWTH = 1.6  # how far a core grows, in units of half its thickness; measured on words of known height
+_GROWTH = 3.0  # how far a core grows, in units of half its thickness: then it covers ascenders
 _GRAY = 128
 
 

@@ -20,9 +20,10 @@ def finder() -> structures.StructureFinder:
 
 
 def maps(objects: float, faces: float, writing: float) -> Structures:
-    """A photo of three columns, one for each structure."""
-    columns = np.diag(np.array([objects, faces, writing], np.float32))
-    return Structures(columns[:1], columns[1:2], columns[2:], ())
+    """A photo of six columns, one for each structure, and as many of nothing."""
+    columns = np.zeros((3, 1, 6), np.float32)
+    columns[[0, 1, 2], 0, [0, 1, 2]] = objects, faces, writing
+    return Structures(columns[0], columns[1], columns[2], ())
 
 
 def astronaut(height: int, width: int, face: int, left: int, top: int) -> Any:
@@ -107,11 +108,23 @@ def test_what_does_not_count_is_not_looked_for() -> None:
 
 def test_structures_count_in_proportion_to_their_weights() -> None:
     combined = combine(maps(1, 1, 1), (1.0, 1.3, 1.2))
-    np.testing.assert_allclose(combined[0], [1 / 1.3, 1, 1.2 / 1.3], atol=1 / 255)
+    np.testing.assert_allclose(combined[0, :3], [1 / 1.3, 1, 1.2 / 1.3], atol=1 / 255)
 
 
 def test_objects_alone_have_all_of_the_gain() -> None:
-    np.testing.assert_allclose(combine(maps(1, 0, 0), (1.0, 1.3, 1.2))[0], [1, 0, 0])
+    np.testing.assert_allclose(combine(maps(1, 0, 0), (1.0, 1.3, 1.2))[0, :3], [1, 0, 0])
+
+
+def test_a_face_that_is_hardly_there_takes_nothing_from_objects() -> None:
+    np.testing.assert_allclose(combine(maps(1, 0.1, 0), (1.0, 1.3, 1.2))[0, :3], [1, 0.13, 0], atol=1 / 255)
+
+
+def test_a_page_is_looked_at_all_over() -> None:
+    writing, nothing = np.zeros((10, 10), np.float32), np.zeros((10, 10), np.float32)
+    writing[:, :8] = 1
+    assert combine(Structures(nothing, nothing, writing, ())).min() == 1
+    writing[:, 2:] = 0
+    np.testing.assert_array_equal(combine(Structures(nothing, nothing, writing, ())), writing)
 
 
 def test_where_nothing_is_found_all_places_are_alike() -> None:
