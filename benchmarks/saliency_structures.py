@@ -106,14 +106,16 @@ def _brightness(each: Labeled, kind: str, channel: str) -> list[tuple[float, ...
 
 
 def _false_alarms(photos: Sequence[Labeled]) -> list[tuple[str, ...]]:
-    rows = []
+    rows: list[tuple[str, ...]] = []
     for kind in ("faces", "writing"):
         areas = [
             float((getattr(each.found, kind) > _FOUND).mean())
             for each in photos
             if not any(each.boxes.values())
         ]
-        rows.append((kind, str(len(areas)), number(np.mean(areas), ".2%"), number(np.max(areas), ".2%")))
+        if areas:
+            mean = sum(areas) / len(areas)
+            rows.append((kind, str(len(areas)), number(mean, ".2%"), number(max(areas), ".2%")))
     return rows
 
 
