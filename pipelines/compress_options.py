@@ -5,7 +5,6 @@ from __future__ import annotations
 import argparse
 import dataclasses
 import functools
-import hashlib
 from pathlib import Path
 
 from foveate.archive.keys import ArchiveKey
@@ -23,6 +22,7 @@ from foveate.pipelines.running.arguments import (
     output_folder,
 )
 from foveate.pipelines.running.key import add_key, key_of
+from foveate.pipelines.weights_digest import weights_digest
 from foveate.sandbox.client import Limits
 from foveate.transforms.arrivals import Watched
 from foveate.transforms.encode import Encoder
@@ -72,7 +72,7 @@ class CompressOptions:
             archive=self.archive,
             target=self.settings.target,
             settings_digest=self.settings.digest().hex(),
-            weights_digest=self._weights_digest().hex(),
+            weights_digest=weights_digest(self.settings, self.reccnn).hex(),
             foveate_version=runner.version(),
             run_id=self.run_id,
             tune=self.settings.tune,
@@ -96,22 +96,6 @@ class CompressOptions:
             rest_seconds=self.watch.seconds if self.watch else 0.0,
             trust_tables=self.settings.mask_folder is None,
         )
-
-    def _weights_digest(self) -> bytes:
-        """Eight bytes for the weights of all networks that shape the archive's bytes; zeros if none does."""
-        from foveate.models import comcnn, dncnn, reccnn, structures, tiling
-
-        hashes = []
-        if self.settings.clean_jpeg:
-            hashes.append(tiling.weights_sha256(dncnn.WEIGHTS_FILE))
-        if self.settings.roi == "msroi":
-            hashes.append(structures.weights_sha256(self.settings.roi_weights.values))
-        if self.settings.target.kind != "lossless":
-            if self.settings.uses_comcnn:
-                hashes.append(tiling.weights_sha256(comcnn.WEIGHTS_FILE))
-            if self.reccnn is not None:
-                hashes.append(tiling.weights_sha256(reccnn.weights_file(self.reccnn.size)))
-        return hashlib.sha256("".join(hashes).encode()).digest()[:8] if hashes else bytes(8)
 
 
 # ---------------------------------------------------------------- flags
