@@ -30,6 +30,7 @@ CORE = 0.3  # probability that makes a core
 SURE = 0.6  # mean probability of a core that is writing, as the original's authors have it
 _LEAST_CORE = 3  # places
 _THICKEST = 10.0  # half of a core, in places: letters higher than that are objects, and fog looks like them
+_THICK, _LEAST_LENGTH = 3.0, 1.5  # a core thicker than that is longer than so many times its thickness
 _PLACE = 2  # pixels of a look each way: a quarter of the network's cell
 _GROWTH = 3.0  # how far a core grows, in units of half its thickness: then it covers ascenders
 _GRAY = 128
@@ -146,10 +147,11 @@ def grown_lines(probability: NDArray[np.float32]) -> NDArray[np.float32]:
     numbers = np.arange(count + 1)
     mean = ndimage.mean(probability, labels, numbers)
     certain = np.clip((mean - CORE) / (SURE - CORE), 0, 1)
-    certain[np.bincount(labels.ravel(), minlength=count + 1) < _LEAST_CORE] = 0
-    certain[0] = 0
+    area = np.bincount(labels.ravel(), minlength=count + 1)
     thickness = ndimage.maximum(ndimage.distance_transform_edt(labels > 0), labels, numbers)
-    certain[thickness > _THICKEST] = 0
+    is_blob = (thickness > _THICK) & (area < _LEAST_LENGTH * (2 * thickness) ** 2)
+    certain[(area < _LEAST_CORE) | (thickness > _THICKEST) | is_blob] = 0
+    certain[0] = 0
     reach = _GROWTH * np.maximum(thickness, 1.0)
     distance, nearest = ndimage.distance_transform_edt(labels == 0, return_indices=True)
     owner = labels[tuple(nearest)]
