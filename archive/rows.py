@@ -83,6 +83,8 @@ class MetricsRow:
     ssimulacra2: float | None = None  # a score of at most 100; of a sample of photos, or of all on demand
     rec_ssimulacra2: float | None = None
     alpha_max_error: float | None = None  # of 255; None without an alpha channel
+    faces: int | None = None  # that the network found; None where none was asked
+    writing_share: float | None = None  # of the photo; likewise
 
 
 @dataclasses.dataclass(frozen=True)

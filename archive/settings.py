@@ -8,6 +8,7 @@ import json
 from typing import Literal
 
 from foveate.archive.roi_boxes import Box, parse_boxes
+from foveate.archive.roi_weights import DEFAULT_ROI_WEIGHTS, RoiWeights
 from foveate.codec.block_weights import Tune
 from foveate.codec.encoder import Effort
 
@@ -41,14 +42,14 @@ class Target:
 class CompressSettings:
     """Everything that decides what an archive's bytes are, but the networks' weights.
 
-    `roi` is "msroi", "none", "masks:FOLDER", or "boxes:" and what `emit_boxes` gives; `roi_gain_db` how many
-    dB of squared error a salience of 1 is worth over one of 0; `tune` what else errors count for; `layers`
-    how many quality layers a file has; `min_saving` the share of the source's bytes that must be saved for a
-    photo not to be kept as it is; `key_id` names the key that all files are encrypted with, "" for none;
-    `clean_jpeg` whether DnCNN takes the artifacts out of JPEG sources first; `effort` how much time an encode
-    may take; `also` which sources are decoded on demand (`pictures.formats.ON_DEMAND`); `access` whether
-    files are arranged for reading parts of them, `tile_size` the side of their tiles, 0 for the encoder's
-    choice.
+    `roi` is "msroi", "none", "masks:FOLDER", or "boxes:" and what `emit_boxes` gives; `roi_weights` what the
+    structures that the networks find are worth; `roi_gain_db` how many dB of squared error a salience of 1 is
+    worth over one of 0; `tune` what else errors count for; `layers` how many quality layers a file has;
+    `min_saving` the share of the source's bytes that must be saved for a photo not to be kept as it is;
+    `key_id` names the key that all files are encrypted with, "" for none; `clean_jpeg` whether DnCNN takes
+    the artifacts out of JPEG sources first; `effort` how much time an encode may take; `also` which sources
+    are decoded on demand (`pictures.formats.ON_DEMAND`); `access` whether files are arranged for reading
+    parts of them, `tile_size` the side of their tiles, 0 for the encoder's choice.
     """
 
     target: Target = Target("quality", DEFAULT_QUALITY)
@@ -64,6 +65,7 @@ class CompressSettings:
     also: tuple[str, ...] = ()
     access: bool = False
     tile_size: int = 0
+    roi_weights: RoiWeights = DEFAULT_ROI_WEIGHTS
 
     @property
     def uses_comcnn(self) -> bool:
@@ -99,6 +101,10 @@ class CompressSettings:
             also=tuple(sorted(self.also)),
         )
         values = dataclasses.asdict(normal)
+        if self.roi == "msroi" and orders:
+            values["roi_weights"] = [float(value) for value in self.roi_weights.values]
+        else:
+            del values["roi_weights"]
         # Without these, digests are as they were before there were any.
         for later in ("key_id", "clean_jpeg", "effort", "also", "access", "tile_size"):
             if values[later] in ("", False, "normal", (), 0):

@@ -14,12 +14,19 @@ import json
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 
-from benchmarks import saliency_bytes, saliency_maps, saliency_places, saliency_sheets, saliency_speed
+from benchmarks import (
+    saliency_bytes,
+    saliency_maps,
+    saliency_places,
+    saliency_sheets,
+    saliency_speed,
+    saliency_structures,
+)
 from benchmarks.tables import Section, markdown, plain_text, section_from
 from foveate.models import msroi
 from foveate.models.training.salient_views import Pair, read_pairs
 
-SECTIONS = ("maps", "calibration", "steadiness", "bytes", "places", "speed")
+SECTIONS = ("maps", "calibration", "steadiness", "bytes", "places", "structures", "speed")
 _NAME = "benchmarks-saliency"
 _SHEETS = ("best", "worst")
 _INTRODUCTION = """\
@@ -75,6 +82,8 @@ def measured(
         yield saliency_bytes.bytes_section(saliency_bytes.compared(pairs, model))
     if "places" in wanted:
         yield saliency_places.places_section(args.places, pairs, model)
+    if "structures" in wanted:
+        yield saliency_structures.structures_section(args.places)
     if "speed" in wanted:
         yield saliency_speed.speed_section(saliency_speed.timed(pairs[0][0], args.weights))
 

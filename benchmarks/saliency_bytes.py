@@ -41,13 +41,13 @@ def compared(pairs: Sequence[Pair], model: msroi.MsRoi) -> list[Compared]:
         favored = {NONE: None, NETWORK: saliency, MASK: mask}
         result.append(
             Compared(
-                {name: _figures(photo, _coded(photo, map_), mask, saliency) for name, map_ in favored.items()}
+                {name: _figures(photo, coded(photo, map_), mask, saliency) for name, map_ in favored.items()}
             )
         )
     return result
 
 
-def _coded(photo: Photo, saliency: Map | None) -> Photo:
+def coded(photo: Photo, saliency: Map | None) -> Photo:
     """The photo after a file of `RATE`, every byte counted, the map in its record too."""
     budget = ours.budget_of(RATE, *photo.shape[:2])
     source = Encoder(photo, Emphasis(saliency, GAIN_DB))

@@ -29,7 +29,7 @@ _LETTER_HEIGHT, _FOUND = 0.09, 0.5
 def places_section(folder: Path | None, pairs: Sequence[Pair], model: msroi.MsRoi) -> Section:
     """Brightness in the boxes, against the whole photo's."""
     boxes = json.loads(BOXES.read_text())
-    photos = dict(_photos(folder, {name for kind in KINDS for name in boxes[kind]}))
+    photos = dict(labeled_photos(folder, {name for kind in KINDS for name in boxes[kind]}))
     maps = dict(zip(photos, msroi.saliency_maps(model, list(photos.values())), strict=True))
     tables, figures = [], {}
     rows, means = [], []
@@ -74,7 +74,7 @@ def in_boxes(saliency: Map, boxes: Sequence[Box]) -> list[float]:
     return means
 
 
-def _photos(folder: Path | None, names: set[str]) -> Iterator[tuple[str, Photo]]:
+def labeled_photos(folder: Path | None, names: set[str]) -> Iterator[tuple[str, Photo]]:
     """The bundled ones, and those that the folder has."""
     for name in sorted(names & _BUNDLED.keys()):
         photo = _BUNDLED[name]()

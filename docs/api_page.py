@@ -20,15 +20,16 @@ import foveate
 jp2 = foveate.encode(pixels, bpp=0.5, saliency=mask)
 pixels = foveate.decode(jp2)
 better = foveate.restore(jp2)
-mask = foveate.saliency(pixels)
+mask = foveate.saliency(pixels, faces=2)
+found = foveate.structures(pixels)
 info = foveate.inspect(jp2)
 figures = foveate.measure(original, pixels)
 ```
 
-Arrays in, bytes out. No pipeline starts and nothing is logged; only `restore` and `saliency` load
-TensorFlow. The files are those of [`foveate compress`](commands.md#compress), without the record of a
-source. These functions decode in the calling process: for files that you don't trust, use the
-[commands](commands.md), which decode in [isolation](safety.md).
+Arrays in, bytes out. No pipeline starts and nothing is logged; only `restore`, `saliency` and
+`structures` load TensorFlow. The files are those of [`foveate compress`](commands.md#compress), without
+the record of a source. These functions decode in the calling process: for files that you don't trust,
+use the [commands](commands.md), which decode in [isolation](safety.md).
 """
 _SECTION = re.compile(r"^(Args|Returns|Raises|Example):\n", re.MULTILINE)
 _ITEM = re.compile(r"^(\w[\w, ]*): ", re.MULTILINE)

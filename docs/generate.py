@@ -89,6 +89,8 @@ MEANINGS = {
     "photo in eight, or of all with `--measure ssimulacra2`",
     "rec_ssimulacra2": "`ssimulacra2` of the photo restored by RecCNN; null if it was not measured",
     "alpha_max_error": "the largest error of the alpha channel, on a scale of 255; null without one",
+    "faces": "how many faces were found; null where the networks were not asked (`--roi`)",
+    "writing_share": "share of the photo that was found to be writing; likewise",
     "cleaned_psnr_db": "with `--clean-jpeg`: PSNR of the cleaned photo, which was coded, against the source",
 }
 _TABLES_ARE = """\

@@ -1,7 +1,7 @@
 """Foveate: photo archives as standard JPEG 2000 files, with the bits where people look.
 
 Everything below is loaded when first used: `import foveate` alone takes no time, and TensorFlow is imported
-only by `restore` and `saliency`.
+only by `restore`, `saliency` and `structures`.
 """
 
 from __future__ import annotations
@@ -10,9 +10,10 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from foveate.api import decode, encode, inspect, measure, restore, saliency
+    from foveate.api import decode, encode, inspect, measure, restore, saliency, structures
     from foveate.codec.errors import BadCodestream, BudgetTooSmall, UnsupportedCodestream
     from foveate.codec.metadata import PhotoMetadata
+    from foveate.models.structures import Structures
     from foveate.quality.measures import Measures
     from foveate.reports.inspection.examination import Inspection
 
@@ -22,6 +23,7 @@ __all__ = [
     "Inspection",
     "Measures",
     "PhotoMetadata",
+    "Structures",
     "UnsupportedCodestream",
     "decode",
     "encode",
@@ -29,6 +31,7 @@ __all__ = [
     "measure",
     "restore",
     "saliency",
+    "structures",
 ]
 
 _ELSEWHERE = {  # the others are in foveate.api
@@ -36,6 +39,7 @@ _ELSEWHERE = {  # the others are in foveate.api
     "BudgetTooSmall": "foveate.codec.errors",
     "UnsupportedCodestream": "foveate.codec.errors",
     "PhotoMetadata": "foveate.codec.metadata",
+    "Structures": "foveate.models.structures",
     "Measures": "foveate.quality.measures",
     "Inspection": "foveate.reports.inspection.examination",
 }

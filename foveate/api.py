@@ -8,17 +8,20 @@ from __future__ import annotations
 
 import functools
 import math
+from collections.abc import Sequence
 from typing import Literal, TypeVar, cast, get_args
 
 import numpy as np
 from numpy.typing import NDArray
 
 from foveate.archive.settings import DEFAULT_QUALITY, Target, TargetKind
+from foveate.checks import checked_file, checked_map, checked_pixels, checked_weights
 from foveate.codec import file, tile_sizes
 from foveate.codec.block_weights import Emphasis, Tune
 from foveate.codec.encoder import Effort
 from foveate.codec.metadata import PhotoMetadata
 from foveate.goals import goal_of
+from foveate.models.structures import Structures
 from foveate.pictures.picture import full_range
 from foveate.quality import measures
 from foveate.quality.measures import Measures
@@ -119,8 +122,8 @@ def encode(  # noqa: PLR0913 (keywords, one for each thing that may be asked for
             raise ValueError(f"{name} must be from {least} to {most}, not {value}")
     if not tile_sizes.is_tile_size(tile_size):
         raise ValueError(f"tile_size must be a multiple of 64 from 128 to 4096, or 0, not {tile_size}")
-    pixels = _checked_pixels(pixels)
-    mask = None if saliency is None else _checked_map(saliency)
+    pixels = checked_pixels(pixels)
+    mask = None if saliency is None else checked_map(saliency)
     if roi_psnr is not None and mask is None:
         raise ValueError("roi_psnr weights errors by saliency: give a map, or say psnr")
     target = _one_target(
@@ -173,28 +176,6 @@ def _one_of(choices: tuple[_Word, ...], name: str, value: _Word) -> _Word:
     if value not in choices:
         raise ValueError(f"{name} must be one of {', '.join(choices)}, not {value}")
     return value
-
-
-def _checked_pixels(pixels: Pixels) -> Pixels:
-    pixels = cast(Pixels, np.asarray(pixels))
-    if pixels.ndim == 2:
-        pixels = pixels[:, :, None]
-    if pixels.ndim != 3 or not 1 <= pixels.shape[2] <= 4 or 0 in pixels.shape:
-        hint = "; channels come last" if pixels.ndim == 3 and 1 <= pixels.shape[0] <= 4 else ""
-        raise ValueError(f"pixels must be (H, W) or (H, W, 1 to 4), not {pixels.shape}{hint}")
-    if pixels.dtype not in (np.uint8, np.uint16):
-        raise ValueError(f"pixels must be uint8 or uint16, not {pixels.dtype}")
-    return cast(Pixels, np.ascontiguousarray(pixels))
-
-
-def _checked_map(saliency: NDArray[np.floating]) -> SaliencyMap:
-    found = np.asarray(saliency, np.float32)
-    if found.ndim != 2 or not found.size:
-        raise ValueError(f"a saliency map must be (h, w), not {found.shape}")
-    if not (found.min() >= 0 and found.max() <= 1):  # NaN is neither
-        found_range = f"{found.min():g} to {found.max():g}"
-        raise ValueError(f"a saliency map must lie in 0 to 1, not {found_range}; of 8 bits, divide it by 255")
-    return found
 
 
 def decode(jp2: bytes, *, reduce: int = 0, layers: int | None = None) -> Pixels:
@@ -273,35 +254,31 @@ def restore(
 
 
 def _decoded(jp2: bytes, reduce: int, layers: int | None) -> file.DecodedFile:
-    jp2 = _checked_file(jp2)
+    jp2 = checked_file(jp2)
     if layers is not None and layers < 1:
         raise ValueError(f"layers must be at least 1, not {layers}")
     return file.decode_file(jp2, reduce=reduce, layers=layers or 0)
-
-
-def _checked_file(jp2: bytes) -> bytes:
-    if isinstance(jp2, bytearray | memoryview):
-        return bytes(jp2)
-    if not isinstance(jp2, bytes):
-        raise TypeError(f"a file must be given as its bytes, not as {type(jp2).__name__}: read it first")
-    return jp2
 
 
 def _pixels_of(found: file.DecodedFile) -> Pixels:
     return full_range(found.decoded.pixels, found.decoded.bit_depth)
 
 
-def saliency(pixels: Pixels) -> SaliencyMap:
-    """Says how much each place of a photo matters, by MS-ROI; the network is loaded once per process.
+def saliency(
+    pixels: Pixels, *, objects: float = 1.0, faces: float = 1.3, writing: float = 1.2
+) -> SaliencyMap:
+    """Says how much each place of a photo matters; networks are loaded once per process.
 
     Args:
       pixels: a photo as `encode` takes it.
+      objects, faces, writing: what these structures are worth, 0 to 10; those of 0 are not looked for. Only
+        their ratios matter: the one that counts most in a photo counts as 1.
 
     Returns:
-      (h, w) float32 in 0 to 1 over the whole photo, about 70 to 80 samples along the longer side.
+      (h, w) float32 in 0 to 1 over the whole photo, its longer side at most 320.
 
     Raises:
-      ValueError: pixels of another shape or type.
+      ValueError: pixels of another shape or type, or an impossible weight.
 
     Example:
       >>> import numpy as np, foveate
@@ -309,10 +286,41 @@ def saliency(pixels: Pixels) -> SaliencyMap:
       >>> mask.ndim, float(mask.min()) >= 0, float(mask.max()) <= 1
       (2, True, True)
     """
-    from foveate.models import msroi
+    from foveate.models.structures import combine
+
+    weights = checked_weights(objects, faces, writing)
+    return combine(_found(pixels, weights), weights)
+
+
+def structures(pixels: Pixels, *, weights: Sequence[float] = (1.0, 1.3, 1.2)) -> Structures:
+    """Finds objects, faces and writing in a photo, each on a map of its own.
+
+    Args:
+      pixels: a photo as `encode` takes it.
+      weights: of objects, faces and writing; those of 0 are not looked for, and others make no difference.
+
+    Returns:
+      `Structures`: `objects`, `faces` and `writing` are (h, w) float32 in 0 to 1; `found_faces` has boxes in
+      pixels, with scores; `writing_share` is the share of the photo that is writing.
+
+    Raises:
+      ValueError: like `saliency`.
+
+    Example:
+      >>> import numpy as np, foveate
+      >>> found = foveate.structures(np.zeros((64, 96, 3), np.uint8))
+      >>> found.faces.shape == found.writing.shape, found.found_faces
+      (True, ())
+    """
+    return _found(pixels, checked_weights(*weights))
+
+
+def _found(pixels: Pixels, weights: tuple[float, float, float]) -> Structures:
+    from foveate.models import structures as finding
     from foveate.models.loading import shared
 
-    return msroi.saliency(shared("MS-ROI", msroi.load).get(), _checked_pixels(pixels))
+    finder = shared("MS-ROI", functools.partial(finding.load, weights)).get()
+    return finding.find(finder, checked_pixels(pixels))
 
 
 def inspect(jp2: bytes) -> Inspection:
@@ -335,7 +343,7 @@ def inspect(jp2: bytes) -> Inspection:
       >>> found.anatomy.width, found.anatomy.height, found.problems
       (64, 48, ())
     """
-    return examine("", _checked_file(jp2))
+    return examine("", checked_file(jp2))
 
 
 def measure(original: Pixels, decoded: Pixels, *, saliency: NDArray[np.floating] | None = None) -> Measures:
@@ -357,5 +365,5 @@ def measure(original: Pixels, decoded: Pixels, *, saliency: NDArray[np.floating]
       >>> round(foveate.measure(pixels, pixels + np.uint8(10)).psnr_db, 2)
       28.13
     """
-    mask = None if saliency is None else _checked_map(saliency)
-    return measures.measure(_checked_pixels(original), _checked_pixels(decoded), mask, scored=True)
+    mask = None if saliency is None else checked_map(saliency)
+    return measures.measure(checked_pixels(original), checked_pixels(decoded), mask, scored=True)

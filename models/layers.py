@@ -65,11 +65,22 @@ def sub_pixel_convolution(
     What a transposed convolution of `kernel` strides' width computes, several times as fast (Shi et al. 2016,
     "Real-Time Single Image and Video Super-Resolution", section 3). `start` is its initializer.
     """
+    from keras import layers
+
+    outputs = channels * scale**2
+    convolution = layers.Conv2D(
+        outputs, kernel, padding="same", name=name, kernel_initializer=start, dtype=precision
+    )
+    return depth_to_space(convolution(features), channels, scale, precision)
+
+
+def depth_to_space(features: Any, channels: int, scale: int, precision: str = "float32") -> Any:
+    """Features of a place, row by row, beside each other: (batch, h, w, scale² * channels) -> (batch, scale *
+    h, scale * w, channels).
+    """
     from keras import layers, ops
 
     class DepthToSpace(layers.Layer):  # type: ignore[misc]  # Keras is untyped
-        """Features of a place, row by row, beside each other."""
-
         def call(self, inputs: Any) -> Any:
             batch, height, width = ops.shape(inputs)[:3]
             rows = [
@@ -78,11 +89,34 @@ def sub_pixel_convolution(
             ]
             return ops.reshape(ops.stack(rows, 2), (batch, height * scale, width * scale, channels))
 
-    outputs = channels * scale**2
-    convolution = layers.Conv2D(
-        outputs, kernel, padding="same", name=name, kernel_initializer=start, dtype=precision
-    )
-    return DepthToSpace(dtype=precision)(convolution(features))
+    return DepthToSpace(dtype=precision)(features)
+
+
+def twice_as_fine(features: Any) -> Any:
+    """Features scaled up by two with bilinear interpolation: (batch, h, w, c) -> (batch, 2h, 2w, c).
+
+    Keras's own layer cannot, where height and width are not known beforehand.
+    """
+    from keras import layers, ops
+
+    class TwiceAsFine(layers.Layer):  # type: ignore[misc]  # Keras is untyped
+        def call(self, inputs: Any) -> Any:
+            return _interleaved(_interleaved(inputs, 1), 2)
+
+        def compute_output_shape(self, shape: Any) -> Any:
+            return shape[0], shape[1] and 2 * shape[1], shape[2] and 2 * shape[2], shape[3]
+
+    def _interleaved(x: Any, axis: int) -> Any:
+        first, last = ops.take(x, [0], axis), ops.take(x, [-1], axis)
+        rest = [slice(None)] * axis
+        before = ops.concatenate([first, x[(*rest, slice(None, -1))]], axis)
+        after = ops.concatenate([x[(*rest, slice(1, None))], last], axis)
+        pairs = ops.stack([0.75 * x + 0.25 * before, 0.75 * x + 0.25 * after], axis + 1)
+        shape = list(ops.shape(x))
+        shape[axis] = 2 * shape[axis]
+        return ops.reshape(pairs, shape)
+
+    return TwiceAsFine()(features)
 
 
 def noise_amplitude(noise: Any) -> Any:

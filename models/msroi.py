@@ -20,9 +20,7 @@ so that a photo of whatever size costs at most 0.5 GMAC.
 from __future__ import annotations
 
 import dataclasses
-import hashlib
 import math
-import zipfile
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -31,23 +29,22 @@ import numpy as np
 from numpy.typing import NDArray
 
 from foveate.models import efficientnet
+from foveate.models.array_files import file_sha256, read_arrays
 from foveate.models.quiet import quiet_import
+from foveate.models.scaling import check_pixels, scaled
 
 if TYPE_CHECKING:
     import keras
-    from PIL import Image
 
 Pixels = NDArray[np.uint8] | NDArray[np.uint16]
 SaliencyMap = NDArray[np.float32]
 
 WEIGHTS = Path(__file__).parent / "weights" / "msroi.npz"
-FORMAT_VERSION = 1
 MAX_SIDE = 320
 MAX_TILES = 56  # of 32×32 samples
 OUTPUT_STRIDE = 4
 LEVELS = 255  # maps are rounded to this many steps, so that they don't hang on the last bits of a float
 BATCH = 8
-_BAND_PIXELS = 1 << 22  # a photo is scaled down in bands of about this many pixels
 DECODER = {"stride32": 64, "stride16": 64, "stride8": 40, "stride4": 24}  # channels at each resolution
 CLASS_COUNT = 20  # how many likely classes make up the class-activation map
 CLASS_THRESHOLD = 0.2  # of a class map's own peak; what is below does not count
@@ -69,7 +66,7 @@ def load(path: str | Path = WEIGHTS) -> MsRoi:
     with quiet_import():
         import keras
 
-    arrays = read_weights(path)
+    arrays = read_arrays(path)
     decoder = build_decoder()
     try:
         backbone = efficientnet.load(arrays)
@@ -86,7 +83,7 @@ def load(path: str | Path = WEIGHTS) -> MsRoi:
         cam = class_activation_map(features.pop("head"), *classifier)
         return {"saliency": decoder({**features, "cam": cam}, training=False), "cam": cam}
 
-    return MsRoi(_traced(predict), weights_sha256(path))
+    return MsRoi(_traced(predict), file_sha256(path))
 
 
 def _traced(predict: Callable[[Any], dict[str, Any]]) -> Callable[[Any], Mapping[str, Any]]:
@@ -127,11 +124,6 @@ def class_activation_maps(model: MsRoi, photos: Sequence[Pixels]) -> list[Salien
     return _run(model, photos, "cam")
 
 
-def weights_sha256(path: str | Path = WEIGHTS) -> str:
-    """SHA-256 of a weights file, as hexadecimal digits: the name of the weights in archives and tables."""
-    return hashlib.sha256(Path(path).read_bytes()).hexdigest()
-
-
 def thumbnail_size(height: int, width: int) -> tuple[int, int]:
     """Height and width of a photo's thumbnail: multiples of 4, the aspect ratio kept but for rounding."""
     most = MAX_SIDE // efficientnet.STRIDE
@@ -150,38 +142,8 @@ def thumbnail(pixels: Pixels) -> NDArray[np.float32]:
 
     Gray becomes RGB; alpha blends into mid-gray (127, where the network sees nothing).
     """
-    if pixels.ndim != 3 or not 1 <= pixels.shape[2] <= 4 or pixels.size == 0:
-        raise ValueError(f"expected non-empty (H, W, C) with C in 1..4, got {pixels.shape}")
-    if pixels.dtype not in (np.uint8, np.uint16):
-        raise ValueError(f"expected uint8 or uint16 samples, got {pixels.dtype}")
-    from PIL import Image
-
-    height, width = pixels.shape[:2]
-    rows, columns = thumbnail_size(height, width)
-    # Whole blocks first, as Pillow's `reducing_gap=2.0` would: fast, and still twice the thumbnail's size.
-    across, down = max(1, width // columns // 2), max(1, height // rows // 2)
-    part = (0, 0, width / across, height / down)
-    small = _reduced(pixels, across, down).resize((columns, rows), Image.Resampling.BILINEAR, part)
-    if small.mode in ("La", "RGBa"):
-        small = small.convert({"La": "LA", "RGBa": "RGBA"}[small.mode]).convert("RGBA")
-        small = Image.alpha_composite(Image.new("RGBA", small.size, (127, 127, 127, 255)), small)
-    return np.asarray(small.convert("RGB"), np.float32)
-
-
-def _reduced(pixels: Pixels, across: int, down: int) -> Image.Image:
-    """The means of blocks of `across` by `down` samples, band by band; alpha premultiplied."""
-    from PIL import Image
-
-    height, width, channels = pixels.shape
-    mode = ("L", "La", "RGB", "RGBa")[channels - 1]
-    result = Image.new(mode, (-(-width // across), -(-height // down)))
-    step = max(1, _BAND_PIXELS // (width * down)) * down
-    for top in range(0, height, step):
-        band = pixels[top : top + step]
-        eight = band if band.dtype == np.uint8 else (band >> 8).astype(np.uint8)
-        image = Image.fromarray(np.ascontiguousarray(eight[..., 0] if channels == 1 else eight))
-        result.paste(image.convert(mode).reduce((across, down)), (0, top // down))
-    return result
+    check_pixels(pixels)
+    return scaled(pixels, *thumbnail_size(*pixels.shape[:2])).astype(np.float32)
 
 
 def pad(small: NDArray[np.float32]) -> NDArray[np.float32]:
@@ -252,28 +214,6 @@ def set_decoder_weights(decoder: keras.Model, arrays: efficientnet.Arrays) -> No
         if layer.weights:
             names = (f"decoder/{layer.name}/{part}" for part in ("kernel", "bias"))
             layer.set_weights([arrays[name].astype(np.float32) for name in names])
-
-
-def write_weights(path: str | Path, arrays: efficientnet.Arrays) -> None:
-    """Write backbone, classifier and decoder arrays as one file, in float16."""
-    halves = {name: arrays[name].astype(np.float16) for name in sorted(arrays)}
-    if not all(np.isfinite(array).all() for array in halves.values()):
-        raise ValueError("weights too large for float16")
-    contents: dict[str, Any] = {"format_version": np.int32(FORMAT_VERSION), **halves}
-    np.savez_compressed(path, **contents)
-
-
-def read_weights(path: str | Path) -> dict[str, NDArray[np.floating[Any]]]:
-    """The other half of `write_weights`. Raises ValueError for another format or version."""
-    try:
-        with np.load(path) as stored:
-            arrays = dict(stored)
-    except zipfile.BadZipFile as error:
-        raise ValueError(f"{path}: not a weights file ({error})") from error
-    version = arrays.pop("format_version", None)
-    if version is None or int(version) != FORMAT_VERSION:
-        raise ValueError(f"{path}: MS-ROI weights of format {version}, expected {FORMAT_VERSION}")
-    return arrays
 
 
 def multiply_accumulates(height: int, width: int) -> int:

@@ -5,7 +5,6 @@ from __future__ import annotations
 import argparse
 import dataclasses
 import functools
-import hashlib
 from pathlib import Path
 
 from foveate.archive.keys import ArchiveKey
@@ -15,8 +14,15 @@ from foveate.archive.settings import DEFAULT_QUALITY, Comcnn, CompressSettings, 
 from foveate.pictures.formats import PICTURE_EXTENSIONS
 from foveate.pipelines import flag_types, metrics_flag, watching
 from foveate.pipelines.running import plans, runner
-from foveate.pipelines.running.arguments import add_limits, add_reccnn, limits_of, output_folder
+from foveate.pipelines.running.arguments import (
+    add_limits,
+    add_reccnn,
+    add_roi_weights,
+    limits_of,
+    output_folder,
+)
 from foveate.pipelines.running.key import add_key, key_of
+from foveate.pipelines.weights_digest import weights_digest
 from foveate.sandbox.client import Limits
 from foveate.transforms.arrivals import Watched
 from foveate.transforms.encode import Encoder
@@ -66,7 +72,7 @@ class CompressOptions:
             archive=self.archive,
             target=self.settings.target,
             settings_digest=self.settings.digest().hex(),
-            weights_digest=self._weights_digest().hex(),
+            weights_digest=weights_digest(self.settings, self.reccnn).hex(),
             foveate_version=runner.version(),
             run_id=self.run_id,
             tune=self.settings.tune,
@@ -90,22 +96,6 @@ class CompressOptions:
             rest_seconds=self.watch.seconds if self.watch else 0.0,
             trust_tables=self.settings.mask_folder is None,
         )
-
-    def _weights_digest(self) -> bytes:
-        """Eight bytes for the weights of all networks that shape the archive's bytes; zeros if none does."""
-        from foveate.models import comcnn, dncnn, msroi, reccnn, tiling
-
-        hashes = []
-        if self.settings.clean_jpeg:
-            hashes.append(tiling.weights_sha256(dncnn.WEIGHTS_FILE))
-        if self.settings.roi == "msroi":
-            hashes.append(msroi.weights_sha256())
-        if self.settings.target.kind != "lossless":
-            if self.settings.uses_comcnn:
-                hashes.append(tiling.weights_sha256(comcnn.WEIGHTS_FILE))
-            if self.reccnn is not None:
-                hashes.append(tiling.weights_sha256(reccnn.weights_file(self.reccnn.size)))
-        return hashlib.sha256("".join(hashes).encode()).digest()[:8] if hashes else bytes(8)
 
 
 # ---------------------------------------------------------------- flags
@@ -189,8 +179,8 @@ def _add_allocation(group: argparse._ArgumentGroup) -> None:
         "--roi",
         type=flag_types.roi,
         metavar="WHAT",
-        help="msroi: the saliency network (default); none: treat all places alike; masks:DIR: grayscale "
-        "masks at DIR/<relative path>.png, white is important",
+        help="msroi: what the networks find: objects, faces, writing (default); none: treat all places "
+        "alike; masks:DIR: grayscale masks at DIR/<relative path>.png, white is important",
     )
     what.add_argument(
         "--roi-box",
@@ -201,6 +191,7 @@ def _add_allocation(group: argparse._ArgumentGroup) -> None:
         "upright photo or in percent of its width or height: 10%%,200,50%%,300); may be repeated. Boxes are "
         "clipped to the photo; photos that no box touches are coded evenly",
     )
+    add_roi_weights(group)
     group.add_argument(
         "--roi-gain",
         type=flag_types.decibels,
@@ -338,6 +329,7 @@ def parse_options(args: argparse.Namespace) -> CompressOptions:
         target=_target(args),
         roi=f"boxes:{emit_boxes(args.roi_box)}" if args.roi_box else args.roi or "msroi",
         roi_gain_db=args.roi_gain,
+        roi_weights=args.roi_weights,
         comcnn=comcnn,
         min_saving=args.min_saving,
         tune=args.tune,

@@ -7,6 +7,7 @@ import math
 from typing import Any
 
 from foveate.archive.roi_boxes import Box, parse_box
+from foveate.archive.roi_weights import RoiWeights, parse_roi_weights
 from foveate.codec.file import MOST_LAYERS
 from foveate.codec.tile_sizes import is_tile_size
 from foveate.pictures.formats import ON_DEMAND
@@ -101,6 +102,14 @@ def box(text: str) -> Any:
     except ValueError as error:
         raise argparse.ArgumentTypeError(str(error)) from error
     return box
+
+
+def roi_weights(text: str) -> RoiWeights:
+    """What structures are worth."""
+    try:
+        return parse_roi_weights(text)
+    except ValueError as error:
+        raise argparse.ArgumentTypeError(str(error)) from error
 
 
 def on_demand(text: str) -> tuple[str, ...]:

@@ -1,8 +1,8 @@
-"""Show what the saliency network finds in photos, as pictures.
+"""Show what the networks find in photos, as pictures: objects, faces and writing.
 
 Writes for each photo a gray PNG of its size, DIR/<relative path>.png: white is what matters most, black what
 matters least. With --overlay, DIR/<relative path>.overlay.jpg beside it shows the map as colors over the
-photo.
+photo; with --channels there is a map of each structure beside it.
 
 The maps are masks: retouch them if you know better, and let them decide where the bits go with
 foveate compress SRC... --output DEST --roi masks:DIR
@@ -19,18 +19,25 @@ from pathlib import Path
 
 import apache_beam as beam
 
+from foveate.archive.roi_weights import RoiWeights
 from foveate.archive.tables import table_text
 from foveate.pictures.formats import PICTURE_EXTENSIONS
 from foveate.pipelines.logs import user_log
 from foveate.pipelines.running import engines, runner
-from foveate.pipelines.running.arguments import add_limits, limits_of, output_folder, parse_beam_flags
+from foveate.pipelines.running.arguments import (
+    add_limits,
+    add_roi_weights,
+    limits_of,
+    output_folder,
+    parse_beam_flags,
+)
 from foveate.pipelines.running.status import WRONG_USAGE
 from foveate.sandbox.client import Limits
 from foveate.storage.listing import NothingFound
 from foveate.storage.source import SourceFile
 from foveate.transforms import progress, write_maps
 from foveate.transforms.frames import DicomFrames, expand_frames
-from foveate.transforms.map_saliency import RunMsRoi
+from foveate.transforms.map_saliency import FindStructures
 from foveate.transforms.match import MatchSources
 from foveate.transforms.read import KEPT, ReadPhotos
 from foveate.transforms.steps import FAILURES
@@ -47,6 +54,8 @@ class SaliencyOptions:
     sources: tuple[str, ...]
     output: str
     overlay: bool
+    channels: bool
+    roi_weights: RoiWeights
     limits: Limits
     dicom_frames: DicomFrames
     run_id: str
@@ -63,6 +72,12 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         action="store_true",
         help="also write the map over the photo, at most 2048 pixels per side",
     )
+    parser.add_argument(
+        "--channels",
+        action="store_true",
+        help="also write what the map is made of: DIR/<relative path>.objects.png, .faces.png, .writing.png",
+    )
+    add_roi_weights(parser)
     add_limits(parser)
     parser.add_argument(
         "--dicom-frames",
@@ -86,6 +101,8 @@ def run(args: argparse.Namespace) -> int:
         sources=tuple(args.sources),
         output=output_folder(args.output),
         overlay=args.overlay,
+        channels=args.channels,
+        roi_weights=args.roi_weights,
         limits=limits_of(args),
         dicom_frames=args.dicom_frames,
         run_id=runner.new_run_id(),
@@ -116,8 +133,10 @@ def build(root: beam.Pipeline, counts: progress.Progress, options: SaliencyOptio
     photos = (
         matched.sources | "Spread paths" >> beam.Reshuffle() | "Read photos" >> ReadPhotos(options.limits)
     )
-    salient = photos.good | "Map saliency" >> RunMsRoi()
-    written = salient.good | "Write maps" >> WriteMaps(options.output, options.overlay, counts)
+    salient = photos.good | "Map saliency" >> FindStructures(options.roi_weights)
+    written = salient.good | "Write maps" >> WriteMaps(
+        options.output, write_maps.Extras(options.overlay, options.channels), counts
+    )
     photos[KEPT] | "Count skipped" >> beam.Map(write_maps.skip_kept, counts)
     (
         tuple(stage[FAILURES] for stage in (matched, photos, salient, written))
@@ -137,7 +156,7 @@ def _no_place_for_maps(options: SaliencyOptions, files: Sequence[SourceFile]) ->
             return f"{output} is the folder of the photos, where maps would be taken for photos; name another"
     photos = {_place(file.url) for file in files}
     for file in files:
-        for url in (write_maps.map_url(output, file), write_maps.overlay_url(output, file)):
+        for url in write_maps.all_urls(output, file):
             if _place(url) in photos:
                 return f"the map of {table_text(file.url)} would overwrite the photo {table_text(url)}"
     return ""

@@ -200,6 +200,8 @@ class PhotoFigures:
     rec_ms_ssim: float | None
     rec_psnr_s_db: float | None
     rec_ssim_s: float | None
+    faces: int | None = None
+    writing_share: float | None = None
 
 
 @dataclasses.dataclass(frozen=True)

@@ -1,7 +1,7 @@
 """The pictures of a report: small, inside the page, none needed.
 
-original, archived, restored, saliency, bits ─▶ whole: all of them, shrunk
-                                             └▶ detail: the same pixels, where most was lost
+original, archived, restored, saliency, found, bits ─▶ whole: all of them, shrunk
+                                                    └▶ detail: the same pixels, where most was lost
 """
 
 from __future__ import annotations
@@ -29,7 +29,8 @@ Picture = NDArray[np.uint8]
 class GalleryPictures:
     """One photo in its states, each (h, w, 3) uint8 of any size, or None where there is none.
 
-    `bits` shows where the bits went; `most_bits` is the rate of its brightest places, in bits per pixel.
+    `found` shows faces, objects and writing in colors of their own, `bits` where the bits went; `most_bits`
+    is the rate of its brightest places, in bits per pixel.
     """
 
     original: Picture | None
@@ -38,6 +39,7 @@ class GalleryPictures:
     saliency: Picture | None
     bits: Picture | None
     most_bits: float | None = None
+    found: Picture | None = None
 
 
 LoadGallery = Callable[[PhotoFigures], GalleryPictures | None]
@@ -101,6 +103,7 @@ def _whole(pictures: GalleryPictures) -> Stage | None:
         ("Restored", pictures.reconstructed),
         ("As archived", pictures.archived),
         ("Saliency", pictures.saliency),
+        ("Found: faces red, objects green, writing blue", pictures.found),
         (bits, pictures.bits),
     ]
     return _stage("The whole photo", [(label, shrink(each)) for label, each in states if each is not None])

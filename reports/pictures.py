@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import functools
+
 import numpy as np
 
 from foveate.archive.keys import ArchiveKey, read_stored
@@ -10,7 +12,7 @@ from foveate.models.loading import shared
 from foveate.models.reccnn import restore_pixels
 from foveate.pictures.formats import NotForJpeg2000
 from foveate.pictures.picture import full_range
-from foveate.quality.overlay import as_rgb, heat_over
+from foveate.quality.overlay import as_rgb, heat_over, structures_over
 from foveate.reports.contents import PhotoFigures
 from foveate.reports.gallery import GalleryPictures, LoadGallery, Picture, shrink
 from foveate.sandbox.client import Limits, bits_per_pixel, decode_archive, decode_picture
@@ -43,14 +45,16 @@ def gallery_loader(key: ArchiveKey | None = None) -> LoadGallery:
         archived = as_rgb(pixels)
         small = np.asarray(shrink(archived))
         saliency = record.saliency if record is not None else None
+        original = _original(photo.source_url, archived.shape, limits)
         bits, most_bits = _bits_over(small, data, limits)
         return GalleryPictures(
-            original=_original(photo.source_url, archived.shape, limits),
+            original=original,
             archived=archived,
             reconstructed=archived if restored is None else as_rgb(restored),
             saliency=None if saliency is None else heat_over(saliency, small),
             bits=bits,
             most_bits=most_bits,
+            found=None if original is None or photo.faces is None else _found_over(small, original),
         )
 
     return load
@@ -60,6 +64,15 @@ def _load_reccnn() -> object:
     from foveate.models import reccnn
 
     return reccnn.load("fast", precision="float32")
+
+
+def _found_over(small: Picture, original: Picture) -> Picture:
+    """What the networks find in a photo, over it."""
+    from foveate.models import structures
+
+    finder = shared("MS-ROI", functools.partial(structures.load, structures.DEFAULT_WEIGHTS)).get()
+    found = structures.find(finder, original)
+    return structures_over(found.objects, found.faces, found.writing, small)
 
 
 def _original(url: str, shape: tuple[int, ...], limits: Limits) -> Picture | None:

@@ -54,7 +54,7 @@ REPORT_COLUMNS = (
         "source_format",
         "source_modified",
     ),
-    *("source_bytes", "archive_bytes", "width", "height", "camera", "taken"),
+    *("source_bytes", "archive_bytes", "width", "height", "camera", "taken", "faces", "writing_share"),
     *MEASURES,
     *(f"rec_{name}" for name, (_, _, twin) in MEASURES.items() if twin),
     *(f"{step}_seconds" for step in STEPS),

@@ -9,6 +9,7 @@ from numpy.typing import NDArray
 
 from foveate.archive.rows import MetricsRow
 from foveate.codec.metadata import PhotoMetadata
+from foveate.models.structures import Structures
 from foveate.storage.source import SourceFile
 
 Pixels = NDArray[np.uint8] | NDArray[np.uint16]
@@ -32,15 +33,17 @@ class Photo:
 
 @dataclasses.dataclass(frozen=True, eq=False)
 class SalientPhoto:
-    """A photo and its saliency (h, w) float32 in [0, 1] at the network's own resolution; None: all alike.
+    """A photo and its saliency (h, w) float32 in [0, 1] at the networks' own resolution; None: all alike.
 
-    `mask_sha256` is of the file that the saliency was drawn in, b"" where settings and weights decide it.
+    `mask_sha256` is of the file that the saliency was drawn in, b"" where settings and weights decide it;
+    `found` what the saliency is made of, None where no network was asked.
     """
 
     photo: Photo
     saliency: NDArray[np.float32] | None
     saliency_seconds: float
     mask_sha256: bytes = b""
+    found: Structures | None = None
 
     @property
     def source(self) -> SourceFile:

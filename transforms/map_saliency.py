@@ -1,4 +1,4 @@
-"""Maps what matters in a photo: by the MS-ROI network, a folder of masks, boxes, or not at all."""
+"""Maps what matters in a photo: by what networks find in it, a folder of masks, boxes, or not at all."""
 
 from __future__ import annotations
 
@@ -15,6 +15,7 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from foveate.archive.roi_boxes import Box, saliency_of_boxes
+from foveate.archive.roi_weights import RoiWeights
 from foveate.archive.settings import CompressSettings
 from foveate.pictures.picture import BadPicture, NotForJpeg2000, pillow_image
 from foveate.sandbox.children import DecoderFailed
@@ -26,18 +27,19 @@ from foveate.transforms.networks import NetworkStage, PhotoHandler
 from foveate.transforms.steps import PhotoStage
 
 if TYPE_CHECKING:
-    from foveate.models.msroi import MsRoi
+    from foveate.models.structures import StructureFinder
 
 _MASK_SIDE = 1024  # masks are averaged down to this: finer than any code-block's footprint
 
 
-def map_saliency(network: MsRoi, photo: Photo) -> SalientPhoto:
-    """A photo with its MS-ROI map."""
-    from foveate.models import msroi
+def find_structures(finder: StructureFinder, photo: Photo, weights: RoiWeights) -> SalientPhoto:
+    """A photo with the map of its objects, faces and writing."""
+    from foveate.models import structures
 
     start = time.perf_counter()
-    saliency = msroi.saliency(network, photo.pixels)
-    return SalientPhoto(photo, saliency, time.perf_counter() - start)
+    found = structures.find(finder, photo.pixels)
+    saliency = structures.combine(found, weights.values)
+    return SalientPhoto(photo, saliency, time.perf_counter() - start, found=found)
 
 
 def without_saliency(photo: Photo) -> Iterator[SalientPhoto]:
@@ -87,14 +89,18 @@ def _read_mask(data: bytes, name: str, limits: Limits) -> NDArray[np.float32]:
     return np.asarray(mask, np.float32) / np.float32(255)
 
 
-class RunMsRoi(NetworkStage):
-    """`Photo` → `SalientPhoto` by the MS-ROI network."""
+@dataclasses.dataclass
+class FindStructures(NetworkStage):
+    """`Photo` → `SalientPhoto` by MS-ROI and the networks for faces and writing."""
+
+    weights: RoiWeights
 
     def handler(self) -> PhotoHandler:
-        """MS-ROI."""
-        from foveate.models import msroi
+        """The networks of the structures that count."""
+        from foveate.models import structures
 
-        return PhotoHandler("MS-ROI", msroi.load, map_saliency)
+        load = functools.partial(structures.load, self.weights.values)
+        return PhotoHandler("MS-ROI", load, functools.partial(find_structures, weights=self.weights))
 
 
 @dataclasses.dataclass
@@ -124,5 +130,5 @@ class MapSaliency(beam.PTransform):  # type: ignore[misc]  # Beam is untyped
     def expand(self, photos: Any) -> Any:
         """Chooses between the network and what was drawn."""
         if self.settings.roi == "msroi":
-            return photos | "Run MS-ROI" >> RunMsRoi()
+            return photos | "Find structures" >> FindStructures(self.settings.roi_weights)
         return photos | "Draw" >> DrawSaliency(self.settings, self.limits)

@@ -131,6 +131,8 @@ def _row(
         taken=_taken(photo),
         cleaned_psnr_db=photo.cleaned_psnr_db,
         alpha_max_error=alpha_error(photo.pixels, coded.decoded),
+        faces=None if salient.found is None else len(salient.found.found_faces),
+        writing_share=None if salient.found is None else salient.found.writing_share,
     )
 
 

@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 
 from foveate.archive.rows import KeptSource
 from foveate.codec.metadata import PhotoMetadata
+from foveate.models.structures import NAMES
 from foveate.pictures.formats import encode_picture
 from foveate.quality.overlay import overlay_picture
 from foveate.quality.saliency import StretchedMap
@@ -25,6 +26,14 @@ _ROWS = 1024  # that are stretched at a time
 _OVERLAY_QUALITY = 90
 
 
+@dataclasses.dataclass(frozen=True)
+class Extras:
+    """What is written beside a map: it as colors over the photo, and the maps that it is made of."""
+
+    overlay: bool = False
+    channels: bool = False
+
+
 def map_url(output: str, source: SourceFile) -> str:
     """Where a source's map belongs: the name under which `--roi masks:` looks for it."""
     return join(output, f"{source.relative_path}.png")
@@ -35,18 +44,33 @@ def overlay_url(output: str, source: SourceFile) -> str:
     return join(output, f"{source.relative_path}.overlay.jpg")
 
 
-def write_map(salient: SalientPhoto, output: str, overlay: bool, progress: Progress) -> Iterator[bytes]:
-    """Writes a photo's map and, where asked, its overlay; gives the urls (bytes: not every name is text)."""
+def channel_url(output: str, source: SourceFile, name: str) -> str:
+    """Where the map of one kind of structure belongs."""
+    return join(output, f"{source.relative_path}.{name}.png")
+
+
+def all_urls(output: str, source: SourceFile) -> list[str]:
+    """Every file that may be written for a source."""
+    channels = [channel_url(output, source, name) for name in NAMES]
+    return [map_url(output, source), overlay_url(output, source), *channels]
+
+
+def write_map(salient: SalientPhoto, output: str, extras: Extras, progress: Progress) -> Iterator[bytes]:
+    """Writes a photo's map and what else is asked; gives the urls (bytes: not every name is text)."""
     photo, saliency = salient.photo, salient.saliency
     if saliency is None:
         raise AssertionError("a photo without saliency has no map")
     height, width = photo.pixels.shape[:2]
     plain = PhotoMetadata()
     files = {map_url(output, photo.source): encode_picture(gray(saliency, height, width), plain, "png")}
-    if overlay:
+    if extras.overlay:
         files[overlay_url(output, photo.source)] = encode_picture(
             overlay_picture(saliency, photo.pixels), plain, "jpeg", quality=_OVERLAY_QUALITY
         )
+    if extras.channels and salient.found is not None:
+        for name in NAMES:
+            channel = gray(getattr(salient.found, name), height, width)
+            files[channel_url(output, photo.source, name)] = encode_picture(channel, plain, "png")
     for url, data in files.items():
         write_whole(url, data, output)
     progress.count("mapped", height * width, photo.source.size_bytes)
@@ -74,11 +98,11 @@ class WriteMaps(PhotoStage):
     """`SalientPhoto` → urls of the maps written, as bytes."""
 
     folder: str
-    overlay: bool
+    extras: Extras
     progress: Progress
     step = "write"
     output = bytes
 
     def work(self) -> Callable[[SalientPhoto], Iterator[bytes]]:
         """`write_map`."""
-        return functools.partial(write_map, output=self.folder, overlay=self.overlay, progress=self.progress)
+        return functools.partial(write_map, output=self.folder, extras=self.extras, progress=self.progress)

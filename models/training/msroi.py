@@ -17,7 +17,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from foveate.models import efficientnet, msroi
+from foveate.models import array_files, efficientnet, msroi
 from foveate.models.training.compositions import Material
 from foveate.models.training.salient_views import Mix, Pair, Plane, View, prepare, read_pairs, resized
 
@@ -162,7 +162,7 @@ def _fit(
         loss = decoder.train_on_batch(*_batch(drawn, standardisation))
         if (step + 1) % recipe.checkpoint_every == 0 or step + 1 == recipe.steps:
             _save(decoder, checkpoint, step + 1)
-            msroi.write_weights(output, {**arrays, **_folded(decoder, standardisation)})
+            array_files.write_arrays(output, {**arrays, **_folded(decoder, standardisation)})
             score = evaluate(output, tests) if tests else None
             logger.info("step %d of %d: loss %.4f, score %s", step + 1, recipe.steps, float(loss), score)
     checkpoint.unlink(missing_ok=True)
@@ -199,7 +199,7 @@ def score_maps(maps: Sequence[Plane], masks: Sequence[Plane]) -> Score:
 
 def _backbone_arrays(backbone: Path | None) -> dict[str, NDArray[Any]]:
     if backbone is None:
-        shipped = msroi.read_weights(msroi.WEIGHTS)
+        shipped = array_files.read_arrays(msroi.WEIGHTS)
         return {name: array for name, array in shipped.items() if not name.startswith("decoder/")}
     with np.load(backbone) as original:
         converted = efficientnet.convert(original)

@@ -8,7 +8,9 @@ from collections.abc import Sequence
 
 from apache_beam.options.pipeline_options import PipelineOptions
 
+from foveate.archive.roi_weights import DEFAULT_ROI_WEIGHTS
 from foveate.models.reccnn import PRECISIONS
+from foveate.pipelines import flag_types
 from foveate.pipelines.running import engines
 from foveate.pipelines.running.numbers import positive_count, positive_number
 from foveate.sandbox.client import Limits
@@ -61,6 +63,18 @@ def add_limits(group: argparse._ActionsContainer) -> None:
         default=default.memory_gb,
         metavar="GB",
         help="give up on a photo that takes more than GB of memory to decode (default: %(default)g)",
+    )
+
+
+def add_roi_weights(group: argparse._ActionsContainer) -> None:
+    """Adds what the structures are worth that the networks find."""
+    group.add_argument(
+        "--roi-weights",
+        type=flag_types.roi_weights,
+        default=DEFAULT_ROI_WEIGHTS,
+        metavar="NAME=WEIGHT,...",
+        help="what the structures that the networks find are worth, each from 0 (not looked for) to 10 "
+        "(default: %(default)s). What counts most in a photo has all of the gain, the rest in proportion",
     )
 
 

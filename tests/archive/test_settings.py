@@ -7,6 +7,7 @@ import itertools
 import pytest
 
 from foveate.archive.roi_boxes import parse_box
+from foveate.archive.roi_weights import RoiWeights
 from foveate.archive.settings import CompressSettings, Target
 
 BPP, PSNR, LOSSLESS = Target("bpp", 1.0), Target("psnr", 40.0), Target("lossless", 0.0)
@@ -31,6 +32,8 @@ def test_other_settings_have_other_digests() -> None:
         CompressSettings(min_saving=0.1),
         CompressSettings(access=True),
         CompressSettings(tile_size=1024),
+        CompressSettings(roi_weights=RoiWeights(faces=2)),
+        CompressSettings(roi_weights=RoiWeights(writing=0)),
     ]
     digests = [chosen.digest() for chosen in settings]
     assert len(set(digests)) == len(settings)
@@ -42,12 +45,23 @@ def test_other_settings_have_other_digests() -> None:
     [
         [CompressSettings(roi="none", roi_gain_db=gain) for gain in (0.0, 6.0, 12.0)],
         [CompressSettings(LOSSLESS, roi_gain_db=gain) for gain in (0.0, 12.0)],
+        [CompressSettings(LOSSLESS, roi_weights=RoiWeights(faces=faces)) for faces in (1.0, 2.0)],
+        [CompressSettings(roi="masks:m", roi_weights=RoiWeights(faces=faces)) for faces in (1.0, 2.0)],
         [CompressSettings(LOSSLESS, comcnn="auto"), CompressSettings(LOSSLESS, comcnn="off")],
         [CompressSettings(PSNR, comcnn="auto"), CompressSettings(PSNR, comcnn="off")],
         [CompressSettings(BPP, roi_gain_db=12), CompressSettings(Target("bpp", 1), roi_gain_db=12.0)],
         [CompressSettings(roi_gain_db=0.0), CompressSettings(roi_gain_db=-0.0)],
     ],
-    ids=["gain without saliency", "lossless gain", "lossless comcnn", "psnr comcnn", "numbers", "zero"],
+    ids=[
+        "gain without saliency",
+        "lossless gain",
+        "lossless weights",
+        "weights of masks",
+        "lossless comcnn",
+        "psnr comcnn",
+        "numbers",
+        "zero",
+    ],
 )
 def test_what_has_no_say_makes_no_difference(alike: list[CompressSettings]) -> None:
     assert len({settings.digest() for settings in alike}) == 1

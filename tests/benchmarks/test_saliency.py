@@ -12,6 +12,7 @@ from PIL import Image
 from skimage import data
 
 from benchmarks import (
+    label,
     saliency,
     saliency_baselines,
     saliency_bytes,
@@ -20,6 +21,7 @@ from benchmarks import (
     saliency_places,
     saliency_sheets,
     saliency_speed,
+    saliency_structures,
 )
 from benchmarks.tables import Section
 from foveate.models import msroi
@@ -179,6 +181,24 @@ def test_the_boxes_lie_in_their_photos() -> None:
             for left, top, right, bottom in those:
                 assert 0 <= left < right <= 1
                 assert 0 <= top < bottom <= 1
+
+
+@pytest.mark.slow
+def test_faces_and_writing_are_measured_in_labeled_photos() -> None:
+    section = saliency_structures.structures_section(None)
+    found, alarms, floors, times = section.tables
+    assert ("faces, all", "1", "100%", "100%", "100%") in found.rows
+    assert alarms.rows == () and [row[0] for row in floors.rows] == ["page"]
+    assert len(times.rows) == 1
+
+
+def test_every_labeled_photo_has_a_kind_and_boxes_can_be_drawn() -> None:
+    places = json.loads(label.PLACES.read_text())
+    names = [name for those in places["kinds"].values() for name in those]
+    assert len(names) == len(set(names))
+    assert {name for kind in label.COLORS for name in places[kind]} <= set(names)
+    drawn = label.drawn(Image.new("RGB", (300, 150)), {"faces": [(0.5, 0.5, 1, 1)]})
+    assert drawn.size == (1200, 600) and drawn.getpixel((600, 450)) == (255, 0, 0)
 
 
 def test_words_are_written_outside_of_the_mask() -> None:

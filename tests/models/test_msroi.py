@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from PIL import Image
 from skimage import data
 
-from foveate.models import efficientnet, msroi
+from foveate.models import array_files, efficientnet, msroi
 from foveate.models.training.salient_views import resized
 
 
@@ -185,12 +185,12 @@ def test_weights_survive_the_file(tmp_path: Path) -> None:
     decoder = msroi.build_decoder()
     path = tmp_path / "weights.npz"
     arrays = {**efficientnet.convert(original_arrays()), **msroi.decoder_weights(decoder)}
-    msroi.write_weights(path, arrays)
-    read = msroi.read_weights(path)
+    array_files.write_arrays(path, arrays)
+    read = array_files.read_arrays(path)
     assert read.keys() == arrays.keys()
     for name, array in arrays.items():
         np.testing.assert_array_equal(read[name], array.astype(np.float16))
-    assert msroi.load(path).sha256 == msroi.weights_sha256(path)
+    assert msroi.load(path).sha256 == array_files.file_sha256(path)
 
 
 def test_a_weights_file_of_another_kind_is_refused_in_a_sentence(tmp_path: Path) -> None:
@@ -198,7 +198,7 @@ def test_a_weights_file_of_another_kind_is_refused_in_a_sentence(tmp_path: Path)
     np.savez(path, format_version=np.int32(99))
     with pytest.raises(ValueError, match="format 99, expected 1"):
         msroi.load(path)
-    np.savez(path, format_version=np.int32(msroi.FORMAT_VERSION))
+    np.savez(path, format_version=np.int32(array_files.FORMAT_VERSION))
     with pytest.raises(ValueError, match="without the array"):
         msroi.load(path)
     path.write_bytes(b"PK\x03\x04 and then nothing")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import pathlib
 
 import numpy as np
@@ -39,6 +40,13 @@ def test_a_photo_is_shown_as_it_was_as_it_is_and_where_its_bits_went(tmp_path: p
         assert heat.shape == PIXELS.shape
         assert heat[60:, 80:, 0].mean() > 1.2 * heat[:40, :50, 0].mean()
     assert shown.most_bits is not None and 0.5 < shown.most_bits < 24
+
+
+def test_what_was_found_is_shown_where_networks_decided(tmp_path: pathlib.Path) -> None:
+    photo = archived(tmp_path, picture_files.png(PIXELS))
+    without, found = (gallery_loader()(each) for each in (photo, dataclasses.replace(photo, faces=0)))
+    assert without is not None and without.found is None
+    assert found is not None and found.found is not None and found.found.shape == PIXELS.shape
 
 
 def test_a_source_that_is_another_picture_by_now_is_not_compared(tmp_path: pathlib.Path) -> None:

@@ -9,6 +9,7 @@ import pytest
 from PIL import Image
 
 from foveate.archive.roi_boxes import parse_box
+from foveate.archive.roi_weights import DEFAULT_ROI_WEIGHTS
 from foveate.sandbox.client import Limits
 from foveate.storage.errors import BadInput
 from foveate.transforms import map_saliency
@@ -123,13 +124,14 @@ def test_without_saliency_all_places_are_alike() -> None:
 
 
 @pytest.mark.parametrize(("channels", "bits"), [(1, 8), (2, 16), (3, 16), (4, 8)])
-def test_the_network_maps_photos_of_every_kind(channels: int, bits: int) -> None:
-    handler = map_saliency.RunMsRoi().handler()
+def test_the_networks_map_photos_of_every_kind(channels: int, bits: int) -> None:
+    handler = map_saliency.FindStructures(DEFAULT_ROI_WEIGHTS).handler()
     photo = a_photo(texture(90, 131, channels, bits))
     (salient,) = handler.run_inference([photo], handler.load_model())
     assert salient.photo is photo
     assert salient.saliency.ndim == 2 and salient.saliency.dtype == np.float32
     assert salient.saliency.min() >= 0 and salient.saliency.max() <= 1
+    assert salient.found.faces.shape == salient.found.writing.shape == salient.saliency.shape
 
 
 def test_a_mask_is_held_to_the_limits_of_a_photo(tmp_path: Path) -> None:

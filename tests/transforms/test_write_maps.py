@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import dataclasses
 import os
 from pathlib import Path
 
 import numpy as np
 import pytest
 
+from foveate.models.structures import NAMES, Structures
 from foveate.pictures.formats import decode_picture
 from foveate.quality.overlay import heat_over, overlay_picture
 from foveate.quality.saliency import resize_saliency
@@ -17,14 +19,15 @@ from foveate.transforms import map_saliency, write_maps
 from foveate.transforms.elements import SalientPhoto
 from foveate.transforms.progress import Progress, ProgressLine, read_progress
 from foveate.transforms.read import KEPT, read_photo
+from foveate.transforms.write_maps import Extras
 from tests.photos import a_photo, corner, one, outputs, salient, source
 from tests.picture_files import cmyk_jpeg
 from tests.streams import texture
 
 
-def written(element: SalientPhoto, folder: Path, overlay: bool = False) -> list[Path]:
+def written(element: SalientPhoto, folder: Path, extras: Extras = Extras()) -> list[Path]:  # noqa: B008 (frozen)
     progress = Progress(str(folder / "progress"))
-    urls = list(write_maps.write_map(element, str(folder), overlay, progress))
+    urls = list(write_maps.write_map(element, str(folder), extras, progress))
     return [Path(os.fsdecode(url)) for url in urls]
 
 
@@ -54,8 +57,19 @@ def test_a_map_is_its_photos_mask(tmp_path: Path) -> None:
     np.testing.assert_array_equal(masked.saliency, levels)
 
 
+def test_each_structure_has_a_map_where_asked(tmp_path: Path) -> None:
+    low, middle, high = (np.full((6, 8), level, np.float32) for level in (0.2, 0.4, 0.6))
+    found = Structures(low, middle, high, ())
+    element = dataclasses.replace(salient(texture(48, 64, 3), corner()), found=found)
+    paths = written(element, tmp_path, Extras(channels=True))[1:]
+    assert [path.name for path in paths] == [f"a.png.{name}.png" for name in NAMES]
+    for path, level in zip(paths, (51, 102, 153), strict=True):
+        np.testing.assert_array_equal(decode_picture(path.read_bytes()).pixels, level)
+    assert {str(path) for path in paths} < set(write_maps.all_urls(str(tmp_path), element.source))
+
+
 def test_an_overlay_is_no_mask(tmp_path: Path) -> None:
-    path, overlay = written(salient(texture(48, 64, 3), corner()), tmp_path, overlay=True)
+    path, overlay = written(salient(texture(48, 64, 3), corner()), tmp_path, Extras(overlay=True))
     assert overlay == tmp_path / "trip/a.png.overlay.jpg"
     assert decode_picture(overlay.read_bytes()).pixels.shape == (48, 64, 3)
     path.unlink()

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from foveate.models import efficientnet, msroi
+from foveate.models import array_files, efficientnet, msroi
 from foveate.models.training import msroi as training
 from foveate.models.training.compositions import Material, read_material, with_cutout, with_writing
 from foveate.models.training.salient_views import Mix, prepare, read_pairs
@@ -66,14 +66,14 @@ def test_training_learns_and_goes_on_where_it_was_cut(
     assert whole is not None
     assert not (tmp_path / "whole.checkpoint.npz").exists()
 
-    write = msroi.write_weights
+    write = array_files.write_arrays
 
     def write_then_fail(path: Any, arrays: Any) -> None:
         write(path, arrays)
         raise KeyboardInterrupt
 
     with monkeypatch.context() as patched, pytest.raises(KeyboardInterrupt):
-        patched.setattr(msroi, "write_weights", write_then_fail)
+        patched.setattr(array_files, "write_arrays", write_then_fail)
         training.train(images, masks, tmp_path / "cut.npz", recipe, tmp_path / "validation")
     assert (tmp_path / "cut.checkpoint.npz").exists()
     resumed = training.train(images, masks, tmp_path / "cut.npz", recipe, tmp_path / "validation")
@@ -87,7 +87,7 @@ def test_training_without_a_backbone_starts_from_the_shipped_one(tmp_path: Path)
     output = tmp_path / "weights.npz"
     recipe = dataclasses.replace(FEW, steps=1, material=Material(cutouts=[star()]), mix=Mix(3, 1, 1))
     assert training.train(images, masks, output, recipe) is None
-    trained, shipped = msroi.read_weights(output), msroi.read_weights(msroi.WEIGHTS)
+    trained, shipped = array_files.read_arrays(output), array_files.read_arrays(msroi.WEIGHTS)
     assert trained.keys() == shipped.keys()
     np.testing.assert_array_equal(trained["stem/kernel"], shipped["stem/kernel"])
 

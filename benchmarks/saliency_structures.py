@@ -1,0 +1,181 @@
+"""Whether faces and writing are found, by size; what is taken for them; what maps cost where nothing is."""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+import time
+from collections.abc import Sequence
+from pathlib import Path
+
+import numpy as np
+
+from benchmarks import ours
+from benchmarks.photos import Photo
+from benchmarks.saliency_baselines import Map
+from benchmarks.saliency_bytes import GAIN_DB, RATE, coded
+from benchmarks.saliency_places import BOXES, in_boxes, labeled_photos
+from benchmarks.tables import Section, Table, number
+from foveate.codec.encoder import Encoder
+from foveate.models import faces, looks, msroi, structures, writing
+from foveate.models.structures import StructureFinder, Structures, stretched
+from foveate.quality.psnr import psnr
+
+_FOUND = 0.5
+_SIZES = (24, 48, 96, 10**6)  # pixels of a box's smaller side, up to which it is of a class
+_FLAT = ("landscape", "building", "texture", "page")  # kinds in which often nothing stands out
+
+
+@dataclasses.dataclass(frozen=True, eq=False)
+class Labeled:
+    """A photo, its labels, what was found in it, and MS-ROI's map as it was before."""
+
+    kind: str
+    photo: Photo
+    boxes: dict[str, Sequence[tuple[float, float, float, float]]]
+    found: Structures
+    alone: Map
+
+
+def structures_section(folder: Path | None) -> Section:
+    """Recall, false alarms, and what the map costs the whole photo."""
+    labels = json.loads(BOXES.read_text())
+    kind_of = {name: kind for kind, names in labels["kinds"].items() for name in names}
+    finder = structures.load()
+    assert finder.objects is not None
+    photos = []
+    for name, photo in labeled_photos(folder, set(kind_of)):
+        boxes = {kind: labels[kind].get(name, []) for kind in ("faces", "heads", "writing")}
+        found = structures.find(finder, photo)
+        alone = stretched(msroi.saliency(finder.objects, photo), found.objects.shape)
+        photos.append(Labeled(kind_of[name], photo, boxes, found, alone))
+    tables = (
+        Table(
+            f"Boxes in which the map is above {_FOUND:g} on average",
+            ("", "boxes", "MS-ROI alone", "combined", "own channel"),
+            tuple(_recall(photos)),
+        ),
+        Table(
+            f"Area above {_FOUND:g} in photos that have neither faces nor writing",
+            ("", "photos", "mean", "worst"),
+            tuple(_false_alarms(photos)),
+        ),
+        Table(
+            f"dB of PSNR all over against --roi none, at {RATE:g} bits per pixel, gain {GAIN_DB:g} dB",
+            ("kind", "photos", "MS-ROI alone: mean", "worst", "combined: mean", "worst"),
+            tuple(_floors(photos)),
+        ),
+        Table(
+            "Processor time in milliseconds, the best of three",
+            ("megapixels", "MS-ROI", "faces", "writing", "encode at 0.5 bpp", "faces and writing's share"),
+            tuple(_times(photos, finder)),
+        ),
+    )
+    text = (
+        "Photos labeled by hand by the rules in `benchmarks/label.py`; no network was trained on them. Sizes "
+        "are of a box's smaller side, in pixels of the photo."
+    )
+    return Section("structures", "Faces, writing, and what has neither", text, tables, (), {})
+
+
+def _recall(photos: Sequence[Labeled]) -> list[tuple[str, ...]]:
+    rows = []
+    for kind, channel in (("faces", "faces"), ("heads", "faces"), ("writing", "writing")):
+        entries = [entry for each in photos for entry in _brightness(each, kind, channel)]
+        lower = 0
+        for upper in (*_SIZES, 0):
+            part = np.array([values for size, *values in entries if not upper or lower <= size < upper])
+            if len(part):
+                name = f"{kind}, {lower} to {upper} pixels" if upper else f"{kind}, all"
+                name = name.replace(f"to {_SIZES[-1]} pixels", "pixels and more")
+                shares = [number(share, ".0%") for share in (part >= _FOUND).mean(0)]
+                rows.append((name, str(len(part)), *shares))
+            lower = upper
+    return rows
+
+
+def _brightness(each: Labeled, kind: str, channel: str) -> list[tuple[float, ...]]:
+    """The smaller side of each box of a kind, and the means of three maps in it."""
+    height, width = each.photo.shape[:2]
+    maps = (each.alone, structures.combine(each.found), getattr(each.found, channel))
+    means = [in_boxes(values, each.boxes[kind]) for values in maps]
+    sides = [
+        min((right - left) * width, (bottom - top) * height) for left, top, right, bottom in each.boxes[kind]
+    ]
+    return list(zip(sides, *means, strict=True))
+
+
+def _false_alarms(photos: Sequence[Labeled]) -> list[tuple[str, ...]]:
+    rows: list[tuple[str, ...]] = []
+    for kind in ("faces", "writing"):
+        areas = [
+            float((getattr(each.found, kind) > _FOUND).mean())
+            for each in photos
+            if not any(each.boxes.values())
+        ]
+        if areas:
+            mean = sum(areas) / len(areas)
+            rows.append((kind, str(len(areas)), number(mean, ".2%"), number(max(areas), ".2%")))
+    return rows
+
+
+def _floors(photos: Sequence[Labeled]) -> list[tuple[str, ...]]:
+    rows = []
+    for kind in _FLAT:
+        part = [each for each in photos if each.kind == kind]
+        if not part:
+            continue
+        losses = np.array([_losses(each) for each in part])
+        means, worst = losses.mean(0), losses.min(0)
+        rows.append(
+            (
+                kind,
+                str(len(part)),
+                *(number(x, "+.2f") for pair in zip(means, worst, strict=True) for x in pair),
+            )
+        )
+    return rows
+
+
+def _losses(each: Labeled) -> list[float]:
+    """PSNR with MS-ROI's map alone and with the combined one, less that without a map."""
+    even = _psnr(each.photo, None)
+    return [_psnr(each.photo, values) - even for values in (each.alone, structures.combine(each.found))]
+
+
+def _psnr(photo: Photo, saliency: Map | None) -> float:
+    return float(psnr(photo, coded(photo, saliency)))
+
+
+def _times(photos: Sequence[Labeled], finder: StructureFinder) -> list[tuple[str, ...]]:
+    rows = []
+    for small in (True, False):
+        part = [each.photo for each in photos if (each.photo.size < 10**6) == small][:6]
+        if not part:
+            continue
+        costs = np.array([_milliseconds(photo, finder) for photo in part]).mean(0)
+        megapixels = np.mean([photo.shape[0] * photo.shape[1] for photo in part]) / 1e6
+        share = (costs[1] + costs[2]) / costs[3]
+        rows.append((number(megapixels), *(number(cost, ".0f") for cost in costs), number(share, ".0%")))
+    return rows
+
+
+def _milliseconds(photo: Photo, finder: StructureFinder) -> list[float]:
+    assert finder.objects is not None and finder.faces is not None and finder.writing is not None
+    size = photo.shape[:2]
+    shape = structures.map_shape(*size)
+    work = (
+        lambda: msroi.saliency(finder.objects, photo),
+        lambda: faces.find_faces(finder.faces, photo, looks.fine_view(photo)),
+        lambda: writing.writing_map(finder.writing, looks.fine_view(photo), size, shape),
+        lambda: Encoder(photo).within(ours.budget_of(RATE, *size)),
+    )
+    result = []
+    for each in work:
+        times = []
+        for _ in range(3):
+            start = time.process_time()
+            each()
+            times.append(time.process_time() - start)
+        result.append(1000 * min(times))
+    return result

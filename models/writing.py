@@ -1,0 +1,159 @@
+"""Finds the writing in a photo: signs, pages, labels, printed or by hand, and maps its lines.
+
+    photo -> reduced -> whole, small --------------------------> lines
+                     -> tiles in which that suspects writing --> smaller lines
+
+The network marks the core of a line, not half as high as its letters, so that lines do not run into each
+other; cores are grown back to lines by how thick they are.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from foveate.models import looks, text_detector
+from foveate.models.array_files import file_sha256, read_arrays
+from foveate.models.looks import Fine, Look
+from foveate.models.quiet import quiet_import
+
+WEIGHTS = Path(__file__).parent / "weights" / "writing.npz"
+FIRST_SIDE = 544  # of the whole photo, longer side
+TILE, OVERLAP = 384, 32
+SUSPECTED = 0.1  # probability that asks for a second look
+CORE = 0.3  # probability that makes a core
+SURE = 0.6  # mean probability of a core that is writing, as the original's authors have it
+_LEAST_CORE = 3  # places
+_THICKEST = 10.0  # half of a core, in places: letters higher than that are objects, and fog looks like them
+_THICK, _LEAST_LENGTH = 3.0, 1.5  # a core thicker than that is longer than so many times its thickness
+_PLACE = 2  # pixels of a look each way: a quarter of the network's cell
+_GROWTH = 3.0  # how far a core grows, in units of half its thickness: then it covers ascenders
+_GRAY = 128
+
+
+@dataclasses.dataclass(frozen=True, eq=False)
+class WritingFinder:
+    """A loaded network: pictures (batch, H, W, 3) float32 in 0..255 in, "writing" out."""
+
+    predict: Callable[[NDArray[np.float32]], Mapping[str, Any]]
+    sha256: str  # of the weights file
+
+
+def load(path: str | Path = WEIGHTS) -> WritingFinder:
+    """The network with the weights at `path` (the shipped ones unless given).
+
+    Raises FileNotFoundError, or ValueError for a file of another format version or with missing arrays.
+    """
+    with quiet_import():
+        import tensorflow as tf
+
+    try:
+        network = text_detector.load(read_arrays(path))
+    except KeyError as error:
+        raise ValueError(f"{path}: weights of the text network without the array {error}") from error
+
+    @tf.function(input_signature=[tf.TensorSpec((None, None, None, 3), tf.float32)])  # type: ignore[untyped-decorator, unused-ignore]  # TensorFlow is untyped
+    def predict(pictures: Any) -> Any:
+        cells = network(pictures, training=False)
+        shape = tf.shape(cells)
+        quarters = tf.reduce_max(tf.reshape(cells, (-1, shape[1], shape[2], 4, 4)), -1)
+        return {"writing": tf.nn.depth_to_space(quarters, 2)}
+
+    return WritingFinder(predict, file_sha256(path))
+
+
+def writing_map(
+    finder: WritingFinder, fine: Fine, photo: tuple[int, int], shape: tuple[int, int]
+) -> NDArray[np.float32]:
+    """Where writing is: (h, w) = `shape`, float32 in [0, 1], over a photo of (height, width) pixels.
+
+    `fine` is the photo's `looks.fine_view`.
+    """
+    result = np.zeros(shape, np.float32)
+    cell = photo[0] / shape[0], photo[1] / shape[1]
+    first = looks.whole(fine, FIRST_SIDE)
+    ((output),) = looks.run(finder.predict, [first], _GRAY)
+    suspected = output["writing"][..., 0]
+    _add_lines(result, first, suspected, cell)
+    if max(fine.picture.shape[:2]) > FIRST_SIDE:
+        tiles = _suspicious_tiles(fine, first, suspected)
+        quarter = -(-len(tiles) // 4)
+        if _look_closer(finder, result, tiles[:quarter], cell):
+            _look_closer(finder, result, tiles[quarter:], cell)
+    return result
+
+
+def _look_closer(
+    finder: WritingFinder, result: NDArray[np.float32], tiles: Sequence[Look], cell: tuple[float, float]
+) -> bool:
+    """Adds the lines in tiles to a map; whether there were any."""
+    found = [
+        _add_lines(result, tile, output["writing"][..., 0], cell)
+        for tile, output in zip(tiles, looks.run(finder.predict, tiles, _GRAY), strict=True)
+    ]
+    return any(found)
+
+
+def _suspicious_tiles(fine: Fine, first: Look, suspected: NDArray[np.float32]) -> list[Look]:
+    """The tiles in which the first look suspects writing, those with most of it first."""
+    scored = []
+    for number, tile in enumerate(looks.tiles(fine, TILE, OVERLAP)):
+        height, width = tile.picture.shape[:2]
+        top, bottom = (int(y / first.scale_y / _PLACE) for y in (tile.top, tile.top + height * tile.scale_y))
+        left, right = (int(x / first.scale_x / _PLACE) for x in (tile.left, tile.left + width * tile.scale_x))
+        amount = int((suspected[top : bottom + 1, left : right + 1] > SUSPECTED).sum())
+        if amount:
+            scored.append((amount, -number, tile))
+    return [tile for *_, tile in sorted(scored, key=lambda entry: entry[:2], reverse=True)]
+
+
+def _add_lines(
+    result: NDArray[np.float32], look: Look, probability: NDArray[np.float32], cell: tuple[float, float]
+) -> bool:
+    """Adds what a look found to a map of the photo; whether it found anything."""
+    rows, columns = (-(-side // _PLACE) for side in look.picture.shape[:2])
+    lines = grown_lines(probability[:rows, :columns])
+    y, x = np.nonzero(lines)
+    if not len(y):
+        return False
+    # Every place counts for the cell that it is in, every cell for the place that its center is in: either
+    # may be the finer.
+    step_y, step_x = _PLACE * look.scale_y, _PLACE * look.scale_x
+    rows = np.minimum(((look.top + (y + 0.5) * step_y) / cell[0]).astype(int), result.shape[0] - 1)
+    columns = np.minimum(((look.left + (x + 0.5) * step_x) / cell[1]).astype(int), result.shape[1] - 1)
+    np.maximum.at(result, (rows, columns), lines[y, x])
+    rows = np.floor(((np.arange(result.shape[0]) + 0.5) * cell[0] - look.top) / step_y).astype(int)
+    columns = np.floor(((np.arange(result.shape[1]) + 0.5) * cell[1] - look.left) / step_x).astype(int)
+    down, across = (
+        np.flatnonzero((at >= 0) & (at < most)) for at, most in zip((rows, columns), lines.shape, strict=True)
+    )
+    part = np.ix_(down, across)
+    result[part] = np.maximum(result[part], lines[np.ix_(rows[down], columns[across])])
+    return True
+
+
+def grown_lines(probability: NDArray[np.float32]) -> NDArray[np.float32]:
+    """Cores of lines grown to the lines: (h, w) in 0..1 to (h, w), each line as bright as it is certain."""
+    from scipy import ndimage
+
+    labels, count = ndimage.label(probability > CORE, np.ones((3, 3)))
+    if not count:
+        return np.zeros(probability.shape, np.float32)
+    numbers = np.arange(count + 1)
+    mean = ndimage.mean(probability, labels, numbers)
+    certain = np.clip((mean - CORE) / (SURE - CORE), 0, 1)
+    area = np.bincount(labels.ravel(), minlength=count + 1)
+    thickness = ndimage.maximum(ndimage.distance_transform_edt(labels > 0), labels, numbers)
+    is_blob = (thickness > _THICK) & (area < _LEAST_LENGTH * (2 * thickness) ** 2)
+    certain[(area < _LEAST_CORE) | (thickness > _THICKEST) | is_blob] = 0
+    certain[0] = 0
+    reach = _GROWTH * np.maximum(thickness, 1.0)
+    distance, nearest = ndimage.distance_transform_edt(labels == 0, return_indices=True)
+    owner = labels[tuple(nearest)]
+    lines: NDArray[np.float32] = np.where(distance <= reach[owner], certain[owner], 0).astype(np.float32)
+    return lines
