@@ -13,7 +13,7 @@ need_photos = $(if $(PHOTOS),,$(error Say which photos: make $@ PHOTOS=folder))
 IN_PARALLEL := -n auto --maxprocesses 4 --dist worksteal
 
 .PHONY: help install demo docs test test-slow wheel golden test-tfio test-engines lint format check bench bench-restoration bench-codec bench-encode bench-saliency bench-giant \
-	bench-report bench-kill bench-soak bench-cloud bench-isolation bench-hostile bench-flips bench-durability \
+	bench-report bench-kill bench-soak bench-cloud bench-isolation bench-hostile bench-accounting bench-flips bench-durability \
 	train-restoration lock hashes audit clean
 
 help: ## show this list
@@ -142,6 +142,9 @@ bench-isolation: install ## what decoding in a separate process costs (PHOTOS=fo
 
 bench-hostile: install ## bombs, cuts, flipped bits and names through decoder and runs (ARGS='--flips 10000')
 	$(BIN)/python -m benchmarks.hostile $(ARGS)
+
+bench-accounting: install ## odd files of every format: is every byte carried, named, or a reason to keep the file?
+	$(BIN)/python -m benchmarks.accounting $(ARGS)
 
 bench-cloud: install ## Beam's overhead, workers, memory, growth, planning, serving (ARGS='growth --share 0.1')
 	$(BIN)/python -m benchmarks.scale $(ARGS)

@@ -72,7 +72,7 @@ def pins_of(path: Path, python: str) -> dict[str, str]:
 
 
 def resolve(python: str, what: str, wanted: dict[str, str]) -> dict[str, str]:
-    """What pip would install for `what` on one Python, of the wanted versions but for those in conflict."""
+    """Versions that pip would install for `what` on one Python: the wanted ones, except conflicts."""
     wanted = dict(wanted)
     with tempfile.TemporaryDirectory() as scratch:
         report, pins, environment = (str(Path(scratch, name)) for name in ("report.json", "pins.txt", "venv"))

@@ -1,4 +1,4 @@
-"""What the tables say of an archived file, and what is to be verified of it."""
+"""Names what the tables say of an archived file, and what is to be verified of it."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from foveate.storage.source import SourceFile
 
 @dataclasses.dataclass(frozen=True)
 class Expected:
-    """What the tables say of one file; fields as in `MetricsRow`.
+    """The tables' record of one file; fields as in `MetricsRow`.
 
     ending: what its name has more than its source's.
     """

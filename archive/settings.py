@@ -46,7 +46,9 @@ class CompressSettings:
     how many quality layers a file has; `min_saving` the share of the source's bytes that must be saved for a
     photo not to be kept as it is; `key_id` names the key that all files are encrypted with, "" for none;
     `clean_jpeg` whether DnCNN takes the artifacts out of JPEG sources first; `effort` how much time an encode
-    may take; `also` which sources are decoded on demand (`pictures.formats.ON_DEMAND`).
+    may take; `also` which sources are decoded on demand (`pictures.formats.ON_DEMAND`); `access` whether
+    files are arranged for reading parts of them, `tile_size` the side of their tiles, 0 for the encoder's
+    choice.
     """
 
     target: Target = Target("quality", DEFAULT_QUALITY)
@@ -60,6 +62,8 @@ class CompressSettings:
     clean_jpeg: bool = False
     effort: Effort = "normal"
     also: tuple[str, ...] = ()
+    access: bool = False
+    tile_size: int = 0
 
     @property
     def uses_comcnn(self) -> bool:
@@ -83,25 +87,21 @@ class CompressSettings:
         beside the other settings makes no difference.
         """
         orders = self.target.kind != "lossless" or self.layers > 1  # whether any weight has a say
-        normal = CompressSettings(
+        gain_db = float(self.roi_gain_db) or 0.0  # -0.0 is 0.0
+        normal = dataclasses.replace(
+            self,
             target=Target(self.target.kind, float(self.target.value)),
-            roi=self.roi,
-            roi_gain_db=(float(self.roi_gain_db) or 0.0)
-            if orders and self.roi != "none"
-            else 0.0,  # -0.0 is 0.0
+            roi_gain_db=gain_db if orders and self.roi != "none" else 0.0,
             comcnn=self.comcnn if self.uses_comcnn else "off",
             min_saving=float(self.min_saving),
             tune=self.tune if orders else "psnr",
-            layers=self.layers,
-            key_id=self.key_id,
-            clean_jpeg=self.clean_jpeg,
             effort=self.effort if self.target.kind != "lossless" else "normal",
             also=tuple(sorted(self.also)),
         )
         values = dataclasses.asdict(normal)
         # Without these, digests are as they were before there were any.
-        for later in ("key_id", "clean_jpeg", "effort", "also"):
-            if values[later] in ("", False, "normal", ()):
+        for later in ("key_id", "clean_jpeg", "effort", "also", "access", "tile_size"):
+            if values[later] in ("", False, "normal", (), 0):
                 del values[later]
         text = json.dumps([FORMAT_VERSION, values], sort_keys=True)
         return hashlib.sha256(text.encode() + mask_sha256).digest()[:8]

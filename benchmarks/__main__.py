@@ -75,7 +75,7 @@ class Run:
     kept: Kept
 
     def each(self, measure: Callable[[Path], Result]) -> list[Result]:
-        """What each photo gives, in their order."""
+        """Results of each photo, in order."""
         if self.jobs == 1:
             return [measure(path) for path in self.paths]
         context = multiprocessing.get_context("spawn")  # what runs networks can't be forked

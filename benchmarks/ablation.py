@@ -1,4 +1,4 @@
-"""What each network brings, and training them together: `python -m benchmarks.ablation PHOTOS --alone FILE`.
+"""Measures the gain of each network and of joint training: `python -m benchmarks.ablation PHOTOS --alone X`.
 
 The ablations of Jiang et al. 2017, section IV: ComCNN alone, RecCNN alone, both trained apart, both trained
 together, at equal bytes. `--alone` is a ComCNN of `foveate train comcnn-alone`. Every photo goes through

@@ -1,4 +1,4 @@
-"""What DnCNN makes of JPEGs: `python -m benchmarks.cleaning PHOTOS`.
+"""Measures DnCNN on JPEGs: `python -m benchmarks.cleaning PHOTOS`.
 
 Every photo is compressed by libjpeg at several qualities and cleaned; the table gives mean PSNR and SSIM of
 the luminance over the set, as the literature does. Photos must not be those the network was trained on.

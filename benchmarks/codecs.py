@@ -67,7 +67,7 @@ def mean_table(photos: Sequence[Measured], figure: str) -> Table:
 
 
 def _bars(photos: Sequence[Measured]) -> list[Bar]:
-    """What the larger RecCNN is held against, where it was measured."""
+    """Bars for the larger RecCNN, if it was measured."""
     if BEST not in codecs_of(photos):
         return []
     percent = curves.mean(bd_rates(photos, BEST, "psnr"))

@@ -1,4 +1,4 @@
-"""What it costs a photo that files and their folders are brought to the disk before they count as written.
+"""Measures the cost per photo of syncing files and folders to disk before they count as written.
 
     python -m benchmarks.durability FOLDER [--files 200] [--bytes 300000]
 

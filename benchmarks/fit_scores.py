@@ -1,8 +1,8 @@
-"""Fits what foretells scores to training photos: `python -m benchmarks.fit_scores PHOTOS`.
+"""Fits the score model to training photos: `python -m benchmarks.fit_scores PHOTOS`.
 
 Each photo is cut at slopes over the whole range of use, decoded and scored by SSIMULACRA 2. Ridge regression
 of the logarithm of 100 - score on `score_model.FEATURES` gives codec/score_model.json, and four fifths of the
-photos say how well the others are foretold. Nothing but training photos may be in the folder.
+photos say how well the others are predicted. Nothing but training photos may be in the folder.
 """
 
 from __future__ import annotations
@@ -62,12 +62,12 @@ def fitted(rows: Rows) -> NDArray[np.float64]:
 
 
 def errors_of(coefficients: NDArray[np.float64], rows: Rows) -> NDArray[np.float64]:
-    """Foretold less real scores, in points."""
+    """Predicted minus real scores, in points."""
     return np.asarray(np.exp(rows[:, -1]) - np.exp(rows[:, :-1] @ coefficients), np.float64)
 
 
 def main(argv: Sequence[str] | None = None) -> None:
-    """Measures, fits, prints how well others are foretold, and writes the model."""
+    """Measures, fits, prints how well others are predicted, and writes the model."""
     parser = argparse.ArgumentParser(prog="python -m benchmarks.fit_scores", description=__doc__)
     parser.add_argument("photos", type=Path, help="a folder of training photos")
     parser.add_argument("--every", type=int, default=1, metavar="N", help="only every Nth photo")

@@ -49,7 +49,7 @@ Target = Callable[[bytes], str]
 
 @dataclasses.dataclass
 class Findings:
-    """What came of the inputs."""
+    """Outcomes of the inputs."""
 
     outcomes: collections.Counter[str] = dataclasses.field(default_factory=collections.Counter)
     slowest_seconds: float = 0.0

@@ -1,4 +1,4 @@
-"""What the networks bring beside the plain decode of the same bytes, rate by rate and photo by photo."""
+"""Measures the networks' gain over the plain decode of the same bytes, by rate and photo."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What a giant takes: time and memory of compressing and restoring 200 megapixels, and whether tiles show.
+"""Measures a giant: time and memory of compressing and restoring 200 megapixels, and whether tiles show.
 
     python -m benchmarks.giant PHOTOS
 
@@ -33,7 +33,7 @@ _SAMPLE_SECONDS = 0.1
 
 @dataclasses.dataclass(frozen=True)
 class Cost:
-    """What one command took: wall time, and the most resident memory of its process tree, in bytes."""
+    """Cost of one command: wall time in seconds, and its processes' peak of resident memory in bytes."""
 
     seconds: float
     peak_bytes: int

@@ -45,7 +45,7 @@ _SOME_FAILED = 3
 
 @dataclasses.dataclass
 class Findings:
-    """What came of inputs: outcomes by kind of input, the slowest, and what is a bug."""
+    """Outcomes by kind of input, the slowest inputs, and bugs."""
 
     outcomes: dict[str, collections.Counter[str]] = dataclasses.field(default_factory=dict)
     slowest: tuple[float, str] = (0.0, "")
@@ -63,7 +63,7 @@ class Findings:
 
 
 def outcome_of(ending: str, data: bytes, limits: Limits = LIMITS) -> str:
-    """What the isolated decoder makes of a file, in a word and, after a colon, its reason."""
+    """Outcome of the isolated decoder for a file: one word and, after a colon, its reason."""
     try:
         if f".{ending}" in JPEG2000_EXTENSIONS:
             client.decode_archive(data, limits)
@@ -178,7 +178,7 @@ def compress_all(folder: Path) -> list[str]:
 
 
 def _check_archive(rows: Sequence[Mapping[str, object]], archive: Path) -> list[str]:
-    """What is wrong with archive files: those that do not decode, or are not their sources' copies."""
+    """Lists bad archive files: those that do not decode, or are not their sources' copies."""
     problems = []
     expected = collections.Counter(str(row["source_sha256"]) for row in rows if row["outcome"] == "kept")
     for path in sorted(archive.rglob("*")):

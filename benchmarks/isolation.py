@@ -1,4 +1,4 @@
-"""What decoding in isolation costs: beside decoding in the worker, and as a share of all a photo takes.
+"""Measures the cost of decoding in isolation, against the worker and as a share of a photo's total.
 
     python -m benchmarks.isolation PHOTOS [--rounds 15]
 
@@ -115,7 +115,7 @@ def _restore_seconds(path: Path, restored: Callable[[DecodedFile], Pixels]) -> f
 
 
 def _decode_times(data: bytes, is_jpeg2000: bool, rounds: int) -> tuple[Taken, Taken]:
-    """What it takes here and in isolation, one after the other in every round."""
+    """Times decoding here and in isolation, one after the other in every round."""
     limits = Limits()
     ways: tuple[Callable[[], object], ...] = (
         (
@@ -140,7 +140,7 @@ def _decode_times(data: bytes, is_jpeg2000: bool, rounds: int) -> tuple[Taken, T
 
 
 def _processor_seconds() -> float:
-    """What this process has used so far, and the child that decodes for it."""
+    """Processor time used so far by this process and the child that decodes for it."""
     child = 0
     for pid in client.idle_processes()[-1:]:
         for task in Path(f"/proc/{pid}/task").glob("*/schedstat"):

@@ -1,4 +1,4 @@
-"""What lossless files take, against OpenJPEG's."""
+"""Compares the size of lossless files with OpenJPEG's."""
 
 from __future__ import annotations
 

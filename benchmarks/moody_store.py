@@ -78,7 +78,7 @@ def _is_archived(environ: dict[str, Any]) -> bool:
 
 
 def told(url: str, query: str = "") -> dict[str, int]:
-    """What a server has counted; `query` may set its share of refusals."""
+    """A server's counts; `query` may set its share of refusals."""
     with urllib.request.urlopen(f"{url}/moody?{query}", timeout=60) as answer:
         counts: dict[str, int] = json.load(answer)
         return counts

@@ -1,4 +1,4 @@
-"""What choosing packets costs or gains in PSNR where nothing is favored, against OpenJPEG."""
+"""Compares PSNR with OpenJPEG's where nothing is favored."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ LIMIT = 0.3  # percent
 
 
 def plain_section(photos: Sequence[Measured]) -> Section:
-    """What choosing packets costs or gains in PSNR where nothing is favored.
+    """Compares PSNR with OpenJPEG's where nothing is favored.
 
     Args:
       photos: curves of each photo, of OpenJPEG and Foveate.

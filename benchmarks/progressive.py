@@ -1,4 +1,4 @@
-"""What a file's beginning shows: its quality layers, each against OpenJPEG's file of as many bytes."""
+"""Compares each quality layer of a file with OpenJPEG's file of as many bytes."""
 
 from __future__ import annotations
 

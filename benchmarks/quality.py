@@ -20,8 +20,8 @@ from foveate.codec.file import AtMost, Goal, NearScore, Recipe, encode_file
 from foveate.quality.ssimulacra2 import ssimulacra2
 
 SCORES = (40.0, 50.0, 60.0, 70.0, 80.0, 90.0)
-_NEAR, _FAR, _FORETOLD = 2.5, 6.0, 4.0  # points off
-_NEAR_SHARE, _FORETOLD_SHARE, _BIAS = 0.9, 0.8, 1.0
+_NEAR, _FAR, _PREDICTED = 2.5, 6.0, 4.0  # points off
+_NEAR_SHARE, _PREDICTED_SHARE, _BIAS = 0.9, 0.8, 1.0
 _SLOWER, _FAST_SLOWER = 1.6, 1.0
 
 
@@ -36,10 +36,10 @@ class File:
 
 @dataclasses.dataclass(frozen=True)
 class Reached:
-    """What became of a photo: for each score asked for, the file that was foretold and the corrected one."""
+    """Results for one photo: for each requested score, the predicted file and the corrected one."""
 
     pixels: int
-    foretold: Mapping[float, File]
+    predicted: Mapping[float, File]
     corrected: Mapping[float, File]
 
 
@@ -47,10 +47,10 @@ def reached(path: Path) -> Reached:
     """Files of a photo for all `SCORES`."""
     photo = read_photo(path)
     measure = functools.partial(ssimulacra2, photo)
-    foretold, corrected = (
+    predicted, corrected = (
         {score: _file(photo, NearScore(score, measure), effort) for score in SCORES} for effort in _EFFORTS
     )
-    return Reached(photo.shape[0] * photo.shape[1], foretold, corrected)
+    return Reached(photo.shape[0] * photo.shape[1], predicted, corrected)
 
 
 _EFFORTS: tuple[Effort, Effort] = ("fast", "normal")
@@ -84,16 +84,16 @@ def quality_section(photos: Sequence[Reached], others: Sequence[Sequence[File]])
       others: and `of_rates` of the `mean_rates`.
     """
     asked = np.array(SCORES)
-    foretold, corrected = (
+    predicted, corrected = (
         np.array([[files[score].score for score in SCORES] for files in of_photos])
-        for of_photos in ([found.foretold for found in photos], [found.corrected for found in photos])
+        for of_photos in ([found.predicted for found in photos], [found.corrected for found in photos])
     )
     by_rate = np.array([[file.score for file in files] for files in others])
-    misses, first_misses = corrected - asked, foretold - asked
+    misses, first_misses = corrected - asked, predicted - asked
     seconds = [
         sum(file.seconds for files in of_photos for file in files)
         for of_photos in (
-            [found.foretold.values() for found in photos],
+            [found.predicted.values() for found in photos],
             [found.corrected.values() for found in photos],
             others,
         )
@@ -103,25 +103,25 @@ def quality_section(photos: Sequence[Reached], others: Sequence[Sequence[File]])
         Bar(f"share within {_NEAR:g} points", _share(misses, _NEAR), _NEAR_SHARE, "", False),
         Bar("the farthest off", float(np.abs(misses).max()), _FAR, "points", True),
         Bar(
-            f"share within {_FORETOLD:g} points, `--effort fast`",
-            *(_share(first_misses, _FORETOLD), _FORETOLD_SHARE, "", False),
+            f"share within {_PREDICTED:g} points, `--effort fast`",
+            *(_share(first_misses, _PREDICTED), _PREDICTED_SHARE, "", False),
         ),
         Bar("time by that of `--bpp`", seconds[1] / seconds[2], _SLOWER, "", True),
         Bar("the same, `--effort fast`", seconds[0] / seconds[2], _FAST_SLOWER, "", True),
     )
     text = (
-        "`--roi none --quality Q`: SSIMULACRA 2 of every photo. Foretold: `--effort fast`; corrected: by the "
+        "`--roi none --quality Q`: SSIMULACRA 2 of each photo. Predicted: `--effort fast`; corrected: by the "
         "score of up to two decodes. At the same bytes: all photos at the bits per pixel that the corrected "
         "files take together (`--bpp`); the tenth percentile is of the photos' scores."
     )
     head = (
-        *("Q", "bits per pixel", "mean, foretold", f"within {_FORETOLD:g}", "mean, corrected"),
+        *("Q", "bits per pixel", "mean, predicted", f"within {_PREDICTED:g}", "mean, corrected"),
         *(f"within {_NEAR:g}", "farthest off", "10 %", "`--bpp`: mean", "`--bpp`: 10 %"),
     )
     rows = tuple(
         (
-            *(f"{score:g}", number(rate), number(foretold[:, at].mean(), ".1f")),
-            *(number(_share(first_misses[:, at], _FORETOLD), ".0%"), number(corrected[:, at].mean(), ".1f")),
+            *(f"{score:g}", number(rate), number(predicted[:, at].mean(), ".1f")),
+            *(number(_share(first_misses[:, at], _PREDICTED), ".0%"), number(corrected[:, at].mean(), ".1f")),
             *(number(_share(misses[:, at], _NEAR), ".0%"), number(np.abs(misses[:, at]).max(), ".1f")),
             *(number(np.percentile(corrected[:, at], 10), ".1f"), number(by_rate[:, at].mean(), ".1f")),
             number(np.percentile(by_rate[:, at], 10), ".1f"),
@@ -129,7 +129,7 @@ def quality_section(photos: Sequence[Reached], others: Sequence[Sequence[File]])
         for at, (score, rate) in enumerate(zip(SCORES, mean_rates(photos), strict=True))
     )
     table = Table(f"Scores of {len(photos)} photos", head, rows)
-    figures = {"misses": misses.tolist(), "foretold_misses": first_misses.tolist()}
+    figures = {"misses": misses.tolist(), "predicted_misses": first_misses.tolist()}
     return Section("quality", "The same look for all photos", text, (table,), bars, figures)
 
 

@@ -1,4 +1,4 @@
-"""What a report on a million photos takes: time and memory of the real command, and how large its page is.
+"""Measures a report on a million photos: time and memory of the real command, and the size of its page.
 
     python -m benchmarks.report [--rows 1000000] [--runs 8] [--archives 1] [--keep DIR]
 

@@ -62,7 +62,7 @@ class Task:
 
     @property
     def map(self) -> NDArray[np.float32] | None:
-        """What the files favour."""
+        """The regions that the files favor."""
         return self.saliency if self.favoured else None
 
     @property
@@ -105,7 +105,7 @@ def decoded(data: bytes) -> Coded:
 def _outcome(
     task: Task, rate: float, coded: Coded, plain: Point, way: Way, available: Networks, kept: Kept
 ) -> Point:
-    """What compress makes of a photo in one of its ways."""
+    """Compresses a photo in one of the ways of `foveate compress`."""
     of_file = f"{hashlib.sha256(coded.jp2).hexdigest()}, {networks.msroi_name()}"
     what = f"{of_file}, {available.reccnn_name(way.reccnn)}"
 
@@ -123,7 +123,7 @@ def _outcome(
 
 
 def as_restored(decoded: Point, restored: Point, merit: str) -> Point:
-    """What a file gives who restores it: where that is worse than decoding, compress marks the file.
+    """The point that users get: where restoring is worse than decoding, compress marks the file.
 
     The figure "unmarked" is the PSNR that it would have without the mark.
     """

@@ -28,7 +28,7 @@ def center_prior(height: int, width: int) -> Map:
 
 
 def spectral_residual(photo: Photo) -> Map:
-    """What a photo's log spectrum has beyond its own local mean (Hou and Zhang 2007): (64, 64) in [0, 1]."""
+    """Spectral residual of a photo (Hou and Zhang 2007): (64, 64) in [0, 1]."""
     small = Image.fromarray(photo).convert("L").resize((_SPECTRUM_SIDE,) * 2, Image.Resampling.BOX)
     spectrum = np.fft.fft2(np.asarray(small, np.float64))
     logarithm = np.log(np.abs(spectrum) + 1e-9)

@@ -1,4 +1,4 @@
-"""What maps cost beside the encode that follows them: processor time on one core."""
+"""Compares the processor time of maps with that of the encode that follows, on one core."""
 
 from __future__ import annotations
 

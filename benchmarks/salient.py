@@ -1,4 +1,4 @@
-"""What favoring a place brings there and costs elsewhere, at equal bytes."""
+"""Measures what favoring a place gains there and costs elsewhere, at equal bytes."""
 
 from __future__ import annotations
 

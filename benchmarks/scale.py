@@ -1,4 +1,4 @@
-"""What a run costs beside its photos: Beam's own share, workers, memory over many photos, growth, planning.
+"""Measures the overhead of runs: Beam's own share, workers, memory over many photos, growth, planning.
 
     python -m benchmarks.scale [overhead] [workers] [memory] [growth] [planning] [serving] [--share 1.0]
 
@@ -33,7 +33,7 @@ _SAMPLE_SECONDS = 0.5
 
 @dataclasses.dataclass(frozen=True)
 class Cost:
-    """What a process and all that it started took."""
+    """Cost of a process and all that it started."""
 
     cpu_seconds: float
     wall_seconds: float
@@ -118,7 +118,7 @@ def resident_mib(pid: int) -> float:
 
 
 def loop(photos: str, archive: str) -> None:
-    """What `PLAIN` does, without Beam: the same functions, called for one photo after the other."""
+    """The work of `PLAIN` without Beam: the same functions, called for one photo after the other."""
     from apache_beam.pvalue import TaggedOutput
 
     from foveate.archive.rows import MetricsRow, RunLabels

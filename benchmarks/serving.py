@@ -39,7 +39,7 @@ _CHANNELS, _SIDE, _MATRIX = 64, 256, 2048  # of the convolution and the matrix p
 
 @dataclasses.dataclass(frozen=True)
 class Served:
-    """What so many cores do: seconds for all photos, of the quickest round.
+    """Times so many cores: seconds for all photos, of the quickest round.
 
     decode_seconds: by bits a pixel, of `RATES`.
     restore_seconds: by size of RecCNN; the rate makes no difference.

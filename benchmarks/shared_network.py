@@ -32,14 +32,14 @@ class Served:
 
 
 def shared(folder: str) -> Any:
-    """What both processes ask; whoever is first starts its process."""
+    """Asks the shared process for predictions; whoever is first starts it."""
     from apache_beam.utils.multi_process_shared import MultiProcessShared
 
     return MultiProcessShared(Served, "reccnn", path=folder, spawn_process=True).acquire()
 
 
 def work(how: str, photos: int, folder: str) -> None:
-    """What one process does."""
+    """The work of one process."""
     served: Any = Served() if how == "each" else shared(folder)
     generator = np.random.default_rng(1)
     pixels = generator.integers(0, 255, SHAPE, np.uint8)

@@ -20,7 +20,7 @@ JUDGED = ("completed", "verified")  # by their memory: the others end early, or 
 
 
 def problems_of_runs(runs: Sequence[Run], photos: int) -> Iterator[str]:
-    """What is wrong with how runs went, in sentences."""
+    """Problems of the runs, in sentences."""
     for run in runs:
         if run.status != run.wanted:
             yield f"{run.name}: ended with {run.status}, not {run.wanted}"
@@ -61,7 +61,7 @@ def problems_of_photos(
     stored: Sequence[str],
     last_run: str,
 ) -> Iterator[str]:
-    """What is not accounted for, in sentences.
+    """Photos that are not accounted for, in sentences.
 
     Args:
       photos: what was to be compressed.
@@ -97,7 +97,7 @@ def _named(what: str, names: Iterable[str]) -> Iterator[str]:
 
 
 def check_archive(archive: str, source: str, photos: Sequence[SoakPhoto], last: str) -> list[str]:
-    """What is wrong with an archive of photos, in sentences; `last`: see `problems_of_photos`."""
+    """Problems of an archive of photos, in sentences; `last`: see `problems_of_photos`."""
     urls = [url.removeprefix(f"{archive}/") for url in list_private(archive)]
     failures = [
         row | {"url": row["url"].removeprefix(f"{source}/")} for row in read_failures(archive).to_pylist()

@@ -1,4 +1,4 @@
-"""What a benchmark found: tables, bars that figures are held against, and their forms in print."""
+"""Results of a benchmark: tables, the bars that figures must meet, and their printed forms."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ class Table:
 
 @dataclasses.dataclass(frozen=True)
 class Bar:
-    """What a figure should be: at most a limit, or at least."""
+    """A limit for a figure: at most, or at least."""
 
     what: str
     value: float

@@ -1,4 +1,4 @@
-"""What tuning for the eye gains where nothing is favored, what it costs in PSNR, and where others are."""
+"""Measures the gain of tuning for the eye and its cost in PSNR, beside other codecs."""
 
 from __future__ import annotations
 

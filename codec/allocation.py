@@ -14,7 +14,7 @@ from collections.abc import Callable
 import numpy as np
 from numpy.typing import NDArray
 
-from foveate.codec import codestream, hulls, noise, packets
+from foveate.codec import arrangement, hulls, noise
 from foveate.codec.codestream import Codestream
 from foveate.codec.errors import BudgetTooSmall
 from foveate.codec.hulls import Hulls
@@ -33,6 +33,7 @@ class Candidates:
     """A coded picture, and where each of its blocks may be cut.
 
     log_weights: (blocks,) log10 of what a squared error in each block counts for.
+    access: whether its files are arranged for reading parts of them (`arrangement`).
     """
 
     stream: Codestream
@@ -40,6 +41,7 @@ class Candidates:
     codewords: Codewords
     hulls: Hulls
     log_weights: NDArray[np.float64]
+    access: bool = False
 
     @property
     def every_point(self) -> NDArray[np.int32]:
@@ -222,23 +224,11 @@ def _next_steps(choice: Choice) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
 
 def encoded_size(choice: Choice) -> int:
     """The length of the codestream that `encode` would return, in bytes."""
-    candidates = choice.candidates
-    size = packets.emitted_size(candidates.layout, candidates.codewords, choice.layers)
-    tile_parts = candidates.layout.tiles * len(choice.points)
-    return size + codestream.emitted_overhead(candidates.stream, tile_parts)
+    c = choice.candidates
+    return arrangement.arranged_size(c.stream, c.layout, c.codewords, choice.layers, access=c.access)
 
 
 def encode(choice: Choice) -> bytes:
-    """The standard codestream of a choice: LRCP, one tile-part for each output layer of each tile.
-
-    The tile-parts of the first layer come first. So what stands before any layer's first tile-part is, with
-    an end-of-codestream marker, a codestream of the layers before it.
-    """
-    candidates, layers = choice.candidates, len(choice.points)
-    emitted = packets.emit(candidates.layout, candidates.codewords, choice.layers)
-    parts = [
-        (tile, emitted.data[emitted.bounds[tile, layer] : emitted.bounds[tile, layer + 1]])
-        for layer in range(layers)
-        for tile in range(candidates.layout.tiles)
-    ]
-    return codestream.emit(candidates.stream, layers, parts)
+    """The standard codestream of a choice, in the arrangement that its candidates ask for."""
+    c = choice.candidates
+    return arrangement.arranged(c.stream, c.layout, c.codewords, choice.layers, access=c.access)

@@ -11,6 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from foveate.codec import codestream, dwt, quantization, tier1
+from foveate.codec.arrangement import access_precincts
 from foveate.codec.codestream import Codestream
 from foveate.codec.layout import Layout, lay_out_at_most
 from foveate.codec.packets import Codewords
@@ -44,6 +45,7 @@ class Coding:
     tile_size: side of square tiles in pixels, a multiple of 2^levels; None for one tile, or as many as
         `Encoder` needs to bound its memory.
     bit_depth: significant bits of the samples; None for all of their type.
+    access: small precincts, so that a region's packets can be told from others (`arrangement`).
     threads: that transform and code at once.
     """
 
@@ -52,6 +54,7 @@ class Coding:
     levels: int = 5
     tile_size: int | None = None
     bit_depth: int | None = None
+    access: bool = False
     threads: int = 1
 
 
@@ -81,7 +84,8 @@ class BlockCoder:
         self.block_size = coding.block_size or _BLOCK_SIZE
         log2 = self.block_size.bit_length() - 1
         transformation = REVERSIBLE if coding.reversible else IRREVERSIBLE
-        self.style = CodingStyle(levels, log2, log2, 0, transformation, ((15, 15),) * (levels + 1))
+        precincts = access_precincts(levels) if coding.access else ((15, 15),) * (levels + 1)
+        self.style = CodingStyle(levels, log2, log2, 0, transformation, precincts)
         self.size = Size(
             width, height, 0, 0, min(side, width), min(side, height), 0, 0,
             (Component(self.bit_depth, False, 1, 1),) * components,

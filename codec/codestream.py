@@ -11,6 +11,9 @@ import struct
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import NamedTuple
 
+import numpy as np
+from numpy.typing import NDArray
+
 from foveate.codec import walk
 from foveate.codec.errors import BadCodestream, UnsupportedCodestream
 from foveate.codec.parameters import COC as COC
@@ -30,6 +33,7 @@ from foveate.codec.parameters import Parameters as Parameters
 from foveate.codec.parameters import ProgressionVolume as ProgressionVolume
 from foveate.codec.parameters import Quantization as Quantization
 from foveate.codec.parameters import Size as Size
+from foveate.codec.pointers import TilePartLength, emit_plt, emit_tlm, tlm_bytes
 from foveate.codec.walk import CODESTREAM_START, EOC, SOC, SOD, SOT, strict
 
 CAP, PPM, PPT = 0xFF50, 0xFF60, 0xFF61
@@ -246,8 +250,19 @@ def _in_order(marker: int, segments: Sequence[_Segment]) -> bytes | None:
     return b"".join(piece for _, piece in pieces) if pieces else None
 
 
+class NewTilePart(NamedTuple):
+    """A tile-part to write: its tile, its packets, and the length of each, where PLT is to list them."""
+
+    tile: int
+    packets: bytes
+    lengths: NDArray[np.int64] | None = None
+
+
 def emit(
-    source: Codestream, layers: int, tile_parts: Sequence[tuple[int, bytes]], progression: str = "LRCP"
+    source: Codestream,
+    layers: int,
+    tile_parts: Sequence[tuple[int, bytes] | NewTilePart],
+    progression: str = "LRCP",
 ) -> bytes:
     """A codestream with the parameters of `source` around new packets, without SOP and EPH.
 
@@ -256,32 +271,50 @@ def emit(
     Args:
       source: where SIZ, COD, COC, QCD, QCC and RGN are taken from, also those of tiles.
       layers: number of quality layers in the new packets.
-      tile_parts: (tile, packets) in the order in which they are to stand; at most 255 a tile.
+      tile_parts: (tile, packets) in the order in which they are to stand; at most 255 a tile. Where they are
+        `NewTilePart` with lengths, their headers get PLT, and the main header gets TLM.
       progression: the order of the new packets, one of `PROGRESSIONS`.
     """
     order = PROGRESSIONS.index(progression)
+    parts = [NewTilePart(*part) for part in tile_parts]
     counts: dict[int, int] = {}
-    for tile, _ in tile_parts:
-        counts[tile] = counts.get(tile, 0) + 1
+    for part in parts:
+        counts[part.tile] = counts.get(part.tile, 0) + 1
     written: dict[int, int] = {}
-    chunks = [struct.pack(">H", SOC)]
-    chunks += [_with_layers(segment, layers, order) for segment in source.header_segments]
-    for tile, packets in tile_parts:
-        part = written.get(tile, 0)
-        written[tile] = part + 1
-        own = () if part else source.tile_segments.get(tile, ())
+    chunks: list[bytes] = []
+    lengths: list[TilePartLength] = []
+    for part in parts:
+        number = written.get(part.tile, 0)
+        written[part.tile] = number + 1
+        own = () if number else source.tile_segments.get(part.tile, ())
         header = b"".join(_with_layers(segment, layers, order) for segment in own)
-        length = 14 + len(header) + len(packets)
-        chunks.append(struct.pack(">HHHIBB", SOT, 10, tile, length, part, counts[tile]))
-        chunks += [header, struct.pack(">H", SOD), packets]
-    chunks.append(struct.pack(">H", EOC))
-    return b"".join(chunks)
+        if part.lengths is not None:
+            header += emit_plt(part.lengths)
+        length = 14 + len(header) + len(part.packets)
+        lengths.append(TilePartLength(part.tile, length))
+        sot = struct.pack(">HHHIBB", SOT, 10, part.tile, length, number, counts[part.tile])
+        chunks += [sot, header, struct.pack(">H", SOD), part.packets]
+    main = [
+        struct.pack(">H", SOC),
+        *(_with_layers(segment, layers, order) for segment in source.header_segments),
+    ]
+    if any(part.lengths is not None for part in parts):
+        main.append(emit_tlm(lengths))
+    return b"".join([*main, *chunks, struct.pack(">H", EOC)])
 
 
-def emitted_overhead(source: Codestream, tile_parts: int) -> int:
-    """Bytes of what `emit` writes beside the packets, where every tile has a tile-part."""
+def emitted_overhead(
+    source: Codestream, tile_parts: int, lengths: Sequence[NDArray[np.int64]] | None = None
+) -> int:
+    """Bytes of what `emit` writes beside the packets, where every tile has a tile-part.
+
+    `lengths` are of the packets of each tile-part, where PLT and TLM list them.
+    """
     own = sum(len(segment) for segments in source.tile_segments.values() for segment in segments)
-    return 2 + sum(map(len, source.header_segments)) + own + 14 * tile_parts + 2
+    pointers = 0
+    if lengths is not None:
+        pointers = tlm_bytes(tile_parts) + sum(len(emit_plt(one)) for one in lengths)
+    return 2 + sum(map(len, source.header_segments)) + own + 14 * tile_parts + 2 + pointers
 
 
 def _with_layers(segment: bytes, layers: int, progression: int) -> bytes:

@@ -125,6 +125,19 @@ class Encoder:
 
         return self._best_of(cut(self._fine_step(threshold)), cut)
 
+    def moved_to_slope(self, slope: float, layers: int = 1) -> Choice:
+        """Like `at_slope`, but continues what was coded last where that was for a similar slope.
+
+        It is many times as quick then, but coefficients were left out for the former slope.
+        """
+        threshold = math.log10(slope)
+        is_near = self._aim is not None and -_TOO_HIGH <= threshold - self._aim <= _TOO_LOW
+        if self.effort == "best" or not is_near:
+            return self.at_slope(slope, layers)
+        if threshold < self._depth:
+            self._code_down_to(threshold)
+        return allocation.cut_at(self._candidates(), threshold, layers)
+
     @property
     def least_bytes(self) -> int:
         """The length of a codestream without any pass."""
@@ -225,7 +238,7 @@ class Encoder:
     def _candidates(self) -> Candidates:
         stream, layout, codewords = self.coder.finished()
         found = hulls.hulls_of(self.coder.passes, with_last=self.coder.coding.reversible)
-        return Candidates(stream, layout, codewords, found, self._log_weights)
+        return Candidates(stream, layout, codewords, found, self._log_weights, self.coder.coding.access)
 
     @property
     def _is_whole(self) -> bool:

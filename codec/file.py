@@ -28,10 +28,11 @@ from foveate.codec.quality_search import Goal as QualityGoal
 from foveate.codec.quality_target import ScoreGoal, nearest_to_score
 from foveate.codec.record import SALIENCY_BYTES, ArchiveRecord
 
+_TILE_UNIT, _LEAST_TILE, _LARGEST_TILE = 64, 128, 4096  # pixels of a side
 MOST_LAYERS = 50  # a tile has at most 255 tile-parts, one per layer
 _NEARLY_LOSSLESS = 0.3  # of the bytes of all samples: where a file takes more, a lossless one may take less
 _MOST_TOLERANCE_DB = 1.0
-_SCORE_TOLERANCE, _CORRECTIONS = 1.5, 2  # points of a score, and how often a slope is corrected
+_SCORE_TOLERANCE, _CORRECTIONS = 2.0, 2  # points of a score, and how often a slope is corrected
 _SALIENCY_SHARE = 100  # the embedded map may take one byte in so many of a file
 
 
@@ -77,7 +78,7 @@ class AtLeast:
 
 @dataclasses.dataclass(frozen=True)
 class NearScore:
-    """As near to a score as a foretold slope comes, corrected twice at most; with effort "fast" never.
+    """As near to a score as a predicted slope comes, corrected twice at most; with effort "fast" never.
 
     value: the score, of at most 100.
     measure: the score of decoded pixels.
@@ -97,6 +98,9 @@ class Recipe:
     layers: quality layers of about twice the bytes each, salient places first; at most `MOST_LAYERS`.
     effort: as for `Encoder`.
     threads: that code at once; the bytes are the same for any number.
+    access: whether the file is for reading parts of it: precincts, TLM and PLT (`arrangement`).
+    tile_size: side of square tiles in pixels, see `is_tile_size`; 0 for one tile, or for as many as
+        a giant needs.
     """
 
     goal: Goal
@@ -104,10 +108,23 @@ class Recipe:
     layers: int = 1
     effort: Effort = "normal"
     threads: int = 1
+    access: bool = False
+    tile_size: int = 0
+
+    def coding(self, *, reversible: bool = False) -> Coding:
+        """How its photos are coded."""
+        return Coding(
+            reversible=reversible, tile_size=self.tile_size or None, access=self.access, threads=self.threads
+        )
 
     def encoder(self, pixels: Pixels) -> Encoder:
         """The encoder of a photo that may lose some of it."""
-        return Encoder(pixels, self.emphasis, Coding(threads=self.threads), self.effort)
+        return Encoder(pixels, self.emphasis, self.coding(), self.effort)
+
+
+def is_tile_size(side: int) -> bool:
+    """Whether tiles may be of so many pixels a side: a multiple of 64 from 128 to 4096, or 0 for no wish."""
+    return side == 0 or (side % _TILE_UNIT == 0 and _LEAST_TILE <= side <= _LARGEST_TILE)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -125,11 +142,13 @@ class EncodedFile:
     jp2: the file.
     pixels: what it decodes to: (H, W, C), of the source's type.
     noise: its coding-noise map (`noise.noise_map`), None where nothing was lost.
+    score: of the goal `NearScore`, None where it was not measured.
     """
 
     jp2: bytes
     pixels: Pixels
     noise: NDArray[np.float32] | None
+    score: float | None = None
 
 
 def encode_file(pixels: Pixels, recipe: Recipe, boxes: Boxes | None = None) -> EncodedFile:
@@ -151,24 +170,34 @@ def encode_file(pixels: Pixels, recipe: Recipe, boxes: Boxes | None = None) -> E
             found = _of_quality(pixels, goal, recipe, boxes)
         else:
             found = _of_score(pixels, goal, recipe, boxes)
-        if found is not None and len(found.jp2) <= _NEARLY_LOSSLESS * pixels.nbytes:
-            return found
-        lossless = _lossless(pixels, recipe, boxes)
-        return lossless if found is None else min(lossless, found, key=lambda encoded: len(encoded.jp2))
+        if found is None:
+            return _lossless(pixels, recipe, boxes)
+        return _or_lossless(found, pixels, recipe, boxes)
     if isinstance(goal, Lossless):
         return _lossless(pixels, recipe, boxes)
-    source = recipe.encoder(pixels)
     if isinstance(goal, AtMost):
-        choice, file = within(source, goal.bytes, boxes, recipe.layers)
+        if goal.bytes > _NEARLY_LOSSLESS * pixels.nbytes:
+            lossless = _lossless(pixels, recipe, boxes)
+            if len(lossless.jp2) <= goal.bytes:
+                return lossless
+        choice, file = within(recipe.encoder(pixels), goal.bytes, boxes, recipe.layers)
         return _decoded_back(choice, file)
-    choice = source.at_slope(goal.slope * _peak_of(pixels) ** 2 / 255**2, recipe.layers)
-    return _decoded_back(choice, wrapped(choice, boxes))
+    slope = goal.slope * _peak_of(pixels) ** 2 / 255**2
+    choice = recipe.encoder(pixels).at_slope(slope, recipe.layers)
+    return _or_lossless(_decoded_back(choice, wrapped(choice, boxes)), pixels, recipe, boxes)
+
+
+def _or_lossless(found: EncodedFile, pixels: Pixels, recipe: Recipe, boxes: Boxes) -> EncodedFile:
+    """The file, or a lossless one if that takes fewer bytes."""
+    if len(found.jp2) <= _NEARLY_LOSSLESS * pixels.nbytes:
+        return found
+    return min(_lossless(pixels, recipe, boxes), found, key=lambda encoded: len(encoded.jp2))
 
 
 def _lossless(pixels: Pixels, recipe: Recipe, boxes: Boxes) -> EncodedFile:
     """Every bit; what matters decides nothing but the order of layers."""
     emphasis = recipe.emphasis if recipe.layers > 1 else Emphasis()
-    choice = Encoder(pixels, emphasis, Coding(reversible=True, threads=recipe.threads)).whole(recipe.layers)
+    choice = Encoder(pixels, emphasis, recipe.coding(reversible=True)).whole(recipe.layers)
     encoded = _decoded_back(choice, wrapped(choice, boxes))
     if not np.array_equal(encoded.pixels, pixels):
         raise AssertionError("a lossless file does not decode to its source")
@@ -208,7 +237,7 @@ def wrapped(choice: Choice, boxes: Boxes, saliency_bytes: int = SALIENCY_BYTES) 
         metadata=boxes.metadata,
         record=boxes.record,
         saliency_bytes=saliency_bytes,
-        open_ended=len(choice.points) > 1,
+        open_ended=len(choice.points) > 1 and not choice.candidates.access,
     )
 
 
@@ -242,8 +271,9 @@ def _of_score(pixels: Pixels, goal: NearScore, recipe: Recipe, boxes: Boxes) -> 
 
     def score(choice: Choice) -> float:
         encoded = _decoded_back(choice, wrapped(choice, boxes))
-        tried.append((choice, encoded))
-        return goal.measure(encoded.pixels)
+        reached = goal.measure(encoded.pixels)
+        tried.append((choice, dataclasses.replace(encoded, score=reached)))
+        return reached
 
     aim = ScoreGoal(goal.value, _SCORE_TOLERANCE, 0 if recipe.effort == "fast" else _CORRECTIONS)
     choice = nearest_to_score(recipe.encoder(pixels), aim, score, recipe.layers)

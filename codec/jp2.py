@@ -221,7 +221,16 @@ def marked_for_plain_decode(data: bytes) -> bytes:
 
 
 def boxes_crc32(data: bytes) -> int:
-    """The CRC-32 that the record of a JP2 file should hold: of all but the codestream and the CRC itself.
+    """The CRC-32 that the record of a JP2 file should hold, over `sealed_bytes`.
+
+    Raises:
+        BadCodestream: a malformed box, no codestream, or no record.
+    """
+    return zlib.crc32(sealed_bytes(data))
+
+
+def sealed_bytes(data: bytes) -> bytes:
+    """What the record's CRC-32 is over: the whole file but its codestream, the CRC itself taken as zeros.
 
     Raises:
         BadCodestream: a malformed box, no codestream, or no record.
@@ -230,10 +239,7 @@ def boxes_crc32(data: bytes) -> int:
     if start is None:
         raise BadCodestream("the file has no archive record")
     at = start + CRC_AT
-    crc = 0
-    for piece in (data[:at], bytes(4), data[at + 4 : first], data[end:]):
-        crc = zlib.crc32(piece, crc)
-    return crc
+    return b"".join((data[:at], bytes(4), data[at + 4 : first], data[end:]))
 
 
 def _record_start(data: bytes) -> int | None:

@@ -95,7 +95,7 @@ class Found(NamedTuple):
 
 
 class Kept(NamedTuple):
-    """What to write of each block. Tables are (layers, blocks), and count from the block's beginning.
+    """The parts of each block to write. Tables are (layers, blocks), and count from the block's beginning.
 
     passes, sizes: passes and bytes up to each layer's end.
     body, start: codewords, and where each block's begins.
@@ -546,11 +546,11 @@ def plant_trees(bands, trees, kept):  # type: ignore[no-untyped-def]
 
 
 @compiled
-def emit_packets(sequence, grid, trees, kept, writer, position, copy, bounds):  # type: ignore[no-untyped-def]
+def emit_packets(sequence, grid, trees, kept, writer, position, copy, ends):  # type: ignore[no-untyped-def]
     """Writes the packets of a tile; without `copy` only headers, each over the one before, to learn sizes.
 
-    Returns a status, and the position after the packets as if all were written; `bounds` gets where each
-    layer ends.
+    Returns a status, and the position after the packets as if all were written; `ends` gets where each
+    packet ends.
     """
     first_band, band_count, first_block = (
         grid.precincts.first_band,
@@ -560,7 +560,6 @@ def emit_packets(sequence, grid, trees, kept, writer, position, copy, bounds):  
     across, down = grid.bands.across, grid.bands.down
     sizes, body, start = kept.sizes, kept.body, kept.start
     out, state = writer.out, writer.state
-    bounds[:] = position
     for number in range(len(sequence)):
         precinct, layer = sequence[number, 0], sequence[number, 1]
         first, last = first_band[precinct], first_band[precinct] + band_count[precinct]
@@ -586,7 +585,7 @@ def emit_packets(sequence, grid, trees, kept, writer, position, copy, bounds):  
                         begin = start[block] + before
                         out[position : position + n] = body[begin : begin + n]
                     position += n
-        bounds[layer + 1] = position
+        ends[number] = position
     return OK, position
 
 

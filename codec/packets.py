@@ -203,12 +203,45 @@ def _bounds(sizes: Sequence[int]) -> NDArray[np.int64]:
     return np.stack([ends - sizes, ends], 1)
 
 
+class TilePackets(NamedTuple):
+    """The packets of a tile in order.
+
+    sequence: (packets, 2) precinct and layer of each.
+    start: where the first begins.
+    ends: (packets,) where each ends.
+    """
+
+    sequence: NDArray[np.int64]
+    start: int
+    ends: NDArray[np.int64]
+
+    @property
+    def lengths(self) -> NDArray[np.int64]:
+        """Bytes of each packet: (packets,)."""
+        return np.diff(self.ends, prepend=self.start)
+
+    def bounds(self, layers: int) -> NDArray[np.int64]:
+        """Where the first layer begins and each ends, (layers + 1,), if layers lie one after another."""
+        found = np.full(layers + 1, self.start, np.int64)
+        found[self.sequence[:, 1] + 1] = self.ends
+        return found
+
+
 @dataclasses.dataclass(frozen=True, eq=False)
 class Emitted:
-    """Packets as bytes; a tile's layer lies at `data[bounds[tile, layer]:bounds[tile, layer + 1]]`."""
+    """Packets as bytes, and where each tile's lie in them.
+
+    In LRCP a tile's layer lies at `data[bounds[tile, layer]:bounds[tile, layer + 1]]`.
+    """
 
     data: bytes
-    bounds: NDArray[np.int64]  # (tiles, layers + 1)
+    tiles: tuple[TilePackets, ...]
+
+    @property
+    def bounds(self) -> NDArray[np.int64]:
+        """Of each tile, where its first layer begins and each ends: (tiles, layers + 1)."""
+        layers = max((int(tile.sequence[:, 1].max(initial=-1)) + 1 for tile in self.tiles), default=0)
+        return np.stack([tile.bounds(layers) for tile in self.tiles])
 
 
 def emit(layout: Layout, codewords: Codewords, layers: Layers, progression: str = "LRCP") -> Emitted:
@@ -218,19 +251,29 @@ def emit(layout: Layout, codewords: Codewords, layers: Layers, progression: str 
       layout: the geometry of the code-blocks.
       codewords: of every block, at least as long as the last layer says.
       layers: what the packets hold.
-      progression: their order; only in LRCP do the layers of a tile lie one after another, and bounds between
-        them mean something.
+      progression: their order; only in LRCP do the layers of a tile lie one after another.
     """
     room = int(layers.sizes[-1].sum(dtype=np.int64)) + _header_room(layout, codewords, layers)
     out = np.empty(room, np.uint8)
-    end, bounds = _emit_into(layout, codewords, layers, progression, out, True)
-    return Emitted(out[:end].tobytes(), bounds)
+    tiles = _emit_into(layout, codewords, layers, progression, out, True)
+    return Emitted(out[: _end(tiles)].tobytes(), tiles)
+
+
+def emitted_packets(
+    layout: Layout, codewords: Codewords, layers: Layers, progression: str = "LRCP"
+) -> tuple[TilePackets, ...]:
+    """Where packets would lie in what `emit` returns, without copying any codeword."""
+    room = np.empty(_header_room(layout, codewords, layers), np.uint8)
+    return _emit_into(layout, codewords, layers, progression, room, False)
 
 
 def emitted_size(layout: Layout, codewords: Codewords, layers: Layers, progression: str = "LRCP") -> int:
-    """The length of what `emit` would return, in bytes, without copying any codeword."""
-    room = np.empty(_header_room(layout, codewords, layers), np.uint8)
-    return _emit_into(layout, codewords, layers, progression, room, False)[0]
+    """The length of what `emit` would return, in bytes."""
+    return _end(emitted_packets(layout, codewords, layers, progression))
+
+
+def _end(tiles: Sequence[TilePackets]) -> int:
+    return int(tiles[-1].ends[-1]) if len(tiles[-1].ends) else tiles[-1].start
 
 
 def _header_room(layout: Layout, codewords: Codewords, layers: Layers) -> int:
@@ -242,7 +285,7 @@ def _header_room(layout: Layout, codewords: Codewords, layers: Layers) -> int:
 
 def _emit_into(
     layout: Layout, codewords: Codewords, layers: Layers, progression: str, out: Bytes, copy: bool
-) -> tuple[int, NDArray[np.int64]]:
+) -> tuple[TilePackets, ...]:
     if _is_segmented(layout) and not len(codewords.first_cut):
         raise ValueError("code-blocks of several codeword segments, but codewords without cuts")
     kept = Kept(
@@ -255,7 +298,7 @@ def _emit_into(
         codewords.first_cut,
     )
     count = len(layers.passes)
-    bounds = np.zeros((layout.tiles, count + 1), np.int64)
+    found: list[TilePackets] = []
     position = 0
     trees = packet_kernels.new_trees(layout.parents)
     writer = packet_kernels.new_writer(out, len(layout.blocks.tile))
@@ -263,9 +306,11 @@ def _emit_into(
     grid = _grid(layout)
     for tile in range(layout.tiles):
         sequence = layout.packets(progression, count, tile)
+        packets = TilePackets(sequence, position, np.empty(len(sequence), np.int64))
         status, position = packet_kernels.emit_packets(
-            sequence, grid, trees, kept, writer, position, copy, bounds[tile]
+            sequence, grid, trees, kept, writer, position, copy, packets.ends
         )
         if status != packet_kernels.OK:
             raise AssertionError("the output buffer of the packet writer was too small")
-    return position, bounds
+        found.append(packets)
+    return tuple(found)

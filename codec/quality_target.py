@@ -1,4 +1,4 @@
-"""The slope at which a photo gets a score: foretold before coding, then corrected by what decodes score."""
+"""Finds the slope at which a photo gets a score: predicted before coding, then corrected by measuring."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ class ScoreGoal:
 def nearest_to_score(
     encoder: Encoder, goal: ScoreGoal, score_of: Callable[[Choice], float], layers: int = 1
 ) -> Choice:
-    """The choice that comes nearest to a score among one that was foretold and its corrections.
+    """The choice nearest to a score: the predicted one, or one of its corrections.
 
     All blocks are cut at one weighted slope, so that a photo's bytes lie where the weights want them.
 
@@ -44,7 +44,8 @@ def nearest_to_score(
     nearest: tuple[float, Choice] | None = None
     residuals: list[tuple[float, float]] = []  # of trials: threshold, and distance beyond the model's
     for trial in range(goal.corrections + 1):
-        choice = encoder.at_slope(10.0**threshold, layers)
+        cut = encoder.moved_to_slope if trial else encoder.at_slope
+        choice = cut(10.0**threshold, layers)
         if not goal.corrections:
             return choice
         score = score_of(choice)
@@ -59,7 +60,7 @@ def nearest_to_score(
 
 
 def prospect_of(encoder: Encoder) -> Prospect:
-    """What a photo's score can be foretold from, before anything is coded."""
+    """Features that predict a photo's score before anything is coded."""
     coder = encoder.coder
     coder.restart(1.0)
     blocks, peak = coder.layout.blocks, (1 << coder.bit_depth) - 1

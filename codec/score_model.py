@@ -1,6 +1,6 @@
-"""Foretells the SSIMULACRA 2 score of a photo that is cut at a slope, before anything is coded.
+"""Predicts the SSIMULACRA 2 score of a photo that is cut at a slope, before anything is coded.
 
-From how large its coefficients are, each block's squared error at a slope can be foretold; weighted by how
+From how large its coefficients are, each block's squared error at a slope can be predicted; weighted by how
 visible errors are, summed by color and level, and put on a logarithmic scale, these errors say how far the
 score will be from 100. The coefficients of that regression are in score_model.json, which
 `python -m benchmarks.fit_scores` makes from training photos.
@@ -38,7 +38,7 @@ _BEST_SCORE = 99.5  # what is nearer to 100 cannot be told apart
 
 @dataclasses.dataclass(frozen=True, eq=False)
 class Prospect:
-    """What a photo's score can be foretold from; every array is (blocks,) but `counts`.
+    """Features that predict a photo's score; every array is (blocks,) but `counts`.
 
     counts: (blocks, 33) from `BlockCoder.survey`.
     areas: coefficients.

@@ -20,7 +20,7 @@ class BadParameter(ValueError):  # noqa: N818 (reads as the sentence it ends up 
 
 
 def actions() -> dict[str, argparse.Action]:
-    """What `foveate compress` takes, by the names that template parameters have."""
+    """Arguments of `foveate compress`, by the names of the template's parameters."""
     parser = argparse.ArgumentParser(add_help=False)
     compress.add_arguments(parser)
     return {action.dest: action for action in parser._actions}

@@ -1,7 +1,7 @@
 """Writes the pages that follow from the code: `python -m docs.generate`. A test says which is old.
 
 api.md from docstrings, commands.md from the parsers, metrics.md from the row dataclasses, parts.md from
-what readers know.
+what readers know, interoperability.md from what tests expect of other programs.
 """
 
 from __future__ import annotations
@@ -18,6 +18,7 @@ from pathlib import Path
 import pyarrow as pa
 
 from docs.api_page import api_page
+from docs.interoperability import interoperability_page
 from docs.parts import parts_page
 from foveate.archive.findings import Finding, Kind
 from foveate.archive.rows import MetricsRow
@@ -160,12 +161,13 @@ def pages() -> dict[str, str]:
         "api.md": f"{_NOTE}\n{api_page()}",
         "commands.md": commands_page(),
         "metrics.md": metrics_page(),
+        "interoperability.md": _NOTE + interoperability_page(),
         "parts.md": _NOTE + parts_page(),
     }
 
 
 def descriptions_of_nothing() -> set[str]:
-    """What is described here and is no column."""
+    """Names described here that are not columns."""
     described = ((MEANINGS, metrics_schema().names), (_FAILURE_MEANINGS, failures_schema().names))
     return {name for meanings, names in described for name in meanings if name not in names}
 

@@ -1,4 +1,4 @@
-"""What the site has more than the folder: pages that lie elsewhere in the repository, and links to them.
+"""Adds pages to the site that lie elsewhere in the repository, and links to them.
 
 Links in pages are as the repository has them, so that they work there too; here they become the site's.
 """

@@ -32,6 +32,7 @@ Precision = Literal["auto", "float32", "bfloat16"]
 _Word = TypeVar("_Word", bound=str)
 _DEFAULT = {"quality": DEFAULT_QUALITY}
 _GAINS_DB = (0, 40)
+_MOST_THREADS = 1024
 
 
 def encode(  # noqa: PLR0913 (keywords, one for each thing that may be asked for)
@@ -52,6 +53,8 @@ def encode(  # noqa: PLR0913 (keywords, one for each thing that may be asked for
     tune: Tune = "visual",
     layers: int = 1,
     effort: Effort = "normal",
+    access: bool = False,
+    tile_size: int = 0,
     metadata: PhotoMetadata | None = None,
     threads: int = 1,
 ) -> bytes:
@@ -80,13 +83,19 @@ def encode(  # noqa: PLR0913 (keywords, one for each thing that may be asked for
       gain_db: how many dB of squared error a salience of 1 is worth over one of 0.
       tune: "visual" for what people see of errors, "psnr" for their squares.
       layers: how many quality layers the file has, each with about twice the bytes up to the one before.
-      effort: "normal"; "fast", which does not correct what is foretold for a quality; or "best", which
-        takes about four times as long for 0.6 % fewer bytes.
+      effort: "normal"; "fast", which uses the predicted settings for a quality without correcting; or
+        "best", which takes about four times as long for 0.6 % fewer bytes.
+      access: arrange the file for image servers and viewers that read a part of it: resolution by resolution
+        in precincts of 256 x 256, with the segments (TLM, PLT) that say where packets are. It cannot be cut
+        after a layer then.
+      tile_size: cut the photo into square tiles of so many pixels, a multiple of 64 from 128 to 4096; 0 for
+        one tile, or several where it has more than 33 megapixels.
       metadata: EXIF, XMP, ICC profile and resolution to put into the file.
       threads: how many to code with; the bytes do not depend on it.
 
     Returns:
-      The bytes of the file. It has been decoded once, as a check.
+      The bytes of the file. It has been decoded once, as a check. It is lossless if that takes no more bytes
+      than asked for.
 
     Raises:
       BudgetTooSmall: not even headers and metadata fit into the bytes asked for.
@@ -104,12 +113,16 @@ def encode(  # noqa: PLR0913 (keywords, one for each thing that may be asked for
     for name, value, (least, most) in (
         ("gain_db", gain_db, _GAINS_DB),
         ("layers", layers, (1, file.MOST_LAYERS)),
-        ("threads", threads, (1, math.inf)),
+        ("threads", threads, (1, _MOST_THREADS)),
     ):
         if not least <= value <= most:
             raise ValueError(f"{name} must be from {least} to {most}, not {value}")
+    if not file.is_tile_size(tile_size):
+        raise ValueError(f"tile_size must be a multiple of 64 from 128 to 4096, or 0, not {tile_size}")
     pixels = _checked_pixels(pixels)
     mask = None if saliency is None else _checked_map(saliency)
+    if roi_psnr is not None and mask is None:
+        raise ValueError("roi_psnr weights errors by saliency: give a map, or say psnr")
     target = _one_target(
         {
             "quality": quality,
@@ -130,6 +143,8 @@ def encode(  # noqa: PLR0913 (keywords, one for each thing that may be asked for
         layers=layers,
         effort=_one_of(get_args(Effort), "effort", effort),
         threads=threads,
+        access=access,
+        tile_size=tile_size,
     )
     return file.encode_file(pixels, recipe, file.Boxes(metadata or PhotoMetadata())).jp2
 
@@ -142,7 +157,8 @@ def _one_target(values: dict[str, float | None]) -> tuple[str, float]:
     ((kind, value),) = named.items()
     most = {"quality": 100.0, "ssim": 1.0, "jpeg_quality": 101.0}.get(kind, math.inf)
     if kind != "lossless" and not 0 < value < most:
-        raise ValueError(f"{kind} must be above 0 and below {most:g}, not {value:g}")
+        upper = f" and below {most:g}" if math.isfinite(most) else ""
+        raise ValueError(f"{kind} must be above 0{upper}, not {value:g}")
     return kind, value
 
 
@@ -160,10 +176,12 @@ def _one_of(choices: tuple[_Word, ...], name: str, value: _Word) -> _Word:
 
 
 def _checked_pixels(pixels: Pixels) -> Pixels:
+    pixels = cast(Pixels, np.asarray(pixels))
     if pixels.ndim == 2:
         pixels = pixels[:, :, None]
     if pixels.ndim != 3 or not 1 <= pixels.shape[2] <= 4 or 0 in pixels.shape:
-        raise ValueError(f"pixels must be (H, W) or (H, W, 1 to 4), not {pixels.shape}")
+        hint = "; channels come last" if pixels.ndim == 3 and 1 <= pixels.shape[0] <= 4 else ""
+        raise ValueError(f"pixels must be (H, W) or (H, W, 1 to 4), not {pixels.shape}{hint}")
     if pixels.dtype not in (np.uint8, np.uint16):
         raise ValueError(f"pixels must be uint8 or uint16, not {pixels.dtype}")
     return cast(Pixels, np.ascontiguousarray(pixels))
@@ -174,7 +192,8 @@ def _checked_map(saliency: NDArray[np.floating]) -> SaliencyMap:
     if found.ndim != 2 or not found.size:
         raise ValueError(f"a saliency map must be (h, w), not {found.shape}")
     if not (found.min() >= 0 and found.max() <= 1):  # NaN is neither
-        raise ValueError("a saliency map must lie in 0 to 1")
+        found_range = f"{found.min():g} to {found.max():g}"
+        raise ValueError(f"a saliency map must lie in 0 to 1, not {found_range}; of 8 bits, divide it by 255")
     return found
 
 
@@ -214,13 +233,15 @@ def restore(
     """Decodes a file and takes coding artifacts out with RecCNN; the network is loaded once per process.
 
     RecCNN goes by how coarsely each place was coded, from the packet headers. Where nothing was lost, or a
-    file's own record says that it does not help, these are the pixels of `decode`.
+    file's own record says that it does not help, these are the pixels of `decode`. Files of `foveate
+    compress` carry that note; for those of `encode` nobody has looked, and on a few photos RecCNN makes
+    things worse.
 
     Args:
       jp2: a JP2 file or a bare codestream.
       network: "fast", or "best", which takes some ten times as long.
-      precision: of its features, "float32", "bfloat16", or "auto": bfloat16 on processors with AMX, where it
-        is several times as fast and a pixel here and there differs by one level.
+      precision: number format inside the network, "float32", "bfloat16", or "auto": bfloat16 on processors
+        with AMX, where it is several times as fast and a few pixels differ by one level.
       layers: how many quality layers to decode; None for all.
 
     Returns:
@@ -237,6 +258,8 @@ def restore(
       >>> foveate.restore(jp2).shape
       (64, 96, 3)
     """
+    _one_of(get_args(RecCnnSize), "network", network)
+    _one_of(get_args(Precision), "precision", precision)
     from foveate.models import reccnn
     from foveate.models.loading import shared
 
@@ -250,9 +273,18 @@ def restore(
 
 
 def _decoded(jp2: bytes, reduce: int, layers: int | None) -> file.DecodedFile:
+    jp2 = _checked_file(jp2)
     if layers is not None and layers < 1:
         raise ValueError(f"layers must be at least 1, not {layers}")
     return file.decode_file(jp2, reduce=reduce, layers=layers or 0)
+
+
+def _checked_file(jp2: bytes) -> bytes:
+    if isinstance(jp2, bytearray | memoryview):
+        return bytes(jp2)
+    if not isinstance(jp2, bytes):
+        raise TypeError(f"a file must be given as its bytes, not as {type(jp2).__name__}: read it first")
+    return jp2
 
 
 def _pixels_of(found: file.DecodedFile) -> Pixels:
@@ -266,7 +298,7 @@ def saliency(pixels: Pixels) -> SaliencyMap:
       pixels: a photo as `encode` takes it.
 
     Returns:
-      (h, w) float32 in 0 to 1 over the whole photo, at about a quarter of a thumbnail's 320 pixels.
+      (h, w) float32 in 0 to 1 over the whole photo, about 70 to 80 samples along the longer side.
 
     Raises:
       ValueError: pixels of another shape or type.
@@ -303,7 +335,7 @@ def inspect(jp2: bytes) -> Inspection:
       >>> found.anatomy.width, found.anatomy.height, found.problems
       (64, 48, ())
     """
-    return examine("", jp2)
+    return examine("", _checked_file(jp2))
 
 
 def measure(original: Pixels, decoded: Pixels, *, saliency: NDArray[np.floating] | None = None) -> Measures:

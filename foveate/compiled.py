@@ -43,7 +43,7 @@ def _compiled(function: Callable[..., Any], error_model: str) -> Callable[..., A
 
 
 class Compilations(event.Listener):  # type: ignore[misc]  # numba is untyped
-    """What numba compiles while it is installed.
+    """Listens to numba and collects the loops that it compiles.
 
     names: of the functions, in the order in which they were begun; those it calls in turn among them.
     """

@@ -82,7 +82,7 @@ def color_norms() -> NDArray[np.float32]:
 
 
 def code(photo: Any, noise: Any) -> tuple[Any, Any]:
-    """What JPEG 2000 makes of photos at the steps of coding-noise maps, and about how many bits it takes.
+    """Simulates JPEG 2000 at the steps of coding-noise maps, and estimates the bits it takes.
 
     Args:
       photo: (batch, n, n, 3) in [0, 1], n a multiple of 32.

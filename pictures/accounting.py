@@ -29,7 +29,7 @@ _LONGEST_DETAIL = 60
 
 
 class Kind(enum.StrEnum):
-    """What a part is, by what becomes of it."""
+    """Classes of parts, by what becomes of them."""
 
     PICTURE = "picture"  # pixels, what is needed to decode them, structure, padding
     CARRIED = "carried"  # metadata that the archive holds too
@@ -39,7 +39,7 @@ class Kind(enum.StrEnum):
 
 
 class Known(NamedTuple):
-    """What is known of a kind of part.
+    """Facts about one kind of part.
 
     kind: what becomes of it.
     name: how people call it, in few words.
@@ -95,6 +95,11 @@ def unknown(name: str, start: int, length: int, detail: str = "") -> Part:
     return Part(Kind.UNKNOWN, f"unknown {name}", start, length, detail)
 
 
+def unreadable(known: Known, start: int, length: int, detail: str = "") -> Part:
+    """A part that has a name of this kind, but not its content."""
+    return Part(Kind.UNKNOWN, f"unreadable {known.name}", start, length, detail)
+
+
 def pixel_shape(across: int, down: int) -> list[Part]:
     """The shape of pixels of which so many across are as long as so many down, unless they are square."""
     detail = f"{across} to {down}"
@@ -115,7 +120,7 @@ def is_padding(data: bytes, start: int, end: int) -> bool:
 
 
 def gaps(parts: Iterable[Part], data: bytes, start: int = 0) -> Iterator[Part]:
-    """What no part covers from `start` on: padding, or bytes that nobody knows."""
+    """Classifies bytes that no part covers from `start` on: padding, or unknown."""
     at = start
     for part in sorted(parts, key=lambda part: part.start):
         if part.start > at:
@@ -126,7 +131,7 @@ def gaps(parts: Iterable[Part], data: bytes, start: int = 0) -> Iterator[Part]:
 
 
 def behind(data: bytes, at: int, end: int | None = None) -> Part:
-    """What stands behind the end of a picture: another picture, a video, or what its first bytes are.
+    """Classifies the bytes behind the end of a picture: another picture, a video, or by their first bytes.
 
     It reaches to `end`, or to the end of the file.
     """
@@ -173,7 +178,7 @@ def _gap(data: bytes, start: int, end: int) -> Part:
 
 
 def settle(parts: Sequence[Part], form: str) -> tuple[str, ...]:
-    """What is lost of a file of these parts if its picture becomes a JP2: "name: details" for each name.
+    """Lists what these parts lose if their picture becomes a JP2: "name: details" for each name.
 
     Args:
       parts: all that a walk found.

@@ -19,8 +19,11 @@ from foveate.pictures.picture import (
     Picture,
     Pixels,
     check_size,
+    damaged,
+    decoding,
     pillow_image,
     reading,
+    require_size,
     saved,
     stretched,
     turned,
@@ -37,6 +40,8 @@ def decode_avif(data: bytes, max_pixels: int | None) -> Picture:
     """The picture, turned as the file's own properties ask; raises BadPicture and NotForJpeg2000."""
     _require_avif(data)
     walked = isobmff.walk(data)
+    if walked.is_cut:
+        raise damaged("an AVIF", "it ends within its pixels")
     with reading("AVIF"):
         # Pillow's public class would not open a file with broken EXIF, and takes sound EXIF apart.
         (width, height), frames, _, profile, block, turn, packet = _avif.AvifDecoder(
@@ -46,10 +51,9 @@ def decode_avif(data: bytes, max_pixels: int | None) -> Picture:
     if frames > 1:
         raise NotForJpeg2000(Reason.ANIMATED, "an AVIF sequence")
     problems = settle(walked.parts, "an AVIF")
-    with reading("AVIF"):
+    with decoding("an AVIF"):
         pixels = with_channels(imagecodecs.avif_decode(data))
-    if pixels.shape[:2] != (height, width):
-        raise BadPicture(f"broken AVIF: {pixels.shape} decoded where the header says {height} x {width}")
+    require_size(pixels, height, width, "an AVIF")
     bits = 8
     if pixels.dtype == np.uint16:
         box = next((one for one in walked.properties() if one.kind == b"av1C"), None)
@@ -98,7 +102,7 @@ def _cropped(data: bytes, walked: isobmff.IsoWalk, pixels: Pixels) -> Pixels:
         raise NotForJpeg2000(Reason.NOT_READ, "an AVIF that is cropped between pixels")
     x0, y0, x1, y1 = (int(one) for one in (left, top, left + wide, top + high))
     if not (0 <= x0 < x1 <= pixels.shape[1] and 0 <= y0 < y1 <= pixels.shape[0]):
-        raise NotForJpeg2000(Reason.DAMAGED, "a damaged AVIF (its clean aperture leaves the picture)")
+        raise damaged("an AVIF", "its clean aperture leaves the picture")
     return with_channels(pixels[y0:y1, x0:x1])
 
 

@@ -18,6 +18,7 @@ from foveate.pictures.picture import (
     Picture,
     Pixels,
     check_size,
+    damaged,
     gray_if_neutral,
     with_channels,
 )
@@ -39,7 +40,7 @@ _MOST_RUNS = 1 << 26
 
 @dataclasses.dataclass(frozen=True)
 class _Header:
-    """What a file says of its pixels; `at` is where this header begins, `pixels_at` where pixels do."""
+    """Pixel format that a file states; the header begins at `at`, the pixels at `pixels_at`."""
 
     at: int
     size: int
@@ -149,7 +150,7 @@ def _pixels(data: bytes, header: _Header) -> tuple[int, Pixels]:
     if end > len(data):
         if header.pixels_at + header.row_bytes > len(data):
             raise BadPicture(f"truncated BMP: it ends at byte {len(data):,}, before any pixels")
-        raise NotForJpeg2000(Reason.DAMAGED, f"a damaged BMP (it ends {end - len(data):,} bytes too early)")
+        raise damaged("a BMP", f"it ends {end - len(data):,} bytes too early")
     rows: NDArray[np.uint8] = np.frombuffer(data, np.uint8, size, header.pixels_at).reshape(header.height, -1)
     rows = rows if header.upside_down else rows[::-1]
     if header.bits <= 8:
@@ -224,7 +225,7 @@ def _run_lengths(data: bytes, header: _Header) -> tuple[int, NDArray[np.uint8]]:
     pairs = np.tile(np.hstack([values >> 4, values & 15] if four else [values, values]), 128)
     for _ in range(_MOST_RUNS):
         if at + 2 > len(data):
-            raise NotForJpeg2000(Reason.DAMAGED, "a damaged BMP (its run lengths do not end)")
+            raise damaged("a BMP", "its run lengths do not end")
         count, value = data[at], data[at + 1]
         at += 2
         if count:
@@ -236,7 +237,7 @@ def _run_lengths(data: bytes, header: _Header) -> tuple[int, NDArray[np.uint8]]:
             break
         elif value == 2:
             if at + 2 > len(data):
-                raise NotForJpeg2000(Reason.DAMAGED, "a damaged BMP (its run lengths do not end)")
+                raise damaged("a BMP", "its run lengths do not end")
             x, y, at = x + data[at], y + data[at + 1], at + 2
             continue
         else:
@@ -245,7 +246,7 @@ def _run_lengths(data: bytes, header: _Header) -> tuple[int, NDArray[np.uint8]]:
             run = _unpacked(plain[np.newaxis], 4)[0, :value] if four else plain
             at += stored + stored % 2
         if y >= height or x + len(run) > width + (7 if four else 0):
-            raise NotForJpeg2000(Reason.DAMAGED, "a damaged BMP (its run lengths leave the picture)")
+            raise damaged("a BMP", "its run lengths leave the picture")
         canvas[y, x : x + len(run)] = run[: width - x] if x < width else run[:0]
         x += len(run)
     return at, canvas if header.upside_down else canvas[::-1]

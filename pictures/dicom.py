@@ -106,7 +106,7 @@ class _Dataset:
 
 @dataclasses.dataclass(frozen=True)
 class _Description:
-    """What the pixels of a file are: the Image Pixel module, of which all that is here is understood."""
+    """The Image Pixel module of a file; all variants listed here are understood."""
 
     rows: int
     columns: int

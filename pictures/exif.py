@@ -311,8 +311,7 @@ def in_order(value: Value, old: str, new: str) -> Value:
 def from_tiff(tiff: bytes) -> bytes | None:
     """An EXIF block of what the first directory of a TIFF file says of the photo; None where that is nothing.
 
-    Fields that say how the file stores its pixels are left behind. Raises BadExif where a directory is
-    broken.
+    Fields that say how its pixels are stored are left behind, and broken directories below. Raises BadExif.
     """
     order = byte_order(tiff)
     fields = _copied(tiff, first_directory(tiff), DESCRIPTIVE.union(_UNINTERESTING, POINTERS), 0)
@@ -334,7 +333,8 @@ def _copied(block: bytes, offset: int, tags: Collection[int] | None, depth: int)
         if (tags is not None and tag not in tags) or field.type in (16, 17, 18):
             continue
         if tag in POINTERS:
-            tree[tag] = _copied(block, (numbers(block, directory, tag) or (0,))[0], None, depth + 1)
+            with contextlib.suppress(BadExif):  # accounting for a file's parts names what is left out
+                tree[tag] = _copied(block, (numbers(block, directory, tag) or (0,))[0], None, depth + 1)
         else:
             tree[tag] = Value(field.type, field.count, raw(block, directory, tag))
     return tree

@@ -58,6 +58,22 @@ def follow(block: bytes, turn: int) -> tuple[bytes, tuple[str, ...]]:
     return bytes(good), ()
 
 
+def without_thumbnail(block: bytes) -> bytes:
+    """The block without its thumbnail and the bytes of that; raises BadExif where it is not sound."""
+    _, *others = directories(block)
+    if not others:
+        return block
+    good = bytearray(without_next(block))
+    start, size = (numbers(block, others[0], tag)[:1] for tag in (_THUMBNAIL_AT, _THUMBNAIL_BYTES))
+    if start and size and start[0] < len(good):
+        end = min(len(good), start[0] + size[0])
+        if end == len(good) and not _reaches_into(others[0], start[0]):
+            del good[start[0] :]
+        else:
+            good[start[0] : end] = bytes(end - start[0])
+    return bytes(good)
+
+
 def already_upright(block: bytes | None) -> bytes | None:
     """The block of a picture that its own file has turned, whatever EXIF says (AVIF, HEIC, JPEG XL)."""
     if not block:

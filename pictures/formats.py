@@ -54,7 +54,7 @@ __all__ = [
 
 PictureFormat = Literal["png", "tiff", "jpeg", "webp", "avif"]
 ON_DEMAND = ("heic", "jxl", "cmyk")
-"""What `decode_picture` decodes only where it is asked for."""
+"""Formats that `decode_picture` decodes only on request."""
 
 _EXTENSIONS: dict[str, str] = {
     "png": ".png",
@@ -71,7 +71,7 @@ _RAW = (
 )
 DICOM_EXTENSIONS: frozenset[str] = frozenset((".dcm", ".dicom", ".ima"))
 PICTURE_EXTENSIONS: frozenset[str] = frozenset(f"{_READ} {_KEPT} {_RAW}".split()) | DICOM_EXTENSIONS
-"""What counts as a photo by its name, in lower case with the dot: formats read, and kept unchanged."""
+"""Suffixes of photos, in lower case with the dot: formats that are read, and those kept unchanged."""
 
 _NOT_READ = (
     (0, b"\xff\x0a", Reason.NOT_READ, "JPEG XL is not read unless asked for"),
@@ -227,7 +227,7 @@ def _turned_exif(block: bytes, turn: int) -> tuple[bytes | None, list[str]]:
         if len(block) > MOST_UNKNOWN:
             detail = f"its EXIF block of {len(block):,} bytes cannot be read: {error}"
             raise NotForJpeg2000(Reason.DAMAGED, detail) from error
-        return None, [f"EXIF: it cannot be read ({error})"]
+        return None, [f"EXIF: it cannot be read, {error} ({len(block):,} bytes)"]
     problems = [f"EXIF {name}: it cannot be read" for name in lost]
     return upright, problems + [f"EXIF {name}: it cannot be turned" for name in lost_in_turning]
 

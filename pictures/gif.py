@@ -21,12 +21,15 @@ from foveate.pictures.accounting import (
     printable,
     settle,
     unknown,
+    unreadable,
 )
 from foveate.pictures.picture import (
     BadPicture,
     NotForJpeg2000,
     Picture,
     check_size,
+    damaged,
+    decoding,
     gray_if_neutral,
     with_channels,
 )
@@ -46,6 +49,7 @@ PARTS: dict[str, Known] = {
 # What ends a packet for readers that do not know it: wherever they land, they are led to the end.
 _XMP_TRAILER = b"\x01" + bytes(range(255, -1, -1)) + b"\0"
 _MOST_BLOCKS = 1 << 20
+_LOOPS = ("NETSCAPE2.0", "ANIMEXTS1.0")
 
 
 class _Block(NamedTuple):
@@ -75,15 +79,11 @@ def decode_gif(data: bytes, max_pixels: int | None) -> Picture:
     shape = pixel_shape(aspect + 15, 64) if aspect else []
     problems = settle([*_parts(data, blocks, end), *lost, *shape], "a GIF")
     if end is None:
-        raise NotForJpeg2000(Reason.DAMAGED, "a damaged GIF (it ends too early)")
-    try:
+        raise damaged("a GIF", "it ends too early")
+    with decoding("a GIF"):
         image: Any = GifImagePlugin.GifImageFile(io.BytesIO(data))
         mode = "RGBA" if "transparency" in image.info else {"P": "RGB", "1": "L"}.get(image.mode, image.mode)
         pixels = with_channels(np.array(image.convert(mode)))
-    except MemoryError:
-        raise
-    except Exception as error:  # whatever broken bytes lead the library to
-        raise NotForJpeg2000(Reason.DAMAGED, f"a damaged GIF ({error})") from error
     named = {block.name: block for block in reversed(blocks)}
     packet, profile = named.get("XMP DataXMP"), named.get("ICCRGBG1012")
     metadata = PhotoMetadata(
@@ -155,11 +155,12 @@ def _parts(data: bytes, blocks: list[_Block], end: int | None) -> Iterator[Part]
     """All parts but the header."""
     for block in blocks:
         known = PARTS.get("picture" if block.name == "image" else block.name)
+        length = block.end - block.start
         if known is None:
-            yield unknown(
-                "GIF extensions", block.start, block.end - block.start, printable(block.name.encode())
-            )
+            yield unknown("GIF extensions", block.start, length, printable(block.name.encode()))
+        elif block.name in _LOOPS and (len(block.content) != 3 or block.content[:1] != b"\1"):
+            yield unreadable(known, block.start, length)
         else:
-            yield part_of(known, block.start, block.end - block.start)
+            yield part_of(known, block.start, length)
     if end is not None and end < len(data):
         yield behind(data, end)

@@ -12,11 +12,13 @@ from foveate.pictures import color, isobmff
 from foveate.pictures.accounting import settle
 from foveate.pictures.exif_turn import already_upright
 from foveate.pictures.picture import (
-    BadPicture,
     NotForJpeg2000,
     Picture,
     check_size,
+    damaged,
+    decoding,
     reading,
+    require_size,
     stretched,
     with_channels,
 )
@@ -34,6 +36,8 @@ def decode_heic(data: bytes, max_pixels: int | None) -> Picture:
       NotForJpeg2000: it holds more than one picture and its description, or the extra is not installed.
     """
     walked = isobmff.walk(data)
+    if walked.is_cut:
+        raise damaged("a HEIC", "it ends within its pixels")
     problems = settle(walked.parts, "a HEIC")
     library = _library()
     with reading("HEIC"):
@@ -46,10 +50,9 @@ def decode_heic(data: bytes, max_pixels: int | None) -> Picture:
     points = isobmff.code_points(data, walked)
     gray = file.mode.startswith("L")
     profile = info.get("icc_profile") or (color.of_cicp(*points, "a HEIC", gray) if points else None)
-    with reading("HEIC"):
+    with decoding("a HEIC"):
         pixels = with_channels(np.array(file, copy=True))  # the library frees its own with the file
-    if pixels.shape[:2] != (height, width):
-        raise BadPicture(f"broken HEIC: {pixels.shape} decoded where the header says {height} x {width}")
+    require_size(pixels, height, width, "a HEIC")
     bits = info["bit_depth"]
     if pixels.dtype == np.uint16:  # the library leaves samples in the highest bits
         pixels = stretched(pixels.astype(np.uint16, copy=False) >> np.uint16(16 - bits), bits)

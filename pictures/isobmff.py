@@ -31,7 +31,8 @@ _STRUCTURE = Known(Kind.PICTURE, "structure")
 _STORE = Known(Kind.PICTURE, "places of items")
 _MOST_OF_STRUCTURE, _MOST_OF_ITEM = 4096, 256  # bytes of boxes that describe a file, and more for each item
 BOXES: Mapping[bytes, Known] = {
-    **dict.fromkeys((b"ftyp", b"meta", b"mdat", b"pdin"), _STRUCTURE),
+    **dict.fromkeys((b"ftyp", b"meta", b"mdat"), _STRUCTURE),
+    b"pdin": Known(Kind.DESCRIBES, "how to play while loading"),
     **dict.fromkeys(
         (b"moov", b"moof", b"sidx", b"mfra"), Known(Kind.HOLDS_DATA, "a video or sequence", Reason.ANIMATED)
     ),
@@ -46,9 +47,8 @@ PROPERTIES: Mapping[bytes, Known] = {
     b"pasp": Known(Kind.DESCRIBES, "shape of pixels that are not square"),
     b"colr": Known(Kind.CARRIED, "color"),
     **dict.fromkeys((b"clli", b"mdcv", b"cclv", b"amve"), Known(Kind.DESCRIBES, "light level")),
-    **dict.fromkeys(
-        (b"crtt", b"mdft", b"udes", b"altt", b"aebr", b"afbr"), Known(Kind.DESCRIBES, "descriptions")
-    ),
+    **dict.fromkeys((b"crtt", b"mdft", b"udes", b"altt"), Known(Kind.DESCRIBES, "descriptions")),
+    **dict.fromkeys((b"aebr", b"afbr"), Known(Kind.DESCRIBES, "descriptions")),
 }
 ITEMS: Mapping[str, Known] = {
     "picture": Known(Kind.PICTURE, "picture, its tiles and its alpha"),
@@ -62,12 +62,13 @@ ITEMS: Mapping[str, Known] = {
 
 
 class Box(NamedTuple):
-    """A box: its type, where it begins, and where its content does and ends."""
+    """A box: its type, where it begins, and where its content does and ends; whether the file ends before."""
 
     kind: bytes
     offset: int
     start: int
     end: int
+    is_cut: bool = False
 
 
 @dataclasses.dataclass
@@ -91,6 +92,11 @@ class IsoWalk:
     jumbf: bytes = b""
     stores: list[Box] = dataclasses.field(default_factory=list)  # boxes of data that items point to
 
+    @property
+    def is_cut(self) -> bool:
+        """Whether the file ends before its data do."""
+        return any(box.is_cut for box in self.stores)
+
     def properties(self) -> list[Box]:
         """The primary item's properties, and those of the first of which it is made, if any."""
         found = list(self.items.get(self.primary, Item()).properties)
@@ -100,8 +106,11 @@ class IsoWalk:
         return found
 
 
-def boxes(data: bytes, start: int, end: int) -> Iterator[Box]:
-    """The boxes from `start` to `end`; raises BadPicture where one is malformed."""
+def boxes(data: bytes, start: int, end: int, may_be_cut: tuple[bytes, ...] = ()) -> Iterator[Box]:
+    """The boxes from `start` to `end`; raises BadPicture where one is malformed.
+
+    Boxes of the types `may_be_cut` may reach beyond `end`.
+    """
     at = start
     for _ in range(_MOST_BOXES):
         if at + 8 > end:
@@ -112,9 +121,10 @@ def boxes(data: bytes, start: int, end: int) -> Iterator[Box]:
             head, length = 16, int.from_bytes(data[at + 8 : at + 16])
         elif length == 0:
             length = end - at
-        if length < head or at + length > end:
+        is_cut = at + length > end
+        if length < head or (is_cut and kind not in may_be_cut):
             raise BadPicture(f"truncated or broken file: the box at byte {at:,} has {length:,} bytes")
-        yield Box(kind, at, at + head, at + length)
+        yield Box(kind, at, at + head, min(at + length, end), is_cut)
         at += length
     raise BadPicture(f"broken file: more than {_MOST_BOXES:,} boxes")
 
@@ -156,9 +166,9 @@ def _outer(data: bytes) -> Iterator[Box]:
     at, count = 0, 0
     while at + 8 <= len(data) and (not at or _is_kind(data[at + 4 : at + 8])):
         try:
-            box = next(boxes(data, at, len(data)))
+            box = next(boxes(data, at, len(data), may_be_cut=(b"mdat",)))
         except BadPicture:
-            if at and data[at + 4 : at + 8] not in (b"meta", b"mdat"):
+            if at and data[at + 4 : at + 8] != b"meta":
                 return
             raise
         count += 1
@@ -354,7 +364,7 @@ def _items(data: bytes, found: IsoWalk) -> Iterator[Part]:
 
 
 def _role(item: Item, kinds: set[bytes]) -> str:
-    """What an item is that is no part of the picture, by its type and the kinds of its references."""
+    """Classifies an item outside the picture, by its type and the kinds of its references."""
     if item.kind == b"Exif":
         return "Exif"
     if item.kind == b"mime" and item.mime == b"application/rdf+xml":
@@ -376,7 +386,7 @@ def _is_alpha(data: bytes, found: IsoWalk, number: int) -> bool:
 
 
 def _unused(data: bytes, mdat: Box, found: IsoWalk) -> Iterator[Part]:
-    """What of the media data no item uses."""
+    """Finds media data that no item uses."""
     used = sorted(
         (start, start + length if length else mdat.end)
         for item in found.items.values()

@@ -43,7 +43,9 @@ from foveate.pictures.picture import (
     Pixels,
     as_8_bit,
     check_size,
+    damaged,
     reading,
+    require_size,
     saved,
     with_channels,
 )
@@ -84,14 +86,13 @@ def decode_jpeg(data: bytes, max_pixels: int | None, *, with_inks: bool = False)
     problems = settle((*walked.parts, *lost), "a JPEG")
     if walked.end is None:
         _require_something(data)
-        raise NotForJpeg2000(Reason.DAMAGED, "a damaged JPEG (it has no end marker)")
+        raise damaged("a JPEG", "it has no end marker")
     if components == 4:
         pixels = srgb_of_cmyk_jpeg(data[: walked.end], metadata.icc)
         metadata, problems = dataclasses.replace(metadata, icc=None), (*problems, CONVERTED)
     else:
         pixels = _pixels(data[: walked.end], components)
-    if pixels.shape[:2] != (height, width):
-        raise BadPicture(f"broken JPEG: {pixels.shape} decoded where the header says {height} x {width}")
+    require_size(pixels, height, width, "a JPEG")
     return Picture(pixels, metadata, "jpeg", 8, problems, quality(segments))
 
 
@@ -133,7 +134,7 @@ def _pixels(data: bytes, components: int) -> Pixels:
     with reading("JPEG"):
         pixels = with_channels(imagecodecs.jpeg8_decode(data))
     if warning.startswith(_DAMAGE):
-        raise NotForJpeg2000(Reason.DAMAGED, f"a damaged JPEG ({warning})")
+        raise damaged("a JPEG", warning)
     return pixels
 
 
@@ -177,7 +178,8 @@ def _emitted(metadata: PhotoMetadata) -> Iterator[bytes]:
         yield _segment(APP11, payload)
     for keyword, text in metadata.texts:
         said = text if keyword == "Comment" else f"{keyword}: {text}"
-        yield _segment(COMMENT, said.encode()[:_MOST_IN_SEGMENT])
+        for piece in _pieces(said):
+            yield _segment(COMMENT, piece)
 
 
 def _segment(marker: int, payload: bytes) -> bytes:
@@ -196,6 +198,18 @@ def jpeg_bytes(pixels: Pixels, quality: int) -> int:
             np.ascontiguousarray(samples), level=quality, subsampling="420", optimize=True
         )
     )
+
+
+def _pieces(text: str) -> Iterator[bytes]:
+    """A text in UTF-8, in pieces that fit into segments and cut no character in two."""
+    rest = text.encode()
+    while len(rest) > _MOST_IN_SEGMENT:
+        end = _MOST_IN_SEGMENT
+        while rest[end] & 0xC0 == 0x80:  # in the middle of a character
+            end -= 1
+        yield rest[:end]
+        rest = rest[end:]
+    yield rest
 
 
 def _frame(segments: Sequence[Segment]) -> tuple[int, int, int, int]:
@@ -256,7 +270,7 @@ def _metadata(segments: Sequence[Segment]) -> tuple[PhotoMetadata, list[Part]]:
 
 
 def _all(segments: Sequence[Segment], marker: int, prefix: bytes, *, keep: bool = False) -> list[bytes]:
-    """What follows `prefix` (or with it, to `keep` it) in all segments of that kind."""
+    """Content after `prefix` (or including it, with `keep`) of all segments of that kind."""
     return [
         one.payload if keep else one.payload[len(prefix) :]
         for one in segments
@@ -265,7 +279,7 @@ def _all(segments: Sequence[Segment], marker: int, prefix: bytes, *, keep: bool 
 
 
 def _first(segments: Sequence[Segment], marker: int, prefix: bytes) -> bytes | None:
-    """What follows `prefix` in the first segment of that kind."""
+    """Content after `prefix` of the first segment of that kind."""
     for segment in segments:
         if segment.marker == marker and segment.payload.startswith(prefix):
             return segment.payload[len(prefix) :]

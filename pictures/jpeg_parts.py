@@ -21,6 +21,7 @@ from foveate.pictures.accounting import (
     part_of,
     printable,
     unknown,
+    unreadable,
 )
 from foveate.pictures.picture import BadPicture
 from foveate.pictures.reasons import Reason
@@ -67,6 +68,7 @@ TRAILERS: Sequence[tuple[bytes, Known]] = (
     (b"AXS!", Known(Kind.UNKNOWN, "AFCP trailer")),
     (b"cbipcbbl", Known(Kind.UNKNOWN, "PhotoMechanic trailer")),
 )
+_ADOBE_BYTES = 12
 _MOTION = re.compile(rb"(?:MotionPhoto|MicroVideo)\s*(?:=\s*[\"']\s*[1-9]|>\s*[1-9])")
 _GAIN_MAP = (b"http://ns.adobe.com/hdr-gain-map/", b"HDRGainMap", b"urn:iso:std:iso:ts:21496:-1")
 
@@ -164,12 +166,21 @@ def _of_application(segment: Segment, length: int) -> Iterator[Part]:
         if segment.marker == marker and segment.payload.startswith(prefix):
             if prefix == b"JFIF\0":
                 yield from _jfif(segment, known)
+            elif _is_strange(prefix, segment.payload):
+                yield unreadable(known, segment.start, length)
             else:
                 yield part_of(known, segment.start, length)
             return
     name = f"APP{segment.marker - 0xE0}" if 0xE0 <= segment.marker < 0xF0 else f"FF{segment.marker:02X}"
     detail = f"{name} {printable(segment.payload.partition(bytes(1))[0])}".strip()
     yield unknown("JPEG segments", segment.start, length, detail)
+
+
+def _is_strange(prefix: bytes, payload: bytes) -> bool:
+    """Whether a segment that is known by its first bytes cannot be what these say."""
+    if prefix == b"Adobe":
+        return len(payload) != _ADOBE_BYTES
+    return prefix == MULTI_PICTURE and not payload[len(prefix) :].startswith((b"II*\0", b"MM\0*"))
 
 
 def _jfif(segment: Segment, known: Known) -> Iterator[Part]:
@@ -203,7 +214,7 @@ def _pixels_between(segments: Sequence[Segment], strays: Sequence[Part], end: in
 
 
 def _trailers(data: bytes, segments: Sequence[Segment], end: int) -> Iterator[Part]:
-    """What stands behind the picture: previews that the multi-picture index lists, and all else."""
+    """Classifies the bytes behind the picture: previews that the multi-picture index lists, and the rest."""
     at = end
     for start, length in _previews(segments, end):
         if start < at or start + length > len(data) or not data.startswith(b"\xff\xd8", start):

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 
 import imagecodecs
 import numpy as np
 
+from foveate.codec.jp2_boxes import pack_box
 from foveate.codec.metadata import PhotoMetadata
 from foveate.pictures import color, isobmff, xmp
 from foveate.pictures.accounting import Kind, Known, Part, part_of, printable, settle, unknown
@@ -19,7 +20,8 @@ from foveate.pictures.picture import (
     NotForJpeg2000,
     Picture,
     check_size,
-    reading,
+    damaged,
+    decoding,
     with_channels,
 )
 from foveate.pictures.reasons import Reason
@@ -38,6 +40,7 @@ BOXES: Mapping[bytes, Known] = {
 }
 _PACKED = b"brob"
 _MOST_UNPACKED = 1 << 26
+_OF_PIXELS = (b"jxlc", b"jxlp", b"jbrd")
 _RATIOS = ((1, 1), (12, 10), (4, 3), (3, 2), (16, 9), (5, 4), (2, 1))
 _SIZES = ((1, 9), (1, 13), (1, 18), (1, 30))
 _ENUM = ((0, 0), (1, 0), (2, 4), (18, 6))
@@ -47,7 +50,7 @@ _GRAY, _D65, _ALPHA, _P3, _P3_CICP = 1, 1, 0, 11, 12
 
 @dataclasses.dataclass(frozen=True)
 class _Header:
-    """What a codestream says of its pixels; `points` are code points of H.273 as far as they are known."""
+    """Pixel format that a codestream states; `points` are its code points of H.273, where known."""
 
     width: int
     height: int
@@ -65,11 +68,13 @@ def decode_jpeg_xl(data: bytes, max_pixels: int | None) -> Picture:
       BadPicture: it is broken.
       NotForJpeg2000: it is of several pictures, or of samples or color that are not read.
     """
-    boxes = [] if data.startswith(CODESTREAM) else list(isobmff.boxes(data, 0, len(data)))
-    contents = dict(reversed(list(_unpacked(data, boxes))))
-    problems = settle(_parts(data, boxes), "a JPEG XL")
+    boxes = [] if data.startswith(CODESTREAM) else list(isobmff.boxes(data, 0, len(data), _OF_PIXELS))
+    contents, parts = _apart(data, boxes)
+    problems = settle(parts, "a JPEG XL")
+    if any(box.is_cut for box in boxes):
+        raise damaged("a JPEG XL", "it ends within its pixels")
     if any(box.kind == b"jbrd" for box in boxes):
-        with reading("JPEG XL"):
+        with decoding("a JPEG XL"):
             jpeg = imagecodecs.jpegxl_decode_jpeg(data, numthreads=1)
         found = decode_jpeg(bytes(jpeg), max_pixels)
         return dataclasses.replace(
@@ -80,13 +85,13 @@ def decode_jpeg_xl(data: bytes, max_pixels: int | None) -> Picture:
     if header.is_xyb and header.points != (1, 13):
         raise NotForJpeg2000(Reason.COLOR, "a lossy JPEG XL in another color space than sRGB")
     profile = color.of_cicp(*header.points, "a JPEG XL", header.channels <= 2)
-    with reading("JPEG XL"):
+    with decoding("a JPEG XL"):
         pixels = with_channels(imagecodecs.jpegxl_decode(data))
     size = (header.height, header.width) if header.orientation < 5 else (header.width, header.height)
     wanted = (*size, header.channels), np.dtype(np.uint8 if header.bits == 8 else np.uint16)
     if (pixels.shape, pixels.dtype) != wanted:
-        raise BadPicture(f"broken JPEG XL: {pixels.shape} decoded where the header says {wanted[0]}")
-    block, packet = contents.get(b"Exif", b"")[4:], contents.get(b"xml ")
+        raise damaged("a JPEG XL", f"{pixels.shape} decoded where its header says {wanted[0]}")
+    block, packet = contents.get(b"Exif"), contents.get(b"xml ")
     metadata = PhotoMetadata(
         profile,
         already_upright(block or None),
@@ -96,28 +101,44 @@ def decode_jpeg_xl(data: bytes, max_pixels: int | None) -> Picture:
     return Picture(pixels, metadata, "jpeg xl", header.bits, problems, color_by_exif=False)
 
 
-def _unpacked(data: bytes, boxes: list[Box]) -> Iterator[tuple[bytes, bytes]]:
-    """Types and contents of the boxes of metadata, those packed by Brotli unpacked."""
+def _apart(data: bytes, boxes: list[Box]) -> tuple[dict[bytes, bytes], list[Part]]:
+    """The first content of each type of metadata (C2PA as a box), unpacked; and all parts."""
+    contents: dict[bytes, bytes] = {}
+    parts: list[Part] = []
     for box in boxes:
-        kind, content = box.kind, data[box.start : box.end]
+        kind, content, length = box.kind, data[box.start : box.end], box.end - box.offset
         if kind == _PACKED:
             kind = content[:4]
-            with reading("JPEG XL"):
-                content = bytes(imagecodecs.brotli_decode(content[4:], out=_MOST_UNPACKED))
-        if kind in BOXES and BOXES[kind].kind is Kind.CARRIED:
-            yield kind, data[box.offset : box.end] if kind == b"jumb" else content
-
-
-def _parts(data: bytes, boxes: list[Box]) -> list[Part]:
-    parts = []
-    for box in boxes:
-        kind = data[box.start : box.start + 4] if box.kind == _PACKED else box.kind
-        length = box.end - box.offset
-        if kind in BOXES:
-            parts.append(part_of(BOXES[kind], box.offset, length))
-        else:
+            unpacked = _unpacked(content[4:])
+            if unpacked is None:
+                parts.append(
+                    unknown("packed boxes (they cannot be read)", box.offset, length, printable(kind))
+                )
+                continue
+            content = unpacked
+        known = BOXES.get(kind)
+        if known is None:
             parts.append(unknown("boxes", box.offset, length, printable(kind)))
-    return parts
+            continue
+        if kind == b"Exif":
+            content = content[4 + int.from_bytes(content[:4]) :]  # where its header begins
+            if not content:
+                parts.append(unknown("EXIF (it cannot be read)", box.offset, length))
+                continue
+        parts.append(part_of(known, box.offset, length))
+        if known.kind is Kind.CARRIED:
+            contents.setdefault(kind, pack_box(kind, content) if kind == b"jumb" else content)
+    return contents, parts
+
+
+def _unpacked(content: bytes) -> bytes | None:
+    """What Brotli has packed, None where that cannot be read or is too large."""
+    try:
+        return bytes(imagecodecs.brotli_decode(content, out=_MOST_UNPACKED))
+    except MemoryError:
+        raise
+    except Exception:
+        return None
 
 
 def _codestream(data: bytes, boxes: list[Box]) -> bytes:
@@ -153,7 +174,7 @@ class _Bits:
 
 
 def _header(codestream: bytes) -> _Header:
-    """What the header says; raises NotForJpeg2000 for what is not read."""
+    """Parses the header; raises NotForJpeg2000 for variants that are not read."""
     if not codestream.startswith(CODESTREAM):
         raise BadPicture("broken JPEG XL: it has no codestream")
     bits = _Bits(codestream[2:])

@@ -70,6 +70,31 @@ def reading(name: str) -> Iterator[None]:
         raise BadPicture(f"broken {name}: {error}") from error
 
 
+@contextlib.contextmanager
+def decoding(form: str) -> Iterator[None]:
+    """Around the decoder of a file whose header is sound: if it fails, the picture is damaged, and kept.
+
+    `form` is what the file is called in the reason, such as "a WebP".
+    """
+    try:
+        yield
+    except (BadPicture, NotForJpeg2000, MemoryError):
+        raise
+    except Exception as error:  # decoders raise whatever broken bytes lead them to
+        raise damaged(form, str(error) or "its pixels cannot be decoded") from error
+
+
+def damaged(form: str, why: str) -> NotForJpeg2000:
+    """The error of a file that is a picture, but not a whole one; `form` such as "a WebP"."""
+    return NotForJpeg2000(Reason.DAMAGED, f"a damaged {form.partition(' ')[2]} ({why})")
+
+
+def require_size(pixels: Pixels, height: int, width: int, form: str) -> None:
+    """Raises NotForJpeg2000 where a decoder's picture is not of the size that the header says."""
+    if pixels.shape[:2] != (height, width):
+        raise damaged(form, f"{pixels.shape} decoded where its header says {height} x {width}")
+
+
 def with_channels(pixels: NDArray[Any]) -> Pixels:
     """(H, W) as (H, W, 1); (H, W, C) as it is; always C-contiguous."""
     whole: Any = np.ascontiguousarray(pixels if pixels.ndim == 3 else pixels[:, :, np.newaxis])

@@ -19,7 +19,10 @@ from foveate.pictures.picture import (
     Picture,
     Pixels,
     check_size,
+    damaged,
+    decoding,
     gray_if_neutral,
+    require_size,
     with_channels,
 )
 from foveate.pictures.png_parts import (
@@ -64,8 +67,7 @@ def decode_png(data: bytes, max_pixels: int | None) -> Picture:
     problems = settle([*walked.parts, *lost], "a PNG")
     profile, more = _profile(contents, kind in _GRAYS)
     pixels = _pixels(data, walked)
-    if pixels.shape[:2] != (height, width):
-        raise BadPicture(f"broken PNG: {pixels.shape} decoded where the header says {height} x {width}")
+    require_size(pixels, height, width, "a PNG")
     if kind == _PALETTE:
         pixels = gray_if_neutral(pixels)
     metadata = dataclasses.replace(metadata, icc=profile or metadata.icc)
@@ -81,15 +83,11 @@ def _pixels(data: bytes, walked: PngWalk) -> Pixels:
     for chunk in walked.chunks:
         if chunk.kind in _OF_PIXELS and not is_intact(data, chunk):
             name = chunk.kind.decode()
-            raise NotForJpeg2000(Reason.DAMAGED, f"a damaged PNG (the checksum of an {name} chunk is wrong)")
+            raise damaged("a PNG", f"the checksum of an {name} chunk is wrong")
     if walked.problem:
-        raise NotForJpeg2000(Reason.DAMAGED, f"a damaged PNG ({walked.problem})")
-    try:
+        raise damaged("a PNG", walked.problem)
+    with decoding("a PNG"):
         return with_channels(imagecodecs.png_decode(data))
-    except MemoryError:
-        raise
-    except Exception as error:  # whatever broken bytes lead the library to
-        raise NotForJpeg2000(Reason.DAMAGED, f"a damaged PNG ({error})") from error
 
 
 def _profile(contents: Mapping[bytes, list[bytes]], gray: bool) -> tuple[bytes | None, tuple[str, ...]]:

@@ -11,10 +11,10 @@ from typing import NamedTuple
 
 from foveate.codec.metadata import PhotoMetadata
 from foveate.pictures import jumbf, photoshop
-from foveate.pictures.accounting import Kind, Known, Part, behind, part_of, pixel_shape, unknown
+from foveate.pictures.accounting import Kind, Known, Part, behind, part_of, pixel_shape, unknown, unreadable
 from foveate.pictures.picture import BadPicture
 from foveate.pictures.reasons import Reason
-from foveate.pictures.texts import carried_texts
+from foveate.pictures.texts import carried_texts, decoded_text
 
 SIGNATURE = b"\x89PNG\r\n\x1a\n"
 XMP_KEYWORD = b"XML:com.adobe.xmp"
@@ -25,6 +25,7 @@ LONGEST_KEYWORD = 79
 _SIGNATURE = Known(Kind.PICTURE, "signature")
 _SIGNIFICANT = Known(Kind.PICTURE, "significant bits, all of them", most=12 + 4, once=True)
 _NAMES = {"xmp": "XMP", "exif": "EXIF", "iptc": "IPTC", "icc": "ICC profile", "photoshop": "Photoshop data"}
+_SIZES = {b"gAMA": 4, b"cHRM": 32, b"sRGB": 1, b"cICP": 4, b"pHYs": 9, b"iDOT": 28}  # else they are not used
 _RAW_PROFILE = re.compile(rb"Raw profile type (\w+)")
 
 CHUNKS: Mapping[bytes, Known] = {
@@ -37,18 +38,18 @@ CHUNKS: Mapping[bytes, Known] = {
             (b"IEND", 0),
             (b"tRNS", 256),
             (b"iDOT", 28),
-            (b"hIST", 512),
         )
     },
     **{
-        kind: Known(Kind.CARRIED, f"color ({kind.decode()})", most=12 + size, once=True)
-        for kind, size in ((b"gAMA", 4), (b"cHRM", 32), (b"sRGB", 1), (b"cICP", 4))
+        kind: Known(Kind.CARRIED, f"color ({kind.decode()})", once=True)
+        for kind in (b"gAMA", b"cHRM", b"sRGB", b"cICP")
     },
     b"iCCP": Known(Kind.CARRIED, "ICC profile", once=True),
     **dict.fromkeys((b"tEXt", b"zTXt", b"iTXt"), Known(Kind.CARRIED, "texts and XMP")),
     b"eXIf": Known(Kind.CARRIED, "EXIF", once=True),
-    b"pHYs": Known(Kind.CARRIED, "resolution", most=12 + 9, once=True),
+    b"pHYs": Known(Kind.CARRIED, "resolution", once=True),
     b"caBX": Known(Kind.CARRIED, "C2PA"),
+    b"hIST": Known(Kind.DESCRIBES, "histogram"),
     b"sBIT": Known(Kind.DESCRIBES, "significant bits"),
     b"bKGD": Known(Kind.DESCRIBES, "background color"),
     b"sPLT": Known(Kind.DESCRIBES, "suggested palette"),
@@ -105,7 +106,12 @@ def walk(data: bytes) -> PngWalk:
         chunks.append(Chunk(kind, at + 8, at + 8 + length))
         known = CHUNKS.get(kind)
         name = kind.decode("latin-1")
-        part = part_of(known, at, 12 + length) if known else unknown("PNG chunks", at, 12 + length, name)
+        if known is None:
+            part = unknown("PNG chunks", at, 12 + length, name)
+        elif _SIZES.get(kind, length) != length:
+            part = unreadable(known, at, 12 + length)
+        else:
+            part = part_of(known, at, 12 + length)
         if kind == b"sBIT" and _says_nothing(data, chunks[0], chunks[-1]):
             part = part_of(_SIGNIFICANT, at, 12 + length)
         parts.append(part)
@@ -129,7 +135,7 @@ def _says_nothing(data: bytes, header: Chunk, significant: Chunk) -> bool:
 
 @dataclasses.dataclass
 class _Texts:
-    """What the text chunks of a file hold: metadata by name, comments, and what is lost."""
+    """Content of a file's text chunks: metadata by name, comments, and what is lost."""
 
     found: dict[str, bytes] = dataclasses.field(default_factory=dict)
     comments: list[tuple[str, str]] = dataclasses.field(default_factory=list)
@@ -193,7 +199,7 @@ def _take_text(kind: bytes, chunk: bytes, texts: _Texts) -> None:
     elif raw is not None:
         _take_raw_profile(raw[1].lower(), rest, texts)
     else:
-        said = rest.decode("utf-8", "replace") if kind == b"iTXt" else rest.decode("latin-1")
+        said = decoded_text(rest) if kind == b"iTXt" else rest.decode("latin-1")
         texts.comments.append((keyword.decode("latin-1"), said))
 
 
@@ -242,7 +248,7 @@ def _density(chunks: Mapping[bytes, list[bytes]]) -> tuple[tuple[float, float] |
 
 
 def cut(chunk: bytes) -> tuple[bytes, bytes]:
-    """What stands before the first NUL, and what behind it; raises ValueError where there is none."""
+    """Splits data at the first NUL; raises ValueError if there is none."""
     before, zero, after = chunk.partition(b"\0")
     if not zero:
         raise ValueError("it has no name")

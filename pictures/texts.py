@@ -24,7 +24,7 @@ def carried_texts(found: Iterable[tuple[str, str]]) -> tuple[tuple[tuple[str, st
         if fits and can_be_text(keyword) and can_be_text(text):
             texts.append((keyword, text))
         else:
-            size = len(keyword) + len(text)
+            size = len((keyword + text).encode())
             lost.append(unknown("texts (control characters, or too long)", 0, size, repr(keyword[:40])))
     return tuple(texts), lost
 

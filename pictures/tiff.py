@@ -23,7 +23,10 @@ from foveate.pictures.picture import (
     Picture,
     Pixels,
     check_size,
+    damaged,
+    decoding,
     gray_if_neutral,
+    require_size,
     with_channels,
 )
 from foveate.pictures.reasons import Reason
@@ -81,8 +84,7 @@ def decode_tiff(data: bytes, max_pixels: int | None) -> Picture:
         metadata, lost = _metadata(data, directory)
         problems = settle([*tiff_parts.walk(data), *lost], "a TIFF")
         pixels = _pixels(data, directory)
-        if pixels.shape[:2] != (height, width):
-            raise BadPicture(f"broken TIFF: {pixels.shape} decoded where the header says {height} x {width}")
+        require_size(pixels, height, width, "a TIFF")
         if metadata.icc is None:
             profile = _stated_color(data, directory, pixels)
             metadata = dataclasses.replace(metadata, icc=profile)
@@ -164,7 +166,7 @@ def _refuse_what_jpeg2000_should_not_hold(data: bytes, directory: exif.Directory
             Reason.NOT_READ, f"a TIFF with compression {compression} in a form that is not read"
         )
     if tiff_parts.missing_strips(data, directory):
-        raise NotForJpeg2000(Reason.DAMAGED, "a damaged TIFF (parts of its pixels are missing)")
+        raise damaged("a TIFF", "parts of its pixels are missing")
     if samples > 4:
         raise NotForJpeg2000(Reason.NOT_READ, f"a TIFF of {samples} channels")
     if len(set(bits)) > 1 or bits[0] not in (1, 2, 4, 8, 16) or (bits[0] < 8 and samples > 1):
@@ -200,14 +202,8 @@ def _pixels(data: bytes, directory: exif.Directory) -> Pixels:
     bits = _number(data, directory, _BITS, 1)
     if _number(data, directory, _COMPRESSION, 1) == _JPEG:
         _check_jpegs(data, directory, bits)
-    try:
+    with decoding("a TIFF"):
         samples = _packed_samples(data) if bits < 8 else imagecodecs.tiff_decode(data)
-    except MemoryError:
-        raise
-    except Exception as error:  # whatever broken bytes lead the library to
-        raise NotForJpeg2000(
-            Reason.DAMAGED, f"a damaged TIFF ({error or 'its pixels cannot be decoded'})"
-        ) from error
     if samples.ndim == 3 and _number(data, directory, _PLANAR, 1) == 2:
         samples = samples.transpose(1, 2, 0)
     if samples.dtype == np.bool_:
@@ -241,7 +237,7 @@ def _check_jpegs(data: bytes, directory: exif.Directory, bits: int) -> None:
         try:
             simplejpeg.decode_jpeg(strip, "GRAY", strict=True)
         except ValueError as error:
-            raise NotForJpeg2000(Reason.DAMAGED, f"a damaged JPEG in a TIFF ({error})") from error
+            raise damaged("a JPEG in a TIFF", str(error)) from error
 
 
 def _packed_samples(data: bytes) -> NDArray[Any]:
@@ -257,7 +253,7 @@ def _mapped(indices: NDArray[Any], color_map: tuple[int, ...]) -> Pixels:
         colors = _mapped(indices[:, :, 0], color_map)
         return with_channels(np.dstack([colors, indices[:, :, 1:].astype(np.uint8)]))
     if indices.ndim != 2 or int(indices.max()) >= len(table):
-        raise NotForJpeg2000(Reason.DAMAGED, "a damaged TIFF: a palette index beyond its palette")
+        raise damaged("a TIFF", "a palette index beyond its palette")
     # Some writers store 8-bit colors in the low byte.
     table = table >> 8 if table.max() > 255 else table
     return gray_if_neutral(table.astype(np.uint8)[indices])
@@ -270,15 +266,6 @@ def _metadata(data: bytes, directory: exif.Directory) -> tuple[PhotoMetadata, li
     def lose(name: str, content: bytes, why: str = "") -> None:
         lost.append(Part(Kind.UNKNOWN, name, 0, len(content), why))
 
-    block = None
-    try:
-        block = exif.from_tiff(data)
-    except exif.BadExif as error:
-        fields = [field for tag, field in directory.fields.items() if tag in exif.DESCRIPTIVE]
-        size = sum(field.size for field in fields)
-        lost.append(Part(Kind.UNKNOWN, "EXIF", 0, size, f"cannot be read, {error}"))
-        turn = exif.short("<", exif.orientation(data))
-        block = exif.with_values(exif.empty_block(), {exif.ORIENTATION: turn})
     icc, xmp, iptc, resources, jumb = (
         exif.raw(data, directory, tag) or None
         for tag in (_ICC, _XMP, _IPTC, tiff_parts.PHOTOSHOP, tiff_parts.C2PA)
@@ -302,7 +289,7 @@ def _metadata(data: bytes, directory: exif.Directory) -> tuple[PhotoMetadata, li
         jumb = None
     metadata = PhotoMetadata(
         icc=icc,
-        exif=block,
+        exif=exif.from_tiff(data),
         xmp=xmp,
         dpi=exif.resolution(data),
         iptc=iptc.rstrip(b"\0") if iptc else None,
@@ -348,7 +335,7 @@ def _strip(pixels: Pixels, order: str) -> bytes:
 
 
 def _values(pixels: Pixels, metadata: PhotoMetadata, order: str, rows: int) -> dict[int, exif.Value]:
-    """What the first directory says besides where the strips are."""
+    """Content of the first directory, without the strips' places."""
     height, width, channels = pixels.shape
     values = {
         _WIDTH: exif.long(order, width),

@@ -25,7 +25,8 @@ _STACK = re.compile(rb"\A(?:ImageJ=|SCIFIO=)[^\0]*?^images=(\d+)", re.MULTILINE 
 _PICTURE = Known(Kind.PICTURE, "picture")
 _RESOLUTION = Known(Kind.CARRIED, "resolution")
 _ORIENTATION, _COLOR = Known(Kind.CARRIED, "orientation"), Known(Kind.CARRIED, "color")
-_BOUNDED = (_PICTURE, _RESOLUTION, _ORIENTATION, _COLOR)
+_FURTHER = Known(Kind.CARRIED, "EXIF directories")
+_BOUNDED = (_PICTURE, _RESOLUTION, _ORIENTATION, _COLOR, _FURTHER)
 TAGS: Mapping[int, Known] = {
     **dict.fromkeys((*range(254, 260), *range(262, 267), 273, *range(277, 282), 284, 288, 289), _PICTURE),
     **dict.fromkeys((292, 293, 317, 320, *range(322, 329), *range(338, 342), 347), _PICTURE),
@@ -33,7 +34,7 @@ TAGS: Mapping[int, Known] = {
     **dict.fromkeys((282, 283, 296), _RESOLUTION),
     274: _ORIENTATION,
     **dict.fromkeys(sorted(exif.DESCRIPTIVE), Known(Kind.CARRIED, "EXIF")),
-    **dict.fromkeys(exif.POINTERS, Known(Kind.CARRIED, "EXIF")),
+    **dict.fromkeys(exif.POINTERS, _FURTHER),
     **dict.fromkeys((TRANSFER, WHITE, PRIMARIES), _COLOR),
     **dict.fromkeys(GEO, Known(Kind.CARRIED, "GeoTIFF")),
     XMP: Known(Kind.CARRIED, "XMP"),
@@ -60,6 +61,8 @@ TAGS: Mapping[int, Known] = {
 }
 _DEPTH = 32997
 _MOST_OF_FIELD = 64
+_POINTER_BYTES = 8
+_NO_NUMBERS = (exif.ASCII, 7)  # 7: of no meaning known
 _COLOR_MAP, _JPEG_TABLES = 320, 347
 _WORTH_KEEPING = (XMP, IPTC, PHOTOSHOP, ICC, C2PA, *GEO)
 _OF_PREVIEW = Known(Kind.DESCRIBES, "metadata of a preview")
@@ -142,7 +145,12 @@ def _of_further(data: bytes, directory: Directory) -> Iterator[Part]:
 def _field(data: bytes, directory: Directory, tag: int) -> Part:
     """The value of a field: unknown where it has more bytes than a picture of this size needs."""
     known, field = TAGS.get(tag), directory.fields[tag]
-    if known is None or (known in _BOUNDED and field.size > _most_bytes(data, directory, tag)):
+    is_strange = known in _BOUNDED and (
+        field.size > _most_bytes(data, directory, tag)
+        or (field.type in _NO_NUMBERS and tag != _JPEG_TABLES)
+        or (tag in exif.POINTERS and field.size > _POINTER_BYTES)
+    )
+    if known is None or is_strange:
         value = printable(exif.raw(data, directory, tag)) if field.type == exif.ASCII else ""
         return unknown("TIFF tags", field.offset, field.size, f"{tag} {value}".strip())
     if tag == _DEPTH and exif.numbers(data, directory, tag) in ((), (1,)):
@@ -166,12 +174,15 @@ def _most_bytes(data: bytes, directory: Directory, tag: int) -> int:
 
 def _below(data: bytes, at: int, seen: set[int], levels: int) -> Iterator[Part]:
     """A directory of EXIF, and those below it, as far down as they are carried."""
-    if at in seen or not levels:
+    if at in seen:
         return
     seen.add(at)
     try:
         directory = exif.read_directory(data, at)
-    except BadExif:
+        if not levels:
+            raise BadExif("it lies too deep")
+    except BadExif as error:
+        yield unknown("EXIF directories (they cannot be read)", at, 0, str(error))
         return
     yield _entries(data, at)
     yield from _values(data, directory)

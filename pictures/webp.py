@@ -17,8 +17,10 @@ from foveate.pictures.picture import (
     Picture,
     Pixels,
     check_size,
+    damaged,
+    decoding,
     pillow_image,
-    reading,
+    require_size,
     saved,
     with_channels,
 )
@@ -53,10 +55,10 @@ def decode_webp(data: bytes, max_pixels: int | None) -> Picture:
     most = 64 + math.prod(_webp_size(chunks)) if b"VP8 " in chunks else 0
     parts = [dataclasses.replace(part, most=most) if part.name == "alpha" else part for part in parts]
     problems = settle(parts, "a WebP")
-    with reading("WebP"):
+    with decoding("a WebP"):
         pixels = with_channels(imagecodecs.webp_decode(data))
-    if pixels.shape[1::-1] != _webp_size(chunks):
-        raise BadPicture(f"broken WebP: {pixels.shape} decoded where the header says {_webp_size(chunks)}")
+    width, height = _webp_size(chunks)
+    require_size(pixels, height, width, "a WebP")
     metadata = PhotoMetadata(chunks.get(b"ICCP"), chunks.get(b"EXIF"), chunks.get(b"XMP "), jumbf=jumb)
     return Picture(pixels, metadata, "webp", 8, problems)
 
@@ -77,7 +79,7 @@ def _walk(data: bytes) -> tuple[dict[bytes, bytes], list[Part]]:
         if at + 8 + size > len(data):
             where = f"it ends at byte {len(data):,} inside a {kind!r} chunk"
             if kind in _PIXELS and at + 18 < len(data):
-                raise NotForJpeg2000(Reason.DAMAGED, f"a damaged WebP ({where})")
+                raise damaged("a WebP", where)
             raise BadPicture(f"truncated WebP: {where}")
         length = min(8 + size + size % 2, len(data) - at)
         if kind in (b"VP8 ", b"VP8L") and not chunks.keys().isdisjoint((b"VP8 ", b"VP8L")):

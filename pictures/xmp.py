@@ -52,7 +52,7 @@ def with_sides_swapped(packet: bytes) -> bytes:
 
 
 def data_within(packet: bytes) -> str:
-    """What a packet holds that is data rather than a description, by name; "" for nothing."""
+    """Names the data in a packet that is not a description; "" if there is none."""
     found = _HOLDS_DATA.search(packet)
     if not found:
         return ""

@@ -6,6 +6,7 @@ Only the module of the subcommand is imported, so that help is quick.
 from __future__ import annotations
 
 import argparse
+import difflib
 import importlib
 import io
 import os
@@ -55,6 +56,8 @@ def _run(argv: Sequence[str] | None) -> int:
     arguments = list(sys.argv[1:] if argv is None else argv)
     top = _top_parser()
     if not arguments or arguments[0] not in COMMANDS:
+        if arguments and not arguments[0].startswith("-"):
+            top.error(_unknown(arguments[0]))
         top.parse_args(arguments or ["--help"])
         return WRONG_USAGE
     name, *rest = arguments
@@ -68,6 +71,11 @@ def _run(argv: Sequence[str] | None) -> int:
     set_up_logging(parsed.log_format, parsed.quiet)
     status: int = module.run(parsed)
     return status
+
+
+def _unknown(name: str) -> str:
+    near = difflib.get_close_matches(name, COMMANDS, 1)
+    return f"no command {name!r}" + (f"; did you mean {near[0]}?" if near else "")
 
 
 def command(name: str) -> tuple[ModuleType, argparse.ArgumentParser]:

@@ -94,7 +94,7 @@ def build(
     restore = RestoreCoded(options.reccnn) if measured_as_restored else SkipRestoring()
     restored = coded.good | "Restore" >> restore
     archived = restored.good | "Measure" >> Measure(labels, options.score_all)
-    written = archived.good | "Write archives" >> WriteArchives(labels, counts)
+    written = archived.good | "Write archives" >> WriteArchives(labels, counts, options.replace_edited)
     kept = (photos[KEPT], plain[KEPT]) | "All kept" >> beam.Flatten()
     copied = kept | "Copy kept" >> CopyKept(labels, counts)
 

@@ -52,6 +52,7 @@ class CompressOptions:
     watch: watching.Watch | None = None
     sinks: tuple[metrics_flag.Sink, ...] = ()
     score_all: bool = False  # measure SSIMULACRA 2 for all photos
+    replace_edited: bool = False  # of what is compressed again
 
     @property
     def trusts_tables(self) -> bool:
@@ -136,8 +137,8 @@ def _add_targets(group: argparse._ArgumentGroup) -> None:
         "--quality",
         type=flag_types.score,
         metavar="Q",
-        help="the same look for all photos, as a score of SSIMULACRA 2: 90 is visually lossless, 80 hard to "
-        "tell from the source side by side, 70 high, 50 medium quality",
+        help="target SSIMULACRA 2 score, so that all photos look equally good: 90 is visually lossless, 80 "
+        "hard to tell from the source side by side, 70 high, 50 medium quality",
     )
     one.add_argument(
         "--bpp",
@@ -222,13 +223,34 @@ def _add_allocation(group: argparse._ArgumentGroup) -> None:
         help="quality layers, salient places first: viewers can show a file that is still arriving, and a "
         "file may be cut after any layer (default: %(default)s)",
     )
+    add_arrangement(group)
+    group.add_argument(
+        "--tile-size",
+        type=flag_types.tile_size,
+        default=0,
+        metavar="N",
+        help="cut photos into square tiles of N pixels (a multiple of 64 from 128 to 4096), for readers that "
+        "decode whole tiles only; tiles of 1024 take 2 to 3%% more bytes (default: one tile, and tiles of up "
+        "to 4096 for photos of more than 33 megapixels)",
+    )
     group.add_argument(
         "--effort",
         choices=("fast", "normal", "best"),
         default="normal",
-        help="fast: with --quality, trust what is foretold of a photo instead of correcting it; best: encode "
-        "with several quantization steps and keep the best, which takes four times as long and spares some "
-        "0.5%% of the bytes (default: %(default)s)",
+        help="fast: with --quality, use the predicted settings without measuring and correcting; best: "
+        "encode with several quantization steps and keep the best, which takes four times as long and saves "
+        "about 0.6%% of the bytes (default: %(default)s)",
+    )
+
+
+def add_arrangement(group: argparse._ArgumentGroup) -> None:
+    """Adds the flags that say how a file's packets are arranged."""
+    group.add_argument(
+        "--access",
+        action="store_true",
+        help="arrange files for image servers (IIIF) and viewers that read a part of them: resolution by "
+        "resolution in precincts of 256 pixels, with TLM and PLT (docs/access.md); 0.3%% more bytes. With "
+        "--layers, files cannot be cut after a layer then",
     )
 
 
@@ -237,8 +259,8 @@ def _add_networks(group: argparse._ArgumentGroup) -> None:
         "--comcnn",
         choices=("auto", "on", "off"),
         default="auto",
-        help="the prefiltering network: auto uses it on photos that are coded neither so finely nor so "
-        "coarsely that it does not help (default; not on photos of more than 300 MB of samples), on always",
+        help="the prefiltering network: auto uses it in the range of qualities where it helps "
+        "(default; not on photos of more than 300 MB of samples), on always",
     )
     add_reccnn(
         group,
@@ -269,6 +291,12 @@ def _add_processing(group: argparse._ArgumentGroup) -> None:
         "seconds per megapixel); sample: for one photo in eight (default)",
     )
     plans.add_arguments(group)
+    group.add_argument(
+        "--replace-edited",
+        action="store_true",
+        help="where a photo is compressed again (--force, other settings), replace its archived file even if "
+        "somebody has edited tags in it since; without this flag such a photo fails, and the file stays",
+    )
     add_limits(group)
     group.add_argument(
         "--also",
@@ -290,7 +318,7 @@ def _add_processing(group: argparse._ArgumentGroup) -> None:
         group,
         "encrypt every file of the archive (AES-256-GCM) with the key in this file (create one with "
         "`foveate keygen`); restore, verify, inspect and report need it too. File names and the tables in "
-        "_foveate/ stay readable; without the key, nothing else ever is",
+        "_foveate/ stay readable; without the key, the photos cannot be recovered",
     )
     metrics_flag.add_arguments(group)
 
@@ -318,6 +346,8 @@ def parse_options(args: argparse.Namespace) -> CompressOptions:
         clean_jpeg=args.clean_jpeg,
         effort=args.effort,
         also=args.also,
+        access=args.access,
+        tile_size=args.tile_size,
     )
     return CompressOptions(
         sources=tuple(args.sources),
@@ -333,6 +363,7 @@ def parse_options(args: argparse.Namespace) -> CompressOptions:
         watch=watching.Watch.of(args),
         sinks=tuple(args.metrics or ()),
         score_all=args.measure == "ssimulacra2",
+        replace_edited=args.replace_edited,
     )
 
 

@@ -7,7 +7,7 @@ import math
 from typing import Any
 
 from foveate.archive.roi_boxes import Box, parse_box
-from foveate.codec.file import MOST_LAYERS
+from foveate.codec.file import MOST_LAYERS, is_tile_size
 from foveate.pictures.formats import ON_DEMAND
 
 
@@ -70,6 +70,14 @@ def whole(text: str, most: int) -> int:
 def layers(text: str) -> int:
     """Quality layers: as many as a tile may have tile-parts, and some to spare."""
     return whole(text, MOST_LAYERS)
+
+
+def tile_size(text: str) -> int:
+    """The side of tiles."""
+    value = number(text)
+    if not (value and value.is_integer() and is_tile_size(int(value))):
+        raise argparse.ArgumentTypeError(f"must be a multiple of 64 from 128 to 4096, not {text}")
+    return int(value)
 
 
 def quality(text: str) -> int:

@@ -75,7 +75,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "--format",
         choices=("png", "tiff", "jpeg", "webp", "avif"),
         default="png",
-        help="png, tiff and webp lose nothing more (webp holds 8 bits only); jpeg and avif do "
+        help="png, tiff and webp are lossless (webp holds 8 bits only), jpeg and avif are not "
         "(default: %(default)s)",
     )
     add_reccnn(

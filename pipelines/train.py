@@ -201,7 +201,7 @@ def _train_restoration(args: argparse.Namespace) -> None:
 
 
 def _coding(args: argparse.Namespace) -> restoration.Coding:
-    """What RecCNN's patches are taken from; with ComCNN's weights in --output, some are prefiltered by it."""
+    """Source of RecCNN's patches; with ComCNN's weights in --output, some are prefiltered by it."""
     from foveate.models.training import restoration
 
     weights = args.output / comcnn.WEIGHTS_FILE.name

@@ -127,7 +127,7 @@ def phase_congruency(plane: Plane64) -> Plane64:
 
 
 def _noise_floor(finest: Plane64, filters: list[Plane64]) -> float:
-    """What energy noise alone may reach, by the median response of the finest filter (Kovesi, section 6)."""
+    """Energy that noise alone may reach, by the median response of the finest filter (Kovesi, section 6)."""
     power = float(np.median(finest**2)) / math.log(2) / float((filters[0] ** 2).sum())
     count = filters[0].size
     shapes = [np.real(ifft2(each)) * math.sqrt(count) for each in filters]

@@ -45,7 +45,7 @@ def _gaussian(window: int) -> Plane64:
 
 
 def _information(original: Plane64, copy: Plane64, taps: Plane64) -> tuple[float, float]:
-    """What one scale holds, and how much of it the copy keeps, in units of log10."""
+    """Information in one scale, and the part of it that the copy keeps, in units of log10."""
     mean_a, mean_b = filtered_inside(original, taps), filtered_inside(copy, taps)
     varied_a = np.maximum(filtered_inside(original * original, taps) - mean_a * mean_a, 0)
     varied_b = np.maximum(filtered_inside(copy * copy, taps) - mean_b * mean_b, 0)

@@ -246,7 +246,7 @@ def _google_checksum(blob: Any) -> str:
 
 
 def _root_of(error: BaseException) -> str:
-    """What is at the root of an error, without what the libraries between wrap around it."""
+    """The root cause of an error, without the wrapping of the libraries between."""
     inner = [getattr(error, name, None) for name in ("reason", "cause")] + list(error.args[:1])
     for within in inner:
         if isinstance(within, BaseException):

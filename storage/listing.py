@@ -252,7 +252,7 @@ def _candidates(part: Part) -> Iterator[tuple[StoredFile, str | None]]:
 
 
 def _list_url(prefix: str, part: Part) -> Iterator[StoredFile]:
-    """What lies below a URL that ends in a slash, but folders' placeholders and what is private."""
+    """Lists files below a URL that ends in a slash, without folders' placeholders and private files."""
     try:
         store = store_of(prefix)
         files = store.list_below(prefix, part.start, part.end) if store else _list_beam(f"{prefix}**")
@@ -262,7 +262,7 @@ def _list_url(prefix: str, part: Part) -> Iterator[StoredFile]:
 
 
 def _list_glob(pattern: str, store: Store | None) -> Iterator[StoredFile]:
-    """What a URL with wildcards matches; listed from the last thing before the first of them on."""
+    """Lists the files that match a URL with wildcards, from the folder before the first wildcard."""
     try:
         if store is None:
             yield from filter(_is_public, _list_beam(pattern))

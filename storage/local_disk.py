@@ -134,7 +134,7 @@ def _widen(descriptor: int, rights: int) -> None:
 
 @functools.cache
 def _umask() -> int:
-    """What new files are not allowed; a system tells only who sets it."""
+    """Permission bits that new files lack; the system tells only those who set it."""
     mask = os.umask(0o077)
     os.umask(mask)
     return mask

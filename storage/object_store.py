@@ -109,7 +109,7 @@ def is_between(url: str, start: str, end: str) -> bool:
 
 
 class NotOursError(OSError):
-    """What is there has to stay."""
+    """The object exists already and must stay."""
 
 
 class FileChanged(OSError):  # noqa: N818 (reads as the sentence it ends up in)

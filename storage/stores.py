@@ -35,7 +35,7 @@ def store_of(url: str) -> Store | None:
 
 
 def _options() -> PipelineOptions:
-    """What the command line said; Beam hands it to every worker, and has no public way to ask for it."""
+    """Options of the command line; Beam hands them to every worker, but has no public way to ask for them."""
     return FileSystems._pipeline_options or _NO_OPTIONS
 
 

@@ -1,4 +1,4 @@
-"""What holds for a whole run of the tests: nothing is timed, and no process that they start outlives them."""
+"""Rules for a whole run of the tests: nothing is timed, and no process outlives them."""
 
 from __future__ import annotations
 

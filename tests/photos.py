@@ -1,4 +1,4 @@
-"""What flows between the steps, made small for tests: sources, photos, encoders."""
+"""Small elements for tests of steps: sources, photos, encoders."""
 
 from __future__ import annotations
 
@@ -81,12 +81,12 @@ def encoder(
 def labels(
     archive: str, run_id: str = "r1", settings_digest: str = "00" * 8, weights_digest: str = "00" * 8
 ) -> RunLabels:
-    """What all rows of a run have in common."""
+    """Values that all rows of a run share."""
     return RunLabels(archive, Target("bpp", 1.0), settings_digest, weights_digest, "1.0", run_id)
 
 
 def outputs(results: Iterable[Any]) -> dict[str, list[Any]]:
-    """What a step's function yields, by tag; the main output is ""."""
+    """Results of a step's function by tag; the main output is ""."""
     found: dict[str, list[Any]] = {}
     for result in results:
         tagged = isinstance(result, TaggedOutput)

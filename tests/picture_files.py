@@ -43,7 +43,7 @@ def image(pixels: NDArray[Any]) -> Image.Image:
 
 
 def saved(picture: Image.Image, format: str, **options: Any) -> bytes:
-    """What Pillow writes."""
+    """Encodes a picture with Pillow."""
     file = io.BytesIO()
     picture.save(file, format, **options)
     return file.getvalue()
@@ -79,23 +79,40 @@ def exif_block(orientation: int | None = None, order: str = "<", thumbnail: bool
         main.append((0x0112, 3, struct.pack(order + "H", orientation)))
     below = [(0x9003, 2, taken), (0x927C, 7, note)]
     gps = [(0x0001, 2, b"N\0"), (0x0002, 5, struct.pack(order + "6I", 59, 1, 21, 1, 30, 1))]
-    sizes = [len(_directory(fields, 0, order, 0)) for fields in (main, below, gps)]
+    sizes = [len(directory(fields, 0, order, 0)) for fields in (main, below, gps)]
     starts = [8, 8 + sizes[0], 8 + sizes[0] + sizes[1], 8 + sum(sizes)]
     pointers = {b"exif": starts[1], b"gps ": starts[2]}
     main = [
         (tag, kind, struct.pack(order + "I", pointers[v]) if v in pointers else v) for tag, kind, v in main
     ]
     block = {"<": b"II*\0", ">": b"MM\0*"}[order] + struct.pack(order + "I", 8)
-    block += _directory(main, 8, order, starts[3] if thumbnail else 0)
-    block += _directory(below, starts[1], order, 0) + _directory(gps, starts[2], order, 0)
+    block += directory(main, 8, order, starts[3] if thumbnail else 0)
+    block += directory(below, starts[1], order, 0) + directory(gps, starts[2], order, 0)
     if thumbnail:
-        block += _directory([(0x0112, 3, struct.pack(order + "H", 6))], starts[3], order, 0)
+        block += directory([(0x0112, 3, struct.pack(order + "H", 6))], starts[3], order, 0)
     return block
 
 
-def _directory(fields: Sequence[tuple[int, int, bytes]], at: int, order: str, following: int) -> bytes:
+def exif_with_jpeg(orientation: int = 1) -> bytes:
+    """A bare EXIF block with a description, and a JPEG as its thumbnail, 12 x 8 pixels."""
+    said = [
+        (0x10E, 2, DESCRIPTION.encode() + b"\0"),
+        (0x112, 3, struct.pack("<H", orientation)),
+    ]
+    small = jpeg(sample(8, 12, 3))
+    at = 8 + len(directory(said, 8, "<", 0))
+    fields = [
+        (0x103, 3, struct.pack("<H", 6)),
+        (0x201, 4, struct.pack("<I", at + 2 + 3 * 12 + 4)),
+        (0x202, 4, struct.pack("<I", len(small))),
+    ]
+    head = b"II*\0" + struct.pack("<I", 8) + directory(said, 8, "<", at)
+    return head + directory(fields, at, "<", 0) + small
+
+
+def directory(fields: Sequence[tuple[int, int, bytes]], at: int, order: str, following: int) -> bytes:
     """A TIFF directory to stand at `at`, of (tag, type, value)."""
-    unit = {1: 1, 2: 1, 3: 2, 4: 4, 5: 8, 7: 1}
+    unit = {1: 1, 2: 1, 3: 2, 4: 4, 5: 8, 7: 1, 12: 8}
     entries, outside = struct.pack(order + "H", len(fields)), b""
     for tag, kind, value in sorted(fields):
         entries += struct.pack(order + "HHI", tag, kind, len(value) // unit[kind])
@@ -159,9 +176,9 @@ def tiff(
     fields |= dict(tags or {})
     flat = [(tag, kind, value) for tag, (kind, value) in fields.items()]
     at = 8 + len(stored)
-    size = len(_directory(flat, 0, order, 0))
+    size = len(directory(flat, 0, order, 0))
     chain = b"".join(
-        _directory(flat, at + page * size, order, at + (page + 1) * size if page + 1 < pages else 0)
+        directory(flat, at + page * size, order, at + (page + 1) * size if page + 1 < pages else 0)
         for page in range(pages)
     )
     return {"<": b"II*\0", ">": b"MM\0*"}[order] + struct.pack(order + "I", at) + stored + chain
@@ -224,7 +241,7 @@ def motion_photo() -> bytes:
 def stereo_jpeg() -> bytes:
     """A JPEG whose multi-picture index lists two views of one scene."""
     views = b"".join(struct.pack("<IIIHH", 0x020002, 0, 0, 0, 0) for _ in range(2))
-    index = b"II*\0" + struct.pack("<I", 8) + _directory([(0xB002, 7, views)], 8, "<", 0)
+    index = b"II*\0" + struct.pack("<I", 8) + directory([(0xB002, 7, views)], 8, "<", 0)
     body = b"MPF\0" + index
     plain = jpeg(sample(21, 17, 3))
     return plain[:2] + b"\xff\xe2" + struct.pack(">H", len(body) + 2) + body + plain[2:]
@@ -242,8 +259,8 @@ def dng() -> bytes:
 
 
 def nef() -> bytes:
-    """What makes a TIFF a camera's raw file: a directory below the first whose pixels are a sensor's."""
-    sensor = _directory([(262, 3, struct.pack("<H", 32803))], 0, "<", 0)
+    """The mark of a camera's raw file: a directory below the first whose pixels are a sensor's."""
+    sensor = directory([(262, 3, struct.pack("<H", 32803))], 0, "<", 0)
     preview = tiff(sample(9, 13, 3), tags={330: (4, bytes(4))})
     at = len(preview)
     entry = preview.rindex(struct.pack("<HHI", 330, 4, 1)) + 8
@@ -288,6 +305,11 @@ def good_pictures() -> dict[str, bytes]:
     }
 
 
+def without_codes(data: bytes) -> bytes:
+    """A lossless WebP with zeros where its prefix codes should be, right behind the header of the pixels."""
+    return data[:25] + bytes(30) + data[55:]
+
+
 def kept_pictures() -> dict[str, bytes]:
     """Good files that an archive keeps unchanged, by name."""
     return {
@@ -312,6 +334,8 @@ def kept_pictures() -> dict[str, bytes]:
         "truncated.bmp": saved(image(sample(14, 15, 3)), "BMP")[:-100],
         "truncated.gif": saved(image(sample(16, 19, 3)), "GIF")[:-100],
         "truncated.webp": webp(sample(25, 39, 3))[:-100],
+        "truncated.avif": avif(sample(25, 39, 3))[:-100],
+        "damaged.webp": without_codes(webp(sample(25, 39, 3))),
     }
 
 
@@ -337,6 +361,8 @@ REASONS = {  # why each of `kept_pictures` is kept
     "truncated.bmp": Reason.DAMAGED,
     "truncated.gif": Reason.DAMAGED,
     "truncated.webp": Reason.DAMAGED,
+    "truncated.avif": Reason.DAMAGED,
+    "damaged.webp": Reason.DAMAGED,
 }
 
 
@@ -349,6 +375,6 @@ def broken_pictures() -> dict[str, bytes]:
         "header-only.jpg": whole[:20],
         "header-only.webp": webp(sample(25, 39, 3))[:22],
         "truncated.tif": tiff(sample(25, 39, 3))[:-40],
-        "truncated.avif": avif(sample(25, 39, 3))[:-100],
+        "cut-in-its-header.avif": avif(sample(25, 39, 3))[:150],
         "directory.tif": b"II*\0\xff\xff\xff\x7f",
     }

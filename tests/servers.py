@@ -32,7 +32,7 @@ _HOP_BY_HOP = {"connection", "content-length", "date", "server", "transfer-encod
 
 @dataclasses.dataclass(frozen=True)
 class Request:
-    """What was asked of a server."""
+    """A request that a server received."""
 
     method: str
     path: str  # without the query
@@ -43,7 +43,7 @@ class Request:
 
 @dataclasses.dataclass(frozen=True)
 class Answer:
-    """What a server says."""
+    """A server's answer."""
 
     status: int
     headers: dict[str, str]
@@ -174,7 +174,7 @@ def object_name(request: Request) -> str:
 
 
 def too_late() -> Answer:
-    """What Google's store says of a precondition that does not hold."""
+    """Google's answer to a precondition that does not hold."""
     body = {"error": {"code": 412, "message": "conditionNotMet"}}
     return Answer(412, {"Content-Type": "application/json"}, json.dumps(body).encode())
 

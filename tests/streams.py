@@ -142,7 +142,7 @@ def foreign(options: str) -> bytes:
 
 
 def compress(pixels: NDArray[np.uint8], options: str) -> bytes:
-    """What opj_compress makes of (H, W, 3) pixels, or of its subsampled planes where -F says so."""
+    """Codes (H, W, 3) pixels with opj_compress, or their subsampled planes where -F says so."""
     if shutil.which("opj_compress") is None:
         if os.environ.get("FOVEATE_REQUIRE_TOOLS") == "1":
             pytest.fail("opj_compress is not installed, and FOVEATE_REQUIRE_TOOLS=1")

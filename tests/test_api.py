@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import doctest
 import inspect
+import re
 import subprocess
 import sys
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -64,6 +66,21 @@ def test_byte_targets_count_the_whole_file() -> None:
     assert 0.98 < len(foveate.encode(PIXELS, ratio=10)) / (PIXELS.nbytes / 10) <= 1
     assert 1980 < len(foveate.encode(PIXELS, max_bytes=2000, saliency=MASK)) <= 2000
     assert 0.98 < len(foveate.encode(PIXELS, jpeg_quality=60)) / jpeg_bytes(PIXELS, 60) <= 1
+
+
+def test_a_file_for_access_meets_its_target_and_decodes() -> None:
+    plain = foveate.encode(PIXELS, bpp=2)
+    for tile_size in (0, 128):
+        access = foveate.encode(PIXELS, bpp=2, access=True, tile_size=tile_size)
+        assert 0.97 * len(plain) < len(access) <= 97 * 131 / 4
+        assert (
+            abs(psnr(PIXELS, foveate.decode(access)) - psnr(PIXELS, foveate.decode(plain))) < 2
+        )  # of few bytes
+        packets = foveate.inspect(access).packets
+        assert packets is not None
+        assert (packets.stream.progression, packets.layout.tiles) == ("RPCL", 1 if not tile_size else 2)
+    with pytest.raises(ValueError, match="multiple of 64"):
+        foveate.encode(PIXELS, tile_size=100)
 
 
 def test_quality_targets_are_reached_and_hardly_exceeded() -> None:
@@ -183,3 +200,41 @@ def test_the_targets_are_those_of_the_command_line() -> None:
 
     parameters = inspect.signature(api.encode).parameters
     assert {kind.replace("-", "_") for kind in get_args(TargetKind)} <= set(parameters)
+
+
+@pytest.mark.parametrize(
+    ("call", "message"),
+    [
+        (lambda: foveate.restore(b"", network="big"), "network must be one of fast, best"),  # type: ignore[arg-type]
+        (lambda: foveate.restore(b"", precision="x"), "precision must be one of auto"),  # type: ignore[arg-type]
+        (lambda: foveate.decode("a.jp2"), "as its bytes, not as str: read it first"),  # type: ignore[arg-type]
+        (lambda: foveate.inspect(None), "as its bytes, not as NoneType"),  # type: ignore[arg-type]
+        (lambda: foveate.encode(PIXELS.transpose(2, 0, 1)), "channels come last"),
+        (lambda: foveate.encode(PIXELS, saliency=255 * MASK), "0 to 255; of 8 bits, divide it by 255"),
+        (lambda: foveate.encode(PIXELS, roi_psnr=34), "give a map, or say psnr"),
+        (lambda: foveate.encode(PIXELS, bpp=0), "bpp must be above 0, not 0"),
+        (lambda: foveate.decode(foveate.encode(PIXELS), reduce=9), "leaves no resolution"),
+        (lambda: foveate.decode(foveate.encode(PIXELS), reduce=-1), "reduce must not be negative"),
+    ],
+)
+def test_wrong_arguments_are_named_with_what_to_do(call: Callable[[], Any], message: str) -> None:
+    with pytest.raises((ValueError, TypeError), match=re.escape(message)):
+        call()
+
+
+def test_files_may_be_given_as_any_bytes() -> None:
+    jp2 = foveate.encode(PIXELS, lossless=True)
+    for data in (bytearray(jp2), memoryview(jp2)):
+        np.testing.assert_array_equal(foveate.decode(data), PIXELS)  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize("target", [{"bpp": 100.0}, {"ratio": 1.0}, {"slope": 0.001}])
+def test_a_target_that_has_room_for_it_gives_a_lossless_file(target: dict[str, float]) -> None:
+    jp2 = foveate.encode(PIXELS, **target)  # type: ignore[arg-type]
+    assert len(jp2) == len(foveate.encode(PIXELS, lossless=True))
+    np.testing.assert_array_equal(foveate.decode(jp2), PIXELS)
+
+
+def test_a_budget_just_below_the_lossless_file_gives_a_lossy_one_within_it() -> None:
+    budget = len(foveate.encode(PIXELS, lossless=True)) - 1
+    assert len(foveate.encode(PIXELS, max_bytes=budget)) <= budget

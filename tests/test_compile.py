@@ -23,7 +23,7 @@ COMMANDS = (
 
 
 def run(folder: Path, *arguments: str) -> str:
-    """What a module of Foveate says, keeping compiled loops in a folder of its own."""
+    """Output of a module of Foveate that keeps compiled loops in a folder of its own."""
     done = subprocess.run(
         [sys.executable, "-m", *arguments],
         cwd=folder,

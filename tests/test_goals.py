@@ -1,4 +1,4 @@
-"""What targets ask of the codec."""
+"""Tests how targets become demands on the codec."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What has arrived in places that are watched: new files and changed ones, each version once.
+"""Finds new and changed files in watched places, each version once.
 
     every interval: one listing ─▶ what is new, at rest and not up to date ─▶ SourceFiles
 
@@ -40,7 +40,7 @@ _MANY = 1000  # new files for which it pays to read the archive's tables again
 
 @dataclasses.dataclass(frozen=True)
 class Watched:
-    """What is looked at, and by what it is known to be up to date.
+    """The watched places, and how to tell what is up to date.
 
     `sources`, `extensions` and `archive` are as of `find_files`. A local file is taken when it was not
     changed for `rest_seconds`, or is the same in two listings. Without `trust_tables` every file is new at
@@ -69,7 +69,7 @@ class Arrivals:
         self._looked = False
 
     def look(self, now: float) -> Iterator[SourceFile | Failure]:
-        """What is new at a time (seconds since 1970); nothing is remembered of a look that is not finished.
+        """Lists what is new at a time (seconds since 1970); an unfinished look leaves no trace.
 
         A file whose place in the archive another one has is a `Failure`, once.
 
@@ -130,7 +130,7 @@ class Arrivals:
 
 @dataclasses.dataclass
 class WatchSources(beam.PTransform):  # type: ignore[misc]  # Beam is untyped
-    """What arrives in watched places, for ever → `SourceFile`s; outputs: "sources" (main) and "failures".
+    """Emits arrivals in watched places, for ever, as `SourceFile`s; outputs: "sources" (main) and "failures".
 
     Args:
       watched: what is looked at.

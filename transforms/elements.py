@@ -53,7 +53,7 @@ class Coded:
     """A JP2 file, what a decoder makes of it, and how coarsely each place was coded.
 
     `decoded` is like the photo's pixels; `noise` is the coding-noise map (ceil(H/8), ceil(W/8), 4) float32,
-    None where nothing was lost.
+    None where nothing was lost. `score` is the SSIMULACRA 2 of `decoded` if the encoder measured it.
     """
 
     jp2: bytes
@@ -61,6 +61,7 @@ class Coded:
     noise: NDArray[np.float32] | None
     prefiltered: bool
     encode_seconds: float
+    score: float | None = None
 
 
 @dataclasses.dataclass(frozen=True, eq=False)

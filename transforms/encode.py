@@ -21,6 +21,7 @@ from foveate.codec.errors import BudgetTooSmall
 from foveate.codec.integrity import BOXES_CHANGED
 from foveate.codec.record import ArchiveRecord
 from foveate.goals import goal_of
+from foveate.pictures.exif_turn import without_thumbnail
 from foveate.pictures.reasons import Reason
 from foveate.quality.psnr import alpha_error
 from foveate.sandbox.client import Limits, check_integrity, decode_archive
@@ -35,6 +36,8 @@ from foveate.transforms.elements import (
 )
 from foveate.transforms.read import KEPT
 from foveate.transforms.steps import PhotoStage
+
+_END_MARK = b"\xff\xd9"  # EOI of JPEG, and EOC of JPEG 2000
 
 MOST_ALPHA_ERROR = 48.0
 """The largest error of an alpha channel, on a scale of 255, with which a photo is compressed."""
@@ -71,6 +74,8 @@ def encode_plain(salient: SalientPhoto, encoder: Encoder) -> Iterator[Any]:
 
     A file that an interrupted run made of the same source with the same settings is taken as it is.
     """
+    if encoder.settings.layers > 1:
+        salient = dataclasses.replace(salient, photo=_without_end_marks(salient.photo))
     archived = _already_archived(salient, encoder) if encoder.resume else None
     if archived is not None:
         yield CodedPhoto(salient, archived, archived=True)
@@ -105,6 +110,23 @@ def encode_prefiltered(element: PrefilteredPhoto, encoder: Encoder) -> Iterator[
     yield dataclasses.replace(coded, file=dataclasses.replace(file, encode_seconds=seconds))
 
 
+def _without_end_marks(photo: Photo) -> Photo:
+    """The photo without a JPEG in its EXIF block.
+
+    A file of several layers, which may be cut, holds its metadata before the codestream: decoders that look
+    for markers without regard to boxes would take the end of the thumbnail for that of the picture.
+    """
+    block = photo.metadata.exif
+    if block is None or _END_MARK not in block:
+        return photo
+    smaller = without_thumbnail(block)
+    if smaller == block:
+        return photo
+    lost = (*photo.metadata_problems, "EXIF thumbnail: left out of a file of several layers")
+    metadata = dataclasses.replace(photo.metadata, exif=smaller)
+    return dataclasses.replace(photo, metadata=metadata, metadata_problems=lost)
+
+
 def _not_worth_it(archive_bytes: int, source_bytes: int, min_saving: float) -> tuple[Reason, str] | None:
     """Why a photo is kept, None if it is not; the same words for all, since the report counts them."""
     saving = 1 - archive_bytes / source_bytes
@@ -136,7 +158,7 @@ def _already_archived(salient: SalientPhoto, encoder: Encoder) -> Coded | None:
             return None
         if not record.made_with(wanted.settings_digest, wanted.weights_digest):
             return None
-        # Tags that somebody wrote into the file are no reason to make it again.
+        # Tags that somebody wrote into the file are no reason to make it again; damage is.
         if set(found.problems) - {BOXES_CHANGED} or found.cut_after is not None:
             return None
         back = decode_archive(data, encoder.limits)
@@ -169,10 +191,13 @@ def encode(salient: SalientPhoto, pixels: Pixels, encoder: Encoder, *, prefilter
         emphasis=Emphasis(salient.saliency, settings.roi_gain_db, settings.tune),
         layers=settings.layers,
         effort=settings.effort,
+        access=settings.access,
+        tile_size=settings.tile_size,
     )
     boxes = file.Boxes(photo.metadata, encoder.record(salient, prefiltered))
     encoded = file.encode_file(pixels, recipe, boxes)
-    return Coded(encoded.jp2, encoded.pixels, encoded.noise, prefiltered, time.perf_counter() - start)
+    seconds = time.perf_counter() - start
+    return Coded(encoded.jp2, encoded.pixels, encoded.noise, prefiltered, seconds, encoded.score)
 
 
 @dataclasses.dataclass

@@ -29,7 +29,7 @@ from foveate.transforms.steps import FAILURES, Element, split_failures
 
 
 class Fed(NamedTuple):
-    """What a feed gives: sources spread over all workers, failures on the way, rows of what was skipped."""
+    """Outputs of a feed: sources spread over all workers, failures on the way, rows of what was skipped."""
 
     sources: Any
     failures: Any
@@ -85,7 +85,7 @@ class BatchFeed(beam.PTransform):  # type: ignore[misc]  # Beam is untyped
 
 @dataclasses.dataclass(frozen=True)
 class Round:
-    """What one round of a watch works on, and the name that its tables begin with.
+    """The sources of one round of a watch, and the prefix of its tables' names.
 
     Photos that have not begun when the file `stop` exists are left for the next run.
     """
@@ -97,7 +97,7 @@ class Round:
 
 @dataclasses.dataclass
 class RoundFeed(beam.PTransform):  # type: ignore[misc]  # Beam is untyped
-    """What one round of a watch has found."""
+    """Findings of one round of a watch."""
 
     round: Round
 
@@ -116,7 +116,7 @@ def is_running(source: SourceFile, stop: str) -> bool:
 
 @dataclasses.dataclass
 class StreamFeed(beam.PTransform):  # type: ignore[misc]  # Beam is untyped
-    """What arrives, without end: by listing every so many seconds, or as a Pub/Sub subscription says."""
+    """An endless feed of arrivals: from a listing every so many seconds, or a Pub/Sub subscription."""
 
     watched: Watched
     seconds: float

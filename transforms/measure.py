@@ -21,6 +21,7 @@ from foveate.codec.walk import codestream_span
 from foveate.pictures import exif
 from foveate.quality.measures import Measures, measure
 from foveate.quality.psnr import alpha_error
+from foveate.quality.ssimulacra2 import sampled_ssimulacra2
 from foveate.transforms.elements import (
     Archived,
     Coded,
@@ -31,6 +32,7 @@ from foveate.transforms.elements import (
 )
 from foveate.transforms.steps import PhotoStage
 
+_NAMES = {"icc": "ICC profile", "exif": "EXIF", "dpi": "resolution"}  # as readers of sources have them
 _SCORED = 256 // 8  # of the 256 first bytes that a SHA-256 may have
 
 
@@ -38,18 +40,19 @@ def measure_photo(element: RestoredPhoto, run: RunLabels, score_all: bool = Fals
     """Measures a photo's file, as decoded and as restored, and makes its metrics row.
 
     Where a photo measures better without RecCNN, its file says so, and it will be restored without.
-    SSIMULACRA 2 is measured where it decides that, and else for one photo in eight, the same in every run, or
-    for all.
+    SSIMULACRA 2 is measured where it is the target, and else for one photo in eight, the same in every run,
+    or for all.
     """
     start = time.perf_counter()
     salient, file = element.coded.salient, element.coded.file
     photo = salient.photo
-    decides = element.restored is not None and run.tune == "visual"
-    wanted = decides or run.target.kind == "quality"
-    scored = score_all or wanted or is_scored(photo.source_sha256)
-    plain = measure(photo.pixels, file.decoded, salient.saliency, scored=scored)
-    recovered = _recovered(salient, file, element.restored, plain)
-    if recovered is not None and _merit(recovered, run.tune) < _merit(plain, run.tune):
+    in_sample = score_all or is_scored(photo.source_sha256)
+    scored = in_sample or run.target.kind == "quality"
+    plain = measure(photo.pixels, file.decoded, salient.saliency, scored=scored and file.score is None)
+    if file.score is not None:
+        plain = dataclasses.replace(plain, ssimulacra2=file.score)
+    recovered = _recovered(salient, file, element.restored, plain, scored=in_sample)
+    if recovered is not None and _harms(element, plain, recovered, run.tune):
         if not element.coded.archived:  # what is there already stays as it is
             file = dataclasses.replace(file, jp2=jp2.marked_for_plain_decode(file.jp2))
         recovered = plain
@@ -63,19 +66,22 @@ def is_scored(source_sha256: str) -> bool:
     return int(source_sha256[:2], 16) < _SCORED
 
 
-def _merit(measures: Measures, tune: Tune) -> float:
-    """SSIMULACRA 2 for what was tuned for people, else saliency-weighted PSNR."""
-    if tune == "visual" and measures.ssimulacra2 is not None:
-        return measures.ssimulacra2
-    return measures.psnr_s_db
+def _harms(element: RestoredPhoto, plain: Measures, recovered: Measures, tune: Tune) -> bool:
+    """Whether a photo is worse for RecCNN.
+
+    By the SSIMULACRA 2 of a sample of it where it is tuned for people, else by saliency-weighted PSNR.
+    """
+    if element.restored is None or tune != "visual":
+        return recovered.psnr_s_db < plain.psnr_s_db
+    score = functools.partial(sampled_ssimulacra2, element.coded.salient.photo.pixels)
+    return score(element.restored) < score(element.coded.file.decoded)
 
 
 def _recovered(
-    salient: SalientPhoto, coded: Coded, restored: Pixels | None, plain: Measures
+    salient: SalientPhoto, coded: Coded, restored: Pixels | None, plain: Measures, *, scored: bool
 ) -> Measures | None:
     """The measures after restoring: the same where nothing was lost, None without RecCNN."""
     if restored is not None:
-        scored = plain.ssimulacra2 is not None
         return measure(salient.photo.pixels, restored, salient.saliency, scored=scored)
     return plain if coded.noise is None else None
 
@@ -86,7 +92,7 @@ def _row(
     photo = salient.photo
     height, width, channels = photo.pixels.shape
     archive_bytes = len(coded.jp2) + stored_overhead(f"{photo.source.relative_path}.jp2", run.key)
-    lost = jp2.unkept_metadata(photo.metadata, channels)
+    lost = (_NAMES[field] for field in jp2.unkept_metadata(photo.metadata, channels))
     raw_bytes = height * width * channels * photo.pixels.dtype.itemsize
     saliency = salient.saliency
     return make_row(

@@ -1,7 +1,7 @@
 """Writes finished files whole, each under a name that its source's path alone decides; passes on the rows.
 
 What lies in a file's place is replaced only if it is ours: if it carries our record, is encrypted by us, or
-an earlier run's row describes it.
+an earlier run's row describes it. A file whose tags somebody has edited since is replaced only on demand.
 """
 
 from __future__ import annotations
@@ -37,13 +37,15 @@ from foveate.transforms.progress import Progress
 from foveate.transforms.steps import PhotoStage
 
 
-def write_archived(archived: Archived, run: RunLabels, progress: Progress) -> Iterator[MetricsRow]:
+def write_archived(
+    archived: Archived, run: RunLabels, progress: Progress, replace_edited: bool = False
+) -> Iterator[MetricsRow]:
     """Writes a JP2 file unless it is there already; gives its row.
 
     Raises:
-      BadInput: a file that is not ours is in its place.
+      BadInput: a file that is not ours is in its place, or one that was edited, unless those are replaced.
     """
-    ours = functools.partial(_is_our_jp2, source=archived.source, run=run)
+    ours = functools.partial(_is_our_jp2, source=archived.source, run=run, replace_edited=replace_edited)
     path = f"{archived.source.relative_path}.jp2"
     if archived.write:
         version, stored = _store(archived.jp2, path, archived.url, run, ours, archived.source)
@@ -106,12 +108,12 @@ def _finished(row: MetricsRow, version: str, stored: bytes, progress: Progress) 
     return row
 
 
-def _is_our_jp2(there: bytes, source: SourceFile, run: RunLabels) -> bool:
+def _is_our_jp2(there: bytes, source: SourceFile, run: RunLabels, replace_edited: bool) -> bool:
     """Whether what is in a JP2 file's place was put there by us, however damaged it may be by now."""
-    if _is_edited(there):
+    if not replace_edited and _is_edited(there):
         raise BadInput(
-            "somebody has changed tags in the archived file since, so it is left as it is: move it away to "
-            "have it made again"
+            "the boxes of the archived file were edited (or damaged) since it was written, so it is not "
+            "overwritten: move it away, or add --replace-edited"
         )
     if encryption.is_encrypted(there) or _has_record(there):
         return True
@@ -165,12 +167,15 @@ class WriteArchives(PhotoStage):
 
     run: RunLabels
     progress: Progress
+    replace_edited: bool = False  # whether archived files whose tags were edited are replaced too
     step = "write"
     output = MetricsRow
 
     def work(self) -> Callable[[Archived], Iterator[MetricsRow]]:
         """`write_archived`."""
-        return functools.partial(write_archived, run=self.run, progress=self.progress)
+        return functools.partial(
+            write_archived, run=self.run, progress=self.progress, replace_edited=self.replace_edited
+        )
 
 
 @dataclasses.dataclass

@@ -78,8 +78,10 @@ def decode(
         UnsupportedCodestream: more than 4 components or 16 bits, e-sYCC, or more than `max_pixels`.
         ValueError: `reduce` or `layers` is negative, or the picture has too few resolutions for `reduce`.
     """
-    if reduce < 0 or layers < 0:
-        raise ValueError(f"reduce {reduce} and layers {layers} must not be negative")
+    if reduce < 0:
+        raise ValueError(f"reduce must not be negative: {reduce}")
+    if layers < 0:
+        raise ValueError(f"layers must not be negative: {layers}")
     library = binding.library()
     data = mended(data) if strict else data
     parameters = binding.DecoderParameters()

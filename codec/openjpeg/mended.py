@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import struct
 
-from foveate.codec import walk
+from foveate.codec import jp2, walk
 from foveate.codec.errors import BadCodestream
 from foveate.codec.jp2_boxes import pack_box_head
 
@@ -16,6 +16,7 @@ _COD = 0xFF52
 _EOC = b"\xff\xd9"
 _PROMISED_AT = 11  # of SOT's marker: TNsot (A.4.2)
 _MOST_PROMISED = 255
+_LAYERS_FIRST = 0  # the progression LRCP (Table A.16)
 
 
 def mended(data: bytes) -> bytes:
@@ -36,10 +37,11 @@ def mended(data: bytes) -> bytes:
 
 def _right_counts(data: bytes, start: int, end: int) -> list[tuple[int, int]]:
     """Where a tile-part says a wrong number of tile-parts, and the right one."""
-    position, layers = end, 0
+    position, layers, by_layers = end, 0, False
     for segment in walk.segments(data, start, end):
         position = segment.offset
         if segment.marker == _COD and segment.end - segment.start >= 4:
+            by_layers = data[segment.start + 1] == _LAYERS_FIRST
             layers = int.from_bytes(data[segment.start + 2 : segment.start + 4])
     parts: dict[int, list[walk.TilePart]] = {}
     for part in walk.tile_parts(data, position, end):
@@ -57,7 +59,7 @@ def _right_counts(data: bytes, start: int, end: int) -> list[tuple[int, int]]:
     _require_tiles(data, start, len(parts))
     wrong = []
     # A file of ours has a tile-part for each layer, so that it may be cut after any.
-    may_be_cut = len({len(there) for there in parts.values()}) == 1
+    may_be_cut = by_layers and len({len(there) for there in parts.values()}) == 1 and _is_ours(data)
     for tile, there in parts.items():
         promised = max(part.promised for part in there)
         if promised > len(there) and not (may_be_cut and promised == layers):
@@ -66,6 +68,16 @@ def _right_counts(data: bytes, start: int, end: int) -> list[tuple[int, int]]:
         if len(there) > promised > 0 or any(part.promised not in (0, promised) for part in there):
             wrong += [(part.offset + _PROMISED_AT, count) for part in there]
     return wrong
+
+
+def _is_ours(data: bytes) -> bool:
+    """Whether a file has our record, or is a bare codestream, which cannot say."""
+    if data.startswith(walk.CODESTREAM_START):
+        return True
+    try:
+        return jp2.read_record(data) is not None
+    except BadCodestream:
+        return False
 
 
 def _require_tiles(data: bytes, start: int, found: int) -> None:

@@ -68,7 +68,7 @@ def require_decoded(succeeded: int, messages: Messages) -> None:
     """Raises what a failed call of the decoder means: ValueError for `reduce`, else BadCodestream."""
     if not succeeded:
         if any("resolutions to remove" in error for error in messages.errors):
-            raise ValueError(f"`reduce` is too large: {messages.said()}")
+            raise ValueError("`reduce` leaves no resolution of this file")
         raise BadCodestream(f"OpenJPEG refuses the data: {messages.said()}")
 
 

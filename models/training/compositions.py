@@ -29,7 +29,7 @@ _CONSONANTS, _VOWELS, _OTHERS = "bcdfghjklmnprstvwz", "aeiou", "0123456789&!?%-"
 
 @dataclasses.dataclass(frozen=True, eq=False)
 class Material:
-    """What is added to photos: fonts (files; none of them: Pillow's own), and cut-outs (h, w, 4) uint8."""
+    """Things added to photos: fonts (files; if none, Pillow's own), and cut-outs (h, w, 4) uint8."""
 
     fonts: Sequence[Path] = ()
     cutouts: Sequence[Pixels] = ()

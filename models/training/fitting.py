@@ -65,7 +65,7 @@ class Course:
 
 @dataclasses.dataclass(frozen=True)
 class Objective:
-    """What is trained, and towards what.
+    """The networks to train, and the loss to minimize.
 
     networks: Keras models.
     measure: gives the means over a batch that the log shows, "loss" among them, which is minimized.

@@ -172,7 +172,7 @@ def train_on_codec(
 
 
 def validation_gains(network: Any, validation: Mapping[float, Sequence[CodedRegion]]) -> dict[str, float]:
-    """What RecCNN adds to the PSNR of coded regions, in dB: the mean at each rate, and over all."""
+    """PSNR that RecCNN adds to coded regions, in dB: the mean at each rate, and over all."""
     import tensorflow as tf
 
     @tf.function  # type: ignore[untyped-decorator, unused-ignore]

@@ -53,14 +53,14 @@ def add_limits(group: argparse._ActionsContainer) -> None:
         type=positive_number,
         default=default.seconds,
         metavar="S",
-        help="give up on a photo that takes longer to decode (default: %(default)g)",
+        help="give up on a photo that takes more than S seconds to decode (default: %(default)g)",
     )
     group.add_argument(
         "--photo-memory",
         type=positive_number,
         default=default.memory_gb,
         metavar="GB",
-        help="give up on a photo that takes more memory to decode (default: %(default)g GB)",
+        help="give up on a photo that takes more than GB of memory to decode (default: %(default)g)",
     )
 
 
@@ -81,6 +81,6 @@ def add_reccnn(parser: argparse.ArgumentParser | argparse._ArgumentGroup, help_t
         "--precision",
         choices=PRECISIONS,
         default="auto",
-        help="of its features: bfloat16 is several times as fast on processors with AMX, and a pixel here "
-        "and there differs by one level; auto takes it on such processors, float32 on others (default: auto)",
+        help="number format inside RecCNN: bfloat16 is several times as fast on processors with AMX, and a "
+        "few pixels differ by one level; auto uses it on such processors, float32 on others (default: auto)",
     )

@@ -1,4 +1,4 @@
-"""What the tables say last of every photo."""
+"""Tests how the newest row of every photo is found."""
 
 import dataclasses
 import datetime

@@ -29,6 +29,8 @@ def test_other_settings_have_other_digests() -> None:
         CompressSettings(Target("bpp", 1.0), comcnn="on"),
         CompressSettings(Target("bpp", 1.0), comcnn="off"),
         CompressSettings(min_saving=0.1),
+        CompressSettings(access=True),
+        CompressSettings(tile_size=1024),
     ]
     digests = [chosen.digest() for chosen in settings]
     assert len(set(digests)) == len(settings)

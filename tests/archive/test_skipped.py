@@ -1,4 +1,4 @@
-"""What a run left alone: one small file a run, however many photos."""
+"""Tests the list of skipped photos: one small file per run, however many photos."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What the ablation compares."""
+"""Tests what the ablation compares."""
 
 from __future__ import annotations
 

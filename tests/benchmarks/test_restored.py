@@ -1,4 +1,4 @@
-"""What networks make of Foveate's files in the benchmark is what compress and restore make of them."""
+"""Tests that the benchmark restores Foveate's files just as compress and restore do."""
 
 from __future__ import annotations
 

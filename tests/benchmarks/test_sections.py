@@ -1,4 +1,4 @@
-"""What the sections make of curves and figures, and that what they measure is what Foveate does."""
+"""Tests the tables made of curves and figures, and that Foveate does what they measure."""
 
 from __future__ import annotations
 

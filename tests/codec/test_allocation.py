@@ -167,7 +167,7 @@ def test_more_weight_never_costs_a_block_a_pass_at_the_same_slope(
 
 
 def prefix(data: bytes, layers: int) -> bytes:
-    """What a file holds up to a layer's end, and an end-of-codestream marker: cut where tile-parts begin."""
+    """A file up to a layer's end, and an end-of-codestream marker: cut where tile-parts begin."""
     tiles = codestream.parse(data).size
     count = layers * tiles.tiles_across * tiles.tiles_down
     at = data.index(b"\xff\x90")

@@ -36,7 +36,7 @@ def archived(channels: int = 4) -> bytes:
 
 
 def sum_of(found: Anatomy) -> tuple[int, int]:
-    """What the parts of file and codestream add up to."""
+    """Sums of the parts of file and codestream."""
     parts = sum(part.header_bytes + part.packet_bytes for part in found.tile_parts)
     end = found.end.bytes if found.end else 0
     inside = sum(m.bytes for m in found.main_header) + parts + end + found.trailing_bytes

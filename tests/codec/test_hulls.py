@@ -10,7 +10,7 @@ from foveate.codec import hulls, tier1
 
 
 def passes_of(lengths: list[int], gains: list[float]) -> tier1.Passes:
-    """What was coded of a single block."""
+    """The coded passes of a single block."""
     passes = tier1.no_passes(1, 20)
     passes.number[0] = len(lengths)
     passes.lengths[0, : len(lengths)], passes.gains[0, : len(gains)] = lengths, gains

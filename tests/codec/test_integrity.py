@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import hashlib
+import struct
 from pathlib import Path
 
 import hypothesis
@@ -80,6 +81,56 @@ def test_any_flipped_bit_is_found_by_the_file_alone(bit: int) -> None:
         assert not integrity.check(bytes(damaged)).whole
     except BadCodestream as error:
         assert str(error)
+
+
+def with_exif(value: bytes, packet: bytes = b"<x>1</x>") -> bytes:
+    """A file with an EXIF block of one ASCII field, and XMP."""
+    block = b"II*\0\x08\0\0\0" + struct.pack("<HHHI4sI", 1, 0x13B, 2, 4, value, 0)
+    return jp2.wrap(streams.layered(9, 9, 1), metadata=PhotoMetadata(exif=block, xmp=packet), record=RECORD)
+
+
+@hypothesis.given(st.integers(0, 8 * len(FILE) - 1))
+@hypothesis.settings(max_examples=300, deadline=None)
+def test_a_flipped_bit_is_no_edit(bit: int) -> None:
+    damaged = bytearray(FILE)
+    damaged[bit // 8] ^= 1 << bit % 8
+    values = {FILE[bit // 8], damaged[bit // 8]}
+    hypothesis.assume(not values <= {*range(1, 16), *b"0123456789"})  # which somebody may have changed
+    try:
+        assert not integrity.is_edited(bytes(damaged))
+    except BadCodestream as error:
+        assert str(error)
+
+
+@pytest.mark.parametrize(
+    ("value", "packet", "edited"),
+    [
+        (b"Ann\0", b"<x>1</x>", False),
+        (b"Bob\0", b"<x>1</x>", True),
+        (b"Aln\0", b"<x>1</x>", False),  # one bit
+        (b"Ann\0", b"<x>5</x>", True),  # one bit, between digits
+        (b"Ann\0", b"<x>q</x>", False),  # one bit, and no digit
+        (b"Ann\0", b"<x>0\0\0\0>", False),
+        (b"Ann\0", b"<x>\xe4\xf6x>", False),
+        (b"Ann\0", b"<x>a longer text</x>", True),
+        (b"Ann\0", "<x>\u00e4</x>".encode("utf-16"), True),
+    ],
+)
+def test_an_edit_of_boxes_is_told_from_their_damage(value: bytes, packet: bytes, edited: bool) -> None:
+    """The new boxes stand in a file whose record is still that of the first."""
+    first, then = with_exif(b"Ann\0"), with_exif(value, packet)
+    sum_of = jp2.boxes_crc32(first).to_bytes(4)
+    changed = then.replace(jp2.boxes_crc32(then).to_bytes(4), sum_of)
+    assert integrity.is_edited(changed) == edited
+    is_same = (value, packet) == (b"Ann\0", b"<x>1</x>")
+    expected = integrity.BOXES_CHANGED if edited else integrity.BOXES_DAMAGED
+    assert integrity.check(changed).problems == (() if is_same else (expected,))
+
+
+def test_damage_of_the_sum_itself_is_no_edit() -> None:
+    at = FILE.index(jp2.boxes_crc32(FILE).to_bytes(4))
+    damaged = FILE[:at] + bytes([FILE[at] ^ 8]) + FILE[at + 1 :]
+    assert integrity.check(damaged).problems == (integrity.BOXES_DAMAGED,)
 
 
 @hypothesis.given(st.integers(0, len(FILE) - 1), st.booleans())

@@ -1,4 +1,4 @@
-"""A score is come near to: foretold, then corrected, for all kinds of pictures."""
+"""A score is reached: predicted, then corrected, for all kinds of pictures."""
 
 from __future__ import annotations
 
@@ -50,6 +50,19 @@ def test_without_corrections_nothing_is_scored_and_the_score_is_near() -> None:
     found, _, trials = reached(astronaut(), ScoreGoal(70.0, 1.0, 0))
     assert abs(found - 70) < 8
     assert trials == 0
+
+
+@pytest.mark.parametrize("factor", [0.85, 1.2, 1.5, 4.0])
+def test_moving_to_another_slope_gives_nearly_the_file_of_that_slope(factor: float) -> None:
+    encoder = Encoder(astronaut(), Emphasis(tune="visual"))
+    first = encoder.at_slope(300.0)
+    assert encoder.moved_to_slope(300.0).points[-1].tolist() == first.points[-1].tolist()
+    moved = encoder.moved_to_slope(300.0 * factor)
+    anew = Encoder(astronaut(), Emphasis(tune="visual")).at_slope(300.0 * factor)
+    sizes = [len(allocation.encode(choice)) for choice in (first, moved, anew)]
+    assert abs(sizes[1] / sizes[2] - 1) < 0.03
+    assert abs(moved.merit(300.0 * factor) / anew.merit(300.0 * factor) - 1) < 0.002
+    assert (sizes[1] > sizes[0]) == (factor < 1)
 
 
 def test_a_better_score_takes_more_bytes() -> None:

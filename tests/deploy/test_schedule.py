@@ -1,4 +1,4 @@
-"""What starts a run every night."""
+"""Tests what starts a run every night."""
 
 from __future__ import annotations
 

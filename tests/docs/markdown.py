@@ -1,4 +1,4 @@
-"""What of the documentation a test wants: its pages, their code blocks with their marks, links and headings.
+"""Reads the documentation for tests: pages, code blocks with their marks, links and headings.
 
 A mark is a comment before a block: `<!-- run: files -->` (it runs, in order, and leaves these files),
 `<!-- form -->` (it shows how; it parses), `<!-- cloud -->` (likewise, and needs a cloud). `blocks: cloud` at
@@ -96,12 +96,12 @@ def prose(page: str) -> str:
 
 
 def code_spans(page: str) -> list[str]:
-    """What stands between backticks within a page's lines."""
+    """Text between backticks within a page's lines."""
     return re.findall(r"`([^`\n]+)`", prose(page))
 
 
 def links(page: str) -> list[str]:
-    """What a page's links and pictures point to, but for the web."""
+    """Targets of a page's links and pictures, without those on the web."""
     found = re.findall(r"\]\(([^)\s]+)\)", re.sub(r"`[^`\n]+`", "", prose(page)))
     return [link for link in found if not re.match(r"[a-z]+:", link)]
 

@@ -131,7 +131,7 @@ def test_a_file_cut_after_any_layer_is_a_file_to_every_decoder(
 
 
 def by_program(name: str, path: Path, folder: Path) -> NDArray[np.uint8]:
-    """What an independent program decodes, in silence."""
+    """Decodes with an independent program, which must print nothing."""
     if name == "ffmpeg":
         command = [name, "-v", "warning", "-c:v", "jpeg2000", "-i", str(path), "-pix_fmt", "rgb24"]
         done = subprocess.run([*command, "-f", "rawvideo", "-"], capture_output=True, check=True)
@@ -187,3 +187,23 @@ def test_lossless_in_layers_comes_back_bit_for_bit_and_shows_what_matters_first(
     assert psnr(astronaut()[:, right], part[:, right]) > psnr(astronaut()[:, left], part[:, left]) + 2
     plain, _ = compressed(folder, tmp_path / "plain", "--lossless", "--roi", "none")
     assert len(data) <= 1.03 * len(plain)
+
+
+def test_an_archive_for_access_is_whole_and_meets_its_target(folder: Path, tmp_path: Path) -> None:
+    options = ("--bpp", "1", "--access", "--tile-size", "128", "--layers", "2", "--roi", "none")
+    data, row = compressed(folder, tmp_path / "archive", *options)
+    assert 0.98 <= row["bits_per_pixel"] <= 1
+    stream = codestream.parse(jp2.parse(data).codestream)
+    assert (stream.progression, stream.layers, stream.size.tile_width) == ("RPCL", 2, 128)
+    assert main(["verify", str(tmp_path / "archive")]) == 0
+    assert main(["inspect", str(tmp_path / "archive/astronaut.png.jp2")]) == 0
+    assert main(["restore", str(tmp_path / "archive"), "--output", str(tmp_path / "restored")]) == 0
+    assert Image.open(tmp_path / "restored/astronaut.png").size == (360, 300)
+    again, _ = compressed(folder, tmp_path / "archive", *options)
+    assert again == data
+
+
+@pytest.mark.parametrize("size", ["0", "100", "8192", "many"])
+def test_tiles_of_impossible_sizes_are_refused(folder: Path, tmp_path: Path, size: str) -> None:
+    with pytest.raises(SystemExit):
+        compressed(folder, tmp_path, "--tile-size", size)

@@ -78,7 +78,7 @@ class Run:
     said: str = ""
 
     def rows(self) -> dict[str, dict[str, Any]]:
-        """What was measured, by path, whatever later runs skipped."""
+        """Measured rows by path, whatever later runs skipped."""
         return {row["relative_path"]: row for row in self.table() if row["outcome"] != "skipped"}
 
     def table(self, run_id: str | None = None) -> list[dict[str, Any]]:
@@ -434,7 +434,7 @@ def test_jpylyzer_finds_every_file_valid(first: Run) -> None:
 
 
 def tags(path: Path) -> dict[str, Any]:
-    """What exiftool reads, by group and name; no warning among it."""
+    """Tags that ExifTool reads, by group and name; there must be no warning."""
     command = [tool("exiftool"), "-json", "-G1", "-a", "-warning", "-all", str(path)]
     (found,) = json.loads(subprocess.run(command, capture_output=True, check=True).stdout)
     warnings = [str(value) for name, value in found.items() if name.endswith(("Warning", "Error"))]

@@ -187,7 +187,7 @@ def test_without_the_extra_dicom_is_kept_and_looked_at_again(
 
 
 def _again(run: Run, *options: str) -> list[dict[str, Any]]:
-    """What another run over the same archive writes into its table."""
+    """Rows that another run over the same archive writes."""
     runs = run.runs()
     assert compress(run.photos, run.archive, *options).status == 0
     (run_id,) = run.runs() - runs

@@ -174,7 +174,7 @@ def test_ffmpeg_reads_a_photo_with_a_thumbnail(work: Path) -> None:
 
 
 def seen(path: Path) -> NDArray[np.int16]:
-    """What a color-managed viewer shows, as sRGB."""
+    """Pixels that a color-managed viewer shows, as sRGB."""
     with Image.open(path) as picture:
         profile = ImageCms.ImageCmsProfile(io.BytesIO(picture.info["icc_profile"]))
         converted = ImageCms.profileToProfile(picture, profile, ImageCms.createProfile("sRGB"))
@@ -228,3 +228,27 @@ def test_tags_that_somebody_writes_into_an_archived_file_survive_the_next_run(wo
     edited = path.read_bytes()
     assert main(["compress", str(work / "in"), "--output", str(work / "out"), *_PLAIN]) == 0
     assert path.read_bytes() == edited
+
+
+def test_a_file_with_a_flipped_bit_in_its_tags_is_made_again_and_an_edited_one_on_demand(
+    tmp_path: Path,
+) -> None:
+    (tmp_path / "in").mkdir()
+    (tmp_path / "in/portrait.jpg").write_bytes(photos()["portrait.jpg"])
+    command = ["compress", str(tmp_path / "in"), "--output", str(tmp_path / "out"), *_PLAIN]
+    assert main(command) == 0
+    path = tmp_path / "out/portrait.jpg.jp2"
+    whole = path.read_bytes()
+
+    damaged = bytearray(whole)
+    damaged[whole.index(b"JpgTiffExif->JP2") + 60] ^= 64
+    path.write_bytes(damaged)
+    assert main([*command, "--force"]) == 0
+    assert path.read_bytes() == whole
+
+    edited = whole + box(b"free", b"a remark")
+    path.write_bytes(edited)
+    assert main([*command, "--force"]) == 3
+    assert path.read_bytes() == edited
+    assert main([*command, "--force", "--replace-edited"]) == 0
+    assert path.read_bytes() == whole

@@ -98,7 +98,7 @@ def sources(folder: Path) -> list[Path]:
 
 
 def assert_whole(archive: Path) -> None:
-    """Whatever is in an archive is whole, and nothing lies about half-written."""
+    """Asserts that every file in an archive is complete, and nothing is half-written."""
     for path in archive.rglob("*.jp2"):
         assert integrity.check(path.read_bytes()).whole
     assert not list(archive.rglob("unfinished/*"))

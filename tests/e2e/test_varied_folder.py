@@ -93,7 +93,7 @@ def a_folder(folder: Path) -> dict[str, str]:
 
 
 def independent(data: bytes, deep: bool, channels: int) -> NDArray[Any]:
-    """What Pillow, or libpng and libtiff for 16 bits, make of a source, upright."""
+    """Decodes a source with Pillow (16 bits: libpng and libtiff), upright."""
     if deep:
         decode = imagecodecs.png_decode if data.startswith(b"\x89PNG") else imagecodecs.tiff_decode
         pixels: NDArray[Any] = decode(data)

@@ -69,7 +69,7 @@ def archive(made: Path, tmp_path: Path) -> Path:
 def found_in(
     archive: Path, recheck: int = 0, quick: bool = False, verifier: verify.Verifier = VERIFIER
 ) -> dict[str, Finding]:
-    """What is found, by path, without Beam."""
+    """Findings by path, without Beam."""
     found: list[Finding] = []
     for planned in planned_of(archive, quick, recheck):
         found += [planned] if isinstance(planned, Finding) else verify.verify_file(planned, verifier)

@@ -81,7 +81,7 @@ def flink_cluster(folder: Path) -> Iterator[Engine]:
 
 
 def get(url: str) -> Any:
-    """What a Flink cluster answers."""
+    """Asks a Flink cluster."""
     with urllib.request.urlopen(url, timeout=30) as answer:
         return json.load(answer)
 
@@ -117,7 +117,7 @@ def _configuration(rest: str) -> str:
 
 
 def _boot_script(folder: Path, boot: Path) -> Path:
-    """What a task manager calls for a worker: this Python, this Foveate, in another folder."""
+    """Writes the script that starts a task manager's worker: this Python and Foveate in another folder."""
     script = folder / "boot.sh"
     script.write_text(
         "#!/bin/sh\n"

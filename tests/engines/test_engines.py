@@ -79,7 +79,7 @@ def files_below(folder: Path) -> dict[str, bytes]:
 
 @pytest.fixture(scope="module")
 def local(work: Path) -> Callable[[str, tuple[str, ...]], dict[str, bytes]]:
-    """What the local runner makes of a command, each run once: `local(command, (name, *arguments))`."""
+    """Output of the local runner for a command, each run once: `local(command, (name, *arguments))`."""
     made: dict[str, dict[str, bytes]] = {}
 
     def run(name: str, arguments: tuple[str, ...]) -> dict[str, bytes]:

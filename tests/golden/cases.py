@@ -40,6 +40,7 @@ CASES: dict[str, Case] = {
     "color-ssim": Case((97, 131, 3), kind="ssim", value=0.95),
     "color-roi-psnr": Case((97, 131, 3), kind="roi-psnr", value=36.0, masked=True),
     "color-quality": Case((97, 131, 3), kind="quality", value=60.0, settings={"effort": "fast"}),
+    "color-quality-corrected": Case((97, 131, 3), kind="quality", value=80.0),
     "color-ratio": Case((64, 64, 3), kind="ratio", value=9.0),
     "gray": Case((75, 200, 1), value=0.6),
     "gray-alpha": Case((40, 33, 2), value=2.0),
@@ -49,6 +50,7 @@ CASES: dict[str, Case] = {
     "lossless-sixteen-bits": Case((29, 31, 1), bits=16, kind="lossless", value=0.0),
     "one-pixel": Case((1, 1, 3), kind="lossless", value=0.0),
     "one-column": Case((40, 1, 1), kind="lossless", value=0.0),
+    "for-access": Case((200, 290, 3), value=0.75, settings={"access": True, "layers": 2, "tile_size": 128}),
     "with-exif": Case((64, 80, 3), exif=EXIF),
 }
 

@@ -1,4 +1,4 @@
-"""What the model cards say of size and cost is what the networks have."""
+"""Tests that sizes and costs in the model cards are those of the networks."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What becomes of the parts of a file, whatever its format."""
+"""Tests what becomes of the parts of a file of any format."""
 
 from __future__ import annotations
 

@@ -44,7 +44,7 @@ ROOT = Path(__file__).parents[2]
 
 
 def stored(data: bytes, bits: int, frame: int = 0) -> NDArray[np.int64]:
-    """What a file decodes to, with the stretch undone."""
+    """Decodes a file, with the stretch undone."""
     picture = decode_picture(data, frame=frame)
     assert picture.format == "dicom" and picture.bit_depth == bits
     assert picture.pixels.dtype == (np.uint8 if bits == 8 else np.uint16)

@@ -99,7 +99,7 @@ def test_known_extensions_are_carried_named_or_keep_the_file_whatever_their_size
                 continue
             metadata, said = picture.metadata, " ".join(picture.metadata_problems)
             assert content in ((metadata.icc or b""), (metadata.xmp or b"")) or gif.PARTS[name].name in said
-            assert number == 1 or "a second" in said
+            assert number == 1 or "a second" in said or "unreadable" in said
 
 
 NAMES = st.text("ABCDEFGHIJ", min_size=11, max_size=11)

@@ -76,6 +76,14 @@ def test_the_size_is_held_against_the_limit_before_anything_is_decoded() -> None
         decode_picture(FILES["plain"], also=("heic",), max_pixels=1000)
 
 
+def test_a_file_cut_in_its_pixels_is_kept_as_damaged() -> None:
+    data = FILES["plain"]
+    for cut in (1, 50, 200):
+        with pytest.raises(NotForJpeg2000) as kept:
+            decoded(data[:-cut])
+        assert kept.value.reason == Reason.DAMAGED
+
+
 @given(st.data())
 def test_damage_raises_nothing_but_our_two_errors(data: st.DataObject) -> None:
     damaged = bytearray(FILES["plain"])

@@ -9,6 +9,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from foveate.codec.metadata import PhotoMetadata
 from foveate.pictures import jpeg_parts, jumbf
 from foveate.pictures.formats import NotForJpeg2000, Picture, decode_picture, encode_picture
 from foveate.pictures.reasons import Reason
@@ -106,6 +107,14 @@ def test_previews_that_the_index_lists_are_left_out_and_named() -> None:
 def test_a_motion_photo_is_known_however_its_mark_is_written(mark: str) -> None:
     packet = xmp_packet().replace(b' xmlns:tiff="', f' {mark} xmlns:tiff="'.encode(), 1)
     assert kept_for(with_segments((0xE1, jpeg_parts.XMP + packet))).reason == Reason.EXTRA_DATA
+
+
+def test_a_comment_beyond_a_segment_is_continued_in_the_next_and_no_character_is_cut() -> None:
+    said = "Grüße aus Köln " * 9000
+    metadata = PhotoMetadata(texts=(("Comment", said),))
+    back = decode_picture(encode_picture(sample(7, 9, 3), metadata, "jpeg")).metadata.texts
+    assert len(back) == 3
+    assert "".join(text for _, text in back) == said
 
 
 def test_iptc_photoshop_resources_comments_and_jumbf_come_back_in_a_restored_jpeg() -> None:

@@ -86,6 +86,27 @@ def test_exif_and_xmp_are_carried_packed_or_not(packed: bool) -> None:
     assert picture.metadata.xmp is not None and b'Orientation="6"' not in picture.metadata.xmp
 
 
+def test_packed_c2pa_becomes_a_box_that_others_read() -> None:
+    content = box(b"jumd", b"c2pa" + bytes(13)) + box(b"json", b"{}")
+    packed = box(b"brob", b"jumb" + bytes(imagecodecs.brotli_encode(content)))
+    assert decoded(in_boxes(BARE, packed)).metadata.jumbf == box(b"jumb", content)
+    assert decoded(in_boxes(BARE, box(b"jumb", content))).metadata.jumbf == box(b"jumb", content)
+
+
+def test_a_packed_box_that_cannot_be_read_costs_no_pixels() -> None:
+    picture = decoded(in_boxes(BARE, box(b"brob", b"Exif" + b"\xff" * 30)))
+    np.testing.assert_array_equal(picture.pixels, PLAIN)
+    assert picture.metadata_problems == ("unknown packed boxes (they cannot be read): Exif (42 bytes)",)
+
+
+@pytest.mark.parametrize("data", [BARE, in_boxes(BARE)])
+def test_a_file_cut_in_its_pixels_is_kept_as_damaged(data: bytes) -> None:
+    for end in range(len(data) - len(BARE) + 400, len(data), 97):
+        with pytest.raises(NotForJpeg2000) as kept:
+            decoded(data[:end])
+        assert kept.value.reason == Reason.DAMAGED
+
+
 def test_a_second_packet_is_named_and_a_large_one_keeps_the_file() -> None:
     packet = box(b"xml ", xmp_packet())
     picture = decoded(in_boxes(BARE, packet, packet))

@@ -148,7 +148,7 @@ def with_further(directory: bytes) -> bytes:
 
 
 def directory(at: int, *fields: tuple[int, int, bytes]) -> bytes:
-    found: bytes = picture_files._directory(fields, at, "<", 0)
+    found: bytes = picture_files.directory(fields, at, "<", 0)
     return found
 
 

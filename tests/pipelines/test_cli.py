@@ -54,7 +54,7 @@ def test_help_imports_nothing_slow() -> None:
 @pytest.mark.parametrize(
     ("arguments", "sentence"),
     [
-        (["compres"], "unrecognized arguments: compres"),
+        (["compres"], "did you mean compress?"),
         (["compress"], "required: SRC, --output"),
         (["compress", "PHOTOS"], "required: --output"),
         (["compress", "PHOTOS", "--output", "DEST", "--bbp", "1"], "neither Foveate nor Beam knows --bbp 1"),

@@ -1,4 +1,4 @@
-"""What commands say on standard error: sentences, JSON lines for collectors, or only what goes wrong."""
+"""Tests what commands print on standard error: sentences, JSON lines, or only errors."""
 
 from __future__ import annotations
 

@@ -165,7 +165,7 @@ def test_a_comparison_is_drawn_and_accessible(browser: Any, tmp_path: pathlib.Pa
 
 
 def flaws(page: Any) -> list[str]:
-    """What axe-core finds, each with the elements concerned."""
+    """Findings of axe-core, each with the elements concerned."""
     from axe_playwright_python.sync_playwright import Axe
 
     found = Axe().run(page).response["violations"]

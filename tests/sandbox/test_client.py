@@ -1,4 +1,4 @@
-"""What a child decodes is what this process would; and that nothing it can do costs more than one photo."""
+"""Tests that a child decodes what this process would, and that nothing it does costs more than one photo."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What is a secret is not told, and what is none stays."""
+"""Tests that secrets are hidden and everything else stays."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What arrives in watched places: each version once, when it is whole, and in bounded memory."""
+"""Tests that each version of a file arrives once, when it is complete, and in bounded memory."""
 
 from __future__ import annotations
 

@@ -15,6 +15,7 @@ from hypothesis import strategies as st
 
 from foveate.archive.rows import KeptSource
 from foveate.codec import jp2, openjpeg
+from foveate.codec.metadata import PhotoMetadata
 from foveate.pictures.formats import jpeg_bytes
 from foveate.pictures.reasons import Reason
 from foveate.quality.psnr import psnr, psnr_s
@@ -25,7 +26,7 @@ from foveate.transforms.encode import encode_plain, encode_prefiltered
 from foveate.transforms.read import KEPT
 from tests import streams
 from tests.photos import WEIGHTS, a_photo, corner, encoder, one, outputs, salient
-from tests.picture_files import exif_block, icc_profile, xmp_packet
+from tests.picture_files import exif_block, exif_with_jpeg, icc_profile, xmp_packet
 from tests.streams import texture
 
 picture = functools.cache(texture)
@@ -44,6 +45,20 @@ def coded(photo: SalientPhoto, kind: str, value: float, **options: Any) -> Coded
 def met(size: int, budget: int) -> bool:
     """Whether a budget was met from below within 1 %, or within the few bytes that one contribution takes."""
     return budget - max(0.01 * budget, 24) <= size <= budget
+
+
+@pytest.mark.parametrize("layers", [1, 3])
+def test_a_thumbnail_stands_in_no_file_of_several_layers(layers: int) -> None:
+    """Its end would be taken for that of the picture by decoders that look for markers alone."""
+    photo = salient(picture(*SHAPE))
+    metadata = PhotoMetadata(exif=exif_with_jpeg())
+    photo = dataclasses.replace(photo, photo=dataclasses.replace(photo.photo, metadata=metadata))
+    result: CodedPhoto = one(encode_plain, photo, encoder("bpp", 2, layers=layers))
+    kept = jp2.parse(result.file.jp2).metadata.exif or b""
+    assert b"A lighthouse" in kept
+    assert (b"\xff\xd9" in kept) == (layers == 1)
+    lost = () if layers == 1 else ("EXIF thumbnail: left out of a file of several layers",)
+    assert result.salient.photo.metadata_problems == lost
 
 
 @pytest.mark.parametrize("bpp", [0.05, 0.1, 0.25, 0.5, 1, 2, 4])

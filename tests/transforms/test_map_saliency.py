@@ -1,4 +1,4 @@
-"""What matters in a photo: drawn masks and boxes, the network, or nothing."""
+"""Tests saliency maps: from drawn masks and boxes, from the network, or none."""
 
 from __future__ import annotations
 

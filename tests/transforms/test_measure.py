@@ -17,6 +17,7 @@ from foveate.codec.metadata import PhotoMetadata
 from foveate.pictures import exif
 from foveate.pictures.reasons import Reason
 from foveate.quality.measures import measure
+from foveate.quality.psnr import psnr_s
 from foveate.quality.ssimulacra2 import ssimulacra2
 from foveate.storage.source import SourceFile
 from foveate.transforms.elements import Archived, CodedPhoto, RestoredPhoto, SalientPhoto
@@ -101,6 +102,16 @@ def test_ssimulacra2_is_measured_for_a_sample_of_the_photos_and_for_all_on_deman
         assert row.rec_ssimulacra2 == ssimulacra2(source.pixels, restored)
 
 
+@pytest.mark.parametrize("weighted", [False, True])
+def test_the_score_that_the_encoder_measured_is_that_of_the_file(weighted: bool) -> None:
+    element = coded("quality", 70.0, weighted)
+    score = ssimulacra2(element.salient.photo.pixels, element.file.decoded)
+    assert element.file.score == score
+    labels = dataclasses.replace(LABELS, target=Target("quality", 70.0))
+    row = measured(element, None, labels=labels).row
+    assert row.ssimulacra2 == row.target_reached == score
+
+
 def test_what_restoring_gains_stands_in_the_row() -> None:
     element = coded()
     archived = measured(element, nearer(element))
@@ -116,6 +127,21 @@ def test_a_photo_that_restoring_harms_is_marked_to_be_restored_without() -> None
     assert archived.row.rec_psnr_db == archived.row.psnr_db
     assert is_plain(archived)
     assert len(archived.jp2) == len(element.file.jp2)
+
+
+@pytest.mark.parametrize("tune", ["visual", "psnr"])
+def test_the_mark_goes_by_what_the_file_was_tuned_for(tune: Any) -> None:
+    element = coded()
+    pixels = element.salient.photo.pixels
+    labels = dataclasses.replace(LABELS, tune=tune)
+    fuzzy = ((pixels.astype(np.uint16) + np.roll(pixels, 1, 1)) // 2).astype(np.uint8)
+    archived = measured(element, fuzzy, labels=labels)
+    decoded = element.file.decoded
+    worse = {
+        "visual": ssimulacra2(pixels, fuzzy) < ssimulacra2(pixels, decoded),
+        "psnr": psnr_s(pixels, fuzzy, corner()) < psnr_s(pixels, decoded, corner()),
+    }
+    assert is_plain(archived) == worse[tune]
 
 
 def test_the_row_says_whether_comcnn_prefiltered_the_photo() -> None:
@@ -163,7 +189,7 @@ def test_metadata_that_were_lost_are_named() -> None:
         element.salient.photo, metadata=metadata, metadata_problems=("XMP is cut off",)
     )
     element = dataclasses.replace(element, salient=dataclasses.replace(element.salient, photo=changed))
-    assert measured(element, None).row.metadata_lost == "XMP is cut off; exif: a JP2 cannot hold it"
+    assert measured(element, None).row.metadata_lost == "XMP is cut off; EXIF: a JP2 cannot hold it"
 
 
 def test_the_row_of_a_kept_source_says_why_and_counts_its_bytes() -> None:

@@ -1,4 +1,4 @@
-"""What a bucket announces: new objects of the places that are watched, each version once."""
+"""Tests bucket notifications: new objects of watched places, each version once."""
 
 from __future__ import annotations
 

@@ -106,7 +106,7 @@ def test_a_step_on_the_runner_separates_results_tags_and_failures() -> None:
 
 
 class Pixels(Number):
-    """What must not be copied."""
+    """A value that must not be copied."""
 
     def __reduce__(self) -> str:
         raise AssertionError("pickled")

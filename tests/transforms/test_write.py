@@ -57,6 +57,16 @@ def archive_it(photo: SourceFile, run: RunLabels, data: bytes = b"") -> MetricsR
     return row
 
 
+def titled(title: bytes) -> bytes:
+    """An archive file with a title in its XMP, and the record of a file whose title is "old"."""
+    record = ArchiveRecord(hashlib.sha256(b"a photo").digest(), b"settings")
+    old, new = (
+        jp2.wrap(streams.layered(9, 9, 1), metadata=PhotoMetadata(xmp=b"<t>" + text + b"</t>"), record=record)
+        for text in (b"old", title)
+    )
+    return new.replace(jp2.boxes_crc32(new).to_bytes(4), jp2.boxes_crc32(old).to_bytes(4))
+
+
 def keep_it(photo: SourceFile, run: RunLabels) -> MetricsRow:
     kept = KeptSource(
         photo, "gif", hashlib.sha256(Path(photo.url).read_bytes()).hexdigest(), Reason.ANIMATED, "it moves"
@@ -126,6 +136,22 @@ def test_a_file_is_its_own_copy_where_archive_and_sources_are_one_folder(
     keep_it(photo, here)
     after = Path(photo.url).stat()
     assert (before.st_ino, before.st_mtime_ns) == (after.st_ino, after.st_mtime_ns)
+
+
+def test_an_edited_file_is_replaced_only_on_demand(photo: SourceFile, run: RunLabels) -> None:
+    path = put(run, "trip/a.gif.jp2", titled(b"Dawn"))
+    with pytest.raises(BadInput, match=r"edited .* not overwritten: move it away, or add --replace-edited"):
+        archive_it(photo, run)
+    assert path.read_bytes() == titled(b"Dawn")
+    element = Archived(photo, str(path), a_jp2(b"a photo"), a_row(archive_url=str(path)), True)
+    one(write.write_archived, element, run, Progress(), replace_edited=True)
+    assert path.read_bytes() == a_jp2(b"a photo")
+
+
+def test_a_file_in_whose_tags_a_bit_has_flipped_is_replaced(photo: SourceFile, run: RunLabels) -> None:
+    path = put(run, "trip/a.gif.jp2", titled(b"ole"))
+    archive_it(photo, run)
+    assert path.read_bytes() == a_jp2(b"a photo")
 
 
 @pytest.mark.parametrize("link", ["hard", "symbolic"])

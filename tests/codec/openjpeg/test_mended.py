@@ -11,6 +11,7 @@ from foveate.codec import allocation, jp2, openjpeg, walk
 from foveate.codec.encoder import Encoder
 from foveate.codec.errors import BadCodestream
 from foveate.codec.metadata import PhotoMetadata
+from foveate.codec.record import ArchiveRecord
 
 PIXELS = np.random.default_rng(0).integers(0, 256, (61, 83, 3), dtype=np.uint8)
 
@@ -48,6 +49,21 @@ def test_promised_tile_parts_that_are_absent_are_an_error() -> None:
     data = in_tile_parts()
     with pytest.raises(BadCodestream, match="tile-parts of tile 0 are there"):
         openjpeg.decode(promising(data, len(parts_of(data)) + 3))
+
+
+def test_only_a_file_of_ours_may_be_cut_after_a_layer() -> None:
+    data = in_tile_parts()
+    cut = data[: parts_of(data)[-1].offset] + b"\xff\xd9"
+    wanted = openjpeg.decode(data, layers=3).pixels
+    record = ArchiveRecord(bytes(32), bytes(8))
+    ours = jp2.wrap(cut, metadata=PhotoMetadata(), record=record, open_ended=True)
+    for file in (cut, ours):
+        np.testing.assert_array_equal(openjpeg.decode(file).pixels, wanted)
+    by_resolution = bytearray(cut)
+    by_resolution[cut.index(b"\xff\x52") + 5] = 2
+    for file in (jp2.wrap(cut, metadata=PhotoMetadata()), bytes(by_resolution)):
+        with pytest.raises(BadCodestream, match="only 3 of 4 tile-parts of tile 0 are there"):
+            openjpeg.decode(file)
 
 
 def test_a_tile_part_that_is_absent_between_others_is_an_error() -> None:

@@ -1,4 +1,4 @@
-"""What is said of a run that failed."""
+"""Tests the message of a run that failed."""
 
 from __future__ import annotations
 

@@ -1,0 +1,96 @@
+"""Odd files of every format: whatever is planted is carried, named with its bytes, or keeps the file.
+
+    python -m benchmarks.accounting [--files 1000] [--seed 1] [--save FOLDER]
+
+Plants parts with recognizable bytes into sound files (`benchmarks.odd_files`) and decodes these. A file that
+becomes a picture has to account for each of the parts: by carrying its bytes, or by a `metadata_lost` that
+counts them. Prints the outcomes; the exit status is 1 if a byte is lost unnamed.
+"""
+
+from __future__ import annotations
+
+import argparse
+import collections
+import dataclasses
+import re
+import sys
+import time
+from collections.abc import Sequence
+from pathlib import Path
+
+from benchmarks.odd_files import PLANTERS, odd_file
+from foveate.archive.losses import loss_names
+from foveate.pictures.formats import BadPicture, NotForJpeg2000, decode_picture
+from foveate.pictures.picture import Picture
+
+_BYTES = re.compile(r"([\d,]+) bytes")
+_ALSO = ("jxl",)
+_SHOWN = 12
+
+
+def outcome_of(data: bytes, tokens: Sequence[bytes]) -> str:
+    """One word, "unnamed: ..." where some of the tokens are neither carried nor counted."""
+    try:
+        picture = decode_picture(data, also=_ALSO)
+    except NotForJpeg2000:
+        return "kept"
+    except BadPicture as error:
+        return f"refused: {error}"
+    missing = sum(len(token) for token in tokens if not _is_carried(token, picture))
+    named = sum(named_bytes(problem) for problem in picture.metadata_problems)
+    if missing > named:
+        return f"unnamed: {missing - named} of {missing} bytes; {picture.metadata_problems}"
+    return "named" if missing else "carried"
+
+
+def named_bytes(problem: str) -> int:
+    """How many bytes a loss says that it is of."""
+    return sum(int(number.replace(",", "")) for number in _BYTES.findall(problem))
+
+
+def _is_carried(token: bytes, picture: Picture) -> bool:
+    """Whether the metadata hold a token, as bytes or as the text that they are."""
+    metadata = picture.metadata
+    fields = (getattr(metadata, field.name) for field in dataclasses.fields(metadata))
+    if any(isinstance(value, bytes) and token in value for value in fields):
+        return True
+    return any(token in (text.encode(), text.encode("latin-1", "replace")) for _, text in metadata.texts)
+
+
+def names_of(data: bytes) -> tuple[str, ...]:
+    """The names under which a file's losses are counted; () for one that becomes no picture."""
+    try:
+        return loss_names("; ".join(decode_picture(data, also=_ALSO).metadata_problems))
+    except (BadPicture, NotForJpeg2000):
+        return ()
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """The command line."""
+    parser = argparse.ArgumentParser(description=(__doc__ or "").split("\n", 1)[0])
+    parser.add_argument("--files", type=int, default=1000, help="of each format")
+    parser.add_argument("--seed", type=int, default=1, help="of the files")
+    parser.add_argument(
+        "--save", type=Path, default=Path("odd"), help="where files go whose parts are unnamed"
+    )
+    options = parser.parse_args(argv)
+    begun, wrong = time.perf_counter(), 0
+    for form in PLANTERS:
+        outcomes: collections.Counter[str] = collections.Counter()
+        for index in range(options.files):
+            data, tokens = odd_file(form, options.seed, index)
+            outcome = outcome_of(data, tokens)
+            outcomes[outcome.partition(":")[0]] += 1
+            if outcome.startswith("unnamed"):
+                wrong += 1
+                options.save.mkdir(parents=True, exist_ok=True)
+                (options.save / f"{index}.{form}").write_bytes(data)
+                if wrong <= _SHOWN:
+                    print(f"{index}.{form}: {outcome[:300]}", file=sys.stderr)
+        print(f"{form:5}" + "  ".join(f"{count} {outcome}" for outcome, count in outcomes.most_common()))
+    print(f"{wrong} files with unnamed losses; {time.perf_counter() - begun:.0f} s")
+    return 1 if wrong else 0
+
+
+if __name__ == "__main__":
+    raise SystemExit(main())

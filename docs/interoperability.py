@@ -1,0 +1,66 @@
+"""The page of what other programs make of Foveate's files; tests/docs/test_interoperability.py runs them."""
+
+from __future__ import annotations
+
+import itertools
+from collections.abc import Mapping
+from typing import Literal, get_args
+
+Program = Literal["opj_decompress", "FFmpeg", "Pillow", "libvips", "GDAL", "ImageMagick"]
+PROGRAMS: tuple[Program, ...] = get_args(Program)
+
+Outcome = Literal["same samples", "8 bits", "as sRGB"]
+
+METADATA = "EXIF with a thumbnail, XMP, IPTC, Photoshop resources, C2PA, comments, resolution"
+_COLORS = ("gray", "gray and alpha", "RGB", "RGB and alpha")
+FILES: Mapping[str, str] = {
+    **{f"{color}, {bits} bits": METADATA for color, bits in itertools.product(_COLORS, (8, 16))},
+    "gray with a profile": "a curve of gamma 2.2",
+    "RGB with a profile": "Adobe RGB (1998)",
+    "lossless": METADATA,
+    "layers": f"four quality layers, which may be cut; no thumbnail, else {METADATA}",
+    "tiles": "six tiles",
+    "map": "GeoJP2",
+    "one pixel": METADATA,
+    "one column": "of 300 pixels",
+}
+"""What is read: a file's name, and what is in it beside the picture."""
+
+
+def outcome(program: Program, file: str) -> Outcome:
+    """What a program makes of a file."""
+    in_color_of_16_bits = "16 bits" in file and file.partition(",")[0] != "gray"
+    if program == "Pillow" and in_color_of_16_bits:
+        return "8 bits"
+    if program == "opj_decompress" and file.endswith("with a profile"):
+        return "as sRGB"
+    return "same samples"
+
+
+def interoperability_page() -> str:
+    """The page, in Markdown."""
+    rows = "".join(
+        f"| {file} | {' | '.join(_cell(program, file) for program in PROGRAMS)} |\n" for file in FILES
+    )
+    return f"""# Other programs
+
+The tests have these programs read files of every kind that Foveate writes, most of them with all the
+metadata that a file can hold ({METADATA}).
+✓: the same samples as Foveate's own decoding, without a warning. FFmpeg has a decoder of its own, the others
+have other builds of OpenJPEG: some samples are rounded differently, by one step of 8 bits or two of 16 at
+most.
+
+| file | {" | ".join(PROGRAMS)} |
+| --- | {" | ".join("---" for _ in PROGRAMS)} |
+{rows}
+`as sRGB`: opj_decompress applies the profile, and gray becomes RGB. `8 bits`: Pillow has no color of 16 bits;
+version 12.3 rounds samples above 65,407 to black.
+
+The validator jpylyzer finds all these files valid, and ExifTool reads their metadata without a warning. GDAL
+reads the place of a map from its GeoJP2 box.
+"""
+
+
+def _cell(program: Program, file: str) -> str:
+    found = outcome(program, file)
+    return "✓" if found == "same samples" else found

@@ -1,0 +1,47 @@
+"""A few odd files of each format; and that the benchmark sees what is lost unnamed."""
+
+from __future__ import annotations
+
+import re
+
+import pytest
+
+from benchmarks import accounting, odd_files
+from foveate.pictures.formats import decode_picture
+from foveate.pictures.picture import Picture
+
+_FILES = 40
+
+
+@pytest.mark.parametrize("form", odd_files.PLANTERS)
+def test_whatever_is_planted_is_carried_named_or_keeps_the_file(form: str) -> None:
+    outcomes = [accounting.outcome_of(*odd_files.odd_file(form, 2, index)) for index in range(_FILES)]
+    assert not [outcome for outcome in outcomes if outcome.startswith(("unnamed", "refused"))]
+    assert {"kept", "named"} <= set(outcomes)
+
+
+@pytest.mark.parametrize("form", odd_files.PLANTERS)
+def test_a_file_with_nothing_planted_loses_nothing(form: str) -> None:
+    assert decode_picture(odd_files.sound(form), also=("jxl",)).metadata_problems == ()
+
+
+@pytest.mark.parametrize("form", odd_files.PLANTERS)
+def test_losses_are_counted_under_few_names(form: str) -> None:
+    names = {
+        name for index in range(_FILES) for name in accounting.names_of(odd_files.odd_file(form, 3, index)[0])
+    }
+    assert names
+    assert not [name for name in names if len(name) > 60 or re.search(r"[0-9'\\]", name.replace("C2PA", ""))]
+
+
+@pytest.mark.parametrize(
+    ("problems", "outcome"),
+    [(("XMP: 4 bytes",), "unnamed: 1996 of 2000"), (("a: 1,000 bytes", "b: x (1,000 bytes)"), "named")],
+)
+def test_what_is_lost_unnamed_is_seen(
+    problems: tuple[str, ...], outcome: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    picture = decode_picture(odd_files.sound("png"))
+    told = Picture(picture.pixels, picture.metadata, "png", 8, problems)
+    monkeypatch.setattr(accounting, "decode_picture", lambda *_, **__: told)
+    assert accounting.outcome_of(b"", [b"a" * 1500, b"b" * 500]).startswith(outcome)
