@@ -6,17 +6,12 @@ PCollection[Finding] ─▶ shard by path ─▶ FOLDER/findings-<shard>.parquet
 from __future__ import annotations
 
 import dataclasses
-import io
-import typing
-from collections.abc import Iterable, Sequence
-from typing import Any, Literal
+from typing import Literal
 
 import pyarrow as pa
 import pyarrow.parquet as pq
 
 from foveate.archive.tables import open_whole
-from foveate.storage.files import read_whole
-from foveate.storage.listing import list_private
 
 Kind = Literal[
     "missing",  # a row's file is not there
@@ -34,7 +29,7 @@ Kind = Literal[
     "no_checksum",  # no fault, but neither its row nor the file has a checksum: damage may go unnoticed
     "locked",  # no fault, but encrypted, and there is no key to look inside
 ]
-_NO_FAULT: frozenset[Kind] = frozenset({"no_checksum", "locked"})
+NO_FAULT: frozenset[Kind] = frozenset({"no_checksum", "locked"})
 FILE_PREFIX = "findings-"
 
 
@@ -54,33 +49,10 @@ class Finding:
     @property
     def is_fault(self) -> bool:
         """Whether something is wrong; else it is only to be known."""
-        return self.kind not in _NO_FAULT
+        return self.kind not in NO_FAULT
 
 
 def write_table(table: pa.Table, url: str) -> None:
     """Writes a table of findings whole."""
     with open_whole(url) as file:
         pq.write_table(table, file, compression="zstd")
-
-
-def read_findings(folder: str) -> list[Finding]:
-    """The findings below a folder, faults first, then by path."""
-    found = []
-    for url in list_private(folder):
-        if url.rpartition("/")[2].startswith(FILE_PREFIX):
-            rows = pq.read_table(io.BytesIO(read_whole(url))).to_pylist()
-            found += [Finding(**typing.cast(Any, row)) for row in rows]
-    return in_order(found)
-
-
-def in_order(findings: Iterable[Finding]) -> list[Finding]:
-    """Faults first, then by path."""
-    return sorted(findings, key=lambda finding: (not finding.is_fault, finding.path, finding.kind))
-
-
-def counts_of(findings: Sequence[Finding]) -> dict[str, int]:
-    """How many findings there are of each kind that there is."""
-    counts: dict[str, int] = {}
-    for finding in findings:
-        counts[finding.kind] = counts.get(finding.kind, 0) + 1
-    return counts

@@ -14,16 +14,16 @@ import json
 import sys
 import tempfile
 from collections.abc import Iterator
-from typing import Any
 
 import apache_beam as beam
 from rich.console import Console
 from rich.table import Table
 
-from foveate.archive.expected import ExpectedFiles, name_swapped
-from foveate.archive.findings import Finding, counts_of, in_order, read_findings
+from foveate.archive.findings import Finding, Kind
 from foveate.archive.keys import ArchiveKey, BadKey
-from foveate.archive.tables import BadTable
+from foveate.archive.planning.found import Found, found_in
+from foveate.archive.planning.verification import Checks, plan_checks, read_sums
+from foveate.archive.tables import BadTable, read_metrics
 from foveate.pipelines.logs import user_log
 from foveate.pipelines.running import engines, runner
 from foveate.pipelines.running.arguments import add_limits, limits_of, output_folder, parse_beam_flags
@@ -33,9 +33,8 @@ from foveate.pipelines.running.status import OK, RUN_FAILED, SOME_FAILED, WRONG_
 from foveate.reports.figures import bytes_text, count_text
 from foveate.reports.terminal import plain_text
 from foveate.sandbox.client import Limits
-from foveate.storage.files import join
-from foveate.storage.listing import NothingFound, find_file, list_folder
-from foveate.storage.source import SourceFile
+from foveate.storage.files import delete_file, join
+from foveate.storage.listing import NothingFound, find_file, list_folder, list_private
 from foveate.transforms import progress, verify
 from foveate.transforms.steps import FAILURES
 from foveate.transforms.write_tables import WriteFindings
@@ -53,10 +52,16 @@ class VerifyOptions:
 
     archive: str
     findings: str  # the folder of the table
+    parts: tuple[str, ...] | None  # of the plan; None: a worker plans
     quick: bool
     recheck: int
     limits: Limits
     key: ArchiveKey | None
+
+    @property
+    def folder(self) -> str:
+        """Where a worker leaves its plan."""
+        return join(self.findings, "checks")
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -102,12 +107,19 @@ def run(args: argparse.Namespace) -> int:
     with contextlib.ExitStack() as stack:
         try:
             runner.set_up_filesystems(args.beam_flags)
-            files = _listed(output_folder(args.archive))
+            archive = output_folder(args.archive)
+            _require(archive)
             if not args.output and not local:
                 raise NothingFound("on another engine --output is needed, where its workers can write")
+            findings = _findings_folder(args.output, stack)
+            checks = None
+            if local:
+                scratch = stack.enter_context(tempfile.TemporaryDirectory(prefix="foveate-verify-"))
+                checks = plan_checks(archive, args.quick, args.recheck, scratch)
             options = VerifyOptions(
-                archive=output_folder(args.archive),
-                findings=_findings_folder(args.output, stack),
+                archive=archive,
+                findings=findings,
+                parts=checks.parts if checks else None,
                 quick=args.quick,
                 recheck=args.recheck,
                 limits=limits_of(args),
@@ -116,30 +128,40 @@ def run(args: argparse.Namespace) -> int:
         except (NothingFound, BadKey, BadTable) as error:
             user_log.error(f"foveate verify: {error}")
             return WRONG_USAGE
-        status, _ = runner.run_pipeline(
-            functools.partial(build, options=options), args.beam_flags, len(files), "Verifying"
-        )
+        wire = functools.partial(build, options=options)
+        status, _ = runner.run_pipeline(wire, args.beam_flags, checks.files if checks else 0, "Verifying")
         if status not in (OK, SOME_FAILED):
             return status
         try:
-            findings = in_order(name_swapped(read_findings(options.findings), options.archive))
+            checks = checks or _cleared(options.folder)
+            found = stack.enter_context(found_in(options.findings, archive))
         except (OSError, BadTable) as error:
             user_log.error(f"foveate verify: the findings cannot be read: {error}")
             return RUN_FAILED
-    _say(options, files, findings, as_json=args.json)
-    if args.output:
-        user_log.info(f"The table of findings: {options.findings}")
-    return SOME_FAILED if any(finding.is_fault for finding in findings) else OK
+        _say(options, checks, found, as_json=args.json)
+        if args.output:
+            user_log.info(f"The table of findings: {options.findings}")
+        return SOME_FAILED if found.counts(faults=True) else OK
 
 
-def _listed(archive: str) -> list[SourceFile]:
-    """The files of an archive, or the one that it is."""
-    single = find_file(archive)
-    listed = [single] if single else list_folder(archive)
-    files = [SourceFile(join(archive, file.path), file.path, file.size_bytes, 0.0) for file in listed]
-    if not files and not ExpectedFiles.read(archive).places:
+def _require(archive: str) -> None:
+    """Makes sure that there is something to verify.
+
+    Raises:
+      NothingFound: there is nothing, or it cannot be listed.
+      BadTable: a table is none.
+    """
+    there = find_file(archive) or next(iter(list_folder(archive)), None)
+    if there is None and not read_metrics(archive, columns=["run_id"]).num_rows:
         raise NothingFound(f"there is no archive at {archive}")
-    return files
+
+
+def _cleared(folder: str) -> Checks:
+    """The sums that a worker has left, whose plan is of no more use."""
+    checks = read_sums(folder)
+    for url in list_private(folder):
+        delete_file(url)
+    return checks
 
 
 def _findings_folder(output: str | None, stack: contextlib.ExitStack) -> str:
@@ -151,11 +173,11 @@ def _findings_folder(output: str | None, stack: contextlib.ExitStack) -> str:
 
 def build(root: beam.Pipeline, counts: progress.Progress, options: VerifyOptions) -> None:
     """Wires the pipeline: tables joined with a listing, then every file by itself."""
-    planned = root | "Plan" >> verify.PlanChecks(options.archive, options.quick, options.recheck)
-    verified = (
-        planned.checks
-        | "Spread files" >> beam.Reshuffle()
-        | "Verify files" >> verify.VerifyFiles(verify.Verifier(options.limits, options.key, counts))
+    planned = root | "Plan" >> verify.PlanChecks(
+        options.archive, options.parts, options.quick, options.recheck, options.folder
+    )
+    verified = planned.checks | "Verify files" >> verify.VerifyFiles(
+        verify.Verifier(options.limits, options.key, counts)
     )
     failed = verified[FAILURES] | "Name failures" >> beam.Map(
         verify.unverified, options.archive, counts
@@ -170,33 +192,32 @@ def build(root: beam.Pipeline, counts: progress.Progress, options: VerifyOptions
 # ---------------------------------------------------------------- what is said
 
 
-def _say(options: VerifyOptions, files: list[SourceFile], findings: list[Finding], *, as_json: bool) -> None:
+def _say(options: VerifyOptions, checks: Checks, found: Found, *, as_json: bool) -> None:
     if as_json:
-        print(json.dumps(_document(options, files, findings), indent=1))
+        _print_document(options, checks, found)
         return
     console = Console(width=None if sys.stdout.isatty() else _WIDTH_OF_A_PIPE)
-    faults = [finding for finding in findings if finding.is_fault]
-    if faults:
+    faults = found.counts(faults=True)
+    if wrong := sum(faults.values()):
         table = Table(box=None, header_style="bold dim", pad_edge=False)
         for name in ("", "File", "What is wrong"):
             table.add_column(name, overflow="fold")
-        for finding in faults[:_SHOWN]:
+        for finding in found.in_order(min(wrong, _SHOWN)):
             table.add_row(finding.kind, plain_text(finding.path), plain_text(finding.detail))
         console.print(table)
-        if len(faults) > _SHOWN:
-            console.print(f"... and {count_text(len(faults) - _SHOWN)} more: --json or --output has all")
-    for line in _summary(options, files, findings):
+        if wrong > _SHOWN:
+            console.print(f"... and {count_text(wrong - _SHOWN)} more: --json or --output has all")
+    for line in _summary(options, checks, faults, found.counts(faults=False)):
         console.print(line)
 
 
-def _summary(options: VerifyOptions, files: list[SourceFile], findings: list[Finding]) -> Iterator[str]:
-    size = bytes_text(sum(file.size_bytes for file in files))
+def _summary(
+    options: VerifyOptions, checks: Checks, faults: dict[Kind, int], notes: dict[Kind, int]
+) -> Iterator[str]:
     how = "compared with the tables by their listing" if options.quick else "read"
-    yield f"{count_text(len(files))} files ({size}) {how}"
-    faults = [finding for finding in findings if finding.is_fault]
-    names = (f"{count} {kind}" for kind, count in counts_of(faults).items())
+    yield f"{count_text(checks.files)} files ({bytes_text(checks.bytes)}) {how}"
+    names = (f"{count} {kind}" for kind, count in faults.items())
     yield f"Wrong: {', '.join(names)}" if faults else "Nothing is wrong"
-    notes = counts_of([finding for finding in findings if not finding.is_fault])
     if notes.get("no_checksum"):
         yield (
             f"{count_text(notes['no_checksum'])} files were written before files had checksums: they decode, "
@@ -206,14 +227,19 @@ def _summary(options: VerifyOptions, files: list[SourceFile], findings: list[Fin
         yield f"{count_text(notes['locked'])} encrypted files: checksums only; --encrypt-key looks inside"
 
 
-def _document(options: VerifyOptions, files: list[SourceFile], findings: list[Finding]) -> dict[str, Any]:
-    return {
+def _print_document(options: VerifyOptions, checks: Checks, found: Found) -> None:
+    """Prints one JSON document, finding by finding: there may be millions."""
+    faults = found.counts(faults=True)
+    head = {
         "schema": SCHEMA,
         "archive": plain_text(options.archive),
         "quick": options.quick,
-        "files": len(files),
-        "bytes": sum(file.size_bytes for file in files),
-        "wrong": sum(finding.is_fault for finding in findings),
-        "counts": counts_of(findings),
-        "findings": [dataclasses.asdict(finding) for finding in findings],
+        "files": checks.files,
+        "bytes": checks.bytes,
+        "wrong": sum(faults.values()),
+        "counts": faults | found.counts(faults=False),
     }
+    print(json.dumps(head, indent=1).removesuffix("\n}") + ',\n "findings": [', end="")
+    for number, finding in enumerate(found.in_order()):
+        print(",\n " if number else "\n ", json.dumps(dataclasses.asdict(finding)), end="")
+    print("]\n}")

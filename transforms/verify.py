@@ -1,7 +1,7 @@
 """Checks an archive against its tables, and every file against its own record, its row and a decoder.
 
-archive ─▶ plan: tables joined with one listing ─▶ Check, a file each ─▶ verify_file ─▶ Finding
-                      └▶ Finding: missing, untracked, stale, of another size
+archive ─▶ tables joined with one listing ─▶ parts ─▶ Check, a file each ─▶ verify_file ─▶ Finding
+                                                   └▶ Finding: missing, untracked, stale, of another size
 """
 
 from __future__ import annotations
@@ -16,10 +16,11 @@ from typing import Any
 import apache_beam as beam
 
 from foveate.archive import encryption
-from foveate.archive.expected import Check, Expected, plan, size_mismatch
+from foveate.archive.expected import Check, Expected, size_mismatch
 from foveate.archive.findings import Finding, Kind
 from foveate.archive.keys import ENDING, ArchiveKey, Misplaced, from_store
 from foveate.archive.names import is_jpeg2000
+from foveate.archive.planning.verification import plan_checks, read_checks, write_sums
 from foveate.archive.rows import Failure
 from foveate.codec.errors import BadCodestream, UnsupportedCodestream
 from foveate.codec.integrity import Integrity
@@ -53,9 +54,9 @@ class Verifier:
     progress: Progress
 
 
-def plan_checks(archive: bytes, quick: bool, recheck: int) -> Iterator[Any]:
-    """`archive.expected.plan` as outputs of a Beam step: findings go to the tag "findings"."""
-    for planned in plan(archive, quick, recheck):
+def read_part(url: str, archive: bytes) -> Iterator[Any]:
+    """`read_checks` as outputs of a Beam step: findings go to the tag "findings"."""
+    for planned in read_checks(url, archive.decode(errors="surrogatepass")):
         yield planned if isinstance(planned, Check) else beam.pvalue.TaggedOutput(FINDINGS, planned)
 
 
@@ -122,7 +123,10 @@ def _faults_of_bytes(
     )[0]
     if len(data) != known.archive_bytes:
         short = kind == "damaged" and len(data) < known.archive_bytes
-        kind, detail = ("truncated" if short else kind), f"{detail}; {size_mismatch(len(data), known)}"
+        kind, detail = (
+            ("truncated" if short else kind),
+            f"{detail}; {size_mismatch(len(data), known.archive_bytes)}",
+        )
     return [(kind, detail), *faults[1:]]
 
 
@@ -224,22 +228,45 @@ def _measured_again(pixels: Pixels, known: Expected, verifier: Verifier) -> Iter
 
 @dataclasses.dataclass
 class PlanChecks(beam.PTransform):  # type: ignore[misc]  # Beam is untyped
-    """An archive → a `Check` for each file to look at; outputs: "checks" (main) and "findings"."""
+    """An archive → a `Check` for each file to look at; outputs: "checks" (main) and "findings".
+
+    Args:
+      archive: its root, or one file.
+      parts: the urls of a plan that is there already; None: a worker plans.
+      quick, recheck, folder: as of `plan_checks`, for a worker that plans.
+    """
 
     archive: str
+    parts: tuple[str, ...] | None
     quick: bool
     recheck: int
+    folder: str
 
     def expand(self, root: Any) -> Any:
-        """Names the archive, and plans."""
+        """Plans, if need be, and reads parts in parallel; a part's files stay on one worker."""
+        name = self.archive.encode(errors="surrogatepass")
+        if self.parts is not None:
+            parts = root | "Name parts" >> beam.Create(list(self.parts)).with_output_types(str)
+        else:
+            parts = (
+                root
+                | "Name the archive" >> beam.Create([name])
+                | "Join tables and listing"
+                >> beam.FlatMap(plan_on_worker, self.quick, self.recheck, self.folder).with_output_types(str)
+            )
         return (
-            root
-            | "Name the archive" >> beam.Create([self.archive.encode(errors="surrogatepass")])
-            | "Join tables and listing"
-            >> beam.FlatMap(plan_checks, self.quick, self.recheck)
-            .with_output_types(Element)
-            .with_outputs(FINDINGS, main="checks")
+            parts
+            | "Spread parts" >> beam.Reshuffle()
+            | "Read parts"
+            >> beam.FlatMap(read_part, name).with_output_types(Element).with_outputs(FINDINGS, main="checks")
         )
+
+
+def plan_on_worker(archive: bytes, quick: bool, recheck: int, folder: str) -> Iterator[str]:
+    """`plan_checks` as a Beam step; gives the urls of the parts, and leaves its sums in the folder."""
+    checks = plan_checks(archive.decode(errors="surrogatepass"), quick, recheck, folder)
+    write_sums(checks, folder)
+    yield from checks.parts
 
 
 @dataclasses.dataclass

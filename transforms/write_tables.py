@@ -151,7 +151,11 @@ class WriteFindings(beam.PTransform):  # type: ignore[misc]  # Beam is untyped
     def expand(self, findings: Any) -> Any:
         """Shard, group and write."""
         keyed = findings | "Key findings by path" >> beam.Map(_keyed)
-        return keyed | "Gather shards" >> beam.GroupByKey() | "Write files" >> beam.Map(_write, self.folder)
+        return (
+            keyed
+            | "Gather shards" >> beam.GroupByKey()
+            | "Write files" >> beam.Map(write_findings, self.folder)
+        )
 
 
 def _keyed(finding: Finding) -> tuple[int, tuple[str, ...]]:
@@ -159,8 +163,11 @@ def _keyed(finding: Finding) -> tuple[int, tuple[str, ...]]:
     return zlib.crc32(values[0].encode()) % _SHARDS, values
 
 
-def _write(shard: tuple[int, Iterable[tuple[str, ...]]], folder: str) -> str:
+def write_findings(shard: tuple[int, Iterable[tuple[str, ...]]], folder: str) -> str:
+    """Writes the values of one shard's findings as a file, by path; its url."""
     url = f"{folder}/{FILE_PREFIX}{shard[0]:05d}.parquet"
-    columns = [list(column) for column in zip(*sorted(shard[1]), strict=True)]
-    write_table(pa.Table.from_arrays([pa.array(column) for column in columns], schema=_SCHEMA), url)
+    columns = [list(column) for column in zip(*sorted(shard[1]), strict=True)] or [[] for _ in _SCHEMA]
+    write_table(
+        pa.Table.from_arrays([pa.array(column, pa.string()) for column in columns], schema=_SCHEMA), url
+    )
     return url

@@ -7,7 +7,7 @@ import dataclasses
 import datetime
 import functools
 import io
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from typing import Any
 
 import numpy as np
@@ -29,8 +29,12 @@ _AT_ONCE = 1 << 14  # rows of a table
 @functools.cache
 def rows_schema() -> pa.Schema:
     """The columns of rows that are spooled: what planning asks of the metrics table."""
+    return schema_of_rows([field.name for field in dataclasses.fields(ArchivedRow)])
+
+
+def schema_of_rows(names: Sequence[str]) -> pa.Schema:
+    """The columns of rows that are spooled, with these of the metrics table."""
     full = metrics_schema()
-    names = [field.name for field in dataclasses.fields(ArchivedRow)]
     return pa.schema(
         [pa.field("place", pa.int64()), *(full.field(name).with_nullable(True) for name in names)]
     )
@@ -82,48 +86,61 @@ def file_rows(files: Iterable[ListedFile]) -> Iterator[tuple[Any, ...]]:
             yield place, path, file.size_bytes, file.version
 
 
-def table_rows(url: str) -> Iterator[pa.Table]:
+def held_rows(files: Iterable[ListedFile], place: Callable[[str], int]) -> Iterator[tuple[Any, ...]]:
+    """The spooled form of an archive's files for a verification."""
+    for file in files:
+        path = table_text(file.path)
+        raw = None if path == file.path else name_bytes(file.path)
+        yield place(path), path, file.size_bytes, file.version, raw
+
+
+def table_rows(url: str, schema: pa.Schema, place: Callable[[str], int]) -> Iterator[pa.Table]:
     """The spooled form of one file of the metrics table, some rows at a time.
+
+    Args:
+      url: the file's.
+      schema: the columns that are wanted; the first is "place".
+      place: makes that of a relative path.
 
     Raises:
       BadTable: it is none.
       FileNotFoundError: it is gone.
     """
     try:
-        place: Any = io.BytesIO(read_whole(url)) if "://" in url else url
-        with pq.ParquetFile(place) as file:
-            schema = rows_schema()
+        opened: Any = io.BytesIO(read_whole(url)) if "://" in url else url
+        with pq.ParquetFile(opened) as file:
             present = [name for name in schema.names if name in file.schema_arrow.names]
             for batch in file.iter_batches(_AT_ONCE, columns=present):
-                yield _spooled(pa.Table.from_batches([batch]), schema)
+                yield _spooled(pa.Table.from_batches([batch]), schema, place)
     except pa.ArrowException as error:
         raise BadTable(f"{url} is not a metrics table: {error}") from error
 
 
-def _spooled(table: pa.Table, schema: pa.Schema) -> pa.Table:
+def _spooled(table: pa.Table, schema: pa.Schema, place: Callable[[str], int]) -> pa.Table:
     columns = {name: table.column(name) for name in table.column_names}
     paths = columns["relative_path"].to_pylist()
-    columns["place"] = pa.array(np.fromiter(map(place_of, paths), np.int64, len(paths)))
+    columns["place"] = pa.array(np.fromiter(map(place, paths), np.int64, len(paths)))
     for field in schema:
         if field.name not in columns:
             columns[field.name] = pa.nulls(len(table), field.type)
     return pa.table([columns[name] for name in schema.names], names=schema.names).cast(schema)
 
 
-def journal_rows(url: str) -> Iterator[pa.Table]:
+def journal_rows(url: str, schema: pa.Schema, place: Callable[[str], int]) -> Iterator[pa.Table]:
     """The spooled form of a journal; that a table of the same run may have the same rows does no harm.
+
+    Arguments as of `table_rows`.
 
     Raises:
       BadTable: it is none.
     """
-    schema = rows_schema()
     names = schema.names[1:]
     rows: list[dict[str, Any]] = []
 
     def taken() -> pa.Table:
         table = pa.Table.from_pylist(rows, schema=pa.schema([schema.field(name) for name in names]))
         rows.clear()
-        return _spooled(table, schema)
+        return _spooled(table, schema, place)
 
     for row in read_journal(url):
         rows.append({name: row.get(name) for name in names})

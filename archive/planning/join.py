@@ -142,10 +142,13 @@ def _take_each_place_once(db: Any, archive: str) -> Iterator[Taken]:
 
 
 @contextlib.contextmanager
-def opened(spooled: Sequence[Spooled], bucket: int | None, kinds: Iterable[Kind]) -> Iterator[Any]:
+def opened(
+    spooled: Sequence[Spooled], bucket: int | None, kinds: Iterable[Kind], rows: pa.Schema | None = None
+) -> Iterator[Any]:
     """A DuckDB connection with a table for each kind of what was spooled of a bucket.
 
-    Failures are of no bucket: all are there, the last one of each url.
+    Failures are of no bucket: all are there, the last one of each url. `rows`: the columns of rows, if not
+    those of `rows_schema`.
     """
     with tempfile.TemporaryDirectory(prefix="foveate-plan-") as folder:
         config = {
@@ -157,13 +160,15 @@ def opened(spooled: Sequence[Spooled], bucket: int | None, kinds: Iterable[Kind]
         with duckdb.connect(config=config) as db:
             for kind in kinds:
                 wanted = of_bucket(spooled, kind, None if kind == "failures" else bucket)
-                db.execute(f"CREATE TEMP TABLE {kind} AS {_query(kind, wanted, bucket, folder)}")
+                db.execute(f"CREATE TEMP TABLE {kind} AS {_query(kind, wanted, bucket, folder, rows)}")
             yield db
 
 
-def _query(kind: Kind, files: Sequence[Spooled], bucket: int | None, folder: str) -> str:
+def _query(
+    kind: Kind, files: Sequence[Spooled], bucket: int | None, folder: str, rows: pa.Schema | None
+) -> str:
     if not files:
-        schema = rows_schema() if kind == "rows" else SCHEMAS[kind]
+        schema = rows or rows_schema() if kind == "rows" else SCHEMAS[kind]
         return f"SELECT {', '.join(f'NULL::{_sql_type(field)} AS {field.name}' for field in schema)} LIMIT 0"
     places = ", ".join("'" + local_copy(file.url, folder).replace("'", "''") + "'" for file in files)
     read = f"read_parquet([{places}], hive_partitioning = false)"

@@ -15,6 +15,8 @@ import tempfile
 import time
 from collections.abc import Callable, Iterable, Iterator
 
+import pyarrow as pa
+
 from foveate.archive.planning.collect import rows_schema, source_rows
 from foveate.archive.planning.join import Skipped, join_bucket
 from foveate.archive.planning.plan import (
@@ -159,20 +161,48 @@ def collect_tables(asked: Asked, scratch: str, told: Callable[[int], None] | Non
     Raises:
       BadTable: one of its tables is none.
     """
+    return _closed(
+        asked, lambda: [Spool(scratch, "rows", rows_schema()), Spool(scratch, "failures")], told or _untold
+    )
+
+
+def collect_rows(archive: str, scratch: str, schema: pa.Schema, place: Callable[[str], int]) -> list[Spooled]:
+    """The metrics rows of an archive, spooled with these columns, by place.
+
+    Raises:
+      BadTable: one of its tables is none.
+    """
+    asked = Asked((), frozenset(), archive, "", "")
+    return _closed(asked, lambda: [Spool(scratch, "rows", schema, place=place)], _untold)
+
+
+def collect_held(archive: str, scratch: str, place: Callable[[str], int]) -> tuple[list[Spooled], int]:
+    """The files of an archive, spooled by place, and how many they are.
+
+    Raises:
+      NothingFound: its store cannot be listed.
+    """
+    asked = Asked((), frozenset(), archive, "", "")
+    files = Spool(scratch, "held", place=place)
+    for _ in _collected(archive_tasks(archive, "held"), {"held": files}, asked, _no_frames, _untold):
+        pass
+    return files.close(), files.count
+
+
+def _closed(asked: Asked, spools_of: Callable[[], list[Spool]], told: Callable[[int], None]) -> list[Spooled]:
+    """What tables hold of the kinds of these spools."""
     for number in range(_LISTINGS):
         # What a running watch writes goes from its journal into a table, and compaction makes few of many:
         # the next listing has it there.
-        spools: dict[Kind, Spool] = {
-            "rows": Spool(scratch, "rows", rows_schema()),
-            "failures": Spool(scratch, "failures"),
-        }
+        spools = {spool.kind: spool for spool in spools_of()}
+        tasks = [task for task in table_tasks(asked.archive) if task.kind in spools]
         with contextlib.ExitStack() as stack:
             if number < _LISTINGS - 1:
                 stack.enter_context(contextlib.suppress(FileNotFoundError))
-            for _ in _collected(table_tasks(asked.archive), spools, asked, _no_frames, told or _untold):
+            for _ in _collected(tasks, spools, asked, _no_frames, told):
                 pass
             break
-    return spools["rows"].close() + spools["failures"].close()
+    return [file for spool in spools.values() for file in spool.close()]
 
 
 def _untold(count: int) -> None:

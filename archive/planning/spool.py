@@ -14,7 +14,7 @@ import io
 import itertools
 import threading
 import uuid
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
 from typing import Any, Literal
 
@@ -27,7 +27,7 @@ from foveate.storage.files import write_whole
 from foveate.storage.folding import folded
 
 BUCKETS = 128
-Kind = Literal["sources", "files", "rows", "failures", "watched", "seen", "forgotten"]
+Kind = Literal["sources", "files", "held", "rows", "failures", "watched", "seen", "forgotten"]
 _AT_ONCE = 1 << 14  # rows in Python's own form
 _A_TURN = 1 << 9  # rows that a thread adds at a time
 _MOST_BYTES = 80 << 20  # in Arrow's form, before they are written
@@ -49,6 +49,15 @@ SCHEMAS: dict[Kind, pa.Schema] = {
     ),
     "files": pa.schema(
         {"place": pa.int64(), "path": pa.string(), "size": pa.int64(), "version": pa.string()}
+    ),
+    "held": pa.schema(  # an archive's files once more, as verification takes them
+        {
+            "place": pa.int64(),
+            "path": pa.string(),
+            "size": pa.int64(),
+            "version": pa.string(),
+            "raw": pa.binary(),  # the path where it is not UTF-8
+        }
     ),
     "failures": pa.schema({"place": pa.int64(), "url": pa.string(), "failed": _TIME}),
     "watched": pa.schema(
@@ -106,12 +115,19 @@ class Spool:
       kind: of what; see `SCHEMAS`.
       schema: the columns of a kind that is not among these; the first is "place".
       may_mix: whether few rows may stand in one file for all buckets.
+      place: what is alike for paths whose rows are to be in one bucket.
     """
 
     def __init__(
-        self, folder: str, kind: Kind, schema: pa.Schema | None = None, *, may_mix: bool = True
+        self,
+        folder: str,
+        kind: Kind,
+        schema: pa.Schema | None = None,
+        *,
+        may_mix: bool = True,
+        place: Callable[[str], int] = place_of,
     ) -> None:
-        self.folder, self.kind, self.may_mix = folder, kind, may_mix
+        self.folder, self.kind, self.may_mix, self.place = folder, kind, may_mix, place
         self.schema = schema or SCHEMAS[kind]
         self._rows: list[tuple[Any, ...]] = []
         self._tables: list[pa.Table] = []

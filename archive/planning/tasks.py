@@ -65,9 +65,9 @@ def source_tasks(asked: Asked) -> list[Task]:
     return [Task("sources", "listing", part) for source in sources for part in split_source(source)]
 
 
-def archive_tasks(archive: str) -> list[Task]:
+def archive_tasks(archive: str, kind: Literal["files", "held"] = "files") -> list[Task]:
     """The parts of the archive's listing."""
-    return [Task("files", "listing", part) for part in split_source(archive)]
+    return [Task(kind, "listing", part) for part in split_source(archive)]
 
 
 def table_tasks(archive: str) -> list[Task]:
@@ -98,13 +98,17 @@ def collect_task(task: Task, spool: Spool, asked: Asked, expand: Expand) -> Coll
     """
     count, kinds = 0, collections.Counter[str]()
     if task.form == "parquet":
-        count = sum(spool.add_table(table) for table in collect.table_rows(task.part.source))
+        tables = collect.table_rows(task.part.source, spool.schema, spool.place)
+        count = sum(map(spool.add_table, tables))
     elif task.form == "journal":
-        count = sum(spool.add_table(table) for table in collect.journal_rows(task.part.source))
+        tables = collect.journal_rows(task.part.source, spool.schema, spool.place)
+        count = sum(map(spool.add_table, tables))
     elif task.form == "lines":
         count = spool.add(collect.failure_rows(task.part.source))
     elif task.kind == "files":
         count = spool.add(collect.file_rows(list_part(task.part)))
+    elif task.kind == "held":
+        count = spool.add(collect.held_rows(list_part(task.part), spool.place))
     else:
         found = find_part(task.part, asked.extensions, asked.archive, kinds)
         frames = itertools.chain.from_iterable(map(expand, found))

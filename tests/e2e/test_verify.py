@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import dataclasses
+import itertools
 import json
 import os
 import shutil
+import tempfile
 from pathlib import Path
 from typing import Any
 
@@ -14,9 +17,11 @@ import pyarrow.parquet as pq
 import pytest
 
 from foveate.archive import keys
-from foveate.archive.expected import Check, name_swapped, plan
+from foveate.archive.expected import Check
 from foveate.archive.findings import Finding
 from foveate.archive.keys import ArchiveKey
+from foveate.archive.planning.found import found_in as read_found
+from foveate.archive.planning.verification import plan_checks, read_checks
 from foveate.archive.rows import MetricsRow
 from foveate.archive.tables import read_metrics, write_metrics
 from foveate.codec import codestream, walk
@@ -24,6 +29,7 @@ from foveate.pipelines.cli import main
 from foveate.sandbox.client import Limits
 from foveate.transforms import verify
 from foveate.transforms.progress import Progress
+from foveate.transforms.write_tables import write_findings
 from tests import picture_files
 
 FLIPS = int(os.environ.get("FOVEATE_FLIPS", "50"))
@@ -65,9 +71,19 @@ def found_in(
 ) -> dict[str, Finding]:
     """Findings by path, without Beam."""
     found: list[Finding] = []
-    for planned in plan(os.fsencode(archive), quick, recheck):
+    for planned in planned_of(archive, quick, recheck):
         found += [planned] if isinstance(planned, Finding) else verify.verify_file(planned, verifier)
-    return {finding.path: finding for finding in name_swapped(found, str(archive))}
+    with tempfile.TemporaryDirectory() as folder:
+        write_findings((0, [dataclasses.astuple(finding) for finding in found]), folder)
+        with read_found(folder, str(archive)) as named:
+            return {finding.path: finding for finding in named.in_order()}
+
+
+def planned_of(archive: Path, quick: bool = False, recheck: int = 0) -> list[Check | Finding]:
+    """What a verification plans."""
+    with tempfile.TemporaryDirectory() as folder:
+        parts = plan_checks(str(archive), quick, recheck, folder).parts
+        return list(itertools.chain.from_iterable(read_checks(part, str(archive)) for part in parts))
 
 
 def kinds_in(archive: Path, **options: Any) -> dict[str, str]:
@@ -92,11 +108,7 @@ def whole(made: Path) -> dict[str, bytes]:
 
 @pytest.fixture(scope="module")
 def checks(made: Path) -> dict[str, Check]:
-    return {
-        check.path: check
-        for check in plan(os.fsencode(made / "archive"), False, 0)
-        if isinstance(check, Check)
-    }
+    return {check.path: check for check in planned_of(made / "archive") if isinstance(check, Check)}
 
 
 @hypothesis.given(st.data())
