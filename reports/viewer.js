@@ -160,12 +160,15 @@ function start(root, photo) {
   };
   const moves = { ArrowLeft: [1, 0], ArrowRight: [-1, 0], ArrowUp: [0, 1], ArrowDown: [0, -1] };
 
-  const hold = (held) => { if (state.held !== held) choose({ held }); };
+  // What holds the other version up lets it go again: a button takes the focus from the picture when pressed.
+  let holder = null;
+  const hold = (by) => { if (!state.held) { holder = by; choose({ held: true }); } };
+  const release = (by) => { if (holder === by) { holder = null; choose({ held: false }); } };
 
   pane.addEventListener("keydown", (event) => {
     if (event.ctrlKey || event.metaKey || event.altKey) return;
     const move = moves[event.key], act = keys[event.key.toLowerCase()];
-    if (event.key === " ") hold(true);
+    if (event.key === " ") hold(pane);
     else if (move && event.shiftKey) choose({ cut: clamp(state.cut - 2 * move[0], 0, 100) });
     else if (move) choose({ x: state.x + STEP * move[0], y: state.y + STEP * move[1] });
     else if (/^[1-9]$/.test(event.key)) choose({ right: Number(event.key) });
@@ -173,8 +176,8 @@ function start(root, photo) {
     else return;
     event.preventDefault();
   });
-  pane.addEventListener("keyup", (event) => { if (event.key === " ") hold(false); });
-  pane.addEventListener("blur", () => hold(false));
+  pane.addEventListener("keyup", (event) => { if (event.key === " ") release(pane); });
+  pane.addEventListener("blur", () => release(pane));
 
   // Dragging the handle moves the slider; dragging the picture moves the picture.
   pane.addEventListener("pointerdown", (event) => {
@@ -194,9 +197,9 @@ function start(root, photo) {
     for (const name of ["pointerup", "pointercancel"]) pane.addEventListener(name, end, { once: true });
   });
 
-  flip.addEventListener("pointerdown", (event) => { flip.setPointerCapture(event.pointerId); hold(true); });
-  flip.addEventListener("keydown", (event) => { if (event.key === " " || event.key === "Enter") hold(true); });
-  for (const name of ["pointerup", "pointercancel", "keyup", "blur"]) flip.addEventListener(name, () => hold(false));
+  flip.addEventListener("pointerdown", (event) => { flip.setPointerCapture(event.pointerId); hold(flip); });
+  flip.addEventListener("keydown", (event) => { if (event.key === " " || event.key === "Enter") hold(flip); });
+  for (const name of ["pointerup", "pointercancel", "keyup", "blur"]) flip.addEventListener(name, () => release(flip));
   flip.addEventListener("contextmenu", (event) => event.preventDefault());
 
   slider.addEventListener("input", () => choose({ cut: Number(slider.value) }));

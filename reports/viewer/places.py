@@ -68,9 +68,8 @@ def places_of(
         first = _crop("Most salient place", height, width, saliency)
         both = "Most salient and worst place"
     else:
-        high, wide = min(height, CROP_SIDE), min(width, CROP_SIDE)
-        top, left = (height - high) // 2 // CELL * CELL, (width - wide) // 2 // CELL * CELL
-        first, both = Place("Middle", left, top, wide, high), "Middle and worst place"
+        first = _around("Middle", height, width, (height / CELL - 1) / 2, (width / CELL - 1) / 2)
+        both = "Middle and worst place"
     if _overlap(first, worst) > _SAME_PLACE * worst.width * worst.height:
         return (dataclasses.replace(worst, title=both),)
     return first, worst
@@ -102,9 +101,23 @@ def _shares(errors: Sequence[Cells]) -> Cells:
 
 
 def _crop(title: str, height: int, width: int, cells: Cells) -> Place:
-    row, column = densest(cells, CROP_SIDE // CELL)
+    """The square with the largest sum, moved so that what it has lies around its middle."""
+    side = CROP_SIDE // CELL
+    row, column = densest(cells, side)
+    inside = cells[row : row + side, column : column + side].astype(np.float64)
+    total = float(inside.sum()) or 1.0
+    down = row + float(inside.sum(1) @ np.arange(inside.shape[0])) / total
+    across = column + float(inside.sum(0) @ np.arange(inside.shape[1])) / total
+    return _around(title, height, width, down, across)
+
+
+def _around(title: str, height: int, width: int, row: float, column: float) -> Place:
+    """A crop with a cell in its middle, or as near to that as the photo's borders allow."""
     high, wide = min(height, CROP_SIDE), min(width, CROP_SIDE)
-    top, left = min(row, (height - high) // CELL) * CELL, min(column, (width - wide) // CELL) * CELL
+    top, left = (
+        min(max(0, round(at - side / 2 / CELL)), (whole - side) // CELL) * CELL
+        for at, side, whole in ((row + 0.5, high, height), (column + 0.5, wide, width))
+    )
     return Place(title, left, top, wide, high)
 
 
