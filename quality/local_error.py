@@ -22,10 +22,9 @@ def local_error(original: Pixels, decoded: Pixels) -> NDArray[np.float32]:
     (H, W, C) uint8 or uint16 alike, C in 1..4; alpha is left out. Raises ValueError for an unlike pair.
     """
     check_pair(original, decoded)
-    height, width, _ = original.shape
     constant = _C2 * peak_of(original) ** 2
     strips = []
-    for top in range(0, height, _STRIP):
+    for top in range(0, original.shape[0], _STRIP):
         a, b = original[top : top + _STRIP], decoded[top : top + _STRIP]
         error = _cell_means(squared_errors(a, b))
         contrast = _cell_variances(luma(a)) + _cell_variances(luma(b))

@@ -28,6 +28,7 @@ def render_viewer(photos: Sequence[ComparedPhoto], left_out: Sequence[tuple[str,
         left_out=left_out,
         original=ORIGINAL,
         places=[("all", "All photos"), *((f"photo-{at}", one.name) for at, one in enumerate(photos, 1))],
+        favors=any(view.saliency for photo in photos for view in photo.views),
         has_peers=any(not version.flags for photo in photos for version in photo.versions),
     )
 
