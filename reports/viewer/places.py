@@ -84,7 +84,7 @@ def worst_block(error: Cells, place: Place) -> Block:
     return Block(column * CELL, row * CELL, BLOCK_SIDE, mean)
 
 
-def densest(cells: NDArray[np.floating], side: int) -> tuple[int, int]:
+def densest(cells: NDArray[np.floating] | NDArray[np.integer], side: int) -> tuple[int, int]:
     """Row and column of the first square of `side` cells, cut to the map's sides, with the largest sum."""
     height, width = cells.shape
     sums = np.zeros((height + 1, width + 1))

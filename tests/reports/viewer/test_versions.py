@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 import pytest
+from numpy.typing import NDArray
 
 import foveate
 from foveate.codec.metadata import PhotoMetadata
@@ -20,7 +23,7 @@ from foveate.reports.viewer.versions import (
 from tests.streams import texture, with_ramp
 
 
-def ours(pixels: np.ndarray, rate: float, metadata: PhotoMetadata | None = None) -> Version:  # type: ignore[type-arg]
+def ours(pixels: NDArray[Any], rate: float, metadata: PhotoMetadata | None = None) -> Version:
     data = foveate.encode(pixels, bpp=rate, metadata=metadata)
     return version_of_ours("Quality 60", "", "--quality 60", pixels, data, foveate.decode(data), None)
 
