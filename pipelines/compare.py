@@ -20,6 +20,7 @@ from pathlib import Path
 from apache_beam.io.filesystem import BeamIOError
 
 from foveate.archive.roi_boxes import emit_boxes
+from foveate.archive.roi_weights import DEFAULT_ROI_WEIGHTS
 from foveate.archive.rows import KeptSource
 from foveate.archive.settings import DEFAULT_QUALITY, CompressSettings, Target
 from foveate.archive.tables import open_whole
@@ -43,6 +44,14 @@ from foveate.transforms.steps import attempt
 __all__ = ["add_arguments", "parse_beam_flags", "run"]
 
 QUALITIES = (40.0, 60.0, DEFAULT_QUALITY, 90.0)
+_DEFAULTS = {
+    "roi_weights": DEFAULT_ROI_WEIGHTS,
+    "roi_gain": 12.0,
+    "tune": "visual",
+    "layers": 1,
+    "tile_size": 0,
+    "effort": "normal",
+}
 PHOTOS_SHOWN = 24  # a page of more would take too much of a browser's memory
 
 
@@ -164,11 +173,14 @@ def comparer_of(args: argparse.Namespace) -> Comparer:
         settings=CompressSettings(
             roi=f"boxes:{emit_boxes(args.roi_box)}" if args.roi_box else args.roi or "msroi",
             roi_gain_db=args.roi_gain,
+            roi_weights=args.roi_weights,
             comcnn="off",
             tune=args.tune,
             layers=args.layers,
             effort=args.effort,
             also=args.also,
+            access=args.access,
+            tile_size=args.tile_size,
         ),
         targets=(*(Target("quality", q) for q in qualities), *(Target("bpp", rate) for rate in args.bpp)),
         flags=_flags(args),
@@ -184,10 +196,12 @@ def _flags(args: argparse.Namespace) -> str:
         given += ["--roi", args.roi]
     for box in args.roi_box or ():
         given += ["--roi-box", emit_boxes([box])]
-    for name, default in (("roi_gain", 12.0), ("tune", "visual"), ("layers", 1), ("effort", "normal")):
+    for name, default in _DEFAULTS.items():
         value = getattr(args, name)
         if value != default:
             given += [f"--{name.replace('_', '-')}", f"{value:g}" if isinstance(value, float) else str(value)]
+    if args.access:
+        given.append("--access")
     if args.also:
         given += ["--also", ",".join(args.also)]
     return shlex.join(given)

@@ -13,7 +13,6 @@ from apache_beam.pvalue import TaggedOutput
 from foveate.archive.rows import KeptSource
 from foveate.archive.settings import CompressSettings, Target
 from foveate.codec.errors import BudgetTooSmall
-from foveate.models.loading import shared
 from foveate.pictures.peers import PEERS, PeerFiles
 from foveate.reports.viewer.versions import (
     PhotoInVersions,
@@ -27,7 +26,7 @@ from foveate.storage.errors import BadInput
 from foveate.storage.source import SourceFile
 from foveate.transforms.elements import Photo, SalientPhoto
 from foveate.transforms.encode import Encoder, encode
-from foveate.transforms.map_saliency import DrawSaliency, map_saliency
+from foveate.transforms.map_saliency import DrawSaliency, FindStructures
 from foveate.transforms.read import read_photo
 
 _CODEC_NAMES = {"jpeg": "JPEG", "webp": "WebP", "avif": "AVIF", "jpegxl": "JPEG XL"}
@@ -92,7 +91,9 @@ class Comparer:
 
     def _salient(self, photo: Photo) -> SalientPhoto:
         if self.settings.roi == "msroi":
-            return map_saliency(shared("MS-ROI", _load_msroi).get(), photo)
+            handler = FindStructures(self.settings.roi_weights).handler()
+            found: SalientPhoto = handler.work(handler.load_model().get(), photo)
+            return found
         work: Callable[[Photo], Any] = DrawSaliency(self.settings, self.limits).work()
         (salient,) = work(photo)
         drawn: SalientPhoto = salient
@@ -127,12 +128,6 @@ def _threads(photo: Photo) -> int:
     """As many encoders as there are cores for, and memory."""
     cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
     return max(1, min(cores, _PIXELS_AT_ONCE // photo.pixels[..., 0].size))
-
-
-def _load_msroi() -> object:
-    from foveate.models import msroi
-
-    return msroi.load()
 
 
 def printable(name: str) -> str:

@@ -147,6 +147,9 @@ def test_qualities_are_the_default_unless_rates_are_given() -> None:
     assert targets("--bpp", "1", "--quality", "70,70") == ["quality=70", "bpp=1"]
     chosen = comparer_of(parsed("a.jpg", "--roi", "masks:my maps", "--roi-gain", "6", "--effort", "fast"))
     assert chosen.flags == "--roi 'masks:my maps' --roi-gain 6 --effort fast"
+    arranged = comparer_of(parsed("a.jpg", "--access", "--tile-size", "512", "--roi-weights", "faces=2"))
+    assert arranged.flags == "--roi-weights objects=1,faces=2,writing=1.2 --tile-size 512 --access"
+    assert arranged.settings.access and arranged.settings.tile_size == 512
     assert np.isclose(chosen.settings.roi_gain_db, 6) and chosen.settings.effort == "fast"
 
 
