@@ -2,16 +2,17 @@
 
 from __future__ import annotations
 
-import io
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 
 import imagecodecs
 import numpy as np
 from numpy.typing import NDArray
-from PIL import Image, features
+from PIL import features
 
 from benchmarks.curves import Curve, Point, fidelity
 from benchmarks.photos import Photo
+from foveate.pictures import peers
+from foveate.pictures.peers import Peer
 
 File = tuple[int, Photo]  # its bytes, and what it decodes to
 
@@ -22,37 +23,31 @@ _AVIF_QUALITIES = (0, 3, 8, 15, 24, 34, 44, 54, 64, 74, 84, 92, 97, 99)  # 100 i
 _JPEGXL_DISTANCES = (25.0, 18.0, 12.0, 8.0, 5.0, 3.2, 2.0, 1.2, 0.7, 0.4, 0.2, 0.1)
 
 
+def _files(peer: Peer, settings: Sequence[float], photo: Photo) -> Iterator[File]:
+    for setting in settings:
+        data = peer.encode(photo, setting)
+        yield len(data), peer.decode(data)
+
+
 def jpeg(photo: Photo) -> Iterator[File]:
-    """Optimized Huffman tables, progressive; each quality with and without subsampled chroma."""
-    for quality in _JPEG_QUALITIES:
-        for subsampling in ("4:2:0", "4:4:4"):
-            file = io.BytesIO()
-            Image.fromarray(photo).save(
-                file, "JPEG", quality=quality, subsampling=subsampling, optimize=True, progressive=True
-            )
-            with Image.open(file) as image:
-                yield len(file.getvalue()), np.asarray(image.convert("RGB"))
+    """Optimized Huffman tables, progressive; with and without subsampled chroma."""
+    for peer in peers.JPEGS:
+        yield from _files(peer, _JPEG_QUALITIES, photo)
 
 
 def webp(photo: Photo) -> Iterator[File]:
     """Lossy, method 6, the slowest."""
-    for quality in _WEBP_QUALITIES:
-        data = imagecodecs.webp_encode(photo, level=quality, lossless=False, method=6)
-        yield len(data), imagecodecs.webp_decode(data)
+    return _files(peers.WEBP, _WEBP_QUALITIES, photo)
 
 
 def avif(photo: Photo) -> Iterator[File]:
     """4:4:4, speed 6, 8 bits."""
-    for quality in _AVIF_QUALITIES:
-        data = imagecodecs.avif_encode(photo, level=quality, speed=6, pixelformat="yuv444", numthreads=1)
-        yield len(data), imagecodecs.avif_decode(data)
+    return _files(peers.AVIF, _AVIF_QUALITIES, photo)
 
 
 def jpegxl(photo: Photo) -> Iterator[File]:
     """Effort 7, a bare codestream."""
-    for distance in _JPEGXL_DISTANCES:
-        data = imagecodecs.jpegxl_encode(photo, distance=distance, effort=7, numthreads=1)
-        yield len(data), imagecodecs.jpegxl_decode(data)
+    return _files(peers.JPEGXL, _JPEGXL_DISTANCES, photo)
 
 
 PEERS: dict[str, Callable[[Photo], Iterator[File]]] = {

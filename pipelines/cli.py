@@ -26,6 +26,7 @@ COMMANDS = {
     "verify": "check every file of an archive against its checksums and the metrics table",
     "compact": "join the many small table files of an archive into few large ones",
     "keygen": "make a key for encrypting archives on storage that is not trusted",
+    "compare": "compare photos at several qualities by eye, on a web page, and choose one",
     "inspect": "show what is in JPEG 2000 files, and where their bits went: text, JSON, picture",
     "train": "train the networks",
 }

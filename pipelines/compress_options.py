@@ -110,7 +110,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     _add_targets(
         parser.add_argument_group(f"size or quality (one of these; default: --quality {DEFAULT_QUALITY:g})")
     )
-    _add_allocation(parser.add_argument_group("where the bits go"))
+    add_allocation(parser.add_argument_group("where the bits go"))
     _add_networks(parser.add_argument_group("networks"))
     _add_processing(parser.add_argument_group("processing"))
     watching.add_arguments(parser)
@@ -173,7 +173,8 @@ def _add_targets(group: argparse._ArgumentGroup) -> None:
     one.add_argument("--lossless", action="store_true", help="bit for bit (reversible 5/3 wavelet)")
 
 
-def _add_allocation(group: argparse._ArgumentGroup) -> None:
+def add_allocation(group: argparse._ArgumentGroup) -> None:
+    """Adds the flags that say where the bits of a file go."""
     what = group.add_mutually_exclusive_group()
     what.add_argument(
         "--roi",

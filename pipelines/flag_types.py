@@ -11,6 +11,7 @@ from foveate.archive.roi_weights import RoiWeights, parse_roi_weights
 from foveate.codec.file import MOST_LAYERS
 from foveate.codec.tile_sizes import is_tile_size
 from foveate.pictures.formats import ON_DEMAND
+from foveate.pictures.peers import PEERS
 
 
 def number(text: str) -> float:
@@ -35,6 +36,24 @@ def score(text: str) -> float:
     if not 0 < value < 100:
         raise argparse.ArgumentTypeError(f"must be above 0 and below 100, not {text}")
     return value
+
+
+def scores(text: str) -> tuple[float, ...]:
+    """Scores separated by commas, ascending."""
+    return tuple(sorted({score(one) for one in text.split(",")}))
+
+
+def rates(text: str) -> tuple[float, ...]:
+    """Numbers above 0 separated by commas, ascending."""
+    return tuple(sorted({positive(one) for one in text.split(",")}))
+
+
+def peers(text: str) -> tuple[str, ...]:
+    """Names of other codecs separated by commas, in the order of `pictures.peers.PEERS`."""
+    names = set(text.split(","))
+    if unknown := names.difference(PEERS):
+        raise argparse.ArgumentTypeError(f"must be of {', '.join(PEERS)}, not {', '.join(sorted(unknown))}")
+    return tuple(name for name in PEERS if name in names)
 
 
 def decibels(text: str) -> float:

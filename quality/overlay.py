@@ -31,15 +31,24 @@ def as_rgb(pixels: Pixels) -> Picture:
     return shown
 
 
+def heat(values: NDArray[np.float32]) -> Picture:
+    """A map (h, w) in [0, 1] as colors from dark to light, (h, w, 3) uint8."""
+    colors: Picture = np.rint(_colors_of(values)).astype(np.uint8)
+    return colors
+
+
 def heat_over(saliency: NDArray[np.float32], photo: Picture) -> Picture:
     """A saliency map (h, w) in [0, 1] as colors over the photo in gray, (H, W, 3) uint8."""
     height, width = photo.shape[:2]
-    stretched = resize_saliency(saliency, height, width)
-    steps = np.linspace(0, 1, len(_HEAT))
-    heat = np.stack([np.interp(stretched, steps, _HEAT[:, i]) for i in range(3)], -1)
+    colors = _colors_of(resize_saliency(saliency, height, width))
     gray = photo.mean(-1, keepdims=True)
-    mixed: Picture = np.rint(_HEAT_SHARE * heat + (1 - _HEAT_SHARE) * gray).astype(np.uint8)
+    mixed: Picture = np.rint(_HEAT_SHARE * colors + (1 - _HEAT_SHARE) * gray).astype(np.uint8)
     return mixed
+
+
+def _colors_of(values: NDArray[np.float32]) -> NDArray[np.float64]:
+    steps = np.linspace(0, 1, len(_HEAT))
+    return np.stack([np.interp(values, steps, _HEAT[:, i]) for i in range(3)], -1)
 
 
 def structures_over(

@@ -16,6 +16,7 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from foveate.reports.contents import GalleryKind, GalleryPhoto, PhotoFigures
+from foveate.reports.viewer.places import densest
 
 LONGER_SIDE = 960  # pixels of an embedded picture
 DETAIL_SIDE = 400  # pixels of a detail, shown as they are
@@ -136,23 +137,13 @@ def worst_place(original: Picture, result: Picture, side: int) -> tuple[int, int
     """
     height, width = original.shape[:2]
     rows, columns = -(-height // _STEP), -(-width // _STEP)
-    cells = np.zeros((rows + 1, columns + 1))
+    cells = np.zeros((rows, columns))
     for row in range(rows):  # a strip at a time: a giant's error need not be there at once
         strip = slice(row * _STEP, (row + 1) * _STEP)
         error = np.square(original[strip].astype(np.int32) - result[strip]).sum((0, 2))
-        cells[row + 1, 1:] = np.add.reduceat(error, np.arange(0, width, _STEP))
-    sums = cells.cumsum(0).cumsum(1)
-    reach = side // _STEP
-    down, across = max(1, rows - reach + 1), max(1, columns - reach + 1)
-    bottom, right = min(reach, rows), min(reach, columns)
-    inside = (
-        sums[bottom : bottom + down, right : right + across]
-        - sums[:down, right : right + across]
-        - sums[bottom : bottom + down, :across]
-        + sums[:down, :across]
-    )
-    top, left = np.unravel_index(int(inside.argmax()), inside.shape)
-    return max(0, min(int(top) * _STEP, height - side)), max(0, min(int(left) * _STEP, width - side))
+        cells[row] = np.add.reduceat(error, np.arange(0, width, _STEP))
+    top, left = densest(cells, side // _STEP)
+    return max(0, min(top * _STEP, height - side)), max(0, min(left * _STEP, width - side))
 
 
 def _stage(title: str, states: list[tuple[str, Image.Image]], quality: int = WHOLE_QUALITY) -> Stage | None:

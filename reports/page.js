@@ -1,6 +1,6 @@
 "use strict";
 
-const specs = JSON.parse(document.getElementById("charts").textContent);
+const specs = JSON.parse(document.getElementById("data").textContent);
 const options = { mode: "vega-lite", renderer: "svg", actions: false, ast: true, defaultStyle: false, tooltip: { theme: "custom", disableDefaultStyle: true } };
 for (const plot of document.querySelectorAll("[data-chart]")) {
   vegaEmbed(plot, specs[plot.dataset.chart], options).then(() => {

@@ -55,13 +55,29 @@ def page_of(report: Report, sections: dict[str, list[Chart]], entries: Sequence[
 
 
 def _rendered(template: str, drawn: Sequence[Chart], **names: Any) -> str:
-    scripts = [vega_script(), _text("page.js")] if drawn else [_text("page.js")]
+    scripts = [vega_script()] if drawn else []
+    specs = {chart.name: chart.spec for chart in drawn}
+    return render_template(template, ["page.css"], [*scripts, text_of("page.js")], specs, **names)
+
+
+def render_template(
+    template: str, styles: Sequence[str], scripts: Sequence[str], data: Any, **names: Any
+) -> str:
+    """A page of one file from a template beside this module.
+
+    Args:
+        template: extends `layout.html`.
+        styles: names of style sheets beside this module.
+        scripts: texts of all that may run.
+        data: what scripts find as JSON in the element `data`.
+        names: what else the template shows; every text is escaped.
+    """
     return (
         _environment()
         .get_template(template)
         .render(
-            specs=_script_json({chart.name: chart.spec for chart in drawn}),
-            style=Markup(_text("page.css")),
+            data=_script_json(data),
+            style=Markup("".join(map(text_of, styles))),
             scripts=[Markup(script) for script in scripts],
             policy=_policy(scripts),
             **names,
@@ -86,14 +102,15 @@ def _script_json(value: Any) -> Markup:
 
 
 @functools.cache
-def _text(name: str) -> str:
+def text_of(name: str) -> str:
+    """A template, style sheet or script beside this module."""
     return (HERE / name).read_text(encoding="utf-8")
 
 
 @functools.cache
 def _environment() -> jinja2.Environment:
     environment = jinja2.Environment(
-        loader=jinja2.FunctionLoader(_text),
+        loader=jinja2.FunctionLoader(text_of),
         autoescape=True,
         undefined=jinja2.StrictUndefined,
         trim_blocks=True,

@@ -30,6 +30,7 @@ EXCEPTIONS = {
     "models/test_networks.py": "comcnn and reccnn, which are alike",
     "quality/test_perceptual.py": "hvs, vif and fsim, against one table of published values",
     "reports/test_browser.py": "page.html, page.css and page.js in a browser",
+    "reports/viewer/test_browser.py": "viewer.html, viewer.css and viewer.js in a browser",
 }
 MOST_LINES = 400
 LONG = {

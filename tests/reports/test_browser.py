@@ -3,10 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
-import os
 import pathlib
-import shutil
-from collections.abc import Iterator
 from typing import Any
 
 import numpy as np
@@ -16,54 +13,7 @@ from foveate.reports.contents import GateResult, PhotoFigures
 from foveate.reports.gallery import GalleryPictures
 from foveate.reports.page import render_page
 from tests.reports.archives import EVIL, compare_archives, report_on, write_made_up
-
-BROWSERS = ("chromium", "chromium-browser", "google-chrome")
-QUIET = ["--no-sandbox", "--disable-gpu", "--disable-background-networking", "--disable-component-update"]
-QUIET += ["--no-first-run", "--disable-sync", "--disable-dev-shm-usage"]
-PATIENCE_MS = 120_000  # a machine under load
-DRAWN = (
-    "document.querySelectorAll('[data-chart] svg.marks').length"
-    " === document.querySelectorAll('[data-chart]').length"
-)
-FLAWS = ("serious", "critical")
-
-
-@dataclasses.dataclass
-class Visit:
-    """A page that was opened, what it asked the network for, and what it complained of."""
-
-    page: Any
-    requests: list[str]
-    complaints: list[str]
-
-
-@pytest.fixture(scope="module")
-def browser() -> Iterator[Any]:
-    """A browser of the machine's own; Playwright's is not downloaded."""
-    program = next(filter(None, map(shutil.which, BROWSERS)), None)
-    if program is None:
-        if os.environ.get("FOVEATE_REQUIRE_TOOLS") == "1":
-            pytest.fail("chromium is not on the PATH, and FOVEATE_REQUIRE_TOOLS=1 asks for it")
-        pytest.skip("chromium is not on the PATH")
-    from playwright.sync_api import sync_playwright
-
-    with sync_playwright() as playwright:
-        started = playwright.chromium.launch(executable_path=program, args=QUIET, timeout=PATIENCE_MS)
-        yield started
-        started.close()
-
-
-def visit(browser: Any, page: pathlib.Path, width: int = 1280, **options: Any) -> Visit:
-    context = browser.new_context(viewport={"width": width, "height": 900}, **options)
-    opened = Visit(context.new_page(), [], [])
-    opened.page.set_default_timeout(PATIENCE_MS)
-    opened.page.on("request", lambda request: opened.requests.append(request.url))
-    opened.page.on("console", lambda message: opened.complaints.append(message.text))
-    opened.page.on("pageerror", lambda error: opened.complaints.append(str(error)))
-    opened.page.on("dialog", lambda dialog: opened.complaints.append(f"a script ran: {dialog.message}"))
-    opened.page.goto(page.as_uri())
-    opened.page.wait_for_function(DRAWN)
-    return opened
+from tests.reports.browsers import Visit, flaws, visit
 
 
 def pictures(photo: PhotoFigures) -> GalleryPictures:
@@ -162,13 +112,3 @@ def test_a_comparison_is_drawn_and_accessible(browser: Any, tmp_path: pathlib.Pa
     assert opened.complaints == [] and flaws(opened.page) == []
     opened.page.emulate_media(color_scheme="light")
     assert flaws(opened.page) == []
-
-
-def flaws(page: Any) -> list[str]:
-    """Findings of axe-core, each with the elements concerned."""
-    from axe_playwright_python.sync_playwright import Axe
-
-    found = Axe().run(page).response["violations"]
-    return [
-        f"{one['id']}: {[node['target'] for node in one['nodes']]}" for one in found if one["impact"] in FLAWS
-    ]

@@ -93,7 +93,7 @@ def test_the_page_asks_the_network_for_nothing(make) -> None:  # type: ignore[no
 
 def test_charts_have_text_and_table_and_their_data_no_infinities(make) -> None:  # type: ignore[no-untyped-def]
     text = render_page(make(60))
-    found = re.search(r'<script type="application/json" id="charts">(.*?)</script>', text)
+    found = re.search(r'<script type="application/json" id="data">(.*?)</script>', text)
     assert found
     specs = json.loads(found[1], parse_constant=lambda name: pytest.fail(f"{name} is no JSON"))
     page = Page(text)

@@ -1,0 +1,32 @@
+"""The browser that tests of pages share."""
+
+from __future__ import annotations
+
+import os
+import shutil
+from collections.abc import Iterator
+from typing import Any
+
+import pytest
+
+from tests.reports.browsers import PATIENCE_MS
+
+BROWSERS = ("chromium", "chromium-browser", "google-chrome")
+QUIET = ["--no-sandbox", "--disable-gpu", "--disable-background-networking", "--disable-component-update"]
+QUIET += ["--no-first-run", "--disable-sync", "--disable-dev-shm-usage"]
+
+
+@pytest.fixture(scope="session")
+def browser() -> Iterator[Any]:
+    """A browser of the machine's own; Playwright's is not downloaded."""
+    program = next(filter(None, map(shutil.which, BROWSERS)), None)
+    if program is None:
+        if os.environ.get("FOVEATE_REQUIRE_TOOLS") == "1":
+            pytest.fail("chromium is not on the PATH, and FOVEATE_REQUIRE_TOOLS=1 asks for it")
+        pytest.skip("chromium is not on the PATH")
+    from playwright.sync_api import sync_playwright
+
+    with sync_playwright() as playwright:
+        started = playwright.chromium.launch(executable_path=program, args=QUIET, timeout=PATIENCE_MS)
+        yield started
+        started.close()
