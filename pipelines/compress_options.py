@@ -299,6 +299,15 @@ def _add_processing(group: argparse._ArgumentGroup) -> None:
         "separated by commas",
     )
     group.add_argument(
+        "--drop",
+        type=flag_types.dropped,
+        default=(),
+        metavar="LIST",
+        help="compress pictures without these, though they keep a source unchanged otherwise: gain-maps (of "
+        "HDR photos: what is left is the picture for screens of standard range); the loss is named in "
+        "metadata_lost",
+    )
+    group.add_argument(
         "--dicom-frames",
         choices=("keep", "first", "all"),
         default="keep",
@@ -338,6 +347,7 @@ def parse_options(args: argparse.Namespace) -> CompressOptions:
         clean_jpeg=args.clean_jpeg,
         effort=args.effort,
         also=args.also,
+        drop=args.drop,
         access=args.access,
         tile_size=args.tile_size,
     )
