@@ -128,6 +128,7 @@ def asked_of(options: CompressOptions) -> Asked:
         settings_digest=options.labels.settings_digest,
         weights_digest=options.labels.weights_digest,
         trust_tables=options.trusts_tables,
+        exclude=options.exclude,
     )
 
 

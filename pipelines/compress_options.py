@@ -59,6 +59,7 @@ class CompressOptions:
     sinks: tuple[metrics_flag.Sink, ...] = ()
     score_all: bool = False  # measure SSIMULACRA 2 for all photos
     replace_edited: bool = False  # of what is compressed again
+    exclude: tuple[str, ...] = ()  # patterns of paths below the sources
 
     @property
     def trusts_tables(self) -> bool:
@@ -95,6 +96,7 @@ class CompressOptions:
             weights_digest=self.labels.weights_digest,
             rest_seconds=self.watch.seconds if self.watch else 0.0,
             trust_tables=self.settings.mask_folder is None,
+            exclude=self.exclude,
         )
 
 
@@ -268,6 +270,14 @@ def _add_networks(group: argparse._ArgumentGroup) -> None:
 
 def _add_processing(group: argparse._ArgumentGroup) -> None:
     group.add_argument(
+        "--exclude",
+        action="append",
+        metavar="PATTERN",
+        help="leave out what fits this pattern below a source: a name of a file or folder (drafts, '*.png'), "
+        "or with a slash a path from the source on ('2019/raw/*'); may be repeated. Files that are named "
+        "themselves are never left out",
+    )
+    group.add_argument(
         "--min-saving",
         type=flag_types.share,
         default=0.05,
@@ -366,6 +376,7 @@ def parse_options(args: argparse.Namespace) -> CompressOptions:
         sinks=tuple(args.metrics or ()),
         score_all=args.measure == "ssimulacra2",
         replace_edited=args.replace_edited,
+        exclude=tuple(args.exclude or ()),
     )
 
 
