@@ -12,7 +12,7 @@ from foveate.archive.roi_boxes import emit_boxes
 from foveate.archive.rows import RunLabels
 from foveate.archive.settings import DEFAULT_QUALITY, Comcnn, CompressSettings, Target, TargetKind
 from foveate.pictures.formats import PICTURE_EXTENSIONS
-from foveate.pipelines import flag_types, metrics_flag, watching
+from foveate.pipelines import flag_types, metrics_flag, source_flags, watching
 from foveate.pipelines.running import plans, runner
 from foveate.pipelines.running.arguments import (
     add_limits,
@@ -114,6 +114,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     )
     _add_allocation(parser.add_argument_group("where the bits go"))
     _add_networks(parser.add_argument_group("networks"))
+    source_flags.add_arguments(parser.add_argument_group("sources"))
     _add_processing(parser.add_argument_group("processing"))
     watching.add_arguments(parser)
     parser.epilog = (
@@ -270,14 +271,6 @@ def _add_networks(group: argparse._ArgumentGroup) -> None:
 
 def _add_processing(group: argparse._ArgumentGroup) -> None:
     group.add_argument(
-        "--exclude",
-        action="append",
-        metavar="PATTERN",
-        help="leave out what fits this pattern below a source: a name of a file or folder (drafts, '*.png'), "
-        "or with a slash a path from the source on ('2019/raw/*'); may be repeated. Files that are named "
-        "themselves are never left out",
-    )
-    group.add_argument(
         "--min-saving",
         type=flag_types.share,
         default=0.05,
@@ -299,31 +292,6 @@ def _add_processing(group: argparse._ArgumentGroup) -> None:
         "somebody has edited tags in it since; without this flag such a photo fails, and the file stays",
     )
     add_limits(group)
-    group.add_argument(
-        "--also",
-        type=flag_types.on_demand,
-        default=(),
-        metavar="LIST",
-        help="compress these too, which are kept unchanged otherwise: heic (HEIC and HEIF, with the extra "
-        "foveate[heic]), jxl (JPEG XL), cmyk (JPEGs in printing inks, which become sRGB by their profile); "
-        "separated by commas",
-    )
-    group.add_argument(
-        "--drop",
-        type=flag_types.dropped,
-        default=(),
-        metavar="LIST",
-        help="compress pictures without these, though they keep a source unchanged otherwise: gain-maps (of "
-        "HDR photos: what is left is the picture for screens of standard range); the loss is named in "
-        "metadata_lost",
-    )
-    group.add_argument(
-        "--dicom-frames",
-        choices=("keep", "first", "all"),
-        default="keep",
-        help="for DICOM files with several frames: keep them unchanged (default), or compress the first "
-        "frame, or each frame into a file of its own",
-    )
     add_key(
         group,
         "encrypt every file of the archive (AES-256-GCM) with the key in this file (create one with "
