@@ -48,8 +48,9 @@ class CompressSettings:
     `min_saving` the share of the source's bytes that must be saved for a photo not to be kept as it is;
     `key_id` names the key that all files are encrypted with, "" for none; `clean_jpeg` whether DnCNN takes
     the artifacts out of JPEG sources first; `effort` how much time an encode may take; `also` which sources
-    are decoded on demand (`pictures.formats.ON_DEMAND`); `access` whether files are arranged for reading
-    parts of them, `tile_size` the side of their tiles, 0 for the encoder's choice.
+    are decoded on demand (`pictures.formats.ON_DEMAND`); `drop` what they may lose, though it keeps them
+    otherwise (`pictures.formats.DROPPED`); `access` whether files are arranged for reading parts of them,
+    `tile_size` the side of their tiles, 0 for the encoder's choice.
     """
 
     target: Target = Target("quality", DEFAULT_QUALITY)
@@ -66,6 +67,7 @@ class CompressSettings:
     access: bool = False
     tile_size: int = 0
     roi_weights: RoiWeights = DEFAULT_ROI_WEIGHTS
+    drop: tuple[str, ...] = ()
 
     @property
     def uses_comcnn(self) -> bool:
@@ -99,6 +101,7 @@ class CompressSettings:
             tune=self.tune if orders else "psnr",
             effort=self.effort if self.target.kind != "lossless" else "normal",
             also=tuple(sorted(self.also)),
+            drop=tuple(sorted(self.drop)),
         )
         values = dataclasses.asdict(normal)
         if self.roi == "msroi" and orders:
@@ -106,7 +109,7 @@ class CompressSettings:
         else:
             del values["roi_weights"]
         # Without these, digests are as they were before there were any.
-        for later in ("key_id", "clean_jpeg", "effort", "also", "access", "tile_size"):
+        for later in ("key_id", "clean_jpeg", "effort", "also", "access", "tile_size", "drop"):
             if values[later] in ("", False, "normal", (), 0):
                 del values[later]
         text = json.dumps([FORMAT_VERSION, values], sort_keys=True)

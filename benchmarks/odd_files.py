@@ -23,6 +23,8 @@ from foveate.pictures.accounting import Kind
 Dice = np.random.Generator
 Planter = Callable[[Dice, bytes, bytes], bytes]
 
+_Choice = TypeVar("_Choice")
+
 _MOST = (40, 1000, 9000, 80_000)  # bytes of a token
 _LETTERS = np.frombuffer(b"ABCDEFGHabcdefghXYZxyz", np.uint8)
 
@@ -57,10 +59,8 @@ def _token(dice: Dice) -> bytes:
 
 
 def _name(dice: Dice, size: int = 4) -> bytes:
-    return dice.choice(_LETTERS, size).tobytes()
-
-
-_Choice = TypeVar("_Choice")
+    name: bytes = dice.choice(_LETTERS, size).tobytes()
+    return name
 
 
 def _one_of(dice: Dice, choices: Sequence[_Choice]) -> _Choice:
@@ -86,13 +86,13 @@ def _segment(dice: Dice, data: bytes, token: bytes) -> bytes:
     marker, prefix = _one_of(dice, (unknown, _one_of(dice, _SEGMENTS)))
     payload, place = prefix + token, _one_of(dice, _places(data))
     if len(payload) > 65533 or len(token) == _FIXED.get(prefix):
-        return data + token
+        return _behind(dice, data, token)
     segment = struct.pack(">BBH", 0xFF, marker, len(payload) + 2) + payload
     return data[:place] + segment + data[place:]
 
 
 def _stray(dice: Dice, data: bytes, token: bytes) -> bytes:
-    place = _one_of(dice, _places(data))
+    place: int = _one_of(dice, _places(data))
     return data[:place] + token + data[place:]
 
 

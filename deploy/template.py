@@ -12,7 +12,7 @@ from collections.abc import Iterator, Sequence
 from foveate.pipelines import cli, compress
 
 # Between the values of what may be given several times.
-SEPARATORS = {"sources": ",", "roi_box": ";", "metrics": ","}
+SEPARATORS = {"sources": ",", "roi_box": ";", "metrics": ",", "exclude": ","}
 
 
 class BadParameter(ValueError):  # noqa: N818 (reads as the sentence it ends up in)

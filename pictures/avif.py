@@ -10,7 +10,7 @@ import numpy as np
 from PIL import _avif
 
 from foveate.codec.metadata import PhotoMetadata
-from foveate.pictures import av1, color, exif, isobmff, xmp
+from foveate.pictures import av1, color, exif, gain_map, isobmff, xmp
 from foveate.pictures.accounting import settle
 from foveate.pictures.exif_turn import already_upright
 from foveate.pictures.picture import (
@@ -36,7 +36,7 @@ _HEIC_BRANDS = frozenset(
 )
 
 
-def decode_avif(data: bytes, max_pixels: int | None) -> Picture:
+def decode_avif(data: bytes, max_pixels: int | None, *, drop_gain_map: bool = False) -> Picture:
     """The picture, turned as the file's own properties ask; raises BadPicture and NotForJpeg2000."""
     _require_avif(data)
     walked = isobmff.walk(data)
@@ -50,7 +50,7 @@ def decode_avif(data: bytes, max_pixels: int | None) -> Picture:
     check_size(width, height, max_pixels)
     if frames > 1:
         raise NotForJpeg2000(Reason.ANIMATED, "an AVIF sequence")
-    problems = settle(walked.parts, "an AVIF")
+    problems = settle(gain_map.dropped(walked.parts) if drop_gain_map else walked.parts, "an AVIF")
     with decoding("an AVIF"):
         pixels = with_channels(imagecodecs.avif_decode(data))
     require_size(pixels, height, width, "an AVIF")
@@ -80,9 +80,21 @@ def _code_points(data: bytes, walked: isobmff.IsoWalk) -> tuple[int, int] | None
     if points is not None:
         return points
     try:
-        return av1.code_points(isobmff.picture_data(data, walked))
+        return av1.code_points(_picture_data(data, walked))
     except av1.CannotBeRead as error:
         raise NotForJpeg2000(Reason.COLOR, f"an AVIF whose color cannot be read ({error})") from error
+
+
+def _picture_data(data: bytes, walked: isobmff.IsoWalk) -> bytes:
+    """Where the coded picture begins: the first bytes of the primary item, or of the first of its tiles."""
+    numbers = [walked.primary]
+    numbers += [to for kind, start, to in walked.references if kind == b"dimg" and start == walked.primary]
+    for number in numbers:
+        item = walked.items.get(number, isobmff.Item())
+        if item.kind == b"av01" and item.extents:
+            start, length = item.extents[0]
+            return data[start : start + min(length or 4096, 4096)]
+    return b""
 
 
 def _cropped(data: bytes, walked: isobmff.IsoWalk, pixels: Pixels) -> Pixels:

@@ -56,6 +56,9 @@ PictureFormat = Literal["png", "tiff", "jpeg", "webp", "avif"]
 ON_DEMAND = ("heic", "jxl", "cmyk")
 """Formats that `decode_picture` decodes only on request."""
 
+DROPPED = ("gain-maps",)
+"""Parts that pictures may lose on request; they keep a file otherwise."""
+
 _EXTENSIONS: dict[str, str] = {
     "png": ".png",
     "tiff": ".tif",
@@ -97,7 +100,8 @@ def decode_picture(
     """A JPEG, PNG, TIFF, WebP, BMP, AVIF, DICOM or still GIF as upright pixels, EXIF orientation set to 1.
 
     `also` names formats that are decoded only where they are asked for: "heic", "jxl", and
-    "cmyk" for JPEGs in printing inks, which become sRGB.
+    "cmyk" for JPEGs in printing inks, which become sRGB; and what a picture may lose, though it keeps the
+    file otherwise (`DROPPED`).
 
     `max_pixels` is compared with the header, before anything is decoded; `frame` chooses one of a DICOM file
     of several, counted from 1, and 0 refuses such a file. Raises BadPicture for what is
@@ -106,13 +110,14 @@ def decode_picture(
     """
     if is_dicom(data):  # by the mark after its preamble, which may be any bytes
         return decode_dicom(data, max_pixels, frame)
+    drop = "gain-maps" in also
     if "jxl" in also and data.startswith((jpegxl.CODESTREAM, jpegxl.CONTAINER)):
-        return _upright(jpegxl.decode_jpeg_xl(data, max_pixels))
+        return _upright(jpegxl.decode_jpeg_xl(data, max_pixels, drop_gain_map=drop))
     if "heic" in also and data[4:8] == b"ftyp" and is_heic(data):
-        return _upright(decode_heic(data, max_pixels))
-    if "cmyk" in also and data.startswith(b"\xff\xd8"):
-        return _upright(decode_jpeg(data, max_pixels, with_inks=True))
-    return _upright(_decoded(data, max_pixels))
+        return _upright(decode_heic(data, max_pixels, drop_gain_map=drop))
+    if data.startswith(b"\xff\xd8"):
+        return _upright(decode_jpeg(data, max_pixels, with_inks="cmyk" in also, drop_gain_map=drop))
+    return _upright(_decoded(data, max_pixels, drop))
 
 
 def encode_picture(
@@ -150,12 +155,10 @@ def extension(format: PictureFormat) -> str:
     return _EXTENSIONS[format]
 
 
-def _decoded(data: bytes, max_pixels: int | None) -> Picture:
+def _decoded(data: bytes, max_pixels: int | None, drop_gain_map: bool) -> Picture:
     """The picture as stored, by the decoder that the first bytes ask for."""
     if not data:
         raise BadPicture("the file is empty")
-    if data.startswith(b"\xff\xd8"):
-        return decode_jpeg(data, max_pixels)
     if data.startswith(PNG_SIGNATURE):
         return decode_png(data, max_pixels)
     for at, mark, reason, detail in _NOT_READ:
@@ -170,7 +173,7 @@ def _decoded(data: bytes, max_pixels: int | None) -> Picture:
     if data.startswith((b"GIF87a", b"GIF89a")):
         return decode_gif(data, max_pixels)
     if data[4:8] == b"ftyp":
-        return decode_avif(data, max_pixels)
+        return decode_avif(data, max_pixels, drop_gain_map=drop_gain_map)
     if data.startswith(b"BM") or is_dib(data):
         return decode_bmp(data, max_pixels)
     raise BadPicture(f"not a picture Foveate knows: it starts with {bytes(data[:8])!r}")

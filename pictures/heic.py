@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 
 from foveate.codec.metadata import PhotoMetadata
-from foveate.pictures import color, isobmff
+from foveate.pictures import color, gain_map, isobmff
 from foveate.pictures.accounting import settle
 from foveate.pictures.exif_turn import already_upright
 from foveate.pictures.picture import (
@@ -28,7 +28,7 @@ MISSING_EXTRA = "HEIC needs the heic extra: pip install 'foveate[heic]'"
 _MODES = ("L", "LA", "RGB", "RGBA", "L;16", "LA;16", "RGB;16", "RGBA;16")
 
 
-def decode_heic(data: bytes, max_pixels: int | None) -> Picture:
+def decode_heic(data: bytes, max_pixels: int | None, *, drop_gain_map: bool = False) -> Picture:
     """The picture, cropped and turned as the file's own properties ask (libheif does that).
 
     Raises:
@@ -38,7 +38,7 @@ def decode_heic(data: bytes, max_pixels: int | None) -> Picture:
     walked = isobmff.walk(data)
     if walked.is_cut:
         raise damaged("a HEIC", "it ends within its pixels")
-    problems = settle(walked.parts, "a HEIC")
+    problems = settle(gain_map.dropped(walked.parts) if drop_gain_map else walked.parts, "a HEIC")
     library = _library()
     with reading("HEIC"):
         file = library.open_heif(io.BytesIO(data), convert_hdr_to_8bit=False)

@@ -25,6 +25,7 @@ from foveate.pictures.reasons import Reason
 _MOST_BOXES, _MOST_ITEMS, _MOST_EXTENTS = 1 << 12, 1 << 12, 1 << 16
 _C2PA = bytes.fromhex("d8fec3d61b0e483c92975828877ec481")
 _ALPHA = (b"urn:mpeg:mpegB:cicp:systems:auxiliary:alpha", b"urn:mpeg:hevc:2015:auxid:1")
+_APPLE_MAP = (b"urn:com:apple:photo:2020:aux:hdrgainmap",)
 _IMAGES = (b"av01", b"hvc1", b"hev1", b"grid", b"iden", b"iovl", b"jpeg", b"unci", b"j2k1", b"avc1", b"vvc1")
 
 _STRUCTURE = Known(Kind.PICTURE, "structure")
@@ -323,18 +324,6 @@ def code_points(data: bytes, walked: IsoWalk) -> tuple[int, int] | None:
     return None
 
 
-def picture_data(data: bytes, walked: IsoWalk) -> bytes:
-    """Where the coded picture begins: the first bytes of the primary item, or of the first of its tiles."""
-    numbers = [walked.primary]
-    numbers += [to for kind, start, to in walked.references if kind == b"dimg" and start == walked.primary]
-    for number in numbers:
-        item = walked.items.get(number, Item())
-        if item.kind == b"av01" and item.extents:
-            start, length = item.extents[0]
-            return data[start : start + min(length or 4096, 4096)]
-    return b""
-
-
 # What items are ------------------------------------------------------------------------------------
 
 
@@ -349,12 +338,15 @@ def _items(data: bytes, found: IsoWalk) -> Iterator[Part]:
         ours |= {
             start
             for kind, start, to in found.references
-            if kind == b"auxl" and to in ours and _is_alpha(data, found, start)
+            if kind == b"auxl" and to in ours and _is_auxiliary(data, found, start, _ALPHA)
         }
+    maps = {to for _, start, to in found.references if found.items.get(start, Item()).kind == b"tmap"}
+    maps |= {number for number in found.items if _is_auxiliary(data, found, number, _APPLE_MAP)}
     for number, item in found.items.items():
         size = sum(length for _, length in item.extents)
         start = item.extents[0][0] if item.extents else 0
-        role = "picture" if number in ours else _role(item, kinds.get(number, set()))
+        role = _role(item, kinds.get(number, set()))
+        role = "picture" if number in ours else "tmap" if number in maps else role
         if role in ITEMS:
             yield part_of(ITEMS[role], start, size)
         else:
@@ -378,9 +370,10 @@ def _role(item: Item, kinds: set[bytes]) -> str:
     return "another" if item.kind in _IMAGES else ""
 
 
-def _is_alpha(data: bytes, found: IsoWalk, number: int) -> bool:
+def _is_auxiliary(data: bytes, found: IsoWalk, number: int, names: tuple[bytes, ...]) -> bool:
+    """Whether an item is an auxiliary picture by one of these names."""
     return any(
-        box.kind == b"auxC" and data[box.start + 4 : box.end].rstrip(b"\0").startswith(_ALPHA)
+        box.kind == b"auxC" and data[box.start + 4 : box.end].rstrip(b"\0").startswith(names)
         for box in found.items.get(number, Item()).properties
     )
 

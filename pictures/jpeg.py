@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from foveate.codec.metadata import PhotoMetadata
-from foveate.pictures import jumbf, photoshop, xmp
+from foveate.pictures import gain_map, jumbf, photoshop, xmp
 from foveate.pictures.accounting import Kind, Part, pixel_shape, settle
 from foveate.pictures.cmyk import CONVERTED, srgb_of_cmyk_jpeg
 from foveate.pictures.jpeg_parts import (
@@ -66,11 +66,16 @@ _LARGEST_STEP = 255  # in files of 8 bits
 _DAMAGE = ("Corrupt JPEG data", "Premature end of JPEG", "Inconsistent progression")
 
 
-def decode_jpeg(data: bytes, max_pixels: int | None, *, with_inks: bool = False) -> Picture:
+def decode_jpeg(
+    data: bytes, max_pixels: int | None, *, with_inks: bool = False, drop_gain_map: bool = False
+) -> Picture:
     """The picture as stored (orientation not applied), CMYK as sRGB if `with_inks`.
 
     Raises BadPicture and NotForJpeg2000.
     """
+    dropped: tuple[str, ...] = ()
+    if drop_gain_map:
+        data, dropped = gain_map.without(data)
     walked = walk(data)
     segments = walked.segments
     precision, height, width, components = _frame(segments)
@@ -83,7 +88,7 @@ def decode_jpeg(data: bytes, max_pixels: int | None, *, with_inks: bool = False)
         raise NotForJpeg2000(Reason.COLOR, "a CMYK or YCCK JPEG")
     metadata, lost = _metadata(segments)
     _refuse_what_jpeg2000_should_not_hold(data, segments, components, metadata.xmp or b"")
-    problems = settle((*walked.parts, *lost), "a JPEG")
+    problems = settle((*walked.parts, *lost), "a JPEG") + dropped
     if walked.end is None:
         _require_something(data)
         raise damaged("a JPEG", "it has no end marker")

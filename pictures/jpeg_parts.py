@@ -30,6 +30,7 @@ SOS, EOI, APP0, APP1, APP2, APP11, APP13, COMMENT = 0xDA, 0xD9, 0xE0, 0xE1, 0xE2
 FRAMES = frozenset(range(0xC0, 0xD0)) - {0xC4, 0xC8, 0xCC}
 EXIF, XMP, MORE_XMP = b"Exif\0\0", b"http://ns.adobe.com/xap/1.0/\0", b"http://ns.adobe.com/xmp/extension/\0"
 ICC, MULTI_PICTURE, PHOTOSHOP = b"ICC_PROFILE\0", b"MPF\0", b"Photoshop 3.0\0"
+GAIN_MAP = b"urn:iso:std:iso:ts:21496:-1"
 
 _PICTURE_MARKERS = FRAMES | {0xC4, 0xCC, 0xDB, 0xDC, 0xDD, SOS, EOI}
 PICTURE = Known(Kind.PICTURE, "frame, scans")
@@ -52,7 +53,7 @@ SEGMENTS: Sequence[tuple[int, bytes, Known]] = (
     (APP1, b"FLIR\0", Known(Kind.HOLDS_DATA, "thermal data (FLIR)")),
     (APP2, ICC, Known(Kind.CARRIED, "ICC profile")),
     (APP2, MULTI_PICTURE, Known(Kind.PICTURE, "multi-picture index", most=1024, once=True)),
-    (APP2, b"urn:iso:std:iso:ts:21496:-1", Known(Kind.HOLDS_DATA, "a gain map", Reason.HIGH_DYNAMIC_RANGE)),
+    (APP2, GAIN_MAP, Known(Kind.HOLDS_DATA, "a gain map", Reason.HIGH_DYNAMIC_RANGE)),
     (APP2, b"FPXR\0", Known(Kind.UNKNOWN, "FlashPix data")),
     (0xE3, b"Meta\0\0", Known(Kind.DESCRIBES, "Kodak metadata")),
     (0xE3, b"META\0\0", Known(Kind.DESCRIBES, "Kodak metadata")),
@@ -70,7 +71,7 @@ TRAILERS: Sequence[tuple[bytes, Known]] = (
 )
 _ADOBE_BYTES = 12
 _MOTION = re.compile(rb"(?:MotionPhoto|MicroVideo)\s*(?:=\s*[\"']\s*[1-9]|>\s*[1-9])")
-_GAIN_MAP = (b"http://ns.adobe.com/hdr-gain-map/", b"HDRGainMap", b"urn:iso:std:iso:ts:21496:-1")
+_GAIN_MAPS = (b"http://ns.adobe.com/hdr-gain-map/", b"HDRGainMap", GAIN_MAP)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -300,7 +301,7 @@ def marked_as_motion(packet: bytes) -> bool:
 
 def marked_with_gain_map(data: bytes) -> bool:
     """Whether a file announces a gain map."""
-    return any(mark in data for mark in _GAIN_MAP)
+    return any(mark in data for mark in _GAIN_MAPS)
 
 
 def photoshop_parts(segments: Sequence[Segment]) -> tuple[bytes | None, bytes | None, list[Part]]:

@@ -10,7 +10,7 @@ import numpy as np
 
 from foveate.codec.jp2_boxes import pack_box
 from foveate.codec.metadata import PhotoMetadata
-from foveate.pictures import color, isobmff, xmp
+from foveate.pictures import color, gain_map, isobmff, xmp
 from foveate.pictures.accounting import Kind, Known, Part, part_of, printable, settle, unknown
 from foveate.pictures.exif_turn import already_upright
 from foveate.pictures.isobmff import Box
@@ -61,7 +61,7 @@ class _Header:
     points: tuple[int, int] = (1, 13)
 
 
-def decode_jpeg_xl(data: bytes, max_pixels: int | None) -> Picture:
+def decode_jpeg_xl(data: bytes, max_pixels: int | None, *, drop_gain_map: bool = False) -> Picture:
     """The picture, upright; of a JPEG that was repacked, that JPEG's.
 
     Raises:
@@ -70,13 +70,13 @@ def decode_jpeg_xl(data: bytes, max_pixels: int | None) -> Picture:
     """
     boxes = [] if data.startswith(CODESTREAM) else list(isobmff.boxes(data, 0, len(data), _OF_PIXELS))
     contents, parts = _apart(data, boxes)
-    problems = settle(parts, "a JPEG XL")
+    problems = settle(gain_map.dropped(parts) if drop_gain_map else parts, "a JPEG XL")
     if any(box.is_cut for box in boxes):
         raise damaged("a JPEG XL", "it ends within its pixels")
     if any(box.kind == b"jbrd" for box in boxes):
         with decoding("a JPEG XL"):
             jpeg = imagecodecs.jpegxl_decode_jpeg(data, numthreads=1)
-        found = decode_jpeg(bytes(jpeg), max_pixels)
+        found = decode_jpeg(bytes(jpeg), max_pixels, drop_gain_map=drop_gain_map)
         return dataclasses.replace(
             found, format="jpeg xl", metadata_problems=(*problems, *found.metadata_problems)
         )

@@ -78,7 +78,7 @@ def build(
         claimed = sources | "Claim photos" >> ClaimPhotos(claiming, counts)
         sources = claimed.good
         stages.append(claimed)
-    photos = sources | "Read photos" >> ReadPhotos(options.limits, settings.also)
+    photos = sources | "Read photos" >> ReadPhotos(options.limits, settings.also + settings.drop)
     cleaned = photos
     if settings.clean_jpeg:
         cleaned = photos.good | "Clean JPEGs" >> CleanJpegs()
@@ -128,6 +128,7 @@ def asked_of(options: CompressOptions) -> Asked:
         settings_digest=options.labels.settings_digest,
         weights_digest=options.labels.weights_digest,
         trust_tables=options.trusts_tables,
+        exclude=options.exclude,
     )
 
 

@@ -12,7 +12,7 @@ from foveate.archive.roi_boxes import emit_boxes
 from foveate.archive.rows import RunLabels
 from foveate.archive.settings import DEFAULT_QUALITY, Comcnn, CompressSettings, Target, TargetKind
 from foveate.pictures.formats import PICTURE_EXTENSIONS
-from foveate.pipelines import flag_types, metrics_flag, watching
+from foveate.pipelines import flag_types, metrics_flag, source_flags, watching
 from foveate.pipelines.running import plans, runner
 from foveate.pipelines.running.arguments import (
     add_limits,
@@ -59,6 +59,7 @@ class CompressOptions:
     sinks: tuple[metrics_flag.Sink, ...] = ()
     score_all: bool = False  # measure SSIMULACRA 2 for all photos
     replace_edited: bool = False  # of what is compressed again
+    exclude: tuple[str, ...] = ()  # patterns of paths below the sources
 
     @property
     def trusts_tables(self) -> bool:
@@ -95,6 +96,7 @@ class CompressOptions:
             weights_digest=self.labels.weights_digest,
             rest_seconds=self.watch.seconds if self.watch else 0.0,
             trust_tables=self.settings.mask_folder is None,
+            exclude=self.exclude,
         )
 
 
@@ -112,6 +114,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     )
     add_allocation(parser.add_argument_group("where the bits go"))
     _add_networks(parser.add_argument_group("networks"))
+    source_flags.add_arguments(parser.add_argument_group("sources"))
     _add_processing(parser.add_argument_group("processing"))
     watching.add_arguments(parser)
     parser.epilog = (
@@ -290,22 +293,6 @@ def _add_processing(group: argparse._ArgumentGroup) -> None:
         "somebody has edited tags in it since; without this flag such a photo fails, and the file stays",
     )
     add_limits(group)
-    group.add_argument(
-        "--also",
-        type=flag_types.on_demand,
-        default=(),
-        metavar="LIST",
-        help="compress these too, which are kept unchanged otherwise: heic (HEIC and HEIF, with the extra "
-        "foveate[heic]), jxl (JPEG XL), cmyk (JPEGs in printing inks, which become sRGB by their profile); "
-        "separated by commas",
-    )
-    group.add_argument(
-        "--dicom-frames",
-        choices=("keep", "first", "all"),
-        default="keep",
-        help="for DICOM files with several frames: keep them unchanged (default), or compress the first "
-        "frame, or each frame into a file of its own",
-    )
     add_key(
         group,
         "encrypt every file of the archive (AES-256-GCM) with the key in this file (create one with "
@@ -339,6 +326,7 @@ def parse_options(args: argparse.Namespace) -> CompressOptions:
         clean_jpeg=args.clean_jpeg,
         effort=args.effort,
         also=args.also,
+        drop=args.drop,
         access=args.access,
         tile_size=args.tile_size,
     )
@@ -357,6 +345,7 @@ def parse_options(args: argparse.Namespace) -> CompressOptions:
         sinks=tuple(args.metrics or ()),
         score_all=args.measure == "ssimulacra2",
         replace_edited=args.replace_edited,
+        exclude=tuple(args.exclude or ()),
     )
 
 

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import argparse
 import math
+from collections.abc import Sequence
 from typing import Any
 
 from foveate.archive.roi_boxes import Box, parse_box
 from foveate.archive.roi_weights import RoiWeights, parse_roi_weights
 from foveate.codec.file import MOST_LAYERS
 from foveate.codec.tile_sizes import is_tile_size
-from foveate.pictures.formats import ON_DEMAND
+from foveate.pictures.formats import DROPPED, ON_DEMAND
 from foveate.pictures.peers import PEERS
 
 
@@ -133,9 +134,16 @@ def roi_weights(text: str) -> RoiWeights:
 
 def on_demand(text: str) -> tuple[str, ...]:
     """Names of what is decoded on demand, separated by commas, in order."""
+    return _names_of(text, ON_DEMAND)
+
+
+def dropped(text: str) -> tuple[str, ...]:
+    """Names of what pictures may lose, separated by commas, in order."""
+    return _names_of(text, DROPPED)
+
+
+def _names_of(text: str, known: Sequence[str]) -> tuple[str, ...]:
     names = tuple(sorted(set(text.split(","))))
-    if unknown := set(names).difference(ON_DEMAND):
-        raise argparse.ArgumentTypeError(
-            f"must be of {', '.join(ON_DEMAND)}, not {', '.join(sorted(unknown))}"
-        )
+    if unknown := set(names).difference(known):
+        raise argparse.ArgumentTypeError(f"must be of {', '.join(known)}, not {', '.join(sorted(unknown))}")
     return names

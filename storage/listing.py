@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import collections
 import dataclasses
+import fnmatch
 import functools
 import glob
 import itertools
@@ -59,6 +60,19 @@ def is_of_system(relative_path: str) -> bool:
     return any(part.startswith(_SYSTEM_PREFIXES) or part in _SYSTEM_FOLDERS for part in parts)
 
 
+def is_excluded(relative_path: str, patterns: tuple[str, ...]) -> bool:
+    """Whether a path below a root fits one of some patterns (`*` fits slashes too), or a folder of it does.
+
+    A pattern without a slash may be any name in the path, one with a slash has to begin at the root.
+    """
+    names = relative_path.split("/")
+    folders = ["/".join(names[:depth]) for depth in range(1, len(names) + 1)] if patterns else []
+    return any(
+        any(fnmatch.fnmatchcase(name, pattern.strip("/")) for name in (folders if "/" in pattern else names))
+        for pattern in patterns
+    )
+
+
 def find_files(source: str, extensions: frozenset[str], output: str) -> Iterator[SourceFile]:
     """The files that a command-line source names; arguments as of `find_part`.
 
@@ -83,6 +97,7 @@ def find_part(
     extensions: frozenset[str],
     output: str,
     other_kinds: collections.Counter[str] | None = None,
+    exclude: tuple[str, ...] = (),
 ) -> Iterator[SourceFile]:
     """The files of a part of a source; there may be none.
 
@@ -91,6 +106,7 @@ def find_part(
       extensions: which files of a folder or glob are taken: lower case, with dot.
       output: where the results go: what lies there already is no source, even if it lies below one.
       other_kinds: counts the files that are not taken for their endings, by these (no dot, "" for none).
+      exclude: patterns of paths that are left out (`is_excluded`), unless they are named themselves.
 
     What is of the system (`is_of_system`) is left out, unless it is named itself. A local folder that cannot
     be listed is a file too: one that nobody can read, which its row will say.
@@ -103,7 +119,7 @@ def find_part(
         base = root if root is not None else path.rpartition("/")[0]
         relative = path[len(base) :].lstrip("/") if base else path
         results = None if root is None else _path_below(output, root)
-        if root is not None and is_of_system(relative):
+        if root is not None and (is_of_system(relative) or is_excluded(relative, exclude)):
             continue
         if results is not None and relative.startswith(f"{results}/"):
             continue

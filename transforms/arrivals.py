@@ -42,9 +42,9 @@ _MANY = 1000  # new files for which it pays to read the archive's tables again
 class Watched:
     """The watched places, and how to tell what is up to date.
 
-    `sources`, `extensions` and `archive` are as of `find_files`. A local file is taken when it was not
-    changed for `rest_seconds`, or is the same in two listings. Without `trust_tables` every file is new at
-    first.
+    `sources`, `extensions` and `archive` are as of `find_files`, `exclude` is as of `find_part`. A local file
+    is taken when it was not changed for `rest_seconds`, or is the same in two listings. Without
+    `trust_tables` every file is new at first.
     """
 
     sources: tuple[str, ...]
@@ -55,6 +55,7 @@ class Watched:
     weights_digest: str
     rest_seconds: float
     trust_tables: bool = True
+    exclude: tuple[str, ...] = ()
 
 
 class Arrivals:
@@ -105,7 +106,8 @@ class Arrivals:
     def _listed(self) -> Iterator[SourceFile]:
         """All files that are there; that there are none is no error."""
         for source in sorted(self.watched.sources):
-            yield from find_part(Part(source), self.watched.extensions, self.watched.archive)
+            watched = self.watched
+            yield from find_part(Part(source), watched.extensions, watched.archive, exclude=watched.exclude)
 
     def _rests(self, file: SourceFile, now: float) -> bool:
         """Whether nobody is writing a file any more; objects appear when they are whole."""

@@ -17,6 +17,7 @@ from typing import Any
 import apache_beam as beam
 from apache_beam.io.filesystem import FileSystem
 
+from foveate.storage.listing import is_excluded
 from foveate.storage.local_disk import PRIVATE_FOLDER
 from foveate.storage.source import SourceFile
 from foveate.transforms.arrivals import TakeOnce, Watched
@@ -123,9 +124,11 @@ def _relative_path(url: str, watched: Watched) -> str | None:
         bare = source.rstrip("/")
         if url == bare:
             return posixpath.basename(url)
+        relative = url[len(bare) + 1 :]
         if taken and url.startswith(f"{bare}/"):
-            return url[len(bare) + 1 :]
+            return None if is_excluded(relative, watched.exclude) else relative
         literal = re.split(r"[*?\[]", source, maxsplit=1)[0]
         if taken and literal != source and re.match(FileSystem.translate_pattern(source), url):
-            return url[len(literal.rpartition("/")[0]) + 1 :]
+            relative = url[len(literal.rpartition("/")[0]) + 1 :]
+            return None if is_excluded(relative, watched.exclude) else relative
     return None

@@ -30,7 +30,7 @@ _FORMATS = {"jpg": "jpeg", "tif": "tiff", "heif": "heic", "dcm": "dicom", "ima":
 def read_photo(source: SourceFile, limits: Limits, also: Sequence[str] = ()) -> Iterator[Any]:
     """Reads one source and decodes it in isolation: a `Photo`, or a `KeptSource` under the tag "kept".
 
-    `also` names what is decoded on demand (`pictures.formats.ON_DEMAND`).
+    `also` names what is decoded on demand, and what may be lost (`pictures.formats.ON_DEMAND`, `DROPPED`).
 
     Raises:
       BadPicture: broken, not a picture, or of more than `limits.pixels`.

@@ -118,6 +118,7 @@ def request_of(asked: Asked) -> str:
         asked.settings_digest,
         asked.weights_digest,
         asked.trust_tables,
+        *sorted(asked.exclude),
     ]
     return hashlib.sha256(json.dumps(values).encode()).hexdigest()[:16]
 

@@ -36,7 +36,8 @@ class Task:
 class Asked:
     """What a plan is made for.
 
-    `sources` and `extensions` are as of `find_files`. Without `trust_tables` every source is to be done.
+    `sources` and `extensions` are as of `find_files`, `exclude` is as of `find_part`. Without `trust_tables`
+    every source is to be done.
     """
 
     sources: tuple[str, ...]
@@ -45,6 +46,7 @@ class Asked:
     settings_digest: str
     weights_digest: str
     trust_tables: bool = True
+    exclude: tuple[str, ...] = ()
 
 
 @dataclasses.dataclass(frozen=True)
@@ -110,7 +112,7 @@ def collect_task(task: Task, spool: Spool, asked: Asked, expand: Expand) -> Coll
     elif task.kind == "held":
         count = spool.add(collect.held_rows(list_part(task.part), spool.place))
     else:
-        found = find_part(task.part, asked.extensions, asked.archive, kinds)
+        found = find_part(task.part, asked.extensions, asked.archive, kinds, asked.exclude)
         frames = itertools.chain.from_iterable(map(expand, found))
         count = spool.add(collect.source_rows(frames))
     return Collected(count, kinds)

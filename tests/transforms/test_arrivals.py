@@ -54,6 +54,12 @@ def test_a_file_is_passed_on_once_and_again_when_it_has_changed(tmp_path: Path) 
     assert names(seen.look(NOW + 120)) == ["a.jpg", "c.jpg"]
 
 
+def test_a_file_that_is_excluded_never_arrives(tmp_path: Path) -> None:
+    put(tmp_path, "a.jpg")
+    put(tmp_path, "drafts/b.jpg")
+    assert names(Arrivals(watched(tmp_path, exclude=("drafts",))).look(NOW)) == ["a.jpg"]
+
+
 def test_a_local_file_that_may_still_be_written_waits_until_it_is_at_rest(tmp_path: Path) -> None:
     put(tmp_path, "a.jpg", b"a pho", modified=NOW - 1)
     seen = Arrivals(watched(tmp_path))
@@ -141,7 +147,7 @@ def test_a_place_that_cannot_be_listed_is_told_and_nothing_forgotten(
     seen = Arrivals(watched(tmp_path))
     assert names(seen.look(NOW)) == ["a.jpg"]
 
-    def refuse(*_: Any) -> Any:
+    def refuse(*_: Any, **__: Any) -> Any:
         raise NothingFound("cannot be listed") from ConnectionError("gone")
 
     with monkeypatch.context() as patch:

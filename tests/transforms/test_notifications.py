@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import json
 from typing import Any
 
@@ -51,6 +52,14 @@ def notice(name: str = "in/trip/ü #1.jpg", **changes: Any) -> tuple[dict[str, s
         "crc32c": "rTVTeQ==",
     }
     return attributes | changes, json.dumps(payload).encode()
+
+
+def test_an_object_that_is_excluded_is_no_source() -> None:
+    watched = dataclasses.replace(WATCHED, exclude=("drafts", "trip/*"))
+    for name in ("in/trip/a.jpg", "in/drafts/a.jpg", "in/x/drafts/a.jpg"):
+        assert parse_notification(*notice(name), watched) is None
+        assert parse_notification(*notice(name), WATCHED) is not None
+    assert parse_notification(*notice("in/a.jpg"), watched) is not None
 
 
 def test_a_new_object_is_a_source_as_a_listing_would_show_it() -> None:

@@ -1,0 +1,43 @@
+"""What is found below a folder, and what is left out."""
+
+from __future__ import annotations
+
+import collections
+from pathlib import Path
+
+import pytest
+
+from foveate.storage.listing import Part, find_part, is_excluded
+
+NAMES = ("a.jpg", "drafts/b.jpg", "2019/raw/c.jpg", "2019/d.png", "2019/d.xmp", "x/drafts.jpg")
+
+
+@pytest.mark.parametrize(
+    ("patterns", "left"),
+    [
+        ((), {"a.jpg", "drafts/b.jpg", "2019/raw/c.jpg", "2019/d.png", "x/drafts.jpg"}),
+        (("drafts",), {"a.jpg", "2019/raw/c.jpg", "2019/d.png", "x/drafts.jpg"}),
+        (("*.png", "drafts*"), {"a.jpg", "2019/raw/c.jpg"}),
+        (("2019/raw",), {"a.jpg", "drafts/b.jpg", "2019/d.png", "x/drafts.jpg"}),
+        (("2019/*",), {"a.jpg", "drafts/b.jpg", "x/drafts.jpg"}),
+        (("raw/*", "/2019/r?w/"), {"a.jpg", "drafts/b.jpg", "2019/d.png", "x/drafts.jpg"}),
+        (("*",), set()),
+    ],
+)
+def test_what_fits_a_pattern_is_left_out_with_all_below_it(
+    tmp_path: Path, patterns: tuple[str, ...], left: set[str]
+) -> None:
+    for name in NAMES:
+        (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
+        (tmp_path / name).write_bytes(b"a file")
+    kinds = collections.Counter[str]()
+    extensions = frozenset({".jpg", ".png"})
+    found = find_part(Part(str(tmp_path)), extensions, str(tmp_path / "out"), kinds, patterns)
+    assert {file.relative_path for file in found} == left
+    assert kinds["xmp"] == (not is_excluded("2019/d.xmp", patterns))
+
+
+def test_a_file_that_is_named_itself_is_not_left_out(tmp_path: Path) -> None:
+    (tmp_path / "a.jpg").write_bytes(b"a file")
+    found = find_part(Part(str(tmp_path / "a.jpg")), frozenset({".jpg"}), "", exclude=("*",))
+    assert [file.relative_path for file in found] == ["a.jpg"]
