@@ -49,7 +49,8 @@ class CompressSettings:
     `key_id` names the key that all files are encrypted with, "" for none; `clean_jpeg` whether DnCNN takes
     the artifacts out of JPEG sources first; `effort` how much time an encode may take; `also` which sources
     are decoded on demand (`pictures.formats.ON_DEMAND`); `access` whether files are arranged for reading
-    parts of them, `tile_size` the side of their tiles, 0 for the encoder's choice.
+    parts of them, `tile_size` the side of their tiles, 0 for the encoder's choice; `transcode` whether
+    sources are JPEG 2000 files whose codewords are cut.
     """
 
     target: Target = Target("quality", DEFAULT_QUALITY)
@@ -66,6 +67,7 @@ class CompressSettings:
     access: bool = False
     tile_size: int = 0
     roi_weights: RoiWeights = DEFAULT_ROI_WEIGHTS
+    transcode: bool = False
 
     @property
     def uses_comcnn(self) -> bool:
@@ -106,7 +108,7 @@ class CompressSettings:
         else:
             del values["roi_weights"]
         # Without these, digests are as they were before there were any.
-        for later in ("key_id", "clean_jpeg", "effort", "also", "access", "tile_size"):
+        for later in ("key_id", "clean_jpeg", "effort", "also", "access", "tile_size", "transcode"):
             if values[later] in ("", False, "normal", (), 0):
                 del values[later]
         text = json.dumps([FORMAT_VERSION, values], sort_keys=True)

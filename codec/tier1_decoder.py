@@ -327,7 +327,7 @@ def _refine(data, plane, shape, room, tables, s, raw):  # type: ignore[no-untype
 
 @compiled
 def _clean_up(data, number, plane, shape, room, tables, s):  # type: ignore[no-untyped-def]
-    """Cleanup (D.3.4), which forgets who was visited; the registers, and whether its symbols are right."""
+    """Cleanup (D.3.4), which forgets who was visited."""
     width, height, band, style = shape
     flags, contexts, mq, line = room.flags, room.contexts, tables.mq, width + 2
     causal = style & _CAUSAL != 0
@@ -363,14 +363,17 @@ def _clean_up(data, number, plane, shape, room, tables, s):  # type: ignore[no-u
                 room.born[y * width + x] = number
     for at in range((height + 2) * line):
         flags[at] &= ~_VISITED
-    right = True
-    if style & _SYMBOLS:
-        symbol = 0
-        for _ in range(4):
-            bit, s = _decide(data, _UNIFORM, contexts, mq, s)
-            symbol = symbol << 1 | bit
-        right = symbol == 10
-    return s, right
+    return s
+
+
+@compiled
+def _check_symbols(data, room, tables, s):  # type: ignore[no-untyped-def]
+    """The registers after the four symbols that may end a cleanup pass, and whether these are right (D.5)."""
+    symbol = 0
+    for _ in range(4):
+        bit, s = _decide(data, _UNIFORM, room.contexts, tables.mq, s)
+        symbol = symbol << 1 | bit
+    return s, symbol == 10
 
 
 # ---------------------------------------------------------------- code-blocks
@@ -393,13 +396,8 @@ def _begins(style, k):  # type: ignore[no-untyped-def]
 def _decode_passes(b, blocks, codes, count, passes, room, tables):  # type: ignore[no-untyped-def]
     """Decodes the first `count` passes of a block, and notes their lengths; a status."""
     data = codes.body[codes.start[b] : codes.start[b] + codes.size[b]]
-    shape = (
-        np.int64(blocks.width[b]),
-        np.int64(blocks.height[b]),
-        np.int64(blocks.band[b]),
-        np.int64(blocks.style[b]),
-    )
-    style, planes, size = shape[3], np.int64(blocks.planes[b]), np.int64(codes.size[b])
+    style, planes, size = np.int64(blocks.style[b]), np.int64(blocks.planes[b]), np.int64(codes.size[b])
+    shape = np.int64(blocks.width[b]), np.int64(blocks.height[b]), np.int64(blocks.band[b]), style
     segmented = style & (_BYPASS | _TERMALL) != 0
     start, segment, last = np.int64(0), 0, np.int64(0)
     s = _begin(data, np.int64(0), size)
@@ -422,9 +420,11 @@ def _decode_passes(b, blocks, codes, count, passes, room, tables):  # type: igno
         elif kind == 1:
             s = _refine(data, plane, shape, room, tables, s, raw)
         else:
-            s, right = _clean_up(data, k, plane, shape, room, tables, s)
-            if not right:
-                return BAD
+            s = _clean_up(data, k, plane, shape, room, tables, s)
+            if style & _SYMBOLS:
+                s, right = _check_symbols(data, room, tables, s)
+                if not right:
+                    return BAD
         if segmented and _begins(style, k + 1):
             length = s.end
         elif raw:
@@ -456,11 +456,11 @@ def _count_gains(b, blocks, count, passes, room):  # type: ignore[no-untyped-def
     for q in range(planes - 2, -1, -1):
         if 3 * (planes - 1 - q) - 1 < count:
             finest = q
-    for k in range(samples):
-        magnitude = room.magnitudes[k]
+    for sample in range(samples):
+        magnitude = room.magnitudes[sample]
         if not magnitude:
             continue
-        number = np.int64(room.born[k])
+        number = np.int64(room.born[sample])
         plane = planes - 1 - (number + 2) // 3
         last = min(plane, finest)
         scale = 1.0

@@ -28,7 +28,7 @@ from foveate.codec.layout import Blocks, Layout, lay_out_at_most
 from foveate.codec.noise import squared_norms
 from foveate.codec.packet_stream import PacketStream
 from foveate.codec.packets import Codewords, Layers
-from foveate.codec.parameters import PREDTERM
+from foveate.codec.parameters import PREDTERM, parse_parameters
 from foveate.codec.quality_search import Goal, Search
 
 _SAMPLE_SHARE, _LEAST_SAMPLE = 10, 40  # every tenth block, but so many of them
@@ -60,7 +60,7 @@ class Transcoder:
 
         Raises:
           UnsupportedCodestream: blocks of more than 31 bit-planes.
-          BadCodestream: a block has more passes than bit-planes, or wrong segmentation symbols (when decoded).
+          BadCodestream: a block has more passes than bit-planes; when decoded, wrong segmentation symbols.
         """
         emphasis = emphasis or Emphasis()
         self.access = access
@@ -134,6 +134,11 @@ class Transcoder:
         return search.best
 
     @property
+    def peak(self) -> int:
+        """The largest value of a sample, in whose units errors are counted."""
+        return (1 << max(c.bit_depth for c in self.stream.size.components)) - 1
+
+    @property
     def least_bytes(self) -> int:
         """The length of a codestream without any pass."""
         return allocation.encoded_size(allocation.cut_at(self._candidates(), math.inf))
@@ -195,7 +200,7 @@ class Transcoder:
         size = self.stream.size
         count = len(size.components)
         samples = size.width * size.height * (count - (count + 1) % 2)  # without alpha
-        return -10 * math.log10(samples * (2.0 ** max(c.bit_depth for c in size.components) - 1) ** 2)
+        return -10 * math.log10(samples * float(self.peak) ** 2)
 
 
 def _arranged_anew(source: PacketStream, access: bool) -> tuple[Codestream, Layout, NDArray[np.int64]]:
@@ -232,7 +237,7 @@ def _of_segments(stream: Codestream, segments: list[bytes], own: dict[int, tuple
     count = len(main.size.components)
     parsed = {tile: [(int.from_bytes(s[:2]), s[4:]) for s in found] for tile, found in own.items()}
     parameters = {
-        tile: dataclasses.replace(codestream.parse_parameters(found, count, main), volumes=())
+        tile: dataclasses.replace(parse_parameters(found, count, main), volumes=())
         for tile, found in parsed.items()
     }
     return Codestream(
@@ -348,6 +353,6 @@ def _visibility(stream: Codestream, layout: Layout, pixels: Pixels | None) -> ND
         raise ValueError("what is visible is not known without pixels")
     weights = np.ones(len(layout.blocks.tile))
     known = (layout.blocks.level <= _OCTAVES) & (layout.blocks.component < 4)
-    some = Blocks(*(np.ascontiguousarray(table[known]) for table in layout.blocks))
+    some = Blocks._make(np.ascontiguousarray(table[known]) for table in layout.blocks)
     weights[known] = masking.visibility(stream, dataclasses.replace(layout, blocks=some), pixels)[0]
     return weights

@@ -128,7 +128,7 @@ def encode(  # noqa: PLR0913 (keywords, one for each thing that may be asked for
     mask = None if saliency is None else checked_map(saliency)
     if roi_psnr is not None and mask is None:
         raise ValueError("roi_psnr weights errors by saliency: give a map, or say psnr")
-    target = _one_target(
+    target = one_target(
         {
             "quality": quality,
             "bpp": bpp,
@@ -143,10 +143,10 @@ def encode(  # noqa: PLR0913 (keywords, one for each thing that may be asked for
         }
     )
     recipe = file.Recipe(
-        goal=_goal(*target, pixels, mask),
-        emphasis=Emphasis(mask, gain_db, _one_of(get_args(Tune), "tune", tune)),
+        goal=goal_of_target(*target, pixels, mask, pixels.nbytes),
+        emphasis=Emphasis(mask, gain_db, one_of(get_args(Tune), "tune", tune)),
         layers=layers,
-        effort=_one_of(get_args(Effort), "effort", effort),
+        effort=one_of(get_args(Effort), "effort", effort),
         threads=threads,
         access=access,
         tile_size=tile_size,
@@ -154,7 +154,7 @@ def encode(  # noqa: PLR0913 (keywords, one for each thing that may be asked for
     return file.encode_file(pixels, recipe, file.Boxes(metadata or PhotoMetadata())).jp2
 
 
-def _one_target(values: dict[str, float | None]) -> tuple[str, float]:
+def one_target(values: dict[str, float | None]) -> tuple[str, float]:
     """The one that was named, with its value."""
     named = {kind: float(value) for kind, value in values.items() if value is not None} or _DEFAULT
     if len(named) > 1:
@@ -167,14 +167,18 @@ def _one_target(values: dict[str, float | None]) -> tuple[str, float]:
     return kind, value
 
 
-def _goal(kind: str, value: float, pixels: Pixels, mask: SaliencyMap | None) -> file.Goal:
+def goal_of_target(
+    kind: str, value: float, pixels: Pixels, mask: SaliencyMap | None, source_bytes: int
+) -> file.Goal:
+    """The goal of a target by its name; `source_bytes` is what a ratio is of."""
     if kind == "max_bytes":
         return file.AtMost(int(value))
     target = Target(cast(TargetKind, kind.replace("_", "-")), value)
-    return goal_of(target, pixels, mask, source_bytes=pixels.nbytes)
+    return goal_of(target, pixels, mask, source_bytes)
 
 
-def _one_of(choices: tuple[_Word, ...], name: str, value: _Word) -> _Word:
+def one_of(choices: tuple[_Word, ...], name: str, value: _Word) -> _Word:
+    """The value, if it is one of the choices."""
     if value not in choices:
         raise ValueError(f"{name} must be one of {', '.join(choices)}, not {value}")
     return value
@@ -255,8 +259,8 @@ def restore(
       >>> foveate.restore(jp2).shape
       (64, 96, 3)
     """
-    _one_of(get_args(RecCnnSize), "network", network)
-    _one_of(get_args(Precision), "precision", precision)
+    one_of(get_args(RecCnnSize), "network", network)
+    one_of(get_args(Precision), "precision", precision)
     from foveate.models import reccnn
     from foveate.models.loading import shared
 
