@@ -15,8 +15,8 @@ from foveate.codec.metadata import PhotoMetadata
 from foveate.codec.record import CRC_AT, SALIENCY_BYTES, ArchiveRecord, pack_record
 from foveate.codec.walk import CODESTREAM_START, codestream_span, strict
 
-# Boxes that say where parts of the codestream are (ISO/IEC 15444-9), which is no longer so.
 _END_MARK = b"\xff\xd9"
+# Boxes that say where parts of the codestream are (ISO/IEC 15444-9), which is no longer so.
 _INDICES = (b"cidx", b"fidx", b"iptr", b"prxy", b"mani")
 
 

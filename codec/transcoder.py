@@ -72,7 +72,7 @@ class Transcoder:
             self.stream, self.layout, emphasis, lambda: _visibility(self.stream, self.layout, pixels)
         )
         self._log_weights = np.log10(self.weights)
-        self._passes = tier1_decoder.no_passes(len(self.weights), int(self.layers.passes[-1].max(initial=0)))
+        self.passes = tier1_decoder.no_passes(len(self.weights), int(self.layers.passes[-1].max(initial=0)))
         self._depth = math.inf  # the threshold that all blocks have been decoded down to
 
     # ------------------------------------------------------------ targets
@@ -147,7 +147,7 @@ class Transcoder:
 
     @property
     def _is_whole(self) -> bool:
-        return bool((self._passes.number >= self.layers.passes[-1]).all())
+        return bool((self.passes.number >= self.layers.passes[-1]).all())
 
     def _guess(self, budget: int) -> float:
         """The threshold (log10) at which some of the blocks take their share of a budget."""
@@ -173,26 +173,26 @@ class Transcoder:
             lowest = np.ceil(np.log2(np.maximum(least, 1e-30)) / 2)
             planes = np.clip(self._blocks.planes - lowest, 0, 60).astype(np.int32)  # that may be worth it
             available = np.minimum(available, np.maximum(3 * planes - 2, 0))
-        self._decode(np.flatnonzero(available > self._passes.number), available)
+        self._decode(np.flatnonzero(available > self.passes.number), available)
 
     def _decode(self, todo: NDArray[np.int64], counts: NDArray[np.int32]) -> None:
         """Decodes so many passes of some blocks, from their beginning."""
         c = self.codewords
         sizes = self.layers.sizes[-1].astype(np.int32)
         codes = tier1_decoder.Codes(c.body, c.start, sizes, c.cuts, c.first_cut)
-        bad = tier1_decoder.decode_blocks(todo, self._blocks, codes, counts, self._passes, tier1.TABLES)
+        bad = tier1_decoder.decode_blocks(todo, self._blocks, codes, counts, self.passes, tier1.TABLES)
         if bad >= 0:
             raise BadCodestream(f"code-block {bad} is damaged: wrong segmentation symbols")
 
     def _candidates(self, *, with_last: bool = False) -> Candidates:
-        found = hulls.hulls_of(self._passes, with_last=with_last)
+        found = hulls.hulls_of(self.passes, with_last=with_last)
         return Candidates(self.stream, self.layout, self.codewords, found, self._log_weights, self.access)
 
     # ------------------------------------------------------------ quality
 
     def _decibels(self, choice: Choice) -> float:
         """The squared error that a choice leaves, as far as coefficients tell: -10 log10."""
-        energy = float(self._passes.energy.sum())
+        energy = float(self.passes.energy.sum())
         return -10 * math.log10(max(energy - choice.gain, 1e-6 * energy + 1e-12))
 
     def _peak_decibels(self) -> float:

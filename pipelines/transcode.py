@@ -1,8 +1,8 @@
 """Make JPEG 2000 files smaller, or arrange them for image servers, without coding them again.
 
 Reads JP2 files and codestreams of any program, and writes an archive like that of `foveate compress`:
-code-blocks are cut where saliency and target say, packets put in order, and all boxes carried. With --lossless
-every coding pass stays.
+code-blocks are cut where saliency and target say, packets put in order, and all boxes carried. With
+--lossless every coding pass stays.
 """
 
 from __future__ import annotations
