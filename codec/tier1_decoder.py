@@ -452,10 +452,8 @@ def _count_gains(b, blocks, count, passes, room):  # type: ignore[no-untyped-def
     samples = np.int64(blocks.width[b]) * np.int64(blocks.height[b])
     gains = np.zeros(count, np.float64)
     energy = 0.0
-    finest = planes  # the last bit-plane that was refined
-    for q in range(planes - 2, -1, -1):
-        if 3 * (planes - 1 - q) - 1 < count:
-            finest = q
+    refined = count // 3  # bit-planes that were, the first one of all aside
+    finest = planes - 1 - refined if refined else planes
     for sample in range(samples):
         magnitude = room.magnitudes[sample]
         if not magnitude:

@@ -71,5 +71,5 @@ def test_what_is_not_read_is_kept(tmp_path: Path) -> None:
             b"\xff\x51\x00\x29\x00\x00", b"\xff\x51\x00\x29\x80\x00"
         )
     )
-    (kept,) = read_master(source(path), Limits())
+    (kept,) = transcode(SalientPhoto(read(path), None, 0.0), encoder("bpp", 1.0, transcode=True))
     assert isinstance(kept, TaggedOutput) and kept.value.reason == Reason.NOT_READ
