@@ -8,18 +8,12 @@ code-blocks are cut where saliency and target say, packets put in order, and all
 from __future__ import annotations
 
 import argparse
-import functools
 from pathlib import Path
 
-import apache_beam as beam
-
-from foveate.archive.journal import clear_journal
 from foveate.archive.keys import BadKey
-from foveate.archive.names import JPEG2000_EXTENSIONS
 from foveate.archive.roi_boxes import emit_boxes
-from foveate.archive.rows import MetricsRow
 from foveate.archive.settings import CompressSettings, Target
-from foveate.pipelines import flag_types
+from foveate.pipelines import compress, flag_types
 from foveate.pipelines.compress_options import CompressOptions, add_arrangement, add_roi
 from foveate.pipelines.logs import user_log
 from foveate.pipelines.running import engines, runner
@@ -31,23 +25,10 @@ from foveate.pipelines.running.arguments import (
     parse_beam_flags,
 )
 from foveate.pipelines.running.key import add_key, key_of
-from foveate.pipelines.running.lock import run_alone
-from foveate.pipelines.running.status import OK, SOME_FAILED, WRONG_USAGE
-from foveate.storage.listing import NothingFound
-from foveate.storage.source import SourceFile
-from foveate.transforms.feeds import BatchFeed
-from foveate.transforms.keep_journal import KeepJournal
-from foveate.transforms.map_saliency import MapSaliency
-from foveate.transforms.measure import Measure
-from foveate.transforms.progress import Progress
-from foveate.transforms.read import KEPT
-from foveate.transforms.run_reccnn import RecCnn, RestoreCoded, SkipRestoring
-from foveate.transforms.steps import FAILURES
-from foveate.transforms.transcode import ReadMasters, TranscodeJpeg2000
-from foveate.transforms.write import CopyKept, WriteArchives
-from foveate.transforms.write_tables import SHARDS, WriteFailures, WriteMetrics
+from foveate.pipelines.running.status import WRONG_USAGE
+from foveate.transforms.run_reccnn import RecCnn
 
-__all__ = ["add_arguments", "build", "parse_beam_flags", "run"]
+__all__ = ["add_arguments", "parse_beam_flags", "run"]
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -71,6 +52,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "--lossless and --access, which rearrange all files",
     )
     group.add_argument("--force", action="store_true", help="transcode files again even if up to date")
+    group.add_argument(
+        "--dry-run", action="store_true", help="list what would be transcoded, without writing anything"
+    )
     add_limits(group)
     add_key(group, "encrypt every file of the archive with the key in this file")
     parser.epilog = (
@@ -150,68 +134,21 @@ def _target(args: argparse.Namespace) -> Target:
     return Target("slope", args.slope) if args.psnr is None else Target("psnr", args.psnr)
 
 
-def build(root: beam.Pipeline, counts: Progress, options: CompressOptions) -> None:
-    """Wires the pipeline, which is that of `foveate compress` around other stages of reading and coding."""
-    settings, labels = options.settings, options.labels
-    feed = BatchFeed(options.sources, JPEG2000_EXTENSIONS, "keep", labels, counts, options.trusts_tables)
-    fed = root | "Find sources" >> feed
-    masters = fed.sources | "Read masters" >> ReadMasters(options.limits)
-    salient = masters.good | "Map saliency" >> MapSaliency(settings, options.limits)
-    coded = salient.good | "Transcode JPEG 2000" >> TranscodeJpeg2000(options.encoder())
-    measured_as_restored = options.reccnn is not None and settings.target.kind != "lossless"
-    restore = RestoreCoded(options.reccnn) if measured_as_restored else SkipRestoring()
-    restored = coded.good | "Restore" >> restore
-    archived = restored.good | "Measure" >> Measure(labels, options.score_all)
-    written = archived.good | "Write archives" >> WriteArchives(labels, counts)
-    kept = (masters[KEPT], coded[KEPT]) | "All kept" >> beam.Flatten()
-    copied = kept | "Copy kept" >> CopyKept(labels, counts)
-    rows = [
-        done | f"Keep journal {number}" >> beam.ParDo(KeepJournal(labels)).with_output_types(MetricsRow)
-        for number, done in enumerate((written.good, copied.good))
-    ]
-    table = (*fed.rows, *rows) | "All rows" >> beam.Flatten()
-    stages = (masters, salient, coded, restored, archived, written, copied)
-    failures = (
-        (fed.failures, *(stage[FAILURES] for stage in stages))
-        | "All failures" >> beam.Flatten()
-        | "Count failures" >> beam.Map(counts.fail)
-    )
-    table | "Write metrics" >> WriteMetrics(options.archive, options.run_id, SHARDS, "")
-    failures | "Write failures" >> WriteFailures(options.archive, options.run_id, part="")
-
-
 def run(args: argparse.Namespace) -> int:
-    """Runs `foveate transcode`; returns the exit status."""
+    """Runs `foveate transcode`, a run of `compress` with other stages; returns the exit status."""
     try:
         runner.set_up_filesystems(args.beam_flags)  # the key may be in one of them
         options = options_of(engines.with_workers_paths(args))
     except BadKey as error:
         user_log.error(f"foveate transcode: {error}")
         return WRONG_USAGE
-    if Path(options.archive).is_file():
-        user_log.error(f"foveate transcode: {options.archive} is a file; --output names the archive's folder")
-        return WRONG_USAGE
     masks = options.settings.mask_folder
-    if masks is not None and "://" not in masks and not Path(masks).is_dir():
-        user_log.error(f"foveate transcode: there is no mask folder {masks}")
+    problem = ""
+    if Path(options.archive).is_file():
+        problem = f"{options.archive} is a file; --output names the archive's folder"
+    elif masks is not None and "://" not in masks and not Path(masks).is_dir():
+        problem = f"there is no mask folder {masks}"
+    if problem:
+        user_log.error(f"foveate transcode: {problem}")
         return WRONG_USAGE
-    try:
-        listed_here = engines.is_local(args.beam_flags)
-        files = (
-            runner.list_sources(options.sources, JPEG2000_EXTENSIONS, options.archive) if listed_here else []
-        )
-    except NothingFound as error:
-        user_log.error(f"foveate transcode: {error}")
-        return WRONG_USAGE
-    work = functools.partial(_transcode, options, args.beam_flags, files)
-    return run_alone(options.archive, args.beam_flags, work)
-
-
-def _transcode(options: CompressOptions, beam_flags: list[str], files: list[SourceFile]) -> int:
-    """Runs until all is done; returns the exit status."""
-    outcomes = ("compressed", "kept", "skipped", "failed")
-    job = runner.Job("Transcoding", outcomes, options.archive, options.run_id)
-    status = runner.run_job(job, functools.partial(build, options=options), beam_flags, files)
-    if status in (OK, SOME_FAILED):
-        clear_journal(options.archive, options.run_id)
-    return status
+    return compress.start(options, args.beam_flags, dry_run=args.dry_run)

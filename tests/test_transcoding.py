@@ -17,7 +17,9 @@ def test_targets_count_the_whole_file() -> None:
     assert 0.98 < len(foveate.transcode(master, ratio=4, layers=2)) / (len(master) / 4) <= 1
     mask = np.zeros((4, 4), np.float32)
     mask[:2] = 1
-    salient = foveate.decode(foveate.transcode(master, max_bytes=4000, saliency=mask, gain_db=20, access=True))
+    salient = foveate.decode(
+        foveate.transcode(master, max_bytes=4000, saliency=mask, gain_db=20, access=True)
+    )
     error = np.square(salient.astype(float) - PIXELS)
     assert 1.2 * error[:40].mean() < error[60:].mean()
 
