@@ -15,13 +15,17 @@ def test_targets_count_the_whole_file() -> None:
     master = foveate.encode(PIXELS, lossless=True)
     assert 0.98 < len(foveate.transcode(master, bpp=2)) / (97 * 131 / 4) <= 1
     assert 0.98 < len(foveate.transcode(master, ratio=4, layers=2)) / (len(master) / 4) <= 1
+
+
+def test_saliency_decides_where_the_bits_stay() -> None:
+    pixels = streams.texture(300, 320, 3)
     mask = np.zeros((4, 4), np.float32)
     mask[:2] = 1
-    salient = foveate.decode(
-        foveate.transcode(master, max_bytes=4000, saliency=mask, gain_db=20, access=True)
-    )
-    error = np.square(salient.astype(float) - PIXELS)
-    assert 1.2 * error[:40].mean() < error[60:].mean()
+    master = foveate.encode(pixels, lossless=True)
+    made = [foveate.transcode(master, bpp=1, saliency=map_, access=True) for map_ in (None, mask)]
+    even, favored = (np.square(foveate.decode(one).astype(float) - pixels) for one in made)
+    assert favored[:130].mean() < 0.9 * even[:130].mean()
+    assert favored[170:].mean() > even[170:].mean()
 
 
 def test_exactly_one_target_is_asked_for() -> None:
