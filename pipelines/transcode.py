@@ -103,6 +103,7 @@ def options_of(args: argparse.Namespace) -> CompressOptions:
         target=_target(args),
         roi=f"boxes:{emit_boxes(args.roi_box)}" if args.roi_box else args.roi or "msroi",
         roi_gain_db=args.roi_gain,
+        roi_weights=args.roi_weights,
         comcnn="off",
         min_saving=args.min_saving,
         tune=args.tune,
