@@ -39,7 +39,7 @@ def decoded_part(
     if layers is not None and layers < 1:
         raise ValueError(f"layers must be at least 1, not {layers}")
     if reduce < 0:
-        raise ValueError(f"reduce must be at least 0, not {reduce}")
+        raise ValueError(f"reduce must not be negative, but it is {reduce}")
     is_place = isinstance(jp2, str | os.PathLike)
     data = (
         _opened(os.fspath(jp2)) if isinstance(jp2, str | os.PathLike) else RangedBytes.of(checked_file(jp2))
