@@ -50,7 +50,8 @@ class CompressSettings:
     the artifacts out of JPEG sources first; `effort` how much time an encode may take; `also` which sources
     are decoded on demand (`pictures.formats.ON_DEMAND`); `drop` what they may lose, though it keeps them
     otherwise (`pictures.formats.DROPPED`); `access` whether files are arranged for reading parts of them,
-    `tile_size` the side of their tiles, 0 for the encoder's choice.
+    `tile_size` the side of their tiles, 0 for the encoder's choice; `transcode` whether sources are JPEG 2000
+    files whose codewords are cut.
     """
 
     target: Target = Target("quality", DEFAULT_QUALITY)
@@ -68,6 +69,7 @@ class CompressSettings:
     tile_size: int = 0
     roi_weights: RoiWeights = DEFAULT_ROI_WEIGHTS
     drop: tuple[str, ...] = ()
+    transcode: bool = False
 
     @property
     def uses_comcnn(self) -> bool:
@@ -109,7 +111,7 @@ class CompressSettings:
         else:
             del values["roi_weights"]
         # Without these, digests are as they were before there were any.
-        for later in ("key_id", "clean_jpeg", "effort", "also", "access", "tile_size", "drop"):
+        for later in ("key_id", "clean_jpeg", "effort", "also", "access", "tile_size", "drop", "transcode"):
             if values[later] in ("", False, "normal", (), 0):
                 del values[later]
         text = json.dumps([FORMAT_VERSION, values], sort_keys=True)

@@ -36,7 +36,7 @@ from foveate.codec.parameters import Size as Size
 from foveate.codec.pointers import TilePartLength, emit_plt, emit_tlm, tlm_bytes
 from foveate.codec.walk import CODESTREAM_START, EOC, SOC, SOD, SOT, strict
 
-CAP, PPM, PPT = 0xFF50, 0xFF60, 0xFF61
+CAP, PLM, PPM, PPT, COM = 0xFF50, 0xFF57, 0xFF60, 0xFF61, 0xFF64
 _OF_A_CODESTREAM = (COD, COC, QCD, QCC, RGN)  # kept when a codestream is emitted again
 _MAX_OWN_COMPONENTS = 1 << 21  # components of all tiles with parameters of their own
 
@@ -108,9 +108,7 @@ def parse(data: bytes) -> Codestream:
       UnsupportedCodestream: legal, but uses something named in the message: what is not of Part 1, or tiles
         with parameters of their own for more than 2 million components in all.
     """
-    if not data.startswith(CODESTREAM_START):
-        raise BadCodestream(f"not a JPEG 2000 codestream: it starts with {data[:4]!r}")
-    segments, position = _read_header(data, walk.segments(data, 2, len(data)), SOT)
+    segments, position = main_header(data, 0)
     size = parse_size(segments[0][1])
     count = len(size.components)
     main = parse_parameters(segments, count)
@@ -138,7 +136,17 @@ def of_header(segments: Sequence[bytes]) -> Codestream:
     return Codestream(**vars(main), data=b"", size=size, tile_parts=(), header_segments=tuple(segments))
 
 
-def _read_header(data: bytes, found: Iterable[walk.Segment], stop: int) -> tuple[list[_Segment], int]:
+def main_header(data: walk.Readable, start: int) -> tuple[list[tuple[int, bytes]], int]:
+    """The marker segments (marker, payload) of the main header of a codestream, and where its first SOT is.
+
+    Raises: like `parse`.
+    """
+    if not data.startswith(CODESTREAM_START, start):
+        raise BadCodestream(f"not a JPEG 2000 codestream: it starts with {data[start : start + 4]!r}")
+    return _read_header(data, walk.segments(data, start + 2, len(data)), SOT)
+
+
+def _read_header(data: walk.Readable, found: Iterable[walk.Segment], stop: int) -> tuple[list[_Segment], int]:
     """The marker segments up to the marker `stop`, and where that stands."""
     segments: list[_Segment] = []
     for segment in strict(found):

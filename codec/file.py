@@ -27,6 +27,7 @@ from foveate.codec.parameters import Size
 from foveate.codec.quality_search import Goal as QualityGoal
 from foveate.codec.quality_target import ScoreGoal, nearest_to_score
 from foveate.codec.record import SALIENCY_BYTES, ArchiveRecord
+from foveate.codec.regions import Region
 
 MOST_LAYERS = 50  # a tile has at most 255 tile-parts, one per layer
 _NEARLY_LOSSLESS = 0.3  # of the bytes of all samples: where a file takes more, a lossless one may take less
@@ -317,7 +318,12 @@ class DecodedFile:
 
 
 def decode_file(
-    data: bytes, *, reduce: int = 0, layers: int = 0, max_pixels: int | None = None
+    data: bytes,
+    *,
+    reduce: int = 0,
+    layers: int = 0,
+    max_pixels: int | None = None,
+    region: Region | None = None,
 ) -> DecodedFile:
     """Decodes a JP2 file or a bare codestream, ours or another's.
 
@@ -325,7 +331,9 @@ def decode_file(
       data: the file.
       reduce: how many of the finest resolutions to leave out; there is no noise map then.
       layers: how many quality layers to decode; 0 for all.
-      max_pixels: refuse a picture of more pixels than this.
+      max_pixels: refuse a picture (or region) of more pixels than this.
+      region: what to decode, inside of the picture, at full size; None for all of it. It has a noise map if
+        it begins at a whole cell.
 
     Raises:
       BadCodestream: the data are malformed or cut off.
@@ -333,7 +341,7 @@ def decode_file(
       ValueError: `reduce` or `layers` is out of range.
     """
     parsed = jp2.parse(data)
-    decoded = openjpeg.decode(data, reduce=reduce, layers=layers, max_pixels=max_pixels)
+    decoded = openjpeg.decode(data, reduce=reduce, layers=layers, max_pixels=max_pixels, region=region)
     check_color(parsed, decoded.pixels.shape[2])
     straight = as_straight_rgb(decoded.pixels, decoded.bit_depth, parsed)
     decoded = dataclasses.replace(decoded, pixels=straight)
@@ -343,6 +351,8 @@ def decode_file(
         note = ""
     elif not reduce:
         found, note = _noise_of(parsed, layers)
+    if found is not None and region is not None:
+        found = _noise_in(found, region)
     return DecodedFile(decoded, parsed.metadata, parsed.record, found, note)
 
 
@@ -359,6 +369,14 @@ def _noise_of(parsed: Jp2, layers: int) -> tuple[NDArray[np.float32] | None, str
         return noise.noise_map(whole.stream, whole.layout, whole.codewords.zero_planes, passes), ""
     except (BadCodestream, UnsupportedCodestream) as error:
         return None, f"restored without RecCNN: {error}"
+
+
+def _noise_in(noise_map: NDArray[np.float32], region: Region) -> NDArray[np.float32] | None:
+    """The cells of a region; None where it does not begin at a whole one."""
+    if region.left % noise.CELL or region.top % noise.CELL:
+        return None
+    rows = slice(region.top // noise.CELL, -(-region.bottom // noise.CELL))
+    return noise_map[rows, region.left // noise.CELL : -(-region.right // noise.CELL)]
 
 
 def _unusual(parsed: Jp2, size: Size) -> str:

@@ -5,12 +5,11 @@ All in one file, since compiled code that is kept on disk is renewed only when i
 
 from __future__ import annotations
 
-from typing import NamedTuple
+from typing import NamedTuple, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
 
-from foveate.codec.tier1 import Passes
 from foveate.compiled import compiled
 
 _NOTHING = 1e-12  # squared error
@@ -47,7 +46,23 @@ class Hulls(NamedTuple):
         return np.where(points > 0, gains, 0.0)
 
 
-def hulls_of(passes: Passes, *, with_last: bool = False) -> Hulls:
+class Coded(Protocol):
+    """What is known of the passes of blocks: how many, and tables (blocks, passes) of bytes and gains."""
+
+    @property
+    def number(self) -> NDArray[np.int16]:
+        """Of passes."""
+
+    @property
+    def lengths(self) -> NDArray[np.int32]:
+        """Bytes up to each."""
+
+    @property
+    def gains(self) -> NDArray[np.float32]:
+        """Squared error that each removes."""
+
+
+def hulls_of(passes: Coded, *, with_last: bool = False) -> Hulls:
     """The truncation points of all blocks.
 
     Args:

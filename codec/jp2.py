@@ -40,9 +40,9 @@ from foveate.codec.record import (
 )
 from foveate.codec.walk import CODESTREAM_START, JP2_START, Box, codestream_span, file_boxes, strict
 
-_RECORD_UUID = uuid.UUID("9de31d97-f6d9-4392-88d5-000acd786d7d").bytes
+RECORD_UUID = uuid.UUID("9de31d97-f6d9-4392-88d5-000acd786d7d").bytes
 RECORD_NAME = "Foveate's archive record"
-UUID_NAMES = METADATA_UUIDS | {_RECORD_UUID: RECORD_NAME}
+UUID_NAMES = METADATA_UUIDS | {RECORD_UUID: RECORD_NAME}
 
 _UUID_BYTES = 16
 
@@ -163,7 +163,7 @@ def parse(data: bytes) -> Jp2:
         content = data[box.start : box.end]
         if box.kind == b"jp2h" and header is None:
             header = parse_header(data, box)
-        elif box.kind == b"uuid" and content.startswith(_RECORD_UUID):
+        elif box.kind == b"uuid" and content.startswith(RECORD_UUID):
             if record is None and problem is None:
                 record, problem = try_record(content[_UUID_BYTES:])
         else:
@@ -245,7 +245,7 @@ def sealed_bytes(data: bytes) -> bytes:
 def _record_start(data: bytes) -> int | None:
     """Where the content of the first record begins, None if there is none."""
     for box in strict(file_boxes(data)):
-        if box.kind == b"uuid" and data[box.start : box.start + _UUID_BYTES] == _RECORD_UUID:
+        if box.kind == b"uuid" and data[box.start : box.start + _UUID_BYTES] == RECORD_UUID:
             return box.start + _UUID_BYTES
     return None
 
@@ -259,7 +259,7 @@ def read_record(head: bytes) -> ArchiveRecord | None:
     for box in strict(file_boxes(head)):
         if box.kind == b"jp2c":
             return None
-        if box.kind == b"uuid" and head[box.start : box.start + 16] == _RECORD_UUID:
+        if box.kind == b"uuid" and head[box.start : box.start + 16] == RECORD_UUID:
             return try_record(head[box.start + _UUID_BYTES : box.end])[0]
     return None
 
@@ -281,11 +281,11 @@ def _head(siz: Siz, metadata: PhotoMetadata, record: bytes | None) -> bytes:
     file_type = pack_box(b"ftyp", b"jp2 " + bytes(4) + b"jp2 ")
     found = [JP2_START, file_type, pack_box(b"jp2h", header_boxes(siz, metadata))]
     if record is not None:
-        found.append(pack_box(b"uuid", _RECORD_UUID + record))
+        found.append(pack_box(b"uuid", RECORD_UUID + record))
     return b"".join(found)
 
 
 def _apart(head: bytes, record: bytes | None) -> tuple[bytes, bytes]:
     """The head that `_head` made without the record's box, and that box."""
-    at = len(head) if record is None else len(head) - len(pack_box(b"uuid", _RECORD_UUID + record))
+    at = len(head) if record is None else len(head) - len(pack_box(b"uuid", RECORD_UUID + record))
     return head[:at], head[at:]

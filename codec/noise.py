@@ -131,6 +131,23 @@ def _full_steps(stream: Codestream, layout: Layout) -> NDArray[np.float64]:
     return steps[index.reshape(-1)]
 
 
+def squared_norms(stream: Codestream, layout: Layout) -> NDArray[np.float64]:
+    """The squared error in the picture, over all its color samples, of a step in each block: (blocks,).
+
+    Samples are in the units of the deepest component. One of a sub-sampled component covers several pixels.
+    """
+    blocks, shapes = layout.blocks, stream.size.components
+    depth = max(shape.bit_depth for shape in shapes)
+    transformed = np.full(layout.tiles, stream.color_transform)
+    for tile, parameters in stream.tile_parameters.items():
+        transformed[tile] = parameters.color_transform
+    # A transformed component's norm is the mean over three colors.
+    colors = np.where(transformed[blocks.tile] & (blocks.component < 3), 3.0, 1.0)
+    covered = np.array([shape.dx * shape.dy for shape in shapes], np.float64)[blocks.component]
+    peak = 2.0**depth - 1
+    return (_full_steps(stream, layout) * peak) ** 2 * colors * covered
+
+
 def _norm(irreversible: bool, level: int, high: bool) -> float:
     """The norm of a level's basis functions; far up, where these are long, it grows by sqrt(2) a level."""
     beyond = max(0, level - _COMPUTED_LEVELS)

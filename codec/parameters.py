@@ -17,7 +17,7 @@ NAMES = {SIZ: "SIZ", COD: "COD", COC: "COC", QCD: "QCD", QCC: "QCC", RGN: "RGN",
 PROGRESSIONS = ("LRCP", "RLCP", "RPCL", "PCRL", "CPRL")
 REVERSIBLE, IRREVERSIBLE = 1, 0  # the transformation byte of COD: 5/3 and 9/7
 # Code-block styles (Table A.19). The first two cut contributions into several segments.
-BYPASS, TERMALL = 1, 4
+BYPASS, TERMALL, PREDTERM = 1, 4, 16
 _PART_2 = 0x8000  # of Rsiz: capabilities of ISO/IEC 15444-2
 _MAX_COMPONENTS, _MAX_TILES = 16384, 65535
 

@@ -77,6 +77,11 @@ _FIRST_PASSES = 3
 _LEAST_RETURN = 0.7  # share of the price of its bits that a coefficient must bring
 
 
+def first_states() -> NDArray[np.uint8]:
+    """The states of the MQ coder's contexts at the beginning of a block (Table D.7), for decoders."""
+    return _FIRST_STATES.copy()
+
+
 def _more_bits() -> NDArray[np.float64]:
     """How many bits a one takes more than a zero, by 2 * state + likelier symbol."""
     table = np.zeros(2 * len(_STATES))

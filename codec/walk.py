@@ -22,6 +22,23 @@ _SOT_BYTES = 12
 _MOST_BOXES = 1 << 12  # side by side: no photo has so many, and to walk through millions takes minutes
 
 
+class Readable(Protocol):
+    """Bytes, or what is read like them where it is looked at (`ranged.RangedBytes`)."""
+
+    def __len__(self) -> int: ...
+
+    def __getitem__(self, span: slice, /) -> bytes: ...
+
+    def startswith(self, prefix: bytes, start: int = ..., end: int = ..., /) -> bool:
+        """Like that of `bytes`."""
+
+    def find(self, wanted: bytes, start: int = ..., end: int = ..., /) -> int:
+        """Like that of `bytes`."""
+
+    def rfind(self, wanted: bytes, start: int = ..., end: int = ..., /) -> int:
+        """Like that of `bytes`."""
+
+
 class _Walked(Protocol):
     @property
     def problem(self) -> str: ...
@@ -51,7 +68,7 @@ class Box(NamedTuple):
     problem: str = ""
 
 
-def boxes(data: bytes, start: int, end: int) -> Iterator[Box]:
+def boxes(data: Readable, start: int, end: int) -> Iterator[Box]:
     """The boxes from `start` to `end`, one after the other."""
     offset, count = start, 0
     while offset < end:
@@ -59,10 +76,10 @@ def boxes(data: bytes, start: int, end: int) -> Iterator[Box]:
             yield Box(b"", offset, offset, offset, f"more than {_MOST_BOXES} boxes up to byte {offset}")
             return
         head, count = 8, count + 1
-        length, kind = struct.unpack_from(">I4s", data, offset) if end - offset >= head else (0, b"")
+        length, kind = struct.unpack(">I4s", data[offset : offset + 8]) if end - offset >= head else (0, b"")
         if length == 1:
             head = 16
-            (length,) = struct.unpack_from(">Q", data, offset + 8) if end - offset >= head else (0,)
+            (length,) = struct.unpack(">Q", data[offset + 8 : offset + 16]) if end - offset >= head else (0,)
         elif length == 0:  # up to the end of the file
             length = end - offset
         if end - offset < head:
@@ -91,7 +108,7 @@ class Segment(NamedTuple):
     problem: str = ""
 
 
-def segments(data: bytes, position: int, end: int) -> Iterator[Segment]:
+def segments(data: Readable, position: int, end: int) -> Iterator[Segment]:
     """Markers with their segments from a position up to and including SOT, SOD or EOC."""
     while True:
         marker = int.from_bytes(data[position : position + 2]) if position + 2 <= end else 0
@@ -131,14 +148,14 @@ class TilePart(NamedTuple):
     problem: str = ""
 
 
-def tile_parts(data: bytes, position: int, end: int) -> Iterator[TilePart]:
+def tile_parts(data: Readable, position: int, end: int) -> Iterator[TilePart]:
     """Follows Psot from tile-part to tile-part, as long as there is an SOT."""
     while position + 2 <= end and data[position : position + 2] == _SOT:
         if position + _SOT_BYTES > end:
             problem = f"the tile-part at byte {position} is cut off"
             yield TilePart(0, 0, 0, position, position, position, (), problem)
             return
-        tile, length, number, promised = struct.unpack_from(">HIBB", data, position + 4)
+        tile, length, number, promised = struct.unpack(">HIBB", data[position + 4 : position + 12])
         stop, problem = _end_of_tile_part(data, position, length, end)
         header = [Segment(SOT, position, position + 4, position + _SOT_BYTES)]
         header += segments(data, position + _SOT_BYTES, stop)
@@ -152,7 +169,7 @@ def tile_parts(data: bytes, position: int, end: int) -> Iterator[TilePart]:
         position = stop
 
 
-def _end_of_tile_part(data: bytes, position: int, length: int, end: int) -> tuple[int, str]:
+def _end_of_tile_part(data: Readable, position: int, length: int, end: int) -> tuple[int, str]:
     """Where a tile-part of a length ends, or what there is of it; and what is wrong with that."""
     if length == 0:  # up to EOC, which padding may follow
         stop = data.rfind(_EOC, position + _SOT_BYTES, end)
@@ -171,7 +188,7 @@ class Span(NamedTuple):
     end: int
 
 
-def codestream_span(data: bytes) -> Span:
+def codestream_span(data: Readable) -> Span:
     """Where the first codestream begins and ends in a JP2 file, or in a bare codestream.
 
     A whole codestream is found whatever stands around it: bytes behind its end do not belong to it, and where
@@ -190,7 +207,7 @@ def codestream_span(data: bytes) -> Span:
     )
 
 
-def _codestream_place(data: bytes) -> tuple[int, int]:
+def _codestream_place(data: Readable) -> tuple[int, int]:
     """Where a codestream's content begins and ends as boxes tell."""
     if data.startswith(CODESTREAM_START):
         return 0, len(data)
@@ -205,7 +222,7 @@ def _codestream_place(data: bytes) -> tuple[int, int]:
     raise BadCodestream("the JP2 file has no codestream")
 
 
-def _end_of_codestream(data: bytes, start: int, end: int) -> int | None:
+def _end_of_codestream(data: Readable, start: int, end: int) -> int | None:
     """Where a codestream that begins at `start` ends by its own markers; None where its end is missing."""
     position = start
     for segment in segments(data, start, end):
@@ -217,7 +234,7 @@ def _end_of_codestream(data: bytes, start: int, end: int) -> int | None:
     return position + 2 if data.startswith(_EOC, position, end) else None
 
 
-def file_boxes(data: bytes) -> Iterator[Box]:
+def file_boxes(data: Readable) -> Iterator[Box]:
     """The outermost boxes of a JP2 file.
 
     Raises:

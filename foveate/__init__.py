@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from foveate.models.structures import Structures
     from foveate.quality.measures import Measures
     from foveate.reports.inspection.examination import Inspection
+    from foveate.transcoding import transcode
 
 __all__ = [
     "BadCodestream",
@@ -32,6 +33,7 @@ __all__ = [
     "restore",
     "saliency",
     "structures",
+    "transcode",
 ]
 
 _ELSEWHERE = {  # the others are in foveate.api
@@ -42,6 +44,7 @@ _ELSEWHERE = {  # the others are in foveate.api
     "Structures": "foveate.models.structures",
     "Measures": "foveate.quality.measures",
     "Inspection": "foveate.reports.inspection.examination",
+    "transcode": "foveate.transcoding",
 }
 
 

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import functools
 import math
+import os
 from collections.abc import Sequence
 from typing import Literal, TypeVar, cast, get_args
 
@@ -22,6 +23,7 @@ from foveate.codec.encoder import Effort
 from foveate.codec.metadata import PhotoMetadata
 from foveate.goals import goal_of
 from foveate.models.structures import Structures
+from foveate.parts import decoded_part
 from foveate.pictures.picture import full_range
 from foveate.quality import measures
 from foveate.quality.measures import Measures
@@ -126,7 +128,7 @@ def encode(  # noqa: PLR0913 (keywords, one for each thing that may be asked for
     mask = None if saliency is None else checked_map(saliency)
     if roi_psnr is not None and mask is None:
         raise ValueError("roi_psnr weights errors by saliency: give a map, or say psnr")
-    target = _one_target(
+    target = one_target(
         {
             "quality": quality,
             "bpp": bpp,
@@ -141,10 +143,10 @@ def encode(  # noqa: PLR0913 (keywords, one for each thing that may be asked for
         }
     )
     recipe = file.Recipe(
-        goal=_goal(*target, pixels, mask),
-        emphasis=Emphasis(mask, gain_db, _one_of(get_args(Tune), "tune", tune)),
+        goal=goal_of_target(*target, pixels, mask, pixels.nbytes),
+        emphasis=Emphasis(mask, gain_db, one_of(get_args(Tune), "tune", tune)),
         layers=layers,
-        effort=_one_of(get_args(Effort), "effort", effort),
+        effort=one_of(get_args(Effort), "effort", effort),
         threads=threads,
         access=access,
         tile_size=tile_size,
@@ -152,7 +154,7 @@ def encode(  # noqa: PLR0913 (keywords, one for each thing that may be asked for
     return file.encode_file(pixels, recipe, file.Boxes(metadata or PhotoMetadata())).jp2
 
 
-def _one_target(values: dict[str, float | None]) -> tuple[str, float]:
+def one_target(values: dict[str, float | None]) -> tuple[str, float]:
     """The one that was named, with its value."""
     named = {kind: float(value) for kind, value in values.items() if value is not None} or _DEFAULT
     if len(named) > 1:
@@ -165,26 +167,39 @@ def _one_target(values: dict[str, float | None]) -> tuple[str, float]:
     return kind, value
 
 
-def _goal(kind: str, value: float, pixels: Pixels, mask: SaliencyMap | None) -> file.Goal:
+def goal_of_target(
+    kind: str, value: float, pixels: Pixels, mask: SaliencyMap | None, source_bytes: int
+) -> file.Goal:
+    """The goal of a target by its name; `source_bytes` is what a ratio is of."""
     if kind == "max_bytes":
         return file.AtMost(int(value))
     target = Target(cast(TargetKind, kind.replace("_", "-")), value)
-    return goal_of(target, pixels, mask, source_bytes=pixels.nbytes)
+    return goal_of(target, pixels, mask, source_bytes)
 
 
-def _one_of(choices: tuple[_Word, ...], name: str, value: _Word) -> _Word:
+def one_of(choices: tuple[_Word, ...], name: str, value: _Word) -> _Word:
+    """The value, if it is one of the choices."""
     if value not in choices:
         raise ValueError(f"{name} must be one of {', '.join(choices)}, not {value}")
     return value
 
 
-def decode(jp2: bytes, *, reduce: int = 0, layers: int | None = None) -> Pixels:
+def decode(
+    jp2: bytes | str | os.PathLike[str],
+    *,
+    reduce: int = 0,
+    layers: int | None = None,
+    region: Sequence[int] | None = None,
+) -> Pixels:
     """Decodes a JPEG 2000 file, Foveate's or any other, in this process.
 
     Args:
-      jp2: a JP2 file or a bare codestream.
+      jp2: a JP2 file or a bare codestream: its bytes, a path, or a URL (gs://, s3://). Of a path or URL, no
+        more is read than the region and size take, where the file was made for that (`encode(access=True)`).
       reduce: how often to halve the sides, by leaving out the finest resolutions.
       layers: how many quality layers to decode; None for all.
+      region: (left, top, width, height) in pixels at full size: the part of the picture to decode. What lies
+        outside of the picture is left away; reduced, a region is widened to whole samples.
 
     Returns:
       (H, W, C) uint8 or uint16 as `encode` takes them; samples of 9 to 15 bits are stretched to 16.
@@ -192,7 +207,7 @@ def decode(jp2: bytes, *, reduce: int = 0, layers: int | None = None) -> Pixels:
     Raises:
       BadCodestream: the data are malformed or cut off.
       UnsupportedCodestream: legal, but of a kind that is not read.
-      ValueError: `reduce` or `layers` is out of range.
+      ValueError: `reduce`, `layers` or `region` is out of range.
 
     Example:
       >>> import numpy as np, foveate
@@ -200,16 +215,20 @@ def decode(jp2: bytes, *, reduce: int = 0, layers: int | None = None) -> Pixels:
       >>> jp2 = foveate.encode(pixels, lossless=True)
       >>> bool((foveate.decode(jp2) == pixels).all()), foveate.decode(jp2, reduce=2).shape
       (True, (12, 16, 1))
+      >>> bool((foveate.decode(jp2, region=(10, 20, 30, 5)) == pixels[20:25, 10:40]).all())
+      True
     """
-    return _pixels_of(_decoded(jp2, reduce, layers))
+    found, shown = decoded_part(jp2, reduce, layers, region)
+    return _pixels_of(found)[shown]
 
 
 def restore(
-    jp2: bytes,
+    jp2: bytes | str | os.PathLike[str],
     *,
     network: RecCnnSize = "fast",
     precision: Precision = "auto",
     layers: int | None = None,
+    region: Sequence[int] | None = None,
 ) -> Pixels:
     """Decodes a file and takes coding artifacts out with RecCNN; the network is loaded once per process.
 
@@ -219,11 +238,12 @@ def restore(
     things worse.
 
     Args:
-      jp2: a JP2 file or a bare codestream.
+      jp2: a JP2 file or a bare codestream, as for `decode`.
       network: "fast", or "best", which takes some ten times as long.
       precision: number format inside the network, "float32", "bfloat16", or "auto": bfloat16 on processors
         with AMX, where it is several times as fast and a few pixels differ by one level.
       layers: how many quality layers to decode; None for all.
+      region: the part of the picture to restore, as for `decode`; RecCNN runs on that part alone.
 
     Returns:
       Pixels like those of `decode`.
@@ -239,25 +259,19 @@ def restore(
       >>> foveate.restore(jp2).shape
       (64, 96, 3)
     """
-    _one_of(get_args(RecCnnSize), "network", network)
-    _one_of(get_args(Precision), "precision", precision)
+    one_of(get_args(RecCnnSize), "network", network)
+    one_of(get_args(Precision), "precision", precision)
     from foveate.models import reccnn
     from foveate.models.loading import shared
 
-    found = _decoded(jp2, 0, layers)
+    halo = 0 if region is None else reccnn.SIZES[network].receptive_field
+    found, shown = decoded_part(jp2, 0, layers, region, halo)
     pixels = _pixels_of(found)
     if found.noise is None:
-        return pixels
+        return pixels[shown]
     loaded = shared("RecCNN", functools.partial(reccnn.load, network, precision=precision)).get()
     restored = reccnn.restore_pixels(loaded, pixels, found.noise, found.prefiltered)
-    return pixels if restored is None else restored
-
-
-def _decoded(jp2: bytes, reduce: int, layers: int | None) -> file.DecodedFile:
-    jp2 = checked_file(jp2)
-    if layers is not None and layers < 1:
-        raise ValueError(f"layers must be at least 1, not {layers}")
-    return file.decode_file(jp2, reduce=reduce, layers=layers or 0)
+    return (pixels if restored is None else restored)[shown]
 
 
 def _pixels_of(found: file.DecodedFile) -> Pixels:

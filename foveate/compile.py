@@ -47,6 +47,7 @@ def _use(pixels: Pixels, mask: SaliencyMap) -> None:
         foveate.measure(pixels, decoded, saliency=mask)
         foveate.inspect(data)
         bit_usage.bits_per_pixel(PacketStream.parse(parse(data).codestream), 8, 8)
+        foveate.transcode(data, max_bytes=len(data) // 2, saliency=mask, access=True)
 
 
 def main() -> int:

@@ -19,6 +19,7 @@ from foveate.pipelines.running.status import INTERRUPTED, RUN_FAILED, WRONG_USAG
 
 COMMANDS = {
     "compress": "compress photos into an archive of region-weighted JPEG 2000 files",
+    "transcode": "cut or rearrange JPEG 2000 files without coding them again",
     "plan": "show what the plans of runs have left to do",
     "restore": "decode an archive (or any JPEG 2000 files), improved by the reconstruction network",
     "saliency": "show what the saliency network finds in photos, as pictures",

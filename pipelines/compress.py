@@ -13,6 +13,7 @@ import dataclasses
 import functools
 import time
 from collections.abc import Iterable
+from typing import Any
 
 import apache_beam as beam
 
@@ -22,6 +23,7 @@ from foveate.archive.compact import compact, small_parts
 from foveate.archive.journal import clear_journal
 from foveate.archive.keys import BadKey
 from foveate.archive.leases import wait_for_signs_of_life
+from foveate.archive.names import JPEG2000_EXTENSIONS
 from foveate.archive.planning.plan import clear_plan, part_urls
 from foveate.archive.planning.tasks import Asked
 from foveate.archive.rows import MetricsRow
@@ -48,6 +50,7 @@ from foveate.transforms.progress import Progress
 from foveate.transforms.read import KEPT, ReadPhotos
 from foveate.transforms.run_reccnn import RestoreCoded, SkipRestoring
 from foveate.transforms.steps import FAILURES
+from foveate.transforms.transcode import ReadMasters, TranscodeJpeg2000
 from foveate.transforms.write import CopyKept, WriteArchives
 from foveate.transforms.write_tables import WriteFailures, WriteMetrics, shards_for
 
@@ -78,13 +81,17 @@ def build(
         claimed = sources | "Claim photos" >> ClaimPhotos(claiming, counts)
         sources = claimed.good
         stages.append(claimed)
-    photos = sources | "Read photos" >> ReadPhotos(options.limits, settings.also + settings.drop)
+    reading: Any = ReadPhotos(options.limits, settings.also + settings.drop)
+    coding: Any = EncodeJpeg2000(encoder)
+    if settings.transcode:
+        reading, coding = ReadMasters(options.limits), TranscodeJpeg2000(encoder)
+    photos = sources | "Read photos" >> reading
     cleaned = photos
     if settings.clean_jpeg:
         cleaned = photos.good | "Clean JPEGs" >> CleanJpegs()
         stages.append(cleaned)
     salient = cleaned.good | "Map saliency" >> MapSaliency(settings, options.limits)
-    plain = salient.good | "Encode JPEG 2000" >> EncodeJpeg2000(encoder)
+    plain = salient.good | "Encode JPEG 2000" >> coding
     coded = plain
     if settings.uses_comcnn:
         prefiltered = plain.good | "Prefilter" >> Prefilter(settings.comcnn == "on")
@@ -123,7 +130,7 @@ def asked_of(options: CompressOptions) -> Asked:
     """What a run's plan is made for."""
     return Asked(
         sources=options.sources,
-        extensions=PICTURE_EXTENSIONS,
+        extensions=JPEG2000_EXTENSIONS if options.settings.transcode else PICTURE_EXTENSIONS,
         archive=options.archive,
         settings_digest=options.labels.settings_digest,
         weights_digest=options.labels.weights_digest,
@@ -146,17 +153,22 @@ def run(args: argparse.Namespace) -> int:
     if problem := contradiction(args, options):
         user_log.error(f"foveate compress: {problem}")
         return WRONG_USAGE
+    return start(options, args.beam_flags, dry_run=args.dry_run)
+
+
+def start(options: CompressOptions, beam_flags: list[str], *, dry_run: bool) -> int:
+    """Does what options ask for, or with `dry_run` says what that would be; returns the exit status."""
     try:
         if options.watch:
-            watch = functools.partial(_watch, options, args.beam_flags)
-            return run_alone(options.archive, args.beam_flags, watch)
-        if args.dry_run:
+            watch = functools.partial(_watch, options, beam_flags)
+            return run_alone(options.archive, beam_flags, watch)
+        if dry_run:
             plans.dry_run(asked_of(options), options.run_id, options.dicom_frames, options.key)
             return OK
-        compress = functools.partial(_compress, options, args.beam_flags)
-        return run_alone(options.archive, args.beam_flags, compress)
+        compress = functools.partial(_compress, options, beam_flags)
+        return run_alone(options.archive, beam_flags, compress)
     except (NothingFound, BadTable) as error:
-        user_log.error(f"foveate compress: {error}")
+        user_log.error(f"foveate {'transcode' if options.settings.transcode else 'compress'}: {error}")
         return WRONG_USAGE
     except CannotGoOn as error:  # the archive takes no plan or no lease
         runner.say_failed(str(error))
@@ -248,7 +260,8 @@ def _compact_if_many(archive: str) -> None:
 
 def _job(options: CompressOptions) -> runner.Job:
     outcomes = ("compressed", "kept", "skipped", "failed")
-    return runner.Job("Compressing", outcomes, options.archive, options.run_id)
+    doing = "Transcoding" if options.settings.transcode else "Compressing"
+    return runner.Job(doing, outcomes, options.archive, options.run_id)
 
 
 def _watch(options: CompressOptions, beam_flags: list[str]) -> int:

@@ -176,8 +176,8 @@ def _add_targets(group: argparse._ArgumentGroup) -> None:
     one.add_argument("--lossless", action="store_true", help="bit for bit (reversible 5/3 wavelet)")
 
 
-def add_allocation(group: argparse._ArgumentGroup) -> None:
-    """Adds the flags that say where the bits of a file go."""
+def add_roi(group: argparse._ArgumentGroup) -> None:
+    """Adds the flags that say what matters, and how it is layered."""
     what = group.add_mutually_exclusive_group()
     what.add_argument(
         "--roi",
@@ -218,6 +218,11 @@ def add_allocation(group: argparse._ArgumentGroup) -> None:
         help="quality layers, salient places first: viewers can show a file that is still arriving, and a "
         "file may be cut after any layer (default: %(default)s)",
     )
+
+
+def add_allocation(group: argparse._ArgumentGroup) -> None:
+    """Adds the flags that say where the bits of a file go."""
+    add_roi(group)
     add_arrangement(group)
     group.add_argument(
         "--tile-size",

@@ -10,6 +10,7 @@ from typing import Any
 from foveate.archive.roi_boxes import Box, parse_box
 from foveate.archive.roi_weights import RoiWeights, parse_roi_weights
 from foveate.codec.file import MOST_LAYERS
+from foveate.codec.regions import Region
 from foveate.codec.tile_sizes import is_tile_size
 from foveate.pictures.formats import DROPPED, ON_DEMAND
 from foveate.pictures.peers import PEERS
@@ -130,6 +131,17 @@ def roi_weights(text: str) -> RoiWeights:
         return parse_roi_weights(text)
     except ValueError as error:
         raise argparse.ArgumentTypeError(str(error)) from error
+
+
+def region(text: str) -> Region:
+    """A part of a picture: left, top, width and height in whole pixels."""
+    fields = text.split(",")
+    if len(fields) != 4 or not all(field.strip().isdecimal() and len(field) < 10 for field in fields):
+        raise argparse.ArgumentTypeError(f"must be left,top,width,height in whole pixels, not {text}")
+    found = Region(*map(int, fields))
+    if not (found.width and found.height):
+        raise argparse.ArgumentTypeError(f"must have a width and a height above 0, not {text}")
+    return found
 
 
 def on_demand(text: str) -> tuple[str, ...]:

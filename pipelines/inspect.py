@@ -12,7 +12,7 @@ import os
 import sys
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 from apache_beam.io.filesystem import BeamIOError
 from rich.console import Console
@@ -21,6 +21,8 @@ from foveate.archive.keys import ENDING, ArchiveKey, BadKey, read_stored
 from foveate.archive.names import JPEG2000_EXTENSIONS
 from foveate.archive.tables import open_whole
 from foveate.codec.errors import BadCodestream
+from foveate.codec.regions import Region
+from foveate.pipelines import flag_types
 from foveate.pipelines.logs import user_log
 from foveate.pipelines.running import runner
 from foveate.pipelines.running.arguments import parse_beam_flags
@@ -57,6 +59,12 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         help="also draw the photo, where its bits went and its saliency map: a .png or .webp file, or a "
         "folder for the pictures of several files",
     )
+    parser.add_argument(
+        "--region",
+        type=flag_types.region,
+        metavar="X,Y,W,H",
+        help="say how many bytes this part of the picture takes to read (default: 512 x 512 in the middle)",
+    )
     add_key(parser, "the file with the key of encrypted files")
     parser.epilog = (
         "Other flags are Beam's. Exit status: 0 all well, 1 some file is broken or cannot be read, 2 wrong "
@@ -81,7 +89,8 @@ def run(args: argparse.Namespace) -> int:
     for number, (file, picture) in enumerate(zip(files, pictures, strict=True)):
         if number and not args.json:
             console.print()
-        described, said = _inspect(file, key, picture, None if args.json else console)
+        shown = Shown(key, picture, args.region)
+        described, said = _inspect(file, shown, None if args.json else console)
         found.append(described)
         for problem in said:
             user_log.error(f"foveate inspect: {_shown(file.url)}: {problem}")
@@ -91,21 +100,27 @@ def run(args: argparse.Namespace) -> int:
     return RUN_FAILED if problems else OK
 
 
-def _inspect(
-    file: SourceFile, key: ArchiveKey | None, picture: str | None, console: Console | None
-) -> tuple[dict[str, Any], Sequence[str]]:
+class Shown(NamedTuple):
+    """What is wanted of a file: its key if it is encrypted, where its picture goes, a region."""
+
+    key: ArchiveKey | None
+    picture: str | None
+    region: Region | None
+
+
+def _inspect(file: SourceFile, shown: Shown, console: Console | None) -> tuple[dict[str, Any], Sequence[str]]:
     """Shows one file on a console, if given, and draws it; what stands in the JSON, and what is wrong."""
     name = _shown(file.url)
     try:
-        data = read_stored(file.url, key)
-        inspection = examine(name, data)
+        data = read_stored(file.url, shown.key)
+        inspection = examine(name, data, shown.region)
     except (OSError, BeamIOError, BadCodestream, BadInput) as error:
         return broken_as_json(name, str(error)), [str(error)]
     if console is not None:
         print_inspection(inspection, console)
     problems = list(inspection.problems)
-    if picture is not None and not problems:
-        problems += _draw(inspection, data, picture)
+    if shown.picture is not None and not problems:
+        problems += _draw(inspection, data, shown.picture)
     return as_json(inspection), problems
 
 

@@ -17,6 +17,7 @@ import apache_beam as beam
 from foveate.archive.keys import ENDING, ArchiveKey, BadKey
 from foveate.archive.names import JPEG2000_EXTENSIONS
 from foveate.pictures.formats import PICTURE_EXTENSIONS, PictureFormat
+from foveate.pipelines import flag_types
 from foveate.pipelines.logs import user_log
 from foveate.pipelines.running import engines, runner
 from foveate.pipelines.running.arguments import (
@@ -34,7 +35,7 @@ from foveate.storage.listing import NothingFound
 from foveate.transforms import decode, progress
 from foveate.transforms.decode import COPIES, DecodeJpeg2000
 from foveate.transforms.name_outputs import NameOutputs
-from foveate.transforms.run_reccnn import RecCnn, RestorePixels
+from foveate.transforms.run_reccnn import RecCnn, RestorePixels, halo_of
 from foveate.transforms.steps import FAILURES
 from foveate.transforms.write_pictures import (
     CopyUnchanged,
@@ -95,6 +96,13 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         metavar="K",
         help="decode the first K quality layers only (default: all)",
     )
+    parser.add_argument(
+        "--region",
+        type=flag_types.region,
+        metavar="X,Y,W,H",
+        help="restore this part of each picture only (left, top, width, height in pixels at full size), "
+        "reading no more of a file than that takes: a fraction where it was made with --access",
+    )
     add_limits(parser)
     parser.add_argument(
         "--overwrite",
@@ -124,7 +132,13 @@ def run(args: argparse.Namespace) -> int:
         file_format=args.format,
         reccnn=args.reccnn,
         precision=args.precision,
-        extent=decode.Extent(limits_of(args), args.reduce, args.layers),
+        extent=decode.Extent(
+            limits_of(args),
+            args.reduce,
+            args.layers,
+            args.region,
+            0 if args.region is None or args.reduce else halo_of(args.reccnn),
+        ),
         run_id=runner.new_run_id(),
         key=key,
         overwrite=args.overwrite,

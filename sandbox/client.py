@@ -25,6 +25,7 @@ from foveate.codec.file import DecodedFile
 from foveate.codec.integrity import Integrity
 from foveate.codec.metadata import PhotoMetadata
 from foveate.codec.record import ArchiveRecord
+from foveate.codec.regions import Region
 from foveate.pictures.dicom import is_dicom
 from foveate.pictures.picture import NotForJpeg2000, Picture
 from foveate.pictures.reasons import Reason
@@ -86,14 +87,16 @@ def decode_jpeg2000(data: bytes, limits: Limits, reduce: int = 0, layers: int = 
     return openjpeg.Decoded(**found | {"warnings": tuple(found["warnings"])})
 
 
-def decode_archive(data: bytes, limits: Limits, reduce: int = 0, layers: int = 0) -> DecodedFile:
+def decode_archive(
+    data: bytes, limits: Limits, reduce: int = 0, layers: int = 0, region: Region | None = None
+) -> DecodedFile:
     """Like `codec.file.decode_file`, in isolation.
 
     Raises:
       BadCodestream, UnsupportedCodestream, ValueError: as there, or malformed boxes.
       DecoderFailed: it crashed, or took more time or memory than `limits` allow.
     """
-    options = {"max_pixels": limits.pixels, "reduce": reduce, "layers": layers}
+    options = {"max_pixels": limits.pixels, "reduce": reduce, "layers": layers, "region": region}
     found = _decoded("archive", data, options, limits)
     decoded = openjpeg.Decoded(**found["decoded"] | {"warnings": tuple(found["decoded"]["warnings"])})
     metadata, record = _metadata(found["metadata"]), _record(found["record"])

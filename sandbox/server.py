@@ -33,6 +33,7 @@ from numpy.typing import NDArray
 from foveate.codec import integrity, jp2, openjpeg
 from foveate.codec.errors import BadCodestream, UnsupportedCodestream
 from foveate.codec.record import ArchiveRecord
+from foveate.codec.regions import Region
 from foveate.pictures import dicom
 from foveate.pictures.formats import decode_picture
 from foveate.pictures.picture import BadPicture, NotForJpeg2000
@@ -81,11 +82,14 @@ def _decoded(found: openjpeg.Decoded) -> Result:
     }
 
 
-def archive(data: bytes, max_pixels: int | None, reduce: int, layers: int) -> Result:
+def archive(
+    data: bytes, max_pixels: int | None, reduce: int, layers: int, region: Sequence[int] | None
+) -> Result:
     """All that restoring a JPEG 2000 file takes, in one visit: its boxes, pixels, and noise map if whole."""
     from foveate.codec.file import decode_file
 
-    found = decode_file(data, max_pixels=max_pixels, reduce=reduce, layers=layers)
+    part = None if region is None else Region(*region)
+    found = decode_file(data, max_pixels=max_pixels, reduce=reduce, layers=layers, region=part)
     return {
         "decoded": _decoded(found.decoded),
         "metadata": dataclasses.asdict(found.metadata),

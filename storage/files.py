@@ -66,10 +66,12 @@ def _not_more(data: bytes, most: int | None) -> bytes:
     return data
 
 
-def _read(url: str, count: int | None = None) -> bytes:
-    """The bytes of a file in no store of ours, at most so many."""
+def _read(url: str, count: int | None = None, start: int = 0) -> bytes:
+    """The bytes of a file in no store of ours from `start` on, at most so many."""
     if "://" in url and not url.startswith("file://"):
         with FileSystems.open(url, compression_type=CompressionTypes.UNCOMPRESSED) as handle:
+            if start:
+                handle.seek(start)
             return read_up_to(handle, count)
     try:
         # Without waiting: what was a file when it was listed and is a pipe by now would never open.
@@ -80,6 +82,7 @@ def _read(url: str, count: int | None = None) -> bytes:
                 stat.S_ISREG(status.st_mode) or stat.S_ISDIR(status.st_mode)
             ):  # folders say so themselves
                 raise Unreadable("not a regular file (pipe or device)")
+            local.seek(start)
             return read_up_to(local, count, status.st_size + 1)
     except (FileNotFoundError, PermissionError, IsADirectoryError, Unreadable):
         raise
@@ -95,6 +98,32 @@ def read_head(url: str, count: int) -> bytes:
     if store is not None:
         return store.read(url, first=count)
     return _read(url, count)
+
+
+def read_range(url: str, start: int, end: int) -> bytes:
+    """A file's bytes from `start` to before `end`; fewer where it has no more. Raises as `read_whole`."""
+    store = store_of(url)
+    if store is not None:
+        return store.read(url, first=end, start=start)
+    return _read(url, end - start, start)
+
+
+def size_of(url: str) -> int:
+    """A file's length in bytes.
+
+    Raises:
+      FileNotFoundError: there is none.
+    """
+    store = store_of(url)
+    if store is not None:
+        found = store.find(url)
+    elif "://" in url and not url.startswith("file://"):
+        return int(FileSystems.match([url])[0].metadata_list[0].size_in_bytes)
+    else:
+        found = next(local_file(Path(url.removeprefix("file://"))), None)
+    if found is None:
+        raise FileNotFoundError(errno.ENOENT, os.strerror(errno.ENOENT), url)
+    return found.size_bytes
 
 
 def read_if_there(url: str, most: int | None = None) -> bytes | None:

@@ -129,6 +129,7 @@ class GoogleStore:
         version: StoredFile | None = None,
         first: int | None = None,
         most: int | None = None,
+        start: int = 0,
     ) -> bytes:
         """See `Store`."""
         wanted = int(version.generation) if version and version.generation else None
@@ -136,7 +137,7 @@ class GoogleStore:
         with self._translated(url), contextlib.suppress(_SinkFull):
             self._blob(url).download_to_file(
                 into,
-                start=None if first is None else 0,
+                start=None if first is None else start,
                 end=None if first is None else first - 1,
                 raw_download=True,  # what is stored, even if it says that it is gzip
                 if_generation_match=wanted,

@@ -82,10 +82,12 @@ class Store(Protocol):
         version: StoredFile | None = None,
         first: int | None = None,
         most: int | None = None,
+        start: int = 0,
     ) -> bytes:
-        """An object's bytes, or its first ones; with a version, FileChanged if it is another by now.
+        """An object's bytes, or its `first` ones, or of these those from `start` on.
 
-        Of an object of more than `most` bytes only some are read, though more than `most`.
+        With a version, FileChanged if it is another by now. Of an object of more than `most` bytes only some
+        are read, though more than `most`.
         """
 
     def write(self, url: str, data: bytes, may_replace: MayReplace | None = None) -> StoredFile:

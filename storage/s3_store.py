@@ -131,6 +131,7 @@ class S3Store:
         version: StoredFile | None = None,
         first: int | None = None,
         most: int | None = None,
+        start: int = 0,
     ) -> bytes:
         """See `Store`."""
         bucket, name = split_url(url)
@@ -138,7 +139,7 @@ class S3Store:
         if version is not None and version.checksum.startswith("etag:"):
             wanted["IfMatch"] = f'"{version.checksum.removeprefix("etag:")}"'
         if first is not None:
-            wanted["Range"] = f"bytes=0-{first - 1}"
+            wanted["Range"] = f"bytes={start}-{first - 1}"
         with self._translated(url):
             answer = self.client.get_object(Bucket=bucket, Key=name, **wanted)
             with contextlib.closing(answer["Body"]) as body:

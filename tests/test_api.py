@@ -83,6 +83,30 @@ def test_a_file_for_access_meets_its_target_and_decodes() -> None:
         foveate.encode(PIXELS, tile_size=100)
 
 
+def test_a_region_of_a_path_is_that_of_the_whole(tmp_path: Path) -> None:
+    path = tmp_path / "a.jp2"
+    path.write_bytes(foveate.encode(PIXELS, bpp=3, access=True))
+    for jp2_file in (path, str(path), path.read_bytes()):
+        whole, part = foveate.decode(jp2_file), foveate.decode(jp2_file, region=(40, 30, 51, 200))
+        assert np.array_equal(part, whole[30:, 40:91])
+        assert foveate.decode(jp2_file, region=(40, 30, 51, 20), reduce=1).shape == (10, 26, 3)
+        assert np.array_equal(foveate.decode(jp2_file, reduce=2), foveate.decode(path.read_bytes(), reduce=2))
+    with pytest.raises(ValueError, match="outside of the picture"):
+        foveate.decode(path, region=(200, 30, 51, 20))
+    with pytest.raises(ValueError, match="a region must be"):
+        foveate.decode(path, region=(2, 30, 51))
+    with pytest.raises(FileNotFoundError):
+        foveate.decode(tmp_path / "b.jp2")
+
+
+def test_a_restored_region_is_that_of_the_whole() -> None:
+    jp2_file = foveate.encode(np.tile(PIXELS, (3, 3, 1)), bpp=0.7, access=True)
+    whole = foveate.restore(jp2_file, precision="float32")
+    part = foveate.restore(jp2_file, precision="float32", region=(150, 110, 90, 61))
+    assert not np.array_equal(part, foveate.decode(jp2_file, region=(150, 110, 90, 61)))
+    assert np.abs(part.astype(int) - whole[110:171, 150:240]).max() <= 1
+
+
 def test_quality_targets_are_reached_and_hardly_exceeded() -> None:
     assert 0 <= psnr(PIXELS, foveate.decode(foveate.encode(PIXELS, psnr=34))) - 34 < 0.3
     assert 0 <= ssim(PIXELS, foveate.decode(foveate.encode(PIXELS, ssim=0.9))) - 0.9 < 0.01
@@ -207,7 +231,7 @@ def test_the_targets_are_those_of_the_command_line() -> None:
     [
         (lambda: foveate.restore(b"", network="big"), "network must be one of fast, best"),  # type: ignore[arg-type]
         (lambda: foveate.restore(b"", precision="x"), "precision must be one of auto"),  # type: ignore[arg-type]
-        (lambda: foveate.decode("a.jp2"), "as its bytes, not as str: read it first"),  # type: ignore[arg-type]
+        (lambda: foveate.inspect("a.jp2"), "as its bytes, not as str: read it first"),  # type: ignore[arg-type]
         (lambda: foveate.inspect(None), "as its bytes, not as NoneType"),  # type: ignore[arg-type]
         (lambda: foveate.encode(PIXELS.transpose(2, 0, 1)), "channels come last"),
         (lambda: foveate.encode(PIXELS, saliency=255 * MASK), "0 to 255; of 8 bits, divide it by 255"),

@@ -9,12 +9,18 @@ from typing import Any
 
 import apache_beam as beam
 
+from foveate.archive.encryption import ENDING
 from foveate.archive.keys import ArchiveKey, read_stored
 from foveate.archive.names import is_jpeg2000
 from foveate.codec.errors import BadCodestream, UnsupportedCodestream
+from foveate.codec.excerpt import excerpt, picture_size
+from foveate.codec.ranged import RangedBytes
+from foveate.codec.regions import Region, Window, window
 from foveate.pictures.picture import full_range
 from foveate.sandbox.client import Limits, check_file_bytes, decode_archive
 from foveate.storage.errors import BadInput
+from foveate.storage.files import read_range
+from foveate.storage.source import SourceFile
 from foveate.transforms.elements import DecodedFile
 from foveate.transforms.name_outputs import NamedFile
 from foveate.transforms.read import require_place
@@ -25,37 +31,47 @@ COPIES = "copies"
 
 @dataclasses.dataclass(frozen=True)
 class Extent:
-    """How much of a file may be decoded, and is: `reduce` halvings of its sides, `layers` layers (0: all)."""
+    """How much of a file may be decoded, and is.
+
+    reduce: halvings of its sides.
+    layers: how many layers; 0 for all.
+    region: of the picture; None for all of it.
+    halo: pixels that a network needs around a region.
+    """
 
     limits: Limits
     reduce: int = 0
     layers: int = 0
+    region: Region | None = None
+    halo: int = 0
 
 
 def decode_file(element: NamedFile, extent: Extent, key: ArchiveKey | None = None) -> Iterator[Any]:
     """Reads one archive file: a `DecodedFile`, or the element itself under "copies" if it is no JPEG 2000.
 
+    Of a region no more is read than it takes, where the file's markers allow that.
+
     Raises:
       BadInput: empty or too large, of a path that leads elsewhere, or with too few resolutions for
-        `extent.reduce`; or decoding it takes too much or crashes; or encrypted otherwise than with `key`.
+        `extent.reduce`; or the region lies outside of it; or decoding it takes too much or crashes; or
+        encrypted otherwise than with `key`.
       BadCodestream: damaged.
       UnsupportedCodestream: of more than `extent.limits.pixels`, or of a kind that is not read.
     """
-    file, limits = element.source, extent.limits
+    file = element.source
     require_place(file)
-    check_file_bytes(file.size_bytes, limits)
     if not is_jpeg2000(file.relative_path):
+        check_file_bytes(file.size_bytes, extent.limits)
         yield beam.pvalue.TaggedOutput(COPIES, element)
         return
-    data = read_stored(file.url, key, limits.file_bytes)
-    if not data:
-        raise BadInput("the file is empty")
     try:
-        found = decode_archive(data, limits, extent.reduce, extent.layers)
+        data, part = _read(file, extent, key)
+        found = decode_archive(data, extent.limits, extent.reduce, extent.layers, part.area if part else None)
     except (BadCodestream, UnsupportedCodestream, BadInput):
         raise
     except ValueError as error:
-        raise BadInput(f"cannot be reduced {extent.reduce} times: {error}") from error
+        about = "" if extent.region is not None else f"cannot be reduced {extent.reduce} times: "
+        raise BadInput(f"{about}{error}") from error
     record = found.record
     yield DecodedFile(
         source=file,
@@ -66,7 +82,34 @@ def decode_file(element: NamedFile, extent: Extent, key: ArchiveKey | None = Non
         prefiltered=found.prefiltered,
         note=found.note,
         source_sha256=record.source_sha256 if record is not None else b"",
+        shown=(part.rows, part.columns) if part else (slice(None), slice(None)),
     )
+
+
+def _read(file: SourceFile, extent: Extent, key: ArchiveKey | None) -> tuple[bytes, Window | None]:
+    """A file's bytes, or those of a smaller file with the region; and what of that to decode.
+
+    Raises:
+      ValueError: the region lies outside of the picture.
+    """
+    if not file.size_bytes:
+        raise BadInput("the file is empty")
+    limits = extent.limits
+    if extent.region is None:
+        check_file_bytes(file.size_bytes, limits)
+        return read_stored(file.url, key, limits.file_bytes), None
+    if key is not None or file.url.endswith(ENDING):
+        check_file_bytes(file.size_bytes, limits)
+        whole = RangedBytes.of(read_stored(file.url, key, limits.file_bytes))
+    else:
+        whole = RangedBytes(file.size_bytes, functools.partial(read_range, file.url))
+    try:
+        part = window(picture_size(whole), extent.region, halo=extent.halo, reduce=extent.reduce)
+        data = excerpt(whole, part.area, reduce=extent.reduce, layers=extent.layers)
+    except EOFError as error:
+        raise BadInput("it changed while it was read: run again") from error
+    check_file_bytes(len(data), limits)
+    return data, part
 
 
 @dataclasses.dataclass

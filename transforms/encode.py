@@ -22,6 +22,7 @@ from foveate.codec.integrity import BOXES_CHANGED
 from foveate.codec.record import ArchiveRecord
 from foveate.goals import goal_of
 from foveate.pictures.exif_turn import without_thumbnail
+from foveate.pictures.picture import full_range
 from foveate.pictures.reasons import Reason
 from foveate.quality.psnr import alpha_error
 from foveate.sandbox.client import Limits, check_integrity, decode_archive
@@ -76,7 +77,7 @@ def encode_plain(salient: SalientPhoto, encoder: Encoder) -> Iterator[Any]:
     """
     if encoder.settings.layers > 1:
         salient = dataclasses.replace(salient, photo=_without_end_marks(salient.photo))
-    archived = _already_archived(salient, encoder) if encoder.resume else None
+    archived = already_archived(salient, encoder) if encoder.resume else None
     if archived is not None:
         yield CodedPhoto(salient, archived, archived=True)
         return
@@ -85,7 +86,7 @@ def encode_plain(salient: SalientPhoto, encoder: Encoder) -> Iterator[Any]:
     try:
         coded = encode(salient, photo.pixels, encoder, prefiltered=False)
         archive_bytes = len(coded.jp2) + encoder.stored_overhead(photo)
-        kept = _not_worth_it(archive_bytes, source_bytes, settings.min_saving)
+        kept = not_worth_it(archive_bytes, source_bytes, settings.min_saving)
         kept = kept or _too_coarse(photo.pixels, coded.decoded)
         if photo.source.frame:  # it cannot be kept: its file holds the other frames too
             kept = None
@@ -127,7 +128,7 @@ def _without_end_marks(photo: Photo) -> Photo:
     return dataclasses.replace(photo, metadata=metadata, metadata_problems=lost)
 
 
-def _not_worth_it(archive_bytes: int, source_bytes: int, min_saving: float) -> tuple[Reason, str] | None:
+def not_worth_it(archive_bytes: int, source_bytes: int, min_saving: float) -> tuple[Reason, str] | None:
     """Why a photo is kept, None if it is not; the same words for all, since the report counts them."""
     saving = 1 - archive_bytes / source_bytes
     if saving >= min_saving and archive_bytes < source_bytes:
@@ -145,7 +146,8 @@ def _too_coarse(pixels: Pixels, decoded: Pixels) -> tuple[Reason, str] | None:
     return Reason.TRANSPARENCY, "its alpha channel would be coded too coarsely"
 
 
-def _already_archived(salient: SalientPhoto, encoder: Encoder) -> Coded | None:
+def already_archived(salient: SalientPhoto, encoder: Encoder) -> Coded | None:
+    """The file that an interrupted run made of the same source with the same settings, None without one."""
     url = stored_name(archive_url(encoder.archive, salient.photo.source), encoder.key)
     try:
         data = read_if_there(url, encoder.limits.file_bytes)
@@ -164,7 +166,8 @@ def _already_archived(salient: SalientPhoto, encoder: Encoder) -> Coded | None:
         back = decode_archive(data, encoder.limits)
     except ValueError:  # damaged or foreign: it is made again
         return None
-    pixels, source = back.decoded.pixels, salient.photo.pixels
+    pixels = full_range(back.decoded.pixels, back.decoded.bit_depth)
+    source = salient.photo.pixels
     if (pixels.shape, pixels.dtype) != (source.shape, source.dtype):
         return None
     if encoder.settings.target.kind == "lossless" and not np.array_equal(pixels, source):

@@ -9,7 +9,7 @@ import time
 from collections.abc import Callable, Iterator
 from typing import TYPE_CHECKING, Any
 
-from foveate.models.reccnn import restore_pixels
+from foveate.models.reccnn import SIZES, restore_pixels
 from foveate.transforms.elements import CodedPhoto, DecodedFile, RestoredPhoto
 from foveate.transforms.networks import NetworkStage, PhotoHandler
 from foveate.transforms.steps import PhotoStage
@@ -40,6 +40,11 @@ def restore_file(network: Network, file: DecodedFile) -> DecodedFile:
             _log.warning("%s: %s", file.source.url, file.note)
         return file
     return dataclasses.replace(file, pixels=restored)
+
+
+def halo_of(size: str) -> int:
+    """How many pixels around a region RecCNN of a size ("fast", "best" or "off") has to see."""
+    return 0 if size == "off" else SIZES[size].receptive_field
 
 
 @dataclasses.dataclass(frozen=True)

@@ -7,12 +7,15 @@ import functools
 import hashlib
 import os
 from collections.abc import Callable, Iterator
+from typing import cast
+
+import numpy as np
 
 from foveate.archive.keys import ArchiveKey, read_stored
 from foveate.pictures.formats import PictureFormat, encode_picture
 from foveate.storage.errors import BadInput
 from foveate.storage.files import join, write_whole
-from foveate.transforms.elements import DecodedFile
+from foveate.transforms.elements import DecodedFile, Pixels
 from foveate.transforms.name_outputs import NamedFile
 from foveate.transforms.progress import Progress
 from foveate.transforms.steps import PhotoStage
@@ -35,8 +38,9 @@ def write_picture(file: DecodedFile, output: Output, file_format: PictureFormat)
         with it only the photo that the file was made of.
     """
     url = join(output.folder, file.output_path)
+    pixels = cast(Pixels, np.ascontiguousarray(file.pixels[file.shown]))
     try:
-        data = encode_picture(file.pixels, file.metadata, file_format)
+        data = encode_picture(pixels, file.metadata, file_format)
     except ValueError as error:
         raise BadInput(f"cannot be written as {file_format}: {error}") from error
 
@@ -45,7 +49,7 @@ def write_picture(file: DecodedFile, output: Output, file_format: PictureFormat)
         return output.overwrite and not (original and hashlib.sha256(there).digest().startswith(original))
 
     write_whole(url, data, output.folder, may_replace, file.source)
-    output.progress.add_restored(file.pixels.shape[0] * file.pixels.shape[1], file.source.size_bytes)
+    output.progress.add_restored(pixels.shape[0] * pixels.shape[1], file.source.size_bytes)
     yield os.fsencode(url)
 
 

@@ -87,6 +87,7 @@ def _declare(library: Any) -> None:
         "opj_decoder_set_strict_mode": (ctypes.c_int, [pointer, ctypes.c_int]),
         "opj_read_header": (ctypes.c_int, [pointer, pointer, ctypes.POINTER(image)]),
         "opj_decode": (ctypes.c_int, [pointer, pointer, image]),
+        "opj_set_decode_area": (ctypes.c_int, [pointer, image, *[ctypes.c_int32] * 4]),
         "opj_read_tile_header": (ctypes.c_int, [pointer, pointer, *[pointer] * 8]),
         "opj_decode_tile_data": (ctypes.c_int, [pointer, word, pointer, word, pointer]),
         "opj_end_decompress": (ctypes.c_int, [pointer, pointer]),

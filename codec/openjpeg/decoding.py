@@ -5,6 +5,7 @@ from __future__ import annotations
 import ctypes
 import dataclasses
 import struct
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -21,6 +22,7 @@ from foveate.codec.openjpeg.streams import (
     set_threads,
 )
 from foveate.codec.openjpeg.tiles import read_tiles
+from foveate.codec.regions import Region
 from foveate.codec.walk import CODESTREAM_START, JP2_START
 
 _COLOR_NAMES = {-1: "unknown", 0: "unspecified", 1: "srgb", 2: "gray", 3: "sycc", 5: "cmyk"}
@@ -54,6 +56,7 @@ def decode(
     threads: int = 1,
     strict: bool = True,
     max_pixels: int | None = None,
+    region: Region | None = None,
 ) -> Decoded:
     """Decode a JP2 file or a bare codestream, told apart by their first bytes.
 
@@ -71,7 +74,9 @@ def decode(
         layers: how many quality layers to decode; 0 for all.
         threads: threads that decode blocks.
         strict: refuse data that end too early, instead of decoding what is there.
-        max_pixels: refuse a picture with more pixels than this, judged by its header before it is decoded.
+        max_pixels: refuse a picture with more pixels than this, judged by its header before it is decoded;
+            of a region, its own pixels count.
+        region: what to decode, inside of the picture, at full size; None for all of it.
 
     Raises:
         BadCodestream: the data are malformed or, if `strict`, truncated.
@@ -98,8 +103,10 @@ def decode(
         handle = ctypes.POINTER(binding.Image)()
         try:
             require_decoded(library.opj_read_header(stream, codec, ctypes.byref(handle)), messages)
-            _check_header(handle.contents, max_pixels)
-            if strict and _goes_by_tiles(data, handle.contents, reduce):
+            _check_header(handle.contents, max_pixels, region)
+            if region is not None:
+                _set_area(library, codec, handle, region, messages)
+            elif strict and _goes_by_tiles(data, handle.contents, reduce):
                 pixels = read_tiles(library, codec, stream, handle.contents, reduce, messages)
                 require_decoded(library.opj_end_decompress(codec, stream), messages)
                 return _picture_of_tiles(handle.contents, pixels, tuple(messages.warnings))
@@ -121,11 +128,22 @@ def _format_of(data: bytes) -> int:
     )
 
 
-def _check_header(image: binding.Image, max_pixels: int | None) -> None:
-    count = (image.x1 - image.x0) * (image.y1 - image.y0)
+def _set_area(library: Any, codec: int, handle: Any, region: Region, messages: Messages) -> None:
+    """Has only a region decoded."""
+    x0, y0 = handle.contents.x0, handle.contents.y0
+    corners = x0 + region.left, y0 + region.top, x0 + region.right, y0 + region.bottom
+    require_decoded(library.opj_set_decode_area(codec, handle, *corners), messages)
+
+
+def _check_header(image: binding.Image, max_pixels: int | None, region: Region | None) -> None:
+    width, height = image.x1 - image.x0, image.y1 - image.y0
+    what = "picture"
+    if region is not None:
+        what, width, height = "region", region.width, region.height
+    count = width * height
     if max_pixels is not None and count > max_pixels:
-        size = f"{image.x1 - image.x0} x {image.y1 - image.y0}"
-        raise UnsupportedCodestream(f"the picture has {size} = {count} pixels, more than {max_pixels}")
+        size = f"{width} x {height}"
+        raise UnsupportedCodestream(f"the {what} has {size} = {count} pixels, more than {max_pixels}")
     if image.color_space == binding.COLOR_EYCC:
         raise UnsupportedCodestream("the color space e-sYCC is not supported")
     _components(image)

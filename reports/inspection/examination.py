@@ -11,6 +11,8 @@ from foveate.codec.codestream import IRREVERSIBLE, Codestream
 from foveate.codec.errors import BadCodestream, UnsupportedCodestream
 from foveate.codec.packet_stream import PacketStream
 from foveate.codec.record import ArchiveRecord, saliency_bytes_of
+from foveate.codec.regions import Region
+from foveate.reports.inspection.reading import Reading, readings
 
 _UUID_BYTES = 16
 SCHEMA = 1  # of the JSON; docs/inspect.md describes it
@@ -60,6 +62,7 @@ class Inspection:
     packets: None where they, or all markers up to the end, could not be read.
     record: our box, None without one.
     saliency_bytes: what the record's map takes.
+    readings: the bytes that every size of it, and a region, take to read; none where packets are not known.
     notes: sentences on what of a sound file could not be read.
     problems: sentences on what is broken.
     """
@@ -69,6 +72,7 @@ class Inspection:
     packets: PacketStream | None
     record: ArchiveRecord | None
     saliency_bytes: int
+    readings: tuple[Reading, ...]
     notes: tuple[str, ...]
     problems: tuple[str, ...]
 
@@ -78,8 +82,10 @@ class Inspection:
         return _bits_per_pixel(self.anatomy.file_bytes, self.anatomy)
 
 
-def examine(name: str, data: bytes) -> Inspection:
+def examine(name: str, data: bytes, region: Region | None = None) -> Inspection:
     """Reads whatever can be read of a JP2 file or a bare codestream; no pixel is decoded.
+
+    `region` is one to say the bytes of; 512 x 512 pixels in the middle, where there is none.
 
     Raises:
       BadCodestream: it is neither.
@@ -88,6 +94,7 @@ def examine(name: str, data: bytes) -> Inspection:
     notes, problems = [], list(found.problems)
     record, saliency_bytes = None, 0
     packets: PacketStream | None = None
+    parts: tuple[Reading, ...] = ()
     try:
         record, saliency_bytes = _read_record(data, found)
         parsed = jp2.parse(data)
@@ -100,7 +107,12 @@ def examine(name: str, data: bytes) -> Inspection:
     except BadCodestream as error:
         if not problems:  # else the same once more, in other words
             problems.append(str(error))
-    return Inspection(name, found, packets, record, saliency_bytes, tuple(notes), tuple(problems))
+    if packets is not None:
+        try:
+            parts = readings(data, packets, region)
+        except ValueError as error:  # the region lies outside, or regions of it cannot be read
+            notes.append(str(error))
+    return Inspection(name, found, packets, record, saliency_bytes, parts, tuple(notes), tuple(problems))
 
 
 def _read_record(data: bytes, found: Anatomy) -> tuple[ArchiveRecord | None, int]:
@@ -181,6 +193,7 @@ def as_json(inspection: Inspection) -> dict[str, Any]:
         "tile_parts": [dataclasses.asdict(part) for part in found.tile_parts],
         "end": None if found.end is None else dataclasses.asdict(found.end),
         "layers": [dataclasses.asdict(layer) for layer in layer_ends(inspection)],
+        "readings": [dataclasses.asdict(reading) for reading in inspection.readings],
         "bands": [dataclasses.asdict(band) for band in bands],
         "record": _record(inspection),
     }

@@ -45,6 +45,7 @@ def print_inspection(inspection: Inspection, console: Console) -> None:
         layers_table(inspection),
         bands_table(inspection),
         account_table(inspection),
+        readings_table(inspection),
         record_table(inspection),
     )
     for table in tables:
@@ -170,6 +171,21 @@ def account_table(inspection: Inspection) -> Table:
         if count:
             table.add_row(name, *_bytes_and_share(count, total))
     table.add_row("[bold]The file[/]", *_bytes_and_share(total, total))
+    return table
+
+
+def readings_table(inspection: Inspection) -> Table:
+    """What it takes to read some of the file."""
+    table = borderless_table("To read", ["Pixels", "Bytes", "Share", "Requests"])
+    total = inspection.anatomy.file_bytes
+    whole = inspection.anatomy.width, inspection.anatomy.height
+    for reading in inspection.readings:
+        place = "the picture"
+        if (reading.width, reading.height) != whole:
+            place = f"region {reading.left},{reading.top},{reading.width},{reading.height}"
+        scale = f"{place} at 1/{1 << reading.reduce}" if reading.reduce else place
+        shown = f"{-(-reading.width >> reading.reduce)} × {-(-reading.height >> reading.reduce)}"
+        table.add_row(scale, shown, *_bytes_and_share(reading.bytes, total), count_text(reading.requests))
     return table
 
 

@@ -34,6 +34,7 @@ def test_other_settings_have_other_digests() -> None:
         CompressSettings(tile_size=1024),
         CompressSettings(roi_weights=RoiWeights(faces=2)),
         CompressSettings(roi_weights=RoiWeights(writing=0)),
+        CompressSettings(transcode=True),
     ]
     digests = [chosen.digest() for chosen in settings]
     assert len(set(digests)) == len(settings)

@@ -251,7 +251,7 @@ def test_a_map_that_cannot_fit_is_left_out_of_the_record() -> None:
 
 def test_a_record_of_a_later_version_is_named_and_the_picture_still_parsed() -> None:
     data = bytearray(jp2.wrap(codestream(), metadata=PhotoMetadata(), record=FULL_RECORD))
-    data[data.index(jp2._RECORD_UUID) + 16] = 3
+    data[data.index(jp2.RECORD_UUID) + 16] = 3
     parsed = jp2.parse(bytes(data))
     assert parsed.record is None
     assert parsed.record_problem is not None

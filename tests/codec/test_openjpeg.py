@@ -12,6 +12,7 @@ import sys
 import tempfile
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
 import hypothesis
 import hypothesis.strategies as st
@@ -80,7 +81,7 @@ def test_an_independent_decoder_reads_tiles_and_their_thin_remainders(
     np.testing.assert_array_equal(np.fromfile(raw, np.uint8).reshape(shape), pixels)
 
 
-def decoded_alike(data: bytes, **arguments: int) -> openjpeg.Decoded:
+def decoded_alike(data: bytes, **arguments: Any) -> openjpeg.Decoded:
     """Decoded tile by tile, after comparing it with the whole decoding that leniency asks for."""
     tiles, whole = (openjpeg.decode(data, strict=strict, **arguments) for strict in (True, False))
     np.testing.assert_array_equal(tiles.pixels, whole.pixels)

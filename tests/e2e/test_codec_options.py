@@ -207,3 +207,28 @@ def test_an_archive_for_access_is_whole_and_meets_its_target(folder: Path, tmp_p
 def test_tiles_of_impossible_sizes_are_refused(folder: Path, tmp_path: Path, size: str) -> None:
     with pytest.raises(SystemExit):
         compressed(folder, tmp_path, "--tile-size", size)
+
+
+def test_a_region_is_restored_from_the_bytes_that_it_takes(folder: Path, tmp_path: Path) -> None:
+    compressed(folder, tmp_path / "archive", "--bpp", "1", "--access", "--roi", "none")
+    file, whole, part = tmp_path / "archive/astronaut.png.jp2", tmp_path / "whole", tmp_path / "part"
+    common = ("--precision", "float32")
+    assert main(["restore", str(file), "--output", str(whole), *common]) == 0
+    assert main(["restore", str(file), "--output", str(part), *common, "--region", "130,60,100,90"]) == 0
+    expected = np.asarray(Image.open(whole / "astronaut.png")).astype(int)[60:150, 130:230]
+    found = np.asarray(Image.open(part / "astronaut.png"))
+    assert found.shape == (90, 100, 3)
+    assert np.abs(found - expected).max() <= 1
+    half = tmp_path / "half"
+    options = ("--region", "130,60,100,90", "--reduce", "1", "--reccnn", "off")
+    assert main(["restore", str(file), "--output", str(half), *options]) == 0
+    assert Image.open(half / "astronaut.png").size == (50, 45)
+    assert main(["restore", str(file), "--output", str(tmp_path / "no"), "--region", "900,0,9,9"]) == 3
+    (failure,) = (tmp_path / "no/_foveate/failures").rglob("*.jsonl")
+    assert "outside of the picture of 360 x 300" in failure.read_text()
+
+
+@pytest.mark.parametrize("region", ["1,2,3", "1,2,0,4", "-1,0,5,5", "a,b,c,d"])
+def test_impossible_regions_are_refused(tmp_path: Path, region: str) -> None:
+    with pytest.raises(SystemExit):
+        main(["restore", str(tmp_path), "--output", str(tmp_path / "out"), f"--region={region}"])

@@ -11,8 +11,10 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 
+import foveate
 from foveate.archive import tables
 from foveate.archive.journal import clear_journal
 from foveate.archive.skipped import read_skipped
@@ -219,6 +221,20 @@ def test_a_put_that_breaks_off_leaves_nothing_and_ends_the_run(
     assert said.startswith("foveate: the run failed: ") and "access refused" in said
     plan = {name for name in cloud.types() if name.startswith("archive/_foveate/plans/")}
     assert set(cloud.types()) - plan == {"in/a.png"}  # the next run may go on by the plan
+
+
+def test_a_region_of_an_object_takes_a_share_of_its_bytes(cloud: Cloud) -> None:
+    data = foveate.encode(texture(800, 900, 3), slope=60, access=True)
+    cloud.put("archive/map.jp2", data)
+    start = len(cloud.listener.requests)
+    options = ("--reccnn", "off", "--region", "40,30,64,50")
+    assert cloud.run("restore", cloud.url("archive"), "--output", cloud.url("back"), *options) == 0
+    restored = decode_picture(cloud.get("back/map.png")).pixels
+    assert np.array_equal(restored, foveate.decode(data)[30:80, 40:104])
+    headers = [{k.lower(): v for k, v in r.headers.items()} for r in cloud.since(start, "GET")]
+    ranges = [own.get("range", "") for own in headers]
+    spans = [text.removeprefix("bytes=").split("-") for text in ranges if text]
+    assert 0 < sum(int(last) + 1 - int(first) for first, last in spans) < 0.4 * len(data)
 
 
 def test_the_same_bytes_are_not_put_twice_and_others_are_replaced(cloud: Cloud) -> None:

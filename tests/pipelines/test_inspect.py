@@ -15,10 +15,13 @@ import pytest
 from PIL import Image
 from rich.console import Console
 
-from foveate.codec import jp2, openjpeg
+from foveate.codec import allocation, jp2, openjpeg
+from foveate.codec.block_coder import Coding
+from foveate.codec.encoder import Encoder
 from foveate.codec.metadata import PhotoMetadata
 from foveate.codec.packed_saliency import pack_saliency
 from foveate.codec.record import ArchiveRecord
+from foveate.codec.regions import Region
 from foveate.pipelines.cli import main
 from foveate.reports.inspection import examination, sheet
 from foveate.reports.inspection.examination import Inspection, examine
@@ -95,6 +98,26 @@ def test_layers_say_what_a_file_that_ended_with_them_would_take() -> None:
     assert len(ends) == len(streams.SLOPES) and sizes == sorted(sizes)
     assert sizes[-1] == len(streams.layered(150, 149, 3, 8, 32))
     assert ends[2].bits_per_pixel == pytest.approx(8 * sizes[2] / (150 * 149))
+
+
+def test_what_sizes_and_regions_take_to_read_is_said(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    data = allocation.encode(Encoder(streams.texture(700, 900, 3), coding=Coding(access=True)).at_slope(90.0))
+    found = examine("a", data, Region(800, 600, 500, 40))
+    whole, *smaller, region, half = found.readings
+    assert whole.bytes >= 0.95 * len(data) and len(smaller) == 5
+    sizes = [reading.bytes for reading in (whole, *smaller)]
+    assert sizes == sorted(sizes, reverse=True) and sizes[-1] < 0.2 * len(data)
+    assert (region.left, region.top, region.width, region.height) == (800, 600, 100, 40)
+    assert half.bytes < region.bytes < 0.5 * len(data)
+    assert "region 800,600,100,40 at 1/2" in printed(found)
+    outside = examine("a", data, Region(900, 600, 5, 5))
+    assert not outside.readings and "outside of the picture" in outside.notes[0]
+    (tmp_path / "a.j2k").write_bytes(data)
+    assert main(["inspect", "--json", "--region", "10,20,300,40", str(tmp_path / "a.j2k")]) == 0
+    (described,) = files_in(capsys.readouterr().out)
+    assert described["readings"][-1]["width"] == 300 and described["readings"][-1]["reduce"] == 1
 
 
 def test_our_record_is_shown() -> None:

@@ -336,3 +336,16 @@ def test_a_file_gets_the_time_of_its_source_and_no_more_rights(tmp_path: Path) -
     version = write_whole(str(target), b"y", str(tmp_path / "archive"), like=source)
     assert (target.stat().st_mtime, target.stat().st_mode & 0o777) == (1_400_000_000.0, 0o600)
     assert version == next(iter(list_folder(str(tmp_path / "archive")))).version
+
+
+def test_a_range_of_a_file_is_read_alone(tmp_path: Path) -> None:
+    place(tmp_path, "0123456789.jpg")
+    url = str(tmp_path / "0123456789.jpg")
+    assert files.size_of(url) == files.size_of(f"file://{url}") == 14
+    assert files.read_range(url, 3, 7) == b"3456"
+    assert files.read_range(url, 10, 99) == b".jpg"
+    for missing in (str(tmp_path / "a.jpg"), f"{url}/b"):
+        with pytest.raises(FileNotFoundError):
+            files.size_of(missing)
+        with pytest.raises(FileNotFoundError):
+            files.read_range(missing, 0, 5)

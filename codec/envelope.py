@@ -1,0 +1,93 @@
+"""The boxes of a JPEG 2000 file, carried around another codestream of the same picture."""
+
+from __future__ import annotations
+
+import dataclasses
+import hashlib
+import struct
+import zlib
+
+from foveate.codec import jp2, walk
+from foveate.codec.errors import UnsupportedCodestream
+from foveate.codec.jp2 import RECORD_UUID
+from foveate.codec.jp2_boxes import pack_box, pack_box_head
+from foveate.codec.metadata import PhotoMetadata
+from foveate.codec.record import CRC_AT, SALIENCY_BYTES, ArchiveRecord, pack_record
+from foveate.codec.walk import CODESTREAM_START, codestream_span, strict
+
+_END_MARK = b"\xff\xd9"
+# Boxes that say where parts of the codestream are (ISO/IEC 15444-9), which is no longer so.
+_INDICES = (b"cidx", b"fidx", b"iptr", b"prxy", b"mani")
+
+
+@dataclasses.dataclass(frozen=True)
+class Envelope:
+    """All boxes of a file but those of its codestream and of Foveate's record, as they are.
+
+    head: before the codestream.
+    tail: behind it.
+    left_out: the kinds of boxes that cannot be carried.
+    """
+
+    head: bytes
+    tail: bytes
+    left_out: tuple[str, ...] = ()
+
+    @staticmethod
+    def of(data: bytes) -> Envelope:
+        """The envelope of a JP2 file; of a bare codestream, that of a JP2 file without metadata.
+
+        Raises:
+          BadCodestream: a box is malformed, or there is no codestream.
+          UnsupportedCodestream: several codestreams; a bare one of more than 4 components.
+        """
+        if data.startswith(CODESTREAM_START):
+            whole = jp2.wrap(data[slice(*codestream_span(data))], metadata=PhotoMetadata())
+            return Envelope(whole[: codestream_span(whole).start - 8], b"")
+        around: tuple[list[bytes], list[bytes]] = [], []
+        codestreams, left_out = 0, []
+        for box in strict(walk.file_boxes(data)):
+            if box.kind == b"jp2c":
+                codestreams += 1
+            elif box.kind in _INDICES:
+                left_out.append(box.kind.decode())
+            elif not (box.kind == b"uuid" and data.startswith(RECORD_UUID, box.start)):
+                around[codestreams > 0].append(data[box.offset : box.end])
+        if codestreams > 1:
+            raise UnsupportedCodestream(f"the file holds {codestreams} pictures")
+        return Envelope(b"".join(around[0]), b"".join(around[1]), tuple(left_out))
+
+    def overhead(self, record: ArchiveRecord | None, saliency_bytes: int = SALIENCY_BYTES) -> int:
+        """How many bytes `around` adds to a codestream under 4 GB."""
+        box = b""
+        if record is not None:
+            box = pack_box(b"uuid", RECORD_UUID + pack_record(record, bytes(32), saliency_bytes))
+        return len(self.head) + len(self.tail) + len(box) + 8
+
+    def around(
+        self,
+        codestream: bytes,
+        record: ArchiveRecord | None,
+        saliency_bytes: int = SALIENCY_BYTES,
+        *,
+        open_ended: bool = False,
+    ) -> bytes:
+        """A file of the same boxes, with a record (if there is one) and another codestream.
+
+        `open_ended` puts the codestream last, to the end of the file whatever its length, as in `jp2.wrap`;
+        but not where a box behind it holds what decoders might take for the end of the picture.
+        """
+        head, tail = self.head, self.tail
+        if open_ended and _END_MARK not in tail:
+            head, tail = head + tail, b""
+        open_ended = open_ended and not tail
+        content = None
+        if record is not None:
+            content = pack_record(record, hashlib.sha256(codestream).digest(), saliency_bytes)
+            head += pack_box(b"uuid", RECORD_UUID + content)
+        box_head = struct.pack(">I4s", 0, b"jp2c") if open_ended else pack_box_head(b"jp2c", len(codestream))
+        if content is not None:
+            crc = zlib.crc32(tail, zlib.crc32(head + box_head))
+            at = len(head) - len(content) + CRC_AT
+            head = head[:at] + struct.pack(">I", crc) + head[at + 4 :]
+        return b"".join([head, box_head, codestream, tail])

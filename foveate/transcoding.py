@@ -1,0 +1,83 @@
+"""The Python API of transcoding: a JPEG 2000 file in, a smaller or rearranged one out."""
+
+from __future__ import annotations
+
+from typing import get_args
+
+import numpy as np
+from numpy.typing import NDArray
+
+from foveate.api import goal_of_target, one_of, one_target
+from foveate.checks import checked_file, checked_map
+from foveate.codec import file
+from foveate.codec.block_weights import Emphasis, Tune
+from foveate.codec.transcoded_file import Back, Source, transcode_file
+from foveate.pictures.picture import full_range
+
+
+def transcode(  # noqa: PLR0913 (keywords, one for each thing that may be asked for)
+    jp2: bytes,
+    *,
+    bpp: float | None = None,
+    ratio: float | None = None,
+    max_bytes: int | None = None,
+    psnr: float | None = None,
+    slope: float | None = None,
+    lossless: bool = False,
+    saliency: NDArray[np.floating] | None = None,
+    gain_db: float = 12.0,
+    tune: Tune = "visual",
+    layers: int = 1,
+    access: bool = False,
+) -> bytes:
+    """Makes a JPEG 2000 file smaller, or rearranges it, without coding its code-blocks again.
+
+    Code-blocks are cut where the target and the saliency say; boxes are carried as they are. Exactly one
+    target has to be named.
+
+    Args:
+      jp2: a JP2 file or a bare codestream, of any program.
+      bpp, max_bytes, psnr, slope: as for `encode`; PSNR is against what the file decodes to.
+      ratio: at most 1/ratio of the file's bytes.
+      lossless: keep every coding pass, and with `layers` = 1 the file's own layers: for `access`.
+      saliency, gain_db, tune, layers, access: as for `encode`.
+
+    Returns:
+      A JP2 file. It has been decoded once, as a check.
+
+    Raises:
+      BudgetTooSmall: not even headers and boxes fit into the bytes asked for.
+      BadCodestream, UnsupportedCodestream: like `decode`.
+      ValueError: an impossible map, or not one target.
+
+    Example:
+      >>> import numpy as np, foveate
+      >>> pixels = np.random.default_rng(0).integers(0, 256, (64, 96, 3), np.uint8)
+      >>> master = foveate.encode(pixels, lossless=True)
+      >>> len(foveate.transcode(master, bpp=4)) <= 4 * 64 * 96 / 8
+      True
+      >>> served = foveate.transcode(master, lossless=True, access=True)
+      >>> bool((foveate.decode(served) == pixels).all())
+      True
+    """
+    if not 1 <= layers <= file.MOST_LAYERS:
+        raise ValueError(f"layers must be from 1 to {file.MOST_LAYERS}, not {layers}")
+    named = {"bpp": bpp, "ratio": ratio, "max_bytes": max_bytes, "psnr": psnr, "slope": slope}
+    values = named | {"lossless": 0.0 if lossless else None}
+    if all(value is None for value in values.values()):
+        raise ValueError(f"a target has to be named: {', '.join(values)}")
+    mask = None if saliency is None else checked_map(saliency)
+    jp2 = checked_file(jp2)
+    pixels = _decoded(jp2).pixels
+    recipe = file.Recipe(
+        goal=goal_of_target(*one_target(values), pixels, mask, len(jp2)),
+        emphasis=Emphasis(mask, gain_db, one_of(get_args(Tune), "tune", tune)),
+        layers=layers,
+        access=access,
+    )
+    return transcode_file(Source(jp2, pixels, None, _decoded), recipe).jp2
+
+
+def _decoded(jp2: bytes) -> Back:
+    found = file.decode_file(jp2)
+    return Back(full_range(found.decoded.pixels, found.decoded.bit_depth), found.noise)

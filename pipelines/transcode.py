@@ -1,0 +1,155 @@
+"""Make JPEG 2000 files smaller, or arrange them for image servers, without coding them again.
+
+Reads JP2 files and codestreams of any program, and writes an archive like that of `foveate compress`:
+code-blocks are cut where saliency and target say, packets put in order, and all boxes carried. With
+--lossless every coding pass stays.
+"""
+
+from __future__ import annotations
+
+import argparse
+from pathlib import Path
+
+from foveate.archive.keys import BadKey
+from foveate.archive.roi_boxes import emit_boxes
+from foveate.archive.settings import CompressSettings, Target
+from foveate.pipelines import compress, flag_types
+from foveate.pipelines.compress_options import CompressOptions, add_arrangement, add_roi
+from foveate.pipelines.logs import user_log
+from foveate.pipelines.running import engines, runner
+from foveate.pipelines.running.arguments import (
+    add_limits,
+    add_reccnn,
+    limits_of,
+    output_folder,
+    parse_beam_flags,
+)
+from foveate.pipelines.running.key import add_key, key_of
+from foveate.pipelines.running.status import WRONG_USAGE
+from foveate.transforms.run_reccnn import RecCnn
+
+__all__ = ["add_arguments", "parse_beam_flags", "run"]
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Adds the flags of `foveate transcode` to `parser`."""
+    parser.add_argument(
+        "sources", nargs="+", metavar="SRC", help="a JPEG 2000 file, a folder of them, a glob or URL"
+    )
+    parser.add_argument("--output", required=True, metavar="DEST", help="the archive: a folder or a URL")
+    _add_targets(parser.add_argument_group("size or quality (one of these)"))
+    group = parser.add_argument_group("where the bits go")
+    add_roi(group)
+    add_arrangement(group)
+    group = parser.add_argument_group("processing")
+    add_reccnn(group, "measure what the reconstruction network will recover: fast (default), best or off")
+    group.add_argument(
+        "--min-saving",
+        type=flag_types.share,
+        default=0.05,
+        metavar="SHARE",
+        help="keep a file unchanged unless this share of its bytes is saved (default: %(default)g); not with "
+        "--lossless and --access, which rearrange all files",
+    )
+    group.add_argument("--force", action="store_true", help="transcode files again even if up to date")
+    group.add_argument(
+        "--dry-run", action="store_true", help="list what would be transcoded, without writing anything"
+    )
+    add_limits(group)
+    add_key(group, "encrypt every file of the archive with the key in this file")
+    parser.epilog = (
+        "Other flags are Beam's. Exit status: 0 all well, 1 the run failed, 2 wrong usage, 3 some files "
+        "failed (see DEST/_foveate/failures)."
+    )
+
+
+def _add_targets(group: argparse._ArgumentGroup) -> None:
+    one = group.add_mutually_exclusive_group(required=True)
+    one.add_argument(
+        "--bpp",
+        type=flag_types.positive,
+        metavar="B",
+        help="at most B bits per pixel, every byte of the file counted",
+    )
+    one.add_argument(
+        "--ratio", type=flag_types.positive, metavar="R", help="at most 1/R of the source file's bytes"
+    )
+    one.add_argument(
+        "--psnr",
+        type=flag_types.positive,
+        metavar="DB",
+        help="the smallest file with a PSNR of at least DB decibels against what the source decodes to",
+    )
+    one.add_argument(
+        "--slope",
+        type=flag_types.positive,
+        metavar="E",
+        help="keep every coding pass that removes at least E of squared error per byte (samples from 0 to "
+        "255)",
+    )
+    one.add_argument(
+        "--lossless", action="store_true", help="keep every coding pass: pixels stay as they are, bit for bit"
+    )
+
+
+def options_of(args: argparse.Namespace) -> CompressOptions:
+    """The options that parsed arguments ask for.
+
+    Raises:
+      BadKey: the key file holds no key.
+    """
+    key = key_of(args)
+    settings = CompressSettings(
+        target=_target(args),
+        roi=f"boxes:{emit_boxes(args.roi_box)}" if args.roi_box else args.roi or "msroi",
+        roi_gain_db=args.roi_gain,
+        roi_weights=args.roi_weights,
+        comcnn="off",
+        min_saving=args.min_saving,
+        tune=args.tune,
+        layers=args.layers,
+        key_id=key.key_id if key else "",
+        access=args.access,
+        transcode=True,
+    )
+    return CompressOptions(
+        sources=tuple(args.sources),
+        archive=output_folder(args.output),
+        settings=settings,
+        reccnn=None if args.reccnn == "off" else RecCnn(args.reccnn, args.precision),
+        force=args.force,
+        limits=limits_of(args),
+        dicom_frames="keep",
+        run_id=runner.new_run_id(),
+        key=key,
+    )
+
+
+def _target(args: argparse.Namespace) -> Target:
+    if args.lossless:
+        return Target("lossless", 0.0)
+    if args.bpp is not None:
+        return Target("bpp", args.bpp)
+    if args.ratio is not None:
+        return Target("ratio", args.ratio)
+    return Target("slope", args.slope) if args.psnr is None else Target("psnr", args.psnr)
+
+
+def run(args: argparse.Namespace) -> int:
+    """Runs `foveate transcode`, a run of `compress` with other stages; returns the exit status."""
+    try:
+        runner.set_up_filesystems(args.beam_flags)  # the key may be in one of them
+        options = options_of(engines.with_workers_paths(args))
+    except BadKey as error:
+        user_log.error(f"foveate transcode: {error}")
+        return WRONG_USAGE
+    masks = options.settings.mask_folder
+    problem = ""
+    if Path(options.archive).is_file():
+        problem = f"{options.archive} is a file; --output names the archive's folder"
+    elif masks is not None and "://" not in masks and not Path(masks).is_dir():
+        problem = f"there is no mask folder {masks}"
+    if problem:
+        user_log.error(f"foveate transcode: {problem}")
+        return WRONG_USAGE
+    return compress.start(options, args.beam_flags, dry_run=args.dry_run)

@@ -1,0 +1,99 @@
+"""Codestreams of any structure, cut and put in order."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+from foveate.codec import allocation, openjpeg
+from foveate.codec.arrangement import arranged
+from foveate.codec.block_weights import Emphasis
+from foveate.codec.errors import BudgetTooSmall
+from foveate.codec.packet_stream import PacketStream
+from foveate.codec.packets import Layers
+from foveate.codec.quality_search import Goal
+from foveate.codec.transcoder import Transcoder
+from foveate.quality.psnr import psnr
+from tests import streams
+
+
+def foreign(name: str) -> PacketStream:
+    return PacketStream.parse(streams.foreign(streams.FOREIGN[name]))
+
+
+@pytest.mark.parametrize("access", [False, True])
+@pytest.mark.parametrize("name", streams.FOREIGN)
+def test_any_stream_is_rearranged_and_cut(name: str, access: bool) -> None:
+    source = foreign(name)
+    expected = openjpeg.decode(source.stream.data).pixels
+    coder = Transcoder(source, access=access)
+    budget = len(source.stream.data) // 2
+    data = allocation.encode(coder.within(budget))
+    assert 0.98 * budget <= len(data) <= budget
+    decoded = openjpeg.decode(data)
+    assert not decoded.warnings
+    assert psnr(expected, decoded.pixels) > 20
+    for whole in (coder.reordered(), allocation.encode(coder.whole())):
+        decoded = openjpeg.decode(whole)
+        assert not decoded.warnings
+        assert np.array_equal(decoded.pixels, expected)
+    assert (PacketStream.parse(whole).stream.progression == "RPCL") == access
+
+
+@pytest.mark.parametrize("name", ["precincts", "all styles", "bypass", "RLCP", "long blocks"])
+def test_cut_codewords_suffice_and_errors_are_as_foreseen(name: str) -> None:
+    coder = Transcoder(foreign(name))
+    coder.whole()
+    expected = openjpeg.decode(coder.source.stream.data).pixels
+    choice = coder.within(len(coder.source.stream.data) // 3)
+    decoded = openjpeg.decode(allocation.encode(choice)).pixels
+    layers = choice.layers
+    if not len(coder.codewords.first_cut):  # else a segment's end is where it is
+        more = np.minimum(layers.sizes + 7, coder.layers.sizes[-1])
+        longer = Layers(layers.passes, np.where(layers.passes > 0, more, 0).astype(np.int32))
+        data = arranged(coder.stream, coder.layout, coder.codewords, longer)
+        assert np.array_equal(openjpeg.decode(data).pixels, decoded)
+    error = np.square(decoded.astype(float) - expected).sum()
+    foreseen = coder.passes.energy.sum() - choice.gain
+    assert 0.8 * foreseen < error < 1.25 * foreseen
+
+
+def test_layers_precede_one_another_and_what_matters_comes_first() -> None:
+    source = PacketStream.parse(streams.coded(streams.texture(300, 400, 3)))
+    saliency = np.zeros((3, 4), np.float32)
+    saliency[:2, :2] = 1
+    choice = Transcoder(source, Emphasis(saliency, 12.0)).within(20_000, 3)
+    data = allocation.encode(choice)
+    whole = openjpeg.decode(source.stream.data).pixels.astype(float)
+    errors = [np.square(openjpeg.decode(data, layers=k).pixels - whole).mean(2) for k in (1, 2, 3)]
+    assert errors[0].mean() > errors[1].mean() > errors[2].mean()
+    assert all(3 * error[:180, :180].mean() < error[220:].mean() for error in errors)
+
+
+def test_a_quality_is_reached_and_hardly_exceeded() -> None:
+    source = foreign("LRCP with SOP and EPH")
+    pixels = openjpeg.decode(source.stream.data).pixels
+    coder = Transcoder(source)
+
+    def quality(choice: allocation.Choice) -> float:
+        return psnr(pixels, openjpeg.decode(allocation.encode(choice)).pixels)
+
+    choice = coder.of_quality(Goal(36.0, 0.1, 36.0), quality)
+    assert choice is not None and 36 <= quality(choice) < 36.3
+    assert coder.of_quality(Goal(90.0, 0.1, 90.0), lambda choice: min(quality(choice), 60.0)) is None
+
+
+def test_a_slope_is_a_slope_and_no_room_is_an_error() -> None:
+    coder = Transcoder(foreign("RPCL"))
+    sizes = [allocation.encoded_size(coder.at_slope(slope)) for slope in (3000.0, 300.0, 30.0)]
+    assert sizes == sorted(sizes) and sizes[0] < 0.7 * sizes[2]
+    with pytest.raises(BudgetTooSmall):
+        coder.within(50)
+
+
+def test_precincts_that_cut_blocks_stay() -> None:
+    source = foreign("precincts")
+    assert Transcoder(source, access=True).stream.coding == source.stream.coding
+    plain = foreign("offset")
+    changed = Transcoder(plain, access=True).stream.coding[0]
+    assert changed.precincts_log2[0] == (7, 7) and changed.precincts_log2[-1] == (8, 8)

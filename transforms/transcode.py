@@ -1,0 +1,143 @@
+"""From JPEG 2000 files to smaller or rearranged ones, whose code-blocks are cut and not coded again."""
+
+from __future__ import annotations
+
+import dataclasses
+import functools
+import hashlib
+import time
+from collections.abc import Callable, Iterator
+from typing import Any
+
+import apache_beam as beam
+
+from foveate.archive.rows import KeptSource
+from foveate.codec.block_weights import Emphasis
+from foveate.codec.envelope import Envelope
+from foveate.codec.errors import BudgetTooSmall, UnsupportedCodestream
+from foveate.codec.file import Recipe
+from foveate.codec.metadata import PhotoMetadata
+from foveate.codec.transcoded_file import Back, Source, transcode_file
+from foveate.goals import goal_of
+from foveate.pictures.picture import full_range
+from foveate.pictures.reasons import Reason
+from foveate.sandbox.client import Limits, check_file_bytes, decode_archive
+from foveate.storage.errors import BadInput
+from foveate.storage.files import read_source
+from foveate.storage.source import SourceFile
+from foveate.transforms.elements import Coded, CodedPhoto, Photo, SalientPhoto
+from foveate.transforms.encode import Encoder, already_archived, not_worth_it
+from foveate.transforms.read import KEPT, require_place
+from foveate.transforms.steps import PhotoStage
+
+_FORMAT = "jpeg2000"
+
+
+def read_master(source: SourceFile, limits: Limits) -> Iterator[Any]:
+    """Reads one JPEG 2000 file and decodes it in isolation: a `Photo`, or a `KeptSource` tagged "kept".
+
+    Raises:
+      BadCodestream: damaged.
+      BadInput: its path leads elsewhere, it has too many bytes, or decoding it takes too much or crashes.
+    """
+    start = time.perf_counter()
+    require_place(source)
+    check_file_bytes(source.size_bytes, limits)
+    data = read_source(source, limits.file_bytes)
+    if not data:
+        raise BadInput("the file is empty")
+    sha256 = hashlib.sha256(data).hexdigest()
+    try:
+        left_out = Envelope.of(data).left_out
+        found = decode_archive(data, limits)
+    except UnsupportedCodestream as error:
+        yield beam.pvalue.TaggedOutput(KEPT, KeptSource(source, _FORMAT, sha256, Reason.NOT_READ, str(error)))
+        return
+    yield Photo(
+        source=source,
+        pixels=full_range(found.decoded.pixels, found.decoded.bit_depth),
+        metadata=PhotoMetadata(exif=found.metadata.exif),  # boxes are carried as they are
+        source_format=_FORMAT,
+        bit_depth=found.decoded.bit_depth,
+        source_sha256=sha256,
+        metadata_problems=tuple(f"{kind}: an index of the former codestream" for kind in left_out),
+        read_seconds=time.perf_counter() - start,
+    )
+
+
+def transcode(salient: SalientPhoto, encoder: Encoder) -> Iterator[Any]:
+    """A JPEG 2000 file → `CodedPhoto`, or a `KeptSource` under the tag "kept".
+
+    Raises:
+      BadCodestream: its packets are damaged.
+      BadInput: it has changed since it was read.
+    """
+    archived = already_archived(salient, encoder) if encoder.resume else None
+    if archived is not None:
+        yield CodedPhoto(salient, archived, archived=True)
+        return
+    photo, settings = salient.photo, encoder.settings
+    try:
+        coded = _transcoded(salient, encoder)
+        kept = None
+        if settings.target.kind != "lossless" and not settings.access:
+            archive_bytes = len(coded.jp2) + encoder.stored_overhead(photo)
+            kept = not_worth_it(archive_bytes, photo.source.size_bytes, settings.min_saving)
+    except BudgetTooSmall:
+        kept = Reason.NO_ROOM, "the target leaves no room for the picture beside its headers and metadata"
+    except UnsupportedCodestream as error:
+        kept = Reason.NOT_READ, str(error)
+    if kept:
+        element = KeptSource(photo.source, photo.source_format, photo.source_sha256, *kept)
+        yield beam.pvalue.TaggedOutput(KEPT, element)
+    else:
+        yield CodedPhoto(salient, coded)
+
+
+def _transcoded(salient: SalientPhoto, encoder: Encoder) -> Coded:
+    start = time.perf_counter()
+    photo, settings = salient.photo, encoder.settings
+    data = read_source(photo.source, encoder.limits.file_bytes)
+    if hashlib.sha256(data).hexdigest() != photo.source_sha256:
+        raise BadInput("it changed while it was being archived: run again")
+    overhead = encoder.stored_overhead(photo)
+    recipe = Recipe(
+        goal=goal_of(settings.target, photo.pixels, salient.saliency, photo.source.size_bytes, overhead),
+        emphasis=Emphasis(salient.saliency, settings.roi_gain_db, settings.tune),
+        layers=settings.layers,
+        access=settings.access,
+    )
+
+    def decode(jp2: bytes) -> Back:
+        found = decode_archive(jp2, encoder.limits)
+        return Back(full_range(found.decoded.pixels, found.decoded.bit_depth), found.noise)
+
+    source = Source(data, photo.pixels, encoder.record(salient, False), decode)
+    made = transcode_file(source, recipe)
+    return Coded(made.jp2, made.pixels, made.noise, False, time.perf_counter() - start)
+
+
+@dataclasses.dataclass
+class ReadMasters(PhotoStage):
+    """`SourceFile` → `Photo` of a JPEG 2000 file; kinds that are not read leave under the tag "kept"."""
+
+    limits: Limits
+    step = "read"
+    tags = (KEPT,)
+
+    def work(self) -> Callable[[SourceFile], Iterator[Any]]:
+        """`read_master`."""
+        return functools.partial(read_master, limits=self.limits)
+
+
+@dataclasses.dataclass
+class TranscodeJpeg2000(PhotoStage):
+    """`SalientPhoto` → `CodedPhoto`; files that are not worth it leave under the tag "kept"."""
+
+    encoder: Encoder
+    step = "transcode"
+    tags = (KEPT,)
+
+    def work(self) -> Callable[[SalientPhoto], Iterator[Any]]:
+        """`transcode`."""
+        return functools.partial(transcode, encoder=self.encoder)
