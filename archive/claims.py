@@ -44,7 +44,7 @@ _HEAD_BYTES = 1 << 16
 
 @dataclasses.dataclass(frozen=True)
 class Claiming:
-    """What a run claims photos for.
+    """The purpose of a run's claims.
 
     since: when it began, by the clock of the archive's store: what others wrote later, they wrote beside it.
     living: the runs that were alive then.

@@ -57,7 +57,7 @@ _AT_ONCE = 10_000  # rows
 
 @dataclasses.dataclass(frozen=True)
 class Compaction:
-    """What a compaction did: how many files it replaced by how many, with how many metrics rows."""
+    """Results of a compaction: how many files it replaced by how many, with how many metrics rows."""
 
     replaced: int
     parts: int

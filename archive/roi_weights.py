@@ -1,4 +1,4 @@
-"""What each structure that the networks find is worth: `objects=1,faces=1.3,writing=1.2`."""
+"""Weights of the structures that the networks find: `objects=1,faces=1.3,writing=1.2`."""
 
 from __future__ import annotations
 

@@ -85,7 +85,7 @@ def read_skipped(archive: str, run_id: str | None = None) -> pa.Table:
 
 
 def read_sums(url: str) -> list[Skipped]:
-    """What one file says: of one run, or a line each of several.
+    """The content of one file: of one run, or a line each of several.
 
     Raises:
       BadTable: it is not what it should be.
@@ -105,6 +105,6 @@ def _parsed(line: bytes) -> Skipped:
 
 
 def skipped_line(skipped: Skipped) -> bytes:
-    """What a run skipped as JSON on one line, without its end."""
+    """The photos that a run skipped, as JSON on one line, without its end."""
     values = dataclasses.asdict(skipped) | {"finished": skipped.finished.isoformat()}
     return json.dumps(values).encode()

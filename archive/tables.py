@@ -233,7 +233,7 @@ def read_failures(archive_url: str, run_id: str | None = None) -> pa.Table:
 
 
 def relisted(read: Callable[[], _Found]) -> _Found:
-    """What a function returns that lists tables and reads them; called again where one was gone by then.
+    """Calls a function that lists tables and reads them, again if one was gone by then.
 
     What a running watch writes goes from its journal into a table, and compaction makes few files of many:
     the next listing shows where the rows went.

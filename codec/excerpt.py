@@ -37,7 +37,7 @@ class _CannotCut(Exception):  # noqa: N818 (never leaves this file)
 
 
 class Plan(NamedTuple):
-    """What a smaller file is put together from.
+    """The parts of which a smaller file is put together.
 
     pieces: bytes that are known, and stretches of the file to copy, in order.
     header_bytes: that had to be read to know this.

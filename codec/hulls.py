@@ -47,7 +47,7 @@ class Hulls(NamedTuple):
 
 
 class Coded(Protocol):
-    """What is known of the passes of blocks: how many, and tables (blocks, passes) of bytes and gains."""
+    """The passes of blocks: how many, and tables (blocks, passes) of bytes and gains."""
 
     @property
     def number(self) -> NDArray[np.int16]:

@@ -230,7 +230,7 @@ def boxes_crc32(data: bytes) -> int:
 
 
 def sealed_bytes(data: bytes) -> bytes:
-    """What the record's CRC-32 is over: the whole file but its codestream, the CRC itself taken as zeros.
+    """The bytes under the record's CRC-32: the whole file but its codestream, the CRC itself taken as zeros.
 
     Raises:
         BadCodestream: a malformed box, no codestream, or no record.

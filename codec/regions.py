@@ -30,7 +30,7 @@ class Region(NamedTuple):
         return self.top + self.height
 
     def clipped(self, width: int, height: int) -> Region:
-        """What of it lies inside a picture.
+        """The part of it that lies inside a picture.
 
         Raises:
           ValueError: nothing does.
@@ -44,7 +44,7 @@ class Region(NamedTuple):
 
 
 class Window(NamedTuple):
-    """What is decoded to show a region: an area around it, and where the region lies in its pixels."""
+    """The area to decode for a region, and where the region lies in its pixels."""
 
     area: Region
     rows: slice
@@ -52,7 +52,7 @@ class Window(NamedTuple):
 
 
 def window(size: Size, region: Region, *, halo: int = 0, reduce: int = 0) -> Window:
-    """What to decode for a region, outwards to whole samples.
+    """The area to decode for a region, outwards to whole samples.
 
     Args:
       size: of the picture.

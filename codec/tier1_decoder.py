@@ -114,7 +114,7 @@ class _Segment(NamedTuple):
 
 @compiled
 def _byte(data, at, end):  # type: ignore[no-untyped-def]
-    """What is missing of a codeword is extended with ones (D.4.1)."""
+    """The missing end of a codeword counts as ones (D.4.1)."""
     return np.int64(data[at]) if at < end else np.int64(0xFF)
 
 
@@ -440,7 +440,7 @@ def _decode_passes(b, blocks, codes, count, passes, room, tables):  # type: igno
 
 @compiled
 def _value(magnitude, q, exact):  # type: ignore[no-untyped-def]
-    """What a decoder takes for a magnitude of which bit-planes from q on are known."""
+    """The magnitude that a decoder assumes if bit-planes from q on are known."""
     known = np.float64((magnitude >> q) << q)
     return known if exact and q == 0 else known + np.float64(np.int64(1) << q) / 2
 

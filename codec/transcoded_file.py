@@ -27,7 +27,7 @@ _SALIENCY_SHARE = 100  # the embedded map may take one byte in so many of a file
 
 
 class Back(NamedTuple):
-    """What a file decodes to, like the pixels of its source; its noise map where something is lost."""
+    """A decoded file: pixels like those of its source, and its noise map where something is lost."""
 
     pixels: Pixels
     noise: NDArray[np.float32] | None

@@ -24,11 +24,11 @@ FILES: Mapping[str, str] = {
     "one pixel": METADATA,
     "one column": "of 300 pixels",
 }
-"""What is read: a file's name, and what is in it beside the picture."""
+"""Files to read: their names, and their content beside the picture."""
 
 
 def outcome(program: Program, file: str) -> Outcome:
-    """What a program makes of a file."""
+    """A program's result for a file."""
     in_color_of_16_bits = "16 bits" in file and file.partition(",")[0] != "gray"
     if program == "Pillow" and in_color_of_16_bits:
         return "8 bits"

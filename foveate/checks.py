@@ -47,7 +47,7 @@ def checked_file(jp2: bytes) -> bytes:
 
 
 def checked_weights(objects: float, faces: float, writing: float) -> tuple[float, float, float]:
-    """What structures are worth, as floats. Raises ValueError where they are out of range."""
+    """Weights of structures as floats. Raises ValueError where they are out of range."""
     weights = (float(objects), float(faces), float(writing))
     if not all(0 <= weight <= MOST_WEIGHT for weight in weights) or not any(weights):
         raise ValueError(f"weights must be from 0 to {MOST_WEIGHT}, and one above 0, not {weights}")

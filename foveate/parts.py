@@ -22,7 +22,7 @@ def decoded_part(
     region: Sequence[int] | None,
     halo: int = 0,
 ) -> tuple[file.DecodedFile, tuple[slice, slice]]:
-    """What a file decodes to, or of a region an area around it, and the rows and columns of the region in it.
+    """Decodes a file, or an area around a region, with the rows and columns of the region in it.
 
     Of a path or URL no more is read than that takes.
 

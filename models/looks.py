@@ -79,7 +79,7 @@ def tiles(fine: Fine, side: int, overlap: int) -> list[Look]:
 
 
 def run(predict: Callable[[Any], Any], looks: Sequence[Look], fill: int) -> Iterator[Any]:
-    """What a network says of each look, padded at its lower and right edge with `fill`; alike in batches."""
+    """Output of a network for each look, padded at its lower and right edge with `fill`; alike in batches."""
     padded = [_padded(look.picture, fill) for look in looks]
     shapes = list(dict.fromkeys(array.shape for array in padded))
     results: dict[int, Any] = {}

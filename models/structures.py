@@ -1,4 +1,4 @@
-"""What matters in a photo: objects, faces and writing, each a map of its own, and their combination.
+"""Finds what matters in a photo: objects, faces and writing, each as a map, and their combination.
 
 Prakash et al. 2017 sum up where the structures of many classes are; here a structure may also be a face or a
 line of writing, which people look at first and miss most.
@@ -44,7 +44,7 @@ class StructureFinder:
 
 @dataclasses.dataclass(frozen=True, eq=False)
 class Structures:
-    """What was found in a photo: maps of one shape (h, w), float32 in [0, 1] in steps of 1/255; and faces."""
+    """Findings in a photo: maps of one shape (h, w), float32 in [0, 1] in steps of 1/255; and faces."""
 
     objects: SaliencyMap
     faces: SaliencyMap
@@ -75,7 +75,7 @@ def weights_sha256(weights: Sequence[float] = DEFAULT_WEIGHTS) -> str:
 
 
 def find(finder: StructureFinder, pixels: Pixels) -> Structures:
-    """What is in a photo (H, W, C) of 8 or 16 bits, C in 1..4, each structure on a map of its own.
+    """Finds the structures of a photo (H, W, C) of 8 or 16 bits, C in 1..4, each as a map of its own.
 
     Raises ValueError for another shape or type.
     """

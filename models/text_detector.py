@@ -239,7 +239,7 @@ def _scaled(original: Arrays, index: int) -> tuple[NDArray[Any], NDArray[Any]]:
 
 
 def _affine(original: Arrays, index: int) -> tuple[float, float]:
-    """What follows the activation of a convolution of the backbone, of which ours is six times as large."""
+    """The scale after a backbone convolution's activation, of which ours is six times as large."""
     scale, offset = (original[f"whswish_b_{index + 1}.{part}"].item() for part in ("w_0", "w_1"))
     return scale / 6, offset
 

@@ -61,7 +61,7 @@ def without(data: bytes) -> tuple[bytes, tuple[str, ...]]:
 
 
 def _kept(segment: Segment, whole: bytes) -> bytes:
-    """What stays of a segment: all, nothing, or XMP that announces no gain map."""
+    """The rest of a segment: all, nothing, or XMP that announces no gain map."""
     payload = segment.payload
     if segment.marker == APP2 and payload.startswith((GAIN_MAP, MULTI_PICTURE)):
         return b""

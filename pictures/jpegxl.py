@@ -132,7 +132,7 @@ def _apart(data: bytes, boxes: list[Box]) -> tuple[dict[bytes, bytes], list[Part
 
 
 def _unpacked(content: bytes) -> bytes | None:
-    """What Brotli has packed, None where that cannot be read or is too large."""
+    """Unpacks Brotli data; None where that fails or would be too large."""
     try:
         return bytes(imagecodecs.brotli_decode(content, out=_MOST_UNPACKED))
     except MemoryError:

@@ -114,7 +114,7 @@ def _as_rgb(colors: Colors) -> Colors:
 
 
 def _of_shape(decoded: Colors, colors: Colors) -> Colors:
-    """What was decoded, with one channel where one was encoded."""
+    """The decoded pixels, with one channel where one was encoded."""
     if colors.shape[2] == 1 and decoded.ndim == 3:
         gray: Colors = np.rint(decoded.mean(2, keepdims=True)).astype(np.uint8)
         return gray

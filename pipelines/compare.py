@@ -167,7 +167,7 @@ def _compared(file: SourceFile, comparer: Comparer, full: bool) -> ComparedPhoto
 
 
 def comparer_of(args: argparse.Namespace) -> Comparer:
-    """What arguments ask for."""
+    """The comparer that arguments ask for."""
     qualities = args.quality or (() if args.bpp else QUALITIES)
     return Comparer(
         settings=CompressSettings(

@@ -127,7 +127,7 @@ def build(
 
 
 def asked_of(options: CompressOptions) -> Asked:
-    """What a run's plan is made for."""
+    """The request that a run's plan is made for."""
     return Asked(
         sources=options.sources,
         extensions=JPEG2000_EXTENSIONS if options.settings.transcode else PICTURE_EXTENSIONS,
@@ -218,7 +218,7 @@ def _compress_once(options: CompressOptions, beam_flags: list[str]) -> tuple[int
 
 
 def _claiming(options: CompressOptions, began: float | None, living: Iterable[str] = ()) -> Claiming:
-    """What a run claims photos for; `began`: by the store's clock, None where only workers are there then."""
+    """The purpose of a run's claims; `began` by the store's clock, None if only workers are there then."""
     labels = options.labels
     return Claiming(
         archive=options.archive,

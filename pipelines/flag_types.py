@@ -126,7 +126,7 @@ def box(text: str) -> Any:
 
 
 def roi_weights(text: str) -> RoiWeights:
-    """What structures are worth."""
+    """Weights of structures."""
     try:
         return parse_roi_weights(text)
     except ValueError as error:

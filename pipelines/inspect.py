@@ -101,7 +101,7 @@ def run(args: argparse.Namespace) -> int:
 
 
 class Shown(NamedTuple):
-    """What is wanted of a file: its key if it is encrypted, where its picture goes, a region."""
+    """Wishes for one file: its key if it is encrypted, where its picture goes, a region."""
 
     key: ArchiveKey | None
     picture: str | None

@@ -67,7 +67,7 @@ def _load_reccnn() -> object:
 
 
 def _found_over(small: Picture, original: Picture) -> Picture:
-    """What the networks find in a photo, over it."""
+    """Draws what the networks find in a photo, over it."""
     from foveate.models import structures
 
     finder = shared("MS-ROI", functools.partial(structures.load, structures.DEFAULT_WEIGHTS)).get()

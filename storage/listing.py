@@ -32,7 +32,7 @@ class NothingFound(ValueError):  # noqa: N818
 
 @dataclasses.dataclass(frozen=True)
 class Part:
-    """What one lister lists of a source: the urls from `start` on and before `end`; "" for no such bound.
+    """A lister's part of a source: the urls from `start` on and before `end`; "" for no such bound.
 
     `source` is a file (whatever its name), a folder (searched with its sub-folders), a glob, or a URL.
     """
@@ -209,7 +209,7 @@ def list_private(folder: str) -> list[str]:
 
 
 def list_private_files(folder: str) -> list[StoredFile]:
-    """What `list_private` names, with sizes and times.
+    """The files that `list_private` names, with sizes and times.
 
     Raises:
       OSError: it cannot be listed.

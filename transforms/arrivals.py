@@ -94,7 +94,7 @@ class Arrivals:
         self._looked = True
 
     def _new(self, now: float, taken: list[Failure]) -> Iterator[SourceFile]:
-        """What is new in the listing; failures go to `taken`."""
+        """Lists what is new in the listing; failures go to `taken`."""
         for found in self._state.compare(Listed(file, self._rests(file, now)) for file in self._listed()):
             if isinstance(found, Taken):
                 place = found.source.relative_path

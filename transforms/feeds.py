@@ -47,7 +47,7 @@ class PlanMade:
 
 @dataclasses.dataclass
 class BatchFeed(beam.PTransform):  # type: ignore[misc]  # Beam is untyped
-    """What a plan says is to be done, of a plan that is there or one that workers make first.
+    """Feeds the photos of a plan: one that is there, or one that workers make first.
 
     Args:
       plan: the plan, or what it is to be made for.

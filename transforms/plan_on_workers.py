@@ -40,7 +40,7 @@ _WRITTEN = "written"
 
 @dataclasses.dataclass(frozen=True)
 class _Counted:
-    """What a part of a source has."""
+    """What was collected of one part of a source."""
 
     source: str
     found: Collected
@@ -48,7 +48,7 @@ class _Counted:
 
 @dataclasses.dataclass(frozen=True)
 class _Bucket:
-    """What a bucket is joined from, and where it all began."""
+    """A bucket and the spools that it is joined from."""
 
     number: int
     spooled: tuple[Spooled, ...]
@@ -56,7 +56,7 @@ class _Bucket:
 
 @dataclasses.dataclass(frozen=True)
 class _Written:
-    """What the join of a bucket found."""
+    """Findings of the join of a bucket."""
 
     rows: dict[str, int]
     bytes: int

@@ -144,7 +144,7 @@ def _has_record(data: bytes) -> bool:
 
 
 def _former_row(source: SourceFile, run: RunLabels) -> dict[str, Any] | None:
-    """What earlier runs said last of a photo; read only where a file is in another's way."""
+    """The newest row of a photo from earlier runs; read only where a file is in another's way."""
     return newest_row(run.archive, table_text(source.relative_path))
 
 

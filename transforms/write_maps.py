@@ -28,7 +28,7 @@ _OVERLAY_QUALITY = 90
 
 @dataclasses.dataclass(frozen=True)
 class Extras:
-    """What is written beside a map: it as colors over the photo, and the maps that it is made of."""
+    """Pictures beside a map: its colors over the photo, and the maps that it is made of."""
 
     overlay: bool = False
     channels: bool = False

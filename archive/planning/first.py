@@ -20,7 +20,7 @@ class Taken:
 
     @property
     def error(self) -> BadInput:
-        """What is wrong, for a failure row."""
+        """The problem, for a failure row."""
         place = max(self.source.relative_path, self.first.relative_path, key=len)
         return BadInput(
             f"its place in the output, {place}, is taken by {self.first.url}: give it another destination"

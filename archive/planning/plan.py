@@ -62,7 +62,7 @@ _SCHEMA = pa.schema(
 
 @dataclasses.dataclass(frozen=True)
 class Former:
-    """What the tables and listings say of the file that an earlier run made of a source.
+    """Facts from tables and listings about the file that an earlier run made of a source.
 
     ending: what its name has more than the source's.
     as_written: whether the listing shows the version that the row has.
@@ -91,7 +91,7 @@ class Planned:
 
 @dataclasses.dataclass(frozen=True)
 class Summary:
-    """What a plan holds; the fields of plan.json.
+    """The sums of a plan; the fields of plan.json.
 
     `request` is alike for runs that ask for the same; `skipped` counts what is up to date and has no row;
     `other_kinds` counts files beside the photos that are not taken for their endings.
@@ -218,7 +218,7 @@ def write_summary(archive: str, summary: Summary) -> None:
 
 
 def read_summary(archive: str, run_id: str) -> Summary | None:
-    """What a run's plan holds; None where there is none, or not all of it.
+    """The sums of a run's plan; None where there is none, or not all of it.
 
     Raises:
       BadTable: it is not what it should be.

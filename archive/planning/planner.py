@@ -111,7 +111,7 @@ def judge(sources: Iterable[SourceFile], asked: Asked) -> Iterator[Planned]:
 
 
 def request_of(asked: Asked) -> str:
-    """What is alike for runs that ask for the same."""
+    """A digest that is equal for runs that ask for the same."""
     values = [
         sorted(source.encode(errors="surrogatepass").hex() for source in asked.sources),
         sorted(asked.extensions),
@@ -191,7 +191,7 @@ def collect_held(archive: str, scratch: str, place: Callable[[str], int]) -> tup
 
 
 def _closed(asked: Asked, spools_of: Callable[[], list[Spool]], told: Callable[[int], None]) -> list[Spooled]:
-    """What tables hold of the kinds of these spools."""
+    """Reads the kinds of these spools from tables."""
     for number in range(_LISTINGS):
         # What a running watch writes goes from its journal into a table, and compaction makes few of many:
         # the next listing has it there.

@@ -101,7 +101,7 @@ class Spooled:
 
 
 def place_of(path: str) -> int:
-    """What is alike for paths (as `table_text` has them) that may want one place in an archive: 64 bits."""
+    """A 64-bit hash, equal for paths (as `table_text` has them) that may want one place in an archive."""
     claim = claim_of(path)
     key = claim.lower() if claim.isascii() else folded(claim)
     return int.from_bytes(hashlib.blake2b(key.encode(), digest_size=8).digest(), "little", signed=True)

@@ -34,7 +34,7 @@ class Task:
 
 @dataclasses.dataclass(frozen=True)
 class Asked:
-    """What a plan is made for.
+    """The request that a plan is made for.
 
     `sources` and `extensions` are as of `find_files`, `exclude` is as of `find_part`. Without `trust_tables`
     every source is to be done.
@@ -51,7 +51,7 @@ class Asked:
 
 @dataclasses.dataclass(frozen=True)
 class Collected:
-    """What a task had: files or rows, and how many files are not taken for their endings."""
+    """Results of a task: files or rows, and how many files are not taken for their endings."""
 
     count: int
     other_kinds: Mapping[str, int]

@@ -83,7 +83,7 @@ ORDER BY lot LIMIT $count
 
 @dataclasses.dataclass(frozen=True)
 class Checks:
-    """What a verification looks at: the urls of its parts, and how many files of how many bytes there are.
+    """The scope of a verification: the urls of its parts, and how many files of how many bytes there are.
 
     rows: how many photos the metrics table has.
     """
@@ -101,7 +101,7 @@ def write_sums(checks: Checks, folder: str) -> None:
 
 
 def read_sums(folder: str) -> Checks:
-    """What `write_sums` has left; without the parts.
+    """The sums that `write_sums` has left; without the parts.
 
     Raises:
       OSError: it has not.
@@ -110,7 +110,7 @@ def read_sums(folder: str) -> Checks:
 
 
 def held_place(path: str) -> int:
-    """What is alike for a photo and all that an archive may hold of it, encrypted or not."""
+    """A key that a photo shares with all that an archive may hold of it, encrypted or not."""
     return place_of(path.removesuffix(ENDING))
 
 
@@ -235,7 +235,7 @@ def _put(rows: Sequence[dict[str, Any]], url: str) -> str:
 
 
 def read_checks(url: str, archive: str) -> Iterator[Check | Finding]:
-    """What one part holds.
+    """The content of one part.
 
     Raises:
       BadTable: it is none.

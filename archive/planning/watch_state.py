@@ -1,4 +1,4 @@
-"""What a watch has seen, on disk: a listing is compared with the one before, bucket by bucket.
+"""Keeps what a watch has seen on disk: a listing is compared with the one before, bucket by bucket.
 
 listing ─▶ spool ─▶ joined with the state of the last look ─▶ what is new, and the next state
 """
@@ -69,7 +69,7 @@ class WatchState:
         self._left = Spool(self._folder, "forgotten")
 
     def compare(self, listing: Iterable[Listed]) -> Iterator[SourceFile | Taken]:
-        """What is new in a listing or has changed, and is at rest; in the listing's order if it is short.
+        """Lists what is new or changed in a listing, and at rest; in the listing's order if it is short.
 
         A new file whose place in an archive another one has is a `Taken`, once. Nothing is remembered of it
         all until `remember`.

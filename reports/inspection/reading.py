@@ -14,7 +14,7 @@ _SIDE = 512  # pixels of the region that is shown if none is asked for
 
 @dataclasses.dataclass(frozen=True)
 class Reading:
-    """What it takes to read some of a file.
+    """The bytes that it takes to read a part of a file.
 
     left, top, width, height: the region at full size; all of the picture, or some of it.
     reduce: how often it is halved.

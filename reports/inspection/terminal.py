@@ -175,7 +175,7 @@ def account_table(inspection: Inspection) -> Table:
 
 
 def readings_table(inspection: Inspection) -> Table:
-    """What it takes to read some of the file."""
+    """Table of the bytes that parts of the file take to read."""
     table = borderless_table("To read", ["Pixels", "Bytes", "Share", "Requests"])
     total = inspection.anatomy.file_bytes
     whole = inspection.anatomy.width, inspection.anatomy.height

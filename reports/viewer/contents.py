@@ -1,4 +1,4 @@
-"""What the page of compared versions shows: figures and pictures, ready to be written."""
+"""Contents of the page of compared versions: figures and pictures, ready to be written."""
 
 from __future__ import annotations
 

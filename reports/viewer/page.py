@@ -34,7 +34,7 @@ def render_viewer(photos: Sequence[ComparedPhoto], left_out: Sequence[tuple[str,
 
 
 def _data(photo: ComparedPhoto) -> dict[str, Any]:
-    """What the script knows of a photo besides the elements of the page."""
+    """Data of a photo for the script, besides the elements of the page."""
     commands = [f"{_COMMAND} {version.flags}" if version.flags else "" for version in photo.versions]
     return {
         "names": [ORIGINAL, *(version.name for version in photo.versions)],

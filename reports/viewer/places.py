@@ -53,7 +53,7 @@ class Block:
 def places_of(
     height: int, width: int, saliency: Cells | None, errors: Sequence[Cells], *, full: bool
 ) -> tuple[Place, ...]:
-    """What is shown of a photo: all of it, or two crops; one where both would show the same.
+    """The places of a photo to show: all of it, or two crops; one where both would show the same.
 
     Args:
       height, width: of the photo.

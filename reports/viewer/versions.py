@@ -1,4 +1,4 @@
-"""What is compared: a photo, and the files that stand for it."""
+"""The versions to compare: a photo, and the files that stand for it."""
 
 from __future__ import annotations
 

@@ -84,7 +84,7 @@ def test_the_same_is_read_from_fewer_files(tmp_path: Path) -> None:
 
 
 class Killed(BaseException):
-    """What a kill is like: nothing is tidied up behind it."""
+    """Stands for a kill: nothing is tidied up behind it."""
 
 
 STEPS = ("_write_parts", "write_new", "_tidy", "delete_file")

@@ -1,4 +1,4 @@
-"""What structures are worth, as a person writes it."""
+"""Tests the weights of structures as a person writes them."""
 
 from __future__ import annotations
 

@@ -42,7 +42,7 @@ def choice(shape: tuple[int, int, int], layers: int, tile_size: int | None, *, a
 
 
 def pointers_of(data: bytes) -> tuple[tuple[pointers.TilePartLength, ...], list[tuple[walk.TilePart, Any]]]:
-    """What TLM says, and each tile-part with what its PLT says."""
+    """Entries of TLM, and each tile-part with those of its PLT."""
 
     def of(segments: Any, marker: int) -> list[bytes]:
         return [data[s.start : s.end] for s in segments if s.marker == marker]

@@ -1,4 +1,4 @@
-"""What the decoder finds out of codewords is what the encoder knew when it wrote them."""
+"""Tests that the decoder finds in codewords what the encoder knew when it wrote them."""
 
 from __future__ import annotations
 

@@ -80,7 +80,7 @@ def found_in(
 
 
 def planned_of(archive: Path, quick: bool = False, recheck: int = 0) -> list[Check | Finding]:
-    """What a verification plans."""
+    """Plans a verification."""
     with tempfile.TemporaryDirectory() as folder:
         parts = plan_checks(str(archive), quick, recheck, folder).parts
         return list(itertools.chain.from_iterable(read_checks(part, str(archive)) for part in parts))

@@ -1,4 +1,4 @@
-"""What is found below a folder, and what is left out."""
+"""Tests which files below a folder are found, and which are left out."""
 
 from __future__ import annotations
 

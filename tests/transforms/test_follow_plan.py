@@ -1,4 +1,4 @@
-"""What becomes of a plan's rows: sources, rows, numbers, failures."""
+"""Tests what becomes of a plan's rows: sources, rows, numbers, failures."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ from tests.photos import labels, outputs
 
 
 def settled(archive: Archive, source: SourceFile, run_id: str = "r2") -> dict[str, list[Any]]:
-    """What the plan of a run makes of a source; its row if it is planned at all."""
+    """The row that a run's plan has for a source, if it is planned at all."""
     run = labels(str(archive.root), run_id, SETTINGS, NETWORKS)
     asked = Asked((source.url,), frozenset({".jpg"}), run.archive, SETTINGS, NETWORKS)
     rows = list(judge([source], asked))

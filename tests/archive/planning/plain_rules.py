@@ -37,7 +37,7 @@ class Known:
 
 
 def verdict(source: SourceFile, run: RunLabels, known: Known) -> str:
-    """What becomes of a source: "compress", "skip" without a row, or "renew" with one."""
+    """The outcome for a source: "compress", "skip" without a row, or "renew" with one."""
     row = newest(known.rows, source.relative_path)
     if row is None:
         return "compress"

@@ -1,4 +1,4 @@
-"""What a page shows is what was decoded."""
+"""Tests that a page shows what was decoded."""
 
 from __future__ import annotations
 
