@@ -133,15 +133,7 @@ def _add_targets(group: argparse._ArgumentGroup) -> None:
         help="target SSIMULACRA 2 score, so that all photos look equally good: 90 is visually lossless, 80 "
         "hard to tell from the source side by side, 70 high, 50 medium quality",
     )
-    one.add_argument(
-        "--bpp",
-        type=flag_types.positive,
-        metavar="B",
-        help="at most B bits per pixel, every byte of the file counted",
-    )
-    one.add_argument(
-        "--ratio", type=flag_types.positive, metavar="R", help="at most 1/R of the source file's bytes"
-    )
+    add_byte_targets(one)
     one.add_argument(
         "--psnr",
         type=flag_types.positive,
@@ -174,6 +166,19 @@ def _add_targets(group: argparse._ArgumentGroup) -> None:
         help="at most the bytes of a JPEG of quality Q",
     )
     one.add_argument("--lossless", action="store_true", help="bit for bit (reversible 5/3 wavelet)")
+
+
+def add_byte_targets(one: argparse._MutuallyExclusiveGroup) -> None:
+    """Adds the flags that say how many bytes a file may take."""
+    one.add_argument(
+        "--bpp",
+        type=flag_types.positive,
+        metavar="B",
+        help="at most B bits per pixel, every byte of the file counted",
+    )
+    one.add_argument(
+        "--ratio", type=flag_types.positive, metavar="R", help="at most 1/R of the source file's bytes"
+    )
 
 
 def add_roi(group: argparse._ArgumentGroup) -> None:

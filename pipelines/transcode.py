@@ -14,7 +14,12 @@ from foveate.archive.keys import BadKey
 from foveate.archive.roi_boxes import emit_boxes
 from foveate.archive.settings import CompressSettings, Target
 from foveate.pipelines import compress, flag_types
-from foveate.pipelines.compress_options import CompressOptions, add_arrangement, add_roi
+from foveate.pipelines.compress_options import (
+    CompressOptions,
+    add_arrangement,
+    add_byte_targets,
+    add_roi,
+)
 from foveate.pipelines.logs import user_log
 from foveate.pipelines.running import engines, runner
 from foveate.pipelines.running.arguments import (
@@ -65,15 +70,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def _add_targets(group: argparse._ArgumentGroup) -> None:
     one = group.add_mutually_exclusive_group(required=True)
-    one.add_argument(
-        "--bpp",
-        type=flag_types.positive,
-        metavar="B",
-        help="at most B bits per pixel, every byte of the file counted",
-    )
-    one.add_argument(
-        "--ratio", type=flag_types.positive, metavar="R", help="at most 1/R of the source file's bytes"
-    )
+    add_byte_targets(one)
     one.add_argument(
         "--psnr",
         type=flag_types.positive,
