@@ -331,6 +331,7 @@ def test_masks_decide_where_the_bits_go_and_a_missing_one_is_a_failure(tmp_path:
     even = openjpeg.decode((tmp_path / "plain" / "a.png.jp2").read_bytes()).pixels
     assert psnr(pixels[inside], decoded[inside]) > psnr(pixels[inside], even[inside]) + 0.5
     assert psnr(pixels[outside], decoded[outside]) < psnr(pixels[outside], even[outside])
+    assert main(["verify", str(tmp_path / "archive")]) == 0  # though a record's digest covers the mask
 
 
 # Killed
