@@ -54,8 +54,11 @@ def test_a_disk_that_takes_no_more_ends_the_run_with_a_sentence(
 
 def test_an_interrupt_while_a_command_is_loaded_ends_it_quietly(photos: Path, tmp_path: Path) -> None:
     code = (
-        "import _thread, sys, threading; from foveate.pipelines.cli import main\n"
-        "threading.Timer(0.1, _thread.interrupt_main).start(); sys.exit(main(sys.argv[1:]))"
+        "import _thread, sys; from foveate.pipelines.cli import main\n"
+        "class Interrupting:\n"
+        "    def find_spec(self, name, *_):\n"
+        "        if name == 'foveate.pipelines.compress': _thread.interrupt_main()\n"
+        "sys.meta_path.insert(0, Interrupting()); sys.exit(main(sys.argv[1:]))"
     )
     command = [sys.executable, "-c", code, "compress", str(photos), "--output", str(tmp_path), *_PLAIN]
     done = subprocess.run(command, capture_output=True, check=False)
