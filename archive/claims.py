@@ -21,15 +21,12 @@ from foveate.archive import leases
 from foveate.archive.compactions import COMPACTED
 from foveate.archive.keys import ArchiveKey, stored_name, stored_overhead
 from foveate.archive.names import archive_url, kept_url
+from foveate.archive.planning.settle import archived_record
 from foveate.archive.tables import table_text
-from foveate.codec import jp2
-from foveate.codec.errors import BadCodestream
 from foveate.storage.errors import BadInput
 from foveate.storage.files import (
     delete_file,
-    read_head,
     read_if_there,
-    read_whole,
     stored_file,
     write_new,
     write_whole,
@@ -39,7 +36,6 @@ from foveate.storage.source import SourceFile
 
 CLAIMS_FOLDER = "_foveate/claims"
 _RECENT = 256  # photos of one process that may be in progress, or whose rows nobody can read yet
-_HEAD_BYTES = 1 << 16
 
 
 @dataclasses.dataclass(frozen=True)
@@ -178,13 +174,7 @@ def _owner(claim: bytes) -> str:
 
 def _made_with(url: str, run: Claiming) -> bool:
     wanted = bytes.fromhex(run.settings_digest), bytes.fromhex(run.weights_digest)
-    try:
-        try:
-            record = jp2.read_record(read_head(url, _HEAD_BYTES))
-        except BadCodestream:  # there is more metadata than that before it
-            record = jp2.read_record(read_whole(url))
-    except (BadCodestream, OSError):
-        return False
+    record = archived_record(url)
     return record is not None and record.made_with(*wanted)
 
 

@@ -383,6 +383,11 @@ def contradiction(args: argparse.Namespace, options: CompressOptions) -> str:
         )
     if args.roi_psnr and args.roi == "none":
         return "--roi-psnr weights errors by saliency, so it cannot be combined with --roi none"
+    return wrong_place(options)
+
+
+def wrong_place(options: CompressOptions) -> str:
+    """Which folder that options name cannot be one, as a sentence; "" if there is none."""
     if Path(options.archive).is_file():
         return f"{options.archive} is a file; --output names the archive's folder"
     masks = options.settings.mask_folder

@@ -8,7 +8,6 @@ code-blocks are cut where saliency and target say, packets put in order, and all
 from __future__ import annotations
 
 import argparse
-from pathlib import Path
 
 from foveate.archive.keys import BadKey
 from foveate.archive.roi_boxes import emit_boxes
@@ -19,6 +18,7 @@ from foveate.pipelines.compress_options import (
     add_arrangement,
     add_byte_targets,
     add_roi,
+    wrong_place,
 )
 from foveate.pipelines.logs import user_log
 from foveate.pipelines.running import engines, runner
@@ -140,13 +140,7 @@ def run(args: argparse.Namespace) -> int:
     except BadKey as error:
         user_log.error(f"foveate transcode: {error}")
         return WRONG_USAGE
-    masks = options.settings.mask_folder
-    problem = ""
-    if Path(options.archive).is_file():
-        problem = f"{options.archive} is a file; --output names the archive's folder"
-    elif masks is not None and "://" not in masks and not Path(masks).is_dir():
-        problem = f"there is no mask folder {masks}"
-    if problem:
+    if problem := wrong_place(options):
         user_log.error(f"foveate transcode: {problem}")
         return WRONG_USAGE
     return compress.start(options, args.beam_flags, dry_run=args.dry_run)

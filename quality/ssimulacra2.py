@@ -110,13 +110,19 @@ def sampled_ssimulacra2(reference: Pixels, distorted: Pixels) -> float:
       ValueError: an unlike pair.
     """
     check_pair(reference, distorted)
-    height, width, _ = reference.shape
-    if height * width <= _WHOLE_PIXELS:
+    if is_sampled_whole(reference):
         return ssimulacra2(reference, distorted)
+    height, width, _ = reference.shape
     windows = [
         (_around(height, row), _around(width, column)) for row in (0.25, 0.75) for column in (0.25, 0.75)
     ]
     return sum(ssimulacra2(reference[at], distorted[at]) for at in windows) / len(windows)
+
+
+def is_sampled_whole(photo: Pixels) -> bool:
+    """Whether the sample that `sampled_ssimulacra2` takes of a photo is all of it."""
+    height, width, _ = photo.shape
+    return bool(height * width <= _WHOLE_PIXELS)
 
 
 def _around(length: int, share: float) -> slice:

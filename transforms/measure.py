@@ -21,7 +21,7 @@ from foveate.codec.walk import codestream_span
 from foveate.pictures import exif
 from foveate.quality.measures import Measures, measure
 from foveate.quality.psnr import alpha_error
-from foveate.quality.ssimulacra2 import sampled_ssimulacra2
+from foveate.quality.ssimulacra2 import is_sampled_whole, sampled_ssimulacra2
 from foveate.transforms.elements import (
     Archived,
     Coded,
@@ -73,8 +73,16 @@ def _harms(element: RestoredPhoto, plain: Measures, recovered: Measures, tune: T
     """
     if element.restored is None or tune != "visual":
         return recovered.psnr_s_db < plain.psnr_s_db
-    score = functools.partial(sampled_ssimulacra2, element.coded.salient.photo.pixels)
-    return score(element.restored) < score(element.coded.file.decoded)
+    pixels = element.coded.salient.photo.pixels
+    restored = _sampled_score(pixels, element.restored, recovered)
+    return restored < _sampled_score(pixels, element.coded.file.decoded, plain)
+
+
+def _sampled_score(pixels: Pixels, copy: Pixels, measures: Measures) -> float:
+    """The sampled score of a copy, which its measures may hold already."""
+    if measures.ssimulacra2 is not None and is_sampled_whole(pixels):
+        return measures.ssimulacra2
+    return sampled_ssimulacra2(pixels, copy)
 
 
 def _recovered(

@@ -63,7 +63,7 @@ def skipped_row(planned: Planned, run: RunLabels) -> MetricsRow:
 def _is_still_the_file(url: str, former: Former, settings_digest: str, weights_digest: str) -> bool:
     """Whether the file of a row is what the row says, by its own record, or encrypted, by its checksum."""
     if not url.endswith(ENDING):
-        record = _archived_record(url)
+        record = archived_record(url)
         made_with = bytes.fromhex(settings_digest), bytes.fromhex(weights_digest)
         return (
             record is not None
@@ -76,7 +76,7 @@ def _is_still_the_file(url: str, former: Former, settings_digest: str, weights_d
         return False
 
 
-def _archived_record(url: str) -> ArchiveRecord | None:
+def archived_record(url: str) -> ArchiveRecord | None:
     """The record of an archived file, None if it cannot be read; mostly from the file's beginning alone."""
     try:
         try:
