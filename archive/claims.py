@@ -3,8 +3,13 @@
     DEST/_foveate/claims/<hash of the photo's path>.json: {"run": ID}, created only if there is none
 
 A run that is alone claims nothing, but knows what it began last. Once it sees another run's lease it claims
-that, and from then on each photo before it begins. So a run that comes later waits, before its first photo,
-until all others must have seen its lease. A run's claims are worth nothing to those that begin after its end.
+that, and from then on each photo before it begins, though the other may have ended: what that one did is not
+in this one's plan. A run's claims are worth nothing to those that begin after its end.
+
+    DEST/_foveate/noticed/run=A.process=P.sees=B.json: process P of run A knows of B, and claims its photos
+
+Each process begins with such a file about its own run. A run that comes later waits, before its first photo,
+until all processes that it finds have noticed it.
 """
 
 from __future__ import annotations
@@ -14,8 +19,11 @@ import contextlib
 import dataclasses
 import hashlib
 import json
+import re
 import threading
 import time
+import uuid
+from collections.abc import Iterable
 
 from foveate.archive import leases
 from foveate.archive.compactions import COMPACTED
@@ -35,6 +43,8 @@ from foveate.storage.listing import list_private
 from foveate.storage.source import SourceFile
 
 CLAIMS_FOLDER = "_foveate/claims"
+NOTICED_FOLDER = "_foveate/noticed"
+_NOTICED_NAME = re.compile(r"run=(.+)\.process=([0-9a-f]+)\.sees=(.+)\.json")
 _RECENT = 256  # photos of one process that may be in progress, or whose rows nobody can read yet
 
 
@@ -59,8 +69,12 @@ class Claiming:
 
 def others_alive(archive: str, run_id: str) -> set[str]:
     """The other runs that write photos into an archive and are alive."""
+    return _that_write_photos(leases.living_runs(archive)) - {run_id}
+
+
+def _that_write_photos(run_ids: Iterable[str]) -> set[str]:
     compactions = COMPACTED.removeprefix("run=")
-    return {run for run in leases.living_runs(archive) if run != run_id and not run.startswith(compactions)}
+    return {run for run in run_ids if not run.startswith(compactions)}
 
 
 def claim_url(archive: str, path: str) -> str:
@@ -72,27 +86,67 @@ def claim_url(archive: str, path: str) -> str:
 def clear_claims(archive: str, run_id: str) -> None:
     """Removes all claims, if no other run is alive; what stays is removed by a later run."""
     with contextlib.suppress(OSError):
-        urls = list_private(f"{archive.rstrip('/')}/{CLAIMS_FOLDER}")
+        folders = (f"{archive.rstrip('/')}/{name}" for name in (CLAIMS_FOLDER, NOTICED_FOLDER))
+        urls = [url for folder in folders for url in list_private(folder)]
         if urls and not others_alive(archive, run_id):
             for url in urls:
                 delete_file(url)
+
+
+@dataclasses.dataclass(frozen=True)
+class _Noticed:
+    """That a process of a run knows of another run, or of its own: then it is there, and works."""
+
+    run_id: str
+    process: str
+    sees: str
+
+    def url(self, archive: str) -> str:
+        """The name of the file that says so."""
+        name = f"run={self.run_id}.process={self.process}.sees={self.sees}.json"
+        return f"{archive.rstrip('/')}/{NOTICED_FOLDER}/{name}"
+
+
+def _all_noticed(archive: str) -> set[_Noticed]:
+    urls = list_private(f"{archive.rstrip('/')}/{NOTICED_FOLDER}")
+    found = (_NOTICED_NAME.fullmatch(url.rpartition("/")[2]) for url in urls)
+    return {_Noticed(*match.groups()) for match in found if match}
+
+
+def _unaware(archive: str, run_id: str) -> set[str]:
+    """The processes of other runs alive that do not know of a run."""
+    noticed = _all_noticed(archive)
+    others = others_alive(archive, run_id)
+    aware = {one.process for one in noticed if one.sees == run_id}
+    return {one.process for one in noticed if one.run_id in others} - aware
 
 
 class Claims:
     """Claims photos for one run in one process, from any thread; `close` ends its own thread."""
 
     def __init__(self, claiming: Claiming) -> None:
+        """Returns when every process of other runs knows of this run, or is not alive.
+
+        Raises:
+          OSError, CannotGoOn: the archive cannot be read or written.
+        """
         self.run = claiming
+        self._process = uuid.uuid4().hex
         self._lock = threading.Lock()
-        self._others: set[str] = set()
+        self._beside = _that_write_photos(claiming.living)  # ended meanwhile or not
+        self._told: set[str] = set()  # the runs that can know that this process knows of them
         self._recent: collections.deque[SourceFile] = collections.deque(maxlen=_RECENT)
         self._ended = threading.Event()
+        self._note(claiming.run_id)
         self._look()
         threading.Thread(target=self._keep_looking, daemon=True).start()
+        self._wait_until_noticed()
 
     def close(self) -> None:
         """Looks no more for other runs."""
         self._ended.set()
+        with contextlib.suppress(OSError):  # the last run removes it
+            delete_file(self._noticed(self.run.run_id).url(self.run.archive))
 
     def take(self, source: SourceFile) -> bool:
         """Whether a photo is this run's to work on; if not, another run does it, or has done it meanwhile.
@@ -103,7 +157,7 @@ class Claims:
           OSError, CannotGoOn: the archive cannot be read or written.
         """
         with self._lock:
-            if not self._others:
+            if not self._beside:
                 self._recent.append(source)
                 return True
         owner = self._claim(source)
@@ -119,10 +173,28 @@ class Claims:
             leases.renew(self.run.archive, self.run.run_id)
         others = others_alive(self.run.archive, self.run.run_id)
         with self._lock:
-            recent = [*reversed(self._recent)] if others and not self._others else []
-            self._others = others
+            recent = [] if self._beside or not others else [*reversed(self._recent)]
+            self._beside |= others
         for source in recent:
             self._claim(source)
+        for run_id in sorted(others - self._told):
+            self._note(run_id)
+            self._told.add(run_id)
+
+    def _noticed(self, run_id: str) -> _Noticed:
+        return _Noticed(self.run.run_id, self._process, run_id)
+
+    def _note(self, run_id: str) -> None:
+        """Lets others know that this process knows of a run, and has claimed what it has in work."""
+        write_whole(self._noticed(run_id).url(self.run.archive), b"{}\n", self.run.archive)
+
+    def _wait_until_noticed(self) -> None:
+        """Waits until the processes there are now know of this run; those that come look at once."""
+        run, end = self.run, time.monotonic() + leases.ALIVE_SECONDS
+        unaware = _unaware(run.archive, run.run_id)
+        while unaware and time.monotonic() < end:  # a process that was killed may never answer
+            time.sleep(leases.RENEW_SECONDS / 5)
+            unaware &= _unaware(run.archive, run.run_id)
 
     def _claim(self, source: SourceFile) -> str | None:
         """Claims a photo; None if that is new, else the run whose claim stands."""
@@ -176,9 +248,3 @@ def _made_with(url: str, run: Claiming) -> bool:
     wanted = bytes.fromhex(run.settings_digest), bytes.fromhex(run.weights_digest)
     record = archived_record(url)
     return record is not None and record.made_with(*wanted)
-
-
-def wait_until_noticed(archive: str, run_id: str, began: float) -> None:
-    """Returns when all other runs must know of this one, whose lease was written at `began` (monotonic)."""
-    if others_alive(archive, run_id):
-        time.sleep(max(0.0, began + 1.5 * leases.RENEW_SECONDS - time.monotonic()))

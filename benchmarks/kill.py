@@ -177,7 +177,7 @@ def try_once(photos: Path, archive: str, undisturbed: str, flags: tuple[str, ...
     if read_skipped(archive).num_rows < read_skipped(undisturbed).num_rows:
         problems.append("what earlier runs skipped is lost")
     # In a bucket a killed run's plan may be a living one's, and is left for a later run to remove.
-    passing = ("_foveate/claims/",) if "://" in archive else ("_foveate/claims/", "_foveate/plans/")
+    passing = ("_foveate/claims/", "_foveate/noticed/", *(() if "://" in archive else ("_foveate/plans/",)))
     if any(path.startswith(passing) for path in files_of(archive)):
         problems.append("a plan or a claim was left")
     problems += [

@@ -11,14 +11,13 @@ from __future__ import annotations
 import argparse
 import dataclasses
 import functools
-import time
 from collections.abc import Iterable
 from typing import Any
 
 import apache_beam as beam
 
 from foveate.archive import leases
-from foveate.archive.claims import Claiming, clear_claims, others_alive, wait_until_noticed
+from foveate.archive.claims import Claiming, clear_claims, others_alive
 from foveate.archive.compact import compact, small_parts
 from foveate.archive.journal import clear_journal
 from foveate.archive.keys import BadKey
@@ -205,14 +204,11 @@ def _compress_once(options: CompressOptions, beam_flags: list[str]) -> tuple[int
     alone = local and "://" not in options.archive
     living: set[str] = set() if alone else leases.living_runs(options.archive)
     with leases.held(options.archive, options.run_id) as began:
-        start = time.monotonic()
         claiming = None if alone else _claiming(options, began, living)
         if not local:  # workers plan
             return _run(options, beam_flags, None, 0, claiming)
         plan = plans.make(asked_of(options), options.run_id, options.dicom_frames, options.plan, living)
         parts = tuple(part_urls(options.archive, options.run_id))
-        if claiming is not None:
-            wait_until_noticed(options.archive, options.run_id, start)
         photos = plan.todo + plan.skipped.photos
         return _run(options, beam_flags, PlanMade(parts, plan.todo, plan.skipped), photos, claiming)
 

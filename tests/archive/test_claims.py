@@ -13,7 +13,7 @@ import pytest
 
 from foveate.archive import claims as claiming
 from foveate.archive import leases
-from foveate.archive.claims import Claiming, Claims, claim_url, clear_claims, others_alive
+from foveate.archive.claims import Claiming, Claims, clear_claims, others_alive
 from foveate.storage.source import SourceFile
 from tests.archive.planning.test_settle import NETWORKS, SETTINGS, a_jp2
 
@@ -65,21 +65,45 @@ def test_of_two_runs_each_photo_is_one_runs(tmp_path: Path) -> None:
 def test_what_a_run_began_before_another_came_is_its_own(tmp_path: Path) -> None:
     with leases.held(str(tmp_path), "a"), claims_of(tmp_path, "a") as first:
         assert first.take(photo("1.jpg")) is True
-        with leases.held(str(tmp_path), "b"):
-            began = time.monotonic()
-            claiming.wait_until_noticed(str(tmp_path), "b", began)
-            wait_for(Path(claim_url(str(tmp_path), "1.jpg")))
-            with claims_of(tmp_path, "b") as second:
-                assert second.take(photo("1.jpg")) is False
-                assert second.take(photo("2.jpg")) is True
-                assert first.take(photo("2.jpg")) is False
+        with leases.held(str(tmp_path), "b"), claims_of(tmp_path, "b") as second:
+            assert second.take(photo("1.jpg")) is False
+            assert second.take(photo("2.jpg")) is True
+            assert first.take(photo("2.jpg")) is False
 
 
-def wait_for(path: Path) -> None:
-    end = time.monotonic() + 10
-    while not path.exists() and time.monotonic() < end:
-        time.sleep(0.01)
-    assert path.exists()
+def test_a_run_waits_for_others_that_look_late(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(leases, "RENEW_SECONDS", 1.0)
+    with leases.held(str(tmp_path), "a"), claims_of(tmp_path, "a") as first:
+        for number in range(100):
+            assert first.take(photo(f"{number}.jpg")) is True
+        with leases.held(str(tmp_path), "b"), claims_of(tmp_path, "b") as second:
+            assert not any(second.take(photo(f"{number}.jpg")) for number in range(100))
+
+
+def test_a_process_that_was_killed_is_not_waited_for_longer_than_a_lease(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(leases, "ALIVE_SECONDS", 0.3)
+    with leases.held(str(tmp_path), "a"):
+        folder = tmp_path / claiming.NOTICED_FOLDER
+        folder.mkdir(parents=True)
+        (folder / "run=a.process=0123456789abcdef.sees=a.json").write_text("{}")
+        with leases.held(str(tmp_path), "b"), claims_of(tmp_path, "b") as mine:
+            assert mine.take(photo("1.jpg")) is True
+
+
+def test_what_a_run_did_that_has_ended_since_is_not_done_again(tmp_path: Path) -> None:
+    with contextlib.ExitStack() as stack:
+        since = stack.enter_context(leases.held(str(tmp_path), "b"))
+        leases.renew(str(tmp_path), "a")
+        other = stack.enter_context(claims_of(tmp_path, "a"))
+        mine = stack.enter_context(claims_of(tmp_path, "b", since))
+        assert other.take(photo("1.jpg")) is True
+        other.close()
+        leases.release(str(tmp_path), "a")
+        time.sleep(4 * leases.RENEW_SECONDS)  # time to look, and see nobody
+        assert others_alive(str(tmp_path), "b") == set()
+        assert mine.take(photo("1.jpg")) is False
 
 
 def test_a_claim_of_a_run_that_died_is_taken_over_and_one_of_several_does(tmp_path: Path) -> None:
