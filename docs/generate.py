@@ -86,7 +86,7 @@ MEANINGS = {
     "taken": "when the photo was taken, by the camera's clock: ISO 8601 without a time zone",
     "reason_code": "the kind of reason, for programs: " + ", ".join(f"`{reason}`" for reason in Reason),
     "ssimulacra2": "SSIMULACRA 2, at most 100: 90 visually lossless, 70 high, 50 medium quality; of one "
-    "photo in eight, or of all with `--measure ssimulacra2`",
+    "photo in eight, or of all with `--measure ssimulacra2` or `--measure all`",
     "rec_ssimulacra2": "`ssimulacra2` of the photo restored by RecCNN; null if it was not measured",
     "alpha_max_error": "the largest error of the alpha channel, on a scale of 255; null without one",
     "faces": "how many faces were found; null where the networks were not asked (`--roi`)",

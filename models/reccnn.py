@@ -135,3 +135,15 @@ def restore_pixels(
     if noise is None:
         return None
     return tiling.run(network, pixels, with_prefiltered_flag(noise, prefiltered))
+
+
+def restore_window(
+    network: Network,
+    pixels: Pixels,
+    noise: NDArray[np.float32],
+    window: tuple[slice, slice],
+    *,
+    prefiltered: bool,
+) -> Pixels:
+    """A window of decoded pixels as RecCNN restores it; `pixels` and `noise` are of the whole photo."""
+    return tiling.run_window(network, pixels, with_prefiltered_flag(noise, prefiltered), window)

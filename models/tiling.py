@@ -112,6 +112,27 @@ def run(network: Network, pixels: Pixels, noise: NDArray[np.float32], tile: int 
     return result
 
 
+def run_window(
+    network: Network, pixels: Pixels, noise: NDArray[np.float32], window: tuple[slice, slice]
+) -> Pixels:
+    """The network's result for a part of a photo: what `run` gives there, to rounding.
+
+    Args:
+      network: from `load`.
+      pixels, noise: of the whole photo, as for `run`.
+      window: rows and columns, with a start and a stop inside of the photo.
+    """
+    halo = network.receptive_field
+    starts = [max(0, (along.start - halo) // CELL * CELL) for along in window]
+    seen = tuple(slice(start, along.stop + halo) for start, along in zip(starts, window, strict=True))
+    cells = tuple(slice(along.start // CELL, -(-along.stop // CELL)) for along in seen)
+    result = run(network, pixels[seen], noise[cells])
+    rows, columns = (
+        slice(along.start - start, along.stop - start) for along, start in zip(window, starts, strict=True)
+    )
+    return result[rows, columns]
+
+
 def tiles(height: int, width: int, tile: int, halo: int) -> Iterator[Tile]:
     """Cuts a photo into tiles of at most `tile` pixels a side that overlap by `halo` pixels, row by row."""
     for top in range(0, height, tile):

@@ -97,7 +97,7 @@ def build(
         coded = prefiltered.good | "Encode prefiltered" >> EncodePrefiltered(encoder)
         stages += [prefiltered, coded]
     measured_as_restored = options.reccnn is not None and settings.target.kind != "lossless"
-    restore = RestoreCoded(options.reccnn) if measured_as_restored else SkipRestoring()
+    restore = RestoreCoded(options.reccnn, options.restore_all) if measured_as_restored else SkipRestoring()
     restored = coded.good | "Restore" >> restore
     archived = restored.good | "Measure" >> Measure(labels, options.score_all)
     written = archived.good | "Write archives" >> WriteArchives(labels, counts, options.replace_edited)

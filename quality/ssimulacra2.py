@@ -26,8 +26,6 @@ from foveate.quality.xyb import Planes, halve, linear_light, rescaled_xyb
 
 SCALES = 6
 LEAST_SIDE = 8  # samples: a scale with a shorter side has no next one
-_WHOLE_PIXELS = 3 << 19  # up to so many, a photo is sampled as a whole
-_WINDOW = 512  # pixels of a side
 _STRIP_PIXELS = 1 << 15  # read at a time, so that the work stays in cache
 
 # By color (X, Y, B - Y) and scale (1:1 to 1:32): three maps' means, then their 4-norms.
@@ -98,36 +96,6 @@ def ssimulacra2(reference: Pixels, distorted: Pixels) -> float:
         rows = slice(top, top + step)
         finest.add(linear_light(reference[rows]), linear_light(distorted[rows]))
     return _score(np.stack(finest.finish(), axis=1))
-
-
-def sampled_ssimulacra2(reference: Pixels, distorted: Pixels) -> float:
-    """The mean score of a sample of a photo, to tell which of two copies looks better at a bounded cost.
-
-    The sample is the whole photo up to 1.5 megapixels, else four windows of 512 x 512 pixels around the
-    middles of its quarters; of strips that are narrower than a window, as much as there is.
-
-    Raises:
-      ValueError: an unlike pair.
-    """
-    check_pair(reference, distorted)
-    if is_sampled_whole(reference):
-        return ssimulacra2(reference, distorted)
-    height, width, _ = reference.shape
-    windows = [
-        (_around(height, row), _around(width, column)) for row in (0.25, 0.75) for column in (0.25, 0.75)
-    ]
-    return sum(ssimulacra2(reference[at], distorted[at]) for at in windows) / len(windows)
-
-
-def is_sampled_whole(photo: Pixels) -> bool:
-    """Whether the sample that `sampled_ssimulacra2` takes of a photo is all of it."""
-    height, width, _ = photo.shape
-    return bool(height * width <= _WHOLE_PIXELS)
-
-
-def _around(length: int, share: float) -> slice:
-    start = min(max(0, round(share * length) - _WINDOW // 2), max(0, length - _WINDOW))
-    return slice(start, start + _WINDOW)
 
 
 def _at_least(pixels: Pixels, side: int) -> Pixels:

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import dataclasses
 import datetime
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Literal
 
 FORMAT_VERSION = 2
@@ -85,6 +85,15 @@ class Measure:
     decoded: Statistics
     reconstructed: Statistics | None  # None: not a measure that reconstruction changes
     mean_gain: float | None  # reconstructed − decoded, over photos where both are finite
+
+
+def restored_of_sample(measures: Sequence[Measure]) -> int:
+    """How many photos were restored whole to be measured, where not all of them were; else 0."""
+    for measure in measures:
+        if measure.name == "psnr_db" and measure.reconstructed is not None:
+            restored = measure.reconstructed.photos
+            return restored if restored < measure.decoded.photos else 0
+    return 0
 
 
 @dataclasses.dataclass(frozen=True)

@@ -15,7 +15,7 @@ from markupsafe import Markup
 
 from foveate.reports import figures
 from foveate.reports.charts import SERIES, comparison_charts, report_charts
-from foveate.reports.contents import Comparison, Report
+from foveate.reports.contents import Comparison, Report, restored_of_sample
 from foveate.reports.gallery import GalleryEntry, LoadGallery, gallery_entries
 from foveate.reports.vega import Chart, vega_script
 
@@ -50,6 +50,7 @@ def page_of(report: Report, sections: dict[str, list[Chart]], entries: Sequence[
         gallery=entries,
         cameras_known=any(camera.name for camera in report.cameras),
         scored=report.measure("ssimulacra2").decoded.photos > 0,
+        restored_of_sample=restored_of_sample(report.measures),
         reconstructed=any(measure.mean_gain is not None for measure in report.measures),
     )
 

@@ -9,7 +9,14 @@ from rich import markup
 from rich.console import Console
 from rich.table import Table
 
-from foveate.reports.contents import Comparison, Group, Measure, PhotoFigures, Report
+from foveate.reports.contents import (
+    Comparison,
+    Group,
+    Measure,
+    PhotoFigures,
+    Report,
+    restored_of_sample,
+)
 from foveate.reports.figures import (
     bytes_text,
     count_text,
@@ -156,6 +163,8 @@ def measures_table(measures: Sequence[Measure]) -> Table:
             rec = measure.reconstructed
             values += [measure_text(rec.mean, unit), gain_text(measure.mean_gain, unit)] if rec else []
         table.add_row(f"{measure.label} [dim]{unit}[/]", *values)
+    if both and (restored := restored_of_sample(measures)):
+        table.caption = f"Reconstructed: of {count_text(restored)} photos; gains compare the same photos"
     return table
 
 

@@ -21,6 +21,14 @@ _PYTHONS_OWN = "from multiprocessing.resource_tracker import main"  # ends when 
 _GRACE_SECONDS = 10  # for processes that end by themselves when their parent has
 
 
+@pytest.fixture(scope="session", autouse=True)
+def logging_as_in_a_command() -> None:
+    """What commands say is said in all tests alike, whichever of them ran a command before."""
+    from foveate.pipelines.logs import set_up_logging
+
+    set_up_logging()
+
+
 def pytest_configure(config: pytest.Config) -> None:
     """Marks what is started from here on; the workers of pytest-xdist inherit the mark."""
     if not is_worker(config):

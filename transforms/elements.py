@@ -97,11 +97,16 @@ class PrefilteredPhoto:
 
 @dataclasses.dataclass(frozen=True, eq=False)
 class RestoredPhoto:
-    """A coded photo and what RecCNN makes of its file; None where it has nothing to do."""
+    """A coded photo and what RecCNN makes of its file.
+
+    restored: all of it; None where RecCNN has nothing to do, or was shown a sample.
+    windows: what it makes of the photo's `quality.sample.windows`, where not of all of it.
+    """
 
     coded: CodedPhoto
     restored: Pixels | None
     reccnn_seconds: float
+    windows: tuple[Pixels, ...] = ()
 
     @property
     def source(self) -> SourceFile:

@@ -19,9 +19,9 @@ from foveate.codec import jp2
 from foveate.codec.block_weights import Tune
 from foveate.codec.walk import codestream_span
 from foveate.pictures import exif
+from foveate.quality import sample
 from foveate.quality.measures import Measures, measure
 from foveate.quality.psnr import alpha_error
-from foveate.quality.ssimulacra2 import is_sampled_whole, sampled_ssimulacra2
 from foveate.transforms.elements import (
     Archived,
     Coded,
@@ -30,10 +30,10 @@ from foveate.transforms.elements import (
     RestoredPhoto,
     SalientPhoto,
 )
+from foveate.transforms.in_sample import is_in_sample
 from foveate.transforms.steps import PhotoStage
 
 _NAMES = {"icc": "ICC profile", "exif": "EXIF", "dpi": "resolution"}  # as readers of sources have them
-_SCORED = 256 // 8  # of the 256 first bytes that a SHA-256 may have
 
 
 def measure_photo(element: RestoredPhoto, run: RunLabels, score_all: bool = False) -> Iterator[Archived]:
@@ -41,18 +41,18 @@ def measure_photo(element: RestoredPhoto, run: RunLabels, score_all: bool = Fals
 
     Where a photo measures better without RecCNN, its file says so, and it will be restored without.
     SSIMULACRA 2 is measured where it is the target, and else for one photo in eight, the same in every run,
-    or for all.
+    or for all. What restoring brings is measured of photos that were restored whole.
     """
     start = time.perf_counter()
     salient, file = element.coded.salient, element.coded.file
     photo = salient.photo
-    in_sample = score_all or is_scored(photo.source_sha256)
+    in_sample = score_all or is_in_sample(photo.source_sha256)
     scored = in_sample or run.target.kind == "quality"
     plain = measure(photo.pixels, file.decoded, salient.saliency, scored=scored and file.score is None)
     if file.score is not None:
         plain = dataclasses.replace(plain, ssimulacra2=file.score)
     recovered = _recovered(salient, file, element.restored, plain, scored=in_sample)
-    if recovered is not None and _harms(element, plain, recovered, run.tune):
+    if _harms(element, plain, recovered, run.tune):
         if not element.coded.archived:  # what is there already stays as it is
             file = dataclasses.replace(file, jp2=jp2.marked_for_plain_decode(file.jp2))
         recovered = plain
@@ -61,34 +61,36 @@ def measure_photo(element: RestoredPhoto, run: RunLabels, score_all: bool = Fals
     yield Archived(photo.source, row.archive_url, file.jp2, row, write=not element.coded.archived)
 
 
-def is_scored(source_sha256: str) -> bool:
-    """Whether a source, by its hash, is of those that SSIMULACRA 2 is always measured for."""
-    return int(source_sha256[:2], 16) < _SCORED
-
-
-def _harms(element: RestoredPhoto, plain: Measures, recovered: Measures, tune: Tune) -> bool:
+def _harms(element: RestoredPhoto, plain: Measures, recovered: Measures | None, tune: Tune) -> bool:
     """Whether a photo is worse for RecCNN.
 
     By the SSIMULACRA 2 of a sample of it where it is tuned for people, else by saliency-weighted PSNR.
     """
-    if element.restored is None or tune != "visual":
+    salient, decoded = element.coded.salient, element.coded.file.decoded
+    pixels = salient.photo.pixels
+    if recovered is not None and tune != "visual":
         return recovered.psnr_s_db < plain.psnr_s_db
-    pixels = element.coded.salient.photo.pixels
-    restored = _sampled_score(pixels, element.restored, recovered)
-    return restored < _sampled_score(pixels, element.coded.file.decoded, plain)
-
-
-def _sampled_score(pixels: Pixels, copy: Pixels, measures: Measures) -> float:
-    """The sampled score of a copy, which its measures may hold already."""
-    if measures.ssimulacra2 is not None and is_sampled_whole(pixels):
-        return measures.ssimulacra2
-    return sampled_ssimulacra2(pixels, copy)
+    if recovered is not None and sample.is_whole(pixels):
+        score, plain_score = recovered.ssimulacra2, plain.ssimulacra2
+        if score is not None and plain_score is not None:
+            return score < plain_score
+    windows = sample.windows(pixels)
+    restored = element.windows
+    if element.restored is not None:
+        restored = tuple(element.restored[at] for at in windows)
+    if not restored:
+        return False
+    plainly = [decoded[at] for at in windows]
+    if tune == "visual":
+        return sample.score(pixels, restored) < sample.score(pixels, plainly)
+    with_, without = (sample.weighted_error(pixels, copy, salient.saliency) for copy in (restored, plainly))
+    return with_ > without
 
 
 def _recovered(
     salient: SalientPhoto, coded: Coded, restored: Pixels | None, plain: Measures, *, scored: bool
 ) -> Measures | None:
-    """The measures after restoring: the same where nothing was lost, None without RecCNN."""
+    """The measures after restoring: the same where nothing was lost, None without RecCNN or of a sample."""
     if restored is not None:
         return measure(salient.photo.pixels, restored, salient.saliency, scored=scored)
     return plain if coded.noise is None else None

@@ -36,6 +36,15 @@ def test_tiles_give_what_the_whole_photo_gives(name: str, shape: tuple[int, int,
     assert (whole != pixels).any()
 
 
+@pytest.mark.parametrize("window", [(slice(0, 30), slice(0, 70)), (slice(61, 131), slice(100, 203))], ids=str)
+def test_a_window_gives_what_the_whole_photo_gives_there(window: tuple[slice, slice]) -> None:
+    pixels, noise = picture(131, 203, 3), noise_map("reccnn", 131, 203)
+    whole = tiling.run(network("reccnn"), pixels, noise)
+    part = tiling.run_window(network("reccnn"), pixels, noise, window)
+    assert part.shape == whole[window].shape
+    assert np.abs(part.astype(int) - whole[window]).max() <= 1
+
+
 @pytest.mark.parametrize("channels", [2, 4])
 def test_alpha_passes_through(channels: int) -> None:
     pixels = picture(50, 41, channels)

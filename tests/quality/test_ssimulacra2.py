@@ -12,8 +12,7 @@ from numpy.typing import NDArray
 
 from foveate.quality import ssimulacra2 as module
 from foveate.quality.color import Pixels
-from foveate.quality.ssimulacra2 import sampled_ssimulacra2, ssimulacra2
-from tests import streams
+from foveate.quality.ssimulacra2 import ssimulacra2
 
 Integers = NDArray[np.int64]
 TWO = np.array([[1, 1], [1, -1]])
@@ -184,29 +183,3 @@ def test_unlike_photos_are_refused() -> None:
         ssimulacra2(photo, photo[:19])
     with pytest.raises(ValueError, match="differ in shape or type"):
         ssimulacra2(photo, photo.astype(np.uint16))
-
-
-def test_a_small_photo_is_sampled_as_a_whole() -> None:
-    photo = streams.texture(120, 90, 3)
-    worse = photo // 8 * 8
-    assert sampled_ssimulacra2(photo, worse) == ssimulacra2(photo, worse)
-
-
-def test_of_a_large_photo_four_windows_are_scored() -> None:
-    photo = streams.texture(1100, 1500, 1)
-    worse = photo.copy()
-    worse[:, 640:860] = 0  # between the windows
-    assert sampled_ssimulacra2(photo, worse) == sampled_ssimulacra2(photo, photo)
-    worse[60:400, 200:500] //= 2
-    windows = [(slice(y, y + 512), slice(x, x + 512)) for y in (19, 569) for x in (119, 869)]
-    scores = [ssimulacra2(photo[at], worse[at]) for at in windows]
-    assert sampled_ssimulacra2(photo, worse) == pytest.approx(np.mean(scores))
-    assert scores[0] < 90 < scores[1]
-
-
-def test_windows_are_as_narrow_as_a_strip() -> None:
-    photo = streams.texture(300, 6000, 1)
-    worse = photo // 8 * 8
-    windows = [(slice(None), slice(x, x + 512)) for x in (1244, 4244)]
-    scores = [ssimulacra2(photo[at], worse[at]) for at in windows]
-    assert sampled_ssimulacra2(photo, worse) == pytest.approx(np.mean(scores))

@@ -22,7 +22,8 @@ from foveate.quality.ssimulacra2 import ssimulacra2
 from foveate.storage.source import SourceFile
 from foveate.transforms.elements import Archived, CodedPhoto, RestoredPhoto, SalientPhoto
 from foveate.transforms.encode import encode, encode_plain
-from foveate.transforms.measure import is_scored, measure_photo
+from foveate.transforms.in_sample import is_in_sample
+from foveate.transforms.measure import measure_photo
 from tests import picture_files
 from tests.photos import corner, encoder, one, salient
 from tests.streams import texture
@@ -72,7 +73,7 @@ def test_a_row_has_the_figures_of_the_file_and_of_its_decode() -> None:
     assert row.raw_ratio == pytest.approx(97 * 131 * 3 / len(data))
     assert row.bits_per_pixel == row.target_reached == pytest.approx(8 * len(data) / (97 * 131))
     pixels, decoded = photo().photo.pixels, element.file.decoded
-    figures = measure(pixels, decoded, corner(), scored=is_scored(photo().photo.source_sha256))
+    figures = measure(pixels, decoded, corner(), scored=is_in_sample(photo().photo.source_sha256))
     for name, value in dataclasses.asdict(figures).items():
         assert getattr(row, name) == value
         assert getattr(row, f"rec_{name}") is None  # RecCNN was not asked
@@ -142,6 +143,17 @@ def test_the_mark_goes_by_what_the_file_was_tuned_for(tune: Any) -> None:
         "psnr": psnr_s(pixels, fuzzy, corner()) < psnr_s(pixels, decoded, corner()),
     }
     assert is_plain(archived) == worse[tune]
+
+
+@pytest.mark.parametrize("tune", ["visual", "psnr"])
+def test_a_photo_of_which_a_sample_was_restored_has_no_figures_but_may_be_marked(tune: Any) -> None:
+    element = coded()
+    labels = dataclasses.replace(LABELS, tune=tune)
+    for restored, harms in ((nearer(element), False), (np.roll(element.file.decoded, 3, 0), True)):
+        shown = RestoredPhoto(element, None, 0.25, (restored,))
+        archived: Archived = one(measure_photo, shown, run=labels)
+        assert is_plain(archived) == harms
+        assert archived.row.rec_psnr_db == (archived.row.psnr_db if harms else None)
 
 
 def test_the_row_says_whether_comcnn_prefiltered_the_photo() -> None:
