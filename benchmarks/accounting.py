@@ -20,27 +20,41 @@ from pathlib import Path
 
 from benchmarks.odd_files import PLANTERS, odd_file
 from foveate.archive.losses import loss_names
+from foveate.codec.metadata import PhotoMetadata
+from foveate.pictures import dicom
 from foveate.pictures.formats import BadPicture, NotForJpeg2000, decode_picture
-from foveate.pictures.picture import Picture
 
 _BYTES = re.compile(r"([\d,]+) bytes")
-_ALSO = ("jxl",)
+_ALSO = ("heic", "jxl")
 _SHOWN = 12
 
 
 def outcome_of(data: bytes, tokens: Sequence[bytes]) -> str:
     """One word, "unnamed: ..." where some of the tokens are neither carried nor counted."""
     try:
-        picture = decode_picture(data, also=_ALSO)
+        metadata, problems = account(data)
     except NotForJpeg2000:
         return "kept"
     except BadPicture as error:
         return f"refused: {error}"
-    missing = sum(len(token) for token in tokens if not _is_carried(token, picture))
-    named = sum(named_bytes(problem) for problem in picture.metadata_problems)
+    missing = sum(len(token) for token in tokens if not _is_carried(token, metadata))
+    named = sum(named_bytes(problem) for problem in problems)
     if missing > named:
-        return f"unnamed: {missing - named} of {missing} bytes; {picture.metadata_problems}"
+        return f"unnamed: {missing - named} of {missing} bytes; {problems}"
     return "named" if missing else "carried"
+
+
+def account(data: bytes) -> tuple[PhotoMetadata, tuple[str, ...]]:
+    """The metadata that a file's picture carries, and what is lost of it.
+
+    Raises:
+      BadPicture: the file is broken.
+      NotForJpeg2000: it is kept unchanged.
+    """
+    if dicom.is_dicom(data):  # what is lost is known without the extra that decodes it
+        return PhotoMetadata(), dicom.losses(data)
+    picture = decode_picture(data, also=_ALSO)
+    return picture.metadata, picture.metadata_problems
 
 
 def named_bytes(problem: str) -> int:
@@ -48,9 +62,8 @@ def named_bytes(problem: str) -> int:
     return sum(int(number.replace(",", "")) for number in _BYTES.findall(problem))
 
 
-def _is_carried(token: bytes, picture: Picture) -> bool:
+def _is_carried(token: bytes, metadata: PhotoMetadata) -> bool:
     """Whether the metadata hold a token, as bytes or as the text that they are."""
-    metadata = picture.metadata
     fields = (getattr(metadata, field.name) for field in dataclasses.fields(metadata))
     if any(isinstance(value, bytes) and token in value for value in fields):
         return True
@@ -60,7 +73,7 @@ def _is_carried(token: bytes, picture: Picture) -> bool:
 def names_of(data: bytes) -> tuple[str, ...]:
     """The names under which a file's losses are counted; () for one that becomes no picture."""
     try:
-        return loss_names("; ".join(decode_picture(data, also=_ALSO).metadata_problems))
+        return loss_names("; ".join(account(data)[1]))
     except (BadPicture, NotForJpeg2000):
         return ()
 

@@ -11,13 +11,14 @@ import itertools
 import struct
 import zlib
 from collections.abc import Callable, Sequence
+from pathlib import Path
 from typing import TypeVar
 
 import imagecodecs
 import numpy as np
 
 from benchmarks.hostile_files import sound_files
-from foveate.pictures import gif, isobmff, jpeg_parts, jpegxl, png_parts, tiff_parts, webp
+from foveate.pictures import dicom_parts, gif, isobmff, jpeg_parts, jpegxl, png_parts, tiff_parts, webp
 from foveate.pictures.accounting import Kind
 
 Dice = np.random.Generator
@@ -44,6 +45,8 @@ def sound(form: str) -> bytes:
     """A small sound file."""
     if form == "tif":
         return _tiff(())
+    if form == "heic":  # no other encoder is installed everywhere
+        return (Path(__file__).parents[1] / "tests/pictures/heic/plain.heic").read_bytes()
     if form == "jxl":
         pixels = np.arange(41 * 57 * 3, dtype=np.uint32).astype(np.uint8).reshape(41, 57, 3)
         codestream = bytes(imagecodecs.jpegxl_encode(pixels, lossless=True))
@@ -220,6 +223,32 @@ def _xl_box(dice: Dice, data: bytes, token: bytes) -> bytes:
 
 _XL = [kind for kind, known in jpegxl.BOXES.items() if known.kind is not Kind.PICTURE and kind != b"jbrd"]
 
+# DICOM ----------------------------------------------------------------------------------------------
+
+
+def _element(dice: Dice, data: bytes, token: bytes) -> bytes:
+    """An element before the pixels or behind them; one that the reader uses stands there twice then."""
+    group = int(dice.integers(0x08, 0x7F00))
+    unknown = group << 16 | int(dice.integers(1, 0xFFFF))
+    tag = _one_of(dice, (unknown, _one_of(dice, _TAGS)))
+    element = struct.pack("<HH2sHI", tag >> 16, tag & 0xFFFF, b"UN", 0, len(token)) + token
+    place = _one_of(dice, (data.rindex(_PIXELS), len(data)))
+    return data[:place] + element + data[place:]
+
+
+def _in_preamble(dice: Dice, data: bytes, token: bytes) -> bytes:
+    if len(token) > 128 or any(data[:128]):
+        return _behind(dice, data, token)
+    return token.ljust(128, b"\0") + data[128:]
+
+
+_PIXELS = struct.pack("<HH2s", 0x7FE0, 0x10, b"OB")
+_TAGS = [
+    rule.value
+    for rule in dicom_parts.RULES
+    if rule.known not in (dicom_parts.DESCRIPTION, dicom_parts.PIXELS)
+]
+
 PLANTERS: dict[str, tuple[Planter, ...]] = {
     "jpg": (_segment, _segment, _segment, _stray, _behind),
     "png": (_chunk, _chunk, _chunk, _behind),
@@ -228,5 +257,7 @@ PLANTERS: dict[str, tuple[Planter, ...]] = {
     "gif": (_extension, _extension, _extension, _behind),
     "bmp": (_behind, _before_pixels),
     "avif": (_media_box, _media_box, _in_store),
+    "heic": (_media_box, _media_box, _in_store),
     "jxl": (_xl_box,),
+    "dcm": (_element, _element, _element, _in_preamble, _behind),
 }

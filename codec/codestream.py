@@ -189,7 +189,7 @@ def _check_turn(part: walk.TilePart, seen: dict[int, int], tiles: int) -> None:
     if part.tile >= tiles:
         raise BadCodestream(f"a tile-part of tile {part.tile}, but there are {tiles} tiles")
     due = seen.get(part.tile, 0)
-    if part.number != due:
+    if part.number != due % 256:
         raise BadCodestream(f"tile-part {part.number} of tile {part.tile} stands where part {due} is due")
     seen[part.tile] = due + 1
 

@@ -357,7 +357,11 @@ def decode_file(
 
 
 def _noise_of(parsed: Jp2, layers: int) -> tuple[NDArray[np.float32] | None, str]:
-    """The coding-noise map of so many layers (0: all), or None and why not: "" where nothing was lost."""
+    """The coding-noise map of so many layers (0: all), or None and why not: "" where nothing was lost.
+
+    Raises:
+      BadCodestream: packets are missing; OpenJPEG takes a tile that ends behind any packet for whole.
+    """
     try:
         whole = PacketStream.parse(parsed.codestream)
         why_not = _unusual(parsed, whole.stream.size)
@@ -367,7 +371,7 @@ def _noise_of(parsed: Jp2, layers: int) -> tuple[NDArray[np.float32] | None, str
         if whole.stream.reversible and _has_every_bit_plane(whole, passes):
             return None, ""
         return noise.noise_map(whole.stream, whole.layout, whole.codewords.zero_planes, passes), ""
-    except (BadCodestream, UnsupportedCodestream) as error:
+    except UnsupportedCodestream as error:
         return None, f"restored without RecCNN: {error}"
 
 

@@ -4,7 +4,18 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
 
-from foveate.pictures import bmp, gif, isobmff, jpeg_parts, jpegxl, photoshop, png_parts, tiff_parts, webp
+from foveate.pictures import (
+    bmp,
+    dicom_parts,
+    gif,
+    isobmff,
+    jpeg_parts,
+    jpegxl,
+    photoshop,
+    png_parts,
+    tiff_parts,
+    webp,
+)
 from foveate.pictures.accounting import MOST_DESCRIBED, MOST_UNKNOWN, Kind, Known
 
 _BECOMES = {
@@ -43,6 +54,8 @@ def _formats() -> Iterator[tuple[str, Iterable[tuple[str, Known]]]]:
         _merged([*listed, *((f"item: {name}", known) for name, known in isobmff.ITEMS.items())]),
     )
     yield "JPEG XL", _merged((kind.decode().strip(), known) for kind, known in jpegxl.BOXES.items())
+    tags = [(rule.tags, rule.known) for rule in dicom_parts.RULES]
+    yield "DICOM", [*_merged(tags), *dicom_parts.OTHERS]
     yield "GIF", gif.PARTS.items()
     yield "BMP", bmp.PARTS.items()
 

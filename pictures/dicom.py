@@ -8,6 +8,7 @@ description alone (DICOM PS3.3 C.7.6.3): what it returns are the stored values.
 
 from __future__ import annotations
 
+import contextlib
 import dataclasses
 import importlib.metadata
 import re
@@ -21,6 +22,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from foveate.codec.metadata import PhotoMetadata
+from foveate.pictures import color, dicom_parts
+from foveate.pictures.accounting import is_padding, settle, unknown
+from foveate.pictures.dicom_parts import Use, Value
 from foveate.pictures.picture import (
     BadPicture,
     NotForJpeg2000,
@@ -36,7 +40,6 @@ from foveate.pictures.reasons import Reason
 
 MAGIC, MAGIC_AT = b"DICM", 128
 MISSING_EXTRA = "DICOM needs the tfio extra: pip install 'foveate[tfio]'"
-NOT_CARRIED = "the DICOM dataset (patient, study, device, windows) is not carried: JP2 has no place for it"
 
 _IMPLICIT = "1.2.840.10008.1.2"
 _EXPLICIT, _DEFLATED, _BIG_ENDIAN = f"{_IMPLICIT}.1", f"{_IMPLICIT}.1.99", f"{_IMPLICIT}.2"
@@ -67,22 +70,19 @@ _decoder_lock = threading.Lock()  # its tables of codecs are global
 
 
 @dataclasses.dataclass(frozen=True)
-class _Element:
-    """A data element (PS3.5 clause 7.1): where its bytes and its value begin, and where the value ends."""
-
-    tag: int
-    start: int
-    value: int
-    end: int
-
-
-@dataclasses.dataclass(frozen=True)
 class _Dataset:
-    """The top level of a file up to its pixels; `data` begins with the first element, never deflated."""
+    """The top level of a file; `data` begins with the first element, never deflated.
+
+    elements: up to the pixels, by their tags.
+    every: all elements, those behind the pixels and several of one tag too.
+    rest: what stands behind a deflated dataset.
+    """
 
     data: bytes
     syntax: str
-    elements: dict[int, _Element]
+    elements: dict[int, Value]
+    every: tuple[Value, ...]
+    rest: bytes
 
     @property
     def order(self) -> str:
@@ -135,6 +135,7 @@ def frame_count(data: bytes) -> int:
     try:
         dataset = _parse(data)
         description = _describe(dataset)
+        _losses(data, dataset, description)
         load_decoder()
         for frame in (1, description.frames):
             _frame_pixels(dataset, description, frame)
@@ -161,6 +162,7 @@ def decode_dicom(data: bytes, max_pixels: int | None, frame: int = 0) -> Picture
             Reason.SEVERAL_PICTURES,
             f"{description.frames} frames; --dicom-frames first or all compresses them",
         )
+    problems = _losses(data, dataset, description)
     pixel_data = _frame_pixels(dataset, description, frame or 1)
     decode = load_decoder()
     samples = _decode_alone(decode, _one_frame_file(dataset, description, pixel_data), dataset.syntax)
@@ -171,7 +173,42 @@ def decode_dicom(data: bytes, max_pixels: int | None, frame: int = 0) -> Picture
     icc = dataset.bytes_of(_ICC) if channels == 3 else None
     if icc is not None:
         icc = icc[: int.from_bytes(icc[:4], "big")] or None  # without padding
-    return Picture(gray_if_neutral(pixels), PhotoMetadata(icc), "dicom", bits, (NOT_CARRIED,))
+    pixels = gray_if_neutral(pixels)
+    icc = icc and color.fitting(icc, pixels.shape[2])
+    return Picture(pixels, PhotoMetadata(icc), "dicom", bits, problems)
+
+
+def losses(data: bytes) -> tuple[str, ...]:
+    """What a file loses that becomes a picture: "name: details" for each name.
+
+    Raises:
+      BadPicture: it is broken.
+      NotForJpeg2000: it is not understood, or holds what keeps it unchanged.
+    """
+    dataset = _parse(data)
+    return _losses(data, dataset, _describe(dataset))
+
+
+def _losses(data: bytes, dataset: _Dataset, what: _Description) -> tuple[str, ...]:
+    use = Use(
+        is_color=not what.photometric.startswith("MONOCHROME"),
+        has_palette=what.photometric == "PALETTE COLOR",
+        frames=what.frames if _ENCAPSULATED.fullmatch(dataset.syntax) else 0,
+    )
+    parts = [
+        *dicom_parts.of_preamble(data[:MAGIC_AT]),
+        *dicom_parts.parts_of(data, _meta(data), use),
+        *dicom_parts.parts_of(dataset.data, dataset.every, use),
+        *dicom_parts.behind_pixels(dataset.data, dataset.every[-1].end),
+        *dicom_parts.behind_pixels(dataset.rest, 0),
+    ]
+    if not use.frames:
+        pixels = dataset.elements[_PIXEL_DATA]
+        end = pixels.value + what.frame_bytes * what.frames
+        is_padded = pixels.end - end == 1 == (end - pixels.value) % 2
+        if pixels.end > end and not is_padded and not is_padding(dataset.data, end, pixels.end):
+            parts.append(unknown("bytes behind the pixels", end, pixels.end - end))
+    return settle(parts, "a DICOM file")
 
 
 def _full_range(samples: NDArray[np.uint16], dataset: _Dataset, what: _Description) -> tuple[Pixels, int]:
@@ -356,26 +393,30 @@ def _parse(data: bytes) -> _Dataset:
     """The elements of a file's top level; raises BadPicture where it is cut off or no DICOM."""
     with reading("DICOM"):
         at, syntax = _after_meta(data)
-        body = data[at:]
+        body, rest = data[at:], b""
         if syntax == _DEFLATED:
             inflater = zlib.decompressobj(-15)
             body = inflater.decompress(body, _MOST_INFLATED)
             if inflater.unconsumed_tail:
                 raise NotForJpeg2000(Reason.NOT_READ, "a deflated DICOM file of more than 2 GiB")
-        elements = {}
+            rest = inflater.unused_data
+        elements = []
         order = ">" if syntax == _BIG_ENDIAN else "<"
-        for element in _elements(body, 0, order, implicit=syntax == _IMPLICIT):
-            elements[element.tag] = element
+        following = _elements(body, 0, order, implicit=syntax == _IMPLICIT)
+        for element in following:
+            elements.append(element)
             if element.tag in (_PIXEL_DATA, *_FLOAT_PIXELS):
                 break
-        return _Dataset(body, syntax, elements)
+        found = {element.tag: element for element in elements}
+        with contextlib.suppress(BadPicture, struct.error):  # what is no element is named
+            elements.extend(following)
+        return _Dataset(body, syntax, found, tuple(elements), rest)
 
 
 def _after_meta(data: bytes) -> tuple[int, str]:
     """Where the dataset begins, and its transfer syntax, from the file meta information (PS3.10 7.1)."""
     at, syntax = MAGIC_AT + len(MAGIC), ""
-    while data[at : at + 2] == b"\2\0":
-        element = next(_elements(data, at, "<", implicit=False))
+    for element in _meta(data):
         at = element.end
         if element.tag == _TRANSFER_SYNTAX:
             syntax = data[element.value : element.end].rstrip(b"\0 ").decode("ascii")
@@ -384,7 +425,16 @@ def _after_meta(data: bytes) -> tuple[int, str]:
     return at, syntax
 
 
-def _elements(data: bytes, at: int, order: str, *, implicit: bool) -> Iterator[_Element]:
+def _meta(data: bytes) -> Iterator[Value]:
+    """The elements of the file meta information."""
+    at = MAGIC_AT + len(MAGIC)
+    while data[at : at + 2] == b"\2\0":
+        element = next(_elements(data, at, "<", implicit=False))
+        at = element.end
+        yield element
+
+
+def _elements(data: bytes, at: int, order: str, *, implicit: bool) -> Iterator[Value]:
     """The elements from a position on, to the data's end or an item's."""
     while at < len(data):
         start = at
@@ -406,7 +456,7 @@ def _elements(data: bytes, at: int, order: str, *, implicit: bool) -> Iterator[_
             end = _after_items(data, at, *nested)
         if end > len(data):
             raise BadPicture(f"broken DICOM: cut off in element ({group:04x},{number:04x})")
-        yield _Element(tag, start, at, end)
+        yield Value(tag, start, at, end)
         at = end
 
 

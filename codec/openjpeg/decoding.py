@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import ctypes
 import dataclasses
+import operator
 import struct
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 import numpy.typing as npt
@@ -14,11 +15,13 @@ from foveate.codec import walk
 from foveate.codec.errors import BadCodestream, UnsupportedCodestream
 from foveate.codec.openjpeg import binding
 from foveate.codec.openjpeg.mended import mended
+from foveate.codec.openjpeg.plain import has_samples, is_unusual, plain, without_empty_tiles
 from foveate.codec.openjpeg.streams import (
     Messages,
     opened_codec,
     reader,
     require_decoded,
+    says_no_memory,
     set_threads,
 )
 from foveate.codec.openjpeg.tiles import read_tiles
@@ -87,8 +90,46 @@ def decode(
         raise ValueError(f"reduce must not be negative: {reduce}")
     if layers < 0:
         raise ValueError(f"layers must not be negative: {layers}")
+    amount = _Amount(reduce, layers, threads, max_pixels, region)
+    if not strict:
+        return _decode(data, amount, strict=False)
+    data = mended(data)
+    if is_unusual(data):
+        return _decode(plain(data), amount)
+    try:
+        return _decode(without_empty_tiles(data), amount)
+    except BadCodestream as error:
+        return _decode(_otherwise(data, error), amount)
+
+
+class _Amount(NamedTuple):
+    """How much of a file is decoded, as `decode` takes it."""
+
+    reduce: int
+    layers: int
+    threads: int
+    max_pixels: int | None
+    region: Region | None
+
+
+def _otherwise(data: bytes, error: BadCodestream) -> bytes:
+    """The same codestream in other packets, after OpenJPEG has refused it.
+
+    Raises:
+        BadCodestream: the given error, where there is no memory or we cannot read its packets either.
+    """
+    if says_no_memory(str(error)):
+        raise error
+    try:
+        return plain(data)
+    except (BadCodestream, UnsupportedCodestream):
+        raise error from None
+
+
+def _decode(data: bytes, amount: _Amount, *, strict: bool = True) -> Decoded:
+    """The picture of a file as it stands."""
+    reduce, layers, threads, max_pixels, region = amount
     library = binding.library()
-    data = mended(data) if strict else data
     parameters = binding.DecoderParameters()
     library.opj_set_default_decoder_parameters(ctypes.byref(parameters))
     parameters.cp_reduce, parameters.cp_layer = reduce, layers
@@ -107,7 +148,8 @@ def decode(
             if region is not None:
                 _set_area(library, codec, handle, region, messages)
             elif strict and _goes_by_tiles(data, handle.contents, reduce):
-                pixels = read_tiles(library, codec, stream, handle.contents, reduce, messages)
+                pixels, tiles = read_tiles(library, codec, stream, handle.contents, reduce, messages)
+                _require_tiles(data, handle.contents, tiles)
                 require_decoded(library.opj_end_decompress(codec, stream), messages)
                 return _picture_of_tiles(handle.contents, pixels, tuple(messages.warnings))
             require_decoded(library.opj_decode(codec, stream, handle), messages)
@@ -175,6 +217,21 @@ def _goes_by_tiles(data: bytes, image: binding.Image, reduce: int) -> bool:
     return alike and _color_space(image, [first]) != "sycc" and _channels_stand_as_coded(data[:start])
 
 
+def _require_tiles(data: bytes, image: binding.Image, found: int) -> None:
+    """Raises BadCodestream where tiles had no packets; the library passes over those."""
+    start, _ = walk.codestream_span(data)
+    x1, y1, x0, y0, width, height, tile_x0, tile_y0 = struct.unpack_from(">8I", data, start + 8)
+    expected = 1
+    for first, low, high, side, step in (
+        (tile_x0, x0, x1, width, image.comps[0].dx),
+        (tile_y0, y0, y1, height, image.comps[0].dy),
+    ):
+        corners = range(first, high, side)
+        expected *= sum(has_samples(max(at, low), min(at + side, high), step) for at in corners)
+    if found < expected:
+        raise BadCodestream(f"{expected - found} of {expected} tiles have no packets")
+
+
 def _channels_stand_as_coded(head: bytes) -> bool:
     """Whether a file's boxes before the codestream (I.5.3) neither map nor move channels."""
     if b"pclr" in head:
@@ -200,20 +257,15 @@ def _picture_of_tiles(image: binding.Image, pixels: Pixels, warnings: tuple[str,
 def _picture(image: binding.Image, warnings: tuple[str, ...]) -> Decoded:
     components = _components(image)
     depth = max(component.prec for component in components)
-    finest_dx, finest_dy = (min(getattr(c, name) for c in components) for name in ("dx", "dy"))
-    finest = min(components, key=lambda c: (c.dx != finest_dx) + (c.dy != finest_dy))
-    if (finest.dx, finest.dy) != (finest_dx, finest_dy):
-        raise UnsupportedCodestream("no component has both the finest columns and the finest rows")
-    pixels = np.empty((finest.h, finest.w, len(components)), np.uint8 if depth <= 8 else np.uint16)
+    wide, tall = (min(components, key=operator.attrgetter(name)) for name in ("dx", "dy"))
+    pixels = np.empty((tall.h, wide.w, len(components)), np.uint8 if depth <= 8 else np.uint16)
     for channel, component in enumerate(components):
         plane = _scale(_plane(component), component.prec, depth)
-        rows = _sources(
-            finest.y0, finest.h, finest.dy, component.y0, component.h, component.dy, component.factor
-        )
+        rows = _sources(tall.y0, tall.h, tall.dy, component.y0, component.h, component.dy, component.factor)
         columns = _sources(
-            finest.x0, finest.w, finest.dx, component.x0, component.w, component.dx, component.factor
+            wide.x0, wide.w, wide.dx, component.x0, component.w, component.dx, component.factor
         )
-        if plane.shape != pixels.shape[:2] or component.dx != finest.dx or component.dy != finest.dy:
+        if plane.shape != pixels.shape[:2] or component.dx != wide.dx or component.dy != tall.dy:
             plane = plane[rows[:, np.newaxis], columns]
         pixels[:, :, channel] = plane
     color_space = _color_space(image, components)

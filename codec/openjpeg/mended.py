@@ -32,7 +32,7 @@ def mended(data: bytes) -> bytes:
     codestream = bytearray(data[start:end])
     for at, count in counts:
         codestream[at - start] = count
-    return _head_of(data, start, end - start) + bytes(codestream)
+    return around(data, bytes(codestream))
 
 
 def _right_counts(data: bytes, start: int, end: int) -> list[tuple[int, int]]:
@@ -98,10 +98,10 @@ def _stands_well(data: bytes, end: int) -> bool:
     return not found[-1].problem and any(box.kind == b"jp2c" and box.end == end for box in found)
 
 
-def _head_of(data: bytes, start: int, length: int) -> bytes:
-    """The bytes before a codestream, with a box head of its length."""
+def around(data: bytes, codestream: bytes) -> bytes:
+    """A codestream in place of that of a file: with the boxes before it, and none behind."""
     if data.startswith(walk.CODESTREAM_START):
-        return b""
-    before = data[:start]
+        return codestream
+    before = data[: walk.codestream_span(data).start]
     at = before.rfind(b"jp2c")
-    return before[: at - 4] + pack_box_head(b"jp2c", length)
+    return before[: at - 4] + pack_box_head(b"jp2c", len(codestream)) + codestream

@@ -23,8 +23,10 @@ _Box = tuple[int, int, int, int]  # x0, y0, x1, y1
 
 def read_tiles(
     library: Any, codec: int, stream: int, image: binding.Image, reduce: int, messages: Messages
-) -> Pixels:
+) -> tuple[Pixels, int]:
     """The picture (H, W, C) whose header has been read: unsigned samples as they are, signed ones offset.
+
+    With it goes the number of tiles that there were.
 
     Its components have one size, precision and signedness, of at most 16 bits. What no tile covers stays 0
     before that offset, as in the library's own decoding.
@@ -39,6 +41,7 @@ def read_tiles(
     pixels: Pixels = np.zeros((y1 - y0, x1 - x0, image.numcomps), sample)
     if offset:
         pixels[...] = offset
+    tiles = 0
     for number, size, box in _headers(library, codec, stream, messages):
         left, top, right, bottom = _reduced(box, component, reduce)
         planes = np.empty((image.numcomps, bottom - top, right - left), sample)
@@ -48,7 +51,8 @@ def read_tiles(
         require_decoded(done, messages)
         planes += sample(offset)  # two's complement: what overflows is what should
         pixels[top - y0 : bottom - y0, left - x0 : right - x0] = planes.transpose(1, 2, 0)
-    return pixels
+        tiles += 1
+    return pixels, tiles
 
 
 def _headers(library: Any, codec: int, stream: int, messages: Messages) -> Iterator[tuple[int, int, _Box]]:

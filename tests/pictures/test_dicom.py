@@ -107,19 +107,10 @@ def test_samples_in_the_upper_bits_and_bytes_of_few_bits_are_read_as_described()
         [(0x00281052, b"DS", "0.5"), (0x00281053, b"DS", "0.48840048840048")],
         [(0x00281050, b"DS", "40"), (0x00281051, b"DS", "400")],
         [(0x20500020, b"CS", "INVERSE")],
-        [  # an overlay over the whole picture
-            (0x60000010, b"US", 61),
-            (0x60000011, b"US", 47),
-            (0x60000040, b"CS", "G"),
-            (0x60000050, b"SS", struct.pack("<2h", 1, 1)),
-            (0x60000100, b"US", 1),
-            (0x60000102, b"US", 0),
-            (0x60003000, b"OW", b"\xff" * 360),
-        ],
         [(0x00280034, b"IS", "2\\1")],
         [(0x00283000, b"SQ", b"")],
     ],
-    ids=["CT rescale", "PET rescale", "window", "presentation", "overlay", "aspect", "empty table"],
+    ids=["CT rescale", "PET rescale", "window", "presentation", "aspect", "empty table"],
 )
 def test_what_says_how_to_show_values_does_not_change_them(also: list[dicoms.Element]) -> None:
     samples = scan(bits=12)
@@ -234,7 +225,7 @@ def test_the_profile_of_a_color_picture_is_carried_and_the_dataset_is_said_to_be
     picture = decode_picture(dicom(sample(9, 13, 3), also=[(0x00282000, b"OB", profile)]))
     assert picture.metadata.icc == profile
     (problem,) = picture.metadata_problems
-    assert "patient" in problem and "not carried" in problem
+    assert problem.startswith("the DICOM dataset, patient and study: ") and problem.endswith(" bytes")
 
 
 @needs_tfio
@@ -454,7 +445,6 @@ EXACT = (
     "SC_rgb_rle_16bit",
     "SC_rgb_small_odd",
     "SC_rgb_small_odd_big_endian",
-    "examples_overlay",
     "examples_jpeg2k",
     "examples_rgb_color",
     "image_dfl",
@@ -469,6 +459,7 @@ LOSSY = {  # JPEG decoders may differ in rounding
 OTHERS = {
     "SC_rgb_rle_2frame": "2 frames",
     "examples_ybr_color": "30 frames",
+    "examples_overlay": "overlays",
     "liver_1frame": "1 bits",
     "rtdose": "32 bits",
     "rtplan": "without a picture",

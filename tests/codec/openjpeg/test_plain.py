@@ -1,0 +1,106 @@
+"""Legal codestreams that OpenJPEG drops packets of, or refuses: read by our own parser before it."""
+
+from __future__ import annotations
+
+import dataclasses
+import struct
+
+import numpy as np
+import pytest
+
+from benchmarks import annex_b, structures
+from benchmarks.structures import assemble, segment
+from foveate.codec import codestream, openjpeg, packets
+from foveate.codec.codestream import COD, POC, PROGRESSIONS, QCD, SIZ, ProgressionVolume
+from foveate.codec.errors import BadCodestream
+from foveate.codec.file import decode_file
+from foveate.codec.jp2 import wrap
+from foveate.codec.metadata import PhotoMetadata
+from foveate.codec.openjpeg.plain import is_unusual, plain, without_empty_tiles
+from foveate.codec.packet_stream import PacketStream
+from tests import streams
+from tests.codec.test_rearranged import SOURCES, split
+
+
+def test_a_progression_change_that_ends_at_component_0_has_all_components() -> None:
+    source = streams.foreign(SOURCES[0])
+    main, (there,) = split(source)
+    found = PacketStream.parse(source)
+    by_place = dict(zip(annex_b.order(found.stream, found.layout, 0), there, strict=True))
+    volumes = ((0, 1, 2, 4, 0, 4), (0, 0, 9, 33, 0, 2))  # CEpoc of 0 means 256 (Table A.32)
+    ordered = tuple(ProgressionVolume(PROGRESSIONS[v[5]], *v[:4], 256) for v in volumes)
+    changed = dataclasses.replace(found.stream, volumes=ordered)
+    moved = [by_place[key].whole for key in annex_b.order(changed, found.layout, 0)]
+    entries = b"".join(struct.pack(">BBHBBB", *volume) for volume in volumes)
+    expected = openjpeg.decode(source).pixels
+    for data in (
+        assemble([*main, segment(POC, entries)], [(0, [], b"".join(moved))]),
+        assemble(main, [(0, [segment(POC, entries)], b"".join(moved))]),
+    ):
+        np.testing.assert_array_equal(openjpeg.decode(data).pixels, expected)
+        wrapped = wrap(data, metadata=PhotoMetadata(exif=b"II*\0" + bytes(40)))
+        np.testing.assert_array_equal(openjpeg.decode(wrapped).pixels, expected)
+        assert openjpeg.decode(data, reduce=1, layers=1).pixels.shape == (49, 66, 3)
+        with pytest.raises(BadCodestream, match="packets of tile 0 are cut off"):
+            openjpeg.decode(assemble([*main, segment(POC, entries)], [(0, [], b"".join(moved[:-4]))]))
+
+
+@pytest.mark.parametrize("seed", [6, 37, 43])
+def test_what_openjpeg_2_5_alone_refuses_is_decoded(seed: int) -> None:
+    data = structures.random_structure(seed).data
+    np.testing.assert_array_equal(openjpeg.decode(data).pixels, openjpeg.decode(plain(data)).pixels)
+
+
+@pytest.mark.parametrize("name", ["tiles and offsets", "all styles", "progression changes in a tile"])
+def test_the_plain_order_decodes_to_the_same_pixels(name: str) -> None:
+    data = streams.foreign(streams.FOREIGN[name])
+    assert is_unusual(data) == ("progression" in name)
+    again = plain(data)
+    assert not is_unusual(again)
+    np.testing.assert_array_equal(openjpeg.decode(again).pixels, openjpeg.decode(data, strict=False).pixels)
+
+
+def tiles_of_3(steps: list[tuple[int, int]], packets: bytes, origin: tuple[int, int] = (0, 0)) -> bytes:
+    """Twelve by twelve in 16 tiles, of components so far apart, each tile of these packets."""
+    shapes = b"".join(bytes([7, *step]) for step in steps)
+    size = struct.pack(">HIIIIIIIIH", 0, 12, 12, *origin, 3, 3, 0, 0, len(steps)) + shapes
+    main = [segment(SIZ, size), segment(COD, bytes.fromhex("0000000100 00020200 01"))]
+    return assemble([*main, segment(QCD, b"\x40\x40")], [(tile, [], packets) for tile in range(16)])
+
+
+@pytest.mark.parametrize("origin", [(0, 0), (1, 2)])
+@pytest.mark.parametrize(
+    "steps", [[(1, 1), (4, 4)], [(4, 4)], [(4, 4)] * 3, [(4, 4), (8, 4)], [(2, 1), (1, 2)]]
+)
+def test_tiles_without_samples_are_no_reason_to_refuse(
+    steps: list[tuple[int, int]], origin: tuple[int, int]
+) -> None:
+    sides = [
+        -(-12 // min(step[axis] for step in steps)) - -(-origin[axis] // min(step[axis] for step in steps))
+        for axis in (1, 0)
+    ]
+    decoded = openjpeg.decode(tiles_of_3(steps, bytes(40), origin))
+    assert decoded.pixels.shape == (*sides, len(steps))
+    assert (decoded.pixels == 128).all()
+
+
+def test_only_tiles_without_samples_are_left_out() -> None:
+    data = tiles_of_3([(4, 4)], b"\0")
+    assert without_empty_tiles(data).count(b"\xff\x90\x00\x0a") == 9
+    whole = tiles_of_3([(1, 1), (4, 4)], b"\0")
+    assert without_empty_tiles(whole) is whole
+
+
+@pytest.mark.parametrize("steps", [[(1, 1)], [(4, 4)], [(1, 1), (4, 4)]])
+def test_tiles_without_packets_are_not_taken_for_black(steps: list[tuple[int, int]]) -> None:
+    with pytest.raises(BadCodestream, match=r"have no packets|Failed to decode"):
+        openjpeg.decode(tiles_of_3(steps, b""))
+
+
+def test_a_tile_that_ends_behind_a_packet_is_not_taken_for_whole() -> None:
+    source = PacketStream.parse(streams.foreign(streams.FOREIGN["bypass"]))
+    emitted = packets.emit(source.layout, source.codewords, source.layers)
+    first_layer = emitted.data[: emitted.bounds[0, 1]]
+    cut = codestream.emit(source.stream, 3, [(0, first_layer)])
+    with pytest.raises(BadCodestream, match="packets of tile 0 are cut off"):
+        decode_file(cut)
