@@ -60,6 +60,7 @@ class CompressOptions:
     score_all: bool = False  # measure SSIMULACRA 2 for all photos
     replace_edited: bool = False  # of what is compressed again
     exclude: tuple[str, ...] = ()  # patterns of paths below the sources
+    sidecars: bool = False  # take files of other kinds along
 
     @property
     def trusts_tables(self) -> bool:
@@ -97,6 +98,7 @@ class CompressOptions:
             rest_seconds=self.watch.seconds if self.watch else 0.0,
             trust_tables=self.settings.mask_folder is None,
             exclude=self.exclude,
+            every_kind=self.sidecars,
         )
 
 
@@ -356,6 +358,7 @@ def parse_options(args: argparse.Namespace) -> CompressOptions:
         score_all=args.measure == "ssimulacra2",
         replace_edited=args.replace_edited,
         exclude=tuple(args.exclude or ()),
+        sidecars=args.sidecars == "copy",
     )
 
 
