@@ -55,6 +55,20 @@ _ARROW_TYPES: dict[object, pa.DataType] = {
 _Found = TypeVar("_Found")
 
 
+def lies_in_archive(folder: str) -> bool:
+    """Whether a folder is an archive, or lies in one: tables stand below it, or below one around it."""
+    if "://" not in folder:
+        path = Path(folder).absolute()
+        return any((one / METRICS_FOLDER).is_dir() for one in (path, *path.parents))
+    scheme, _, names = folder.rstrip("/").partition("://")
+    parts = names.split("/")
+    around = (f"{scheme}://{'/'.join(parts[:depth])}" for depth in range(len(parts), 0, -1))
+    store = store_of(folder)
+    return store is not None and any(
+        next(store.list_below(f"{one}/{METRICS_FOLDER}/"), None) is not None for one in around
+    )
+
+
 class BadTable(ValueError):  # noqa: N818 (reads as the sentence it ends up in)
     """A file below `_foveate/` that is not the table it should be."""
 

@@ -80,7 +80,7 @@ def build(
         claimed = sources | "Claim photos" >> ClaimPhotos(claiming, counts)
         sources = claimed.good
         stages.append(claimed)
-    reading: Any = ReadPhotos(options.limits, settings.also + settings.drop)
+    reading: Any = ReadPhotos(options.limits, settings.also + settings.drop, options.sidecars)
     coding: Any = EncodeJpeg2000(encoder)
     if settings.transcode:
         reading, coding = ReadMasters(options.limits), TranscodeJpeg2000(encoder)
@@ -135,6 +135,7 @@ def asked_of(options: CompressOptions) -> Asked:
         weights_digest=options.labels.weights_digest,
         trust_tables=options.trusts_tables,
         exclude=options.exclude,
+        every_kind=options.sidecars,
     )
 
 

@@ -61,6 +61,7 @@ class CompressOptions:
     restore_all: bool = False  # and all of them as restored
     replace_edited: bool = False  # of what is compressed again
     exclude: tuple[str, ...] = ()  # patterns of paths below the sources
+    sidecars: bool = False  # take files of other kinds along
 
     @property
     def trusts_tables(self) -> bool:
@@ -98,6 +99,7 @@ class CompressOptions:
             rest_seconds=self.watch.seconds if self.watch else 0.0,
             trust_tables=self.settings.mask_folder is None,
             exclude=self.exclude,
+            every_kind=self.sidecars,
         )
 
 
@@ -359,6 +361,7 @@ def parse_options(args: argparse.Namespace) -> CompressOptions:
         restore_all=args.measure == "all",
         replace_edited=args.replace_edited,
         exclude=tuple(args.exclude or ()),
+        sidecars=args.sidecars == "copy",
     )
 
 

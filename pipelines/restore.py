@@ -8,18 +8,18 @@ that the archive kept unchanged are copied.
 from __future__ import annotations
 
 import argparse
+import collections
 import dataclasses
 import functools
 from pathlib import Path
 
 import apache_beam as beam
 
-from foveate.archive.keys import ENDING, ArchiveKey, BadKey
-from foveate.archive.names import JPEG2000_EXTENSIONS
-from foveate.pictures.formats import PICTURE_EXTENSIONS, PictureFormat
+from foveate.archive.keys import ArchiveKey, BadKey
+from foveate.pictures.formats import PictureFormat
 from foveate.pipelines import flag_types
 from foveate.pipelines.logs import user_log
-from foveate.pipelines.running import engines, runner
+from foveate.pipelines.running import engines, plans, runner
 from foveate.pipelines.running.arguments import (
     add_limits,
     add_reccnn,
@@ -34,7 +34,7 @@ from foveate.pipelines.running.status import WRONG_USAGE
 from foveate.storage.listing import NothingFound
 from foveate.transforms import decode, progress
 from foveate.transforms.decode import COPIES, DecodeJpeg2000
-from foveate.transforms.name_outputs import NameOutputs
+from foveate.transforms.name_outputs import NameOutputs, find_restorable
 from foveate.transforms.run_reccnn import RecCnn, RestorePixels, halo_of
 from foveate.transforms.steps import FAILURES
 from foveate.transforms.write_pictures import (
@@ -45,8 +45,6 @@ from foveate.transforms.write_pictures import (
 from foveate.transforms.write_tables import WriteFailures
 
 __all__ = ["add_arguments", "build", "parse_beam_flags", "run"]
-
-_EXTENSIONS = JPEG2000_EXTENSIONS | PICTURE_EXTENSIONS | {ENDING}
 
 
 @dataclasses.dataclass(frozen=True)
@@ -147,11 +145,7 @@ def run(args: argparse.Namespace) -> int:
         user_log.error(f"foveate restore: {options.output} is a file; --output names a folder")
         return WRONG_USAGE
     try:
-        files = (
-            runner.count_sources(options.sources, _EXTENSIONS, options.output)
-            if engines.is_local(args.beam_flags)
-            else 0
-        )
+        files = _count(options) if engines.is_local(args.beam_flags) else 0
     except NothingFound as error:
         user_log.error(f"foveate restore: {error}")
         return WRONG_USAGE
@@ -161,12 +155,22 @@ def run(args: argparse.Namespace) -> int:
     return run_alone(options.output, args.beam_flags, work)
 
 
+def _count(options: RestoreOptions) -> int:
+    """How many files there are to restore, one that two sources name twice; says what is left out.
+
+    Raises:
+      NothingFound: a source names nothing.
+    """
+    others = collections.Counter[str]()
+    count = sum(1 for source in options.sources for _ in find_restorable(source, options.output, others))
+    plans.say_what_is_left_out(others)
+    return count
+
+
 def build(root: beam.Pipeline, counts: progress.Progress, options: RestoreOptions) -> None:
     """Wires the pipeline: the mirror image of compress."""
     output = Output(options.output, options.overwrite, counts)
-    named = root | "Name outputs" >> NameOutputs(
-        options.sources, _EXTENSIONS, options.output, options.file_format
-    )
+    named = root | "Name outputs" >> NameOutputs(options.sources, options.output, options.file_format)
     decoded = (
         named.files
         | "Spread paths" >> beam.Reshuffle()

@@ -18,6 +18,13 @@ def add_arguments(group: argparse._ArgumentGroup) -> None:
         "themselves are never left out",
     )
     group.add_argument(
+        "--sidecars",
+        choices=("leave", "copy"),
+        default="leave",
+        help="copy: copy files of other kinds (.xmp, .aae, .mov, ...) into the archive too, so that restore "
+        "gives back whole folders; leave: only count them (default)",
+    )
+    group.add_argument(
         "--also",
         type=flag_types.on_demand,
         default=(),

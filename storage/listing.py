@@ -43,13 +43,16 @@ class Part:
 
 
 # What systems and programs leave in folders beside photos, photos by their names among it.
-_SYSTEM_FOLDERS = (
+_SYSTEM_NAMES = (
     "@eaDir",
     "#recycle",
     "#snapshot",
     ".thumbnails",
     "$RECYCLE.BIN",
     "System Volume Information",
+    ".DS_Store",
+    "Thumbs.db",
+    "desktop.ini",
 )
 _SYSTEM_PREFIXES = (".Trash", "._", ".Spotlight-", ".fseventsd")
 
@@ -57,7 +60,7 @@ _SYSTEM_PREFIXES = (".Trash", "._", ".Spotlight-", ".fseventsd")
 def is_of_system(relative_path: str) -> bool:
     """Whether a path below a root is never a photo of a person: AppleDouble files, thumbnails, bins."""
     parts = relative_path.split("/")
-    return any(part.startswith(_SYSTEM_PREFIXES) or part in _SYSTEM_FOLDERS for part in parts)
+    return any(part.startswith(_SYSTEM_PREFIXES) or part in _SYSTEM_NAMES for part in parts)
 
 
 def is_excluded(relative_path: str, patterns: tuple[str, ...]) -> bool:
@@ -73,14 +76,21 @@ def is_excluded(relative_path: str, patterns: tuple[str, ...]) -> bool:
     )
 
 
-def find_files(source: str, extensions: frozenset[str], output: str) -> Iterator[SourceFile]:
+def find_files(
+    source: str,
+    extensions: frozenset[str],
+    output: str,
+    other_kinds: collections.Counter[str] | None = None,
+    *,
+    every_kind: bool = False,
+) -> Iterator[SourceFile]:
     """The files that a command-line source names; arguments as of `find_part`.
 
     Raises:
       NothingFound: there is no such file or folder, or it holds no file with such an extension.
     """
     found = False
-    for file in find_part(Part(source), extensions, output):
+    for file in find_part(Part(source), extensions, output, other_kinds, every_kind=every_kind):
         found = True
         yield file
     if not found:
@@ -98,6 +108,8 @@ def find_part(
     output: str,
     other_kinds: collections.Counter[str] | None = None,
     exclude: tuple[str, ...] = (),
+    *,
+    every_kind: bool = False,
 ) -> Iterator[SourceFile]:
     """The files of a part of a source; there may be none.
 
@@ -107,6 +119,7 @@ def find_part(
       output: where the results go: what lies there already is no source, even if it lies below one.
       other_kinds: counts the files that are not taken for their endings, by these (no dot, "" for none).
       exclude: patterns of paths that are left out (`is_excluded`), unless they are named themselves.
+      every_kind: take files whatever their endings.
 
     What is of the system (`is_of_system`) is left out, unless it is named itself. A local folder that cannot
     be listed is a file too: one that nobody can read, which its row will say.
@@ -124,7 +137,7 @@ def find_part(
         if results is not None and relative.startswith(f"{results}/"):
             continue
         kind = Path(path).suffix.lower()
-        if root is None or unlisted or kind in extensions:
+        if root is None or unlisted or every_kind or kind in extensions:
             yield SourceFile(
                 path, relative, file.size_bytes, file.modified, 0, file.generation, file.checksum
             )

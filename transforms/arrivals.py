@@ -42,9 +42,9 @@ _MANY = 1000  # new files for which it pays to read the archive's tables again
 class Watched:
     """The watched places, and how to tell what is up to date.
 
-    `sources`, `extensions` and `archive` are as of `find_files`, `exclude` is as of `find_part`. A local file
-    is taken when it was not changed for `rest_seconds`, or is the same in two listings. Without
-    `trust_tables` every file is new at first.
+    `sources`, `extensions` and `archive` are as of `find_files`, `exclude` and `every_kind` as of
+    `find_part`. A local file is taken when it was not changed for `rest_seconds`, or is the same in two
+    listings. Without `trust_tables` every file is new at first.
     """
 
     sources: tuple[str, ...]
@@ -56,6 +56,7 @@ class Watched:
     rest_seconds: float
     trust_tables: bool = True
     exclude: tuple[str, ...] = ()
+    every_kind: bool = False
 
 
 class Arrivals:
@@ -107,7 +108,13 @@ class Arrivals:
         """All files that are there; that there are none is no error."""
         for source in sorted(self.watched.sources):
             watched = self.watched
-            yield from find_part(Part(source), watched.extensions, watched.archive, exclude=watched.exclude)
+            yield from find_part(
+                Part(source),
+                watched.extensions,
+                watched.archive,
+                exclude=watched.exclude,
+                every_kind=watched.every_kind,
+            )
 
     def _rests(self, file: SourceFile, now: float) -> bool:
         """Whether nobody is writing a file any more; objects appear when they are whole."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import collections
 import dataclasses
 import os
 from collections.abc import Iterable, Iterator
@@ -10,12 +11,16 @@ from typing import Any
 import apache_beam as beam
 
 from foveate.archive.encryption import ENDING
-from foveate.archive.names import is_jpeg2000
+from foveate.archive.names import JPEG2000_EXTENSIONS, is_jpeg2000
+from foveate.archive.tables import lies_in_archive
 from foveate.pictures.formats import PICTURE_EXTENSIONS, PictureFormat, extension
 from foveate.storage.errors import BadInput
 from foveate.storage.listing import find_files
 from foveate.storage.source import SourceFile
 from foveate.transforms.steps import FAILURES, failure
+
+EXTENSIONS = JPEG2000_EXTENSIONS | PICTURE_EXTENSIONS | {ENDING}
+"""The files of a folder that are restored: lower case, with the dot."""
 
 
 @dataclasses.dataclass(frozen=True)
@@ -72,7 +77,6 @@ class NameOutputs(beam.PTransform):  # type: ignore[misc]  # Beam is untyped
     """
 
     sources: tuple[str, ...]
-    extensions: frozenset[str]
     folder: str
     file_format: PictureFormat
 
@@ -81,7 +85,7 @@ class NameOutputs(beam.PTransform):  # type: ignore[misc]  # Beam is untyped
         return (
             root
             | "Name sources" >> beam.Create([os.fsencode(source) for source in self.sources])
-            | "List files" >> beam.FlatMap(_find, self.extensions, self.folder).with_output_types(SourceFile)
+            | "List files" >> beam.FlatMap(_find, self.folder).with_output_types(SourceFile)
             | "Key by short name"
             >> beam.Map(lambda file: (os.fsencode(short_name(file, self.file_format)), file))
             | "Gather short names" >> beam.GroupByKey()
@@ -92,7 +96,21 @@ class NameOutputs(beam.PTransform):  # type: ignore[misc]  # Beam is untyped
         )
 
 
-def _find(source: bytes, extensions: frozenset[str], output: str) -> Iterator[SourceFile]:
-    """The files that a source names, encrypted ones by the names of what they hold."""
-    for file in find_files(os.fsdecode(source), extensions, output):
+def find_restorable(
+    source: str, output: str, other_kinds: collections.Counter[str] | None = None
+) -> Iterator[SourceFile]:
+    """The files that a source names, encrypted ones by the names of what they hold.
+
+    Of an archive, or a folder in one, all files are taken: it holds nothing that does not belong there. Other
+    arguments are as of `find_files`.
+
+    Raises:
+      NothingFound: there is no such file or folder, or nothing in it.
+    """
+    every_kind = lies_in_archive(source)
+    for file in find_files(source, EXTENSIONS, output, other_kinds, every_kind=every_kind):
         yield dataclasses.replace(file, relative_path=file.relative_path.removesuffix(ENDING))
+
+
+def _find(source: bytes, output: str) -> Iterator[SourceFile]:
+    return find_restorable(os.fsdecode(source), output)

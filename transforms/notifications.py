@@ -119,7 +119,7 @@ def _relative_path(url: str, watched: Watched) -> str | None:
     private = url.endswith("/") or f"/{PRIVATE_FOLDER}/" in url
     if private or url.startswith(f"{watched.archive.rstrip('/')}/"):
         return None
-    taken = posixpath.splitext(url)[1].lower() in watched.extensions
+    taken = watched.every_kind or posixpath.splitext(url)[1].lower() in watched.extensions
     for source in watched.sources:
         bare = source.rstrip("/")
         if url == bare:

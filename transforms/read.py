@@ -7,12 +7,14 @@ import functools
 import hashlib
 import time
 from collections.abc import Callable, Iterator, Sequence
+from pathlib import PurePosixPath
 from typing import Any
 
 import apache_beam as beam
 
 from foveate.archive.rows import KeptSource
 from foveate.codec.jp2_boxes import icc_is_restricted
+from foveate.pictures.formats import PICTURE_EXTENSIONS
 from foveate.pictures.picture import NotForJpeg2000
 from foveate.pictures.reasons import Reason
 from foveate.sandbox.client import Limits, check_file_bytes, decode_picture
@@ -27,10 +29,13 @@ KEPT = "kept"
 _FORMATS = {"jpg": "jpeg", "tif": "tiff", "heif": "heic", "dcm": "dicom", "ima": "dicom"}
 
 
-def read_photo(source: SourceFile, limits: Limits, also: Sequence[str] = ()) -> Iterator[Any]:
+def read_photo(
+    source: SourceFile, limits: Limits, also: Sequence[str] = (), *, sidecars: bool = False
+) -> Iterator[Any]:
     """Reads one source and decodes it in isolation: a `Photo`, or a `KeptSource` under the tag "kept".
 
     `also` names what is decoded on demand, and what may be lost (`pictures.formats.ON_DEMAND`, `DROPPED`).
+    With `sidecars` a file whose name is not a photo's is kept, whatever it is.
 
     Raises:
       BadPicture: broken, not a picture, or of more than `limits.pixels`.
@@ -41,6 +46,11 @@ def read_photo(source: SourceFile, limits: Limits, also: Sequence[str] = ()) -> 
     check_file_bytes(source.size_bytes, limits)
     data = read_source(source, limits.file_bytes)
     sha256 = hashlib.sha256(data).hexdigest()
+    if sidecars and not _is_named_like_a_photo(source):
+        kind = PurePosixPath(source.relative_path).suffix.lower().removeprefix(".")
+        detail = "not a photo: taken along with those beside it"
+        yield beam.pvalue.TaggedOutput(KEPT, KeptSource(source, kind, sha256, Reason.OTHER_KIND, detail))
+        return
     try:
         picture = decode_picture(data, limits, source.frame, also)
     except NotForJpeg2000 as kept:
@@ -67,6 +77,11 @@ def read_photo(source: SourceFile, limits: Limits, also: Sequence[str] = ()) -> 
     )
 
 
+def _is_named_like_a_photo(source: SourceFile) -> bool:
+    """Whether a source is one by its ending, or the frame of a file that has been read."""
+    return source.frame > 0 or PurePosixPath(source.relative_path).suffix.lower() in PICTURE_EXTENSIONS
+
+
 def require_place(source: SourceFile) -> None:
     """Raises BadInput for a path that does not name one place below a folder: stores allow any name."""
     if not {"", ".", ".."}.isdisjoint(source.relative_path.split("/")) or "\0" in source.relative_path:
@@ -79,9 +94,10 @@ class ReadPhotos(PhotoStage):
 
     limits: Limits
     also: Sequence[str] = ()
+    sidecars: bool = False
     step = "read"
     tags = (KEPT,)
 
     def work(self) -> Callable[[SourceFile], Iterator[Any]]:
         """`read_photo`."""
-        return functools.partial(read_photo, limits=self.limits, also=self.also)
+        return functools.partial(read_photo, limits=self.limits, also=self.also, sidecars=self.sidecars)

@@ -119,6 +119,7 @@ def request_of(asked: Asked) -> str:
         asked.weights_digest,
         asked.trust_tables,
         *sorted(asked.exclude),
+        *([asked.every_kind] if asked.every_kind else []),
     ]
     return hashlib.sha256(json.dumps(values).encode()).hexdigest()[:16]
 

@@ -36,8 +36,8 @@ class Task:
 class Asked:
     """The request that a plan is made for.
 
-    `sources` and `extensions` are as of `find_files`, `exclude` is as of `find_part`. Without `trust_tables`
-    every source is to be done.
+    `sources` and `extensions` are as of `find_files`, `exclude` and `every_kind` as of `find_part`. Without
+    `trust_tables` every source is to be done.
     """
 
     sources: tuple[str, ...]
@@ -47,6 +47,7 @@ class Asked:
     weights_digest: str
     trust_tables: bool = True
     exclude: tuple[str, ...] = ()
+    every_kind: bool = False
 
 
 @dataclasses.dataclass(frozen=True)
@@ -112,7 +113,9 @@ def collect_task(task: Task, spool: Spool, asked: Asked, expand: Expand) -> Coll
     elif task.kind == "held":
         count = spool.add(collect.held_rows(list_part(task.part), spool.place))
     else:
-        found = find_part(task.part, asked.extensions, asked.archive, kinds, asked.exclude)
+        found = find_part(
+            task.part, asked.extensions, asked.archive, kinds, asked.exclude, every_kind=asked.every_kind
+        )
         frames = itertools.chain.from_iterable(map(expand, found))
         count = spool.add(collect.source_rows(frames))
     return Collected(count, kinds)

@@ -9,7 +9,7 @@ import functools
 import itertools
 import tempfile
 import time
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import Literal
 
@@ -82,7 +82,7 @@ def make(asked: Asked, run_id: str, frames: DicomFrames, how: How, living: set[s
         if how == "resume":
             user_log.info("There is no plan to resume: listing the sources")
         summary = _made(asked, run_id, frames)
-    _say_what_is_left_out(summary.other_kinds)
+    say_what_is_left_out(summary.other_kinds)
     _remove_dead_plans(asked.archive, living | {run_id}, former)
     return summary
 
@@ -102,8 +102,8 @@ def _made(asked: Asked, run_id: str, frames: DicomFrames, folder: str | None = N
     return make_plan(asked, run_id, functools.partial(expand_frames, frames=frames), folder, _teller())
 
 
-def _say_what_is_left_out(kinds: dict[str, int]) -> None:
-    """Counts files of other kinds beside the photos, so that nobody takes the archive for more than it is."""
+def say_what_is_left_out(kinds: Mapping[str, int]) -> None:
+    """Counts files of other kinds beside the photos, so that nobody takes the results for more than that."""
     if not kinds:
         return
     commonest = sorted(kinds, key=lambda kind: (-kinds[kind], kind))
@@ -136,7 +136,7 @@ def dry_run(asked: Asked, run_id: str, frames: DicomFrames, key: ArchiveKey | No
     """
     with tempfile.TemporaryDirectory(prefix="foveate-plan-") as folder:
         summary = _made(asked, run_id, frames, folder)
-        _say_what_is_left_out(summary.other_kinds)
+        say_what_is_left_out(summary.other_kinds)
         parts = sorted(str(path) for path in Path(folder).glob("*.parquet"))
         rows = itertools.chain.from_iterable(map(read_part, parts))
         count, size = 0, 0

@@ -68,15 +68,6 @@ def list_sources(sources: Sequence[str], extensions: frozenset[str], output: str
     return list(found.values())
 
 
-def count_sources(sources: Sequence[str], extensions: frozenset[str], output: str) -> int:
-    """How many files the sources name, one that two of them name twice; arguments as of `find_files`.
-
-    Raises:
-      NothingFound: one of them names nothing.
-    """
-    return sum(1 for source in sources for _ in find_files(source, extensions, output))
-
-
 @dataclasses.dataclass(frozen=True)
 class Job:
     """How a run presents itself: its verb, the outcomes that are counted, where results go, its name."""
