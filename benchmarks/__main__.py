@@ -18,10 +18,12 @@ from pathlib import Path
 from typing import TypeVar
 
 from benchmarks import (
+    camera,
     codecs,
     encoding,
     fidelity,
     gains,
+    jpegs,
     lossless,
     plain,
     progressive,
@@ -46,8 +48,9 @@ OF_CURVES = {  # sections that share the photos' curves, and the curves that the
 }
 SECTIONS = (
     "codecs", "favored", "gains", "serving", "plain", "visual", "quality", "salient", "progressive",
-    "lossless", "encode",
+    "lossless", "encode", "jpegs", "camera",
 )  # fmt: skip
+_OF_ARCHIVES = ("jpegs", "camera")  # they write archives, and need to know where
 _NAME = "benchmarks"
 _PICTURE = "images/benchmarks-curves.svg"
 _SERVED = 2  # large photos whose restoring is timed
@@ -73,6 +76,7 @@ class Run:
     networks: Networks
     jobs: int
     kept: Kept
+    cameras: Path | None = None  # the folder that `benchmarks.photo_set` makes
 
     def each(self, measure: Callable[[Path], Result]) -> list[Result]:
         """Results of each photo, in order."""
@@ -90,25 +94,41 @@ def main(argv: Sequence[str] | None = None, show: Callable[[str], None] = print)
     )
     parser.add_argument("photos", type=Path, help="a folder of photos that nothing was trained on")
     parser.add_argument("--count", type=int, help="only the first so many photos")
-    parser.add_argument("--only", default=",".join(SECTIONS), help="sections, by commas: %(default)s")
+    parser.add_argument(
+        "--only",
+        help=f"sections, by commas: {','.join(SECTIONS)} (default: all; {' and '.join(_OF_ARCHIVES)} only "
+        "with --keep, camera only with --cameras)",
+    )
+    parser.add_argument("--cameras", type=Path, help="the folder that `make photos` makes, for camera")
     parser.add_argument("--jobs", type=int, default=1, help="photos measured at once, but for times")
     parser.add_argument("--weights", type=Path, help="a folder of RecCNN's and ComCNN's weights")
     parser.add_argument("--keep", type=Path, help="a folder to keep figures in, for the next run")
     parser.add_argument("--output", type=Path, help="a folder for the document and the picture")
     args = parser.parse_args(argv)
-    wanted = args.only.split(",")
+    wanted = args.only.split(",") if args.only else _possible(args.keep, args.cameras)
     if not set(wanted) <= set(SECTIONS):
         parser.error(f"--only {args.only}: the sections are {', '.join(SECTIONS)}")
+    if impossible := [name for name in wanted if name not in _possible(args.keep, args.cameras)]:
+        parser.error(f"--only {','.join(impossible)}: needs --keep, and camera --cameras")
     paths = photo_paths(args.photos, args.count) if args.photos.is_dir() else []
     if not paths:
         parser.error(f"{args.photos} holds no file")
     networks = Networks(args.weights) if args.weights else Networks()
     found = []
-    for section in measured(Run(paths, networks, args.jobs, Kept(args.keep)), wanted):
+    for section in measured(Run(paths, networks, args.jobs, Kept(args.keep), args.cameras), wanted):
         show(plain_text(section))
         found.append(section)
     if args.output:
         write(args.output, found)
+
+
+def _possible(keep: Path | None, cameras: Path | None) -> list[str]:
+    """The sections that can be measured with these folders."""
+    return [
+        name
+        for name in SECTIONS
+        if not ((name in _OF_ARCHIVES and keep is None) or (name == "camera" and cameras is None))
+    ]
 
 
 def measured(run: Run, wanted: Sequence[str]) -> Iterator[Section]:
@@ -133,6 +153,10 @@ def measured(run: Run, wanted: Sequence[str]) -> Iterator[Section]:
         losses = [loss for name, photo in pictures.items() for loss in encoding.stopped(name, photo)]
         times = [encoding.timed(name, photo) for name, photo in pictures.items()]
         yield encoding.encoding_section(times, losses)
+    if "jpegs" in wanted:
+        yield jpegs.jpegs_section(jpegs.jpeg_archives(run.paths, run.kept))
+    if "camera" in wanted and run.cameras:
+        yield camera.camera_section(camera.camera_sets(run.cameras, run.kept))
 
 
 def _of_curves(run: Run, names: Sequence[str]) -> Iterator[Section]:

@@ -1,7 +1,7 @@
 """Writes the pages that follow from the code: `python -m docs.generate`. A test says which is old.
 
 api.md from docstrings, commands.md from the parsers, metrics.md from the row dataclasses, parts.md from
-what readers know, interoperability.md from what tests expect of other programs.
+what readers know, photos.md from their table, interoperability.md from what tests expect of other programs.
 """
 
 from __future__ import annotations
@@ -20,6 +20,7 @@ import pyarrow as pa
 from docs.api_page import api_page
 from docs.interoperability import interoperability_page
 from docs.parts import parts_page
+from docs.photo_page import photo_page
 from foveate.archive.findings import Finding, Kind
 from foveate.archive.rows import MetricsRow
 from foveate.archive.skipped import Skipped
@@ -165,6 +166,7 @@ def pages() -> dict[str, str]:
         "metrics.md": metrics_page(),
         "interoperability.md": _NOTE + interoperability_page(),
         "parts.md": _NOTE + parts_page(),
+        "photos.md": f"{_NOTE}\n{photo_page()}",
     }
 
 
