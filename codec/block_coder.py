@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 from foveate.codec import codestream, dwt, quantization, tier1
 from foveate.codec.arrangement import access_precincts
 from foveate.codec.codestream import Codestream
+from foveate.codec.energy_means import Contents
 from foveate.codec.layout import Layout, lay_out_at_most
 from foveate.codec.packets import Codewords
 from foveate.codec.parameters import (
@@ -219,6 +220,13 @@ class BlockCoder:
         """Makes the coefficients of a picture in one tile, which would else be made when they are needed."""
         if self.layout.tiles == 1:
             self._transformed(0)
+
+    @property
+    def contents(self) -> Contents | None:
+        """All coefficients of a picture in one tile; None of several tiles, of which not all are kept."""
+        if self.layout.tiles > 1:
+            return None
+        return Contents(self._transformed(0), self.blocks, (1 << self.bit_depth) - 1)
 
     def survey(self) -> NDArray[np.float32]:
         """How many coefficients of each block have their highest bit in each plane: (blocks, 33).

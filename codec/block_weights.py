@@ -14,6 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from foveate.codec.codestream import Codestream
+from foveate.codec.energy_means import Contents
 from foveate.codec.layout import Layout
 from foveate.codec.saliency_weights import saliency_weights
 
@@ -40,15 +41,20 @@ class Emphasis:
 
 
 def block_weights(
-    stream: Codestream, geometry: Layout, emphasis: Emphasis, visible: Callable[[], NDArray[np.float64]]
+    stream: Codestream,
+    layout: Layout,
+    emphasis: Emphasis,
+    visible: Callable[[], NDArray[np.float64]],
+    contents: Callable[[], Contents | None] = lambda: None,
 ) -> NDArray[np.float64]:
     """The weight of a squared error in each code-block of a photo: (blocks,), positive.
 
-    `visible` gives the weights of `masking.visibility`; it is asked only where they have a say.
+    `visible` gives the weights of `masking.visibility`, `contents` the coefficients, if they are at hand;
+    both are asked only where they have a say.
     """
-    of_blocks = np.ones(len(geometry.blocks.tile))
+    of_blocks = np.ones(len(layout.blocks.tile))
     if emphasis.tune == "visual":
         of_blocks *= visible()
     if emphasis.by_place and emphasis.saliency is not None:
-        of_blocks *= saliency_weights(stream, geometry, emphasis.saliency, emphasis.gain_db)
+        of_blocks *= saliency_weights(stream, layout, emphasis.saliency, emphasis.gain_db, contents())
     return of_blocks

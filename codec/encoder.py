@@ -87,7 +87,9 @@ class Encoder:
         )
         self.coder = BlockCoder(pixels, coding)
         stream, layout = self.coder.stream, self.coder.layout
-        self.weights = block_weights(stream, layout, emphasis, lambda: self.visibility[0])
+        self.weights = block_weights(
+            stream, layout, emphasis, lambda: self.visibility[0], lambda: self.coder.contents
+        )
         self.effort = effort
         self._log_weights = np.log10(self.weights)
         self._aim: float | None = None  # the threshold that all is coded for; -inf leaves out nothing

@@ -8,6 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from foveate.codec.codestream import Codestream
+from foveate.codec.energy_means import Contents, energy_means
 from foveate.codec.footprints import box_means, footprints, summed
 from foveate.codec.layout import Layout
 
@@ -19,9 +20,18 @@ _STRIP = 1024  # rows at a time, for giants
 
 
 def saliency_weights(
-    stream: Codestream, layout: Layout, saliency: NDArray[np.float32], gain_db: float
+    stream: Codestream,
+    layout: Layout,
+    saliency: NDArray[np.float32],
+    gain_db: float,
+    contents: Contents | None = None,
 ) -> NDArray[np.float64]:
-    """The mean of 10^(gain * s / 10) over each code-block's footprint in the photo, to the power of 0.85.
+    """The mean of 10^(gain * s / 10) over each code-block, to the power of 0.85.
+
+    With the photo's coefficients it is the mean over these, by their energy: where the edge of an object
+    crosses a block, that counts which has something to lose. Without, it is the mean over the block's
+    footprint. On 24 photos of 400 pixels with true masks, at 12 dB, the former brings 0.43 dB more inside at
+    0.25 and 0.5 bits a pixel, and takes nothing from outside.
 
     The power spares the places that do not matter: the optimum is flat. Measured over 19 photos of 512 and
     2048 pixels, two kinds of map, gains of 6 and 12 dB, 0.25 and 1 bit a pixel: squared error weighted by
@@ -33,12 +43,16 @@ def saliency_weights(
       layout: its layout.
       saliency: (h, w) float32 in [0, 1], any resolution, stretched over the photo.
       gain_db: how many decibels of squared error a salience of 1 is worth over one of 0.
+      contents: the photo's coefficients, or None.
 
     Returns:
       (blocks,) float64, at least 1 where the gain is positive.
     """
     weight, height, width = _weight_map(saliency, gain_db, stream.size.height, stream.size.width)
-    means = box_means(summed(weight), footprints(stream, layout).T, height, width)
+    if contents is None:
+        means = box_means(summed(weight), footprints(stream, layout).T, height, width)
+    else:
+        means = energy_means(contents, layout, weight, height, width)
     return np.clip(means, weight.min(), weight.max()) ** _RESTRAINT
 
 
