@@ -92,7 +92,7 @@ def serving(folder: Path, program: str, *, cache_megabytes: float = 0.0) -> Iter
         "FILESYSTEM_PREFIX": f"{folder}/",
         "MAX_IMAGE_CACHE_SIZE": f"{cache_megabytes:g}",
         "MAX_CVT": "20000",
-        "VERBOSITY": "5",
+        "VERBOSITY": "1",
         "LOGFILE": str(folder / "iipsrv.log"),
         "JPEG_QUALITY": "100",
         "ALLOW_UPSCALING": "0",
