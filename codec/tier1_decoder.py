@@ -665,11 +665,11 @@ def _decode_passes(b, blocks, codes, threshold, passes, room, tables, ends):  # 
         before = 8 * s.at - s.free
         shape = _Shape(lines, width, width + 2, (width + 63) >> 6, np.int64(blocks.band[b]), style, raw)
         found, gain, s = _decode_pass(data, kind, plane, shape, found, room, tables, s)
-        if gain < 0:
+        if gain < 0 and k + 1 < codes.passes[b]:  # encoders may cut the last one's short
             return BAD
         ends[k] = found
         new, newer = newer, newest
-        newest = gain / (max((8 * s.at - s.free - before) / 8, 1.0) * _USUAL_SLOPES[kind])
+        newest = max(gain, 0.0) / (max((8 * s.at - s.free - before) / 8, 1.0) * _USUAL_SLOPES[kind])
         last = max(last, _length_upto(data, start, segmented and _begins(style, k + 1), raw, s))
         passes.lengths[b, k] = np.int32(last)
         if style & _RESET:
