@@ -22,13 +22,10 @@ from __future__ import annotations
 from typing import NamedTuple
 
 import numpy as np
-from llvmlite import ir
-from numba import types
-from numba.extending import intrinsic
 from numpy.typing import NDArray
 
 from foveate.codec.dwt import FRACTION_BITS, SIGN_BIT
-from foveate.compiled import compiled
+from foveate.compiled import compiled, leading_zeros, trailing_zeros
 
 MAX_BLOCK_SAMPLES = 4096
 MAX_PLANES = SIGN_BIT - FRACTION_BITS
@@ -146,26 +143,6 @@ def _sign_contexts() -> NDArray[np.uint8]:
         context = (10 if v else 9) if h == 0 else 12 + v
         table[bits] = 2 * context + inverted
     return table
-
-
-@intrinsic
-def _leading_zeros(typing_context, x):  # type: ignore[no-untyped-def]
-    """Of a uint32 above 0."""
-
-    def generate(context, builder, signature, arguments):  # type: ignore[no-untyped-def]
-        return builder.ctlz(arguments[0], ir.Constant(ir.IntType(1), 1))
-
-    return types.uint32(types.uint32), generate
-
-
-@intrinsic
-def _trailing_zeros(typing_context, x):  # type: ignore[no-untyped-def]
-    """Of an int64 that is not 0."""
-
-    def generate(context, builder, signature, arguments):  # type: ignore[no-untyped-def]
-        return builder.cttz(arguments[0], ir.Constant(ir.IntType(1), 1))
-
-    return types.int64(types.int64), generate
 
 
 class Tables(NamedTuple):
@@ -314,7 +291,7 @@ def _code(decisions, count, contexts, registers, out, mq):  # type: ignore[no-un
             else:
                 a = rare
             contexts[context] = np.uint8(entry >> np.uint32(24))
-        shift = _leading_zeros(a) - np.uint32(16)
+        shift = leading_zeros(a) - np.uint32(16)
         while shift >= free:
             a <<= free
             c <<= free
@@ -489,7 +466,7 @@ def _propagate(scratch, samples, width, height, plane, zero, signs):  # type: ig
         lines = min(4, height - 4 * stripe)
         left = active[stripe + 1] & every
         while left:
-            x = _trailing_zeros(left)
+            x = trailing_zeros(left)
             at = (stripe + 1) * line + 1 + x
             word = np.int64(words[at])
             near = word & 0x3FFFF
@@ -536,7 +513,7 @@ def _refine(scratch, samples, width, height, plane):  # type: ignore[no-untyped-
     for stripe in range((height + 3) >> 2):
         left = active[stripe + 1] & every
         while left:
-            x = _trailing_zeros(left)
+            x = trailing_zeros(left)
             left &= left - 1
             at = (stripe + 1) * line + 1 + x
             word = np.int64(words[at])
@@ -577,7 +554,7 @@ def _clean_up(scratch, samples, width, height, plane, zero, signs):  # type: ign
             # Columns without neighbors or own bits are one decision each: "run", all zeros.
             busy = every if lines < 4 else (active[stripe + 1] | tops[stripe, plane]) & every
             busy &= np.int64(-1) << begin
-            x = _trailing_zeros(busy) if busy else np.int64(width)
+            x = trailing_zeros(busy) if busy else np.int64(width)
             for k in range(n, n + x - begin):
                 decisions[k] = _RUN << 1
             n += x - begin
@@ -683,7 +660,7 @@ def _survey(samples, width, height, tops, columns):  # type: ignore[no-untyped-d
             column = columns[x]
             union |= column
             if column >> np.uint32(FRACTION_BITS):
-                tops[stripe, 31 - np.int64(_leading_zeros(column))] |= np.int64(1) << x
+                tops[stripe, 31 - np.int64(leading_zeros(column))] |= np.int64(1) << x
     return union, squares, zeros
 
 
@@ -910,6 +887,6 @@ def count_tops(coefficients, blocks, stride, counts):  # type: ignore[no-untyped
             lines += 1
             for at in range(first + y * width, first + (y + 1) * width):
                 magnitude = (values[at] & np.uint32(0x7FFFFFFF)) >> np.uint32(FRACTION_BITS)
-                top = 0 if magnitude == 0 else 32 - np.int64(_leading_zeros(magnitude))
+                top = 0 if magnitude == 0 else 32 - np.int64(leading_zeros(magnitude))
                 counts[b, top] += np.float32(1)
         counts[b] *= np.float32(height / max(lines, 1))

@@ -66,7 +66,7 @@ def transcode_file(source: Source, recipe: Recipe) -> EncodedFile:
     """
     envelope, goal = Envelope.of(source.data), recipe.goal
     packets = PacketStream.parse(parse(source.data).codestream)
-    coder = Transcoder(packets, recipe.emphasis, source.pixels, access=recipe.access)
+    coder = Transcoder(packets, recipe.emphasis, source.pixels, access=recipe.access, threads=recipe.threads)
 
     def wrapped(choice: Choice, saliency_bytes: int = SALIENCY_BYTES) -> bytes:
         open_ended = len(choice.points) > 1 and not recipe.access

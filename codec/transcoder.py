@@ -13,29 +13,33 @@ from __future__ import annotations
 import dataclasses
 import math
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 
 import numpy as np
 from numpy.typing import NDArray
 
-from foveate.codec import allocation, codestream, hulls, masking, tier1, tier1_decoder
+from foveate.codec import allocation, hulls, masking, tier1_decoder
 from foveate.codec.allocation import Candidates, Choice
-from foveate.codec.arrangement import access_precincts, arranged
+from foveate.codec.arrangement import arranged
 from foveate.codec.block_coder import Pixels
 from foveate.codec.block_weights import Emphasis, block_weights
-from foveate.codec.codestream import COC, COD, REVERSIBLE, Codestream
+from foveate.codec.codestream import REVERSIBLE, Codestream
 from foveate.codec.errors import BadCodestream, UnsupportedCodestream
-from foveate.codec.layout import Blocks, Layout, lay_out_at_most
+from foveate.codec.layout import Blocks, Layout
 from foveate.codec.noise import squared_norms
 from foveate.codec.packet_stream import PacketStream
 from foveate.codec.packets import Codewords, Layers
-from foveate.codec.parameters import PREDTERM, parse_parameters
 from foveate.codec.quality_search import Goal, Search
+from foveate.codec.rearrangement import in_order, laid_out_anew
 
-_SAMPLE_SHARE, _LEAST_SAMPLE = 10, 40  # every tenth block, but so many of them
-_BEST_SLOPE = 18.0  # squared steps per byte that a pass brings at best, with a margin: see `tier1`
-_BELOW = math.log10(0.5)  # how far below a guess blocks are decoded
-_DEEPER = math.log10(0.25)
+_FIRST_SAMPLE = 24  # blocks that are decoded to the end, for a first guess
+_SAMPLE_SHARE, _LEAST_SAMPLE, _LARGEST_SAMPLE = 10, 40, 160  # every tenth block, but so many of them
+_BELOW = math.log10(0.55)  # how far below a guess blocks are decoded
+_NEAR = math.log10(1.25)  # a choice that ends nearer to what is decoded than this may lack passes
+_DEEPER = math.log10(0.5)
 _MOST_ROUNDS, _TRIALS, _HALVINGS = 40, 10, 30
+_NO_ERROR = 1e-12  # squared
+_JOBS_PER_THREAD = 4
 _OCTAVES = 5  # that the weights of visibility know
 
 
@@ -49,6 +53,7 @@ class Transcoder:
         pixels: Pixels | None = None,
         *,
         access: bool = False,
+        threads: int = 1,
     ) -> None:
         """Lays the blocks out anew and weighs them.
 
@@ -57,22 +62,26 @@ class Transcoder:
           emphasis: what errors count for; None for all the same.
           pixels: (H, W, C) what it decodes to, where the emphasis asks what is visible.
           access: arrange it for reading parts of it.
+          threads: how many to decode with; the bytes do not depend on it.
 
         Raises:
           UnsupportedCodestream: blocks of more than 31 bit-planes.
           BadCodestream: a block has more passes than bit-planes; when decoded, wrong segmentation symbols.
         """
         emphasis = emphasis or Emphasis()
-        self.access = access
+        self.access, self.threads = access, threads
         self.source = source
-        self.stream, self.layout, order = _arranged_anew(source, access)
-        self.codewords, self.layers = _in_order(source, order)
+        self.stream, self.layout, order = laid_out_anew(source, access)
+        self.codewords, self.layers = in_order(source, order)
         self._blocks = _decodable(self.stream, self.layout, self.codewords, self.layers)
         self.weights = block_weights(
             self.stream, self.layout, emphasis, lambda: _visibility(self.stream, self.layout, pixels)
         )
         self._log_weights = np.log10(self.weights)
         self.passes = tier1_decoder.no_passes(len(self.weights), int(self.layers.passes[-1].max(initial=0)))
+        c, sizes = self.codewords, self.layers.sizes[-1].astype(np.int32)
+        counts = self.layers.passes[-1].astype(np.int32)
+        self._codes = tier1_decoder.Codes(c.body, c.start, sizes, counts, c.cuts, c.first_cut)
         self._depth = math.inf  # the threshold that all blocks have been decoded down to
 
     # ------------------------------------------------------------ targets
@@ -89,7 +98,7 @@ class Transcoder:
     def at_slope(self, slope: float, layers: int = 1) -> Choice:
         """Every block cut where one more byte brings less than `slope` of weighted squared error."""
         threshold = math.log10(slope)
-        self._decode_down_to(threshold)
+        self._decode_down_to(threshold + _BELOW)
         return allocation.cut_at(self._candidates(), threshold, layers)
 
     def within(self, budget: int, layers: int = 1) -> Choice:
@@ -98,33 +107,28 @@ class Transcoder:
         Raises:
           BudgetTooSmall: not even headers fit.
         """
-        self._decode_down_to(self._guess(budget) + _BELOW)
+        self._decode_down_to(self._guess_for_bytes(budget) + _BELOW)
         for _ in range(_MOST_ROUNDS):
             choice = allocation.fit_bytes(self._candidates(), budget, layers)
             if self._is_whole:
                 break
             deepest = choice.threshold - allocation.FILL_RANGE
-            if choice.threshold >= self._depth and (
-                self._depth <= deepest or allocation.encoded_size(choice) >= 0.999 * budget
-            ):
+            if choice.threshold < self._depth + _NEAR:
+                self._decode_down_to(min(self._depth, choice.threshold) + _DEEPER)
+            elif self._depth > deepest and allocation.encoded_size(choice) < 0.999 * budget:
+                # Graphics have few steps, and large ones: where bytes are left, flatter steps may still fit.
+                self._decode_down_to(deepest)
+            else:
                 break
-            self._decode_down_to(min(self._depth + _DEEPER, deepest) if math.isfinite(deepest) else -math.inf)
         return choice
 
     def of_quality(self, goal: Goal, quality: Callable[[Choice], float], layers: int = 1) -> Choice | None:
         """The smallest choice that reaches a goal; None where all there is does not."""
-        self._decode_down_to(-math.inf)
-        candidates, search = self._candidates(), Search(goal)
-        low, high = candidates.threshold_range()
-        decibels = goal.psnr_db + self._peak_decibels()
+        search, decibels = Search(goal), goal.psnr_db + self._peak_decibels()
+        if decibels < -10 * math.log10(_NO_ERROR):
+            self._decode_down_to(self._guess_for_error(10 ** (-decibels / 10)) + _BELOW)
         for _ in range(_TRIALS):
-            wanted = decibels
-
-            def is_fine_enough(threshold: float, wanted: float = wanted) -> bool:
-                return self._decibels(allocation.cut_at(candidates, threshold)) >= wanted
-
-            threshold, _ = allocation.narrowed(is_fine_enough, low, high, _HALVINGS)
-            choice = allocation.cut_at(candidates, threshold, layers)
+            choice = self._cut_at_error(decibels, layers)
             if search.is_known(choice):
                 break
             search.note(choice, self._decibels(choice), quality(choice))
@@ -132,6 +136,21 @@ class Transcoder:
                 break
             decibels = search.next_prediction()
         return search.best
+
+    def _cut_at_error(self, decibels: float, layers: int) -> Choice:
+        """The coarsest choice with at least so many `_decibels`."""
+        for _ in range(_MOST_ROUNDS):
+            candidates = self._candidates()
+            low, high = candidates.threshold_range()
+
+            def is_fine_enough(threshold: float, candidates: Candidates = candidates) -> bool:
+                return self._decibels(allocation.cut_at(candidates, threshold)) >= decibels
+
+            threshold, _ = allocation.narrowed(is_fine_enough, low, high, _HALVINGS)
+            if self._is_whole or threshold >= self._depth + _NEAR:
+                break
+            self._decode_down_to(min(self._depth, threshold) + _DEEPER)
+        return allocation.cut_at(candidates, threshold, layers)
 
     @property
     def peak(self) -> int:
@@ -149,38 +168,74 @@ class Transcoder:
     def _is_whole(self) -> bool:
         return bool((self.passes.number >= self.layers.passes[-1]).all())
 
-    def _guess(self, budget: int) -> float:
-        """The threshold (log10) at which some of the blocks take their share of a budget."""
-        count = len(self.weights)
-        chosen = np.arange(0, count, max(1, count // max(count // _SAMPLE_SHARE, _LEAST_SAMPLE)))
-        self._decode(chosen, self.layers.passes[-1].astype(np.int32))
-        found = self._candidates()
-        share = float(self.layers.sizes[-1][chosen].sum()) / max(float(self.layers.sizes[-1].sum()), 1.0)
-        low, high = found.threshold_range()
-        wanted = budget * share
-        return allocation.narrowed(lambda t: found.bytes_above(t) > wanted, low, high, _HALVINGS)[1]
+    @property
+    def _has_begun(self) -> NDArray[np.bool_]:
+        """Which blocks have been decoded, maybe up to nothing: (blocks,)."""
+        return np.isfinite(self.passes.promise)
+
+    def _guess_for_bytes(self, budget: int) -> float:
+        """The threshold (log10) at which a budget will be used up, as far as some of the blocks tell."""
+
+        def threshold(sample: Candidates) -> float:
+            share = float(self._codes.size[self._has_begun].sum()) / float(self._codes.size.sum())
+            low, high = sample.threshold_range()
+            return allocation.narrowed(
+                lambda t: sample.bytes_above(t) > budget * share, low, high, _HALVINGS
+            )[1]
+
+        return self._guess(threshold)
+
+    def _guess_for_error(self, error: float) -> float:
+        """The threshold (log10) that leaves a squared error, as far as some of the blocks tell."""
+
+        def threshold(sample: Candidates) -> float:
+            share = np.count_nonzero(self._has_begun) / np.count_nonzero(self._codes.size)
+            least = float(self.passes.energy.sum()) - error * share
+            low, high = sample.threshold_range()
+            return allocation.narrowed(
+                lambda t: bool(allocation.cut_at(sample, t).gain >= least), low, high, _HALVINGS
+            )[0]
+
+        return self._guess(threshold)
+
+    def _guess(self, threshold_of: Callable[[Candidates], float]) -> float:
+        """A threshold (log10) that some blocks, decoded to the end, give, corrected by more blocks."""
+        by_size = np.argsort(self._codes.size, kind="stable")
+        by_size = by_size[self._codes.size[by_size] > 0]
+        guess = -math.inf
+        for wanted in (
+            _FIRST_SAMPLE,
+            min(max(len(by_size) // _SAMPLE_SHARE, _LEAST_SAMPLE), _LARGEST_SAMPLE),
+        ):
+            step = max(1, len(by_size) // wanted)
+            self._decode(by_size[step // 2 :: step], guess + _BELOW)
+            if not self._has_begun.any():
+                break
+            guess = threshold_of(self._candidates())
+        return guess
 
     def _decode_down_to(self, depth: float) -> None:
         """Decodes all blocks until no pass can be worth a weighted slope (log10)."""
-        if depth >= self._depth:
-            return
-        self._depth = depth
-        available = self.layers.passes[-1].astype(np.int32)
-        if math.isfinite(depth):
-            least = (
-                10.0**depth / self.weights / (_BEST_SLOPE * self._blocks.error)
-            )  # of a plane's step squared
-            lowest = np.ceil(np.log2(np.maximum(least, 1e-30)) / 2)
-            planes = np.clip(self._blocks.planes - lowest, 0, 60).astype(np.int32)  # that may be worth it
-            available = np.minimum(available, np.maximum(3 * planes - 2, 0))
-        self._decode(np.flatnonzero(available > self.passes.number), available)
+        if depth < self._depth:
+            self._depth = depth
+            self._decode(np.arange(len(self.weights)), depth)
 
-    def _decode(self, todo: NDArray[np.int64], counts: NDArray[np.int32]) -> None:
-        """Decodes so many passes of some blocks, from their beginning."""
-        c = self.codewords
-        sizes = self.layers.sizes[-1].astype(np.int32)
-        codes = tier1_decoder.Codes(c.body, c.start, sizes, c.cuts, c.first_cut)
-        bad = tier1_decoder.decode_blocks(todo, self._blocks, codes, counts, self.passes, tier1.TABLES)
+    def _decode(self, blocks: NDArray[np.int64], depth: float) -> None:
+        """Decodes those blocks that are not decoded down to a weighted slope yet, from their beginning."""
+        thresholds = 10.0**depth / self.weights
+        todo = blocks[(self.passes.promise >= thresholds)[blocks] & (self.passes.promise > 0)[blocks]]
+
+        def work(own: NDArray[np.int64]) -> int:
+            bad: int = tier1_decoder.decode_blocks(
+                own, self._blocks, self._codes, thresholds, self.passes, tier1_decoder.TABLES
+            )
+            return bad
+
+        jobs = np.array_split(todo, max(1, min(len(todo), self.threads * _JOBS_PER_THREAD)))
+        if self.threads == 1:
+            jobs = [todo]
+        with ThreadPoolExecutor(self.threads) as pool:
+            bad = max(pool.map(work, jobs))
         if bad >= 0:
             raise BadCodestream(f"code-block {bad} is damaged: wrong segmentation symbols")
 
@@ -193,7 +248,7 @@ class Transcoder:
     def _decibels(self, choice: Choice) -> float:
         """The squared error that a choice leaves, as far as coefficients tell: -10 log10."""
         energy = float(self.passes.energy.sum())
-        return -10 * math.log10(max(energy - choice.gain, 1e-6 * energy + 1e-12))
+        return -10 * math.log10(max(energy - choice.gain, 1e-6 * energy + _NO_ERROR))
 
     def _peak_decibels(self) -> float:
         """`_decibels` of a squared error of the peak in every sample: what is added to a PSNR."""
@@ -201,124 +256,6 @@ class Transcoder:
         count = len(size.components)
         samples = size.width * size.height * (count - (count + 1) % 2)  # without alpha
         return -10 * math.log10(samples * float(self.peak) ** 2)
-
-
-def _arranged_anew(source: PacketStream, access: bool) -> tuple[Codestream, Layout, NDArray[np.int64]]:
-    """The headers and the layout of what is written, and which block of the source each of its blocks is."""
-    segments = [_without_promises(segment) for segment in source.stream.header_segments]
-    own = {
-        tile: tuple(_without_promises(segment) for segment in found)
-        for tile, found in source.stream.tile_segments.items()
-    }
-    stream = _of_segments(source.stream, segments, own)
-    blocks = source.layout.blocks
-    if access:
-        count = len(stream.size.components)
-        changed = _of_segments(
-            stream,
-            [_with_precincts(segment, count) for segment in segments],
-            {tile: tuple(_with_precincts(s, count) for s in found) for tile, found in own.items()},
-        )
-        layout = lay_out_at_most(changed, 1 << 40)
-        order = _matching(blocks, layout.blocks)
-        if order is not None:
-            return changed, layout, order
-    # Precincts of the source cut its blocks: others would make other blocks.
-    layout = lay_out_at_most(stream, 1 << 40)
-    order = _matching(blocks, layout.blocks)
-    if order is None:
-        raise AssertionError("the same headers give other blocks")
-    return stream, layout, order
-
-
-def _of_segments(stream: Codestream, segments: list[bytes], own: dict[int, tuple[bytes, ...]]) -> Codestream:
-    """The same picture with other marker segments, and no packets."""
-    main = codestream.of_header(segments)
-    count = len(main.size.components)
-    parsed = {tile: [(int.from_bytes(s[:2]), s[4:]) for s in found] for tile, found in own.items()}
-    parameters = {
-        tile: dataclasses.replace(parse_parameters(found, count, main), volumes=())
-        for tile, found in parsed.items()
-    }
-    return Codestream(
-        **vars(main) | {"tile_parameters": parameters, "tile_segments": own, "size": stream.size}
-    )
-
-
-def _style_at(segment: bytes, components: int) -> int | None:
-    """Where COD and COC begin to describe levels, code-blocks and precincts; None for other segments."""
-    marker = int.from_bytes(segment[:2])
-    if marker == COD:
-        return 9
-    if marker == COC:
-        return 4 + (1 if components <= 256 else 2) + 1
-    return None
-
-
-def _without_promises(segment: bytes) -> bytes:
-    """COD without the promise that codewords end predictably (D.4.2): cut ones do not."""
-    marker = int.from_bytes(segment[:2])
-    if marker not in (COD, COC):
-        return segment
-    at = 12 if marker == COD else _coc_style(segment)
-    return segment[:at] + bytes([segment[at] & ~PREDTERM]) + segment[at + 1 :]
-
-
-def _coc_style(segment: bytes) -> int:
-    """Where the code-block style stands in COC: its component's number takes one or two bytes."""
-    length = int.from_bytes(segment[2:4])
-    for number in (1, 2):
-        at = 4 + number + 1
-        levels = segment[at]
-        precincts = levels + 1 if segment[at - 1] & 1 else 0
-        if 2 + number + 1 + 5 + precincts == length:
-            return at + 3
-    raise BadCodestream("COC has an impossible length")
-
-
-def _with_precincts(segment: bytes, components: int) -> bytes:
-    """COD or COC with precincts for access."""
-    at = _style_at(segment, components)
-    if at is None:
-        return segment
-    levels, width, height = segment[at], (segment[at + 1] & 15) + 2, (segment[at + 2] & 15) + 2
-    sizes = access_precincts(levels, width, height)
-    flags = 4 if int.from_bytes(segment[:2]) == COD else at - 1
-    head = segment[:flags] + bytes([segment[flags] | 1]) + segment[flags + 1 : at + 5]
-    found = head + bytes(across | down << 4 for across, down in sizes)
-    return found[:2] + (len(found) - 2).to_bytes(2) + found[4:]
-
-
-def _matching(source: Blocks, wanted: Blocks) -> NDArray[np.int64] | None:
-    """Which block of the source each of other ones is, None where they are not the same blocks."""
-
-    def keys(blocks: Blocks) -> NDArray[np.int64]:
-        place = [blocks.tile, blocks.component, blocks.resolution, blocks.band]
-        return np.concatenate([np.stack(place, 1), blocks.box], 1)
-
-    ours, theirs = keys(source), keys(wanted)
-    if ours.shape != theirs.shape:
-        return None
-    first, second = np.lexsort(ours.T[::-1]), np.lexsort(theirs.T[::-1])
-    if not np.array_equal(ours[first], theirs[second]):
-        return None
-    order = np.empty(len(first), np.int64)
-    order[second] = first
-    return order
-
-
-def _in_order(source: PacketStream, order: NDArray[np.int64]) -> tuple[Codewords, Layers]:
-    """The codewords and layers of blocks in another order."""
-    c = source.codewords
-    cuts, first_cut = c.cuts, c.first_cut
-    if len(first_cut):
-        counts = np.diff(first_cut)[order]
-        ends = counts.cumsum()
-        index = np.repeat(first_cut[:-1][order] - (ends - counts), counts) + np.arange(int(ends[-1]))
-        cuts, first_cut = c.cuts[index], np.append(0, ends)
-    codewords = Codewords(c.body, c.start[order], c.zero_planes[order], cuts, first_cut)
-    passes, sizes = source.layers
-    return codewords, Layers(np.ascontiguousarray(passes[:, order]), np.ascontiguousarray(sizes[:, order]))
 
 
 def _decodable(

@@ -12,6 +12,7 @@ from collections.abc import Callable, Iterator
 from typing import Any
 
 import numba
+from llvmlite import ir
 from numba import types
 from numba.core import event
 from numba.extending import intrinsic
@@ -33,8 +34,22 @@ def compiled_without_checks(function: Callable[..., Any]) -> Callable[..., Any]:
     return _compiled(function, "numpy")
 
 
-def _compiled(function: Callable[..., Any], error_model: str) -> Callable[..., Any]:
-    compile_as = functools.partial(numba.njit, nogil=True, error_model=error_model)
+def compiled_inner(function: Callable[..., Any]) -> Callable[..., Any]:
+    """Like `compiled`, for functions that inner loops call: they only use arrays, and make none.
+
+    Numba counts references to the arrays that a function is given, which takes longer than a few decisions
+    of a coder. These functions do without, since their callers hold the arrays.
+    """
+    return _compiled(function, "python", _nrt=False)
+
+
+def compiled_inline(function: Callable[..., Any]) -> Callable[..., Any]:
+    """Like `compiled_inner`, for small functions: always made part of those that call them."""
+    return _compiled(function, "python", _nrt=False, forceinline=True)
+
+
+def _compiled(function: Callable[..., Any], error_model: str, **options: Any) -> Callable[..., Any]:
+    compile_as = functools.partial(numba.njit, nogil=True, error_model=error_model, **options)
     try:
         result: Callable[..., Any] = compile_as(cache=True)(function)
     except RuntimeError:  # numba's "no locator available": nowhere to keep the code
@@ -87,3 +102,23 @@ def _fused(typing_context, a, b, c):  # type: ignore[no-untyped-def]
 # In compiled functions, fused(a, b, c) is a * b + c in float32, rounded once. A processor without such an
 # instruction computes it in software, with the same result.
 fused: Callable[..., Any] = intrinsic(_fused)
+
+
+@intrinsic
+def leading_zeros(typing_context, x):  # type: ignore[no-untyped-def]
+    """In compiled functions: of a uint32 above 0, the zero bits above its highest one."""
+
+    def generate(context, builder, signature, arguments):  # type: ignore[no-untyped-def]
+        return builder.ctlz(arguments[0], ir.Constant(ir.IntType(1), 1))
+
+    return types.uint32(types.uint32), generate
+
+
+@intrinsic
+def trailing_zeros(typing_context, x):  # type: ignore[no-untyped-def]
+    """In compiled functions: of an int64 that is not 0, the zero bits below its lowest one."""
+
+    def generate(context, builder, signature, arguments):  # type: ignore[no-untyped-def]
+        return builder.cttz(arguments[0], ir.Constant(ir.IntType(1), 1))
+
+    return types.int64(types.int64), generate
