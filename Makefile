@@ -12,7 +12,7 @@ need_photos = $(if $(PHOTOS),,$(error Say which photos: make $@ PHOTOS=folder))
 # Each worker loads networks of its own: 2 GB of memory.
 IN_PARALLEL := -n auto --maxprocesses 4 --dist worksteal
 
-.PHONY: help install demo docs test test-slow wheel golden test-tfio test-engines lint format check photos bench bench-restoration bench-codec bench-encode bench-saliency bench-giant \
+.PHONY: help install demo docs test test-slow wheel golden test-tfio test-engines lint format check photos bench bench-quick bench-restoration bench-codec bench-encode bench-saliency bench-giant \
 	bench-report bench-kill bench-soak bench-cloud bench-isolation bench-hostile bench-accounting bench-flips bench-durability \
 	train-restoration lock hashes audit clean
 
@@ -107,7 +107,10 @@ check: lint test ## what must pass before a commit
 bench: install ## all codecs and networks at equal bytes, time, memory (PHOTOS=folder ARGS='--keep cache'; hours)
 	$(need_photos)$(BIN)/python -m benchmarks $(PHOTOS) $(ARGS)
 
-photos: install ## fetch and make the photos for bench-quick and bench into build/photos (150 MB; apt-get, mvn)
+bench-quick: install ## the headline on the example photos, beside the published figures (ten minutes)
+	$(BIN)/python -m benchmarks.quick $(PHOTOS) $(ARGS)
+
+photos: install ## fetch and make the photos for bench into build/photos (150 MB; apt-get, mvn)
 	$(BIN)/python -m benchmarks.photo_set $(or $(PHOTOS),build/photos)
 
 bench-restoration: install ## of these, RecCNN and ComCNN beside other codecs, and their speed (PHOTOS=folder)

@@ -11,6 +11,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
+from benchmarks.photos import pixel_count
 from foveate.archive.newest import newest_rows
 from foveate.archive.tables import read_metrics
 
@@ -19,7 +20,8 @@ from foveate.archive.tables import read_metrics
 class Archived:
     """An archive.
 
-    rows: the metrics row of each photo, in the order of their paths.
+    rows: the metrics row of each photo, in the order of their paths; `pixels` with the source's own, since
+        those of kept files have no size.
     megapixels_per_core_hour: of processor time, with the start of the program; of the runs that ended.
     """
 
@@ -30,7 +32,7 @@ class Archived:
     @property
     def megapixels(self) -> float:
         """Of all photos together."""
-        return float(sum(row["width"] * row["height"] for row in self.rows) / 1e6)
+        return float(sum(row["pixels"] for row in self.rows) / 1e6)
 
     @property
     def ratio(self) -> float:
@@ -55,13 +57,13 @@ def archived(photos: Path, folder: Path, flags: Sequence[str] = ()) -> Archived:
       subprocess.CalledProcessError: the run failed, or photos did.
     """
     cost = folder.with_name(f"{folder.name}.cost.json")
-    before = _rows(folder)
+    before = _rows(folder, photos)
     start = _child_seconds()
     command = [sys.executable, "-m", "foveate", "compress", str(photos), "--output", str(folder)]
     subprocess.run([*command, "--quiet", *flags], stdin=subprocess.DEVNULL, check=True)
     seconds = _child_seconds() - start
-    rows = _rows(folder)
-    new = sum(row["width"] * row["height"] for path, row in rows.items() if path not in before) / 1e6
+    rows = _rows(folder, photos)
+    new = sum(row["pixels"] for path, row in rows.items() if path not in before) / 1e6
     taken = json.loads(cost.read_text()) if cost.exists() else {"seconds": 0.0, "megapixels": 0.0}
     if new:
         taken = {"seconds": taken["seconds"] + seconds, "megapixels": taken["megapixels"] + new}
@@ -70,9 +72,9 @@ def archived(photos: Path, folder: Path, flags: Sequence[str] = ()) -> Archived:
     return Archived(folder, tuple(rows[path] for path in sorted(rows)), speed)
 
 
-def _rows(folder: Path) -> dict[str, dict[str, Any]]:
+def _rows(folder: Path, photos: Path) -> dict[str, dict[str, Any]]:
     found = newest_rows(read_metrics(str(folder))).to_pylist() if folder.exists() else []
-    return {row["relative_path"]: row for row in found}
+    return {(path := row["relative_path"]): {**row, "pixels": pixel_count(photos / path)} for row in found}
 
 
 def _child_seconds() -> float:

@@ -37,7 +37,7 @@ def plain(photo: Pixels, size: int, judge: Judge) -> Point:
       size: bytes of the JP2 file.
       judge: gives the figures, in dB.
     """
-    by_rate = [_at_rate(photo, size * factor) for factor in (0.995, 1.005)]
+    by_rate = [at_rate(photo, size * factor) for factor in (0.995, 1.005)]
     figures, reached = interpolated(by_rate, size, judge)
     if reached < _FILLED * size:
         return Point(reached, figures)
@@ -45,7 +45,8 @@ def plain(photo: Pixels, size: int, judge: Judge) -> Point:
     return Point(size, {name: max(value, by_quality[name]) for name, value in figures.items()})
 
 
-def _at_rate(photo: Pixels, size: float) -> File:
+def at_rate(photo: Pixels, size: float) -> File:
+    """OpenJPEG's file of a fixed rate, of about `size` bytes."""
     file = io.BytesIO()
     Image.fromarray(photo).save(
         file,

@@ -61,15 +61,19 @@ def plain_text(section: Section) -> str:
     """For the terminal."""
     lines = [section.title, "", section.text]
     for table in section.tables:
-        widths = [max(map(len, column)) for column in zip(table.head, *table.rows, strict=True)]
-        lines += ["", table.caption]
-        for row in (table.head, *table.rows):
-            cells = [
-                cell.ljust(w) if not i else cell.rjust(w) for i, (cell, w) in enumerate(_with(row, widths))
-            ]
-            lines.append("  ".join(cells).rstrip())
+        lines += ["", table_text(table)]
     lines += ["", *_bar_lines(section)] if section.bars else []
     return "\n".join([*lines, ""])
+
+
+def table_text(table: Table) -> str:
+    """A table with aligned columns, under its caption."""
+    widths = [max(map(len, column)) for column in zip(table.head, *table.rows, strict=True)]
+    lines = [table.caption]
+    for row in (table.head, *table.rows):
+        cells = [cell.ljust(w) if not i else cell.rjust(w) for i, (cell, w) in enumerate(_with(row, widths))]
+        lines.append("  ".join(cells).rstrip())
+    return "\n".join(lines)
 
 
 def _with(row: tuple[str, ...], widths: list[int]) -> Iterator[tuple[str, int]]:

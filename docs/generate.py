@@ -1,4 +1,4 @@
-"""Writes the pages that follow from the code: `python -m docs.generate`. A test says which is old.
+"""Writes pages that follow from the code, and figures in others: `python -m docs.generate`; a test says when.
 
 api.md from docstrings, commands.md from the parsers, metrics.md from the row dataclasses, parts.md from
 what readers know, photos.md from their table, interoperability.md from what tests expect of other programs.
@@ -17,6 +17,7 @@ from pathlib import Path
 
 import pyarrow as pa
 
+from docs import figures
 from docs.api_page import api_page
 from docs.interoperability import interoperability_page
 from docs.parts import parts_page
@@ -155,6 +156,8 @@ def main() -> int:
     """Writes the pages."""
     for name, text in pages().items():
         (FOLDER / name).write_text(text, encoding="utf-8")
+    for path, text in figures.pages().items():
+        (figures.ROOT / path).write_text(text, encoding="utf-8")
     return 0
 
 

@@ -18,7 +18,7 @@ from tests import streams
 def row(name: str, outcome: str, archive_bytes: int, **more: Any) -> dict[str, Any]:
     row = {"relative_path": name, "outcome": outcome, "archive_bytes": archive_bytes, "source_bytes": 1000}
     fidelity = {"psnr_db": 38.2, "ssim": 0.97, "rec_psnr_db": 38.6, "rec_ssim": 0.975}
-    return row | {"width": 100, "height": 50, "channels": 3, "bit_depth": 8} | fidelity | more
+    return row | {"pixels": 5000, "channels": 3, "bit_depth": 8} | fidelity | more
 
 
 ROWS = (row("a.jpg", "compressed", 200), row("b.jpg", "kept", 1000, psnr_db=float("inf")))

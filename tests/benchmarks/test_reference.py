@@ -46,7 +46,7 @@ def test_the_better_of_both_rate_controls_counts() -> None:
     point = reference.plain(PHOTO, size, JUDGE)
     assert point.size == size
     by_rate, _ = reference.interpolated(
-        [reference._at_rate(PHOTO, size * factor) for factor in (0.995, 1.005)], size, JUDGE
+        [reference.at_rate(PHOTO, size * factor) for factor in (0.995, 1.005)], size, JUDGE
     )
     assert all(point.figures[name] >= value for name, value in by_rate.items())
     smaller, larger = (reference.plain(PHOTO, other, JUDGE).figures for other in (3000, 5000))
