@@ -14,6 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 _PIECE = 1 << 20  # bytes that are inflated at once
+_MOST_BEYOND = 1 << 16  # bytes that are inflated beyond a picture, to say that there are some
 _MOST_CODES = 1 << 13  # of LZW, looked at in one go
 _WIDEST = 12
 _CLEAR_TIFF, _BITS_TIFF = 256, 8
@@ -39,9 +40,9 @@ def behind_zlib(pieces: Iterable[bytes], most: int) -> Rest:
             coded += _unless_padding(piece)
             continue
         left = piece
-        while left and not inflater.eof and decoded <= most + _PIECE:
+        while left and not inflater.eof and decoded < most + _MOST_BEYOND:
             try:
-                decoded += len(inflater.decompress(left, _PIECE))
+                decoded += len(inflater.decompress(left, min(_PIECE, most + _MOST_BEYOND - decoded)))
             except zlib.error:
                 return Rest(0, 0)
             left = inflater.unconsumed_tail

@@ -9,6 +9,7 @@ from foveate.pictures.accounting import Kind, Part, is_padding, unknown
 from foveate.pictures.coded_ends import behind_zlib, end_of_lzw
 from foveate.pictures.exif import Directory
 from foveate.pictures.picture import BadPicture, NotForJpeg2000
+from foveate.pictures.reasons import Reason
 from foveate.pictures.tiff_parts import STRIP_BYTES, STRIP_OFFSETS, TILE_BYTES, TILE_OFFSETS
 
 _WIDTH, _HEIGHT, _BITS, _COMPRESSION, _FILL_ORDER = 256, 257, 258, 259, 266
@@ -23,6 +24,9 @@ def rest_of_strips(data: bytes, directory: Directory) -> Iterator[Part]:
     """What stands behind the pixels in the strips and tiles of a directory: parts that nobody knows.
 
     Uncompressed, deflated, LZW and JPEG data are looked into.
+
+    Raises:
+      NotForJpeg2000: strips overlap, so that a few bytes may stand for many.
     """
 
     def number(tag: int, default: int) -> int:
@@ -31,7 +35,10 @@ def rest_of_strips(data: bytes, directory: Directory) -> Iterator[Part]:
     compression = number(_COMPRESSION, _NONE)
     if compression == _LZW and number(_FILL_ORDER, 1) != 1:
         return
-    for (start, end), most in zip(*_places(data, directory), strict=True):
+    places, sizes = _places(data, directory)
+    if sum(max(0, end - start) for start, end in places) > len(data):
+        raise NotForJpeg2000(Reason.NOT_READ, "a TIFF whose strips or tiles overlap")
+    for (start, end), most in zip(places, sizes, strict=True):
         strip = data[start:end]
         if compression == _NONE:
             yield from _rest(strip, most)
