@@ -1,10 +1,15 @@
 """Odd files of every format: whatever is planted is carried, named with its bytes, or keeps the file.
 
     python -m benchmarks.accounting [--files 1000] [--seed 1] [--save FOLDER]
+    python -m benchmarks.accounting --cost PHOTO...
 
 Plants parts with recognizable bytes into sound files (`benchmarks.odd_files`) and decodes these. A file that
 becomes a picture has to account for each of the parts: by carrying its bytes, or by a `metadata_lost` that
 counts them. Prints the outcomes; the exit status is 1 if a byte is lost unnamed.
+
+With `--cost` it measures what all this costs for plain JPEGs: the processor time of reading a photo beyond
+that of decoding its pixels (walk, classification, metadata, orientation), and its share of compressing the
+photo with `--bpp 1 --roi none`, the fastest of all targets. The status is 1 if a share is above 1 %.
 """
 
 from __future__ import annotations
@@ -15,9 +20,12 @@ import dataclasses
 import re
 import sys
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
+import simplejpeg
+
+import foveate
 from benchmarks.odd_files import PLANTERS, odd_file
 from foveate.archive.losses import loss_names
 from foveate.codec.metadata import PhotoMetadata
@@ -27,6 +35,7 @@ from foveate.pictures.formats import BadPicture, NotForJpeg2000, decode_picture
 _BYTES = re.compile(r"([\d,]+) bytes")
 _ALSO = ("heic", "jxl")
 _SHOWN = 12
+_MOST_SHARE = 0.01
 
 
 def outcome_of(data: bytes, tokens: Sequence[bytes]) -> str:
@@ -78,6 +87,48 @@ def names_of(data: bytes) -> tuple[str, ...]:
         return ()
 
 
+@dataclasses.dataclass(frozen=True)
+class Cost:
+    """Processor time for one photo: of everything but pixels in reading it, and of compressing it at all."""
+
+    accounting_seconds: float
+    whole_seconds: float
+
+    @property
+    def share(self) -> float:
+        """The part of the whole that accounting takes."""
+        return self.accounting_seconds / self.whole_seconds
+
+
+def cost_of(data: bytes, repeats: int = 9) -> Cost:
+    """The cost for a JPEG of three components that is upright; the least of several runs counts."""
+    read = _least(lambda: decode_picture(data), repeats)
+    pixels_alone = _least(lambda: simplejpeg.decode_jpeg(data, "RGB", strict=True), repeats)
+    pixels = decode_picture(data).pixels
+    coded = _least(lambda: foveate.encode(pixels, bpp=1), 2)
+    return Cost(max(0.0, read - pixels_alone), read + coded)
+
+
+def _least(work: Callable[[], object], repeats: int) -> float:
+    """The least processor time of several runs of some work, in seconds."""
+    times = []
+    for _ in range(repeats):
+        begun = time.process_time()
+        work()
+        times.append(time.process_time() - begun)
+    return min(times)
+
+
+def _print_costs(photos: Sequence[Path]) -> int:
+    """Prints the cost for each photo; the exit status."""
+    costs = {photo.name: cost_of(photo.read_bytes()) for photo in photos}
+    for name, cost in costs.items():
+        print(
+            f"{name}: {1000 * cost.accounting_seconds:.2f} ms, {cost.share:.2%} of {cost.whole_seconds:.2f} s"
+        )
+    return int(any(cost.share > _MOST_SHARE for cost in costs.values()))
+
+
 def main(argv: Sequence[str] | None = None) -> int:
     """The command line."""
     parser = argparse.ArgumentParser(description=(__doc__ or "").split("\n", 1)[0])
@@ -86,7 +137,10 @@ def main(argv: Sequence[str] | None = None) -> int:
     parser.add_argument(
         "--save", type=Path, default=Path("odd"), help="where files go whose parts are unnamed"
     )
+    parser.add_argument("--cost", nargs="+", type=Path, metavar="PHOTO", help="measure the cost for JPEGs")
     options = parser.parse_args(argv)
+    if options.cost:
+        return _print_costs(options.cost)
     begun, wrong = time.perf_counter(), 0
     for form in PLANTERS:
         outcomes: collections.Counter[str] = collections.Counter()

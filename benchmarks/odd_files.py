@@ -117,14 +117,24 @@ def _chunk(dice: Dice, data: bytes, token: bytes) -> bytes:
     return data[:place] + chunk + data[place:]
 
 
+def _behind_idat(dice: Dice, data: bytes, token: bytes) -> bytes:
+    """In a chunk of pixels, behind all of them."""
+    at = data.index(b"IEND") - 4
+    chunk = struct.pack(">I", len(token)) + b"IDAT" + token + struct.pack(">I", zlib.crc32(b"IDAT" + token))
+    return data[:at] + chunk + data[at:]
+
+
 _ANCILLARY = [kind for kind in png_parts.CHUNKS if kind[:1].islower() and kind != b"tRNS"]
 
 # TIFF -----------------------------------------------------------------------------------------------
 
 
-def _tiff(fields: Sequence[tuple[int, int, bytes]]) -> bytes:
-    """A TIFF of 9 x 13 colors whose directory comes last; fields are (tag, type of one byte, value)."""
-    pixels = bytes(range(117)) * 3
+def _tiff(fields: Sequence[tuple[int, int, bytes]], tail: bytes = b"") -> bytes:
+    """A TIFF of 9 x 13 colors whose directory comes last; fields are (tag, type of one byte, value).
+
+    `tail` stands in its one strip, behind the pixels.
+    """
+    pixels = bytes(range(117)) * 3 + tail
     values = {tag: (kind, value) for tag, kind, value in fields}
     numbers = {256: 13, 257: 9, 259: 1, 262: 2, 273: 8, 277: 3, 278: 9, 279: len(pixels)}
     entries, outside = b"", b""
@@ -148,7 +158,20 @@ def _field(dice: Dice, data: bytes, token: bytes) -> bytes:
     """A field more in a file of `_tiff`, whose fields before that are kept."""
     unknown = int(dice.integers(40000, 65000))
     tag = _one_of(dice, (unknown, _one_of(dice, _FIELDS)))
-    return _tiff([*_added(data), (tag, 7, token)])
+    return _tiff([*_added(data), (tag, 7, token)], _tail(data))
+
+
+def _in_strip(dice: Dice, data: bytes, token: bytes) -> bytes:
+    return _tiff(_added(data), _tail(data) + token)
+
+
+def _tail(data: bytes) -> bytes:
+    """The bytes behind the pixels of a file of `_tiff`."""
+    (at,) = struct.unpack_from("<I", data, 4)
+    (count,) = struct.unpack_from("<H", data, at)
+    entries = (struct.unpack_from("<HHII", data, entry) for entry in range(at + 2, at + 2 + 12 * count, 12))
+    size = next(value for tag, _, _, value in entries if tag == 279)
+    return data[8 + 351 : 8 + size]
 
 
 def _added(data: bytes) -> list[tuple[int, int, bytes]]:
@@ -251,8 +274,8 @@ _TAGS = [
 
 PLANTERS: dict[str, tuple[Planter, ...]] = {
     "jpg": (_segment, _segment, _segment, _stray, _behind),
-    "png": (_chunk, _chunk, _chunk, _behind),
-    "tif": (_field,),
+    "png": (_chunk, _chunk, _chunk, _behind_idat, _behind),
+    "tif": (_field, _field, _field, _in_strip),
     "webp": (_in_riff, _in_riff, _in_riff),
     "gif": (_extension, _extension, _extension, _behind),
     "bmp": (_behind, _before_pixels),

@@ -11,6 +11,7 @@ from __future__ import annotations
 import contextlib
 import dataclasses
 import importlib.metadata
+import itertools
 import re
 import struct
 import threading
@@ -48,6 +49,7 @@ _VIDEO = re.compile(r"1\.2\.840\.10008\.1\.2\.4\.10\d(\.1)?")
 _LONG_VRS = frozenset((b"OB OD OF OL OV OW SQ SV UC UN UR UT UV").split())  # PS3.5 table 7.1-1
 _UNDEFINED = 0xFFFFFFFF
 _MOST_INFLATED = 1 << 31
+_MOST_ELEMENTS = 1 << 18
 _ITEM, _ITEM_END, _SEQUENCE_END = 0xFFFEE000, 0xFFFEE00D, 0xFFFEE0DD
 
 _TRANSFER_SYNTAX = 0x00020010
@@ -407,10 +409,17 @@ def _parse(data: bytes) -> _Dataset:
             elements.append(element)
             if element.tag in (_PIXEL_DATA, *_FLOAT_PIXELS):
                 break
+            if len(elements) > _MOST_ELEMENTS:
+                raise BadPicture(f"broken DICOM: it has more than {_MOST_ELEMENTS:,} elements")
         found = {element.tag: element for element in elements}
         with contextlib.suppress(BadPicture, struct.error):  # what is no element is named
-            elements.extend(following)
+            elements.extend(itertools.takewhile(_may_stand_behind_pixels, following))
         return _Dataset(body, syntax, found, tuple(elements), rest)
+
+
+def _may_stand_behind_pixels(element: Value) -> bool:
+    """Whether an element is of those that are in order behind the pixels: signatures, padding."""
+    return element.tag > _PIXEL_DATA
 
 
 def _after_meta(data: bytes) -> tuple[int, str]:

@@ -46,6 +46,7 @@ __all__ = [
     "Picture",
     "PictureFormat",
     "Pixels",
+    "as_it_should_be_seen",
     "decode_picture",
     "encode_picture",
     "extension",
@@ -148,6 +149,27 @@ def encode_picture(
     raise ValueError(f"{format!r} is none of the formats {', '.join(_EXTENSIONS)}")
 
 
+def as_it_should_be_seen(pixels: Pixels, metadata: PhotoMetadata) -> tuple[Pixels, PhotoMetadata]:
+    """A decoded JPEG 2000 file of others, turned as its EXIF asks, or else its XMP; ours are upright.
+
+    Many viewers look at the orientation of no other format than JPEG. What is not turned, since its map
+    coordinates or paths would then be wrong or its metadata cannot be read, stays as it is, tag and all.
+    """
+    turn = _stated_turn(metadata)
+    if turn == 1:
+        return pixels, metadata
+    try:
+        sound = PhotoMetadata(exif=metadata.exif, xmp=metadata.xmp, dpi=metadata.dpi, geo=metadata.geo)
+        _require_that_it_may_be_turned(metadata)
+        found = _upright(Picture(pixels, sound, "jp2", 8, color_by_exif=False))
+    except (NotForJpeg2000, exif.BadExif):
+        return pixels, metadata
+    seen = found.metadata
+    if metadata.exif and not seen.exif:
+        return pixels, metadata
+    return found.pixels, dataclasses.replace(metadata, exif=seen.exif, xmp=seen.xmp, dpi=seen.dpi)
+
+
 def extension(format: PictureFormat) -> str:
     """The extension of a format's files, with the dot; raises ValueError for a format that is not written."""
     if format not in _EXTENSIONS:
@@ -183,12 +205,9 @@ def _upright(picture: Picture) -> Picture:
     """The picture turned as its metadata ask, EXIF before XMP, and the metadata turned with it."""
     metadata, problems = picture.metadata, list(picture.metadata_problems)
     block, packet = metadata.exif, metadata.xmp or None
-    turn: int | None = None
     if block:
-        block = block[6:] if block.startswith(b"Exif\0\0") else block
-        turn = exif.stated_orientation(block)
-    if turn is None:
-        turn = xmp.orientation(packet or b"")
+        block = block.removeprefix(b"Exif\0\0")
+    turn = _stated_turn(metadata)
     if data := xmp.data_within(packet or b""):
         raise NotForJpeg2000(Reason.EXTRA_DATA, f"a picture with {data}")
     if turn != 1:
@@ -215,6 +234,12 @@ def _upright(picture: Picture) -> Picture:
         metadata=dataclasses.replace(metadata, icc=profile, exif=block or None, xmp=packet, dpi=dpi),
         metadata_problems=tuple(problems),
     )
+
+
+def _stated_turn(metadata: PhotoMetadata) -> int:
+    """The orientation (1 to 8) that EXIF states, or else XMP, or else 1."""
+    turn = exif.stated_orientation(metadata.exif.removeprefix(b"Exif\0\0")) if metadata.exif else None
+    return xmp.orientation(metadata.xmp or b"") if turn is None else turn
 
 
 def _turned_exif(block: bytes, turn: int) -> tuple[bytes | None, list[str]]:

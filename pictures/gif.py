@@ -16,6 +16,7 @@ from foveate.pictures.accounting import (
     Known,
     Part,
     behind,
+    is_padding,
     part_of,
     pixel_shape,
     printable,
@@ -23,6 +24,7 @@ from foveate.pictures.accounting import (
     unknown,
     unreadable,
 )
+from foveate.pictures.coded_ends import end_of_lzw
 from foveate.pictures.picture import (
     BadPicture,
     NotForJpeg2000,
@@ -49,16 +51,21 @@ PARTS: dict[str, Known] = {
 # What ends a packet for readers that do not know it: wherever they land, they are led to the end.
 _XMP_TRAILER = b"\x01" + bytes(range(255, -1, -1)) + b"\0"
 _MOST_BLOCKS = 1 << 20
+_MOST_BITS = 8  # of a sample
 _LOOPS = ("NETSCAPE2.0", "ANIMEXTS1.0")
 
 
 class _Block(NamedTuple):
-    """A block: "image", "comment", "text", "control", or an application's name; where it is; its data."""
+    """A block: "image", "comment", "text", "control", or an application's name; where it is; its data.
+
+    bits: of a sample of an image.
+    """
 
     name: str
     start: int
     end: int
     content: bytes
+    bits: int = 0
 
 
 def decode_gif(data: bytes, max_pixels: int | None) -> Picture:
@@ -119,10 +126,11 @@ def _walk(data: bytes) -> tuple[list[_Block], int | None]:
         kind = data[at]
         if kind == 0x3B:
             return blocks, at + 1
-        start, name = at, "image"
+        start, name, bits = at, "image", 0
         if kind == 0x2C and at + 11 <= len(data):
             flags = data[at + 9]
             at += 11 + (3 << (flags & 7) + 1 if flags & 0x80 else 0)
+            bits = data[at - 1] if at <= len(data) else 0
         elif kind == 0x21 and at + 3 <= len(data):
             name = {0xFE: "comment", 0xF9: "control", 0x01: "text"}.get(data[at + 1], "other")
             at += 2
@@ -131,22 +139,21 @@ def _walk(data: bytes) -> tuple[list[_Block], int | None]:
                 at += 12
         else:
             return blocks, None
-        content, at, whole = _sub_blocks(data, at, keep=name != "image")
-        blocks.append(_Block(name, start, at, content))
+        content, at, whole = _sub_blocks(data, at)
+        blocks.append(_Block(name, start, at, content, bits))
         if not whole:
             return blocks, None
     return blocks, None
 
 
-def _sub_blocks(data: bytes, at: int, *, keep: bool) -> tuple[bytes, int, bool]:
+def _sub_blocks(data: bytes, at: int) -> tuple[bytes, int, bool]:
     """The joined content, where it ends, and whether it does."""
     content = bytearray()
     while at < len(data):
         size = data[at]
         if not size:
             return bytes(content), at + 1, True
-        if keep:
-            content += data[at + 1 : at + 1 + size]
+        content += data[at + 1 : at + 1 + size]
         at += 1 + size
     return bytes(content), len(data), False
 
@@ -162,5 +169,9 @@ def _parts(data: bytes, blocks: list[_Block], end: int | None) -> Iterator[Part]
             yield unreadable(known, block.start, length)
         else:
             yield part_of(known, block.start, length)
+        if block.name == "image" and 1 <= block.bits <= _MOST_BITS:
+            ends = end_of_lzw(block.content, block.bits)
+            if ends is not None and not is_padding(block.content, ends, len(block.content)):
+                yield unknown("bytes behind the coded pixels", block.start, len(block.content) - ends)
     if end is not None and end < len(data):
         yield behind(data, end)

@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 
 from foveate.codec.metadata import PhotoMetadata
-from foveate.pictures import color, gain_map, isobmff
+from foveate.pictures import color, gain_map, hevc, isobmff
 from foveate.pictures.accounting import settle
 from foveate.pictures.exif_turn import already_upright
 from foveate.pictures.picture import (
@@ -48,6 +48,8 @@ def decode_heic(data: bytes, max_pixels: int | None, *, drop_gain_map: bool = Fa
         raise NotForJpeg2000(Reason.NOT_READ, f"a HEIC of {file.mode} pixels")
     info = file.info
     points = isobmff.code_points(data, walked)
+    if points is None and "icc_profile" not in info:
+        points = _points_of_codestream(data, walked)
     gray = file.mode.startswith("L")
     profile = info.get("icc_profile") or (color.of_cicp(*points, "a HEIC", gray) if points else None)
     with decoding("a HEIC"):
@@ -58,6 +60,19 @@ def decode_heic(data: bytes, max_pixels: int | None, *, drop_gain_map: bool = Fa
         pixels = stretched(pixels.astype(np.uint16, copy=False) >> np.uint16(16 - bits), bits)
     metadata = PhotoMetadata(profile, already_upright(info.get("exif")), info.get("xmp") or None)
     return Picture(pixels, metadata, "heic", bits, problems, color_by_exif=False)
+
+
+def _points_of_codestream(data: bytes, walked: isobmff.IsoWalk) -> tuple[int, int] | None:
+    """The color that the coded data state, where the file's boxes are silent; None without any.
+
+    Raises:
+      NotForJpeg2000: nobody knows what they state.
+    """
+    box = next((one for one in walked.properties() if one.kind == b"hvcC"), None)
+    try:
+        return None if box is None else hevc.code_points(data[box.start : box.end])
+    except hevc.CannotBeRead as error:
+        raise NotForJpeg2000(Reason.COLOR, f"a HEIC without a color box, and {error}") from error
 
 
 def _library() -> Any:

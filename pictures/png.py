@@ -5,14 +5,15 @@ from __future__ import annotations
 import dataclasses
 import struct
 import zlib
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 
 import imagecodecs
 import numpy as np
 
 from foveate.codec.metadata import PhotoMetadata
 from foveate.pictures import color, photoshop
-from foveate.pictures.accounting import settle
+from foveate.pictures.accounting import Part, settle, unknown
+from foveate.pictures.coded_ends import behind_zlib
 from foveate.pictures.picture import (
     BadPicture,
     NotForJpeg2000,
@@ -41,6 +42,17 @@ from foveate.pictures.png_parts import (
 from foveate.pictures.reasons import Reason
 
 _PALETTE, _GRAYS = 3, (0, 4)
+_SAMPLES = {0: 1, 2: 3, 3: 1, 4: 2, 6: 4}
+# Where each pass of an interlaced picture begins, and its steps (PNG, 8.2).
+_ADAM7 = (
+    (0, 0, 8, 8),
+    (4, 0, 8, 8),
+    (0, 4, 4, 8),
+    (2, 0, 4, 4),
+    (0, 2, 2, 4),
+    (1, 0, 2, 2),
+    (0, 1, 1, 2),
+)
 # Filtered photos hold few matches: on them runs alone are as small as zlib's default, and far faster.
 _RUN_LENGTHS, _EVERY_FILTER = imagecodecs.PNG.STRATEGY.RLE, 0xF8
 _OF_PIXELS = (b"IHDR", b"PLTE", b"tRNS", b"IDAT")
@@ -64,7 +76,7 @@ def decode_png(data: bytes, max_pixels: int | None) -> Picture:
     if b"acTL" in contents:
         raise NotForJpeg2000(Reason.ANIMATED, "an animated PNG")
     metadata, lost = metadata_of(contents)
-    problems = settle([*walked.parts, *lost], "a PNG")
+    problems = settle([*walked.parts, *lost, *_rest(data, walked)], "a PNG")
     profile, more = _profile(contents, kind in _GRAYS)
     pixels = _pixels(data, walked)
     require_size(pixels, height, width, "a PNG")
@@ -73,6 +85,24 @@ def decode_png(data: bytes, max_pixels: int | None) -> Picture:
     metadata = dataclasses.replace(metadata, icc=profile or metadata.icc)
     stated = not _COLOR_CHUNKS.isdisjoint(contents)
     return Picture(pixels, metadata, "png", max(8, bits), (*problems, *more), color_by_exif=not stated)
+
+
+def _rest(data: bytes, walked: PngWalk) -> Iterator[Part]:
+    """The bytes in chunks of pixels that no decoder looks at."""
+    header = walked.chunks[0]
+    width, height, bits, kind = struct.unpack_from(">IIBB", data, header.start)
+    interlaced = data[header.end - 1] == 1
+    sizes = [(width, height)]
+    if interlaced:
+        sizes = [(-(-(width - x) // dx), -(-(height - y) // dy)) for x, y, dx, dy in _ADAM7]
+    bits_of_pixel = bits * _SAMPLES.get(kind, 1)
+    most = sum(down * (1 + -(-across * bits_of_pixel // 8)) for across, down in sizes if across > 0)
+    pieces = (data[chunk.start : chunk.end] for chunk in walked.chunks if chunk.kind == b"IDAT")
+    rest = behind_zlib(pieces, most)
+    if rest.coded:
+        yield unknown("bytes behind the coded pixels", 0, rest.coded)
+    if rest.decoded:
+        yield unknown("samples beyond the picture", 0, rest.decoded)
 
 
 def _pixels(data: bytes, walked: PngWalk) -> Pixels:

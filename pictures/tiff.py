@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 from PIL import TiffImagePlugin
 
 from foveate.codec.metadata import PhotoMetadata
-from foveate.pictures import color, exif, jumbf, photoshop, tiff_parts
+from foveate.pictures import color, exif, jumbf, photoshop, strip_ends, tiff_parts
 from foveate.pictures.accounting import Kind, Part, part_of, settle
 from foveate.pictures.picture import (
     BadPicture,
@@ -82,7 +82,8 @@ def decode_tiff(data: bytes, max_pixels: int | None) -> Picture:
         check_size(width, height, max_pixels)
         _refuse_what_jpeg2000_should_not_hold(data, directory)
         metadata, lost = _metadata(data, directory)
-        problems = settle([*tiff_parts.walk(data), *lost], "a TIFF")
+        rest = strip_ends.rest_of_strips(data, directory)
+        problems = settle([*tiff_parts.walk(data), *lost, *rest], "a TIFF")
         pixels = _pixels(data, directory)
         require_size(pixels, height, width, "a TIFF")
         if metadata.icc is None:

@@ -6,6 +6,7 @@ import argparse
 import dataclasses
 import functools
 from pathlib import Path
+from typing import get_args
 
 from foveate.archive.keys import ArchiveKey
 from foveate.archive.roi_boxes import emit_boxes
@@ -29,16 +30,7 @@ from foveate.transforms.encode import Encoder
 from foveate.transforms.frames import DicomFrames
 from foveate.transforms.run_reccnn import RecCnn
 
-_VALUED_TARGETS: tuple[TargetKind, ...] = (
-    "quality",
-    "bpp",
-    "ratio",
-    "psnr",
-    "roi-psnr",
-    "ssim",
-    "jpeg-quality",
-    "slope",
-)
+_VALUED_TARGETS: tuple[TargetKind, ...] = tuple(kind for kind in get_args(TargetKind) if kind != "lossless")
 
 
 @dataclasses.dataclass(frozen=True)

@@ -12,7 +12,7 @@ from typing import cast
 import numpy as np
 
 from foveate.archive.keys import ArchiveKey, read_stored
-from foveate.pictures.formats import PictureFormat, encode_picture
+from foveate.pictures.formats import PictureFormat, as_it_should_be_seen, encode_picture
 from foveate.storage.errors import BadInput
 from foveate.storage.files import join, write_whole
 from foveate.transforms.elements import DecodedFile, Pixels
@@ -39,8 +39,9 @@ def write_picture(file: DecodedFile, output: Output, file_format: PictureFormat)
     """
     url = join(output.folder, file.output_path)
     pixels = cast(Pixels, np.ascontiguousarray(file.pixels[file.shown]))
+    pixels, metadata = as_it_should_be_seen(pixels, file.metadata)
     try:
-        data = encode_picture(pixels, file.metadata, file_format)
+        data = encode_picture(pixels, metadata, file_format)
     except ValueError as error:
         raise BadInput(f"cannot be written as {file_format}: {error}") from error
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from importlib.util import find_spec
+from pathlib import Path
 
 import pytest
 
@@ -36,6 +37,22 @@ def test_losses_are_counted_under_few_names(form: str) -> None:
     }
     assert names
     assert not [name for name in names if len(name) > 60 or re.search(r"[0-9'\\]", name.replace("C2PA", ""))]
+
+
+@pytest.mark.parametrize(("seconds", "status"), [(0.009, 0), (0.011, 1)])
+def test_a_cost_above_one_percent_is_seen(
+    seconds: float,
+    status: int,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    photo = tmp_path / "a.jpg"
+    photo.write_bytes(odd_files.sound("jpg"))
+    assert 0 <= accounting.cost_of(photo.read_bytes(), repeats=1).share <= 1
+    monkeypatch.setattr(accounting, "cost_of", lambda _: accounting.Cost(seconds, 1.0))
+    assert accounting.main(["--cost", str(photo)]) == status
+    assert f"a.jpg: {1000 * seconds:.2f} ms" in capsys.readouterr().out
 
 
 @pytest.mark.parametrize(

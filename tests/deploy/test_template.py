@@ -45,6 +45,7 @@ VALUES = (
     ),
     *("faces=2", "objects=0,faces=10,writing=0.5", "cats=1", "faces=11", "faces"),
     *("float32", "bfloat16", "heic", "jxl,cmyk", "gain-maps", "gain-maps,gain-maps", "heic,jpeg"),
+    *("leave", "copy"),
     *("best", "keep", "first", "all", "1,2,3,4", "10%,20%,300,4.5%", "1,2,3", "1,2,0,4", "0,0,0%,5"),
     *("csv", "csv,csv", "bigquery://project/photos.metrics", "bigquery://project/metrics", "60", "86400"),
     *("projects/project/subscriptions/photos", "projects/a.b:c-project/subscriptions/p-1"),

@@ -29,6 +29,7 @@ from foveate.pictures.formats import (
     NotForJpeg2000,
     Picture,
     PictureFormat,
+    as_it_should_be_seen,
     decode_picture,
     encode_picture,
     extension,
@@ -456,6 +457,48 @@ def test_the_same_picture_is_written_the_same_twice(format: PictureFormat) -> No
 def test_without_metadata_none_are_invented(format: PictureFormat) -> None:
     picture = written(format, 3, 8, NOTHING)[2]
     assert picture.metadata == NOTHING
+
+
+TRANSPOSED = {
+    2: Image.Transpose.FLIP_LEFT_RIGHT,
+    3: Image.Transpose.ROTATE_180,
+    4: Image.Transpose.FLIP_TOP_BOTTOM,
+    5: Image.Transpose.TRANSPOSE,
+    6: Image.Transpose.ROTATE_270,
+    7: Image.Transpose.TRANSVERSE,
+    8: Image.Transpose.ROTATE_90,
+}
+
+
+@pytest.mark.parametrize("turn", TRANSPOSED)
+def test_a_turned_jpeg_2000_file_of_others_becomes_an_upright_picture(turn: int) -> None:
+    y, x = np.mgrid[0:40, 0:56]
+    pixels = np.stack([x * 4, y * 6, np.where((x < 20) & (y < 10), 255, 0)], 2).astype(np.uint8)
+    expected = np.asarray(Image.fromarray(pixels).transpose(TRANSPOSED[turn]))
+    for stored in (
+        PhotoMetadata(dpi=(300, 150), exif=exif_block(turn, thumbnail=True)),
+        PhotoMetadata(dpi=(300, 150), xmp=xmp_packet(turn)),
+    ):
+        seen, metadata = as_it_should_be_seen(pixels, stored)
+        assert np.array_equal(seen, expected)
+        assert metadata.dpi == ((300, 150) if turn < 5 else (150, 300))
+        for form in FORMATS if turn in (3, 6) else ("png",):
+            again = decode_picture(encode_picture(seen, metadata, form)).pixels
+            assert again.shape == expected.shape
+            assert np.abs(again.astype(int) - expected).mean() < 4
+
+
+@pytest.mark.parametrize(
+    "metadata",
+    [
+        PhotoMetadata(),
+        PhotoMetadata(exif=exif_block(1)),
+        PhotoMetadata(exif=exif_block(6), geo=b"II*\0" + bytes(20)),
+    ],
+)
+def test_a_file_that_is_upright_or_may_not_be_turned_stays_as_it_is(metadata: PhotoMetadata) -> None:
+    pixels = sample(9, 13, 3)
+    assert as_it_should_be_seen(pixels, metadata) == (pixels, metadata)
 
 
 def test_jpeg_bytes_is_the_size_of_pillows_jpeg() -> None:

@@ -1,0 +1,97 @@
+"""Finds bytes in the strips and tiles of a TIFF that no decoder looks at."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from foveate.pictures import exif, jpeg_parts
+from foveate.pictures.accounting import Kind, Part, is_padding, unknown
+from foveate.pictures.coded_ends import behind_zlib, end_of_lzw
+from foveate.pictures.exif import Directory
+from foveate.pictures.picture import BadPicture, NotForJpeg2000
+from foveate.pictures.reasons import Reason
+from foveate.pictures.tiff_parts import STRIP_BYTES, STRIP_OFFSETS, TILE_BYTES, TILE_OFFSETS
+
+_WIDTH, _HEIGHT, _BITS, _COMPRESSION, _FILL_ORDER = 256, 257, 258, 259, 266
+_SAMPLES, _ROWS_PER_STRIP, _PLANAR, _TILE_WIDTH, _TILE_HEIGHT = 277, 278, 284, 322, 323
+_NONE, _LZW, _JPEG = 1, 5, 7
+_DEFLATE = (8, 32946)
+_JFIF = "JFIF resolution"  # the TIFF has its own
+_NAME = "bytes behind the coded pixels"
+
+
+def rest_of_strips(data: bytes, directory: Directory) -> Iterator[Part]:
+    """What stands behind the pixels in the strips and tiles of a directory: parts that nobody knows.
+
+    Uncompressed, deflated, LZW and JPEG data are looked into.
+
+    Raises:
+      NotForJpeg2000: strips overlap, so that a few bytes may stand for many.
+    """
+
+    def number(tag: int, default: int) -> int:
+        return (exif.numbers(data, directory, tag) or (default,))[0]
+
+    compression = number(_COMPRESSION, _NONE)
+    if compression == _LZW and number(_FILL_ORDER, 1) != 1:
+        return
+    places, sizes = _places(data, directory)
+    if sum(max(0, end - start) for start, end in places) > len(data):
+        raise NotForJpeg2000(Reason.NOT_READ, "a TIFF whose strips or tiles overlap")
+    for (start, end), most in zip(places, sizes, strict=True):
+        strip = data[start:end]
+        if compression == _NONE:
+            yield from _rest(strip, most)
+        elif compression in _DEFLATE:
+            rest = behind_zlib([strip], most)
+            if rest.coded:
+                yield unknown(_NAME, start, rest.coded)
+            if rest.decoded:
+                yield unknown("samples beyond the picture", start, rest.decoded)
+        elif compression == _LZW and strip[:1] != b"\0":  # by its first code, of today's kind
+            ends = end_of_lzw(strip)
+            yield from _rest(strip, len(strip) if ends is None else ends)
+        elif compression == _JPEG:
+            yield from _beside_jpeg(strip)
+
+
+def _places(data: bytes, directory: Directory) -> tuple[list[tuple[int, int]], list[int]]:
+    """Where strips or tiles begin and end, and how many bytes the pixels of each have."""
+
+    def numbers(tag: int) -> tuple[int, ...]:
+        return exif.numbers(data, directory, tag)
+
+    width, height, bits, samples, planar = (
+        (numbers(tag) or (1,))[0] for tag in (_WIDTH, _HEIGHT, _BITS, _SAMPLES, _PLANAR)
+    )
+    row_samples = 1 if planar == 2 else samples
+    if TILE_OFFSETS in directory.fields:
+        offsets, lengths = numbers(TILE_OFFSETS), numbers(TILE_BYTES)
+        across, down = ((numbers(tag) or (0,))[0] for tag in (_TILE_WIDTH, _TILE_HEIGHT))
+        rows = [down] * len(offsets)
+    else:
+        offsets, lengths, across = numbers(STRIP_OFFSETS), numbers(STRIP_BYTES), width
+        in_strip = min(max(1, (numbers(_ROWS_PER_STRIP) or (height,))[0]), height)
+        strips = -(-height // in_strip)
+        rows = [min(in_strip, height - in_strip * (index % strips)) for index in range(len(offsets))]
+    bytes_of_row = -(-across * row_samples * bits // 8)
+    places = [
+        (start, min(start + length, len(data))) for start, length in zip(offsets, lengths, strict=False)
+    ]
+    return places, [down * bytes_of_row for down in rows[: len(places)]]
+
+
+def _rest(strip: bytes, end: int) -> Iterator[Part]:
+    if end < len(strip) and not is_padding(strip, end, len(strip)):
+        yield unknown(_NAME, end, len(strip) - end)
+
+
+def _beside_jpeg(strip: bytes) -> Iterator[Part]:
+    """What JPEG data hold beside their picture: nobody looks for metadata there."""
+    try:
+        parts = jpeg_parts.walk(strip).parts
+    except (BadPicture, NotForJpeg2000):
+        return  # whoever decodes it will say so
+    size = sum(part.length for part in parts if part.kind is not Kind.PICTURE and part.name != _JFIF)
+    if size:
+        yield unknown("metadata within coded pixels", 0, size)

@@ -1,0 +1,135 @@
+"""Where coded pixels end, and that what stands behind them is named."""
+
+from __future__ import annotations
+
+import io
+import re
+import zlib
+
+import imagecodecs
+import numpy as np
+import pytest
+import tifffile
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from numpy.typing import NDArray
+from PIL import Image
+
+from foveate.pictures.coded_ends import Rest, behind_zlib, end_of_lzw
+from foveate.pictures.formats import NotForJpeg2000, decode_picture
+from tests.picture_files import png
+from tests.streams import texture
+
+HIDDEN = b"hidden metadata"
+
+
+@given(st.binary(max_size=9000), st.integers(1, 400), st.integers(0, 50))
+@settings(deadline=None, max_examples=60)
+def test_the_rest_of_zlib_data_is_counted(data: bytes, step: int, more: int) -> None:
+    coded = zlib.compress(data) + b"x" * more
+    pieces = [coded[at : at + step] for at in range(0, len(coded), step)]
+    assert behind_zlib(pieces, len(data)) == Rest(more, 0)
+    assert behind_zlib(pieces, len(data) // 2) == Rest(more, len(data) - len(data) // 2)
+    assert behind_zlib([zlib.compress(data)[:-1]], len(data)) == Rest(0, 0)
+
+
+def test_padding_is_no_rest_and_broken_data_are_left_to_the_decoder() -> None:
+    coded = zlib.compress(b"pixels")
+    assert behind_zlib([coded + bytes(9), bytes(4)], 6) == Rest(0, 0)
+    assert behind_zlib([b"no zlib"], 6) == Rest(0, 0)
+    assert behind_zlib([zlib.compress(bytes(1 << 26))], 6).decoded == 1 << 16
+
+
+@given(st.binary(min_size=1, max_size=9000), st.integers(1, 30))
+@settings(deadline=None, max_examples=60)
+def test_lzw_codes_of_a_tiff_end_with_their_mark(data: bytes, times: int) -> None:
+    coded = bytes(imagecodecs.lzw_encode(data * times))
+    end = end_of_lzw(coded + HIDDEN)
+    assert end is not None and len(coded) - 1 <= end <= len(coded)
+    assert end_of_lzw(coded[: end - 2]) is None
+
+
+@pytest.mark.parametrize("colors", [2, 3, 16, 256])
+@pytest.mark.parametrize("side", [3, 50, 300])
+def test_lzw_codes_of_a_gif_end_with_their_mark(colors: int, side: int) -> None:
+    data = gif(np.random.default_rng(side).integers(0, colors, (side, side), np.uint8))
+    assert decode_picture(data).metadata_problems == ()
+    at = data.rindex(b"\0;")
+    hidden = data[:at] + bytes([len(HIDDEN)]) + HIDDEN + data[at:]
+    problem = f"unknown bytes behind the coded pixels: {len(HIDDEN)} bytes"
+    assert decode_picture(hidden).metadata_problems == (problem,)
+
+
+def gif(indices: NDArray[np.uint8]) -> bytes:
+    file = io.BytesIO()
+    image = Image.fromarray(indices, "P")
+    image.putpalette([value for index in range(256) for value in (index, 255 - index, index // 2)])
+    image.save(file, "GIF")
+    return file.getvalue()
+
+
+def chunks_with(data: bytes, content: bytes) -> bytes:
+    """A PNG with a chunk of pixels more, behind the others."""
+    at = data.rindex(b"IEND") - 4
+    checksum = zlib.crc32(b"IDAT" + content).to_bytes(4)
+    return data[:at] + len(content).to_bytes(4) + b"IDAT" + content + checksum + data[at:]
+
+
+@pytest.mark.parametrize("channels", [1, 2, 3, 4])
+@pytest.mark.parametrize("bits", [8, 16])
+def test_what_stands_behind_the_pixels_of_a_png_is_named(channels: int, bits: int) -> None:
+    data = png(texture(13, 9, channels, bits))
+    assert decode_picture(data).metadata_problems == ()
+    problem = f"unknown bytes behind the coded pixels: {len(HIDDEN)} bytes"
+    assert decode_picture(chunks_with(data, HIDDEN)).metadata_problems == (problem,)
+    assert decode_picture(chunks_with(data, bytes(9))).metadata_problems == ()
+
+
+@pytest.mark.parametrize("mode", ["1", "L", "P"])
+def test_interlaced_and_packed_pngs_have_no_rest(mode: str) -> None:
+    for height, width in ((1, 1), (5, 3), (17, 30)):
+        file = io.BytesIO()
+        Image.fromarray(texture(height, width, 1)[:, :, 0]).convert(mode).save(file, "PNG")
+        assert decode_picture(file.getvalue()).metadata_problems == ()
+
+
+@pytest.mark.parametrize("compression", [None, "lzw", "zlib", "jpeg"])
+@pytest.mark.parametrize("tile", [None, (16, 16)])
+def test_what_stands_behind_the_pixels_in_a_strip_is_named(
+    compression: str | None, tile: tuple[int, int] | None
+) -> None:
+    file = io.BytesIO()
+    options = {"rowsperstrip": 8} if tile is None else {"tile": tile}
+    tifffile.imwrite(
+        file, texture(45, 37, 3), photometric="rgb", compression=compression, metadata=None, **options
+    )
+    data = file.getvalue()
+    assert decode_picture(data).metadata_problems == ()
+    with tifffile.TiffFile(io.BytesIO(data)) as opened:
+        tags = opened.pages.first.tags
+        name = "StripOffsets" if tile is None else "TileOffsets"
+        offsets, counts = tags[name], tags[name.replace("Offsets", "ByteCounts")]
+        start, length, last = offsets.value[-1], counts.value[-1], len(offsets.value) - 1
+        wide = {3: 2, 4: 4}[counts.dtype]
+        at, where = offsets.valueoffset + 4 * last, counts.valueoffset + wide * last
+    moved = bytearray(data + data[start : start + length] + HIDDEN)
+    moved[at : at + 4] = len(data).to_bytes(4, "little")
+    moved[where : where + wide] = (length + len(HIDDEN)).to_bytes(wide, "little")
+    moved[start : start + length] = bytes(length)
+    (problem,) = decode_picture(bytes(moved)).metadata_problems
+    assert "coded pixels" in problem
+    assert int(re.findall(r"(\d+) bytes", problem)[0]) in (len(HIDDEN), len(HIDDEN) + 1)
+
+
+def test_a_tiff_whose_strips_overlap_is_kept() -> None:
+    file = io.BytesIO()
+    tifffile.imwrite(file, texture(45, 37, 3), photometric="rgb", metadata=None, rowsperstrip=8)
+    data = bytearray(file.getvalue())
+    with tifffile.TiffFile(io.BytesIO(data)) as opened:
+        offsets = opened.pages.first.tags["StripOffsets"]
+    for index in range(len(offsets.value)):
+        at = offsets.valueoffset + 4 * index
+        data[at : at + 4] = offsets.value[0].to_bytes(4, "little")
+    data = data[: offsets.value[1]]
+    with pytest.raises(NotForJpeg2000, match="strips or tiles overlap"):
+        decode_picture(bytes(data))
