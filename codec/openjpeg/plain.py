@@ -72,6 +72,8 @@ def without_empty_tiles(data: bytes) -> bytes:
     if any(step == (1, 1) or 0 in step for step in steps):
         return data
     across = -(-(x1 - tile_x0) // width)
+    if across < 1:
+        return data  # the decoder will say so
 
     def is_empty(tile: int) -> bool:
         left, top = tile_x0 + tile % across * width, tile_y0 + tile // across * height

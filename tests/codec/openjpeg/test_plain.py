@@ -91,6 +91,13 @@ def test_only_tiles_without_samples_are_left_out() -> None:
     assert without_empty_tiles(whole) is whole
 
 
+def test_tiles_that_begin_behind_the_picture_are_an_error() -> None:
+    data = bytearray(tiles_of_3([(4, 4)], b"\0"))
+    struct.pack_into(">I", data, 32, 15)  # XTOsiz
+    with pytest.raises(BadCodestream):
+        openjpeg.decode(bytes(data))
+
+
 @pytest.mark.parametrize("steps", [[(1, 1)], [(4, 4)], [(1, 1), (4, 4)]])
 def test_tiles_without_packets_are_not_taken_for_black(steps: list[tuple[int, int]]) -> None:
     with pytest.raises(BadCodestream, match=r"have no packets|Failed to decode"):
