@@ -12,7 +12,7 @@ need_photos = $(if $(PHOTOS),,$(error Say which photos: make $@ PHOTOS=folder))
 # Each worker loads networks of its own: 2 GB of memory.
 IN_PARALLEL := -n auto --maxprocesses 4 --dist worksteal
 
-.PHONY: help install demo docs test test-slow wheel golden test-tfio test-engines lint format check photos bench bench-quick bench-restoration bench-codec bench-encode bench-saliency bench-giant \
+.PHONY: help install demo docs test test-slow wheel dist golden test-tfio test-engines lint format check photos bench bench-quick bench-restoration bench-codec bench-encode bench-saliency bench-giant \
 	bench-report bench-kill bench-soak bench-cloud bench-isolation bench-hostile bench-accounting bench-flips bench-durability \
 	train-restoration lock hashes audit clean
 
@@ -93,6 +93,9 @@ wheel: install ## build the wheel into dist
 	rm -rf build/lib build/bdist.*
 	$(BIN)/python -m pip wheel --quiet --no-deps --no-build-isolation --wheel-dir dist .
 
+dist: wheel ## build the wheel and the source distribution into dist
+	$(BIN)/python -c "from setuptools import build_meta; build_meta.build_sdist('dist')" >/dev/null
+
 lint: install ## check style, format and types; changes nothing
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
@@ -155,10 +158,13 @@ bench-accounting: install ## odd files of every format: is every byte carried, n
 bench-cloud: install ## Beam's overhead, workers, memory, growth, planning, serving (ARGS='growth --share 0.1')
 	$(BIN)/python -m benchmarks.scale $(ARGS)
 
-docs: .venv/.docs ## build the documentation as a site into build/docs
+docs: .venv/.docs demo/report.html ## build the documentation as a site into build/docs, with the demo's report
 	$(BIN)/python -m docs.generate
 	NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --strict --quiet
 	@echo "The documentation:    build/docs/index.html   (open it in a browser)"
+
+demo/report.html:
+	$(MAKE) demo
 
 # Only this target needs what builds the site: a few packages more in .venv.
 .venv/.docs: .venv/.installed

@@ -13,6 +13,7 @@ from typing import Any
 from mkdocs.structure.files import File, Files
 
 ROOT = Path(__file__).parents[1]
+_REPORT = "demo/report.html"  # of the archive that `make demo` makes
 _LINK = re.compile(r"(\]\()([^)\s#:]+)((?:#[^)\s]*)?\))")
 
 
@@ -25,9 +26,11 @@ def pages_elsewhere() -> dict[str, str]:
 
 
 def on_files(files: Files, config: Any) -> Files:
-    """Adds the pages that lie elsewhere."""
+    """Adds the pages that lie elsewhere, and the demo's report as it is."""
     for path, place in pages_elsewhere().items():
         files.append(File.generated(config, place, abs_src_path=str(ROOT / path)))
+    if (ROOT / _REPORT).exists():
+        files.append(File.generated(config, "demo-report.html", abs_src_path=str(ROOT / _REPORT)))
     return files
 
 

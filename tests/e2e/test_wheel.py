@@ -6,6 +6,7 @@ import os
 import shutil
 import subprocess
 import sys
+import tarfile
 import zipfile
 from pathlib import Path
 
@@ -57,8 +58,13 @@ def run(*command: str | Path, folder: Path, **variables: str) -> subprocess.Comp
 @pytest.fixture(scope="module")
 def wheel(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The wheel, built from a copy: a build leaves folders behind, and takes in what stands in old ones."""
-    source, output = tmp_path_factory.mktemp("source") / "foveate", tmp_path_factory.mktemp("wheel")
+    source = tmp_path_factory.mktemp("source") / "foveate"
     shutil.copytree(ROOT, source, symlinks=True, ignore=_not_sources)
+    return wheel_of(source, tmp_path_factory.mktemp("wheel"))
+
+
+def wheel_of(source: Path, output: Path) -> Path:
+    """The wheel that pip builds of a folder or a source distribution."""
     options = ("--no-deps", "--no-index", "--no-build-isolation", "--quiet")
     run(sys.executable, "-m", "pip", "wheel", *options, "--wheel-dir", output, source, folder=output)
     (found,) = output.glob("*.whl")
@@ -126,6 +132,20 @@ def test_the_wheel_holds_every_module_and_what_they_read(wheel: Path) -> None:
     expected = {f"foveate/{path.relative_to(ROOT).as_posix()}" for path in needed}
     own = {f"foveate/{path.name}" for path in (ROOT / "foveate").glob("*.py")} | {"foveate/py.typed"}
     assert expected | own <= held
+
+
+@pytest.mark.slow
+def test_the_source_distribution_gives_the_same_wheel(wheel: Path, tmp_path: Path) -> None:
+    source, output = tmp_path / "foveate", tmp_path / "sdist"
+    shutil.copytree(ROOT, source, symlinks=True, ignore=_not_sources)
+    output.mkdir()
+    build = f"from setuptools import build_meta; build_meta.build_sdist({str(output)!r})"
+    run(sys.executable, "-c", build, folder=source)
+    (sdist,) = output.glob("*.tar.gz")
+    with tarfile.open(sdist) as archive:
+        assert f"foveate-{version()}/CHANGELOG.md" in archive.getnames()
+    rebuilt = wheel_of(sdist, output)
+    assert set(zipfile.ZipFile(rebuilt).namelist()) == set(zipfile.ZipFile(wheel).namelist())
 
 
 def test_the_wheel_works_beside_packages_of_the_same_names(installed: Path, hostile: Path) -> None:
