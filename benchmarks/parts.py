@@ -5,8 +5,8 @@
 Makes a large picture of a photo and its mirror images, and files of it at half a bit per pixel: default,
 `--access`, `--access` with tiles of 1024 (all with the same slope, and so the same passes), and where GDAL is
 installed a tiled TIFF with smaller versions (JPEG in tiles of 256). Prints what `--access` costs and what a
-region of 512 x 512 at full size reads and takes. Where iipsrv is installed, also how many tiles of 256 x 256 it
-answers per second, at full size and at an eighth, all files in turn.
+region of 512 x 512 at full size reads and takes. Where iipsrv is installed, also how many tiles of 256 x 256
+it answers per second, at full size and at an eighth, all files in turn.
 """
 
 from __future__ import annotations
