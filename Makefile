@@ -13,6 +13,7 @@ need_photos = $(if $(PHOTOS),,$(error Say which photos: make $@ PHOTOS=folder))
 IN_PARALLEL := -n auto --maxprocesses 4 --dist worksteal
 
 .PHONY: help install demo docs test test-slow wheel dist golden test-tfio test-engines lint format check photos bench bench-quick bench-restoration bench-codec bench-encode bench-saliency bench-giant \
+	bench-transcoding bench-parts \
 	bench-report bench-kill bench-soak bench-cloud bench-isolation bench-hostile bench-accounting bench-flips bench-durability \
 	train-restoration lock hashes audit clean
 
@@ -130,6 +131,12 @@ bench-saliency: install ## MS-ROI against baselines (PHOTOS=folder with images/ 
 
 bench-giant: install ## time and memory of 200 megapixels, and whether tiles show (PHOTOS=folder; an hour)
 	$(need_photos)$(BIN)/python -m benchmarks.giant $(PHOTOS) $(ARGS)
+
+bench-transcoding: install ## transcoding against decoding and coding anew, and on 200 varied files (PHOTOS=folder)
+	$(need_photos)$(BIN)/python -m benchmarks.transcoding $(PHOTOS) $(ARGS)
+
+bench-parts: install ## regions and sizes of 100 megapixels: bytes, time, an image server's tiles (PHOTO=file)
+	$(BIN)/python -m benchmarks.parts $(or $(PHOTO),examples/photos/lake-jetty.jpg) $(ARGS)
 
 bench-report: install ## time, memory and page of a report on a million made-up rows
 	$(BIN)/python -m benchmarks.report $(ARGS)

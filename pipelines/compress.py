@@ -22,14 +22,13 @@ from foveate.archive.compact import compact, small_parts
 from foveate.archive.journal import clear_journal
 from foveate.archive.keys import BadKey
 from foveate.archive.leases import wait_for_signs_of_life
-from foveate.archive.names import JPEG2000_EXTENSIONS
 from foveate.archive.planning.plan import clear_plan, part_urls
 from foveate.archive.planning.tasks import Asked
 from foveate.archive.rows import MetricsRow
 from foveate.archive.tables import BadTable
-from foveate.pictures.formats import PICTURE_EXTENSIONS
 from foveate.pipelines import metrics_flag, watching
-from foveate.pipelines.compress_options import CompressOptions, add_arguments, contradiction, parse_options
+from foveate.pipelines.compress_options import CompressOptions, add_arguments, parse_options
+from foveate.pipelines.contradictions import contradiction
 from foveate.pipelines.logs import user_log
 from foveate.pipelines.running import engines, plans, runner
 from foveate.pipelines.running.arguments import parse_beam_flags
@@ -129,7 +128,7 @@ def asked_of(options: CompressOptions) -> Asked:
     """The request that a run's plan is made for."""
     return Asked(
         sources=options.sources,
-        extensions=JPEG2000_EXTENSIONS if options.settings.transcode else PICTURE_EXTENSIONS,
+        extensions=options.extensions,
         archive=options.archive,
         settings_digest=options.labels.settings_digest,
         weights_digest=options.labels.weights_digest,

@@ -5,10 +5,10 @@ from __future__ import annotations
 import argparse
 import dataclasses
 import functools
-from pathlib import Path
 from typing import get_args
 
 from foveate.archive.keys import ArchiveKey
+from foveate.archive.names import JPEG2000_EXTENSIONS
 from foveate.archive.roi_boxes import emit_boxes
 from foveate.archive.rows import RunLabels
 from foveate.archive.settings import DEFAULT_QUALITY, Comcnn, CompressSettings, Target, TargetKind
@@ -60,6 +60,11 @@ class CompressOptions:
         """Whether what the tables say is up to date is left alone; they do not know what a mask holds."""
         return not self.force and self.settings.mask_folder is None
 
+    @property
+    def extensions(self) -> frozenset[str]:
+        """Those of the files that are taken."""
+        return JPEG2000_EXTENSIONS if self.settings.transcode else PICTURE_EXTENSIONS
+
     @functools.cached_property
     def labels(self) -> RunLabels:
         """The columns that all rows of the run share."""
@@ -83,7 +88,7 @@ class CompressOptions:
         """Where a watch looks, and by what it knows that a photo is done."""
         return Watched(
             sources=self.sources,
-            extensions=PICTURE_EXTENSIONS,
+            extensions=self.extensions,
             archive=self.archive,
             dicom_frames=self.dicom_frames,
             settings_digest=self.labels.settings_digest,
@@ -365,30 +370,3 @@ def _target(args: argparse.Namespace) -> Target:
         if value is not None:
             return Target(kind, float(value))
     return Target("quality", DEFAULT_QUALITY)
-
-
-def contradiction(args: argparse.Namespace, options: CompressOptions) -> str:
-    """Why a command line is contradictory or incomplete, as a sentence; "" if it is not."""
-    if problem := watching.contradiction(args) or metrics_flag.contradiction(options.sinks, args.beam_flags):
-        return problem
-    if args.comcnn == "on" and not options.settings.uses_comcnn:
-        return "--comcnn on works with --bpp, --ratio and --jpeg-quality only"
-    if args.clean_jpeg and args.lossless:
-        return "--clean-jpeg changes photos, so it cannot be combined with --lossless"
-    if args.comcnn == "on" and args.reccnn == "off":
-        return (
-            "--comcnn on needs RecCNN to recover what it removes, so it cannot be combined with --reccnn off"
-        )
-    if args.roi_psnr and args.roi == "none":
-        return "--roi-psnr weights errors by saliency, so it cannot be combined with --roi none"
-    return wrong_place(options)
-
-
-def wrong_place(options: CompressOptions) -> str:
-    """Which folder that options name cannot be one, as a sentence; "" if there is none."""
-    if Path(options.archive).is_file():
-        return f"{options.archive} is a file; --output names the archive's folder"
-    masks = options.settings.mask_folder
-    if masks is not None and "://" not in masks and not Path(masks).is_dir():
-        return f"there is no mask folder {masks}"
-    return ""

@@ -12,16 +12,15 @@ import argparse
 from foveate.archive.keys import BadKey
 from foveate.archive.roi_boxes import emit_boxes
 from foveate.archive.settings import CompressSettings, Target
-from foveate.pipelines import compress, flag_types
+from foveate.pipelines import compress, contradictions, flag_types, metrics_flag, watching
 from foveate.pipelines.compress_options import (
     CompressOptions,
     add_arrangement,
     add_byte_targets,
     add_roi,
-    wrong_place,
 )
 from foveate.pipelines.logs import user_log
-from foveate.pipelines.running import engines, runner
+from foveate.pipelines.running import engines, plans, runner
 from foveate.pipelines.running.arguments import (
     add_limits,
     add_reccnn,
@@ -56,12 +55,11 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         help="keep a file unchanged unless this share of its bytes is saved (default: %(default)g); not with "
         "--lossless and --access, which rearrange all files",
     )
-    group.add_argument("--force", action="store_true", help="transcode files again even if up to date")
-    group.add_argument(
-        "--dry-run", action="store_true", help="list what would be transcoded, without writing anything"
-    )
+    plans.add_arguments(group)
     add_limits(group)
     add_key(group, "encrypt every file of the archive with the key in this file")
+    metrics_flag.add_arguments(group)
+    watching.add_arguments(parser)
     parser.epilog = (
         "Other flags are Beam's. Exit status: 0 all well, 1 the run failed, 2 wrong usage, 3 some files "
         "failed (see DEST/_foveate/failures)."
@@ -118,7 +116,10 @@ def options_of(args: argparse.Namespace) -> CompressOptions:
         limits=limits_of(args),
         dicom_frames="keep",
         run_id=runner.new_run_id(),
+        plan=args.plan,
         key=key,
+        watch=watching.Watch.of(args),
+        sinks=tuple(args.metrics or ()),
     )
 
 
@@ -140,7 +141,7 @@ def run(args: argparse.Namespace) -> int:
     except BadKey as error:
         user_log.error(f"foveate transcode: {error}")
         return WRONG_USAGE
-    if problem := wrong_place(options):
+    if problem := contradictions.of_running(args, options):
         user_log.error(f"foveate transcode: {problem}")
         return WRONG_USAGE
     return compress.start(options, args.beam_flags, dry_run=args.dry_run)

@@ -1,4 +1,4 @@
-"""`foveate compress --watch`: keeps running, and compresses photos as they arrive.
+"""`--watch` of compress and transcode: keeps running, and processes photos as they arrive.
 
 Engines that stream run one pipeline without end. Beam's local runner does not stream, so here the same steps
 run as one small pipeline after another in this process: list, work on what is new, write its rows, wait.
@@ -58,7 +58,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     group.add_argument(
         "--watch",
         action="store_true",
-        help="keep running: compress photos as they arrive or change, until SIGINT or SIGTERM",
+        help="keep running: process photos as they arrive or change, until SIGINT or SIGTERM",
     )
     group.add_argument(
         "--watch-interval",

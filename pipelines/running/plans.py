@@ -41,9 +41,9 @@ _AT_ONCE = 1000  # rows that are settled together
 
 def add_arguments(group: argparse._ActionsContainer) -> None:
     """Adds the flags that say what is planned anew."""
-    group.add_argument("--force", action="store_true", help="compress photos again even if up to date")
+    group.add_argument("--force", action="store_true", help="process photos again even if up to date")
     group.add_argument(
-        "--dry-run", action="store_true", help="list what would be compressed, without writing anything"
+        "--dry-run", action="store_true", help="list what would be processed, without writing anything"
     )
     group.add_argument(
         "--plan",

@@ -60,7 +60,9 @@ def test_masters_become_an_archive_and_pictures_again(masters: Path, tmp_path: P
 def test_rearranged_masters_keep_every_bit(masters: Path, tmp_path: Path) -> None:
     archive = tmp_path / "archive"
     options = ["--lossless", "--access", *QUICK]
+    options += ["--metrics", "csv", "--plan", "new"]
     assert main(["transcode", str(masters / "1901"), "--output", str(archive), *options]) == 0
+    assert list((archive / "_foveate/metrics").rglob("*.csv"))
     source, made = (masters / "1901/lossless.jp2"), archive / "lossless.jp2.jp2"
     assert np.array_equal(foveate.decode(source), foveate.decode(made))
     (row,) = tables.read_metrics(str(archive)).to_pylist()

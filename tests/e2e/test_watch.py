@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from PIL import Image
 
 from foveate.archive import tables
 from foveate.pipelines.cli import main
@@ -24,8 +25,8 @@ FLAGS = ("--bpp", "2", "--roi", "none", "--reccnn", "off", "--watch-interval", "
 
 
 @contextlib.contextmanager
-def watching(folder: Path, *flags: str) -> Iterator[subprocess.Popen[bytes]]:
-    command = [sys.executable, "-m", "foveate", "compress", "in", "--output", "out", "--watch"]
+def watching(folder: Path, *flags: str, name: str = "compress") -> Iterator[subprocess.Popen[bytes]]:
+    command = [sys.executable, "-m", "foveate", name, "in", "--output", "out", "--watch"]
     environment = os.environ | {"PYTHONPATH": str(ROOT)}
     with (folder / "log").open("ab") as log:
         process = subprocess.Popen(
@@ -125,6 +126,23 @@ def test_a_signal_leaves_what_has_not_begun_and_a_kill_loses_no_rows(tmp_path: P
     assert [row for row in rows(tmp_path) if row in first] == first
 
 
+@pytest.mark.slow
+def test_masters_that_arrive_are_transcoded(tmp_path: Path) -> None:
+    masters = tmp_path / "in"
+    masters.mkdir()
+    with watching(tmp_path, "--metrics", "csv", name="transcode") as process:
+        wait(tmp_path, told(tmp_path, "Watching in"), process)
+        Image.fromarray(texture(140, 170, 3)).save(masters / "a.jp2", irreversible=False)
+        (masters / "photo.png").write_bytes(png(texture(97, 131, 3)))
+        wait(tmp_path, lambda: names(tmp_path) == ["a.jp2"], process)
+        process.send_signal(signal.SIGTERM)
+        assert process.wait(60) == 0
+    (row,) = rows(tmp_path)
+    assert row["source_format"] == "jpeg2000" and row["bits_per_pixel"] <= 2
+    assert list((tmp_path / "out/_foveate/metrics").rglob("*.csv"))
+
+
+@pytest.mark.parametrize("command", ["compress", "transcode"])
 @pytest.mark.parametrize(
     ("flags", "sentence"),
     [
@@ -136,10 +154,10 @@ def test_a_signal_leaves_what_has_not_begun_and_a_kill_loses_no_rows(tmp_path: P
     ],
 )
 def test_what_does_not_go_together_is_wrong_usage(
-    tmp_path: Path, flags: tuple[str, ...], sentence: str, capsys: pytest.CaptureFixture[str]
+    tmp_path: Path, command: str, flags: tuple[str, ...], sentence: str, capsys: pytest.CaptureFixture[str]
 ) -> None:
     with contextlib.suppress(SystemExit):
-        assert main(["compress", str(tmp_path), "--output", str(tmp_path / "out"), *flags]) == 2
+        assert main([command, str(tmp_path), "--output", str(tmp_path / "out"), "--bpp=1", *flags]) == 2
     assert sentence in capsys.readouterr().err
 
 
