@@ -25,7 +25,7 @@ from foveate.archive.planning.planner import make_plan
 from foveate.archive.planning.tasks import Asked
 from foveate.archive.tables import METRICS_FOLDER, metrics_schema
 from foveate.pipelines.running.runner import set_up_filesystems
-from foveate.transforms.frames import expand_frames
+from foveate.transforms.frames import expand_page
 from tests import servers
 
 SETTINGS, WEIGHTS = "5e" * 8, "3e" * 8
@@ -77,7 +77,7 @@ def main() -> int:
             servers.wait_for(port)
             set_up_filesystems((f"--s3_endpoint_url=http://{servers.HOST}:{port}", *servers.S3_FLAGS))
             asked = Asked(("s3://photos/in",), frozenset({".jpg"}), "s3://archive", SETTINGS, WEIGHTS)
-            expand = functools.partial(expand_frames, frames="keep")
+            expand = functools.partial(expand_page, frames="keep")
             before, start = time.process_time(), time.monotonic()
             with mock.patch.object(planner, "table_tasks", lambda archive: tasks.table_tasks(folder)):
                 summary = make_plan(asked, "r", expand, f"{folder}/plan-{time.time_ns()}")

@@ -8,7 +8,7 @@ import functools
 import io
 import logging
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from typing import Any
 
 import google.auth
@@ -33,13 +33,14 @@ from foveate.storage.object_store import (
     READ_SECONDS,
     FileChanged,
     MayReplace,
+    Page,
     Store,
     StoredFile,
     checksums,
     content_type,
-    is_between,
     not_there,
     require_replaceable,
+    seconds_of,
     split_url,
 )
 
@@ -81,7 +82,7 @@ class GoogleStore:
     anonymous: bool
     answered: bool = False
 
-    def list_below(self, prefix: str, start: str = "", end: str = "") -> Iterator[StoredFile]:
+    def list_below(self, prefix: str, start: str = "", end: str = "") -> Iterator[Page]:
         """See `Store`."""
         bucket, name = split_url(prefix)
         with self._translated(prefix, listing=True):
@@ -94,11 +95,11 @@ class GoogleStore:
                 fields="items(name,size,updated,generation,md5Hash,crc32c),nextPageToken",
                 **self._patience(),
             )
-            for blob in listing:
+            listing.item_to_value = _as_it_is
+            for found in listing.pages:
                 self.answered = True
-                url = f"gs://{bucket}/{blob.name}"
-                if is_between(url, start, end):  # not all that speaks the protocol knows offsets
-                    yield _google_file(url, blob)
+                page = _page(found, f"gs://{bucket}/")
+                yield page.between(start, end)  # not all that speaks the protocol knows offsets
 
     def folders_below(self, prefix: str, most: int) -> list[str]:
         """See `Store`."""
@@ -234,16 +235,40 @@ class _Sink(io.BytesIO):
         return count
 
 
+def _as_it_is(_: Any, item: Mapping[str, Any]) -> Mapping[str, Any]:
+    """Keeps an item of a listing as JSON has it: a blob of each would take most of the time."""
+    return item
+
+
+def _page(items: Iterable[Mapping[str, Any]], bucket: str) -> Page:
+    """Some objects of a listing, in the form of the service's JSON."""
+    rows = [
+        (
+            bucket + item["name"],
+            int(item.get("size", 0)),
+            seconds_of(item["updated"]) if item.get("updated") else 0.0,
+            str(item.get("generation", "")),
+            _checksum(item.get("md5Hash"), item.get("crc32c")),
+        )
+        for item in items
+    ]
+    return Page(*zip(*rows, strict=True)) if rows else Page((), (), (), (), ())
+
+
 def _google_file(url: str, blob: Any) -> StoredFile:
     modified = blob.updated.timestamp() if blob.updated else 0.0
     return StoredFile(url, int(blob.size or 0), modified, str(blob.generation or ""), _google_checksum(blob))
 
 
 def _google_checksum(blob: Any) -> str:
+    return _checksum(blob.md5_hash, blob.crc32c)
+
+
+def _checksum(md5: str | None, crc32c: str | None) -> str:
     """MD5 where there is one; objects composed of others have CRC32C only."""
-    if blob.md5_hash:
-        return f"md5:{blob.md5_hash}"
-    return f"crc32c:{blob.crc32c}" if blob.crc32c else ""
+    if md5:
+        return f"md5:{md5}"
+    return f"crc32c:{crc32c}" if crc32c else ""
 
 
 def _root_of(error: BaseException) -> str:
