@@ -18,7 +18,8 @@ _LISTED = "FoveateListed"  # beside the fields of botocore's answer
 
 def parse_listings_quickly(client: Any) -> None:
     """Has the objects in a client's answers to ListObjectsV2 parsed here, for `listed_page`."""
-    client.meta.events.register("before-parse.s3.ListObjectsV2", _take_objects)
+    # By this name it comes before botocore's own handler, which parses the whole answer to look for errors.
+    client.meta.events.register("before-parse.*.ListObjectsV2", _take_objects)
 
 
 def listed_page(answer: Mapping[str, Any], bucket: str) -> Page:

@@ -23,6 +23,7 @@ from foveate.storage.listing import ListedPage
 from foveate.storage.source import SourceFile, SourcePage
 
 _AT_ONCE = 1 << 14  # rows of a table
+_BUFFER = 1 << 18  # bytes of each of its columns, else they are read whole
 
 
 @functools.cache
@@ -123,7 +124,7 @@ def table_rows(url: str, schema: pa.Schema) -> Iterator[pa.Table]:
     """
     try:
         opened: Any = io.BytesIO(read_whole(url)) if "://" in url else url
-        with pq.ParquetFile(opened) as file:
+        with pq.ParquetFile(opened, buffer_size=_BUFFER) as file:
             present = [name for name in schema.names if name in file.schema_arrow.names]
             for batch in file.iter_batches(_AT_ONCE, columns=present):
                 yield _spooled(pa.Table.from_batches([batch]), schema)

@@ -28,7 +28,7 @@ BUCKETS = 128
 Kind = Literal["sources", "files", "held", "rows", "failures", "watched", "seen", "forgotten"]
 _AT_ONCE = 1 << 14  # rows in Python's own form
 _A_TURN = 1 << 9  # rows that a thread adds at a time
-_MOST_BYTES = 80 << 20  # in Arrow's form, before they are written
+_MOST_BYTES = 40 << 20  # in Arrow's form, before they are written
 _TIME = pa.timestamp("us", tz="UTC")
 _KEY = pa.field("key", pa.string())
 
@@ -211,7 +211,9 @@ class Spool:
 def put_parquet(table: pa.Table, url: str) -> None:
     """Writes a table whole, on a local disk without waiting until it is there: it can be made again."""
     whole = io.BytesIO()
-    pq.write_table(table, whole, compression="zstd", compression_level=1)
+    pq.write_table(  # most strings differ, and nobody looks for ranges of values
+        table, whole, compression="zstd", compression_level=1, use_dictionary=False, write_statistics=False
+    )
     if "://" in url:
         write_whole(url, whole.getvalue(), url)
     else:
