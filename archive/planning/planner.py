@@ -70,7 +70,7 @@ def make_plan(
     start = time.monotonic()
     planned = datetime.datetime.now(datetime.UTC)
     with tempfile.TemporaryDirectory(prefix="foveate-plan-") as scratch:
-        spooled, listed, kinds = _collect_sources(asked, expand, scratch, told)
+        spooled, listed, kinds = collect_sources(asked, expand, Spool(scratch, "sources"), told)
         if asked.trust_tables:
             spooled += collect_archive(asked, scratch, told)
         rows: dict[str, int] = {}
@@ -125,13 +125,16 @@ def request_of(asked: Asked) -> str:
     return hashlib.sha256(json.dumps(values).encode()).hexdigest()[:16]
 
 
-def _collect_sources(
-    asked: Asked, expand: Expand, scratch: str, told: Callable[[int], None]
+def collect_sources(
+    asked: Asked, expand: Expand, spool: Spool, told: Callable[[int], None] | None = None
 ) -> tuple[list[Spooled], int, dict[str, int]]:
-    """All sources, spooled; how many they are; how many files are not taken for their endings."""
-    spool = Spool(scratch, "sources")
+    """All sources, spooled; how many they are; how many files are not taken for their endings.
+
+    Raises:
+      NothingFound: a source names nothing, or a place cannot be listed.
+    """
     counts, kinds = dict.fromkeys(asked.sources, 0), collections.Counter[str]()
-    for task, found in _collected(source_tasks(asked), {"sources": spool}, asked, expand, told):
+    for task, found in _collected(source_tasks(asked), {"sources": spool}, asked, expand, told or _untold):
         counts[task.part.source] += found.count
         kinds.update(found.other_kinds)
     for source, count in counts.items():
