@@ -43,6 +43,7 @@ from foveate.storage.object_store import (
     seconds_of,
     split_url,
 )
+from foveate.storage.requests import Kind, count_request
 
 # Until a store has answered once it may well not be there at all: a typing slip, no network. Afterwards it is
 # known to be there, and what fails is worth waiting for.
@@ -97,7 +98,7 @@ class GoogleStore:
             )
             listing.item_to_value = _as_it_is
             for found in listing.pages:
-                self.answered = True
+                self._count("list")
                 page = _page(found, f"gs://{bucket}/")
                 yield page.between(start, end)  # not all that speaks the protocol knows offsets
 
@@ -110,7 +111,7 @@ class GoogleStore:
                 bucket, prefix=name or None, delimiter="/", page_size=PAGE, **self._patience()
             )
             for page in listing.pages:
-                self.answered = True
+                self._count("list")
                 found += [f"gs://{bucket}/{folder}" for folder in page.prefixes]
                 if len(found) >= most:
                     break
@@ -121,7 +122,7 @@ class GoogleStore:
         with self._translated(url):
             bucket, name = split_url(url)
             blob = self.client.bucket(bucket).get_blob(name, **self._patience()) if name else None
-            self.answered = True
+            self._count("look")
             return _google_file(url, blob) if blob else None
 
     def read(
@@ -144,7 +145,7 @@ class GoogleStore:
                 if_generation_match=wanted,
                 **self._patience(),
             )
-        self.answered = True
+        self._count("read")
         return into.getvalue()
 
     def write(self, url: str, data: bytes, may_replace: MayReplace | None = None) -> StoredFile:
@@ -153,6 +154,8 @@ class GoogleStore:
             try:
                 return self._put(url, data, 0)
             except PreconditionFailed:  # something is there: an older file, or ours (an answer was lost)
+                self._count("write")
+                self._count("look")
                 there = self.client.bucket(split_url(url)[0]).get_blob(split_url(url)[1], **self._patience())
             if there is not None and there.size == len(data) and _google_checksum(there) in checksums(data):
                 return _google_file(url, there)
@@ -169,13 +172,19 @@ class GoogleStore:
             checksum="crc32c",
             **self._patience(),
         )
-        self.answered = True
+        self._count("write")
         return _google_file(url, blob)
 
     def delete(self, url: str) -> None:
         """See `Store`."""
         with self._translated(url), contextlib.suppress(NotFound):
             self._blob(url).delete(**self._patience())
+            self._count("delete")
+
+    def _count(self, kind: Kind) -> None:
+        """Notes that the store has answered a request; what the client repeated by itself is not counted."""
+        self.answered = True
+        count_request(kind)
 
     def _blob(self, url: str) -> Any:
         bucket, name = split_url(url)

@@ -27,6 +27,7 @@ from foveate.storage.object_store import (
     require_replaceable,
     split_url,
 )
+from foveate.storage.requests import Kind, count_request
 from foveate.storage.s3_listing import listed_page, parse_listings_quickly
 
 
@@ -62,9 +63,24 @@ def s3_store(options: PipelineOptions) -> Store:
             ),
         )
         parse_listings_quickly(made)
+        made.meta.events.register("before-send.s3", _count)
         return made
 
     return S3Store(client(2), client(10))
+
+
+_KINDS: dict[str, Kind] = {
+    "ListObjectsV2": "list",
+    "HeadObject": "look",
+    "GetObject": "read",
+    "PutObject": "write",
+    "DeleteObject": "delete",
+}
+
+
+def _count(event_name: str, **_: object) -> None:
+    """Counts each request as it is sent, repetitions too."""
+    count_request(_KINDS.get(event_name.rpartition(".")[2], "look"))
 
 
 @dataclasses.dataclass
