@@ -136,16 +136,22 @@ class GoogleStore:
         """See `Store`."""
         wanted = int(version.generation) if version and version.generation else None
         into = _Sink(most)
-        with self._translated(url), contextlib.suppress(_SinkFull):
-            self._blob(url).download_to_file(
-                into,
-                start=None if first is None else start,
-                end=None if first is None else first - 1,
-                raw_download=True,  # what is stored, even if it says that it is gzip
-                if_generation_match=wanted,
-                **self._patience(),
-            )
-        self._count("read")
+        with self._translated(url):
+            try:
+                self._blob(url).download_to_file(
+                    into,
+                    start=None if first is None else start,
+                    end=None if first is None else first - 1,
+                    raw_download=True,  # what is stored, even if it says that it is gzip
+                    if_generation_match=wanted,
+                    **self._patience(),
+                )
+            except (_SinkFull, NotFound, PreconditionFailed) as error:
+                self._count("read")
+                if not isinstance(error, _SinkFull):
+                    raise
+            else:
+                self._count("read")
         return into.getvalue()
 
     def write(self, url: str, data: bytes, may_replace: MayReplace | None = None) -> StoredFile:
