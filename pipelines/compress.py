@@ -38,11 +38,12 @@ from foveate.pipelines.running.requests import RequestTally, say_requests
 from foveate.pipelines.running.status import OK, RUN_FAILED, SOME_FAILED, WRONG_USAGE
 from foveate.storage.errors import CannotGoOn
 from foveate.storage.listing import NothingFound
-from foveate.transforms.claim_photos import ClaimPhotos
+from foveate.transforms.claim_photos import LEFT, ClaimPhotos
 from foveate.transforms.clean_jpeg import CleanJpegs
 from foveate.transforms.encode import EncodeJpeg2000, EncodePrefiltered
 from foveate.transforms.feeds import BatchFeed, PlanMade, Round, RoundFeed, StreamFeed
 from foveate.transforms.keep_journal import KeepJournal
+from foveate.transforms.left_photos import note_left
 from foveate.transforms.map_saliency import MapSaliency
 from foveate.transforms.measure import Measure
 from foveate.transforms.prefilter import Prefilter
@@ -81,6 +82,8 @@ def build(
         claimed = sources | "Claim photos" >> ClaimPhotos(claiming, counts)
         sources = claimed.good
         stages.append(claimed)
+        if isinstance(feed, RoundFeed):
+            claimed[LEFT] | "Note what is left" >> beam.Map(note_left, feed.round.left)
     reading: Any = ReadPhotos(options.limits, settings.also + settings.drop, options.sidecars)
     coding: Any = EncodeJpeg2000(encoder)
     if settings.transcode:
