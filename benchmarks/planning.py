@@ -9,6 +9,7 @@ from __future__ import annotations
 import datetime
 import functools
 import json
+import multiprocessing
 import resource
 import subprocess
 import sys
@@ -79,7 +80,9 @@ def main() -> int:
     """Plans; the exit status."""
     count, folder = int(sys.argv[1]), sys.argv[2]
     if not Path(folder, METRICS_FOLDER).exists():
-        write_tables(folder, count)
+        writing = multiprocessing.get_context("spawn").Process(target=write_tables, args=(folder, count))
+        writing.start()  # elsewhere: its memory is not the plan's
+        writing.join()
     port = servers.free_port()
     command = [sys.executable, "-m", "benchmarks.generated_store", str(port), str(count)]
     with subprocess.Popen(command) as server:
