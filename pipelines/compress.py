@@ -232,6 +232,7 @@ def _claiming(options: CompressOptions, began: float | None, living: Iterable[st
         since=began,
         living=frozenset(living),
         renews=began is None,
+        has_masks=options.settings.mask_folder is not None,
     )
 
 
@@ -278,7 +279,10 @@ def _watch(options: CompressOptions, beam_flags: list[str]) -> int:
             claiming = _claiming(options, began) if "://" in options.archive else None
 
             def wire(root: beam.Pipeline, counts: Progress, now: Round) -> None:
-                build(root, counts, options, RoundFeed(now), claiming)
+                mine = claiming
+                if mine is not None and now.since is not None:
+                    mine = dataclasses.replace(mine, since=now.since, living=frozenset())
+                build(root, counts, options, RoundFeed(now), mine)
 
             return watching.run(_job(options), options.watched(), options.watch.seconds, wire, beam_flags)
     feed = StreamFeed(options.watched(), options.watch.seconds, options.watch.subscription, options.run_id)

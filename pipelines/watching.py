@@ -15,7 +15,7 @@ import signal
 import tempfile
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from types import FrameType
 from typing import NoReturn
@@ -214,15 +214,15 @@ def _work_on_arrivals(
     stop: Stop,
 ) -> int:
     """One listing, and rounds until all that it found is done, and what other runs have not done."""
-    found: list[SourceFile | Failure] = list(arrivals.look(time.time()))
+    began = time.time()
+    found = list(arrivals.look(began))
     listed = {element.url for element in found}
-    found += [source for source in _still_left(left) if source.url not in listed]
+    again = [source for source in _still_left(left) if source.url not in listed]
     result = OK
-    for start in range(0, len(found), _PHOTOS):
+    for part, since in (*_parts(found, None), *_parts(again, began)):
         if stop.told.is_set():
             break
-        part = tuple(found[start : start + _PHOTOS])
-        now = Round(part, f"{time.time_ns() // 1_000_000}", str(stop.file), left.file)
+        now = Round(part, f"{time.time_ns() // 1_000_000}", str(stop.file), left.file, since)
         photos = sum(isinstance(found, SourceFile) for found in part)
 
         def wire(root: beam.Pipeline, counts: Progress, now: Round = now) -> None:
@@ -234,6 +234,13 @@ def _work_on_arrivals(
         clear_journal(job.output, job.run_id)
         result = max(result, status)
     return result
+
+
+def _parts(
+    found: Sequence[SourceFile | Failure], since: float | None
+) -> Iterator[tuple[tuple[SourceFile | Failure, ...], float | None]]:
+    for start in range(0, len(found), _PHOTOS):
+        yield tuple(found[start : start + _PHOTOS]), since
 
 
 def _still_left(left: LeftPhotos) -> list[SourceFile]:
