@@ -14,7 +14,7 @@ IN_PARALLEL := -n auto --maxprocesses 4 --dist worksteal
 
 .PHONY: help install demo docs test test-slow wheel dist golden test-tfio test-engines lint format check photos bench bench-quick bench-restoration bench-codec bench-encode bench-saliency bench-giant \
 	bench-transcoding bench-parts \
-	bench-report bench-kill bench-soak bench-cloud bench-isolation bench-hostile bench-accounting bench-flips bench-durability \
+	bench-report bench-kill bench-soak bench-cloud bench-isolation bench-hostile bench-accounting bench-compaction bench-flips bench-durability \
 	train-restoration lock hashes audit clean
 
 help: ## show this list
@@ -140,6 +140,9 @@ bench-parts: install ## regions and sizes of 100 megapixels: bytes, time, an ima
 
 bench-report: install ## time, memory and page of a report on a million made-up rows
 	$(BIN)/python -m benchmarks.report $(ARGS)
+
+bench-compaction: install ## 10,000 nightly tables compacted beside a report and a run (ARGS='--nights 1000')
+	$(BIN)/python -m benchmarks.compaction $(ARGS)
 
 bench-flips: install ## flip 1,000 bits anywhere in an archive: each must be found (FLIPS=1000)
 	FOVEATE_FLIPS=$(or $(FLIPS),1000) $(BIN)/python -m pytest tests/e2e/test_verify.py -k flipped $(ARGS)

@@ -55,6 +55,7 @@ class Claiming:
     since: when it began, by the clock of the archive's store: what others wrote later, they wrote beside it.
     living: the runs that were alive then.
     renews: whether workers keep the run's lease alive, since whoever started the run may be gone.
+    has_masks: whether files' records have digests that cover their masks, too.
     """
 
     archive: str
@@ -65,6 +66,7 @@ class Claiming:
     since: float | None = None
     living: frozenset[str] = frozenset()
     renews: bool = False
+    has_masks: bool = False
 
 
 def others_alive(archive: str, run_id: str) -> set[str]:
@@ -245,6 +247,9 @@ def _owner(claim: bytes) -> str:
 
 
 def _made_with(url: str, run: Claiming) -> bool:
-    wanted = bytes.fromhex(run.settings_digest), bytes.fromhex(run.weights_digest)
+    """Whether a file was made as a run would make it, as far as can be told without a photo's mask."""
     record = archived_record(url)
-    return record is not None and record.made_with(*wanted)
+    if record is None:
+        return False
+    settings = record.settings_digest if run.has_masks else bytes.fromhex(run.settings_digest)
+    return record.made_with(settings, bytes.fromhex(run.weights_digest))

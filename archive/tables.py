@@ -65,7 +65,7 @@ def lies_in_archive(folder: str) -> bool:
     around = (f"{scheme}://{'/'.join(parts[:depth])}" for depth in range(len(parts), 0, -1))
     store = store_of(folder)
     return store is not None and any(
-        next(store.list_below(f"{one}/{METRICS_FOLDER}/"), None) is not None for one in around
+        any(page.urls for page in store.list_below(f"{one}/{METRICS_FOLDER}/")) for one in around
     )
 
 

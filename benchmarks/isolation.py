@@ -20,6 +20,7 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 
 from benchmarks.photos import Photo, mirrored_to, photo_paths, read_photo
+from foveate.archive.planning.outputs import NamedFile
 from foveate.archive.tables import read_metrics
 from foveate.codec import file
 from foveate.codec.metadata import PhotoMetadata
@@ -31,7 +32,6 @@ from foveate.sandbox.client import Limits
 from foveate.storage.source import SourceFile
 from foveate.transforms.decode import Extent, decode_file
 from foveate.transforms.elements import DecodedFile, Pixels
-from foveate.transforms.name_outputs import NamedFile
 from foveate.transforms.run_reccnn import restore_file
 
 _HEIGHT, _WIDTH = 1224, 1632

@@ -33,14 +33,16 @@ from foveate.pipelines.logs import user_log
 from foveate.pipelines.running import engines, plans, runner
 from foveate.pipelines.running.arguments import parse_beam_flags
 from foveate.pipelines.running.lock import run_alone
+from foveate.pipelines.running.requests import RequestTally, say_requests
 from foveate.pipelines.running.status import OK, RUN_FAILED, SOME_FAILED, WRONG_USAGE
 from foveate.storage.errors import CannotGoOn
 from foveate.storage.listing import NothingFound
-from foveate.transforms.claim_photos import ClaimPhotos
+from foveate.transforms.claim_photos import LEFT, ClaimPhotos
 from foveate.transforms.clean_jpeg import CleanJpegs
 from foveate.transforms.encode import EncodeJpeg2000, EncodePrefiltered
 from foveate.transforms.feeds import BatchFeed, PlanMade, Round, RoundFeed, StreamFeed
 from foveate.transforms.keep_journal import KeepJournal
+from foveate.transforms.left_photos import note_left
 from foveate.transforms.map_saliency import MapSaliency
 from foveate.transforms.measure import Measure
 from foveate.transforms.prefilter import Prefilter
@@ -79,6 +81,8 @@ def build(
         claimed = sources | "Claim photos" >> ClaimPhotos(claiming, counts)
         sources = claimed.good
         stages.append(claimed)
+        if isinstance(feed, RoundFeed):
+            claimed[LEFT] | "Note what is left" >> beam.Map(note_left, feed.round.left)
     reading: Any = ReadPhotos(options.limits, settings.also + settings.drop, options.sidecars)
     coding: Any = EncodeJpeg2000(encoder)
     if settings.transcode:
@@ -182,7 +186,7 @@ def _compress(options: CompressOptions, beam_flags: list[str]) -> int:
       BadTable: one of the archive's tables is none.
     """
     if engines.only_describes(beam_flags):
-        return _run(options, beam_flags, None, 0, _claiming(options, None))[0]
+        return _run(options, beam_flags, None, 0, _claiming(options, None), RequestTally())[0]
     if not runner.can_write_to(options.archive):
         return RUN_FAILED
     status, left = _compress_once(options, beam_flags)
@@ -202,15 +206,17 @@ def _compress_once(options: CompressOptions, beam_flags: list[str]) -> tuple[int
     local = engines.is_local(beam_flags)
     # Who writes into a local folder has it locked: no other run there is alive.
     alone = local and "://" not in options.archive
+    tally = RequestTally()
     living: set[str] = set() if alone else leases.living_runs(options.archive)
     with leases.held(options.archive, options.run_id) as began:
         claiming = None if alone else _claiming(options, began, living)
         if not local:  # workers plan
-            return _run(options, beam_flags, None, 0, claiming)
+            return _run(options, beam_flags, None, 0, claiming, tally)
         plan = plans.make(asked_of(options), options.run_id, options.dicom_frames, options.plan, living)
         parts = tuple(part_urls(options.archive, options.run_id))
         photos = plan.todo + plan.skipped.photos
-        return _run(options, beam_flags, PlanMade(parts, plan.todo, plan.skipped), photos, claiming)
+        made = PlanMade(parts, plan.todo, plan.skipped)
+        return _run(options, beam_flags, made, photos, claiming, tally)
 
 
 def _claiming(options: CompressOptions, began: float | None, living: Iterable[str] = ()) -> Claiming:
@@ -225,6 +231,7 @@ def _claiming(options: CompressOptions, began: float | None, living: Iterable[st
         since=began,
         living=frozenset(living),
         renews=began is None,
+        has_masks=options.settings.mask_folder is not None,
     )
 
 
@@ -234,6 +241,7 @@ def _run(
     plan: PlanMade | None,
     photos: int,
     claiming: Claiming | None,
+    tally: RequestTally,
 ) -> tuple[int, int]:
     """Does what is planned; the exit status, and how many photos were left to other runs."""
     wire = functools.partial(build, options=options, feed=plan, claiming=claiming)
@@ -242,6 +250,7 @@ def _run(
         clear_journal(options.archive, options.run_id)
         clear_plan(options.archive, options.run_id)
         _compact_if_many(options.archive)
+        say_requests(tally.total(counts, beam_flags), options.run_id)
     return status, counts.get("left", 0)
 
 
@@ -269,7 +278,10 @@ def _watch(options: CompressOptions, beam_flags: list[str]) -> int:
             claiming = _claiming(options, began) if "://" in options.archive else None
 
             def wire(root: beam.Pipeline, counts: Progress, now: Round) -> None:
-                build(root, counts, options, RoundFeed(now), claiming)
+                mine = claiming
+                if mine is not None and now.since is not None:
+                    mine = dataclasses.replace(mine, since=now.since, living=frozenset())
+                build(root, counts, options, RoundFeed(now), mine)
 
             return watching.run(_job(options), options.watched(), options.watch.seconds, wire, beam_flags)
     feed = StreamFeed(options.watched(), options.watch.seconds, options.watch.subscription, options.run_id)

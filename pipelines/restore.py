@@ -8,14 +8,17 @@ that the archive kept unchanged are copied.
 from __future__ import annotations
 
 import argparse
-import collections
+import contextlib
 import dataclasses
 import functools
+import tempfile
 from pathlib import Path
 
 import apache_beam as beam
 
 from foveate.archive.keys import ArchiveKey, BadKey
+from foveate.archive.planning.outputs import Outputs, plan_outputs
+from foveate.archive.planning.plan import clear_plan, plan_folder
 from foveate.pictures.formats import PictureFormat
 from foveate.pipelines import flag_types
 from foveate.pipelines.logs import user_log
@@ -34,7 +37,7 @@ from foveate.pipelines.running.status import WRONG_USAGE
 from foveate.storage.listing import NothingFound
 from foveate.transforms import decode, progress
 from foveate.transforms.decode import COPIES, DecodeJpeg2000
-from foveate.transforms.name_outputs import NameOutputs, find_restorable
+from foveate.transforms.name_outputs import NameOutputs
 from foveate.transforms.run_reccnn import RecCnn, RestorePixels, halo_of
 from foveate.transforms.steps import FAILURES
 from foveate.transforms.write_pictures import (
@@ -144,38 +147,37 @@ def run(args: argparse.Namespace) -> int:
     if Path(options.output).is_file():
         user_log.error(f"foveate restore: {options.output} is a file; --output names a folder")
         return WRONG_USAGE
-    try:
-        files = _count(options) if engines.is_local(args.beam_flags) else 0
-    except NothingFound as error:
-        user_log.error(f"foveate restore: {error}")
-        return WRONG_USAGE
-    job = runner.Job("Restoring", ("restored", "failed"), options.output, options.run_id)
-    wire = functools.partial(build, options=options)
-    work = functools.partial(runner.run_job, job, wire, args.beam_flags, files)
-    return run_alone(options.output, args.beam_flags, work)
+    with contextlib.ExitStack() as stack:
+        plan = None
+        try:
+            if engines.is_local(args.beam_flags):
+                scratch = stack.enter_context(tempfile.TemporaryDirectory(prefix="foveate-plan-"))
+                plan = plan_outputs(options.sources, options.output, options.file_format, scratch)
+                plans.say_what_is_left_out(plan.other_kinds)
+        except NothingFound as error:
+            user_log.error(f"foveate restore: {error}")
+            return WRONG_USAGE
+        if plan is None and not engines.only_describes(args.beam_flags):
+            stack.callback(clear_plan, options.output, options.run_id)
+        job = runner.Job("Restoring", ("restored", "failed"), options.output, options.run_id)
+        wire = functools.partial(build, options=options, plan=plan)
+        work = functools.partial(runner.run_job, job, wire, args.beam_flags, plan.files if plan else 0)
+        return run_alone(options.output, args.beam_flags, work)
 
 
-def _count(options: RestoreOptions) -> int:
-    """How many files there are to restore, one that two sources name twice; says what is left out.
-
-    Raises:
-      NothingFound: a source names nothing.
-    """
-    others = collections.Counter[str]()
-    count = sum(1 for source in options.sources for _ in find_restorable(source, options.output, others))
-    plans.say_what_is_left_out(others)
-    return count
-
-
-def build(root: beam.Pipeline, counts: progress.Progress, options: RestoreOptions) -> None:
-    """Wires the pipeline: the mirror image of compress."""
+def build(
+    root: beam.Pipeline, counts: progress.Progress, options: RestoreOptions, plan: Outputs | None = None
+) -> None:
+    """Wires the pipeline: the mirror image of compress. Without a plan, a worker makes it."""
     output = Output(options.output, options.overwrite, counts)
-    named = root | "Name outputs" >> NameOutputs(options.sources, options.output, options.file_format)
-    decoded = (
-        named.files
-        | "Spread paths" >> beam.Reshuffle()
-        | "Decode JPEG 2000" >> DecodeJpeg2000(options.extent, options.key)
+    named = root | "Name outputs" >> NameOutputs(
+        plan,
+        options.sources,
+        options.output,
+        options.file_format,
+        plan_folder(options.output, options.run_id),
     )
+    decoded = named.files | "Decode JPEG 2000" >> DecodeJpeg2000(options.extent, options.key)
     photos, restoring_failures = decoded.good, []
     if options.reccnn != "off" and not options.extent.reduce:
         restored = photos | "Restore" >> RestorePixels(RecCnn(options.reccnn, options.precision))

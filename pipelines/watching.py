@@ -15,7 +15,7 @@ import signal
 import tempfile
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from types import FrameType
 from typing import NoReturn
@@ -23,6 +23,7 @@ from typing import NoReturn
 import apache_beam as beam
 
 from foveate.archive.journal import clear_journal
+from foveate.archive.rows import Failure
 from foveate.archive.tables import BadTable
 from foveate.pipelines.logs import user_log
 from foveate.pipelines.running import engines, runner
@@ -31,6 +32,7 @@ from foveate.storage.listing import NothingFound
 from foveate.storage.source import SourceFile
 from foveate.transforms.arrivals import Arrivals, Watched
 from foveate.transforms.feeds import Round
+from foveate.transforms.left_photos import LeftPhotos
 from foveate.transforms.progress import Progress
 
 _PHOTOS = 500  # after so many a round ends: its rows are written, and places are listed again
@@ -163,10 +165,11 @@ def run(
         tempfile.TemporaryDirectory(prefix="foveate-") as folder,
         Stop(Path(folder) / "stop").listening() as stop,
     ):
+        left = LeftPhotos(job.output, job.run_id, str(Path(folder) / "left"))
         user_log.info(f"Watching {', '.join(watched.sources)} every {seconds:g} s; SIGINT or SIGTERM ends it")
         for number in itertools.count():
             try:
-                status = _work_on_arrivals(job, arrivals, build, beam_flags, stop)
+                status = _work_on_arrivals(job, arrivals, left, build, beam_flags, stop)
             except BadTable as error:
                 user_log.error(f"foveate: the run failed: {error}")
                 return RUN_FAILED
@@ -205,18 +208,21 @@ def run_streaming(
 def _work_on_arrivals(
     job: runner.Job,
     arrivals: Arrivals,
+    left: LeftPhotos,
     build: Callable[[beam.Pipeline, Progress, Round], None],
     beam_flags: list[str],
     stop: Stop,
 ) -> int:
-    """One listing, and rounds until all that it found is done."""
-    found = list(arrivals.look(time.time()))
+    """One listing, and rounds until all that it found is done, and what other runs have not done."""
+    began = time.time()
+    found = list(arrivals.look(began))
+    listed = {element.url for element in found}
+    again = [source for source in _still_left(left) if source.url not in listed]
     result = OK
-    for start in range(0, len(found), _PHOTOS):
+    for part, since in (*_parts(found, None), *_parts(again, began)):
         if stop.told.is_set():
             break
-        part = tuple(found[start : start + _PHOTOS])
-        now = Round(part, f"{time.time_ns() // 1_000_000}", str(stop.file))
+        now = Round(part, f"{time.time_ns() // 1_000_000}", str(stop.file), left.file, since)
         photos = sum(isinstance(found, SourceFile) for found in part)
 
         def wire(root: beam.Pipeline, counts: Progress, now: Round = now) -> None:
@@ -228,3 +234,18 @@ def _work_on_arrivals(
         clear_journal(job.output, job.run_id)
         result = max(result, status)
     return result
+
+
+def _parts(
+    found: Sequence[SourceFile | Failure], since: float | None
+) -> Iterator[tuple[tuple[SourceFile | Failure, ...], float | None]]:
+    for start in range(0, len(found), _PHOTOS):
+        yield tuple(found[start : start + _PHOTOS]), since
+
+
+def _still_left(left: LeftPhotos) -> list[SourceFile]:
+    try:
+        return left.to_do()
+    except OSError as error:
+        user_log.warning(f"foveate: {error}; looking again later for what other runs have left")
+        return []

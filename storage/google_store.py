@@ -8,7 +8,7 @@ import functools
 import io
 import logging
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from typing import Any
 
 import google.auth
@@ -33,15 +33,17 @@ from foveate.storage.object_store import (
     READ_SECONDS,
     FileChanged,
     MayReplace,
+    Page,
     Store,
     StoredFile,
     checksums,
     content_type,
-    is_between,
     not_there,
     require_replaceable,
+    seconds_of,
     split_url,
 )
+from foveate.storage.requests import Kind, count_request
 
 # Until a store has answered once it may well not be there at all: a typing slip, no network. Afterwards it is
 # known to be there, and what fails is worth waiting for.
@@ -81,7 +83,7 @@ class GoogleStore:
     anonymous: bool
     answered: bool = False
 
-    def list_below(self, prefix: str, start: str = "", end: str = "") -> Iterator[StoredFile]:
+    def list_below(self, prefix: str, start: str = "", end: str = "") -> Iterator[Page]:
         """See `Store`."""
         bucket, name = split_url(prefix)
         with self._translated(prefix, listing=True):
@@ -94,11 +96,11 @@ class GoogleStore:
                 fields="items(name,size,updated,generation,md5Hash,crc32c),nextPageToken",
                 **self._patience(),
             )
-            for blob in listing:
-                self.answered = True
-                url = f"gs://{bucket}/{blob.name}"
-                if is_between(url, start, end):  # not all that speaks the protocol knows offsets
-                    yield _google_file(url, blob)
+            listing.item_to_value = _as_it_is
+            for found in listing.pages:
+                self._count("list")
+                page = _page(found, f"gs://{bucket}/")
+                yield page.between(start, end)  # not all that speaks the protocol knows offsets
 
     def folders_below(self, prefix: str, most: int) -> list[str]:
         """See `Store`."""
@@ -109,7 +111,7 @@ class GoogleStore:
                 bucket, prefix=name or None, delimiter="/", page_size=PAGE, **self._patience()
             )
             for page in listing.pages:
-                self.answered = True
+                self._count("list")
                 found += [f"gs://{bucket}/{folder}" for folder in page.prefixes]
                 if len(found) >= most:
                     break
@@ -120,7 +122,7 @@ class GoogleStore:
         with self._translated(url):
             bucket, name = split_url(url)
             blob = self.client.bucket(bucket).get_blob(name, **self._patience()) if name else None
-            self.answered = True
+            self._count("look")
             return _google_file(url, blob) if blob else None
 
     def read(
@@ -134,16 +136,22 @@ class GoogleStore:
         """See `Store`."""
         wanted = int(version.generation) if version and version.generation else None
         into = _Sink(most)
-        with self._translated(url), contextlib.suppress(_SinkFull):
-            self._blob(url).download_to_file(
-                into,
-                start=None if first is None else start,
-                end=None if first is None else first - 1,
-                raw_download=True,  # what is stored, even if it says that it is gzip
-                if_generation_match=wanted,
-                **self._patience(),
-            )
-        self.answered = True
+        with self._translated(url):
+            try:
+                self._blob(url).download_to_file(
+                    into,
+                    start=None if first is None else start,
+                    end=None if first is None else first - 1,
+                    raw_download=True,  # what is stored, even if it says that it is gzip
+                    if_generation_match=wanted,
+                    **self._patience(),
+                )
+            except (_SinkFull, NotFound, PreconditionFailed) as error:
+                self._count("read")
+                if not isinstance(error, _SinkFull):
+                    raise
+            else:
+                self._count("read")
         return into.getvalue()
 
     def write(self, url: str, data: bytes, may_replace: MayReplace | None = None) -> StoredFile:
@@ -152,6 +160,8 @@ class GoogleStore:
             try:
                 return self._put(url, data, 0)
             except PreconditionFailed:  # something is there: an older file, or ours (an answer was lost)
+                self._count("write")
+                self._count("look")
                 there = self.client.bucket(split_url(url)[0]).get_blob(split_url(url)[1], **self._patience())
             if there is not None and there.size == len(data) and _google_checksum(there) in checksums(data):
                 return _google_file(url, there)
@@ -168,13 +178,19 @@ class GoogleStore:
             checksum="crc32c",
             **self._patience(),
         )
-        self.answered = True
+        self._count("write")
         return _google_file(url, blob)
 
     def delete(self, url: str) -> None:
         """See `Store`."""
         with self._translated(url), contextlib.suppress(NotFound):
             self._blob(url).delete(**self._patience())
+            self._count("delete")
+
+    def _count(self, kind: Kind) -> None:
+        """Notes that the store has answered a request; what the client repeated by itself is not counted."""
+        self.answered = True
+        count_request(kind)
 
     def _blob(self, url: str) -> Any:
         bucket, name = split_url(url)
@@ -234,16 +250,40 @@ class _Sink(io.BytesIO):
         return count
 
 
+def _as_it_is(_: Any, item: Mapping[str, Any]) -> Mapping[str, Any]:
+    """Keeps an item of a listing as JSON has it: a blob of each would take most of the time."""
+    return item
+
+
+def _page(items: Iterable[Mapping[str, Any]], bucket: str) -> Page:
+    """Some objects of a listing, in the form of the service's JSON."""
+    rows = [
+        (
+            bucket + item["name"],
+            int(item.get("size", 0)),
+            seconds_of(item["updated"]) if item.get("updated") else 0.0,
+            str(item.get("generation", "")),
+            _checksum(item.get("md5Hash"), item.get("crc32c")),
+        )
+        for item in items
+    ]
+    return Page(*zip(*rows, strict=True)) if rows else Page((), (), (), (), ())
+
+
 def _google_file(url: str, blob: Any) -> StoredFile:
     modified = blob.updated.timestamp() if blob.updated else 0.0
     return StoredFile(url, int(blob.size or 0), modified, str(blob.generation or ""), _google_checksum(blob))
 
 
 def _google_checksum(blob: Any) -> str:
+    return _checksum(blob.md5_hash, blob.crc32c)
+
+
+def _checksum(md5: str | None, crc32c: str | None) -> str:
     """MD5 where there is one; objects composed of others have CRC32C only."""
-    if blob.md5_hash:
-        return f"md5:{blob.md5_hash}"
-    return f"crc32c:{blob.crc32c}" if blob.crc32c else ""
+    if md5:
+        return f"md5:{md5}"
+    return f"crc32c:{crc32c}" if crc32c else ""
 
 
 def _root_of(error: BaseException) -> str:

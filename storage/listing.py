@@ -4,23 +4,23 @@ from __future__ import annotations
 
 import collections
 import dataclasses
-import fnmatch
-import functools
 import glob
 import itertools
 import os
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
+from typing import NamedTuple
 
 from apache_beam.io.filesystem import BeamIOError, FileSystem
 from apache_beam.io.filesystems import FileSystems
 
 from foveate.storage.errors import CannotGoOn, cannot_be
 from foveate.storage.local_disk import PRIVATE_FOLDER, local_file
-from foveate.storage.object_store import Store, StoredFile
+from foveate.storage.object_store import Page, Store, StoredFile, pages_of
 from foveate.storage.redaction import redacted
-from foveate.storage.source import SourceFile
+from foveate.storage.selection import Selection
+from foveate.storage.source import SourceFile, SourcePage
 from foveate.storage.stores import store_of
 
 _GLOB = "*?["
@@ -40,40 +40,6 @@ class Part:
     source: str
     start: str = ""
     end: str = ""
-
-
-# What systems and programs leave in folders beside photos, photos by their names among it.
-_SYSTEM_NAMES = (
-    "@eaDir",
-    "#recycle",
-    "#snapshot",
-    ".thumbnails",
-    "$RECYCLE.BIN",
-    "System Volume Information",
-    ".DS_Store",
-    "Thumbs.db",
-    "desktop.ini",
-)
-_SYSTEM_PREFIXES = (".Trash", "._", ".Spotlight-", ".fseventsd")
-
-
-def is_of_system(relative_path: str) -> bool:
-    """Whether a path below a root is never a photo of a person: AppleDouble files, thumbnails, bins."""
-    parts = relative_path.split("/")
-    return any(part.startswith(_SYSTEM_PREFIXES) or part in _SYSTEM_NAMES for part in parts)
-
-
-def is_excluded(relative_path: str, patterns: tuple[str, ...]) -> bool:
-    """Whether a path below a root fits one of some patterns (`*` fits slashes too), or a folder of it does.
-
-    A pattern without a slash may be any name in the path, one with a slash has to begin at the root.
-    """
-    names = relative_path.split("/")
-    folders = ["/".join(names[:depth]) for depth in range(1, len(names) + 1)] if patterns else []
-    return any(
-        any(fnmatch.fnmatchcase(name, pattern.strip("/")) for name in (folders if "/" in pattern else names))
-        for pattern in patterns
-    )
 
 
 def find_files(
@@ -111,48 +77,31 @@ def find_part(
     *,
     every_kind: bool = False,
 ) -> Iterator[SourceFile]:
-    """The files of a part of a source; there may be none.
+    """The files of a part of a source, one by one; as `find_pages`, with the fields of `Selection`."""
+    selection = Selection(extensions, output, exclude, every_kind)
+    for page in find_pages(part, selection, other_kinds):
+        yield from page.files()
+
+
+def find_pages(
+    part: Part, selection: Selection, other_kinds: collections.Counter[str] | None = None
+) -> Iterator[SourcePage]:
+    """The files of a part of a source, some at a time; there may be none.
 
     Args:
       part: of which source, and from where to where.
-      extensions: which files of a folder or glob are taken: lower case, with dot.
-      output: where the results go: what lies there already is no source, even if it lies below one.
+      selection: which files of a folder or glob are taken.
       other_kinds: counts the files that are not taken for their endings, by these (no dot, "" for none).
-      exclude: patterns of paths that are left out (`is_excluded`), unless they are named themselves.
-      every_kind: take files whatever their endings.
 
-    What is of the system (`is_of_system`) is left out, unless it is named itself. A local folder that cannot
-    be listed is a file too: one that nobody can read, which its row will say.
+    A local folder that cannot be listed is a file too: one that nobody can read, which its row will say.
 
     Raises:
       NothingFound: its place cannot be listed.
     """
-    for file, root in _candidates(part):
-        unlisted, path = file.url.endswith("/"), file.url.rstrip("/")
-        base = root if root is not None else path.rpartition("/")[0]
-        relative = path[len(base) :].lstrip("/") if base else path
-        results = None if root is None else _path_below(output, root)
-        if root is not None and (is_of_system(relative) or is_excluded(relative, exclude)):
-            continue
-        if results is not None and relative.startswith(f"{results}/"):
-            continue
-        kind = Path(path).suffix.lower()
-        if root is None or unlisted or every_kind or kind in extensions:
-            yield SourceFile(
-                path, relative, file.size_bytes, file.modified, 0, file.generation, file.checksum
-            )
-        elif other_kinds is not None:
-            other_kinds[kind.removeprefix(".")] += 1
-
-
-@functools.lru_cache
-def _path_below(folder: str, root: str) -> str | None:
-    """A folder's path below a root, None where it is not below it."""
-    if "://" in root or "://" in folder:
-        prefix = f"{root.rstrip('/')}/"
-        return folder.rstrip("/")[len(prefix) :] or None if folder.startswith(prefix) else None
-    relative = os.path.relpath(folder, root or ".")
-    return None if relative.partition("/")[0] in (".", "..") else relative
+    for page, root in _candidates(part):
+        found = selection.named(page) if root is None else selection.below(page, root, other_kinds)
+        if found.urls:
+            yield found
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
@@ -167,28 +116,37 @@ class ListedFile:
     version: str
 
 
+class ListedPage(NamedTuple):
+    """Some files of a folder, column by column; a column for each field of `ListedFile`, in their order."""
+
+    paths: Sequence[str]
+    sizes: Sequence[int]
+    versions: Sequence[str]
+
+
 def list_folder(folder: str) -> Iterator[ListedFile]:
     """Every file of a folder, if there is one, but Foveate's own; from one listing.
 
     Raises:
       NothingFound: the folder's store cannot be listed.
     """
-    return list_part(Part(folder))
+    for page in list_pages(Part(folder)):
+        yield from map(ListedFile, *page)
 
 
-def list_part(part: Part) -> Iterator[ListedFile]:
-    """A part of what `list_folder` gives."""
+def list_pages(part: Part) -> Iterator[ListedPage]:
+    """A part of what `list_folder` gives, some files at a time."""
     folder = part.source.removeprefix("file://")
     root = folder.rstrip("/")
     if "://" not in folder:
-        files = _listed_folder(folder)
+        pages = pages_of(_listed_folder(folder))
         root = "" if Path(folder) == Path() else str(Path(folder))
     else:
-        files = _list_url(f"{root}/", part)
-    for file in files:
-        if file.url.endswith("/"):
-            continue
-        yield ListedFile(file.url[len(root) :].lstrip("/"), file.size_bytes, file.version)
+        pages = _list_url(f"{root}/", part)
+    for page in pages:
+        page = page.chosen([not url.endswith("/") for url in page.urls])
+        paths = [url[len(root) :].lstrip("/") for url in page.urls]
+        yield ListedPage(paths, page.sizes, list(page.versions()))
 
 
 def _listed_folder(folder: str) -> Iterator[StoredFile]:
@@ -232,7 +190,8 @@ def list_private_files(folder: str) -> list[StoredFile]:
         return list(itertools.chain.from_iterable(found))
     store = store_of(folder)
     if store is not None:
-        return list(store.list_below(f"{folder.rstrip('/')}/"))
+        pages = store.list_below(f"{folder.rstrip('/')}/")
+        return [file for page in pages for file in page.files()]
     return list(_list_beam(f"{folder.rstrip('/')}/**"))
 
 
@@ -250,8 +209,8 @@ def check_destination(folder: str) -> None:
         raise CannotGoOn(cannot_be("used", folder, error)) from error
 
 
-def _candidates(part: Part) -> Iterator[tuple[StoredFile, str | None]]:
-    """Files, each with the root it was found under, or None for one named itself."""
+def _candidates(part: Part) -> Iterator[tuple[Page, str | None]]:
+    """Files, each page with the root it was found under, or None for one named itself."""
     source = part.source.removeprefix("file://")
     if "://" not in source:
         try:
@@ -266,41 +225,42 @@ def _candidates(part: Part) -> Iterator[tuple[StoredFile, str | None]]:
         file = store.find(bare) if store and not part.start else None
         named = file is not None
         if file is not None:
-            yield file, None
+            yield Page.of([file]), None
         if store is None and not _is_glob(source):  # Beam matches a name without wildcards as one file
-            yield from ((found, None) for found in _list_beam(bare))
+            yield Page.of(_list_beam(bare)), None
     except (BeamIOError, ValueError, OSError) as error:  # ValueError: an unknown kind of URL
         raise NothingFound(cannot_be("listed", source, error)) from error
     below = False
-    for found in _list_url(f"{bare}/", part) if store or not _is_glob(source) else ():
-        below = True
-        yield found, bare
+    for page in _list_url(f"{bare}/", part) if store or not _is_glob(source) else ():
+        below = below or bool(page.urls)
+        yield page, bare
     if _is_glob(source) and not named and not below:
-        for found in _list_glob(source, store):
-            yield found, _root(source)
+        for page in _list_glob(source, store):
+            yield page, _root(source)
 
 
-def _list_url(prefix: str, part: Part) -> Iterator[StoredFile]:
+def _list_url(prefix: str, part: Part) -> Iterator[Page]:
     """Lists files below a URL that ends in a slash, without folders' placeholders and private files."""
     try:
         store = store_of(prefix)
-        files = store.list_below(prefix, part.start, part.end) if store else _list_beam(f"{prefix}**")
-        yield from filter(_is_public, files)
+        pages = (
+            store.list_below(prefix, part.start, part.end) if store else pages_of(_list_beam(f"{prefix}**"))
+        )
+        yield from map(_public, pages)
     except (BeamIOError, ValueError, OSError) as error:
         raise NothingFound(cannot_be("listed", prefix, error)) from error
 
 
-def _list_glob(pattern: str, store: Store | None) -> Iterator[StoredFile]:
+def _list_glob(pattern: str, store: Store | None) -> Iterator[Page]:
     """Lists the files that match a URL with wildcards, from the folder before the first wildcard."""
     try:
         if store is None:
-            yield from filter(_is_public, _list_beam(pattern))
+            yield from map(_public, pages_of(_list_beam(pattern)))
             return
         wanted = re.compile(FileSystem.translate_pattern(pattern))
         literal = "".join(itertools.takewhile(lambda character: character not in _GLOB, pattern))
-        for file in store.list_below(literal):
-            if wanted.match(file.url) and _is_public(file):
-                yield file
+        for page in store.list_below(literal):
+            yield _public(page.chosen([wanted.match(url) is not None for url in page.urls]))
     except (BeamIOError, ValueError, OSError) as error:
         raise NothingFound(cannot_be("listed", pattern, error)) from error
 
@@ -314,22 +274,24 @@ def _is_glob(source: str) -> bool:
     return any(character in source for character in _GLOB)
 
 
-def _is_public(file: StoredFile) -> bool:
-    return not file.url.endswith("/") and f"/{PRIVATE_FOLDER}/" not in file.url
+def _public(page: Page) -> Page:
+    private = f"/{PRIVATE_FOLDER}/"
+    return page.chosen([not url.endswith("/") and private not in url for url in page.urls])
 
 
-def _local_candidates(source: str) -> Iterator[tuple[StoredFile, str | None]]:
+def _local_candidates(source: str) -> Iterator[tuple[Page, str | None]]:
     path = Path(source)
     if path.is_dir():
         root = "" if path == Path() else str(path)  # paths below "." do not begin with it
-        yield from ((file, root) for file in _local_folder(path))
+        yield from ((page, root) for page in pages_of(_local_folder(path)))
     elif path.exists():
-        yield from ((file, None) for file in local_file(path))
+        yield Page.of(local_file(path)), None
     elif _is_glob(source):
         # Not by pathlib, which wants a folder and a pattern below it.
-        for match in sorted(glob.glob(source, recursive=True)):  # noqa: PTH207
-            if Path(match).is_file() and f"/{PRIVATE_FOLDER}/" not in match:
-                yield from ((file, _root(source)) for file in local_file(Path(match)))
+        matches = map(Path, sorted(glob.glob(source, recursive=True)))  # noqa: PTH207
+        found = (match for match in matches if match.is_file() and f"/{PRIVATE_FOLDER}/" not in str(match))
+        files = itertools.chain.from_iterable(map(local_file, found))
+        yield from ((page, _root(source)) for page in pages_of(files))
 
 
 def _local_folder(path: Path) -> Iterator[StoredFile]:

@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import base64
 import dataclasses
+import datetime
 import hashlib
+import itertools
 import mimetypes
 import os
-from collections.abc import Callable, Iterator
-from typing import Any, Protocol
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from typing import Any, NamedTuple, Protocol
 
 CONNECT_SECONDS = 4.0
 
@@ -51,6 +53,50 @@ class StoredFile:
         return self.checksum or (f"changed:{self.modified!r}" if self.modified else "")
 
 
+class Page(NamedTuple):
+    """Some files of a listing, column by column; a column for each field of `StoredFile`."""
+
+    urls: Sequence[str]
+    sizes: Sequence[int]
+    modified: Sequence[float]
+    generations: Sequence[str]
+    checksums: Sequence[str]
+
+    @staticmethod
+    def of(files: Iterable[StoredFile]) -> Page:
+        """A page of these files."""
+        rows = [(file.url, file.size_bytes, file.modified, file.generation, file.checksum) for file in files]
+        return Page(*zip(*rows, strict=True)) if rows else Page((), (), (), (), ())
+
+    def files(self) -> Iterator[StoredFile]:
+        """The files, one by one."""
+        return map(StoredFile, *self)
+
+    def versions(self) -> Iterator[str]:
+        """`StoredFile.version` of each."""
+        return (file.version for file in self.files())
+
+    def chosen(self, taken: Sequence[bool]) -> Page:
+        """Only the files for which `taken` says so."""
+        if all(taken):
+            return self
+        columns: list[Any] = [list(itertools.compress(column, taken)) for column in self]
+        return Page(*columns)
+
+    def between(self, start: str, end: str) -> Page:
+        """The files from one url on and before another; "" for no such bound."""
+        if not start and not end:
+            return self
+        return self.chosen([url >= start and not (end and url >= end) for url in self.urls])
+
+
+def pages_of(files: Iterable[StoredFile]) -> Iterator[Page]:
+    """Files in pages."""
+    remaining = iter(files)
+    while some := list(itertools.islice(remaining, PAGE)):
+        yield Page.of(some)
+
+
 class Store(Protocol):
     """The interface of an object store; urls are whole ones, with the scheme.
 
@@ -58,8 +104,8 @@ class Store(Protocol):
     access is refused, and ConnectionError where the store does not answer, or not sensibly.
     """
 
-    def list_below(self, prefix: str, start: str = "", end: str = "") -> Iterator[StoredFile]:
-        """All objects whose url begins so, in the order of their names; one call per thousand of them.
+    def list_below(self, prefix: str, start: str = "", end: str = "") -> Iterator[Page]:
+        """All objects whose url begins so, in the order of their names; a page for each call.
 
         Args:
           prefix: what their urls begin with.
@@ -105,11 +151,6 @@ class Store(Protocol):
 MayReplace = Callable[[bytes], bool]
 
 
-def is_between(url: str, start: str, end: str) -> bool:
-    """Whether a url belongs to a range as `Store.list_below` takes it."""
-    return url >= start and not (end and url >= end)
-
-
 class NotOursError(OSError):
     """The object exists already and must stay."""
 
@@ -142,6 +183,16 @@ def split_url(url: str) -> tuple[str, str]:
     if not bucket:
         raise FileNotFoundError(f"there is no bucket in this URL: {url}")
     return bucket, name
+
+
+def seconds_of(time: str) -> float:
+    """Seconds since 1970 of a time as stores write it, in ISO 8601; without a zone it is in UTC.
+
+    Raises:
+      ValueError: it is not such a time.
+    """
+    found = datetime.datetime.fromisoformat(time)
+    return (found if found.tzinfo else found.replace(tzinfo=datetime.UTC)).timestamp()
 
 
 def checksums(data: bytes) -> set[str]:

@@ -17,6 +17,7 @@ from foveate.storage.object_store import (
     READ_SECONDS,
     FileChanged,
     MayReplace,
+    Page,
     Store,
     StoredFile,
     checksums,
@@ -26,6 +27,8 @@ from foveate.storage.object_store import (
     require_replaceable,
     split_url,
 )
+from foveate.storage.requests import Kind, count_request
+from foveate.storage.s3_listing import listed_page, parse_listings_quickly
 
 
 @functools.lru_cache(maxsize=4)
@@ -43,7 +46,7 @@ def s3_store(options: PipelineOptions) -> Store:
     chosen = options.view_as(S3Options)
 
     def client(attempts: int) -> Any:
-        return boto3.session.Session().client(
+        made = boto3.session.Session().client(
             "s3",
             region_name=chosen.s3_region_name,
             api_version=chosen.s3_api_version,
@@ -59,8 +62,25 @@ def s3_store(options: PipelineOptions) -> Store:
                 retries={"mode": "standard", "total_max_attempts": attempts},
             ),
         )
+        parse_listings_quickly(made)
+        made.meta.events.register("before-send.s3", _count)
+        return made
 
     return S3Store(client(2), client(10))
+
+
+_KINDS: dict[str, Kind] = {
+    "ListObjectsV2": "list",
+    "HeadObject": "look",
+    "GetObject": "read",
+    "PutObject": "write",
+    "DeleteObject": "delete",
+}
+
+
+def _count(event_name: str, **_: object) -> None:
+    """Counts each request as it is sent, repetitions too."""
+    count_request(_KINDS.get(event_name.rpartition(".")[2], "look"))
 
 
 @dataclasses.dataclass
@@ -76,7 +96,7 @@ class S3Store:
         """The client to ask now."""
         return self.patient if self.answered else self.first
 
-    def list_below(self, prefix: str, start: str = "", end: str = "") -> Iterator[StoredFile]:
+    def list_below(self, prefix: str, start: str = "", end: str = "") -> Iterator[Page]:
         """See `Store`."""
         bucket, name = split_url(prefix)
         after = {"StartAfter": _key_before(split_url(start)[1])} if start else {}
@@ -84,14 +104,12 @@ class S3Store:
             pages = self.client.get_paginator("list_objects_v2").paginate(
                 Bucket=bucket, Prefix=name, PaginationConfig={"PageSize": PAGE}, **after
             )
-            for page in pages:
+            for found in pages:
                 self.answered = True
-                for entry in page.get("Contents", ()):
-                    url = f"s3://{bucket}/{entry['Key']}"
-                    if end and url >= end:
-                        return
-                    if url >= start:
-                        yield _s3_file(url, entry, "Size")
+                page = listed_page(found, f"s3://{bucket}/")
+                yield page.between(start, end)
+                if end and page.urls and page.urls[-1] >= end:
+                    return
 
     def folders_below(self, prefix: str, most: int) -> list[str]:
         """See `Store`."""

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import dataclasses
+from collections.abc import Iterable, Iterator, Sequence
+from typing import NamedTuple
 
 
 @dataclasses.dataclass(frozen=True)
@@ -21,3 +23,28 @@ class SourceFile:
     def source(self) -> SourceFile:
         """Itself: every element that flows through a pipeline names its source."""
         return self
+
+
+class SourcePage(NamedTuple):
+    """Some source files, column by column; a column for each field of `SourceFile`, in their order."""
+
+    urls: Sequence[str]
+    paths: Sequence[str]
+    sizes: Sequence[int]
+    modified: Sequence[float]
+    frames: Sequence[int]
+    generations: Sequence[str]
+    checksums: Sequence[str]
+
+    @staticmethod
+    def of(sources: Iterable[SourceFile]) -> SourcePage:
+        """A page of these files."""
+        rows = [
+            (s.url, s.relative_path, s.size_bytes, s.modified, s.frame, s.generation, s.checksum)
+            for s in sources
+        ]
+        return SourcePage(*zip(*rows, strict=True)) if rows else SourcePage((), (), (), (), (), (), ())
+
+    def files(self) -> Iterator[SourceFile]:
+        """The files, one by one."""
+        return map(SourceFile, *self)

@@ -17,13 +17,14 @@ from foveate.storage.source import SourceFile
 from foveate.transforms.progress import Progress
 from foveate.transforms.steps import FAILURES, Element, attempt
 
+LEFT = "left"
 _lock = threading.Lock()
 _open: dict[Claiming, tuple[Claims, int]] = {}  # of this process, with the number of those who use them
 
 
 @dataclasses.dataclass
 class ClaimPhotos(beam.PTransform):  # type: ignore[misc]  # Beam is untyped
-    """`SourceFile`s → those that are this run's to work on (main output "good"), and "failures"."""
+    """`SourceFile`s → those that are this run's to work on (main output "good"), "failures", and "left"."""
 
     claiming: Claiming
     progress: Progress
@@ -31,7 +32,7 @@ class ClaimPhotos(beam.PTransform):  # type: ignore[misc]  # Beam is untyped
     def expand(self, sources: Any) -> Any:
         """Claims each."""
         claim = beam.ParDo(_Claim(self.claiming, self.progress)).with_output_types(Element)
-        return sources | "Claim each" >> claim.with_outputs(FAILURES, main="good")
+        return sources | "Claim each" >> claim.with_outputs(FAILURES, LEFT, main="good")
 
 
 class _Claim(beam.DoFn):  # type: ignore[misc]  # Beam is untyped
@@ -58,6 +59,7 @@ class _Claim(beam.DoFn):  # type: ignore[misc]  # Beam is untyped
             yield source
         else:
             self.progress.count("left", 0, source.size_bytes)
+            yield beam.pvalue.TaggedOutput(LEFT, source)
 
     def teardown(self) -> None:
         """Leaves them; the last one ends their thread."""

@@ -12,6 +12,7 @@ import apache_beam as beam
 from foveate.archive.encryption import ENDING
 from foveate.archive.keys import ArchiveKey, read_stored
 from foveate.archive.names import is_jpeg2000
+from foveate.archive.planning.outputs import NamedFile
 from foveate.codec.errors import BadCodestream, UnsupportedCodestream
 from foveate.codec.excerpt import excerpt, picture_size
 from foveate.codec.ranged import RangedBytes
@@ -22,7 +23,6 @@ from foveate.storage.errors import BadInput
 from foveate.storage.files import read_range
 from foveate.storage.source import SourceFile
 from foveate.transforms.elements import DecodedFile
-from foveate.transforms.name_outputs import NamedFile
 from foveate.transforms.read import require_place
 from foveate.transforms.steps import PhotoStage
 

@@ -87,12 +87,16 @@ class BatchFeed(beam.PTransform):  # type: ignore[misc]  # Beam is untyped
 class Round:
     """The sources of one round of a watch, and the prefix of its tables' names.
 
-    Photos that have not begun when the file `stop` exists are left for the next run.
+    Photos that have not begun when the file `stop` exists are left for the next run; those that other runs
+    work on are noted in the file `left`. Claims of runs that ended before `since` (seconds since 1970) are
+    worth nothing; None: as for the first round.
     """
 
     found: tuple[SourceFile | Failure, ...]
     name: str
     stop: str
+    left: str
+    since: float | None = None
 
 
 @dataclasses.dataclass

@@ -1,6 +1,6 @@
 """Reads a run's plan, and settles what it leaves in doubt: sources to work on, failures, rows.
 
-urls of parts ─▶ rows of the plan ─▶ spread over all workers ─▶ sources, failures, rows, sums of the skipped
+parts ─▶ slices ─▶ spread over all workers ─▶ rows of the plan ─▶ sources, failures, rows, sums of the skipped
 """
 
 from __future__ import annotations
@@ -12,8 +12,9 @@ from typing import Any
 import apache_beam as beam
 
 from foveate.archive.planning.join import Skipped
-from foveate.archive.planning.plan import Planned, read_part
+from foveate.archive.planning.plan import Planned, read_slice
 from foveate.archive.planning.settle import is_up_to_date, skipped_row
+from foveate.archive.planning.slices import cut_part
 from foveate.archive.rows import MetricsRow, RunLabels
 from foveate.storage.errors import BadInput
 from foveate.storage.source import SourceFile
@@ -28,7 +29,7 @@ SKIPPED = "skipped"
 class FollowPlan(beam.PTransform):  # type: ignore[misc]  # Beam is untyped
     """Urls of a plan's parts → `SourceFile`s (main output), "failures", "rows", and "skipped" sums.
 
-    The rows of the plan are all that is shuffled: from here on a photo stays on one worker.
+    Names of slices of the plan are all that is shuffled: from here on a photo stays on one worker.
 
     Args:
       run: which archive, with which settings.
@@ -39,12 +40,13 @@ class FollowPlan(beam.PTransform):  # type: ignore[misc]  # Beam is untyped
     progress: Progress
 
     def expand(self, parts: Any) -> Any:
-        """Reads parts in parallel, and settles in parallel."""
+        """Cuts parts in parallel, and reads and settles their slices in parallel."""
         return (
             parts
             | "Spread parts" >> beam.Reshuffle()
-            | "Read parts" >> beam.FlatMap(read_part).with_output_types(Element)
-            | "Spread paths" >> beam.Reshuffle()
+            | "Cut parts" >> beam.FlatMap(cut_part).with_output_types(Element)
+            | "Spread slices" >> beam.Reshuffle()
+            | "Read slices" >> beam.FlatMap(read_slice).with_output_types(Element)
             | "Settle doubts"
             >> beam.FlatMap(settle, self.run, self.progress)
             .with_output_types(SourceFile)

@@ -10,7 +10,6 @@ from __future__ import annotations
 
 import dataclasses
 from collections.abc import Iterator
-from pathlib import PurePosixPath
 from typing import Any, Literal
 
 import apache_beam as beam
@@ -20,7 +19,8 @@ from foveate.pictures.formats import DICOM_EXTENSIONS, PICTURE_EXTENSIONS
 from foveate.sandbox.client import Limits, check_file_bytes, frame_count
 from foveate.storage.errors import BadInput
 from foveate.storage.files import read_head, read_whole
-from foveate.storage.source import SourceFile
+from foveate.storage.selection import ending_of_name
+from foveate.storage.source import SourceFile, SourcePage
 
 DicomFrames = Literal["keep", "first", "all"]
 
@@ -47,7 +47,7 @@ def expand_frames(source: SourceFile, frames: DicomFrames) -> Iterator[SourceFil
 
     A frame counts as its even share of the file's bytes, so that all frames sum up to the file.
     """
-    count = 1 if frames == "keep" or not _may_be_dicom(source) else _frame_count(source)
+    count = 1 if frames == "keep" or not _may_be_dicom(source.relative_path) else _frame_count(source)
     if count == 1:
         yield source
         return
@@ -55,6 +55,13 @@ def expand_frames(source: SourceFile, frames: DicomFrames) -> Iterator[SourceFil
         size = source.size_bytes * frame // count - source.size_bytes * (frame - 1) // count
         name = f"{source.relative_path}.{frame:04d}"
         yield dataclasses.replace(source, relative_path=name, size_bytes=size, frame=frame)
+
+
+def expand_page(page: SourcePage, frames: DicomFrames) -> SourcePage:
+    """`expand_frames` of some sources together."""
+    if frames == "keep" or not any(map(_may_be_dicom, page.paths)):
+        return page
+    return SourcePage.of(frame for source in page.files() for frame in expand_frames(source, frames))
 
 
 def file_of_frame(source: SourceFile) -> SourceFile:
@@ -65,9 +72,9 @@ def file_of_frame(source: SourceFile) -> SourceFile:
     return dataclasses.replace(source, relative_path=path, frame=0)
 
 
-def _may_be_dicom(source: SourceFile) -> bool:
+def _may_be_dicom(path: str) -> bool:
     """By its ending, or because that is none of a picture's: DICOM files often have numbers for names."""
-    ending = PurePosixPath(source.relative_path).suffix.lower()
+    ending = ending_of_name(path)
     return ending in DICOM_EXTENSIONS or ending not in PICTURE_EXTENSIONS
 
 

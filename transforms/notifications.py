@@ -17,8 +17,8 @@ from typing import Any
 import apache_beam as beam
 from apache_beam.io.filesystem import FileSystem
 
-from foveate.storage.listing import is_excluded
 from foveate.storage.local_disk import PRIVATE_FOLDER
+from foveate.storage.selection import is_excluded
 from foveate.storage.source import SourceFile
 from foveate.transforms.arrivals import TakeOnce, Watched
 from foveate.transforms.frames import ExpandFrames

@@ -31,7 +31,7 @@ from foveate.archive.planning.tasks import (
 )
 from foveate.storage.files import delete_file
 from foveate.storage.listing import nothing_in
-from foveate.transforms.frames import DicomFrames, expand_frames
+from foveate.transforms.frames import DicomFrames, expand_page
 from foveate.transforms.steps import Element
 
 SKIPPED = "skipped"
@@ -119,7 +119,7 @@ class _Collect(beam.DoFn):  # type: ignore[misc]  # Beam is untyped
 
     def __init__(self, asked: Asked, folder: str, frames: DicomFrames) -> None:
         self.asked, self.folder = asked, folder
-        self.expand = functools.partial(expand_frames, frames=frames)
+        self.expand = functools.partial(expand_page, frames=frames)
         self.spools: dict[Kind, Spool] = {}
 
     def start_bundle(self) -> None:

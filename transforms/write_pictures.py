@@ -12,11 +12,11 @@ from typing import cast
 import numpy as np
 
 from foveate.archive.keys import ArchiveKey, read_stored
+from foveate.archive.planning.outputs import NamedFile
 from foveate.pictures.formats import PictureFormat, as_it_should_be_seen, encode_picture
 from foveate.storage.errors import BadInput
 from foveate.storage.files import join, write_whole
 from foveate.transforms.elements import DecodedFile, Pixels
-from foveate.transforms.name_outputs import NamedFile
 from foveate.transforms.progress import Progress
 from foveate.transforms.steps import PhotoStage
 

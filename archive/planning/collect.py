@@ -7,23 +7,23 @@ import dataclasses
 import datetime
 import functools
 import io
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from typing import Any
 
-import numpy as np
 import pyarrow as pa
+import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
 from foveate.archive.encryption import ENDING
 from foveate.archive.names import name_bytes
 from foveate.archive.newest import ArchivedRow
-from foveate.archive.planning.spool import place_of
 from foveate.archive.tables import BadTable, metrics_schema, read_journal, read_lines, table_text
 from foveate.storage.files import read_whole
-from foveate.storage.listing import ListedFile
-from foveate.storage.source import SourceFile
+from foveate.storage.listing import ListedPage
+from foveate.storage.source import SourceFile, SourcePage
 
 _AT_ONCE = 1 << 14  # rows of a table
+_BUFFER = 1 << 18  # bytes of each of its columns, else they are read whole
 
 
 @functools.cache
@@ -40,28 +40,39 @@ def schema_of_rows(names: Sequence[str]) -> pa.Schema:
     )
 
 
-def source_rows(sources: Iterable[SourceFile]) -> Iterator[tuple[Any, ...]]:
+def source_table(page: SourcePage) -> pa.Table:
     """The spooled form of sources."""
-    for source in sources:
-        url, path = table_text(source.url), table_text(source.relative_path)
-        raw = None
-        if url != source.url or path != source.relative_path:
-            raw = emit_names(source)
-        yield (
-            place_of(path),
-            url,
-            path,
-            source.size_bytes,
-            source.modified,
-            source.frame,
-            source.generation,
-            source.checksum,
-            raw,
+    raw: pa.Array = pa.nulls(len(page.urls), pa.binary())
+    try:
+        urls, paths = pa.array(page.urls, pa.string()), pa.array(page.paths, pa.string())
+    except UnicodeEncodeError:  # a name that is not UTF-8
+        urls = pa.array(map(table_text, page.urls), pa.string())
+        paths = pa.array(map(table_text, page.paths), pa.string())
+        shown = zip(urls.to_pylist(), paths.to_pylist(), strict=True)
+        raw = pa.array(
+            [
+                emit_names(source) if (source.url, source.relative_path) != texts else None
+                for source, texts in zip(page.files(), shown, strict=True)
+            ],
+            pa.binary(),
         )
+    return pa.table(
+        {
+            "key": paths,
+            "url": urls,
+            "path": paths,
+            "size": pa.array(page.sizes, pa.int64()),
+            "modified": pa.array(page.modified, pa.float64()),
+            "frame": pa.array(page.frames, pa.int64()),
+            "generation": pa.array(page.generations, pa.string()),
+            "checksum": pa.array(page.checksums, pa.string()),
+            "raw": raw,
+        }
+    )
 
 
 def source_of(row: dict[str, Any]) -> SourceFile:
-    """The source of a spooled row; the inverse of `source_rows`."""
+    """The source of a spooled row; the inverse of `source_table`."""
     url, path = row["url"], row["path"]
     if row["raw"] is not None:
         url, path = (part.decode(errors="surrogatepass") for part in row["raw"].split(b"\0"))
@@ -75,32 +86,37 @@ def emit_names(source: SourceFile) -> bytes:
     return b"\0".join((name_bytes(source.url), name_bytes(source.relative_path)))
 
 
-def file_rows(files: Iterable[ListedFile]) -> Iterator[tuple[Any, ...]]:
-    """The spooled form of an archive's files; one that may be of two photos stands in both places."""
-    for file in files:
-        path = table_text(file.path)
-        places = {place_of(path)}
-        if path.endswith(ENDING):
-            places.add(place_of(path.removesuffix(ENDING)))
-        for place in places:
-            yield place, path, file.size_bytes, file.version
+def file_tables(page: ListedPage) -> Iterator[pa.Table]:
+    """The spooled form of an archive's files; those that may be of two photos stand in both places."""
+    table = held_table(page).drop_columns(["raw"])
+    yield table
+    is_encrypted = pc.ends_with(table.column("path"), ENDING)
+    if pc.any(is_encrypted).as_py():
+        encrypted = table.filter(is_encrypted)
+        keys = pc.utf8_slice_codeunits(encrypted.column("path"), 0, -len(ENDING))
+        yield encrypted.set_column(0, "key", keys)
 
 
-def held_rows(files: Iterable[ListedFile], place: Callable[[str], int]) -> Iterator[tuple[Any, ...]]:
+def held_table(page: ListedPage) -> pa.Table:
     """The spooled form of an archive's files for a verification."""
-    for file in files:
-        path = table_text(file.path)
-        raw = None if path == file.path else name_bytes(file.path)
-        yield place(path), path, file.size_bytes, file.version, raw
+    raw: pa.Array = pa.nulls(len(page.paths), pa.binary())
+    try:
+        paths = pa.array(page.paths, pa.string())
+    except UnicodeEncodeError:
+        texts = list(map(table_text, page.paths))
+        paths = pa.array(texts, pa.string())
+        names = zip(page.paths, texts, strict=True)
+        raw = pa.array([None if path == text else name_bytes(path) for path, text in names], pa.binary())
+    sizes, versions = pa.array(page.sizes, pa.int64()), pa.array(page.versions, pa.string())
+    return pa.table({"key": paths, "path": paths, "size": sizes, "version": versions, "raw": raw})
 
 
-def table_rows(url: str, schema: pa.Schema, place: Callable[[str], int]) -> Iterator[pa.Table]:
+def table_rows(url: str, schema: pa.Schema) -> Iterator[pa.Table]:
     """The spooled form of one file of the metrics table, some rows at a time.
 
     Args:
       url: the file's.
-      schema: the columns that are wanted; the first is "place".
-      place: makes that of a relative path.
+      schema: the columns that are wanted; the first is "key".
 
     Raises:
       BadTable: it is none.
@@ -108,25 +124,24 @@ def table_rows(url: str, schema: pa.Schema, place: Callable[[str], int]) -> Iter
     """
     try:
         opened: Any = io.BytesIO(read_whole(url)) if "://" in url else url
-        with pq.ParquetFile(opened) as file:
+        with pq.ParquetFile(opened, buffer_size=_BUFFER) as file:
             present = [name for name in schema.names if name in file.schema_arrow.names]
             for batch in file.iter_batches(_AT_ONCE, columns=present):
-                yield _spooled(pa.Table.from_batches([batch]), schema, place)
+                yield _spooled(pa.Table.from_batches([batch]), schema)
     except pa.ArrowException as error:
         raise BadTable(f"{url} is not a metrics table: {error}") from error
 
 
-def _spooled(table: pa.Table, schema: pa.Schema, place: Callable[[str], int]) -> pa.Table:
+def _spooled(table: pa.Table, schema: pa.Schema) -> pa.Table:
     columns = {name: table.column(name) for name in table.column_names}
-    paths = columns["relative_path"].to_pylist()
-    columns["place"] = pa.array(np.fromiter(map(place, paths), np.int64, len(paths)))
+    columns["key"] = columns["relative_path"]
     for field in schema:
         if field.name not in columns:
             columns[field.name] = pa.nulls(len(table), field.type)
     return pa.table([columns[name] for name in schema.names], names=schema.names).cast(schema)
 
 
-def journal_rows(url: str, schema: pa.Schema, place: Callable[[str], int]) -> Iterator[pa.Table]:
+def journal_rows(url: str, schema: pa.Schema) -> Iterator[pa.Table]:
     """The spooled form of a journal; that a table of the same run may have the same rows does no harm.
 
     Arguments as of `table_rows`.
@@ -140,7 +155,7 @@ def journal_rows(url: str, schema: pa.Schema, place: Callable[[str], int]) -> It
     def taken() -> pa.Table:
         table = pa.Table.from_pylist(rows, schema=pa.schema([schema.field(name) for name in names]))
         rows.clear()
-        return _spooled(table, schema, place)
+        return _spooled(table, schema)
 
     for row in read_journal(url):
         rows.append({name: row.get(name) for name in names})
@@ -163,4 +178,4 @@ def failure_rows(url: str) -> Iterator[tuple[Any, ...]]:
             if when.tzinfo is not None and not (line["url"] in last and last[line["url"]] >= when):
                 last[line["url"]] = when
     for failed, when in last.items():
-        yield 0, failed, when
+        yield "", failed, when

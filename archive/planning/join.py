@@ -19,11 +19,12 @@ import pyarrow as pa
 from foveate.archive.encryption import ENDING
 from foveate.archive.names import ENDINGS
 from foveate.archive.newest import newest_query
-from foveate.archive.planning.collect import rows_schema, source_of, source_rows
+from foveate.archive.planning.collect import rows_schema, source_of, source_table
 from foveate.archive.planning.first import Taken, first_of_each_place
 from foveate.archive.planning.spool import BUCKETS, SCHEMAS, Kind, Spooled, of_bucket
 from foveate.pictures.reasons import Reason
 from foveate.storage.files import read_whole
+from foveate.storage.source import SourceFile, SourcePage
 
 MEMORY = "300MB"  # of DuckDB; what does not fit goes to a temporary folder
 _THREADS = 2
@@ -125,19 +126,16 @@ def _take_each_place_once(db: Any, archive: str) -> Iterator[Taken]:
     )
     found = db.sql("SELECT * FROM sources SEMI JOIN shared USING (place) ORDER BY place")
     rows = itertools.chain.from_iterable(batch.to_pylist() for batch in found.to_arrow_reader(_AT_ONCE))
-    kept: list[tuple[Any, ...]] = []
+    kept: list[SourceFile] = []
     for _, group in itertools.groupby(rows, key=lambda row: row["place"]):
         for judged in first_of_each_place(map(source_of, group), archive):
             if isinstance(judged, Taken):
                 yield judged
             else:
-                kept += source_rows([judged])
+                kept.append(judged)
     if kept:
-        columns = zip(*kept, strict=True)
-        schema = SCHEMAS["sources"]
-        arrays = [pa.array(values, kind) for values, kind in zip(columns, schema.types, strict=True)]
-        db.register("kept", pa.Table.from_arrays(arrays, schema=schema))
-        db.execute("INSERT INTO once FROM kept")
+        db.register("kept", source_table(SourcePage.of(kept)))
+        db.execute(f"INSERT INTO once SELECT 0 AS place, {', '.join(_SOURCE_COLUMNS)} FROM kept")
         db.unregister("kept")
 
 

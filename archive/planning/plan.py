@@ -21,6 +21,7 @@ import pyarrow.parquet as pq
 from foveate.archive.planning.collect import emit_names, source_of
 from foveate.archive.planning.first import Taken
 from foveate.archive.planning.join import Skipped
+from foveate.archive.planning.slices import Slice, rows_of
 from foveate.archive.planning.spool import put_parquet
 from foveate.archive.tables import BadTable, open_whole, run_folder, table_text
 from foveate.storage.files import delete_file, read_if_there, read_whole
@@ -200,6 +201,18 @@ def read_part(url: str) -> Iterator[Planned]:
                 yield from map(_planned, batch.to_pylist())
     except (pa.ArrowException, KeyError) as error:
         raise BadTable(f"{url} is not a part of a plan: {error}") from error
+
+
+def read_slice(part: Slice) -> Iterator[Planned]:
+    """The rows of a slice of a part of a plan.
+
+    Raises:
+      BadTable: the part is none.
+    """
+    try:
+        yield from map(_planned, rows_of(part))
+    except KeyError as error:
+        raise BadTable(f"{part.url} is not a part of a plan: there is no {error}") from error
 
 
 def _planned(row: dict[str, Any]) -> Planned:

@@ -15,9 +15,10 @@ import tempfile
 import time
 from collections.abc import Callable, Iterable, Iterator
 
+import numpy as np
 import pyarrow as pa
 
-from foveate.archive.planning.collect import rows_schema, source_rows
+from foveate.archive.planning.collect import rows_schema, source_table
 from foveate.archive.planning.join import Skipped, join_bucket
 from foveate.archive.planning.plan import (
     Planned,
@@ -39,7 +40,7 @@ from foveate.archive.planning.tasks import (
     table_tasks,
 )
 from foveate.storage.listing import NothingFound, nothing_in
-from foveate.storage.source import SourceFile
+from foveate.storage.source import SourceFile, SourcePage
 
 _THREADS = 8
 _LISTINGS = 3
@@ -69,7 +70,7 @@ def make_plan(
     start = time.monotonic()
     planned = datetime.datetime.now(datetime.UTC)
     with tempfile.TemporaryDirectory(prefix="foveate-plan-") as scratch:
-        spooled, listed, kinds = _collect_sources(asked, expand, scratch, told)
+        spooled, listed, kinds = collect_sources(asked, expand, Spool(scratch, "sources"), told)
         if asked.trust_tables:
             spooled += collect_archive(asked, scratch, told)
         rows: dict[str, int] = {}
@@ -97,7 +98,7 @@ def judge(sources: Iterable[SourceFile], asked: Asked) -> Iterator[Planned]:
     """The plan's rows of sources that are known already, as a watch has them; none of what is up to date."""
     with tempfile.TemporaryDirectory(prefix="foveate-plan-") as scratch:
         spool = Spool(scratch, "sources")
-        spool.add(source_rows(sources))
+        spool.add_table(source_table(SourcePage.of(sources)))
         if not spool.count:
             return
         spooled = spool.close() + collect_archive(asked, scratch, _untold)
@@ -124,13 +125,16 @@ def request_of(asked: Asked) -> str:
     return hashlib.sha256(json.dumps(values).encode()).hexdigest()[:16]
 
 
-def _collect_sources(
-    asked: Asked, expand: Expand, scratch: str, told: Callable[[int], None]
+def collect_sources(
+    asked: Asked, expand: Expand, spool: Spool, told: Callable[[int], None] | None = None
 ) -> tuple[list[Spooled], int, dict[str, int]]:
-    """All sources, spooled; how many they are; how many files are not taken for their endings."""
-    spool = Spool(scratch, "sources")
+    """All sources, spooled; how many they are; how many files are not taken for their endings.
+
+    Raises:
+      NothingFound: a source names nothing, or a place cannot be listed.
+    """
     counts, kinds = dict.fromkeys(asked.sources, 0), collections.Counter[str]()
-    for task, found in _collected(source_tasks(asked), {"sources": spool}, asked, expand, told):
+    for task, found in _collected(source_tasks(asked), {"sources": spool}, asked, expand, told or _untold):
         counts[task.part.source] += found.count
         kinds.update(found.other_kinds)
     for source, count in counts.items():
@@ -168,7 +172,9 @@ def collect_tables(asked: Asked, scratch: str, told: Callable[[int], None] | Non
     )
 
 
-def collect_rows(archive: str, scratch: str, schema: pa.Schema, place: Callable[[str], int]) -> list[Spooled]:
+def collect_rows(
+    archive: str, scratch: str, schema: pa.Schema, place: Callable[[pa.ChunkedArray], np.ndarray]
+) -> list[Spooled]:
     """The metrics rows of an archive, spooled with these columns, by place.
 
     Raises:
@@ -178,7 +184,9 @@ def collect_rows(archive: str, scratch: str, schema: pa.Schema, place: Callable[
     return _closed(asked, lambda: [Spool(scratch, "rows", schema, place=place)], _untold)
 
 
-def collect_held(archive: str, scratch: str, place: Callable[[str], int]) -> tuple[list[Spooled], int]:
+def collect_held(
+    archive: str, scratch: str, place: Callable[[pa.ChunkedArray], np.ndarray]
+) -> tuple[list[Spooled], int]:
     """The files of an archive, spooled by place, and how many they are.
 
     Raises:
@@ -211,8 +219,8 @@ def _untold(count: int) -> None:
     """Says nothing."""
 
 
-def _no_frames(source: SourceFile) -> Iterator[SourceFile]:
-    yield source
+def _no_frames(page: SourcePage) -> SourcePage:
+    return page
 
 
 def _collected(

@@ -9,7 +9,6 @@ of a kind writes them as one file that belongs to all buckets.
 from __future__ import annotations
 
 import dataclasses
-import hashlib
 import io
 import itertools
 import threading
@@ -22,16 +21,16 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from foveate.archive.names import claim_of
+from foveate.archive.planning.places import places_of
 from foveate.storage.files import write_whole
-from foveate.storage.folding import folded
 
 BUCKETS = 128
 Kind = Literal["sources", "files", "held", "rows", "failures", "watched", "seen", "forgotten"]
 _AT_ONCE = 1 << 14  # rows in Python's own form
 _A_TURN = 1 << 9  # rows that a thread adds at a time
-_MOST_BYTES = 80 << 20  # in Arrow's form, before they are written
+_MOST_BYTES = 40 << 20  # in Arrow's form, before they are written
 _TIME = pa.timestamp("us", tz="UTC")
+_KEY = pa.field("key", pa.string())
 
 SCHEMAS: dict[Kind, pa.Schema] = {
     "sources": pa.schema(
@@ -100,22 +99,17 @@ class Spooled:
     url: str
 
 
-def place_of(path: str) -> int:
-    """A 64-bit hash, equal for paths (as `table_text` has them) that may want one place in an archive."""
-    claim = claim_of(path)
-    key = claim.lower() if claim.isascii() else folded(claim)
-    return int.from_bytes(hashlib.blake2b(key.encode(), digest_size=8).digest(), "little", signed=True)
-
-
 class Spool:
     """Takes rows of one kind from any thread; `close` gives the files that hold them.
+
+    Rows and tables that it is given have a path as "key" where the files have its "place".
 
     Args:
       folder: where files are written.
       kind: of what; see `SCHEMAS`.
       schema: the columns of a kind that is not among these; the first is "place".
       may_mix: whether few rows may stand in one file for all buckets.
-      place: what is alike for paths whose rows are to be in one bucket.
+      place: makes numbers of paths, alike for those whose rows are to be in one bucket.
     """
 
     def __init__(
@@ -125,11 +119,13 @@ class Spool:
         schema: pa.Schema | None = None,
         *,
         may_mix: bool = True,
-        place: Callable[[str], int] = place_of,
+        place: Callable[[pa.ChunkedArray], np.ndarray] = places_of,
     ) -> None:
         self.folder, self.kind, self.may_mix, self.place = folder, kind, may_mix, place
         self.schema = schema or SCHEMAS[kind]
+        self.given = pa.schema([_KEY, *list(self.schema)[1:]])
         self._rows: list[tuple[Any, ...]] = []
+        self._placeless: list[pa.Table] = []
         self._tables: list[pa.Table] = []
         self._bytes = 0
         self._written: list[Spooled] = []
@@ -137,21 +133,19 @@ class Spool:
         self.count = 0
 
     def add(self, rows: Iterable[tuple[Any, ...]]) -> int:
-        """Takes rows, each a tuple of the schema's columns; how many they were."""
+        """Takes rows, each a tuple of the columns of `given`; how many they were."""
         remaining, count = iter(rows), 0
         while some := list(itertools.islice(remaining, _A_TURN)):
             with self._lock:
                 self._rows += some
-                self.count += len(some)
                 count += len(some)
                 if len(self._rows) >= _AT_ONCE:
                     self._convert()
         return count
 
     def add_table(self, table: pa.Table) -> int:
-        """Takes a table of the schema's columns; how many rows it has."""
+        """Takes a table of the columns of `given`; how many rows it has."""
         with self._lock:
-            self.count += len(table)
             self._keep(table)
         return len(table)
 
@@ -159,6 +153,7 @@ class Spool:
         """Writes what is left; all files."""
         with self._lock:
             self._convert()
+            self._find_places()
             mixed = self.may_mix and not self._written
             self._write(mixed)
             return self._written
@@ -166,15 +161,27 @@ class Spool:
     def _convert(self) -> None:
         if self._rows:
             columns = zip(*self._rows, strict=True)
-            arrays = [pa.array(values, kind) for values, kind in zip(columns, self.schema.types, strict=True)]
+            arrays = [pa.array(values, kind) for values, kind in zip(columns, self.given.types, strict=True)]
             self._rows = []
-            self._keep(pa.Table.from_arrays(arrays, schema=self.schema))
+            self._keep(pa.Table.from_arrays(arrays, schema=self.given))
 
     def _keep(self, table: pa.Table) -> None:
-        self._tables.append(table)
-        self._bytes += table.nbytes
+        self.count += len(table)
+        self._placeless.append(table)
+        if sum(map(len, self._placeless)) >= _AT_ONCE:
+            self._find_places()
         if self._bytes >= _MOST_BYTES:
             self._write(False)
+
+    def _find_places(self) -> None:
+        if not self._placeless:
+            return
+        table = pa.concat_tables(self._placeless)
+        self._placeless = []
+        places = pa.array(self.place(table.column("key")), pa.int64())
+        table = pa.Table.from_arrays([places, *table.columns[1:]], schema=self.schema)
+        self._tables.append(table)
+        self._bytes += table.nbytes
 
     def _write(self, mixed: bool) -> None:
         if not self._tables:
@@ -204,7 +211,9 @@ class Spool:
 def put_parquet(table: pa.Table, url: str) -> None:
     """Writes a table whole, on a local disk without waiting until it is there: it can be made again."""
     whole = io.BytesIO()
-    pq.write_table(table, whole, compression="zstd", compression_level=1)
+    pq.write_table(  # most strings differ, and nobody looks for ranges of values
+        table, whole, compression="zstd", compression_level=1, use_dictionary=False, write_statistics=False
+    )
     if "://" in url:
         write_whole(url, whole.getvalue(), url)
     else:

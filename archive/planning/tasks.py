@@ -4,8 +4,7 @@ from __future__ import annotations
 
 import collections
 import dataclasses
-import itertools
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Mapping
 from typing import Literal
 
 from foveate.archive.planning import collect
@@ -16,11 +15,12 @@ from foveate.archive.tables import (
     METRICS_FOLDER,
     table_urls,
 )
-from foveate.storage.listing import Part, find_part, list_part
+from foveate.storage.listing import Part, find_pages, list_pages
 from foveate.storage.parts import split_source
-from foveate.storage.source import SourceFile
+from foveate.storage.selection import Selection
+from foveate.storage.source import SourcePage
 
-Expand = Callable[[SourceFile], Iterable[SourceFile]]
+Expand = Callable[[SourcePage], SourcePage]
 
 
 @dataclasses.dataclass(frozen=True)
@@ -36,7 +36,7 @@ class Task:
 class Asked:
     """The request that a plan is made for.
 
-    `sources` and `extensions` are as of `find_files`, `exclude` and `every_kind` as of `find_part`. Without
+    `sources` and `extensions` are as of `find_files`, `exclude` and `every_kind` as of `Selection`. Without
     `trust_tables` every source is to be done.
     """
 
@@ -101,21 +101,18 @@ def collect_task(task: Task, spool: Spool, asked: Asked, expand: Expand) -> Coll
     """
     count, kinds = 0, collections.Counter[str]()
     if task.form == "parquet":
-        tables = collect.table_rows(task.part.source, spool.schema, spool.place)
-        count = sum(map(spool.add_table, tables))
+        count = sum(map(spool.add_table, collect.table_rows(task.part.source, spool.given)))
     elif task.form == "journal":
-        tables = collect.journal_rows(task.part.source, spool.schema, spool.place)
-        count = sum(map(spool.add_table, tables))
+        count = sum(map(spool.add_table, collect.journal_rows(task.part.source, spool.given)))
     elif task.form == "lines":
         count = spool.add(collect.failure_rows(task.part.source))
     elif task.kind == "files":
-        count = spool.add(collect.file_rows(list_part(task.part)))
+        for files in list_pages(task.part):
+            count += sum(map(spool.add_table, collect.file_tables(files)))
     elif task.kind == "held":
-        count = spool.add(collect.held_rows(list_part(task.part), spool.place))
+        count = sum(map(spool.add_table, map(collect.held_table, list_pages(task.part))))
     else:
-        found = find_part(
-            task.part, asked.extensions, asked.archive, kinds, asked.exclude, every_kind=asked.every_kind
-        )
-        frames = itertools.chain.from_iterable(map(expand, found))
-        count = spool.add(collect.source_rows(frames))
+        selection = Selection(asked.extensions, asked.archive, asked.exclude, asked.every_kind)
+        for page in find_pages(task.part, selection, kinds):
+            count += spool.add_table(collect.source_table(expand(page)))
     return Collected(count, kinds)

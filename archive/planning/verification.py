@@ -19,15 +19,15 @@ from typing import Any
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from foveate.archive.encryption import ENDING
 from foveate.archive.expected import Check, Expected, size_mismatch
 from foveate.archive.findings import Finding, Kind
 from foveate.archive.names import is_jpeg2000
 from foveate.archive.newest import newest_query
 from foveate.archive.planning.collect import schema_of_rows
 from foveate.archive.planning.join import ENDING_SQL, opened
+from foveate.archive.planning.places import held_places
 from foveate.archive.planning.planner import collect_held, collect_rows
-from foveate.archive.planning.spool import Spooled, buckets_of, place_of, put_parquet
+from foveate.archive.planning.spool import Spooled, buckets_of, put_parquet
 from foveate.archive.tables import BadTable, metrics_schema, open_whole
 from foveate.storage.files import join, read_whole, stored_version
 from foveate.storage.listing import find_file
@@ -109,11 +109,6 @@ def read_sums(folder: str) -> Checks:
     return Checks(**json.loads(read_whole(f"{folder}/{_SUMS}")))
 
 
-def held_place(path: str) -> int:
-    """A key that a photo shares with all that an archive may hold of it, encrypted or not."""
-    return place_of(path.removesuffix(ENDING))
-
-
 def plan_checks(archive: str, quick: bool, recheck: int, folder: str) -> Checks:
     """Writes a row for every file whose bytes are to be looked at, and for what a listing tells.
 
@@ -137,7 +132,7 @@ def plan_checks(archive: str, quick: bool, recheck: int, folder: str) -> Checks:
         spooled = newest_spooled(archive, scratch)
         has_rows = bool(spooled)
         again = _to_measure_again(spooled, recheck) if recheck else frozenset[str]()
-        held, count = collect_held(archive, scratch, held_place)
+        held, count = collect_held(archive, scratch, held_places)
         spooled += held
         at_once = max(_LEAST_PER_PART, min(_MOST_PER_PART, -(-count // _PARTS)))
         parts, size, rows = [], 0, 0
@@ -159,7 +154,7 @@ def plan_checks(archive: str, quick: bool, recheck: int, folder: str) -> Checks:
 
 def newest_spooled(archive: str, scratch: str) -> list[Spooled]:
     """The rows of an archive's tables, spooled for `opened_newest`."""
-    return collect_rows(archive, scratch, _rows_schema(), held_place)
+    return collect_rows(archive, scratch, _rows_schema(), held_places)
 
 
 def _rows_schema() -> pa.Schema:

@@ -20,7 +20,7 @@ from foveate.archive.names import claim_of, file_of
 from foveate.archive.planning.collect import emit_names, source_of
 from foveate.archive.planning.first import Taken
 from foveate.archive.planning.join import opened
-from foveate.archive.planning.spool import SCHEMAS, Spool, Spooled, buckets_of, place_of
+from foveate.archive.planning.spool import Spool, Spooled, buckets_of
 from foveate.archive.tables import table_text
 from foveate.storage.source import SourceFile
 
@@ -46,7 +46,7 @@ _OWNERS = """
 SELECT * FROM compared SEMI JOIN (SELECT place FROM compared WHERE ready AND NOT is_old) USING (place)
 WHERE is_old
 """
-_STATE = f"SELECT place, file, path, {_VERSION}, NOT ready AS waiting FROM compared"
+_STATE = f"SELECT path AS key, file, path, {_VERSION}, NOT ready AS waiting FROM compared"
 
 
 @dataclasses.dataclass(frozen=True)
@@ -93,13 +93,13 @@ class WatchState:
                         first = owners.setdefault(claim_of(row["path"]), source)
                         yield source if first is source else Taken(source, first)
                 for batch in db.sql(_STATE).to_arrow_reader(_AT_ONCE):
-                    state.add_table(pa.Table.from_batches([batch]).cast(SCHEMAS["seen"]))
+                    state.add_table(pa.Table.from_batches([batch]).cast(state.given))
         self._next = state.close()
 
     def leave(self, source: SourceFile) -> None:
         """Has a file that `compare` gave be new again for the next look."""
         path = table_text(source.relative_path)
-        self._left.add([(place_of(path), table_text(file_of(source)[0]), path)])
+        self._left.add([(path, table_text(file_of(source)[0]), path)])
 
     def remember(self) -> None:
         """Makes the last comparison the one that the next listing is compared with."""
@@ -118,7 +118,7 @@ def _rows(listing: Iterable[Listed]) -> Iterator[tuple[Any, ...]]:
         url, path = table_text(source.url), table_text(source.relative_path)
         raw = emit_names(source) if (url, path) != (source.url, source.relative_path) else None
         yield (
-            place_of(path),
+            path,
             number,
             table_text(file_of(source)[0]),
             listed.rests,

@@ -41,6 +41,11 @@ def is_local(beam_flags: Sequence[str]) -> bool:
     )
 
 
+def works_in_this_process(beam_flags: Sequence[str]) -> bool:
+    """Whether photos are worked on by threads of this process."""
+    return is_local(beam_flags) and _options(beam_flags)["direct_running_mode"] != "multi_processing"
+
+
 def only_describes(beam_flags: Sequence[str]) -> bool:
     """Whether the pipeline is only written down, for a template's launcher that then runs it."""
     return bool(PipelineOptions(list(beam_flags)).view_as(GoogleCloudOptions).template_location)

@@ -29,7 +29,7 @@ from foveate.archive.planning.settle import is_up_to_date
 from foveate.archive.planning.tasks import Asked
 from foveate.archive.tables import table_text
 from foveate.pipelines.logs import user_log
-from foveate.transforms.frames import DicomFrames, expand_frames
+from foveate.transforms.frames import DicomFrames, expand_page
 
 How = Literal["auto", "new", "resume"]
 _KINDS_SHOWN = 8
@@ -99,7 +99,7 @@ def _remove_dead_plans(archive: str, living: set[str], former: Summary | None) -
 
 def _made(asked: Asked, run_id: str, frames: DicomFrames, folder: str | None = None) -> Summary:
     """`make_plan`, with a line on standard error now and then."""
-    return make_plan(asked, run_id, functools.partial(expand_frames, frames=frames), folder, _teller())
+    return make_plan(asked, run_id, functools.partial(expand_page, frames=frames), folder, _teller())
 
 
 def say_what_is_left_out(kinds: Mapping[str, int]) -> None:

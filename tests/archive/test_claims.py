@@ -146,6 +146,18 @@ def test_what_another_run_has_done_meanwhile_is_not_done_again(tmp_path: Path, w
         assert mine.take(photo("c.jpg", size if written.endswith(".jp2") else size + 1)) is True
 
 
+def test_with_masks_what_another_run_has_done_counts_though_the_record_covers_its_mask(
+    tmp_path: Path,
+) -> None:
+    leases.renew(str(tmp_path), "a")
+    with leases.held(str(tmp_path), "b") as since:
+        mine = Claims(Claiming(str(tmp_path), "b", SETTINGS, NETWORKS, since=since, has_masks=True))
+        (tmp_path / "a.jpg.jp2").write_bytes(a_jp2(settings="00" * 8))
+        (tmp_path / "b.jpg.jp2").write_bytes(a_jp2(weights="00" * 8))
+        assert [mine.take(photo(name)) for name in ("a.jpg", "b.jpg")] == [False, True]
+        mine.close()
+
+
 def test_claims_are_removed_by_the_last_run(tmp_path: Path) -> None:
     folder = tmp_path / claiming.CLAIMS_FOLDER
     leases.renew(str(tmp_path), "a")

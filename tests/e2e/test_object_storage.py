@@ -25,6 +25,7 @@ from foveate.quality.psnr import psnr
 from foveate.storage import files
 from foveate.storage.errors import BadInput
 from foveate.storage.listing import find_files
+from foveate.storage.requests import requests_made
 from foveate.transforms.keep_journal import KeepJournal
 from tests import servers
 from tests.archive.test_tables import a_row
@@ -136,7 +137,16 @@ def test_an_archive_in_a_bucket_from_its_first_photo_to_the_report(
     for name, data in PHOTOS.items():
         cloud.put(f"in/{name}", data)
     compress = ("compress", cloud.url("in"), "--output", cloud.url("archive"), *WITHOUT_NETWORKS)
+    start, before = len(cloud.listener.requests), requests_made()
     assert cloud.run(*compress) == 3
+    # What was asked.
+    made = requests_made() - before
+    assert made["write"] == len(cloud.puts(start)) and made["delete"] == len(cloud.since(start, "DELETE"))
+    if cloud.scheme == "s3":
+        assert made["list"] + made["read"] == len(cloud.since(start, "GET"))
+        assert made["look"] == len(cloud.since(start, "HEAD"))
+    said = capsys.readouterr().err
+    assert "Requests to object stores: " in said and f"{made['write']} writes" in said
     # What was written, and as what.
     types = {
         name.removeprefix("archive/"): kind

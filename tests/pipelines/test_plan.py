@@ -25,7 +25,7 @@ def asked(tmp_path: Path) -> Asked:
 def test_a_plan_is_shown_with_its_photos(asked: Asked, capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["plan", asked.archive]) == 0
     assert "No run has left a plan" in capsys.readouterr().out
-    make_plan(asked, "r1", lambda source: [source])
+    make_plan(asked, "r1", lambda page: page)
     assert main(["plan", asked.archive, "--photos", "1"]) == 0
     said = capsys.readouterr().out
     assert "Run r1 (not at work)" in said and "3 listed, 0 up to date" in said and "2 to compress" in said
@@ -40,7 +40,7 @@ def test_a_plan_is_shown_with_its_photos(asked: Asked, capsys: pytest.CaptureFix
 def test_a_plan_that_is_not_there_or_not_whole_is_told(
     asked: Asked, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    make_plan(asked, "r1", lambda source: [source])
+    make_plan(asked, "r1", lambda page: page)
     (Path(asked.archive) / "_foveate/plans/run=r1/plan.json").unlink()
     assert main(["plan", asked.archive]) == 0
     assert "not complete" in capsys.readouterr().out

@@ -7,7 +7,8 @@ from pathlib import Path
 
 import pytest
 
-from foveate.storage.listing import Part, find_part, is_excluded
+from foveate.storage.listing import Part, find_part
+from foveate.storage.selection import is_excluded
 
 NAMES = ("a.jpg", "drafts/b.jpg", "2019/raw/c.jpg", "2019/d.png", "2019/d.xmp", "x/drafts.jpg")
 

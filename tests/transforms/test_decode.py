@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 import pytest
 
+from foveate.archive.planning.outputs import NamedFile
 from foveate.codec import file as jp2_file
 from foveate.codec import jp2
 from foveate.codec.errors import BadCodestream, UnsupportedCodestream
@@ -21,7 +22,6 @@ from foveate.storage.source import SourceFile
 from foveate.transforms.decode import COPIES, Extent, decode_file
 from foveate.transforms.elements import DecodedFile
 from foveate.transforms.encode import encode_plain
-from foveate.transforms.name_outputs import NamedFile, name_outputs, one_of_each_path, short_name
 from foveate.transforms.progress import Progress, ProgressLine, read_progress
 from foveate.transforms.run_reccnn import RecCnn, RestorePixels
 from foveate.transforms.write_pictures import Output, copy_unchanged, write_picture
@@ -45,50 +45,6 @@ def ours(**options: Any) -> Any:
     """An archived photo: its bytes, and what a decoder makes of it."""
     element = salient(texture(97, 131, 3), corner())
     return one(encode_plain, element, encoder("bpp", 1, **options)).file
-
-
-# Names
-
-
-@pytest.mark.parametrize(
-    ("path", "name"),
-    [
-        ("trip/a.jpg.jp2", "trip/a.png"),
-        ("a.tar.JP2", "a.tar.png"),
-        ("a.j2k", "a.png"),
-        ("a.png.jp2", "a.png"),
-        (".jp2", ".png"),
-        ("kept.gif", "kept.gif"),
-    ],
-)
-def test_the_short_name_drops_the_endings_of_photo_and_archive(path: str, name: str) -> None:
-    assert short_name(file(path), "png") == name
-
-
-def test_alone_a_file_gets_the_short_name_and_together_full_ones() -> None:
-    first, second = file("a.jpg.jp2"), file("a.png.jp2")
-    assert list(name_outputs((b"a.png", [first]), "png")) == [NamedFile(first, "a.png")]
-    together = {n.source.url: n.path for n in name_outputs((b"a.png", [second, first]), "png")}
-    assert together == {"/in/a.jpg.jp2": "a.jpg.png", "/in/a.png.jp2": "a.png.png"}
-
-
-def test_a_kept_file_keeps_its_name_beside_a_photo_that_wants_it() -> None:
-    kept, archived = file("a.png"), file("a.jpg.jp2")
-    together = {n.source.url: n.path for n in name_outputs((b"a.png", [archived, kept]), "png")}
-    assert together == {"/in/a.png": "a.png", "/in/a.jpg.jp2": "a.jpg.png"}
-
-
-def test_a_file_named_twice_is_restored_once() -> None:
-    assert len(list(name_outputs((b"a.png", [file("a.jpg.jp2")] * 2), "png"))) == 1
-
-
-def test_two_files_that_want_one_path_are_one_restored_and_one_failed() -> None:
-    first = NamedFile(file("a.jpg.jp2"), "a.png")
-    second = NamedFile(dataclasses.replace(first.source, url="/other/a.jpg.jp2"), "a.png")
-    found = outputs(one_of_each_path((b"a.png", [second, first])))
-    assert found[""] == [first]
-    (failed,) = found["failures"]
-    assert failed.url == "/other/a.jpg.jp2" and "/in/a.jpg.jp2" in failed.message
 
 
 # Our own files

@@ -81,7 +81,7 @@ def test_a_plan_in_parts_is_followed_whole(tmp_path: Path) -> None:
     sources = tuple(str(tmp_path / name) for name in ("a.jpg", "x", "y", "x/b.jpg"))
     run = labels(str(tmp_path / "out"), "r2", SETTINGS, NETWORKS)
     asked = Asked(sources, frozenset({".jpg"}), run.archive, SETTINGS, NETWORKS)
-    summary = make_plan(asked, "r2", lambda source: [source])
+    summary = make_plan(asked, "r2", lambda page: page)
     assert (summary.rows, summary.skipped) == ({"compress": 2, "taken": 1}, Skipped(0, 0, 0))
     with TestPipeline(runner="FnApiRunner") as root:
         parts = root | beam.Create(part_urls(run.archive, "r2"))

@@ -7,7 +7,6 @@ import datetime
 import hashlib
 import os
 import random
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -22,7 +21,7 @@ from foveate.archive.planning.tasks import Asked
 from foveate.archive.rows import Failure, MetricsRow
 from foveate.storage.files import stored_version
 from foveate.storage.listing import find_files
-from foveate.storage.source import SourceFile
+from foveate.storage.source import SourcePage
 from tests.archive.planning.plain_rules import Known, verdict
 from tests.archive.planning.test_settle import NETWORKS, SETTINGS, a_jp2
 from tests.archive.test_tables import NOON, a_row
@@ -31,8 +30,8 @@ from tests.photos import labels
 JPG = frozenset({".jpg", ".jp2"})
 
 
-def one(source: SourceFile) -> Iterator[SourceFile]:
-    yield source
+def as_it_is(page: SourcePage) -> SourcePage:
+    return page
 
 
 def asked_of(photos: Path, archive: Path, **changes: object) -> Asked:
@@ -41,7 +40,7 @@ def asked_of(photos: Path, archive: Path, **changes: object) -> Asked:
 
 
 def plan(asked: Asked) -> dict[str, Planned]:
-    summary = make_plan(asked, "r9", one)
+    summary = make_plan(asked, "r9", as_it_is)
     found = {
         planned.source.relative_path: planned
         for url in part_urls(asked.archive, "r9")

@@ -29,7 +29,7 @@ def paths(asked: Asked, run_id: str) -> list[str]:
 
 def test_what_has_a_row_since_the_plan_was_made_is_left_out(tmp_path: Path) -> None:
     asked = some_photos(tmp_path)
-    made = make_plan(asked, "r1", lambda source: [source])
+    made = make_plan(asked, "r1", lambda page: page)
     assert paths(asked, "r1") == ["0.jpg", "1.jpg", "2.jpg", "3.jpg", "4.jpg"]
     later, before = (made.planned + datetime.timedelta(minutes=minutes) for minutes in (1, -1))
     done = {"settings_digest": SETTINGS, "weights_digest": NETWORKS, "source_bytes": 7, "archive_bytes": 3}
@@ -49,7 +49,7 @@ def test_what_has_a_row_since_the_plan_was_made_is_left_out(tmp_path: Path) -> N
 def test_only_a_plan_for_the_same_of_a_run_that_died_is_found(tmp_path: Path) -> None:
     asked = some_photos(tmp_path)
     assert find_plan(asked, set()) is None
-    made = make_plan(asked, "r1", lambda source: [source])
+    made = make_plan(asked, "r1", lambda page: page)
     assert find_plan(asked, set()) == made and not is_worth_it(made)
     assert find_plan(asked, {"r1"}) is None
     other = Asked(asked.sources, asked.extensions, asked.archive, "ab" * 8, NETWORKS)

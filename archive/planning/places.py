@@ -1,0 +1,54 @@
+"""Hashes names so that those that may want one place in an archive are alike."""
+
+from __future__ import annotations
+
+import functools
+from typing import Any
+
+import duckdb
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from foveate.archive.encryption import ENDING
+from foveate.archive.names import claim_of
+from foveate.storage.folding import folded
+
+
+def places_of(paths: pa.ChunkedArray) -> np.ndarray:
+    """A hash of each path, equal for paths that may want one place: `claim_of` them, case and accents aside.
+
+    Args:
+      paths: strings, as `table_text` has them; n of them.
+
+    Returns:
+      int64 [n], the same in every process with this version of DuckDB.
+    """
+    keys = pa.concat_arrays(paths.chunks) if paths.num_chunks else pa.array([], paths.type)
+    if pc.any(pc.ends_with(keys, ".jp2")).as_py():
+        keys = pc.replace_substring_regex(keys, r"(\.jp2)+$", "")
+    is_ascii = pc.string_is_ascii(keys)
+    lowered = pc.ascii_lower(keys)
+    if not pc.all(is_ascii).as_py():
+        others = pc.invert(is_ascii)
+        names = [folded(claim_of(name)) for name in keys.filter(others).to_pylist()]
+        lowered = pc.replace_with_mask(lowered, others, pa.array(names, pa.string()))
+    cursor = _hasher().cursor()
+    try:
+        cursor.register("given", pa.table({"key": lowered}))
+        found = cursor.sql("SELECT hash(key) AS place FROM given").to_arrow_table()
+    finally:
+        cursor.close()
+    place: np.ndarray = found.column("place").to_numpy().view(np.int64)
+    return place
+
+
+def held_places(paths: pa.ChunkedArray) -> np.ndarray:
+    """As `places_of`, and equal for all that an archive may hold of a photo, encrypted or not."""
+    return places_of(pc.replace_substring_regex(paths, ENDING.replace(".", r"\.") + "$", ""))
+
+
+@functools.cache
+def _hasher() -> Any:
+    """A connection for cursors, one for each thread."""
+    return duckdb.connect(config={"threads": 1})
