@@ -68,7 +68,7 @@ def picture(rng: np.random.Generator, channels: int, bits: int) -> NDArray[Any]:
 
 
 def _by_openjpeg(number: int, rng: np.random.Generator) -> Varied:
-    bits = int(rng.choice([8, 8, 8, 10, 12, 16, 4]))
+    bits = int(rng.choice([8, 8, 8, 12, 12, 16, 4]))
     pixels = picture(rng, int(rng.choice([1, 3, 3])), bits)
     height, width, channels = pixels.shape
     form = f"{width},{height},{channels},{bits},u"

@@ -20,6 +20,8 @@ FILES: Mapping[str, str] = {
     "lossless": METADATA,
     "layers": f"four quality layers, which may be cut; no thumbnail, else {METADATA}",
     "tiles": "six tiles",
+    "for image servers": "`--access`, with tiles",
+    "transcoded": "from a lossless file of the 5/3 wavelet, with `--access`",
     "map": "GeoJP2",
     "one pixel": METADATA,
     "one column": "of 300 pixels",
