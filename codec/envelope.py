@@ -10,7 +10,7 @@ import zlib
 from foveate.codec import jp2, walk
 from foveate.codec.errors import UnsupportedCodestream
 from foveate.codec.jp2 import RECORD_UUID
-from foveate.codec.jp2_boxes import pack_box, pack_box_head
+from foveate.codec.jp2_boxes import SRGB, SYCC, pack_box, pack_box_head
 from foveate.codec.metadata import PhotoMetadata
 from foveate.codec.record import CRC_AT, SALIENCY_BYTES, ArchiveRecord, pack_record
 from foveate.codec.walk import CODESTREAM_START, codestream_span, strict
@@ -43,7 +43,10 @@ class Envelope:
         """
         if data.startswith(CODESTREAM_START):
             whole = jp2.wrap(data[slice(*codestream_span(data))], metadata=PhotoMetadata())
-            return Envelope(whole[: codestream_span(whole).start - 8], b"")
+            head = whole[: codestream_span(whole).start - 8]
+            if _counts_as_ycc(data):
+                head = head.replace(_color_box(SRGB), _color_box(SYCC))
+            return Envelope(head, b"")
         around: tuple[list[bytes], list[bytes]] = [], []
         codestreams, left_out = 0, []
         for box in strict(walk.file_boxes(data)):
@@ -91,3 +94,13 @@ class Envelope:
             at = len(head) - len(content) + CRC_AT
             head = head[:at] + struct.pack(">I", crc) + head[at + 4 :]
         return b"".join([head, box_head, codestream, tail])
+
+
+def _counts_as_ycc(codestream: bytes) -> bool:
+    """Whether a bare codestream is taken for sYCC when it is decoded: three components, coarser chroma."""
+    (count,) = struct.unpack_from(">H", codestream, 40)
+    return count == 3 and codestream[43:45] == b"\1\1" and codestream[46:47] != b"\1"
+
+
+def _color_box(color: int) -> bytes:
+    return pack_box(b"colr", struct.pack(">3BI", 1, 0, 0, color))

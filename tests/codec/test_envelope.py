@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import numpy as np
 import pytest
 
-from foveate.codec import integrity, jp2
+from foveate.codec import integrity, jp2, openjpeg
 from foveate.codec.envelope import Envelope
 from foveate.codec.errors import BadCodestream, UnsupportedCodestream
 from foveate.codec.jp2_boxes import pack_box
@@ -54,3 +55,11 @@ def test_several_pictures_and_broken_boxes_are_refused() -> None:
         Envelope.of(master() + pack_box(b"jp2c", OLD))
     with pytest.raises(BadCodestream):
         Envelope.of(master()[:-3])
+
+
+@pytest.mark.parametrize("name", ["chroma of half size", "chroma of half width in tiles"])
+def test_a_bare_codestream_of_coarser_chroma_stays_ycc(name: str) -> None:
+    codestream = streams.foreign(streams.FOREIGN[name])
+    made = Envelope.of(codestream).around(codestream, None)
+    assert jp2.parse(made).color == 18
+    np.testing.assert_array_equal(openjpeg.decode(made).pixels, openjpeg.decode(codestream).pixels)
