@@ -140,6 +140,12 @@ class BlockCoder:
         """Coefficients of each block: (blocks,)."""
         return self.blocks.width.astype(np.int64) * self.blocks.height
 
+    @property
+    def unit_errors(self) -> NDArray[np.float64]:
+        """Squared error over all samples for a unit error of a coefficient of each block: (blocks,)."""
+        steps = np.array([band.step for band in self.bands])[self._band_of]
+        return self.blocks.error * (2.0**dwt.FRACTION_BITS / steps) ** 2
+
     def _most_planes(self) -> int:
         """More bit-planes than any coefficient can have: transforms grow samples by some bits at most."""
         extra = max(-np.log2(band.step) for band in self.bands)
@@ -159,14 +165,42 @@ class BlockCoder:
         first, end = self._tile_blocks(tile)
         offset = int(self.blocks.start[first]) if first < end else 0
         out = np.empty(int(self.areas[first:end].sum()), np.uint32)
-        size = self.size
-        top = tile // size.tiles_across * size.tile_height
-        left = tile % size.tiles_across * size.tile_width
-        pixels = self.pixels[top : top + size.tile_height, left : left + size.tile_width]
-        self._transform(pixels, self._grids(first, end, offset), out)
+        pixels = self.pixels[self.window(tile)]
+        self._transform(pixels, self._grids(first, end, offset), out, 1 << (self.bit_depth - 1))
         if self.layout.tiles == 1:
             self._coefficients = out
         return tier1.Coefficients(out, offset)
+
+    def window(self, tile: int) -> tuple[slice, slice]:
+        """The rows and the columns of a tile."""
+        size = self.size
+        top = tile // size.tiles_across * size.tile_height
+        left = tile % size.tiles_across * size.tile_width
+        return (
+            slice(top, min(top + size.tile_height, size.y1)),
+            slice(left, min(left + size.tile_width, size.x1)),
+        )
+
+    def analyzed(
+        self, samples: NDArray[np.float32], tile: int, factors: NDArray[np.float32]
+    ) -> NDArray[np.float32]:
+        """Other samples (h, w, C) of a tile through the same transforms, but not quantized.
+
+        Args:
+          samples: around 0.
+          tile: its number.
+          factors: (bands,) of the coefficients of each band.
+
+        Returns:
+          The coefficients block by block, in the order of the tile's blocks.
+        """
+        first, end = self._tile_blocks(tile)
+        offset = int(self.blocks.start[first]) if first < end else 0
+        out = np.empty(int(self.areas[first:end].sum()), np.float32)
+        scale = np.tile(factors, len(self.size.components))
+        grids = self._grids(first, end, offset)._replace(scale=scale)
+        self._transform(samples, grids, out, 0)
+        return out
 
     def _grids(self, first: int, end: int, offset: int) -> dwt.BandGrids:
         """Where the blocks of each band of a tile lie."""
@@ -188,11 +222,10 @@ class BlockCoder:
         scale = np.tile(scales, len(self.size.components))
         return dwt.BandGrids(begin[:-1].astype(np.int64), across, inset_x, inset_y, scale, starts, side, side)
 
-    def _transform(self, pixels: Pixels, grids: dwt.BandGrids, out: NDArray[np.uint32]) -> None:
-        """Color, wavelet, quantization: fills the coefficients of a tile."""
+    def _transform(self, pixels: NDArray[Any], grids: dwt.BandGrids, out: NDArray[Any], middle: int) -> None:
+        """Color, wavelet, quantization: fills the coefficients of a tile with samples around `middle`."""
         height, width, components = pixels.shape
         levels, reversible = self.style.levels, self.coding.reversible
-        middle = 1 << (self.bit_depth - 1)
         shift: Any = np.int32(middle) if reversible else np.float32(middle)
         rings = dwt.new_rings(reversible, components, width)
         first_rows = np.arange(components) * len(self.bands)

@@ -27,6 +27,7 @@ from foveate.parts import decoded_part
 from foveate.pictures.picture import full_range
 from foveate.quality import measures
 from foveate.quality.measures import Measures
+from foveate.quality.score_gradient import gradient_of
 from foveate.reports.inspection.examination import Inspection, examine
 
 Pixels = NDArray[np.uint8] | NDArray[np.uint16]
@@ -144,7 +145,9 @@ def encode(  # noqa: PLR0913 (keywords, one for each thing that may be asked for
     )
     recipe = file.Recipe(
         goal=goal_of_target(*target, pixels, mask, pixels.nbytes),
-        emphasis=Emphasis(mask, gain_db, one_of(get_args(Tune), "tune", tune)),
+        emphasis=Emphasis(
+            mask, gain_db, one_of(get_args(Tune), "tune", tune), functools.partial(gradient_of, pixels)
+        ),
         layers=layers,
         effort=one_of(get_args(Effort), "effort", effort),
         threads=threads,

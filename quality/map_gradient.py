@@ -195,4 +195,6 @@ def _combine(reference, change, edges, lines, result):  # type: ignore[no-untype
     by_change, by_squares, by_squared = lines[_BY_CHANGE], lines[_BY_SQUARES], lines[_BY_CHANGE_SQUARED]
     a, d, edge = reference[REACH:], change[REACH:], edges[DELAY:]
     for x in range(len(result)):
-        result[x] = edge[x] + by_change[x] + _TWO * (a[x] + d[x]) * by_squares[x] + _TWO * d[x] * by_squared[x]
+        result[x] = (
+            edge[x] + by_change[x] + _TWO * (a[x] + d[x]) * by_squares[x] + _TWO * d[x] * by_squared[x]
+        )

@@ -72,7 +72,7 @@ def _cosines() -> tuple[NDArray[np.float64], NDArray[np.float64]]:
 def window() -> NDArray[np.float32]:
     """The middle and one side of the window of 9 samples that the recursions amount to: (5,)."""
     weights, frequencies = _cosines()
-    return (np.cos(np.outer(np.arange(DELAY + 1), frequencies)) @ weights).astype(np.float32)
+    return np.asarray(np.cos(np.outer(np.arange(DELAY + 1), frequencies)) @ weights, np.float32)
 
 
 def _recursions() -> tuple[NDArray[np.float64], NDArray[np.float64]]:

@@ -1,12 +1,15 @@
 """The derivative of SSIMULACRA 2 by the samples of the distorted photo: where an error costs score.
 
 The score's chain is walked back: from its norms to every sample of the error maps, through the maps
-(`map_gradient`), XYB and the halving of each scale to linear light, and from there to sRGB samples. Apart from
-the norms a derivative depends on nothing farther than 8 samples of the coarsest scale away, so that a photo is
-worked on window by window and strip by strip.
+(`map_gradient`), XYB and the halving of each scale to linear light, and from there to sRGB samples. Apart
+from the norms a derivative depends on nothing farther than 8 samples of the coarsest scale away, so that a
+photo is worked on window by window and strip by strip.
 """
 
 from __future__ import annotations
+
+import functools
+from collections.abc import Callable
 
 import numpy as np
 from numpy.typing import NDArray
@@ -14,7 +17,14 @@ from numpy.typing import NDArray
 from foveate.quality.color import Pixels, check_pair
 from foveate.quality.map_gradient import REACH, map_gradient
 from foveate.quality.planes import Plane64
-from foveate.quality.ssimulacra2 import LEAST_SIDE, SCALES, at_least, derivative_by_norms, weights_of
+from foveate.quality.ssimulacra2 import (
+    LEAST_SIDE,
+    SCALES,
+    at_least,
+    derivative_by_norms,
+    norms_of,
+    weights_of,
+)
 from foveate.quality.xyb import (
     Planes,
     add_halved_derivative,
@@ -25,17 +35,21 @@ from foveate.quality.xyb import (
     rescaled_xyb,
 )
 
+Window = tuple[slice, slice]  # rows and columns, without a step
+
 _UNIT = 1 << (SCALES - 1)  # rows and columns that halve evenly down to the coarsest scale
 _HALO = REACH * _UNIT  # pixels around a window that its derivative depends on
 _STRIP_PIXELS, _LEAST_STRIP = 1 << 20, 256  # of a strip
 _NEGLIGIBLE = 0.003  # a color of a scale with no larger weight is left out; the largest of all is 225
 
 
+def gradient_of(reference: Pixels, distorted: Pixels) -> Callable[[Window], NDArray[np.float32]]:
+    """`score_gradient` of a pair whose norms are taken now: a function of the window."""
+    return functools.partial(score_gradient, reference, distorted, norms_of(reference, distorted))
+
+
 def score_gradient(
-    reference: Pixels,
-    distorted: Pixels,
-    norms: Plane64,
-    window: tuple[slice, slice] = (slice(None), slice(None)),
+    reference: Pixels, distorted: Pixels, norms: Plane64, window: Window = (slice(None), slice(None))
 ) -> NDArray[np.float32]:
     """The derivative of the score by each sample of the distorted photo.
 
@@ -112,10 +126,10 @@ def _by_light(
 ) -> Planes:
     """The derivative by linear light in rows top to bottom - 1 of a strip: (3, bottom - top, width).
 
-    Takes the linear light of both photos, which ends at the edges of the photo or where nothing that is wanted
-    depends on it. Coarser scales are added first, since their part is spread over this one's samples.
+    Takes the linear light of both photos, which ends at the edges of the photo or where nothing that is
+    wanted depends on it. What coarser scales say is spread over this one's samples.
     """
-    _, height, width = distorted.shape
+    height = distorted.shape[1]
     first, last = max(0, top - REACH), min(height, bottom + REACH)
     a = rescaled_xyb(np.ascontiguousarray(reference[:, first:last]))
     b = rescaled_xyb(np.ascontiguousarray(distorted[:, first:last]))
