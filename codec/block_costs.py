@@ -19,10 +19,11 @@ from foveate.compiled import compiled
 
 _PRIOR = 1.0  # of the mean of all blocks' errors, by area: what each is taken to have beside its own
 _MOST = 5.0  # a block's cost over its weighted error, and the other way round
-# Derivatives by components are the transposed inverse ICT (G.3) of those by colors. The forward ICT, which
-# the coder applies, makes them of colors that were multiplied by the inverse ICT and its transpose.
-_INVERSE_ICT = np.array([[1, 0, 1.402], [1, -0.344136, -0.714136], [1, 1.772, 0]])
-_MIXED = (_INVERSE_ICT @ _INVERSE_ICT.T).astype(np.float32)
+_POWER, _KEPT = 0.7, 0.85  # of that ratio, and of the weights by masking
+_ICT = np.array(  # G.3.1, and below its inverse
+    [[0.299, 0.587, 0.114], [-0.168736, -0.331264, 0.5], [0.5, -0.418688, -0.081312]], np.float32
+)
+_INVERSE_ICT = np.array([[1, 0, 1.402], [1, -0.344136, -0.714136], [1, 1.772, 0]], np.float32)
 
 
 def seen_in(
@@ -43,7 +44,7 @@ def seen_in(
     """
     decoded = openjpeg.decode(allocation.encode(choice)).pixels
     costs, errors = costs_of(coder, decoded, derivative(decoded))
-    return factors_of(costs, errors * visible, coder.areas)
+    return factors_of(costs, errors, visible, coder.areas)
 
 
 def costs_of(
@@ -63,60 +64,95 @@ def costs_of(
       (blocks,) points of score, below 0 where the error raises it; (blocks,) in squared samples. Both are 0
       of alpha, which no score knows of.
     """
-    blocks = coder.layout.blocks
+    blocks, channels = coder.layout.blocks, coder.pixels.shape[2]
     costs, errors = np.zeros(len(blocks.tile)), np.zeros(len(blocks.tile))
     norms = np.array([band.norm for band in coder.bands], np.float32)
-    ones = np.ones_like(norms)
+    coder.forget_coefficients()
     for tile in range(coder.layout.tiles):
         window = coder.window(tile)
-        first, end = np.searchsorted(blocks.tile, [tile, tile + 1])
-        starts = coder.blocks.start[first:end] - coder.blocks.start[first]
-        error = np.subtract(decoded[window], coder.pixels[window], dtype=np.float32)
-        of_error = coder.analyzed(error, tile, ones)
-        del error
-        _add_products(of_error, of_error, starts, errors[first:end])
-        slopes = derivative(window)
-        if coder.color_transform:
-            _mix(slopes, _MIXED)
-        of_slopes = coder.analyzed(slopes, tile, norms**2)
-        _add_products(of_error, of_slopes, starts, costs[first:end])
-    colors = 1 if coder.pixels.shape[2] <= 2 else 3
-    errors[blocks.component >= colors] = 0
+        slopes, before, after = derivative(window), coder.pixels[window], decoded[window]
+        for component in range(1 if channels <= 2 else 3):
+            forward, backward = _factors(component, coder.color_transform)
+            places = np.flatnonzero((blocks.tile == tile) & (blocks.component == component))
+            own = slice(int(places[0]), int(places[-1]) + 1)
+            starts = coder.blocks.start[own] - coder.blocks.start[own.start]
+            error = _mixed_difference(before, after, forward)
+            of_error = coder.analyzed(error, own, np.ones_like(norms))
+            _add_products(of_error, of_error, starts, errors[own])
+            of_slopes = coder.analyzed(_mixed(slopes, backward), own, norms**2)
+            _add_products(of_error, of_slopes, starts, costs[own])
     return -costs, errors * coder.unit_errors
 
 
+def _factors(component: int, mixed: bool) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
+    """Of the channels from `component` or 0 on: what makes a component, and a derivative by it."""
+    if mixed:
+        return _ICT[component], np.ascontiguousarray(_INVERSE_ICT[:, component])
+    alone = np.zeros(component + 1, np.float32)
+    alone[component] = 1
+    return alone, alone
+
+
 def factors_of(
-    costs: NDArray[np.float64], errors: NDArray[np.float64], areas: NDArray[np.int64]
+    costs: NDArray[np.float64],
+    errors: NDArray[np.float64],
+    visible: NDArray[np.float64],
+    areas: NDArray[np.int64],
 ) -> NDArray[np.float64]:
     """What weights have to be multiplied with, where they count errors for more or less than they cost.
 
+    A block's cost is noisy where its error is small, so each is taken to have a share of all errors that
+    costs what it should; and the ratio to a power. With that, weights by masking may be weaker, which brings
+    back as much PSNR as the ratio takes. On 24 training photos of 512 x 512, from 0.25 to 1 bit per pixel,
+    that is one point of SSIMULACRA 2 at equal bytes and -0.05 dB; without the second power, 1.2 points and
+    -0.2 dB. A second round would bring a fifth of the first.
+
     Args:
       costs: (blocks,) of a score.
-      errors: (blocks,) squared errors by their present weights.
+      errors: (blocks,) squared errors.
+      visible: (blocks,) the weights that they have by `masking.visibility`.
       areas: (blocks,) coefficients.
 
     Returns:
-      (blocks,) positive; all ones where errors as a whole do not cost anything.
+      (blocks,) positive, all errors together as before; all ones where they do not cost anything.
     """
-    total = float(costs.sum())
-    if not total > 0 or not errors.any():
+    total, weighted = float(costs.sum()), errors * visible
+    if not total > 0 or not weighted.any():
         return np.ones_like(costs)
-    expected = errors * (total / float(errors.sum()))
+    expected = weighted * (total / float(weighted.sum()))
     prior = _PRIOR * total * areas / float(areas.sum())
     ratio = (np.maximum(costs, 0) + prior) / (expected + prior)
-    return np.asarray(np.sqrt(np.clip(ratio, 1 / _MOST, _MOST)))
+    factors = np.clip(ratio, 1 / _MOST, _MOST) ** _POWER * visible ** (_KEPT - 1)
+    return np.asarray(factors * (weighted.sum() / (weighted * factors).sum()))  # slopes keep their meaning
 
 
 @compiled
-def _mix(samples, factors):  # type: ignore[no-untyped-def]
-    """Multiplies the first three channels of (h, w, C) by a matrix."""
-    for row in range(len(samples)):
-        line = samples[row]
-        for x in range(len(line)):
-            red, green, blue = line[x, 0], line[x, 1], line[x, 2]
-            for color in range(3):
-                mixed = factors[color, 0] * red + factors[color, 1] * green
-                line[x, color] = mixed + factors[color, 2] * blue
+def _mixed(samples, factors):  # type: ignore[no-untyped-def]
+    """A plane (h, w) of float32: the first channels of (h, w, C) times factors."""
+    height, width, _ = samples.shape
+    plane = np.empty((height, width), np.float32)
+    for row in range(height):
+        for x in range(width):
+            total = factors[0] * np.float32(samples[row, x, 0])
+            for channel in range(1, len(factors)):
+                total += factors[channel] * np.float32(samples[row, x, channel])
+            plane[row, x] = total
+    return plane
+
+
+@compiled
+def _mixed_difference(before, after, factors):  # type: ignore[no-untyped-def]
+    """Likewise of what `after` has more than `before`."""
+    height, width, _ = before.shape
+    plane = np.empty((height, width), np.float32)
+    for row in range(height):
+        for x in range(width):
+            total = np.float32(0)
+            for channel in range(len(factors)):
+                change = np.int64(after[row, x, channel]) - np.int64(before[row, x, channel])
+                total += factors[channel] * np.float32(change)
+            plane[row, x] = total
+    return plane
 
 
 @compiled
