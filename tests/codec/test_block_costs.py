@@ -17,6 +17,7 @@ from foveate.codec.block_costs import costs_of, factors_of
 from foveate.codec.block_weights import Derivative, Emphasis
 from foveate.codec.encoder import Effort, Encoder
 from foveate.codec.quality_search import Goal
+from foveate.codec.quality_target import ScoreGoal, nearest_to_score
 from foveate.quality.psnr import psnr
 from foveate.quality.score_gradient import gradient_of
 from foveate.quality.ssimulacra2 import ssimulacra2
@@ -132,6 +133,14 @@ def test_other_targets_are_met_with_the_weights_of_a_second_look() -> None:
     assert not np.array_equal(looks[0].candidates.log_weights, looks[1].candidates.log_weights)
     sizes = [allocation.encoded_size(look) for look in looks]
     assert sizes[0] == pytest.approx(sizes[1], rel=0.1)
+
+
+def test_a_score_is_met_with_the_weights_of_a_second_look() -> None:
+    pixels = photo()
+    source = Encoder(pixels, watched(pixels), effort="best")
+    goal = ScoreGoal(70.0, 2.0, 2)
+    choice = nearest_to_score(source, goal, lambda choice: ssimulacra2(pixels, decoded(choice)))
+    assert ssimulacra2(pixels, decoded(choice)) == pytest.approx(70, abs=3)
 
 
 def test_saliency_multiplies_as_before() -> None:
