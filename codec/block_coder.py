@@ -140,6 +140,12 @@ class BlockCoder:
         """Coefficients of each block: (blocks,)."""
         return self.blocks.width.astype(np.int64) * self.blocks.height
 
+    @property
+    def unit_errors(self) -> NDArray[np.float64]:
+        """Squared error over all samples for a unit error of a coefficient of each block: (blocks,)."""
+        steps = np.array([band.step for band in self.bands])[self._band_of]
+        return self.blocks.error * (2.0**dwt.FRACTION_BITS / steps) ** 2
+
     def _most_planes(self) -> int:
         """More bit-planes than any coefficient can have: transforms grow samples by some bits at most."""
         extra = max(-np.log2(band.step) for band in self.bands)
@@ -159,14 +165,41 @@ class BlockCoder:
         first, end = self._tile_blocks(tile)
         offset = int(self.blocks.start[first]) if first < end else 0
         out = np.empty(int(self.areas[first:end].sum()), np.uint32)
-        size = self.size
-        top = tile // size.tiles_across * size.tile_height
-        left = tile % size.tiles_across * size.tile_width
-        pixels = self.pixels[top : top + size.tile_height, left : left + size.tile_width]
-        self._transform(pixels, self._grids(first, end, offset), out)
+        pixels = self.pixels[self.window(tile)]
+        grids, rows = self._grids(first, end, offset), np.arange(pixels.shape[2]) * len(self.bands)
+        middle = 1 << (self.bit_depth - 1)
+        self._transform(pixels, grids, out, rows, middle=middle, mixed=self.color_transform)
         if self.layout.tiles == 1:
             self._coefficients = out
         return tier1.Coefficients(out, offset)
+
+    def window(self, tile: int) -> tuple[slice, slice]:
+        """The rows and the columns of a tile."""
+        size = self.size
+        top = tile // size.tiles_across * size.tile_height
+        left = tile % size.tiles_across * size.tile_width
+        bottom, right = min(top + size.tile_height, size.y1), min(left + size.tile_width, size.x1)
+        return slice(top, bottom), slice(left, right)
+
+    def analyzed(
+        self, samples: NDArray[np.float32], own: slice, factors: NDArray[np.float32]
+    ) -> NDArray[np.float32]:
+        """Other samples (h, w), around 0, through the wavelet of a component of a tile, but not quantized.
+
+        Args:
+          own: all blocks of one component of one tile, in whose order coefficients are returned.
+          factors: (bands,) of the coefficients of each band.
+        """
+        out = np.empty(int(self.areas[own].sum()), np.float32)
+        scale = np.tile(factors, len(self.size.components))
+        grids = self._grids(own.start, own.stop, int(self.blocks.start[own.start]))._replace(scale=scale)
+        rows = self.layout.blocks.component[own][:1].astype(np.int64) * len(self.bands)
+        self._transform(samples[..., None], grids, out, rows, middle=0, mixed=False)
+        return out
+
+    def forget_coefficients(self) -> None:
+        """Makes room: they are made again when they are needed, after a `restart`."""
+        self._coefficients, self._saved = None, []
 
     def _grids(self, first: int, end: int, offset: int) -> dwt.BandGrids:
         """Where the blocks of each band of a tile lie."""
@@ -188,16 +221,26 @@ class BlockCoder:
         scale = np.tile(scales, len(self.size.components))
         return dwt.BandGrids(begin[:-1].astype(np.int64), across, inset_x, inset_y, scale, starts, side, side)
 
-    def _transform(self, pixels: Pixels, grids: dwt.BandGrids, out: NDArray[np.uint32]) -> None:
-        """Color, wavelet, quantization: fills the coefficients of a tile."""
+    def _transform(
+        self,
+        pixels: NDArray[Any],
+        grids: dwt.BandGrids,
+        out: NDArray[Any],
+        first_rows: NDArray[np.int64],
+        *,
+        middle: int,
+        mixed: bool,
+    ) -> None:
+        """Color, wavelet, quantization: fills the coefficients of components of a tile.
+
+        `first_rows` are those of the components in the grids; samples lie around `middle`.
+        """
         height, width, components = pixels.shape
         levels, reversible = self.style.levels, self.coding.reversible
-        middle = 1 << (self.bit_depth - 1)
         shift: Any = np.int32(middle) if reversible else np.float32(middle)
         rings = dwt.new_rings(reversible, components, width)
-        first_rows = np.arange(components) * len(self.bands)
         if not levels:
-            dwt.quantize_pixels(pixels, shift, self.color_transform, rings, first_rows, grids, out)
+            dwt.quantize_pixels(pixels, shift, mixed, rings, first_rows, grids, out)
             return
         low = np.empty((components, (height + 1) >> 1, (width + 1) >> 1), rings.dtype)
         spare = np.empty((components, (low.shape[1] + 1) >> 1, (low.shape[2] + 1) >> 1), rings.dtype)
@@ -206,7 +249,7 @@ class BlockCoder:
             last = level == levels
             if level == 1:
                 to = dwt.Level(rows, last, low)
-                dwt.transform_pixels(pixels, shift, self.color_transform, rings, to, grids, out)
+                dwt.transform_pixels(pixels, shift, mixed, rings, to, grids, out)
                 planes, target = low, spare
                 continue
             shape = (planes.shape[1] + 1) >> 1, (planes.shape[2] + 1) >> 1

@@ -13,12 +13,16 @@ from typing import Literal
 import numpy as np
 from numpy.typing import NDArray
 
+from foveate.codec.block_coder import Pixels
 from foveate.codec.codestream import Codestream
 from foveate.codec.energy_means import Contents
 from foveate.codec.layout import Layout
 from foveate.codec.saliency_weights import saliency_weights
 
 Tune = Literal["visual", "psnr"]
+Window = tuple[slice, slice]  # rows and columns
+# Of what a photo was decoded to: the derivative of a score by its samples, (h, w, C) float32 of any window.
+Derivative = Callable[[Pixels], Callable[[Window], NDArray[np.float32]]]
 
 
 @dataclasses.dataclass(frozen=True, eq=False)
@@ -28,11 +32,14 @@ class Emphasis:
     saliency: (h, w) float32 in [0, 1], stretched over the photo, or None.
     gain_db: how many decibels of squared error a salience of 1 is worth over one of 0.
     tune: "psnr" for squared error as it is, "visual" for what people see of it.
+    derivative: of a score that people's opinions follow; with effort "best" and tune "visual" weights then
+        follow what errors cost of it in a first decode (`block_costs`). None to do without.
     """
 
     saliency: NDArray[np.float32] | None = None
     gain_db: float = 0.0
     tune: Tune = "psnr"
+    derivative: Derivative | None = None
 
     @property
     def by_place(self) -> bool:

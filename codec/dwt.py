@@ -36,7 +36,7 @@ class BandGrids(NamedTuple):
     first: where the band's entries begin in `starts`, which lists its blocks line by line.
     across: blocks in a line.
     inset_x, inset_y: how far into its first block the band begins.
-    scale: fixed-point units of a coefficient: 2^FRACTION_BITS over the band's step.
+    scale: fixed-point units of a coefficient: 2^FRACTION_BITS over the band's step; or any factor.
     starts: of every block, where its samples begin.
     """
 
@@ -63,23 +63,30 @@ class Level(NamedTuple):
     low_planes: Any
 
 
-def _quantized(value: Any, scale: Any) -> Any:
+def _put(target: Any, x: Any, value: Any, scale: Any) -> Any:
     raise NotImplementedError
 
 
-@overload(_quantized, inline="always")
-def _quantized_of(value, scale):  # type: ignore[no-untyped-def]
-    """Sign in the highest bit, magnitude below."""
+@overload(_put, inline="always")
+def _put_of(target, x, value, scale):  # type: ignore[no-untyped-def]
+    """Writes a coefficient: sign in the highest bit, magnitude below; into float32 blocks as it is."""
+    if str(target.dtype) == "float32":
+
+        def plain(target, x, value, scale):  # type: ignore[no-untyped-def]
+            target[x] = value * scale
+
+        return plain
+
     if str(value) == "float32":
 
-        def quantized(value, scale):  # type: ignore[no-untyped-def]
+        def quantized(target, x, value, scale):  # type: ignore[no-untyped-def]
             q = np.int32(value * scale)
-            return (np.uint32(q) & _SIGN) | np.uint32(abs(q))
+            target[x] = (np.uint32(q) & _SIGN) | np.uint32(abs(q))
 
         return quantized
 
-    def exact(value, scale):  # type: ignore[no-untyped-def]
-        return (np.uint32(value) & _SIGN) | np.uint32(abs(value) << FRACTION_BITS)
+    def exact(target, x, value, scale):  # type: ignore[no-untyped-def]
+        target[x] = (np.uint32(value) & _SIGN) | np.uint32(abs(value) << FRACTION_BITS)
 
     return exact
 
@@ -111,7 +118,7 @@ def _write_line(line, y, band, grids, out):  # type: ignore[no-untyped-def]
         at = grids.starts[entry + k] + inner * size
         source, target = line[begin:end], out[at : at + size]
         for x in range(size):
-            target[x] = _quantized(source[x], scale)
+            _put(target, x, source[x], scale)
 
 
 def _lift_line(line: Any, low: Any, high: Any) -> Any:
@@ -304,6 +311,7 @@ def transform_pixels(pixels, shift, mixed, rings, level, grids, out):  # type: i
     """The first level, from pixels (h, w, C); like `transform_planes`.
 
     Args:
+      pixels: of integers, or of float32 where nothing is to be quantized.
       shift: what is subtracted from every sample (G.1).
       mixed: whether the first three components go through the color transform: ICT for 9/7, RCT for 5/3.
       rings: (C, 8, w) room for lines, whose type chooses the wavelet.

@@ -18,7 +18,7 @@ from typing import Literal
 import numpy as np
 from numpy.typing import NDArray
 
-from foveate.codec import allocation, hulls, masking
+from foveate.codec import allocation, block_costs, hulls, masking
 from foveate.codec.allocation import Candidates, Choice
 from foveate.codec.block_coder import BlockCoder, Coding, Pixels
 from foveate.codec.block_weights import Emphasis, block_weights
@@ -72,7 +72,8 @@ class Encoder:
           pixels: (H, W, C) uint8 or uint16; C = 1 gray, 2 gray + alpha, 3 RGB, 4 RGB + alpha.
           emphasis: what errors count for; None for all the same.
           coding: how to code; the bytes are the same for any number of threads.
-          effort: "best" codes some times more, with other quantization steps, and takes the best.
+          effort: "best" codes some times more, with other quantization steps, and takes the best; with
+            weights that know what a first choice looks like, where `emphasis` can tell.
 
         Raises:
           ValueError: pixels or settings are out of range.
@@ -91,6 +92,7 @@ class Encoder:
             stream, layout, emphasis, lambda: self.visibility[0], lambda: self.coder.contents
         )
         self.effort = effort
+        self._derivative = emphasis.derivative if emphasis.tune == "visual" else None
         self._log_weights = np.log10(self.weights)
         self._aim: float | None = None  # the threshold that all is coded for; -inf leaves out nothing
         self._base_step = 1.0
@@ -189,13 +191,26 @@ class Encoder:
         return self._best_of(choice, search)
 
     def _best_of(self, choice: Choice, again: Callable[[float], Choice]) -> Choice:
-        """The choice, or with effort a better one from other quantization steps."""
+        """The choice, or with effort a better one: other quantization steps, weights that know the choice."""
         if self.effort != "best" or not math.isfinite(choice.threshold):
             return choice
+        weights, rivals = self.weights, [choice]
+        if self._derivative is not None:
+            factors = block_costs.seen_in(choice, self.coder, self.visibility[0], self._derivative)
+            self._weigh(weights * factors)
+            rivals = []
         slope = 10.0**choice.threshold
         fine = self._fine_step(choice.threshold)
         steps = [fine, *(fine * self._step_for(choice.threshold, phase) for phase in _GOOD_PHASES)]
-        return max([choice, *map(again, steps)], key=lambda c: c.merit(slope))
+        best = max([*rivals, *map(again, steps)], key=lambda c: c.merit(slope))
+        if weights is not self.weights:
+            self._weigh(weights)
+        return best
+
+    def _weigh(self, weights: NDArray[np.float64]) -> None:
+        """Takes other weights, for which nothing is coded yet."""
+        self.weights, self._log_weights = weights, np.log10(weights)
+        self._aim, self._model = None, None
 
     def _fine_step(self, threshold: float) -> float:
         """The largest power of two up to 1 whose bit-planes go as far down as a threshold asks for."""

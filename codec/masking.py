@@ -49,7 +49,7 @@ def visibility(stream: Codestream, layout: Layout, pixels: Pixels) -> tuple[NDAr
     training photos, from 0.125 to 2 bits per pixel, that saves 16.5 % of OpenJPEG's bytes at equal SSIMULACRA
     2 and 15.4 % at equal MS-SSIM, and costs 0.24 dB of PSNR at 0.25 and 0.28 dB at 0.5 bits per pixel. With a
     power of 0.85 instead of 0.6 it would be 17.4 and 16.8 %, for 0.33 and 0.43 dB. Alpha counts as much as
-    luma.
+    luma. With effort "best", `block_costs` corrects these weights after a first decode.
 
     Args:
       stream: the codestream whose blocks are weighed.

@@ -36,8 +36,8 @@ def compile_all() -> int:
 def _use(pixels: Pixels, mask: SaliencyMap) -> None:
     """Everything that is done to a photo of this type, but what networks do."""
     requests: tuple[dict[str, Any], ...] = (
-        {"bpp": 4, "saliency": mask, "layers": 2},
-        {"bpp": 4, "tune": "psnr", "effort": "best"},
+        {"bpp": 4, "saliency": mask, "layers": 2, "effort": "best"},
+        {"bpp": 4, "tune": "psnr"},
         {"psnr": 20},
         {"lossless": True},
     )

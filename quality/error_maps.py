@@ -12,7 +12,7 @@ from foveate.quality.recursive_gaussian import DELAY, RecursiveGaussian
 _REFERENCE, _DISTORTED, _REFERENCE_SQUARED, _DISTORTED_SQUARED, _PRODUCT = range(5)  # what is blurred
 _SSIM, _RINGING, _BLURRING = range(3)  # the maps
 _ONE, _TWO = np.float32(1), np.float32(2)
-_C2 = np.float32(0.0009)  # SSIM's constant against division by zero
+SSIM_CONSTANT = np.float32(0.0009)  # SSIM's constant against division by zero
 
 
 class ErrorMaps:
@@ -83,7 +83,7 @@ def _sum_maps(reference, distorted, blurred, first, sums):  # type: ignore[no-un
             luminance = _ONE - (mean_a - mean_b) * (mean_a - mean_b)
             covariance = products[column] - mean_a * mean_b
             variances = (squares_a[column] - mean_a * mean_a) + (squares_b[column] - mean_b * mean_b)
-            similarity = luminance * (_TWO * covariance + _C2) / (variances + _C2)
+            similarity = luminance * (_TWO * covariance + SSIM_CONSTANT) / (variances + SSIM_CONSTANT)
             unlike = max(1.0 - np.float64(similarity), 0.0)
             edge_a, edge_b = abs(a[column] - mean_a), abs(b[column] - mean_b)
             edges = np.float64((edge_b - edge_a) / (_ONE + edge_a))

@@ -54,11 +54,11 @@ class RecursiveGaussian:
         return blurred
 
 
-def _recursions() -> tuple[NDArray[np.float64], NDArray[np.float64]]:
-    """The gain and the turn of each of the three recursions.
+def _cosines() -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+    """The weights and the frequencies of the three cosines.
 
-    The cosines' weights are the Gaussian's spectrum, changed as little as possible so that the window has a
-    sum of exactly 1 and a variance of exactly sigma² (equations 52 to 56).
+    The weights are the Gaussian's spectrum, changed as little as possible so that the window has a sum of
+    exactly 1 and a variance of exactly sigma² (equations 52 to 56).
     """
     radius = DELAY + 1
     offsets = np.arange(-DELAY, DELAY + 1)
@@ -66,7 +66,19 @@ def _recursions() -> tuple[NDArray[np.float64], NDArray[np.float64]]:
     weights = np.exp(-0.5 * (SIGMA * frequencies) ** 2) / radius
     moments = np.stack([np.ones_like(offsets), offsets**2]) @ np.cos(np.outer(offsets, frequencies))
     weights += np.linalg.pinv(moments) @ (np.array([1, SIGMA**2]) - moments @ weights)
-    return -weights * np.cos(frequencies * (radius + 1)), 2 * np.cos(frequencies)
+    return weights, frequencies
+
+
+def window() -> NDArray[np.float32]:
+    """The middle and one side of the window of 9 samples that the recursions amount to: (5,)."""
+    weights, frequencies = _cosines()
+    return np.asarray(np.cos(np.outer(np.arange(DELAY + 1), frequencies)) @ weights, np.float32)
+
+
+def _recursions() -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+    """The gain and the turn of each of the three recursions."""
+    weights, frequencies = _cosines()
+    return -weights * np.cos(frequencies * _REACH), 2 * np.cos(frequencies)
 
 
 def _unrolled(gains: NDArray[np.float64], turns: NDArray[np.float64]) -> NDArray[np.float32]:

@@ -72,6 +72,10 @@ _WEIGHTS = np.array([
 ])  # fmt: skip
 
 
+_FACTOR, _EXPONENT = 0.9562382616834844, 0.6276336467831387
+_CUBIC = np.array([6.248496625763138e-05, -0.020884521182843837, 2.326765642916932, 0.0])
+
+
 def ssimulacra2(reference: Pixels, distorted: Pixels) -> float:
     """Scores a distorted photo: 100 is identical, 90 hardly visible, 70 high, 50 medium and 30 low quality.
 
@@ -86,19 +90,24 @@ def ssimulacra2(reference: Pixels, distorted: Pixels) -> float:
     Works strip by strip: beside the photos it takes some 7 MB, or 5.5 kB per pixel of width if that
     is more. Raises ValueError for an unlike pair.
     """
+    return score_of_norms(norms_of(reference, distorted))
+
+
+def norms_of(reference: Pixels, distorted: Pixels) -> Plane64:
+    """The figures that the score is made of: (3 colors, n scales, 2 norms, 3 maps), as for `ssimulacra2`."""
     check_pair(reference, distorted)
     if min(reference.shape[:2]) < LEAST_SIDE:
-        reference, distorted = _at_least(reference, LEAST_SIDE), _at_least(distorted, LEAST_SIDE)
+        reference, distorted = at_least(reference, LEAST_SIDE), at_least(distorted, LEAST_SIDE)
     height, width, _ = reference.shape
     finest = _scales(height, width)
     step = max(LANES, _STRIP_PIXELS // width // LANES * LANES)
     for top in range(0, height, step):
         rows = slice(top, top + step)
         finest.add(linear_light(reference[rows]), linear_light(distorted[rows]))
-    return _score(np.stack(finest.finish(), axis=1))
+    return np.stack(finest.finish(), axis=1)
 
 
-def _at_least(pixels: Pixels, side: int) -> Pixels:
+def at_least(pixels: Pixels, side: int) -> Pixels:
     """Continues the sides shorter than `side` by mirroring."""
     rows, columns = (
         np.pad(np.arange(length), (0, max(0, side - length)), mode="symmetric") for length in pixels.shape[:2]
@@ -119,12 +128,33 @@ def _scales(height: int, width: int) -> _Scale:
     return scale
 
 
-def _score(norms: Plane64) -> float:
+def score_of_norms(norms: Plane64) -> float:
     """Maps the norms (3 colors, n scales, 2 norms, 3 maps) to the score."""
-    disturbance = 0.9562382616834844 * float(_WEIGHTS[: norms.size] @ norms.ravel())
-    cubic = (6.248496625763138e-05, -0.020884521182843837, 2.326765642916932, 0.0)
-    fitted = max(float(np.polyval(cubic, disturbance)), 0.0)
-    return 100.0 - 10.0 * math.pow(fitted, 0.6276336467831387)
+    fitted = max(float(np.polyval(_CUBIC, _disturbance(norms))), 0.0)
+    return 100.0 - 10.0 * math.pow(fitted, _EXPONENT)
+
+
+def derivative_by_norms(norms: Plane64) -> Plane64:
+    """The derivative of the score by each of its norms, of their shape: never positive.
+
+    That of an identical photo is 0 here, though the score falls infinitely steeply from 100.
+    """
+    disturbance = _disturbance(norms)
+    fitted = max(float(np.polyval(_CUBIC, disturbance)), 0.0)
+    if not fitted:
+        return np.zeros_like(norms)
+    slope = _FACTOR * float(np.polyval(np.polyder(_CUBIC), disturbance))
+    slope *= -10.0 * _EXPONENT * math.pow(fitted, _EXPONENT - 1)
+    return weights_of(norms) * slope
+
+
+def weights_of(norms: Plane64) -> Plane64:
+    """The weight of each norm, of their shape; with fewer than six scales the first of the list apply."""
+    return _WEIGHTS[: norms.size].reshape(norms.shape)
+
+
+def _disturbance(norms: Plane64) -> float:
+    return _FACTOR * float(_WEIGHTS[: norms.size] @ norms.ravel())
 
 
 class _Scale:

@@ -14,7 +14,7 @@ import functools
 import numpy as np
 from numpy.typing import NDArray
 
-from foveate.compiled import compiled, fused
+from foveate.compiled import compiled, compiled_without_checks, fused
 from foveate.quality.color import Pixels, peak_of
 
 Planes = NDArray[np.float32]  # (3, h, w)
@@ -32,7 +32,7 @@ _BIAS_ROOT = np.float32(0.0037930732552754493 ** (1 / 3))
 _X_SCALE, _X_OFFSET = np.float32(14), np.float32(0.42)
 _Y_OFFSET, _B_OFFSET = np.float32(0.01), np.float32(0.55)
 _KNEE, _SLOPE = np.float32(0.04045), np.float32(1 / np.float32(12.92))
-_HALF, _QUARTER = np.float32(0.5), np.float32(0.25)
+_HALF, _QUARTER, _TWO = np.float32(0.5), np.float32(0.25), np.float32(2)
 _THIRD, _FOUR_THIRDS = np.float32(1 / 3), np.float32(4 / 3)
 # Two polynomials, highest power first, whose quotient is the linear light of samples above 0.04045 to 5e-7.
 _NUMERATOR = np.array(
@@ -63,12 +63,46 @@ def halve(light: Planes) -> Planes:
     return halved
 
 
+def add_halved_derivative(coarse: Planes, fine: Planes) -> None:
+    """Adds what a derivative by halved light (3, ⌈h/2⌉, ⌈w/2⌉) says of the light itself (3, h, w)."""
+    _spread(coarse, fine)
+
+
 def rescaled_xyb(light: Planes) -> Planes:
     """Converts linear red, green and blue (3, h, w) in 0..1 to X, Y and B - Y (3, h, w), each about 0..1."""
     _, height, width = light.shape
     converted = np.empty_like(light)
     _convert(light.reshape(3, height * width), _ABSORBED, converted.reshape(3, height * width))
     return converted
+
+
+def derivative_by_light(converted: Planes, derivative: Planes) -> Planes:
+    """Turns a derivative by rescaled XYB (3, h, w) into one by the light that was converted to it."""
+    by_light = np.empty_like(derivative)
+    count = derivative[0].size
+    flat = converted.reshape(3, count), derivative.reshape(3, count), by_light.reshape(3, count)
+    _convert_derivative(*flat[:2], _ABSORBED, flat[2])
+    return by_light
+
+
+def derivative_by_samples(pixels: Pixels, derivative: Planes) -> NDArray[np.float32]:
+    """Turns a derivative by linear light (3, h, w) into one by the sRGB samples (h, w, C) it came from."""
+    result = np.zeros(pixels.shape, np.float32)
+    slopes = _slopes_of_samples(peak_of(pixels))
+    if pixels.shape[2] <= 2:
+        result[..., 0] = (derivative[0] + derivative[1] + derivative[2]) * slopes[pixels[..., 0]]
+    else:
+        for color in range(3):
+            result[..., color] = derivative[color] * slopes[pixels[..., color]]
+    return result
+
+
+@functools.cache
+def _slopes_of_samples(peak: int) -> NDArray[np.float32]:
+    """The derivative of the linear light of every sample value 0..peak by that value (IEC 61966-2-1)."""
+    encoded = np.arange(peak + 1) / peak
+    slopes = np.where(encoded > _KNEE, 2.4 / 1.055 * ((encoded + 0.055) / 1.055) ** 1.4, 1 / 12.92)
+    return np.asarray(slopes / peak, np.float32)
 
 
 @functools.cache
@@ -117,6 +151,22 @@ def _average(light, halved):  # type: ignore[no-untyped-def]
 
 
 @compiled
+def _spread(coarse, fine):  # type: ignore[no-untyped-def]
+    """The adjoint of `_average`, in which an odd last row or column counts twice."""
+    colors, height, width = fine.shape
+    for color in range(colors):
+        for row in range(height):
+            factor = _HALF if height % 2 and row == height - 1 else _QUARTER
+            source, target = coarse[color, row // 2], fine[color, row]
+            for column in range(width // 2):
+                share = factor * source[column]
+                target[2 * column] += share
+                target[2 * column + 1] += share
+            if width % 2:
+                target[-1] += _TWO * factor * source[-1]
+
+
+@compiled
 def _cube_root_and(value, addend):  # type: ignore[no-untyped-def]
     """The cube root of a positive float32 plus another number.
 
@@ -148,3 +198,22 @@ def _convert(light, absorbed, converted):  # type: ignore[no-untyped-def]
         converted[0, at] = _HALF * (long - medium) * _X_SCALE + _X_OFFSET
         converted[1, at] = brightness + _Y_OFFSET
         converted[2, at] = (short - brightness) + _B_OFFSET
+
+
+@compiled_without_checks
+def _convert_derivative(converted, derivative, absorbed, by_light):  # type: ignore[no-untyped-def]
+    """Like `_convert`, backward: the derivative of a cube root is a third over its square."""
+    by_red, by_green, by_blue = by_light[0], by_light[1], by_light[2]
+    for at in range(len(by_red)):
+        x, y = (converted[0, at] - _X_OFFSET) / _X_SCALE, converted[1, at] - _Y_OFFSET
+        long, medium = y + x + _BIAS_ROOT, y - x + _BIAS_ROOT
+        short = converted[2, at] - _B_OFFSET + y + _BIAS_ROOT
+        by_x, by_y = _HALF * _X_SCALE * derivative[0, at], _HALF * (derivative[1, at] - derivative[2, at])
+        by_red[at] = _THIRD * (by_y + by_x) / (long * long)
+        by_green[at] = _THIRD * (by_y - by_x) / (medium * medium)
+        by_blue[at] = _THIRD * derivative[2, at] / (short * short)
+    for at in range(len(by_red)):
+        by_long, by_medium, by_short = by_red[at], by_green[at], by_blue[at]
+        by_red[at] = absorbed[0, 0] * by_long + absorbed[1, 0] * by_medium + absorbed[2, 0] * by_short
+        by_green[at] = absorbed[0, 1] * by_long + absorbed[1, 1] * by_medium + absorbed[2, 1] * by_short
+        by_blue[at] = absorbed[0, 2] * by_long + absorbed[1, 2] * by_medium + absorbed[2, 2] * by_short

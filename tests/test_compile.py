@@ -15,6 +15,7 @@ from tests.streams import texture
 COMMANDS = (
     "compress photos --output even --roi none --reccnn off --ssim 0.9 --layers 2",
     "compress photos --output archive --bpp 1 --measure ssimulacra2 --tune psnr",
+    "compress photos --output best --roi none --reccnn off --bpp 1 --effort best",
     "restore archive --output back",
     "verify archive",
     "report archive --output report.html",

@@ -25,6 +25,7 @@ from foveate.pictures.exif_turn import without_thumbnail
 from foveate.pictures.picture import full_range
 from foveate.pictures.reasons import Reason
 from foveate.quality.psnr import alpha_error
+from foveate.quality.score_gradient import gradient_of
 from foveate.sandbox.client import Limits, check_integrity, decode_archive
 from foveate.storage.files import read_if_there
 from foveate.transforms.elements import (
@@ -191,7 +192,12 @@ def encode(salient: SalientPhoto, pixels: Pixels, encoder: Encoder, *, prefilter
             photo.source.size_bytes,
             encoder.stored_overhead(photo),
         ),
-        emphasis=Emphasis(salient.saliency, settings.roi_gain_db, settings.tune),
+        emphasis=Emphasis(
+            salient.saliency,
+            settings.roi_gain_db,
+            settings.tune,
+            functools.partial(gradient_of, photo.pixels),
+        ),
         layers=settings.layers,
         effort=settings.effort,
         access=settings.access,

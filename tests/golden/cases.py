@@ -41,6 +41,7 @@ CASES: dict[str, Case] = {
     "color-roi-psnr": Case((97, 131, 3), kind="roi-psnr", value=36.0, masked=True),
     "color-quality": Case((97, 131, 3), kind="quality", value=60.0, settings={"effort": "fast"}),
     "color-quality-corrected": Case((97, 131, 3), kind="quality", value=80.0),
+    "color-best": Case((160, 131, 3), value=0.75, masked=True, settings={"effort": "best"}),
     "color-ratio": Case((64, 64, 3), kind="ratio", value=9.0),
     "gray": Case((75, 200, 1), value=0.6),
     "gray-alpha": Case((40, 33, 2), value=2.0),
