@@ -202,6 +202,18 @@ def _in_riff(dice: Dice, data: bytes, token: bytes) -> bytes:
     return added[:4] + struct.pack("<I", len(added) - 8) + added[8:]
 
 
+def _behind_webp_pixels(dice: Dice, data: bytes, token: bytes) -> bytes:
+    """In the chunk of pixels, behind these; more than an encoder may write in vain."""
+    at = next(data.index(kind) for kind in (b"VP8 ", b"VP8L") if kind in data)
+    size = int.from_bytes(data[at + 4 : at + 8], "little")
+    token = token if len(token) > 40 else token * 40
+    content = data[at + 8 : at + 8 + size] + token
+    rest = data[at + 8 + size + size % 2 :]
+    chunk = data[at : at + 4] + struct.pack("<I", len(content)) + content + bytes(len(content) % 2)
+    added = data[:at] + chunk + rest
+    return added[:4] + struct.pack("<I", len(added) - 8) + added[8:]
+
+
 _WEBP = [kind for kind, known in webp.CHUNKS.items() if known.kind is not Kind.PICTURE]
 
 
@@ -244,6 +256,12 @@ def _xl_box(dice: Dice, data: bytes, token: bytes) -> bytes:
     return data[:at] + _box(kind, token) + data[at:]
 
 
+def _behind_xl_codestream(dice: Dice, data: bytes, token: bytes) -> bytes:
+    at = data.index(b"jxlc") - 4
+    (size,) = struct.unpack_from(">I", data, at)
+    return data[:at] + _box(b"jxlc", data[at + 8 : at + size] + token) + data[at + size :]
+
+
 _XL = [kind for kind, known in jpegxl.BOXES.items() if known.kind is not Kind.PICTURE and kind != b"jbrd"]
 
 # DICOM ----------------------------------------------------------------------------------------------
@@ -276,11 +294,11 @@ PLANTERS: dict[str, tuple[Planter, ...]] = {
     "jpg": (_segment, _segment, _segment, _stray, _behind),
     "png": (_chunk, _chunk, _chunk, _behind_idat, _behind),
     "tif": (_field, _field, _field, _in_strip),
-    "webp": (_in_riff, _in_riff, _in_riff),
+    "webp": (_in_riff, _in_riff, _in_riff, _behind_webp_pixels),
     "gif": (_extension, _extension, _extension, _behind),
     "bmp": (_behind, _before_pixels),
     "avif": (_media_box, _media_box, _in_store),
     "heic": (_media_box, _media_box, _in_store),
-    "jxl": (_xl_box,),
+    "jxl": (_xl_box, _xl_box, _xl_box, _behind_xl_codestream),
     "dcm": (_element, _element, _element, _in_preamble, _behind),
 }

@@ -7,7 +7,7 @@ own mark or since the picture is full.
 from __future__ import annotations
 
 import zlib
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from typing import NamedTuple
 
 import numpy as np
@@ -89,6 +89,24 @@ def end_of_lzw(data: bytes, bits: int | None = None) -> int | None:
         ends = np.cumsum(widths)
         starts = ends - widths
     return None
+
+
+def end_by_trial(size: int, decodes: Callable[[int], bool], slack: int) -> int:
+    """The end of coded pixels of which only a decoder can tell it: the shortest length that decodes.
+
+    Args:
+      size: bytes that there are, which decode.
+      decodes: whether a first part of so many bytes gives the same picture.
+      slack: bytes at the end that an encoder may have written in vain. If so many fewer do not decode, all
+        of them are needed, and there is no other trial.
+    """
+    if size <= slack or not decodes(size - slack):
+        return size
+    enough, too_few = size - slack, 0
+    while enough - too_few > 1:
+        middle = (enough + too_few) // 2
+        enough, too_few = (middle, too_few) if decodes(middle) else (enough, middle)
+    return enough
 
 
 def _widths(clear: int, *, early: bool) -> NDArray[np.int64]:

@@ -11,7 +11,8 @@ import numpy as np
 from foveate.codec.jp2_boxes import pack_box
 from foveate.codec.metadata import PhotoMetadata
 from foveate.pictures import color, gain_map, isobmff, xmp
-from foveate.pictures.accounting import Kind, Known, Part, part_of, printable, settle, unknown
+from foveate.pictures.accounting import Kind, Known, Part, behind, part_of, printable, settle, unknown
+from foveate.pictures.coded_ends import end_by_trial
 from foveate.pictures.exif_turn import already_upright
 from foveate.pictures.isobmff import Box
 from foveate.pictures.jpeg import decode_jpeg
@@ -76,6 +77,7 @@ def decode_jpeg_xl(data: bytes, max_pixels: int | None, *, drop_gain_map: bool =
     if any(box.kind == b"jbrd" for box in boxes):
         with decoding("a JPEG XL"):
             jpeg = imagecodecs.jpegxl_decode_jpeg(data, numthreads=1)
+        problems += _rest(_codestream(data, boxes))
         found = decode_jpeg(bytes(jpeg), max_pixels, drop_gain_map=drop_gain_map)
         return dataclasses.replace(
             found, format="jpeg xl", metadata_problems=(*problems, *found.metadata_problems)
@@ -91,6 +93,7 @@ def decode_jpeg_xl(data: bytes, max_pixels: int | None, *, drop_gain_map: bool =
     wanted = (*size, header.channels), np.dtype(np.uint8 if header.bits == 8 else np.uint16)
     if (pixels.shape, pixels.dtype) != wanted:
         raise damaged("a JPEG XL", f"{pixels.shape} decoded where its header says {wanted[0]}")
+    problems += _rest(_codestream(data, boxes))
     block, packet = contents.get(b"Exif"), contents.get(b"xml ")
     metadata = PhotoMetadata(
         profile,
@@ -99,6 +102,26 @@ def decode_jpeg_xl(data: bytes, max_pixels: int | None, *, drop_gain_map: bool =
         jumbf=contents.get(b"jumb"),
     )
     return Picture(pixels, metadata, "jpeg xl", header.bits, problems, color_by_exif=False)
+
+
+def _rest(codestream: bytes) -> tuple[str, ...]:
+    """What is lost behind the end of a codestream.
+
+    Raises:
+      NotForJpeg2000: it keeps the source.
+    """
+
+    def decodes(size: int) -> bool:
+        try:
+            imagecodecs.jpegxl_decode(codestream[:size])
+        except MemoryError:
+            raise
+        except Exception:  # decoders raise whatever too few bytes lead them to
+            return False
+        return True
+
+    end = end_by_trial(len(codestream), decodes, 1)
+    return settle([behind(codestream, end)], "a JPEG XL") if end < len(codestream) else ()
 
 
 def _apart(data: bytes, boxes: list[Box]) -> tuple[dict[bytes, bytes], list[Part]]:
@@ -142,7 +165,7 @@ def _unpacked(content: bytes) -> bytes | None:
 
 
 def _codestream(data: bytes, boxes: list[Box]) -> bytes:
-    """The codestream's beginning."""
+    """The codestream, joined from its boxes."""
     if not boxes:
         return data
     for box in boxes:

@@ -4,13 +4,16 @@ from __future__ import annotations
 
 import dataclasses
 import math
-from collections.abc import Mapping
+import struct
+from collections.abc import Mapping, Sequence
 
 import imagecodecs
+import numpy as np
 
 from foveate.codec.metadata import PhotoMetadata
 from foveate.pictures import exif, jumbf
 from foveate.pictures.accounting import Kind, Known, Part, behind, part_of, printable, settle, unknown
+from foveate.pictures.coded_ends import end_by_trial
 from foveate.pictures.picture import (
     BadPicture,
     NotForJpeg2000,
@@ -28,6 +31,7 @@ from foveate.pictures.reasons import Reason
 
 _PIXELS = (b"VP8 ", b"VP8L", b"ALPH")
 _MOST_CHUNKS = 1 << 16
+_SLACK = 16  # bytes that a lossy encoder may write in vain
 _ANOTHER = Known(Kind.HOLDS_DATA, "another picture", Reason.SEVERAL_PICTURES)
 CHUNKS: Mapping[bytes, Known] = {
     b"VP8X": Known(Kind.PICTURE, "canvas", most=18, once=True),
@@ -59,8 +63,33 @@ def decode_webp(data: bytes, max_pixels: int | None) -> Picture:
         pixels = with_channels(imagecodecs.webp_decode(data))
     width, height = _webp_size(chunks)
     require_size(pixels, height, width, "a WebP")
+    problems += _rest(data, parts, pixels)
     metadata = PhotoMetadata(chunks.get(b"ICCP"), chunks.get(b"EXIF"), chunks.get(b"XMP "), jumbf=jumb)
     return Picture(pixels, metadata, "webp", 8, problems)
+
+
+def _rest(data: bytes, parts: Sequence[Part], pixels: Pixels) -> tuple[str, ...]:
+    """What is lost in the chunk of pixels behind these.
+
+    Raises:
+      NotForJpeg2000: it keeps the source.
+    """
+    start = next(part.start for part in parts if part.name == "pixels")
+    kind, size = data[start : start + 4], int.from_bytes(data[start + 4 : start + 8], "little")
+    content = data[start + 8 : start + 8 + size]
+
+    def decodes(length: int) -> bool:
+        chunk = kind + struct.pack("<I", length) + content[:length] + bytes(length % 2)
+        try:
+            alone = imagecodecs.webp_decode(b"RIFF" + struct.pack("<I", len(chunk) + 4) + b"WEBP" + chunk)
+        except MemoryError:
+            raise
+        except Exception:  # decoders raise whatever too few bytes lead them to
+            return False
+        return np.array_equal(with_channels(alone)[:, :, :3], pixels[:, :, :3])
+
+    end = end_by_trial(len(content), decodes, _SLACK)
+    return settle([behind(content, end)], "a WebP") if end < len(content) else ()
 
 
 def _walk(data: bytes) -> tuple[dict[bytes, bytes], list[Part]]:

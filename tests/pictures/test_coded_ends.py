@@ -121,6 +121,44 @@ def test_what_stands_behind_the_pixels_in_a_strip_is_named(
     assert int(re.findall(r"(\d+) bytes", problem)[0]) in (len(HIDDEN), len(HIDDEN) + 1)
 
 
+@pytest.mark.parametrize("boxed", [False, True])
+@pytest.mark.parametrize("lossless", [False, True])
+def test_what_stands_behind_the_codestream_of_a_jpeg_xl_is_named(boxed: bool, lossless: bool) -> None:
+    codestream = bytes(imagecodecs.jpegxl_encode(texture(61, 83, 3), lossless=lossless))
+
+    def lost(rest: bytes) -> tuple[str, ...]:
+        data = codestream + rest
+        if boxed:
+            head = b"\0\0\0\x0cJXL \r\n\x87\n\0\0\0\x14ftypjxl \0\0\0\0jxl "
+            data = head + (8 + len(data)).to_bytes(4) + b"jxlc" + data
+        return decode_picture(data, also=("jxl",)).metadata_problems
+
+    assert lost(b"") == lost(bytes(9)) == ()
+    assert lost(HIDDEN) == (f"unknown bytes behind the picture: hidden.metadata ({len(HIDDEN)} bytes)",)
+    with pytest.raises(NotForJpeg2000, match="a video behind the picture"):
+        lost(b"\0\0\0\x18ftypmp42" + bytes(12) + HIDDEN)
+
+
+@pytest.mark.parametrize("options", [{"quality": 80}, {"quality": 10}, {"lossless": True}])
+@pytest.mark.parametrize("channels", [3, 4])
+def test_what_stands_behind_the_pixels_of_a_webp_is_named(options: dict[str, int], channels: int) -> None:
+    for side in (1, 40, 133):
+        file = io.BytesIO()
+        Image.fromarray(texture(side, side, channels)).save(file, "WEBP", **options)
+        data = file.getvalue()
+        assert decode_picture(data).metadata_problems == ()
+        at = data.index(b"VP8L" if b"VP8L" in data else b"VP8 ") + 4
+        size = int.from_bytes(data[at : at + 4], "little")
+        rest = HIDDEN * 100
+        content = data[at + 4 : at + 4 + size] + rest
+        behind = data[at + 4 + size + size % 2 :]
+        hidden = data[:at] + len(content).to_bytes(4, "little") + content + bytes(len(content) % 2) + behind
+        hidden = hidden[:4] + (len(hidden) - 8).to_bytes(4, "little") + hidden[8:]
+        (problem,) = decode_picture(hidden).metadata_problems
+        counted = int(re.findall(r"([\d,]+) bytes\)", problem)[0].replace(",", ""))
+        assert len(rest) <= counted <= len(rest) + 16
+
+
 def test_a_tiff_whose_strips_overlap_is_kept() -> None:
     file = io.BytesIO()
     tifffile.imwrite(file, texture(45, 37, 3), photometric="rgb", metadata=None, rowsperstrip=8)

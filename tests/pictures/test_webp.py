@@ -66,7 +66,7 @@ def test_a_second_picture_keeps_the_file() -> None:
 NAMES = st.text("abcdefgh", min_size=4, max_size=4)
 
 
-@settings(max_examples=300, deadline=None)
+@settings(max_examples=150, deadline=None)
 @given(st.lists(st.tuples(NAMES, st.binary(max_size=200)), max_size=4), st.binary(max_size=100))
 def test_whatever_is_planted_is_named_or_keeps_the_file(
     planted: list[tuple[str, bytes]], behind: bytes
