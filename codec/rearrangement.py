@@ -1,6 +1,6 @@
 """A codestream's blocks, laid out for another arrangement: headers, geometry, and which block went where.
 
-Tiles, code-blocks and quantization stay; precincts change where the new ones cut no block.
+Tiles, code-blocks, quantization and comments stay; precincts change where the new ones cut no block.
 """
 
 from __future__ import annotations
@@ -12,17 +12,19 @@ from numpy.typing import NDArray
 
 from foveate.codec import codestream
 from foveate.codec.arrangement import access_precincts
-from foveate.codec.codestream import COC, COD, Codestream
+from foveate.codec.codestream import COC, COD, COM, Codestream
 from foveate.codec.errors import BadCodestream
 from foveate.codec.layout import Blocks, Layout, lay_out_at_most
 from foveate.codec.packet_stream import PacketStream
 from foveate.codec.packets import Codewords, Layers
-from foveate.codec.parameters import PREDTERM, parse_parameters
+from foveate.codec.parameters import PREDTERM, emit_segment, parse_parameters
 
 
 def laid_out_anew(source: PacketStream, access: bool) -> tuple[Codestream, Layout, NDArray[np.int64]]:
     """The headers and the layout of what is written, and which block of the source each of its blocks is."""
     segments = [_without_promises(segment) for segment in source.stream.header_segments]
+    found, _ = codestream.main_header(source.stream.data, 0)
+    segments += [emit_segment(COM, payload) for marker, payload in found if marker == COM]
     own = {
         tile: tuple(_without_promises(segment) for segment in found)
         for tile, found in source.stream.tile_segments.items()

@@ -58,9 +58,11 @@ def decoded_part(
 
 def _opened(path: str) -> RangedBytes:
     """A file that is read as far as it is looked at."""
-    from foveate.storage.files import read_range, size_of
+    from foveate.storage.files import read_range, size_of, stored_file
 
-    return RangedBytes(size_of(path), functools.partial(read_range, path))
+    version = stored_file(path)
+    size = version.size_bytes if version else size_of(path)
+    return RangedBytes(size, functools.partial(read_range, path, version=version))
 
 
 def _checked_region(region: Sequence[int]) -> Region:

@@ -100,12 +100,27 @@ def read_head(url: str, count: int) -> bytes:
     return _read(url, count)
 
 
-def read_range(url: str, start: int, end: int) -> bytes:
-    """A file's bytes from `start` to before `end`; fewer where it has no more. Raises as `read_whole`."""
+def read_range(url: str, start: int, end: int, version: StoredFile | None = None) -> bytes:
+    """A file's bytes from `start` to before `end`; fewer where it has no more.
+
+    Raises:
+      BadInput: it is no longer that `version`, as far as the place knows; or as `read_whole`.
+    """
     store = store_of(url)
-    if store is not None:
-        return store.read(url, first=end, start=start)
-    return _read(url, end - start, start)
+    try:
+        if store is not None:
+            return store.read(url, version, first=end, start=start)
+        data = _read(url, end - start, start)
+        if (
+            version is not None
+            and version.version
+            and (now := stored_version(url)) != version.version
+            and now
+        ):
+            raise FileChanged(url)
+    except FileChanged as error:
+        raise BadInput("it changed while it was read: run again") from error
+    return data
 
 
 def size_of(url: str) -> int:

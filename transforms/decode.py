@@ -21,6 +21,7 @@ from foveate.pictures.picture import full_range
 from foveate.sandbox.client import Limits, check_file_bytes, decode_archive
 from foveate.storage.errors import BadInput
 from foveate.storage.files import read_range
+from foveate.storage.object_store import StoredFile
 from foveate.storage.source import SourceFile
 from foveate.transforms.elements import DecodedFile
 from foveate.transforms.read import require_place
@@ -102,7 +103,8 @@ def _read(file: SourceFile, extent: Extent, key: ArchiveKey | None) -> tuple[byt
         check_file_bytes(file.size_bytes, limits)
         whole = RangedBytes.of(read_stored(file.url, key, limits.file_bytes))
     else:
-        whole = RangedBytes(file.size_bytes, functools.partial(read_range, file.url))
+        listed = StoredFile(file.url, file.size_bytes, file.modified, file.generation, file.checksum)
+        whole = RangedBytes(file.size_bytes, functools.partial(read_range, file.url, version=listed))
     try:
         part = window(picture_size(whole), extent.region, halo=extent.halo, reduce=extent.reduce)
         data = excerpt(whole, part.area, reduce=extent.reduce, layers=extent.layers)

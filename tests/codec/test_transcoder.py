@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from foveate.codec import allocation, openjpeg
+from foveate.codec import allocation, codestream, openjpeg, parameters
 from foveate.codec.arrangement import arranged
 from foveate.codec.block_weights import Emphasis
 from foveate.codec.errors import BudgetTooSmall
@@ -97,3 +97,15 @@ def test_precincts_that_cut_blocks_stay() -> None:
     plain = foreign("offset")
     changed = Transcoder(plain, access=True).stream.coding[0]
     assert changed.precincts_log2[0] == (7, 7) and changed.precincts_log2[-1] == (8, 8)
+
+
+def test_comments_stay() -> None:
+    plain = streams.coded(streams.texture(60, 70, 1))
+    comment = parameters.emit_segment(codestream.COM, b"\0\1scanned in 1998")
+    source = PacketStream.parse(plain[:2] + plain[2:].replace(b"\xff\x90", comment + b"\xff\x90", 1))
+    coder = Transcoder(source, access=True)
+    choice = coder.within(1500)
+    data = allocation.encode(choice)
+    assert len(data) == allocation.encoded_size(choice) <= 1500
+    assert data.count(comment) == 1 and coder.reordered().count(comment) == 1
+    assert not openjpeg.decode(data).warnings

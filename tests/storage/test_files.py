@@ -344,6 +344,11 @@ def test_a_range_of_a_file_is_read_alone(tmp_path: Path) -> None:
     assert files.size_of(url) == files.size_of(f"file://{url}") == 14
     assert files.read_range(url, 3, 7) == b"3456"
     assert files.read_range(url, 10, 99) == b".jpg"
+    version = files.stored_file(url)
+    assert files.read_range(url, 3, 7, version) == b"3456"
+    os.utime(url, (1, 1))
+    with pytest.raises(BadInput, match="changed while it was read"):
+        files.read_range(url, 3, 7, version)
     for missing in (str(tmp_path / "a.jpg"), f"{url}/b"):
         with pytest.raises(FileNotFoundError):
             files.size_of(missing)
