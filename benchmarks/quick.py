@@ -71,11 +71,11 @@ def main(argv: Sequence[str] | None = None) -> int:
     if args.write:
         args.write.write_text(json.dumps({f.name: f.value for f in figures}, indent=1) + "\n")
         return 0
-    published = json.loads(PUBLISHED.read_text())
+    published = json.loads(PUBLISHED.read_text()) if PUBLISHED.exists() else {}
     print(compared(figures, published))
-    off = [figure.name for figure in figures if is_off(figure, published)]
-    print(f"Off by more than their tolerance: {', '.join(off)}" if off else "All within their tolerances")
-    return 1 if off else 0
+    verdict = judged(figures, published)
+    print(verdict or "All within their tolerances")
+    return 1 if verdict else 0
 
 
 def is_off(figure: Figure, published: dict[str, float]) -> bool:
@@ -83,6 +83,12 @@ def is_off(figure: Figure, published: dict[str, float]) -> bool:
     if figure.tolerance is None:
         return False
     return not abs(figure.value - published.get(figure.name, float("nan"))) <= figure.tolerance
+
+
+def judged(figures: Sequence[Figure], published: dict[str, float]) -> str:
+    """Names the figures that are off; "" if none is."""
+    off = [figure.name for figure in figures if is_off(figure, published)]
+    return f"Off by more than their tolerance: {', '.join(off)}" if off else ""
 
 
 def compared(figures: Sequence[Figure], published: dict[str, float]) -> str:
@@ -112,17 +118,16 @@ def at_equal_bytes(photos: Sequence[Photo]) -> Iterator[Figure]:
                 found.setdefault(codec, []).append((ssimulacra2(photo, pixels), psnr(photo, pixels)))
         for codec, values in found.items():
             tolerances = _OTHERS_TOLERANCES if codec in _OTHERS else _TOLERANCES
-            for (measure, tolerance), of_photos in zip(
-                tolerances.items(), zip(*values, strict=True), strict=True
-            ):
-                yield Figure(f"{codec}, {rate:g} bpp: {measure}", statistics.fmean(of_photos), tolerance)
+            for measure, of_photos in zip(tolerances, zip(*values, strict=True), strict=True):
+                name = f"{codec}, {rate:g} bpp: {measure}"
+                yield Figure(name, statistics.fmean(of_photos), tolerances[measure])
 
 
 def _decoded(photo: Photo, budget: int, others: dict[str, list[PeerFiles]]) -> Iterator[tuple[str, Pixels]]:
     """What each codec makes of the photo within the budget, by the codec's name."""
     for codec, peers in others.items():
-        within = [file.pixels for peer in peers if (file := peer.within(budget))]
-        yield codec, max(within, key=lambda pixels: psnr(photo, pixels))
+        if within := [file.pixels for peer in peers if (file := peer.within(budget))]:
+            yield codec, max(within, key=lambda pixels: psnr(photo, pixels))
     yield _OPENJPEG, _openjpeg_within(photo, budget)
     encoded = encode_file(photo, Recipe(AtMost(budget), Emphasis(tune="visual")), ours.boxes())
     yield _OURS, encoded.pixels
