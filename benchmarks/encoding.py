@@ -21,7 +21,7 @@ from benchmarks.photos import Photo, mirrored_to, read_photo
 from benchmarks.tables import Bar, Section, Table, number
 from foveate.codec import allocation, openjpeg
 from foveate.codec.allocation import Choice
-from foveate.codec.block_coder import Coding
+from foveate.codec.coding import Coding
 from foveate.codec.encoder import Encoder
 from foveate.quality.psnr import psnr
 

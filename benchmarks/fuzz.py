@@ -29,7 +29,7 @@ import numpy as np
 
 from benchmarks import structures
 from foveate.codec import allocation, codestream, jp2, noise, openjpeg, packets
-from foveate.codec.block_coder import Coding
+from foveate.codec.coding import Coding
 from foveate.codec.encoder import Encoder
 from foveate.codec.errors import BadCodestream, UnsupportedCodestream
 from foveate.codec.layout import lay_out

@@ -14,7 +14,7 @@ from PIL import Image, ImageCms
 
 from benchmarks.raw_files import PNG, dicom, saved, tiff_block
 from foveate.codec import allocation, jp2
-from foveate.codec.block_coder import Coding
+from foveate.codec.coding import Coding
 from foveate.codec.encoder import Encoder
 from foveate.codec.metadata import PhotoMetadata
 

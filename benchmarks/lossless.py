@@ -11,7 +11,7 @@ from benchmarks import openjpeg_encoder, ours
 from benchmarks.photos import deepened, gray, read_photo, with_alpha
 from benchmarks.tables import Section, Table, number
 from foveate.codec import jp2
-from foveate.codec.block_coder import Pixels
+from foveate.codec.coding import Pixels
 from foveate.codec.file import Lossless, Recipe, encode_file
 from foveate.codec.metadata import PhotoMetadata
 

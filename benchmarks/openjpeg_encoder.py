@@ -9,7 +9,7 @@ import imagecodecs
 import numpy as np
 from PIL import Image
 
-from foveate.codec.block_coder import Pixels
+from foveate.codec.coding import Pixels
 
 
 def encode(pixels: Pixels, *, psnrs_db: Sequence[float] = (0.0,), reversible: bool = False) -> bytes:

@@ -25,7 +25,7 @@ from PIL import Image
 from benchmarks.image_server import ImageServer, server_program, serving
 from benchmarks.photos import Photo, mirrored_to, read_photo
 from foveate.codec import allocation, excerpt, jp2, openjpeg
-from foveate.codec.block_coder import Coding
+from foveate.codec.coding import Coding
 from foveate.codec.encoder import Encoder
 from foveate.codec.metadata import PhotoMetadata
 from foveate.codec.ranged import RangedBytes

@@ -22,8 +22,8 @@ from benchmarks.photos import Photo, photo_paths, read_photo
 from benchmarks.tables import Table, number, table_text
 from foveate.api import decode, restore
 from foveate.codec import openjpeg
-from foveate.codec.block_coder import Pixels
 from foveate.codec.block_weights import Emphasis
+from foveate.codec.coding import Pixels
 from foveate.codec.file import AtMost, Recipe, encode_file
 from foveate.pictures.peers import PEERS, PeerFiles
 from foveate.quality.psnr import psnr

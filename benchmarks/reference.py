@@ -17,7 +17,7 @@ from PIL import Image
 from benchmarks import openjpeg_encoder
 from benchmarks.curves import Figures, Point
 from foveate.codec import jp2, openjpeg
-from foveate.codec.block_coder import Pixels
+from foveate.codec.coding import Pixels
 from foveate.codec.metadata import PhotoMetadata
 
 OVERHEAD = jp2.overhead(3, metadata=PhotoMetadata())

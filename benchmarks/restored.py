@@ -15,8 +15,8 @@ from benchmarks.kept import Kept
 from benchmarks.networks import Networks
 from benchmarks.photos import Photo
 from benchmarks.salient import GAIN_DB
-from foveate.codec.block_coder import Pixels
 from foveate.codec.block_weights import Emphasis
+from foveate.codec.coding import Pixels
 from foveate.codec.encoder import Encoder
 from foveate.codec.file import decode_file
 from foveate.codec.metadata import PhotoMetadata

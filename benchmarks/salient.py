@@ -15,8 +15,8 @@ from benchmarks.kept import Kept
 from benchmarks.photos import LARGE_PIXELS, Photo, middle_quarter, read_photo
 from benchmarks.tables import Bar, Section, Table, number
 from foveate.codec import openjpeg
-from foveate.codec.block_coder import Pixels
 from foveate.codec.block_weights import Emphasis
+from foveate.codec.coding import Pixels
 from foveate.codec.encoder import Encoder
 from foveate.quality.psnr import psnr, psnr_s
 

@@ -21,7 +21,7 @@ from pathlib import Path
 from benchmarks import varied_files
 from benchmarks.photos import Photo, photo_paths, read_photo
 from foveate.codec import allocation, openjpeg
-from foveate.codec.block_coder import Coding
+from foveate.codec.coding import Coding
 from foveate.codec.encoder import Encoder
 from foveate.codec.packet_stream import PacketStream
 from foveate.codec.transcoder import Transcoder

@@ -20,7 +20,7 @@ from PIL import Image
 
 import foveate
 from foveate.codec import allocation, jp2, openjpeg
-from foveate.codec.block_coder import Coding
+from foveate.codec.coding import Coding
 from foveate.codec.encoder import Encoder
 from foveate.codec.errors import BudgetTooSmall
 from foveate.codec.metadata import PhotoMetadata

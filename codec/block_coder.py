@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 from foveate.codec import codestream, dwt, quantization, tier1
 from foveate.codec.arrangement import access_precincts
 from foveate.codec.codestream import Codestream
+from foveate.codec.coding import Coding, Pixels, checked_depth
 from foveate.codec.energy_means import Contents
 from foveate.codec.layout import Layout, lay_out_at_most
 from foveate.codec.packets import Codewords
@@ -27,36 +28,10 @@ from foveate.codec.parameters import (
     emit_size,
 )
 
-Pixels = NDArray[np.uint8] | NDArray[np.uint16]
-
 _MANY = 1 << 40  # packets: our own headers claim nothing
 _BLOCK_SIZE = 64
 _SURVEY_STRIDE = 4  # of the lines of a block
 _JOBS_PER_THREAD = 4
-
-
-@dataclasses.dataclass(frozen=True)
-class Coding:
-    """How a picture is coded, beside its content.
-
-    reversible: 5/3 wavelet, so that all passes together are lossless, instead of 9/7.
-    block_size: side of a code-block, a power of two from 4 to 64; None for 64, or 32 where `Encoder` finds
-        that smaller ones pay.
-    levels: wavelet decompositions; fewer where a picture's or tile's shorter side has no room for them.
-    tile_size: side of square tiles in pixels, a multiple of 2^levels; None for one tile, or as many as
-        `Encoder` needs to bound its memory.
-    bit_depth: significant bits of the samples; None for all of their type.
-    access: small precincts, so that a region's packets can be told from others (`arrangement`).
-    threads: that transform and code at once.
-    """
-
-    reversible: bool = False
-    block_size: int | None = None
-    levels: int = 5
-    tile_size: int | None = None
-    bit_depth: int | None = None
-    access: bool = False
-    threads: int = 1
 
 
 class BlockCoder:
@@ -76,7 +51,7 @@ class BlockCoder:
           ValueError: pixels or settings are out of range.
         """
         self.pixels, self.coding = pixels, coding
-        self.bit_depth = _checked(pixels, coding)
+        self.bit_depth = checked_depth(pixels, coding)
         height, width, components = pixels.shape
         side = coding.tile_size or max(height, width)
         levels = min(coding.levels, min(height, width, side).bit_length() - 1)
@@ -384,22 +359,3 @@ class BlockCoder:
         layout = dataclasses.replace(self.layout, blocks=self.layout.blocks._replace(planes=planes))
         codewords = Codewords(self.body, self.passes.start.copy(), zero_planes.astype(np.uint8))
         return self._stream(guard_bits), layout, codewords
-
-
-def _checked(pixels: Pixels, coding: Coding) -> int:
-    """The bit depth of pixels that can be coded so; raises ValueError for others."""
-    if pixels.dtype not in (np.uint8, np.uint16):
-        raise ValueError(f"pixels are {pixels.dtype}, not uint8 or uint16")
-    if pixels.ndim != 3 or not 1 <= pixels.shape[2] <= 4 or 0 in pixels.shape:
-        raise ValueError(f"pixels have the shape {pixels.shape}, not (H, W, 1 to 4)")
-    widest = 8 * pixels.dtype.itemsize
-    depth = widest if coding.bit_depth is None else coding.bit_depth
-    if not 1 <= depth <= widest:
-        raise ValueError(f"a bit depth of {depth} does not fit {pixels.dtype}")
-    if depth < widest and int(pixels.max()) >> depth:
-        raise ValueError(f"the value {int(pixels.max())} does not fit {depth} bits")
-    if coding.block_size not in (None, 4, 8, 16, 32, 64):
-        raise ValueError(f"block size {coding.block_size} is not a power of two from 4 to 64")
-    if coding.tile_size is not None and (coding.tile_size < 1 or coding.tile_size % (1 << coding.levels)):
-        raise ValueError(f"a tile size of {coding.tile_size} is not a multiple of {1 << coding.levels}")
-    return depth

@@ -13,8 +13,9 @@ from numpy.typing import NDArray
 
 from foveate.codec import allocation, openjpeg
 from foveate.codec.allocation import Choice
-from foveate.codec.block_coder import BlockCoder, Pixels
+from foveate.codec.block_coder import BlockCoder
 from foveate.codec.block_weights import Derivative, Window
+from foveate.codec.coding import Pixels
 from foveate.compiled import compiled
 
 _PRIOR = 1.0  # of the mean of all blocks' errors, by area: what each is taken to have beside its own

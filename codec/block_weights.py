@@ -13,8 +13,8 @@ from typing import Literal
 import numpy as np
 from numpy.typing import NDArray
 
-from foveate.codec.block_coder import Pixels
 from foveate.codec.codestream import Codestream
+from foveate.codec.coding import Pixels
 from foveate.codec.energy_means import Contents
 from foveate.codec.layout import Layout
 from foveate.codec.saliency_weights import saliency_weights

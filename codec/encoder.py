@@ -20,9 +20,10 @@ from numpy.typing import NDArray
 
 from foveate.codec import allocation, block_costs, hulls, masking
 from foveate.codec.allocation import Candidates, Choice
-from foveate.codec.block_coder import BlockCoder, Coding, Pixels
+from foveate.codec.block_coder import BlockCoder
 from foveate.codec.block_weights import Emphasis, block_weights
-from foveate.codec.quality_search import Goal, Search
+from foveate.codec.coding import Coding, Pixels
+from foveate.codec.quality_search import Goal, Search, decibels_at
 from foveate.codec.rate_model import RateModel, Sample
 from foveate.codec.saliency_weights import block_size
 from foveate.codec.tile_sizes import tile_side
@@ -176,7 +177,7 @@ class Encoder:
         Returns:
           None where all there is does not reach the goal.
         """
-        decibels = self._decibels_at(goal.psnr_db)
+        decibels = decibels_at(goal.psnr_db, self.coder.pixels, self.coder.bit_depth)
         self._aim_at(self._predicted_at_error(10 ** (-decibels / 10)))
         choice = self._searched(goal, quality, decibels, layers)
         if choice is None or not math.isfinite(choice.threshold):
@@ -367,13 +368,6 @@ class Encoder:
                     return None
                 self._aim_at(-math.inf)
         return search.best
-
-    def _decibels_at(self, psnr_db: float) -> float:
-        """The `_decibels` at a PSNR, if errors are those of the coefficients."""
-        height, width, channels = self.coder.pixels.shape
-        samples = height * width * (channels - (channels + 1) % 2)  # without alpha
-        peak = (1 << self.coder.bit_depth) - 1
-        return psnr_db - 10 * math.log10(samples * peak**2)
 
     def _decibels(self, choice: Choice) -> float:
         """The squared error that a choice leaves, as far as coefficients tell: -10 log10."""

@@ -14,8 +14,8 @@ from numpy.typing import NDArray
 
 from foveate.codec import allocation, jp2, noise, openjpeg
 from foveate.codec.allocation import Choice
-from foveate.codec.block_coder import Coding, Pixels
 from foveate.codec.block_weights import Emphasis
+from foveate.codec.coding import Coding, Pixels
 from foveate.codec.encoder import Effort, Encoder
 from foveate.codec.errors import BadCodestream, BudgetTooSmall, UnsupportedCodestream
 from foveate.codec.foreign_color import as_straight_rgb, check_color

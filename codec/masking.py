@@ -8,8 +8,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from foveate.codec import wavelet
-from foveate.codec.block_coder import Pixels
 from foveate.codec.codestream import Codestream
+from foveate.codec.coding import Pixels
 from foveate.codec.footprints import box_means, footprints, summed
 from foveate.codec.layout import Layout
 

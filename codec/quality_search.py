@@ -8,6 +8,7 @@ import math
 import numpy as np
 
 from foveate.codec.allocation import Choice
+from foveate.codec.coding import Pixels
 
 _FEWER_DECIBELS = 6.0  # to try, where no error is left
 _MOST_RATE = 4.0  # of decibels reached to those predicted, and the other way round
@@ -68,3 +69,11 @@ class Search:
         x0, y0 = finite[-2] if len(finite) > 1 else (x1 - 1, y1 - 1)
         rate = (y1 - y0) / (x1 - x0) if x1 != x0 else 1.0
         return x1 + (aim - y1) / min(max(rate, 1 / _MOST_RATE), _MOST_RATE)
+
+
+def decibels_at(psnr_db: float, pixels: Pixels, bit_depth: int) -> float:
+    """-10 log10 of all squared errors of a photo (H, W, C) at a PSNR; alpha is left out."""
+    height, width, channels = pixels.shape
+    samples = height * width * (channels - (channels + 1) % 2)
+    peak = (1 << bit_depth) - 1
+    return psnr_db - 10 * math.log10(samples * peak**2)

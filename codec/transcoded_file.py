@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 
 from foveate.codec import allocation
 from foveate.codec.allocation import Choice
-from foveate.codec.block_coder import Pixels
+from foveate.codec.coding import Pixels
 from foveate.codec.envelope import Envelope
 from foveate.codec.errors import BudgetTooSmall
 from foveate.codec.file import AtLeast, AtMost, AtSlope, EncodedFile, Recipe

@@ -21,9 +21,9 @@ from numpy.typing import NDArray
 from foveate.codec import allocation, hulls, masking, tier1_decoder
 from foveate.codec.allocation import Candidates, Choice
 from foveate.codec.arrangement import arranged
-from foveate.codec.block_coder import Pixels
 from foveate.codec.block_weights import Emphasis, block_weights
 from foveate.codec.codestream import REVERSIBLE, Codestream
+from foveate.codec.coding import Pixels
 from foveate.codec.errors import BadCodestream, UnsupportedCodestream
 from foveate.codec.layout import Blocks, Layout
 from foveate.codec.noise import squared_norms

@@ -25,8 +25,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from foveate.codec import allocation, openjpeg
-from foveate.codec.block_coder import Coding, Pixels
 from foveate.codec.block_weights import Emphasis
+from foveate.codec.coding import Coding, Pixels
 from foveate.codec.encoder import Encoder
 from foveate.models import comcnn, reccnn, tiling
 from foveate.models.tiling import BadWeights, Network

@@ -17,9 +17,9 @@ from numpy.typing import NDArray
 
 from foveate.codec import codestream, packets
 from foveate.codec.allocation import Choice
-from foveate.codec.block_coder import Coding
 from foveate.codec.block_weights import Emphasis
 from foveate.codec.codestream import Codestream
+from foveate.codec.coding import Coding
 from foveate.codec.encoder import Encoder
 from foveate.codec.layout import Layout
 from foveate.codec.packets import Layers

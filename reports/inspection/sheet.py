@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 from PIL import Image, ImageDraw, ImageFont
 
 from foveate.codec import bit_usage, openjpeg
-from foveate.codec.block_coder import Pixels
+from foveate.codec.coding import Pixels
 from foveate.codec.errors import UnsupportedCodestream
 from foveate.pictures.picture import full_range, saved
 from foveate.quality.overlay import as_rgb, heat_over

@@ -14,8 +14,8 @@ from numpy.typing import NDArray
 from benchmarks import openjpeg_encoder
 from foveate.codec import allocation, codestream, openjpeg
 from foveate.codec.allocation import Candidates
-from foveate.codec.block_coder import Coding
 from foveate.codec.block_weights import Emphasis
+from foveate.codec.coding import Coding
 from foveate.codec.encoder import Encoder
 from foveate.codec.errors import BudgetTooSmall
 from tests import streams

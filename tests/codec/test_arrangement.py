@@ -15,7 +15,7 @@ from PIL import Image
 from foveate.codec import allocation, codestream, jp2, openjpeg, pointers, walk
 from foveate.codec.allocation import Choice
 from foveate.codec.arrangement import access_precincts
-from foveate.codec.block_coder import Coding
+from foveate.codec.coding import Coding
 from foveate.codec.encoder import Encoder
 from foveate.codec.metadata import PhotoMetadata
 from foveate.codec.packet_stream import PacketStream

@@ -12,9 +12,10 @@ from numpy.typing import NDArray
 
 from foveate.codec import allocation, openjpeg
 from foveate.codec.allocation import Choice
-from foveate.codec.block_coder import BlockCoder, Coding
+from foveate.codec.block_coder import BlockCoder
 from foveate.codec.block_costs import costs_of, factors_of
 from foveate.codec.block_weights import Derivative, Emphasis
+from foveate.codec.coding import Coding
 from foveate.codec.encoder import Effort, Encoder
 from foveate.codec.quality_search import Goal
 from foveate.codec.quality_target import ScoreGoal, nearest_to_score

@@ -14,8 +14,8 @@ from numpy.typing import NDArray
 from benchmarks import openjpeg_encoder
 from foveate.codec import allocation, openjpeg, tile_sizes
 from foveate.codec.allocation import Choice
-from foveate.codec.block_coder import Coding
 from foveate.codec.block_weights import Emphasis
+from foveate.codec.coding import Coding
 from foveate.codec.encoder import Effort, Encoder
 from foveate.codec.errors import BadCodestream
 from foveate.codec.packet_stream import PacketStream

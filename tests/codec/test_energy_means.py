@@ -8,7 +8,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from numpy.typing import NDArray
 
-from foveate.codec.block_coder import BlockCoder, Coding, Pixels
+from foveate.codec.block_coder import BlockCoder
+from foveate.codec.coding import Coding, Pixels
 from foveate.codec.energy_means import energy_means
 from foveate.codec.footprints import box_means, footprints, summed
 from tests import streams

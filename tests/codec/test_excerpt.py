@@ -11,7 +11,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from foveate.codec import allocation, excerpt, file, jp2, openjpeg, pointers
-from foveate.codec.block_coder import Coding
+from foveate.codec.coding import Coding
 from foveate.codec.encoder import Encoder
 from foveate.codec.metadata import PhotoMetadata
 from foveate.codec.packet_stream import PacketStream

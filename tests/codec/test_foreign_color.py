@@ -10,7 +10,7 @@ import pytest
 from numpy.typing import NDArray
 
 from foveate.codec import allocation
-from foveate.codec.block_coder import Coding
+from foveate.codec.coding import Coding
 from foveate.codec.encoder import Encoder
 from foveate.codec.errors import UnsupportedCodestream
 from foveate.codec.file import decode_file

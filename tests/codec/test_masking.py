@@ -10,9 +10,10 @@ import skimage.data
 from numpy.typing import NDArray
 
 from foveate.codec import allocation, openjpeg
-from foveate.codec.block_coder import BlockCoder, Coding
+from foveate.codec.block_coder import BlockCoder
 from foveate.codec.block_weights import Emphasis, Tune
 from foveate.codec.codestream import Codestream
+from foveate.codec.coding import Coding
 from foveate.codec.encoder import Encoder
 from foveate.codec.layout import Layout
 from foveate.codec.masking import visibility

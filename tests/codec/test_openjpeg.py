@@ -21,7 +21,7 @@ import numpy.typing as npt
 import pytest
 
 from foveate.codec import jp2, openjpeg
-from foveate.codec.block_coder import Pixels
+from foveate.codec.coding import Pixels
 from foveate.codec.errors import BadCodestream, UnsupportedCodestream
 from foveate.codec.metadata import PhotoMetadata
 from foveate.codec.openjpeg.mended import mended

@@ -11,8 +11,8 @@ from numpy.typing import NDArray
 
 from foveate.codec import allocation, openjpeg
 from foveate.codec.allocation import Choice
-from foveate.codec.block_coder import Coding
 from foveate.codec.block_weights import Emphasis
+from foveate.codec.coding import Coding
 from foveate.codec.encoder import Encoder
 from foveate.codec.quality_target import ScoreGoal, nearest_to_score
 from foveate.quality.ssimulacra2 import ssimulacra2

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 
 from foveate.codec import allocation, codestream
-from foveate.codec.block_coder import Coding
+from foveate.codec.coding import Coding
 from foveate.codec.encoder import Encoder
 from foveate.codec.packet_stream import PacketStream
 from foveate.codec.region_blocks import blocks_of, tiles_of

@@ -12,8 +12,9 @@ from hypothesis import strategies as st
 from numpy.typing import NDArray
 
 from foveate.codec import codestream, wavelet
-from foveate.codec.block_coder import BlockCoder, Coding
+from foveate.codec.block_coder import BlockCoder
 from foveate.codec.codestream import Codestream
+from foveate.codec.coding import Coding
 from foveate.codec.layout import Layout, lay_out
 from foveate.codec.saliency_weights import block_size, saliency_weights
 from tests import streams

@@ -11,7 +11,8 @@ from hypothesis import strategies as st
 from numpy.typing import NDArray
 
 from foveate.codec import codestream, openjpeg, packets, tier1
-from foveate.codec.block_coder import BlockCoder, Coding
+from foveate.codec.block_coder import BlockCoder
+from foveate.codec.coding import Coding
 from foveate.codec.packets import Layers
 from tests import streams
 from tests.codec.mq_decoder import MqDecoder

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from foveate.codec import allocation
-from foveate.codec.block_coder import Coding
+from foveate.codec.coding import Coding
 from foveate.codec.encoder import Encoder
 from foveate.codec.packet_stream import PacketStream
 from foveate.codec.transcoder import Transcoder

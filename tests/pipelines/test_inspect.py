@@ -16,7 +16,7 @@ from PIL import Image
 from rich.console import Console
 
 from foveate.codec import allocation, jp2, openjpeg
-from foveate.codec.block_coder import Coding
+from foveate.codec.coding import Coding
 from foveate.codec.encoder import Encoder
 from foveate.codec.metadata import PhotoMetadata
 from foveate.codec.packed_saliency import pack_saliency
