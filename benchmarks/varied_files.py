@@ -28,7 +28,7 @@ from foveate.codec.metadata import PhotoMetadata
 _TRIALS = 20
 _PROGRESSIONS = ("LRCP", "RLCP", "RPCL", "PCRL", "CPRL")
 _SHARE = 0.5  # of a file's bytes, that it is cut to
-_TOLERANCE, _STEP = 0.01, 100  # of these, and bytes that a pass of a small file may take
+_TOLERANCE, _STEP = 0.01, 200  # of these, and bytes that a pass of a small file may take
 
 
 @dataclasses.dataclass(frozen=True)
