@@ -108,7 +108,7 @@ format: install ## sort imports and format code
 
 check: lint test ## what must pass before a commit
 
-bench: install ## all codecs and networks at equal bytes, time, memory (PHOTOS=folder ARGS='--keep cache'; hours)
+bench: install ## all codecs and networks at equal bytes, time, memory (PHOTOS=folder ARGS='--keep cache --cameras build/photos'; hours)
 	$(need_photos)$(BIN)/python -m benchmarks $(PHOTOS) $(ARGS)
 
 bench-quick: install ## the headline on the example photos, beside the published figures (ten minutes)

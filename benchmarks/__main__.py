@@ -59,7 +59,8 @@ Made by `make bench PHOTOS=folder ARGS='--output docs --keep cache'`. With `--on
 sections are repeated and the others stay as they were; the folder that `--keep` names holds what other
 codecs and the networks did, so that an interrupted run can be resumed. What Foveate publishes is of its 47
 validation photos, on which nothing was trained: 41 of 512 x 512 pixels (CID22) and 6 of some 2048 x 1300
-(CLIC 2025); or, where a table says so, of the former (`--count 41`).
+(CLIC 2025); or, where a table says so, of the former (`--count 41`). The last two sections are of archives
+that the command itself makes; the last one of [other photos](photos.md) (`--cameras build/photos`).
 
 Every byte of every file counts: Foveate's with its archive record, OpenJPEG's with the few boxes of its JP2.
 OpenJPEG is taken at the better of its two rate controls for each photo, size and figure, interpolated to

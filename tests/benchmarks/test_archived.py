@@ -50,7 +50,7 @@ def test_rows_of_jpegs_stand_by_setting() -> None:
     (table,) = section.tables
     assert [cells[:2] for cells in table.rows] == [(s, q) for s in jpegs.SETTINGS for q in ("50", "92")]
     assert table.rows[0][2:] == ("1.60", "1.67", "50", "38.20", "0.9700", "38.60", "0.9750")
-    assert [bar.what[-2:] for bar in section.bars] == ["92"]
+    assert [bar.what[-2:] for bar in section.bars] == ["92"]  # the coarse ones have none
 
 
 def test_archives_need_a_folder(tmp_path: Path) -> None:

@@ -2,12 +2,6 @@
 
 from __future__ import annotations
 
-import json
-from pathlib import Path
-
-import pytest
-from PIL import Image
-
 from benchmarks import quick
 from benchmarks.quick import Figure
 
@@ -33,18 +27,3 @@ def test_what_is_off_is_named() -> None:
     assert quick.judged(figures, {"score": 70.0, "PSNR": 34.95}) == ""
     assert quick.judged(figures, {"score": 70.0, "PSNR": 34.5}) == "Off by more than their tolerance: PSNR"
     assert quick.judged(figures, {}).endswith("score, PSNR")
-
-
-@pytest.mark.slow
-def test_all_codecs_and_the_archive_are_measured(tmp_path: Path) -> None:
-    photos = tmp_path / "photos"
-    photos.mkdir()
-    with Image.open(quick.ROOT / "examples" / "photos" / "lake-jetty.jpg") as image:
-        image.resize((320, 208)).save(photos / "a.png")
-    assert quick.main([str(photos), "--write", str(tmp_path / "figures.json")]) == 0
-    found = json.loads((tmp_path / "figures.json").read_text())
-    codecs = {name.partition(", ")[0] for name in found if "bpp" in name}
-    assert codecs == {"JPEG", "JPEG XL", "AVIF", "OpenJPEG", "Foveate"}
-    scores = [found[f"{codec}, 1 bpp: SSIMULACRA 2"] for codec in ("JPEG", "Foveate", "AVIF")]
-    assert scores == sorted(scores)
-    assert 0 < found["foveate compress: bytes saved, %"] < 100
