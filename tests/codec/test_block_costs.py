@@ -33,7 +33,7 @@ def photo(channels: int = 3) -> NDArray[np.uint8]:
 
 
 def watched(pixels: NDArray[Any], saliency: NDArray[np.float32] | None = None) -> Emphasis:
-    return Emphasis(saliency, 9.0, "visual", functools.partial(gradient_of, pixels))
+    return Emphasis(saliency, 20.0, "visual", functools.partial(gradient_of, pixels))
 
 
 def decoded(choice: Choice) -> NDArray[Any]:
