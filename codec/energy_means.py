@@ -13,7 +13,7 @@ from foveate.compiled import compiled
 
 # Squared error beyond that of an error of so many of 255 levels counts no more: of large coefficients the
 # first bits are coded in any case, and what may be lost of them is no more than of others.
-_MOST_LEVELS = 60.0
+_MOST_LEVELS = 20.0
 _LEAST = 1e-3  # squared levels, so that empty blocks have a mean too
 
 

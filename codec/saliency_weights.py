@@ -30,8 +30,8 @@ def saliency_weights(
 
     With the photo's coefficients it is the mean over these, by their energy: where the edge of an object
     crosses a block, that counts which has something to lose. Without, it is the mean over the block's
-    footprint. On 24 photos of 400 pixels with true masks, at 12 dB, the former brings 0.43 dB more inside at
-    0.25 and 0.5 bits a pixel, and takes nothing from outside.
+    footprint. On 24 photos of 400 pixels with true masks, at 12 dB, the former brings 0.15, 0.2 and 0.24 dB
+    more inside at 0.25, 0.5 and 1 bit a pixel, for 0.02 dB outside.
 
     The power spares the places that do not matter: the optimum is flat. Measured over 19 photos of 512 and
     2048 pixels, two kinds of map, gains of 6 and 12 dB, 0.25 and 1 bit a pixel: squared error weighted by

@@ -22,6 +22,7 @@ EXCEPTIONS = {
     "test_tree.py": "the tree itself",
     "benchmarks/test_sections.py": "every module that is a section of the benchmarks' document",
     "codec/test_conformance.py": "all that reads codestreams, with the features of the conformance suite",
+    "codec/test_decoded_elsewhere.py": "the encoder's files in other programs' decoders",
     "codec/test_fuzz.py": "all that parses, with damaged files",
     "codec/test_rearranged.py": "codestream, layout and packets, with real pictures in other structures",
     "codec/test_structures.py": "codestream, layout and packets, with made-up packets of every structure",

@@ -54,7 +54,8 @@ def test_a_disk_that_takes_no_more_ends_the_run_with_a_sentence(
 
 def test_an_interrupt_while_a_command_is_loaded_ends_it_quietly(photos: Path, tmp_path: Path) -> None:
     code = (
-        "import _thread, sys; from foveate.pipelines.cli import main\n"
+        "import _thread, signal, sys; from foveate.pipelines.cli import main\n"
+        "signal.signal(signal.SIGINT, signal.default_int_handler)\n"  # who started the tests may ignore it
         "class Interrupting:\n"
         "    def find_spec(self, name, *_):\n"
         "        if name == 'foveate.pipelines.compress': _thread.interrupt_main()\n"
