@@ -2,27 +2,10 @@
 
 from __future__ import annotations
 
+from foveate.pictures.bits import Bits, CannotBeRead
+
 _SEQUENCE_HEADER = 1
 _MOST_BYTES = 4096
-
-
-class CannotBeRead(ValueError):  # noqa: N818
-    """There is no sequence header, or one of a kind that still pictures do not have."""
-
-
-class _Bits:
-    """Bits from the highest of each byte on."""
-
-    def __init__(self, data: bytes) -> None:
-        self._left = 8 * len(data)
-        self._bits = int.from_bytes(data)
-
-    def take(self, count: int = 1) -> int:
-        """The next bits as a number."""
-        if count > self._left:
-            raise CannotBeRead("the sequence header is cut off")
-        self._left -= count
-        return self._bits >> self._left & (1 << count) - 1
 
 
 def code_points(data: bytes) -> tuple[int, int] | None:
@@ -33,7 +16,7 @@ def code_points(data: bytes) -> tuple[int, int] | None:
     Raises:
       CannotBeRead: as the class says.
     """
-    bits = _Bits(_sequence_header(data[:_MOST_BYTES]))
+    bits = Bits(_sequence_header(data[:_MOST_BYTES]), "the sequence header")
     profile = bits.take(3)
     bits.take()  # still picture
     is_short = bits.take()
@@ -76,7 +59,7 @@ def _sequence_header(data: bytes) -> bytes:
     raise CannotBeRead("there is no sequence header")
 
 
-def _skip_operating_points(bits: _Bits) -> None:
+def _skip_operating_points(bits: Bits) -> None:
     if bits.take():
         raise CannotBeRead("the sequence header has a clock")
     has_delay = bits.take()
@@ -88,7 +71,7 @@ def _skip_operating_points(bits: _Bits) -> None:
             bits.take(4)
 
 
-def _skip_prediction(bits: _Bits) -> None:
+def _skip_prediction(bits: Bits) -> None:
     bits.take(4)
     has_order = bits.take()
     if has_order:

@@ -12,6 +12,7 @@ from PIL import _avif
 from foveate.codec.metadata import PhotoMetadata
 from foveate.pictures import av1, color, exif, gain_map, isobmff, xmp
 from foveate.pictures.accounting import settle
+from foveate.pictures.bits import CannotBeRead
 from foveate.pictures.exif_turn import already_upright
 from foveate.pictures.picture import (
     BadPicture,
@@ -81,7 +82,7 @@ def _code_points(data: bytes, walked: isobmff.IsoWalk) -> tuple[int, int] | None
         return points
     try:
         return av1.code_points(_picture_data(data, walked))
-    except av1.CannotBeRead as error:
+    except CannotBeRead as error:
         raise NotForJpeg2000(Reason.COLOR, f"an AVIF whose color cannot be read ({error})") from error
 
 

@@ -10,6 +10,7 @@ import numpy as np
 from foveate.codec.metadata import PhotoMetadata
 from foveate.pictures import color, gain_map, hevc, isobmff
 from foveate.pictures.accounting import settle
+from foveate.pictures.bits import CannotBeRead
 from foveate.pictures.exif_turn import already_upright
 from foveate.pictures.picture import (
     NotForJpeg2000,
@@ -71,7 +72,7 @@ def _points_of_codestream(data: bytes, walked: isobmff.IsoWalk) -> tuple[int, in
     box = next((one for one in walked.properties() if one.kind == b"hvcC"), None)
     try:
         return None if box is None else hevc.code_points(data[box.start : box.end])
-    except hevc.CannotBeRead as error:
+    except CannotBeRead as error:
         raise NotForJpeg2000(Reason.COLOR, f"a HEIC without a color box, and {error}") from error
 
 

@@ -2,42 +2,13 @@
 
 from __future__ import annotations
 
+from foveate.pictures.bits import Bits, CannotBeRead
+
 _SEQUENCE_PARAMETERS = 33  # NAL unit type (Table 7-1)
 _ARRAYS_AT = 22  # bytes of an hvcC box before its arrays of NAL units (ISO/IEC 14496-15, 8.3.3.1.2)
 _GENERAL_BITS = 88  # of profile and tier
 _EXTENDED_SHAPE = 255
 _MOST_SETS = 64
-
-
-class CannotBeRead(ValueError):  # noqa: N818
-    """There is no sequence parameter set, or one that is cut off or of video."""
-
-
-class _Bits:
-    """Bits from the highest of each byte on, and Exp-Golomb numbers (9.2)."""
-
-    def __init__(self, data: bytes) -> None:
-        self._left = 8 * len(data)
-        self._bits = int.from_bytes(data)
-
-    def take(self, count: int = 1) -> int:
-        """The next bits as a number."""
-        if count > self._left:
-            raise CannotBeRead("its sequence parameters are cut off")
-        self._left -= count
-        return self._bits >> self._left & (1 << count) - 1
-
-    def number(self) -> int:
-        """The next unsigned Exp-Golomb number; a signed one has as many bits."""
-        zeros = 0
-        while not self.take():
-            zeros += 1
-        return (1 << zeros) - 1 + self.take(zeros)
-
-    def skip_numbers(self, count: int) -> None:
-        """Passes over Exp-Golomb numbers."""
-        for _ in range(count):
-            self.number()
 
 
 def code_points(configuration: bytes) -> tuple[int, int] | None:
@@ -48,7 +19,7 @@ def code_points(configuration: bytes) -> tuple[int, int] | None:
     Raises:
       CannotBeRead: as the class says.
     """
-    bits = _Bits(_sequence_parameters(configuration))
+    bits = Bits(_sequence_parameters(configuration), "its sequence parameter set")
     bits.take(16 + 4)  # NAL unit header, video parameter set
     layers = bits.take(3)
     bits.take()
@@ -90,7 +61,7 @@ def _sequence_parameters(configuration: bytes) -> bytes:
     raise CannotBeRead("it has no sequence parameters")
 
 
-def _skip_profiles(bits: _Bits, layers: int) -> None:
+def _skip_profiles(bits: Bits, layers: int) -> None:
     """Passes over profile, tier and level (7.3.3)."""
     bits.take(_GENERAL_BITS + 8)
     present = [(bits.take(), bits.take()) for _ in range(layers)]
@@ -100,7 +71,7 @@ def _skip_profiles(bits: _Bits, layers: int) -> None:
         bits.take(_GENERAL_BITS * has_profile + 8 * has_level)
 
 
-def _skip_scaling_lists(bits: _Bits) -> None:
+def _skip_scaling_lists(bits: Bits) -> None:
     """Passes over scaling list data (7.3.4)."""
     for size in range(4):
         for _ in range(0, 6, 3 if size == 3 else 1):
@@ -110,7 +81,7 @@ def _skip_scaling_lists(bits: _Bits) -> None:
                 bits.skip_numbers((size > 1) + min(64, 1 << (4 + 2 * size)))
 
 
-def _skip_references(bits: _Bits, order_bits: int) -> None:
+def _skip_references(bits: Bits, order_bits: int) -> None:
     """Passes over reference picture sets (7.3.7), none of which is predicted from another in a still."""
     count = bits.number()
     if count > _MOST_SETS:
@@ -126,7 +97,7 @@ def _skip_references(bits: _Bits, order_bits: int) -> None:
             bits.take(order_bits + 1)
 
 
-def _usability(bits: _Bits) -> tuple[int, int] | None:
+def _usability(bits: Bits) -> tuple[int, int] | None:
     """The color description of the video usability information (E.2.1), None without one."""
     if bits.take() and bits.take(8) == _EXTENDED_SHAPE:
         bits.take(32)

@@ -81,6 +81,21 @@ def source_of(row: dict[str, Any]) -> SourceFile:
     )
 
 
+def columns_of(source: SourceFile) -> dict[str, Any]:
+    """A source as values of a table's columns: what `source_of` reads."""
+    url, path = table_text(source.url), table_text(source.relative_path)
+    return {
+        "url": url,
+        "path": path,
+        "size": source.size_bytes,
+        "modified": source.modified,
+        "frame": source.frame,
+        "generation": source.generation,
+        "checksum": source.checksum,
+        "raw": emit_names(source) if (url, path) != (source.url, source.relative_path) else None,
+    }
+
+
 def emit_names(source: SourceFile) -> bytes:
     """Url and path of a source whose name is not UTF-8; no name has a zero byte in it."""
     return b"\0".join((name_bytes(source.url), name_bytes(source.relative_path)))

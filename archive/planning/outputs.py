@@ -18,7 +18,7 @@ import pyarrow.compute as pc
 
 from foveate.archive.encryption import ENDING
 from foveate.archive.names import JPEG2000_EXTENSIONS, is_jpeg2000
-from foveate.archive.planning.collect import emit_names, source_of
+from foveate.archive.planning.collect import columns_of, source_of
 from foveate.archive.planning.join import opened
 from foveate.archive.planning.places import places_of
 from foveate.archive.planning.planner import collect_sources
@@ -187,17 +187,8 @@ def _rows(found: Any, file_format: PictureFormat) -> Iterator[dict[str, Any]]:
     for _, group in itertools.groupby(rows, key=lambda row: row["place"]):
         for file in named(map(source_of, group), file_format):
             source = file.source
-            url, path = table_text(source.url), table_text(source.relative_path)
-            is_text = (url, path) == (source.url, source.relative_path)
             yield {
-                "url": url,
-                "path": path,
-                "size": source.size_bytes,
-                "modified": source.modified,
-                "frame": source.frame,
-                "generation": source.generation,
-                "checksum": source.checksum,
-                "raw": None if is_text else emit_names(source),
+                **columns_of(source),
                 "is_full": isinstance(file, NamedFile) and file.path != short_name(source, file_format),
                 "error": None if isinstance(file, NamedFile) else table_text(file.detail),
             }

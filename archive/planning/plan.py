@@ -18,7 +18,7 @@ from typing import Any, Literal
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from foveate.archive.planning.collect import emit_names, source_of
+from foveate.archive.planning.collect import columns_of, source_of
 from foveate.archive.planning.first import Taken
 from foveate.archive.planning.join import Skipped
 from foveate.archive.planning.slices import Slice, rows_of
@@ -171,19 +171,9 @@ class PlanWriter:
 
 
 def _taken_row(taken: Taken) -> dict[str, Any]:
-    source = taken.source
-    url, path = table_text(source.url), table_text(source.relative_path)
-    raw = emit_names(source) if (url, path) != (source.url, source.relative_path) else None
     return {
         "action": "taken",
-        "url": url,
-        "path": path,
-        "size": source.size_bytes,
-        "modified": source.modified,
-        "frame": source.frame,
-        "generation": source.generation,
-        "checksum": source.checksum,
-        "raw": raw,
+        **columns_of(taken.source),
         "detail": table_text(str(taken.error)),
     }
 

@@ -17,7 +17,7 @@ from typing import Any
 import pyarrow as pa
 
 from foveate.archive.names import claim_of, file_of
-from foveate.archive.planning.collect import emit_names, source_of
+from foveate.archive.planning.collect import columns_of, source_of
 from foveate.archive.planning.first import Taken
 from foveate.archive.planning.join import opened
 from foveate.archive.planning.spool import Spool, Spooled, buckets_of
@@ -26,6 +26,7 @@ from foveate.storage.source import SourceFile
 
 _AT_ONCE = 1 << 13
 _VERSION = "size, modified, generation, checksum"
+_OF_SOURCE = ("url", "path", "size", "modified", "generation", "checksum", "raw")
 # Of a file that is named twice the first counts. One that is only waiting was not passed on.
 _COMPARED = f"""
 CREATE TEMP TABLE compared AS
@@ -115,21 +116,9 @@ class WatchState:
 
 def _rows(listing: Iterable[Listed]) -> Iterator[tuple[Any, ...]]:
     for number, (listed, source) in enumerate((listed, listed.source) for listed in listing):
-        url, path = table_text(source.url), table_text(source.relative_path)
-        raw = emit_names(source) if (url, path) != (source.url, source.relative_path) else None
-        yield (
-            path,
-            number,
-            table_text(file_of(source)[0]),
-            listed.rests,
-            url,
-            path,
-            source.size_bytes,
-            source.modified,
-            source.generation,
-            source.checksum,
-            raw,
-        )
+        row = columns_of(source)
+        place, name = row["path"], table_text(file_of(source)[0])
+        yield (place, number, name, listed.rests, *(row[column] for column in _OF_SOURCE))
 
 
 def few(found: Iterator[SourceFile], count: int) -> tuple[list[SourceFile], Iterator[SourceFile]]:

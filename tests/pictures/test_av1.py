@@ -7,6 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from foveate.pictures import av1
+from foveate.pictures.bits import CannotBeRead
 
 
 def sequence_header(fields: list[tuple[int, int]]) -> bytes:
@@ -39,6 +40,6 @@ def test_code_points_are_read(before_tools: list[tuple[int, int]], bits: int, *,
 def test_other_bytes_are_read_or_refused(data: bytes) -> None:
     try:
         found = av1.code_points(b"\x0a\x10" + data)
-    except av1.CannotBeRead:
+    except CannotBeRead:
         return
     assert found is None or max(found) < 256

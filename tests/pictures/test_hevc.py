@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 
 from foveate.pictures import color, hevc, isobmff
+from foveate.pictures.bits import CannotBeRead
 from foveate.pictures.formats import NotForJpeg2000, decode_picture
 from foveate.pictures.reasons import Reason
 
@@ -41,7 +42,7 @@ def test_what_cannot_be_read_is_an_error() -> None:
     start, end = configuration(FILES["plain"])
     content = FILES["plain"][start:end]
     for cut in range(content.index(b"\x42\x01") + 40):
-        with pytest.raises(hevc.CannotBeRead):
+        with pytest.raises(CannotBeRead):
             hevc.code_points(content[:cut])
 
 
