@@ -46,6 +46,7 @@ def is_read_of(cloud: Cloud, request: Request, name: str) -> bool:
     return request.method == "GET" and media and request.path.endswith(name)
 
 
+@pytest.mark.slow
 def test_a_store_that_fails_at_random_delays_a_run_and_changes_nothing(cloud: Cloud) -> None:
     assert files.read_whole(cloud.url("in/a.png")) == PHOTOS["a.png"]  # it is known to be there
     dice, before, refused = random.Random(4), cloud.listener.meddle, []
@@ -72,6 +73,7 @@ def test_a_store_that_fails_at_random_delays_a_run_and_changes_nothing(cloud: Cl
     ("status", "code", "error"),
     [(404, b"NoSuchKey", "FileNotFoundError"), (403, b"AccessDenied", "PermissionError")],
 )
+@pytest.mark.slow
 def test_a_source_that_is_gone_or_refused_when_it_is_read_is_one_photos_row(
     cloud: Cloud, status: int, code: bytes, error: str
 ) -> None:

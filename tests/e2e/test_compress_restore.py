@@ -349,6 +349,7 @@ def many(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return folder
 
 
+@pytest.mark.slow
 def test_a_run_that_was_killed_is_completed_by_the_next(many: Path, tmp_path: Path) -> None:
     undisturbed = compress(many, tmp_path / "undisturbed", *WITHOUT_NETWORKS)
     assert undisturbed.status == 0

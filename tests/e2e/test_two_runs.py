@@ -94,6 +94,7 @@ def check_archive() -> None:
     assert not list_private(f"{ARCHIVE}/_foveate/leases")
 
 
+@pytest.mark.slow
 def test_two_runs_share_the_photos_and_code_none_twice(bucket: tuple[str, ...], photos: Path) -> None:
     runs = [start(photos, bucket) for _ in range(2)]
     said = [run.communicate(timeout=900)[1] for run in runs]
@@ -106,6 +107,7 @@ def test_two_runs_share_the_photos_and_code_none_twice(bucket: tuple[str, ...], 
     check_archive()
 
 
+@pytest.mark.slow
 def test_a_run_ends_complete_though_the_one_beside_it_is_killed(
     bucket: tuple[str, ...], photos: Path
 ) -> None:

@@ -30,6 +30,7 @@ def findings(cloud: Cloud, capsys: pytest.CaptureFixture[str], *options: str) ->
     return {finding["path"]: finding["kind"] for finding in found}
 
 
+@pytest.mark.slow
 def test_an_encrypted_archive_in_a_bucket_is_verified(
     cloud: Cloud, capsys: pytest.CaptureFixture[str]
 ) -> None:

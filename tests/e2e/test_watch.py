@@ -62,6 +62,7 @@ def told(folder: Path, word: str) -> Callable[[], bool]:
     return lambda: word in (folder / "log").read_text()
 
 
+@pytest.mark.slow
 def test_photos_that_arrive_are_archived_and_a_new_start_does_nothing_twice(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

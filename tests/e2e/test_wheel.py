@@ -148,6 +148,7 @@ def test_the_source_distribution_gives_the_same_wheel(wheel: Path, tmp_path: Pat
     assert set(zipfile.ZipFile(rebuilt).namelist()) == set(zipfile.ZipFile(wheel).namelist())
 
 
+@pytest.mark.slow
 def test_the_wheel_works_beside_packages_of_the_same_names(installed: Path, hostile: Path) -> None:
     variables = {"PYTHONPATH": str(hostile / "elsewhere")}
     command = installed / "bin" / "foveate"
