@@ -175,10 +175,12 @@ class Claims:
             leases.renew(self.run.archive, self.run.run_id)
         others = others_alive(self.run.archive, self.run.run_id)
         with self._lock:
-            recent = [] if self._beside or not others else [*reversed(self._recent)]
             self._beside |= others
-        for source in recent:
+            begun = [*reversed(self._recent)] if self._beside else []
+        for source in begun:
             self._claim(source)
+        if begun:  # else they are claimed at the next look; none are added any more
+            self._recent.clear()
         for run_id in sorted(others - self._told):
             self._note(run_id)
             self._told.add(run_id)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import concurrent.futures
 import contextlib
 import os
+import threading
 import time
 from collections.abc import Iterator
 from pathlib import Path
@@ -78,6 +79,19 @@ def test_a_run_waits_for_others_that_look_late(tmp_path: Path, monkeypatch: pyte
             assert first.take(photo(f"{number}.jpg")) is True
         with leases.held(str(tmp_path), "b"), claims_of(tmp_path, "b") as second:
             assert not any(second.take(photo(f"{number}.jpg")) for number in range(100))
+
+
+def test_a_run_that_could_not_claim_what_it_began_does_so_later(tmp_path: Path) -> None:
+    with leases.held(str(tmp_path), "a"), claims_of(tmp_path, "a") as first:
+        assert first.take(photo("1.jpg")) is True
+        in_the_way = tmp_path / claiming.CLAIMS_FOLDER
+        in_the_way.write_bytes(b"no folder")
+        with leases.held(str(tmp_path), "b"):
+            mended = threading.Timer(0.5, in_the_way.unlink)  # after some looks that failed
+            mended.start()
+            with claims_of(tmp_path, "b") as second:
+                assert second.take(photo("1.jpg")) is False
+            mended.join()
 
 
 def test_a_process_that_was_killed_is_not_waited_for_longer_than_a_lease(
