@@ -7,7 +7,6 @@ import functools
 import hashlib
 import time
 from collections.abc import Callable, Iterator, Sequence
-from pathlib import PurePosixPath
 from typing import Any
 
 import apache_beam as beam
@@ -20,6 +19,7 @@ from foveate.pictures.reasons import Reason
 from foveate.sandbox.client import Limits, check_file_bytes, decode_picture
 from foveate.storage.errors import BadInput
 from foveate.storage.files import read_source
+from foveate.storage.selection import ending_of_name
 from foveate.storage.source import SourceFile
 from foveate.transforms.elements import Photo
 from foveate.transforms.steps import PhotoStage
@@ -47,7 +47,7 @@ def read_photo(
     data = read_source(source, limits.file_bytes)
     sha256 = hashlib.sha256(data).hexdigest()
     if sidecars and not _is_named_like_a_photo(source):
-        kind = PurePosixPath(source.relative_path).suffix.lower().removeprefix(".")
+        kind = ending_of_name(source.relative_path).removeprefix(".")
         detail = "not a photo: taken along with those beside it"
         yield beam.pvalue.TaggedOutput(KEPT, KeptSource(source, kind, sha256, Reason.OTHER_KIND, detail))
         return
@@ -79,7 +79,7 @@ def read_photo(
 
 def _is_named_like_a_photo(source: SourceFile) -> bool:
     """Whether a source is one by its ending, or the frame of a file that has been read."""
-    return source.frame > 0 or PurePosixPath(source.relative_path).suffix.lower() in PICTURE_EXTENSIONS
+    return source.frame > 0 or ending_of_name(source.relative_path) in PICTURE_EXTENSIONS
 
 
 def require_place(source: SourceFile) -> None:
