@@ -41,7 +41,7 @@ class ImageServer:
         return body
 
     def _ask(self, query: str) -> bytes:
-        """What a FastCGI server writes for a request (FastCGI specification 1.0, sections 3 and 6.2)."""
+        """The output of a FastCGI server for a request (FastCGI specification 1.0, sections 3 and 6.2)."""
         values = {"QUERY_STRING": query, "REQUEST_METHOD": "GET", "SERVER_PROTOCOL": "HTTP/1.1"}
         values |= {"HTTP_HOST": "localhost", "REQUEST_URI": f"/iiif?{query}", "SCRIPT_NAME": "/iiif"}
         params = b"".join(_pair(name.encode(), value.encode()) for name, value in values.items())

@@ -133,7 +133,7 @@ def at_equal_bytes(photos: Sequence[Photo]) -> Iterator[Figure]:
 
 
 def _decoded(photo: Photo, budget: int, others: dict[str, list[PeerFiles]]) -> Iterator[tuple[str, Pixels]]:
-    """What each codec makes of the photo within the budget, by the codec's name."""
+    """The photo as each codec gives it back within the budget, by the codec's name."""
     for codec, peers in others.items():
         if within := [file.pixels for peer in peers if (file := peer.within(budget))]:
             yield codec, max(within, key=lambda pixels: psnr(photo, pixels))

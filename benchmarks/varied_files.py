@@ -148,7 +148,7 @@ def _by_us(number: int, rng: np.random.Generator) -> Varied:
 
 
 def problems(made: Varied) -> Iterator[str]:
-    """What transcoding does wrong, in words; nothing if all is right."""
+    """The mistakes of transcoding, in words; none if all is right."""
     source = openjpeg.decode(made.data)
     whole = foveate.transcode(made.data, lossless=True, access=True, tune="psnr")
     back = openjpeg.decode(whole)

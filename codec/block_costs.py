@@ -1,4 +1,4 @@
-"""What the error of each code-block costs of a score, seen in a first decode; and the weights that follow.
+"""The cost of each code-block's error in points of a score, seen in a first decode; and weights by it.
 
 decoded photo ─┬▶ error ────────────────────▶ wavelet ─┬▶ squares ──▶ weighted error of each block
                └▶ derivative of the score ──▶ wavelet ─┴▶ products ─▶ what it costs of the score
@@ -51,7 +51,7 @@ def seen_in(
 def costs_of(
     coder: BlockCoder, decoded: Pixels, derivative: Callable[[Window], NDArray[np.float32]]
 ) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
-    """What each block's error costs of a score, to first order, and its squared error.
+    """The cost of each block's error in points of a score, to first order, and its squared error.
 
     The derivative by a coefficient is taken to be that by samples, through the same wavelet and times its
     squared norm: the 9/7 is nearly orthogonal.
@@ -101,7 +101,7 @@ def factors_of(
     visible: NDArray[np.float64],
     areas: NDArray[np.int64],
 ) -> NDArray[np.float64]:
-    """What weights have to be multiplied with, where they count errors for more or less than they cost.
+    """Factors for weights that count errors for more or less than they cost.
 
     A block's cost is noisy where its error is small, so each is taken to have a share of all errors that
     costs what it should; and the ratio to a power. With that, weights by masking may be weaker, which brings

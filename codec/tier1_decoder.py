@@ -693,7 +693,7 @@ def _decay(planes, count, samples, ends):  # type: ignore[no-untyped-def]
 
 @compiled
 def _mean_rest(unit, decay):  # type: ignore[no-untyped-def]
-    """What magnitudes have on average beyond the multiple of a unit that is known of them."""
+    """The mean of magnitudes beyond the multiple of a unit that is known of them."""
     x = unit * decay
     return unit * (0.5 - x / 12 if x < 0.1 else 1 / x - 1 / np.expm1(x))
 

@@ -45,7 +45,7 @@ card](../models/weights/restoration.md)). No figure of restored photos is taken 
 
 
 def photo_page() -> str:
-    """What there is, how it is made, and whose it is."""
+    """The page: the photos, how they are made, and whose they are."""
     made = _MADE.format(files=len(RENDERED) * len(CAMERAS), scenes=len(RENDERED))
     head = "\n".join([_WHAT, "<!-- form -->\n", "```sh", "make photos", "```\n", made])
     return head + "".join(map(_camera_row, CAMERAS)) + _SOURCES + "".join(map(_row, (*PHOTOS, GRAY_SCAN)))

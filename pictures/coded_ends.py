@@ -28,7 +28,7 @@ class Rest(NamedTuple):
 
 
 def behind_zlib(pieces: Iterable[bytes], most: int) -> Rest:
-    """What zlib's data, in pieces, hold behind their end and beyond `most` bytes.
+    """How many bytes stand behind the end of zlib's data, in pieces, and how many these hold beyond `most`.
 
     Broken or unfinished data have no rest: whoever decodes them will say so. Of data that go on and on, no
     more than some is inflated.

@@ -181,7 +181,7 @@ def decode_dicom(data: bytes, max_pixels: int | None, frame: int = 0) -> Picture
 
 
 def losses(data: bytes) -> tuple[str, ...]:
-    """What a file loses that becomes a picture: "name: details" for each name.
+    """The losses of a file that becomes a picture: "name: details" for each name.
 
     Raises:
       BadPicture: it is broken.

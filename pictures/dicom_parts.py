@@ -1,4 +1,4 @@
-"""What becomes of the elements of a DICOM file (PS3.6): a JP2 has room for pixels and their profile only.
+"""Sorts the elements of a DICOM file (PS3.6): a JP2 has room for pixels and their profile only.
 
 Whoever has DICOM compressed has decided that the dataset may go; what it says is named. Other things that
 are drawn, measured or written beside the pixels keep the source.
@@ -95,7 +95,7 @@ class Value(NamedTuple):
 
 
 def known_of(tag: int) -> Known:
-    """What is known of an element."""
+    """How an element is classified, by its tag."""
     if tag >> 16 & 1:
         return PRIVATE
     return next((rule.known for rule in RULES if tag & rule.mask == rule.value), DATASET)

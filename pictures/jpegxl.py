@@ -105,7 +105,7 @@ def decode_jpeg_xl(data: bytes, max_pixels: int | None, *, drop_gain_map: bool =
 
 
 def _rest(codestream: bytes) -> tuple[str, ...]:
-    """What is lost behind the end of a codestream.
+    """The losses behind the end of a codestream.
 
     Raises:
       NotForJpeg2000: it keeps the source.

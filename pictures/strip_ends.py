@@ -21,7 +21,7 @@ _NAME = "bytes behind the coded pixels"
 
 
 def rest_of_strips(data: bytes, directory: Directory) -> Iterator[Part]:
-    """What stands behind the pixels in the strips and tiles of a directory: parts that nobody knows.
+    """The bytes behind the pixels in the strips and tiles of a directory: parts that nobody knows.
 
     Uncompressed, deflated, LZW and JPEG data are looked into.
 
@@ -87,7 +87,7 @@ def _rest(strip: bytes, end: int) -> Iterator[Part]:
 
 
 def _beside_jpeg(strip: bytes) -> Iterator[Part]:
-    """What JPEG data hold beside their picture: nobody looks for metadata there."""
+    """The parts of JPEG data beside their picture: nobody looks for metadata there."""
     try:
         parts = jpeg_parts.walk(strip).parts
     except (BadPicture, NotForJpeg2000):

@@ -69,7 +69,7 @@ def decode_webp(data: bytes, max_pixels: int | None) -> Picture:
 
 
 def _rest(data: bytes, parts: Sequence[Part], pixels: Pixels) -> tuple[str, ...]:
-    """What is lost in the chunk of pixels behind these.
+    """The losses in the chunk of pixels behind these.
 
     Raises:
       NotForJpeg2000: it keeps the source.

@@ -13,7 +13,7 @@ from apache_beam.metrics import Metrics
 
 Kind = Literal["list", "look", "read", "write", "delete"]
 COUNTER = "requests: "
-"""What the names of Beam's counters begin with; they are in the namespace "foveate"."""
+"""The names of Beam's counters begin with this; they are in the namespace "foveate"."""
 
 _lock = threading.Lock()
 _made: collections.Counter[str] = collections.Counter()

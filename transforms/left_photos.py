@@ -38,7 +38,7 @@ class LeftPhotos:
         self._since = time.time()
 
     def to_do(self) -> list[SourceFile]:
-        """What is not done though no other run is alive; nothing while one is. What it gives is forgotten.
+        """The photos not done though no other run is alive; none while one is. It forgets what it gives.
 
         Raises:
           OSError: the archive cannot be read.
