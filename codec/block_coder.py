@@ -14,7 +14,6 @@ from foveate.codec import codestream, dwt, quantization, tier1
 from foveate.codec.arrangement import access_precincts
 from foveate.codec.codestream import Codestream
 from foveate.codec.coding import Coding, Pixels, checked_depth
-from foveate.codec.energy_means import Contents
 from foveate.codec.layout import Layout, lay_out_at_most
 from foveate.codec.packets import Codewords
 from foveate.codec.parameters import (
@@ -27,6 +26,7 @@ from foveate.codec.parameters import (
     emit_quantization,
     emit_size,
 )
+from foveate.codec.place_weights import Contents, WeightMap, leave_out
 
 _MANY = 1 << 40  # packets: our own headers claim nothing
 _BLOCK_SIZE = 64
@@ -245,6 +245,13 @@ class BlockCoder:
         if self.layout.tiles > 1:
             return None
         return Contents(self._transformed(0), self.blocks, (1 << self.bit_depth) - 1)
+
+    def leave_out(self, weights: WeightMap, means: NDArray[np.float64], prices: NDArray[np.float64]) -> None:
+        """Leaves out coefficients of a picture in one tile, before it is coded: `place_weights.leave_out`."""
+        contents = self.contents
+        if contents is not None:
+            leave_out(contents, self.layout, weights, means, prices)
+            self._left_out, self._saved = True, []
 
     def survey(self) -> NDArray[np.float32]:
         """How many coefficients of each block have their highest bit in each plane: (blocks, 33).

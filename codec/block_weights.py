@@ -1,7 +1,7 @@
 """Weights of squared error, code-block by code-block: by saliency, and by visibility.
 
 All weights multiply. `allocation` cuts every block at one slope of weighted error, so a block with a larger
-weight is coded further. `saliency_weights` decides how many more bits a salient block gets.
+weight is coded further. `saliency_weights` and `place_weights` decide how many more bits a salient block gets.
 """
 
 from __future__ import annotations
@@ -13,11 +13,7 @@ from typing import Literal
 import numpy as np
 from numpy.typing import NDArray
 
-from foveate.codec.codestream import Codestream
 from foveate.codec.coding import Pixels
-from foveate.codec.energy_means import Contents
-from foveate.codec.layout import Layout
-from foveate.codec.saliency_weights import saliency_weights
 
 Tune = Literal["visual", "psnr"]
 Window = tuple[slice, slice]  # rows and columns
@@ -48,20 +44,19 @@ class Emphasis:
 
 
 def block_weights(
-    stream: Codestream,
-    layout: Layout,
+    blocks: int,
     emphasis: Emphasis,
     visible: Callable[[], NDArray[np.float64]],
-    contents: Callable[[], Contents | None] = lambda: None,
+    salient: Callable[[], NDArray[np.float64]],
 ) -> NDArray[np.float64]:
-    """The weight of a squared error in each code-block of a photo: (blocks,), positive.
+    """The weight of a squared error in each of a photo's code-blocks: (blocks,), positive.
 
-    `visible` gives the weights of `masking.visibility`, `contents` the coefficients, if they are at hand;
-    both are asked only where they have a say.
+    `visible` gives the weights of `masking.visibility`, `salient` those by saliency; each is asked only where
+    it has a say.
     """
-    of_blocks = np.ones(len(layout.blocks.tile))
+    of_blocks = np.ones(blocks)
     if emphasis.tune == "visual":
         of_blocks *= visible()
-    if emphasis.by_place and emphasis.saliency is not None:
-        of_blocks *= saliency_weights(stream, layout, emphasis.saliency, emphasis.gain_db, contents())
+    if emphasis.by_place:
+        of_blocks *= salient()
     return of_blocks

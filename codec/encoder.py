@@ -23,9 +23,10 @@ from foveate.codec.allocation import Candidates, Choice
 from foveate.codec.block_coder import BlockCoder
 from foveate.codec.block_weights import Emphasis, block_weights
 from foveate.codec.coding import Coding, Pixels
+from foveate.codec.place_weights import WeightMap, energy_means
 from foveate.codec.quality_search import Goal, Search, decibels_at
 from foveate.codec.rate_model import RateModel, Sample
-from foveate.codec.saliency_weights import block_size
+from foveate.codec.saliency_weights import saliency_weights, weights_of_places
 from foveate.codec.tile_sizes import tile_side
 
 _SAMPLE_SHARE, _LEAST_SAMPLE, _LARGEST_SAMPLE = 10, 24, 160  # every tenth block, but so many of them
@@ -81,16 +82,11 @@ class Encoder:
         """
         emphasis, coding = emphasis or Emphasis(), coding or Coding()
         height, width, _ = pixels.shape
-        saliency = emphasis.saliency if emphasis.by_place else None
-        coding = dataclasses.replace(
-            coding,
-            block_size=coding.block_size or block_size(height, width, saliency, emphasis.gain_db),
-            tile_size=coding.tile_size or tile_side(height, width),
-        )
+        coding = dataclasses.replace(coding, tile_size=coding.tile_size or tile_side(height, width))
         self.coder = BlockCoder(pixels, coding)
-        stream, layout = self.coder.stream, self.coder.layout
+        self._emphasis = emphasis
         self.weights = block_weights(
-            stream, layout, emphasis, lambda: self.visibility[0], lambda: self.coder.contents
+            len(self.coder.areas), emphasis, lambda: self.visibility[0], lambda: self._salience
         )
         self.effort = effort
         self._derivative = emphasis.derivative if emphasis.tune == "visual" else None
@@ -105,6 +101,24 @@ class Encoder:
     def visibility(self) -> tuple[NDArray[np.float64], float]:
         """How visible errors are: `masking.visibility`, which takes a pass over the photo, once."""
         return masking.visibility(self.coder.stream, self.coder.layout, self.coder.pixels)
+
+    @functools.cached_property
+    def _places(self) -> WeightMap | None:
+        """What errors count for at each place by saliency; None where it is the same for all of a block."""
+        emphasis = self._emphasis
+        if not emphasis.by_place or emphasis.saliency is None or self.coder.contents is None:
+            return None
+        return weights_of_places(emphasis.saliency, emphasis.gain_db, *self.coder.pixels.shape[:2])
+
+    @functools.cached_property
+    def _salience(self) -> NDArray[np.float64]:
+        """What errors in each block count for by saliency: (blocks,)."""
+        stream, layout, contents = self.coder.stream, self.coder.layout, self.coder.contents
+        if self._places is not None and contents is not None:
+            return energy_means(contents, layout, self._places)
+        saliency = self._emphasis.saliency
+        assert saliency is not None
+        return saliency_weights(stream, layout, saliency, self._emphasis.gain_db)
 
     # ------------------------------------------------------------ targets
 
@@ -237,6 +251,8 @@ class Encoder:
         depth = threshold + _SAFETY if depth is None else depth
         if (threshold, base_step) != (self._aim, self._base_step):
             self.coder.restart(base_step)
+            if self._places is not None and math.isfinite(threshold):
+                self.coder.leave_out(self._places, self._salience, 10.0**threshold / self.weights)
             self._aim, self._base_step, self._depth = threshold, base_step, math.inf
         if depth < self._depth or self._depth == math.inf:
             self._code_down_to(depth)
@@ -266,7 +282,8 @@ class Encoder:
 
     def _is_well_aimed(self, choice: Choice) -> bool:
         """Whether what was left out is what should be, at the slope that a choice ended at."""
-        if not self._leaves_out or self._aim is None or self._aim == -math.inf:
+        leaves_out = self._leaves_out or self._places is not None
+        if not leaves_out or self._aim is None or self._aim == -math.inf:
             return True
         return -_TOO_HIGH <= choice.threshold - self._aim <= _TOO_LOW and not self._is_everything(choice)
 

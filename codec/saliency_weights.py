@@ -1,37 +1,44 @@
-"""How much an error in each code-block counts by saliency, and the block size that suits a map."""
+"""How much an error counts by saliency: at each place of a photo, and in each code-block."""
 
 from __future__ import annotations
-
-from typing import Literal
 
 import numpy as np
 from numpy.typing import NDArray
 
 from foveate.codec.codestream import Codestream
-from foveate.codec.energy_means import Contents, energy_means
 from foveate.codec.footprints import box_means, footprints, summed
 from foveate.codec.layout import Layout
+from foveate.codec.place_weights import WeightMap
 
 _RESTRAINT = 0.85
 _FINEST_CELL = 8  # pixels of the photo; what a map shows below that makes no difference to blocks
-_LEVEL_SHARES = np.array([0.35, 0.35, 0.2, 0.1])  # of the bytes at 0.5 bits a pixel, finest octave first
-_WORTH_SMALL_BLOCKS_DB = 0.45
 _STRIP = 1024  # rows at a time, for giants
 
 
 def saliency_weights(
-    stream: Codestream,
-    layout: Layout,
-    saliency: NDArray[np.float32],
-    gain_db: float,
-    contents: Contents | None = None,
+    stream: Codestream, layout: Layout, saliency: NDArray[np.float32], gain_db: float
 ) -> NDArray[np.float64]:
-    """The mean of 10^(gain * s / 10) over each code-block, to the power of 0.85.
+    """The mean of 10^(gain * s / 10) over each code-block's footprint, to the power of 0.85.
 
-    With the photo's coefficients it is the mean over these, by their energy: where the edge of an object
-    crosses a block, that counts which has something to lose. Without, it is the mean over the block's
-    footprint. On 24 photos of 400 pixels with true masks, at 12 dB, the former brings 0.15, 0.2 and 0.24 dB
-    more inside at 0.25, 0.5 and 1 bit a pixel, for 0.02 dB outside.
+    That is for codestreams whose coefficients are not at hand; see `weights_of_places` for others, and for the
+    power.
+
+    Args:
+      stream: the codestream whose blocks are weighed.
+      layout: its layout.
+      saliency: (h, w) float32 in [0, 1], any resolution, stretched over the photo.
+      gain_db: how many decibels of squared error a salience of 1 is worth over one of 0.
+
+    Returns:
+      (blocks,) float64, at least 1 where the gain is positive.
+    """
+    weight, height, width = _weight_map(saliency, gain_db, stream.size.height, stream.size.width)
+    means = box_means(summed(weight), footprints(stream, layout).T, height, width)
+    return np.clip(means, weight.min(), weight.max()) ** _RESTRAINT
+
+
+def weights_of_places(saliency: NDArray[np.float32], gain_db: float, height: int, width: int) -> WeightMap:
+    """10^(gain * s / 10) to the power of 0.85 at each place of a photo.
 
     The power spares the places that do not matter: the optimum is flat. Measured over 19 photos of 512 and
     2048 pixels, two kinds of map, gains of 6 and 12 dB, 0.25 and 1 bit a pixel: squared error weighted by
@@ -39,21 +46,12 @@ def saliency_weights(
     takes half a decibel less from the rest of the photo at 12 dB.
 
     Args:
-      stream: the codestream whose blocks are weighed.
-      layout: its layout.
       saliency: (h, w) float32 in [0, 1], any resolution, stretched over the photo.
       gain_db: how many decibels of squared error a salience of 1 is worth over one of 0.
-      contents: the photo's coefficients, or None.
-
-    Returns:
-      (blocks,) float64, at least 1 where the gain is positive.
+      height, width: of the photo.
     """
-    weight, height, width = _weight_map(saliency, gain_db, stream.size.height, stream.size.width)
-    if contents is None:
-        means = box_means(summed(weight), footprints(stream, layout).T, height, width)
-    else:
-        means = energy_means(contents, layout, weight, height, width)
-    return np.clip(means, weight.min(), weight.max()) ** _RESTRAINT
+    weight, covered_height, covered_width = _weight_map(saliency, gain_db, height, width)
+    return WeightMap(weight**_RESTRAINT, covered_height, covered_width)
 
 
 def _weight_map(
@@ -77,35 +75,3 @@ def _weight_map(
     averaged = np.concatenate(strips)
     covered = averaged.shape[0] * down / rows, averaged.shape[1] * across / columns
     return averaged, height * covered[0], width * covered[1]
-
-
-def block_size(
-    height: int, width: int, saliency: NDArray[np.float32] | None, gain_db: float = 12.0
-) -> Literal[32, 64]:
-    """The side of code-blocks that suits a photo and its saliency map; 64 where there is no map.
-
-    Smaller blocks cost 0.1 to 0.25 dB and double the time of encoding, but follow the map more closely. What
-    they can gain is predicted by how much of the map's contrast lies between the footprints of the two sizes:
-    with weights w, the mean over squares of that size spreads allocation by 10 log10 (arithmetic mean of w /
-    geometric mean of w) dB; levels count by the bytes that they usually take. Over 16 photos of 512 and 2048
-    pixels, and the large ones at half size, three kinds of map, 6 and 12 dB of gain, 0.25 and 1 bit a pixel:
-    means for each kind and size rise from -0.12 to +0.56 dB of weighted PSNR with the prediction, through 0
-    at 0.3 and +0.1 at 0.4.
-
-    Args:
-      height, width: of the photo.
-      saliency: (h, w) float32 in [0, 1], stretched over the photo, or None.
-      gain_db: what a salience of 1 is worth over one of 0.
-    """
-    if saliency is None:
-        return 64
-    weight, covered_height, covered_width = _weight_map(saliency, gain_db, height, width)
-    table = summed(weight)
-    spread = []
-    for side in (64, 128, 256, 512, 1024):  # pixels that a block of 32 covers at level 1, 2, ...
-        y0, x0 = np.arange(0.0, height, side)[:, None], np.arange(0.0, width, side)
-        means = box_means(table, (x0, y0, x0 + side, y0 + side), covered_height, covered_width)
-        means = np.clip(means, weight.min(), weight.max())
-        spread.append(10 * (np.log10(means.mean()) - np.log10(means).mean()))
-    finer = -np.diff(spread)
-    return 32 if finer @ _LEVEL_SHARES > _WORTH_SMALL_BLOCKS_DB else 64

@@ -31,6 +31,7 @@ from foveate.codec.packet_stream import PacketStream
 from foveate.codec.packets import Codewords, Layers
 from foveate.codec.quality_search import Goal, Search
 from foveate.codec.rearrangement import in_order, laid_out_anew
+from foveate.codec.saliency_weights import saliency_weights
 
 _FIRST_SAMPLE = 24  # blocks that are decoded to the end, for a first guess
 _SAMPLE_SHARE, _LEAST_SAMPLE, _LARGEST_SAMPLE = 10, 40, 160  # every tenth block, but so many of them
@@ -75,7 +76,10 @@ class Transcoder:
         self.codewords, self.layers = in_order(source, order)
         self._blocks = _decodable(self.stream, self.layout, self.codewords, self.layers)
         self.weights = block_weights(
-            self.stream, self.layout, emphasis, lambda: _visibility(self.stream, self.layout, pixels)
+            len(self.layout.blocks.tile),
+            emphasis,
+            lambda: _visibility(self.stream, self.layout, pixels),
+            lambda: self._salience(emphasis),
         )
         self._log_weights = np.log10(self.weights)
         self.passes = tier1_decoder.no_passes(len(self.weights), int(self.layers.passes[-1].max(initial=0)))
@@ -83,6 +87,10 @@ class Transcoder:
         counts = self.layers.passes[-1].astype(np.int32)
         self._codes = tier1_decoder.Codes(c.body, c.start, sizes, counts, c.cuts, c.first_cut)
         self._depth = math.inf  # the threshold that all blocks have been decoded down to
+
+    def _salience(self, emphasis: Emphasis) -> NDArray[np.float64]:
+        assert emphasis.saliency is not None
+        return saliency_weights(self.stream, self.layout, emphasis.saliency, emphasis.gain_db)
 
     # ------------------------------------------------------------ targets
 

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
+from foveate.codec.energy_means import energy_means
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from numpy.typing import NDArray
 
 from foveate.codec.block_coder import BlockCoder
 from foveate.codec.coding import Coding, Pixels
-from foveate.codec.energy_means import energy_means
 from foveate.codec.footprints import box_means, footprints, summed
 from tests import streams
 
