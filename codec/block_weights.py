@@ -1,7 +1,8 @@
 """Weights of squared error, code-block by code-block: by saliency, and by visibility.
 
 All weights multiply. `allocation` cuts every block at one slope of weighted error, so a block with a larger
-weight is coded further. `saliency_weights` and `place_weights` decide how many more bits a salient block gets.
+weight is coded further. `saliency_weights` decides how many more bits a salient block gets, `place_weights`
+what is left out beside it.
 """
 
 from __future__ import annotations

@@ -26,7 +26,7 @@ from foveate.codec.coding import Coding, Pixels
 from foveate.codec.place_weights import WeightMap, energy_means
 from foveate.codec.quality_search import Goal, Search, decibels_at
 from foveate.codec.rate_model import RateModel, Sample
-from foveate.codec.saliency_weights import saliency_weights, weights_of_places
+from foveate.codec.saliency_weights import block_size, saliency_weights, weights_of_places
 from foveate.codec.tile_sizes import tile_side
 
 _SAMPLE_SHARE, _LEAST_SAMPLE, _LARGEST_SAMPLE = 10, 24, 160  # every tenth block, but so many of them
@@ -82,7 +82,12 @@ class Encoder:
         """
         emphasis, coding = emphasis or Emphasis(), coding or Coding()
         height, width, _ = pixels.shape
-        coding = dataclasses.replace(coding, tile_size=coding.tile_size or tile_side(height, width))
+        saliency = emphasis.saliency if emphasis.by_place else None
+        coding = dataclasses.replace(
+            coding,
+            block_size=coding.block_size or block_size(height, width, saliency, emphasis.gain_db),
+            tile_size=coding.tile_size or tile_side(height, width),
+        )
         self.coder = BlockCoder(pixels, coding)
         self._emphasis = emphasis
         self.weights = block_weights(

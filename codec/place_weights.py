@@ -1,4 +1,4 @@
-"""What errors count for at each coefficient's own place: means over blocks, and what is not worth its bits there.
+"""What errors count for at each coefficient's place: means over blocks, and what is not worth its bits there.
 
 A block is cut at one bit-plane for all its coefficients. Where the edge of an object crosses it, it is cut as
 the object asks; and of the coefficients beside the object those that are worth less there than their bits
@@ -21,9 +21,9 @@ from foveate.compiled import compiled
 # first bits are coded in any case, and what may be lost of them is no more than of others.
 _MOST_LEVELS = 20.0
 _LEAST = 1e-3  # squared levels, so that empty blocks have a mean too
-# Bytes that a coefficient beside an object costs, by which it is judged. Those of one that becomes significant
-# would be 0.6; less takes less from the places beside objects.
-_COST = 0.3
+# Bytes that a coefficient beside an object is taken to cost. One that becomes significant takes some 0.6, but
+# less than that takes less from the places beside objects.
+_COST = 0.2
 
 
 class WeightMap(NamedTuple):
@@ -67,7 +67,7 @@ class _Chosen(NamedTuple):
 
 
 def energy_means(contents: Contents, layout: Layout, weights: WeightMap) -> NDArray[np.float64]:
-    """The root mean square of a map over each block's coefficients, each at its place, by their squared error.
+    """The root mean square of a map over each block's coefficients, by their squared error.
 
     Args:
       contents: of the photo.
@@ -94,8 +94,9 @@ def leave_out(
 ) -> None:
     """Sets coefficients to zero that are worth less at their place than their bits cost.
 
-    That is at most what they would cost elsewhere in the block. On 24 photos of 400 pixels with true masks,
-    at 12 dB and 0.5 bits a pixel, squared error weighted by place falls by a quarter of a decibel.
+    Those stay whose place counts for as much as their block. Over 6 photos of some 2.7 megapixels with their
+    own maps, at 12 dB and 0.5 bits a pixel, this and the root of the mean square (instead of the mean) bring
+    salient places 0.15 dB, and the others do not lose more than before.
 
     Args:
       contents: of the photo; changed.

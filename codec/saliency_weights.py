@@ -1,6 +1,8 @@
-"""How much an error counts by saliency: at each place of a photo, and in each code-block."""
+"""How much an error counts by saliency, by place and by code-block; and the block size that suits a map."""
 
 from __future__ import annotations
+
+from typing import Literal
 
 import numpy as np
 from numpy.typing import NDArray
@@ -12,6 +14,8 @@ from foveate.codec.place_weights import WeightMap
 
 _RESTRAINT = 0.85
 _FINEST_CELL = 8  # pixels of the photo; what a map shows below that makes no difference to blocks
+_LEVEL_SHARES = np.array([0.35, 0.35, 0.2, 0.1])  # of the bytes at 0.5 bits a pixel, finest octave first
+_WORTH_SMALL_BLOCKS_DB = 0.55
 _STRIP = 1024  # rows at a time, for giants
 
 
@@ -20,8 +24,8 @@ def saliency_weights(
 ) -> NDArray[np.float64]:
     """The mean of 10^(gain * s / 10) over each code-block's footprint, to the power of 0.85.
 
-    That is for codestreams whose coefficients are not at hand; see `weights_of_places` for others, and for the
-    power.
+    That is for codestreams whose coefficients are not at hand; see `weights_of_places` for others and for
+    the power.
 
     Args:
       stream: the codestream whose blocks are weighed.
@@ -75,3 +79,37 @@ def _weight_map(
     averaged = np.concatenate(strips)
     covered = averaged.shape[0] * down / rows, averaged.shape[1] * across / columns
     return averaged, height * covered[0], width * covered[1]
+
+
+def block_size(
+    height: int, width: int, saliency: NDArray[np.float32] | None, gain_db: float = 12.0
+) -> Literal[32, 64]:
+    """The side of code-blocks that suits a photo and its saliency map; 64 where there is no map.
+
+    Smaller blocks cost 0.1 to 0.25 dB and double the time of encoding, but follow the map more closely. What
+    they can gain is predicted by how much of the map's contrast lies between the footprints of the two sizes:
+    with weights w, the mean over squares of that size spreads allocation by 10 log10 (arithmetic mean of w /
+    geometric mean of w) dB; levels count by the bytes that they usually take. Over 16 photos of 512 and 2048
+    pixels, and the large ones at half size, three kinds of map, 6 and 12 dB of gain, 0.25 and 1 bit a pixel:
+    means for each kind and size rise from -0.12 to +0.56 dB of weighted PSNR with the prediction, through 0
+    at 0.3 and +0.1 at 0.4. Since places beside objects are left out (`place_weights`), large blocks do better:
+    of photos with true masks and 400 pixels (predictions of 0.15 to 1) small ones still gain 0.1 dB, of 2.7
+    megapixels with their own maps (up to 0.5) they lose.
+
+    Args:
+      height, width: of the photo.
+      saliency: (h, w) float32 in [0, 1], stretched over the photo, or None.
+      gain_db: what a salience of 1 is worth over one of 0.
+    """
+    if saliency is None:
+        return 64
+    weight, covered_height, covered_width = _weight_map(saliency, gain_db, height, width)
+    table = summed(weight)
+    spread = []
+    for side in (64, 128, 256, 512, 1024):  # pixels that a block of 32 covers at level 1, 2, ...
+        y0, x0 = np.arange(0.0, height, side)[:, None], np.arange(0.0, width, side)
+        means = box_means(table, (x0, y0, x0 + side, y0 + side), covered_height, covered_width)
+        means = np.clip(means, weight.min(), weight.max())
+        spread.append(10 * (np.log10(means.mean()) - np.log10(means).mean()))
+    finer = -np.diff(spread)
+    return 32 if finer @ _LEVEL_SHARES > _WORTH_SMALL_BLOCKS_DB else 64
