@@ -38,13 +38,22 @@ from foveate.codec.record import (
     pack_record,
     try_record,
 )
-from foveate.codec.walk import CODESTREAM_START, JP2_START, Box, codestream_span, file_boxes, strict
+from foveate.codec.walk import (
+    CODESTREAM_START,
+    JP2_START,
+    Box,
+    Readable,
+    codestream_span,
+    file_boxes,
+    strict,
+)
 
 RECORD_UUID = uuid.UUID("9de31d97-f6d9-4392-88d5-000acd786d7d").bytes
 RECORD_NAME = "Foveate's archive record"
 UUID_NAMES = METADATA_UUIDS | {RECORD_UUID: RECORD_NAME}
 
 _UUID_BYTES = 16
+_MOST_BESIDE = 1 << 26  # bytes of a box that is read with a part of a picture
 
 
 @dataclasses.dataclass(frozen=True, eq=False)
@@ -182,6 +191,17 @@ def parse(data: bytes) -> Jp2:
         codestreams=sum(box.kind == b"jp2c" for box in file_boxes(data)),
         color_method=header.color_method,
     )
+
+
+def metadata_beside(data: Readable) -> PhotoMetadata:
+    """The metadata in the boxes of a file, but what its header box says; no more of the file is read."""
+    found: list[tuple[bytes, bytes, bytes]] = []
+    if not data.startswith(CODESTREAM_START):
+        for box in file_boxes(data):
+            start = data[box.start : min(box.start + _UUID_BYTES, box.end)]
+            if box.kind == b"uuid" and start in METADATA_UUIDS and box.end - box.start <= _MOST_BESIDE:
+                found.append((box.kind, data[box.start : box.end], b""))
+    return read_metadata(found)
 
 
 def _boxes_around(data: bytes) -> Iterator[Box]:

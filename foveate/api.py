@@ -195,7 +195,7 @@ def decode(
     layers: int | None = None,
     region: Sequence[int] | None = None,
 ) -> Pixels:
-    """Decodes a JPEG 2000 file, Foveate's or any other, in this process.
+    """Decodes a JPEG 2000 file, Foveate's or any other, in this process; turned as its metadata ask.
 
     Args:
       jp2: a JP2 file or a bare codestream: its bytes, a path, or a URL (gs://, s3://). Of a path or URL, no
@@ -222,8 +222,8 @@ def decode(
       >>> bool((foveate.decode(jp2, region=(10, 20, 30, 5)) == pixels[20:25, 10:40]).all())
       True
     """
-    found, shown = decoded_part(jp2, reduce, layers, region)
-    return _pixels_of(found)[shown]
+    found = decoded_part(jp2, reduce, layers, region)
+    return found.as_seen(_pixels_of(found.file))
 
 
 def restore(
@@ -269,13 +269,13 @@ def restore(
     from foveate.models.loading import shared
 
     halo = 0 if region is None else reccnn.SIZES[network].receptive_field
-    found, shown = decoded_part(jp2, 0, layers, region, halo)
-    pixels = _pixels_of(found)
-    if found.noise is None:
-        return pixels[shown]
+    found = decoded_part(jp2, 0, layers, region, halo)
+    pixels = _pixels_of(found.file)
+    if found.file.noise is None:
+        return found.as_seen(pixels)
     loaded = shared("RecCNN", functools.partial(reccnn.load, network, precision=precision)).get()
-    restored = reccnn.restore_pixels(loaded, pixels, found.noise, found.prefiltered)
-    return (pixels if restored is None else restored)[shown]
+    restored = reccnn.restore_pixels(loaded, pixels, found.file.noise, found.file.prefiltered)
+    return found.as_seen(pixels if restored is None else restored)
 
 
 def _pixels_of(found: file.DecodedFile) -> Pixels:

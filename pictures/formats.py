@@ -51,6 +51,7 @@ __all__ = [
     "encode_picture",
     "extension",
     "jpeg_bytes",
+    "turn_to_be_seen",
 ]
 
 PictureFormat = Literal["png", "tiff", "jpeg", "webp", "avif"]
@@ -149,24 +150,31 @@ def encode_picture(
     raise ValueError(f"{format!r} is none of the formats {', '.join(_EXTENSIONS)}")
 
 
-def as_it_should_be_seen(pixels: Pixels, metadata: PhotoMetadata) -> tuple[Pixels, PhotoMetadata]:
-    """A decoded JPEG 2000 file of others, turned as its EXIF asks, or else its XMP; ours are upright.
+def turn_to_be_seen(metadata: PhotoMetadata) -> int:
+    """How the pixels of a decoded JPEG 2000 file have to be turned (1 to 8 as in EXIF); ours are upright.
 
-    Many viewers look at the orientation of no other format than JPEG. What is not turned, since its map
-    coordinates or paths would then be wrong or its metadata cannot be read, stays as it is, tag and all.
+    Many viewers look at the orientation of no other format than JPEG. What would be wrong once it is turned
+    (map coordinates, paths, depth) or has metadata that cannot be read stays as it is: 1.
     """
     turn = _stated_turn(metadata)
     if turn == 1:
-        return pixels, metadata
+        return 1
     try:
-        sound = PhotoMetadata(exif=metadata.exif, xmp=metadata.xmp, dpi=metadata.dpi, geo=metadata.geo)
+        _require_no_data_in_xmp(metadata)
         _require_that_it_may_be_turned(metadata)
-        found = _upright(Picture(pixels, sound, "jp2", 8, color_by_exif=False))
+        block = metadata.exif and _turned_exif(metadata.exif.removeprefix(b"Exif\0\0"), turn)[0]
     except (NotForJpeg2000, exif.BadExif):
+        return 1
+    return 1 if metadata.exif and not block else turn
+
+
+def as_it_should_be_seen(pixels: Pixels, metadata: PhotoMetadata) -> tuple[Pixels, PhotoMetadata]:
+    """A decoded JPEG 2000 file turned as its EXIF asks, or else its XMP, tags and all; see above."""
+    if turn_to_be_seen(metadata) == 1:
         return pixels, metadata
+    sound = PhotoMetadata(exif=metadata.exif, xmp=metadata.xmp, dpi=metadata.dpi)
+    found = _upright(Picture(pixels, sound, "jp2", 8, color_by_exif=False))
     seen = found.metadata
-    if metadata.exif and not seen.exif:
-        return pixels, metadata
     return found.pixels, dataclasses.replace(metadata, exif=seen.exif, xmp=seen.xmp, dpi=seen.dpi)
 
 
@@ -208,8 +216,7 @@ def _upright(picture: Picture) -> Picture:
     if block:
         block = block.removeprefix(b"Exif\0\0")
     turn = _stated_turn(metadata)
-    if data := xmp.data_within(packet or b""):
-        raise NotForJpeg2000(Reason.EXTRA_DATA, f"a picture with {data}")
+    _require_no_data_in_xmp(metadata)
     if turn != 1:
         _require_that_it_may_be_turned(metadata)
     if block:
@@ -258,6 +265,11 @@ def _turned_exif(block: bytes, turn: int) -> tuple[bytes | None, list[str]]:
         return None, [f"EXIF: it cannot be read, {error} ({len(block):,} bytes)"]
     problems = [f"EXIF {name}: it cannot be read" for name in lost]
     return upright, problems + [f"EXIF {name}: it cannot be turned" for name in lost_in_turning]
+
+
+def _require_no_data_in_xmp(metadata: PhotoMetadata) -> None:
+    if data := xmp.data_within(metadata.xmp or b""):
+        raise NotForJpeg2000(Reason.EXTRA_DATA, f"a picture with {data}")
 
 
 def _require_that_it_may_be_turned(metadata: PhotoMetadata) -> None:
