@@ -6,6 +6,7 @@ import io
 import lzma
 import re
 import zlib
+from collections.abc import Callable
 
 import imagecodecs
 import numpy as np
@@ -41,7 +42,7 @@ def test_the_rest_of_zlib_data_is_counted(data: bytes, step: int, more: int) -> 
     assert behind_zlib([zlib.compress(data)[:-1]], len(data)) == Rest(0, 0)
 
 
-CODERS = {
+CODERS: dict[str, tuple[Callable[[bytes, int], Rest], Callable[[bytes], bytes]]] = {
     "xz": (behind_xz, lzma.compress),
     "zstd": (behind_zstd, imagecodecs.zstd_encode),
     "packbits": (behind_packbits, imagecodecs.packbits_encode),
