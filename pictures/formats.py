@@ -91,7 +91,23 @@ _NOT_READ = (
     (0, b"\0MRM", Reason.RAW, "a RAW photo"),
     (0, b"FOVb", Reason.RAW, "a RAW photo"),
     (6, b"HEAPCCDR", Reason.RAW, "a RAW photo"),
+    (0, b"8BPS\0", Reason.NOT_READ, "a Photoshop document"),
+    (0, b"II\xbc", Reason.NOT_READ, "a JPEG XR picture"),
+    (0, b"v/1\x01", Reason.NOT_READ, "an OpenEXR picture"),
+    (0, b"#?R", Reason.NOT_READ, "a Radiance HDR picture"),
+    (0, b"gimp xcf", Reason.NOT_READ, "a GIMP picture"),
+    (0, b"%PDF", Reason.NOT_READ, "a PDF document"),
+    (0, b"DDS ", Reason.NOT_READ, "a DDS texture"),
+    (0, b"SIMPLE  =", Reason.NOT_READ, "a FITS picture"),
+    (0, b"AT&TFORM", Reason.NOT_READ, "a DjVu document"),
+    (0, b"qoif", Reason.NOT_READ, "a QOI picture"),
+    (0, b"BPG\xfb", Reason.NOT_READ, "a BPG picture"),
+    (0, b"\x8aMNG", Reason.NOT_READ, "an MNG animation"),
+    (0, b"\x8bJNG", Reason.NOT_READ, "a JNG picture"),
+    (0, b"Y\xa6j\x95", Reason.NOT_READ, "a Sun raster picture"),
+    (0, b"\0\0\1\0", Reason.NOT_READ, "an icon"),
 )
+_NETPBM = re.compile(rb"P[1-7][ \t\r\n]")
 _BARE_DATASET = re.compile(rb"[\2\x08]\0.\0(?:[A-Z][A-Z]|..\0\0)", re.DOTALL)
 _DEFAULT_JPEG_QUALITY, _DEFAULT_AVIF_QUALITY = 95, 90
 
@@ -194,6 +210,8 @@ def _decoded(data: bytes, max_pixels: int | None, drop_gain_map: bool) -> Pictur
     for at, mark, reason, detail in _NOT_READ:
         if data.startswith(mark, at):
             raise NotForJpeg2000(reason, detail)
+    if _NETPBM.match(data):
+        raise NotForJpeg2000(Reason.NOT_READ, "a Netpbm picture")
     if _BARE_DATASET.match(data):
         raise NotForJpeg2000(Reason.NOT_READ, "a DICOM dataset without a file header")
     if data[:4] in (b"II*\0", b"MM\0*", b"II+\0", b"MM\0+"):
