@@ -207,13 +207,7 @@ def _decoded(data: bytes, max_pixels: int | None, drop_gain_map: bool) -> Pictur
         raise BadPicture("the file is empty")
     if data.startswith(PNG_SIGNATURE):
         return decode_png(data, max_pixels)
-    for at, mark, reason, detail in _NOT_READ:
-        if data.startswith(mark, at):
-            raise NotForJpeg2000(reason, detail)
-    if _NETPBM.match(data):
-        raise NotForJpeg2000(Reason.NOT_READ, "a Netpbm picture")
-    if _BARE_DATASET.match(data):
-        raise NotForJpeg2000(Reason.NOT_READ, "a DICOM dataset without a file header")
+    _refuse_what_is_not_read(data)
     if data[:4] in (b"II*\0", b"MM\0*", b"II+\0", b"MM\0+"):
         return decode_tiff(data, max_pixels)
     if data.startswith(b"RIFF") and data[8:12] == b"WEBP":
@@ -225,6 +219,19 @@ def _decoded(data: bytes, max_pixels: int | None, drop_gain_map: bool) -> Pictur
     if data.startswith(b"BM") or is_dib(data):
         return decode_bmp(data, max_pixels)
     raise BadPicture(f"not a picture Foveate knows: it starts with {bytes(data[:8])!r}")
+
+
+def _refuse_what_is_not_read(data: bytes) -> None:
+    """Raises NotForJpeg2000 for formats that are known, but not decoded here."""
+    for at, mark, reason, detail in _NOT_READ:
+        if data.startswith(mark, at):
+            raise NotForJpeg2000(reason, detail)
+    if data.startswith(b"BA") and data[14:16] == b"BM":
+        raise NotForJpeg2000(Reason.NOT_READ, "a bitmap array of OS/2")
+    if _NETPBM.match(data):
+        raise NotForJpeg2000(Reason.NOT_READ, "a Netpbm picture")
+    if _BARE_DATASET.match(data):
+        raise NotForJpeg2000(Reason.NOT_READ, "a DICOM dataset without a file header")
 
 
 def _upright(picture: Picture) -> Picture:
