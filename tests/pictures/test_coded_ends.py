@@ -7,6 +7,7 @@ import lzma
 import re
 import zlib
 from collections.abc import Callable
+from typing import Any
 
 import imagecodecs
 import numpy as np
@@ -42,7 +43,7 @@ def test_the_rest_of_zlib_data_is_counted(data: bytes, step: int, more: int) -> 
     assert behind_zlib([zlib.compress(data)[:-1]], len(data)) == Rest(0, 0)
 
 
-CODERS: dict[str, tuple[Callable[[bytes, int], Rest], Callable[[bytes], bytes]]] = {
+CODERS: dict[str, tuple[Callable[[bytes, int], Rest], Callable[..., Any]]] = {
     "xz": (behind_xz, lzma.compress),
     "zstd": (behind_zstd, imagecodecs.zstd_encode),
     "packbits": (behind_packbits, imagecodecs.packbits_encode),
