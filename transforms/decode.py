@@ -20,7 +20,7 @@ from foveate.codec.regions import Region, Window, window
 from foveate.pictures.picture import full_range
 from foveate.sandbox.client import Limits, check_file_bytes, decode_archive
 from foveate.storage.errors import BadInput
-from foveate.storage.files import read_range
+from foveate.storage.files import read_range, reads_at_once
 from foveate.storage.object_store import StoredFile
 from foveate.storage.source import SourceFile
 from foveate.transforms.elements import DecodedFile
@@ -104,7 +104,8 @@ def _read(file: SourceFile, extent: Extent, key: ArchiveKey | None) -> tuple[byt
         whole = RangedBytes.of(read_stored(file.url, key, limits.file_bytes))
     else:
         listed = StoredFile(file.url, file.size_bytes, file.modified, file.generation, file.checksum)
-        whole = RangedBytes(file.size_bytes, functools.partial(read_range, file.url, version=listed))
+        fetch = functools.partial(read_range, file.url, version=listed)
+        whole = RangedBytes(file.size_bytes, fetch, at_once=reads_at_once(file.url))
     try:
         part = window(picture_size(whole), extent.region, halo=extent.halo, reduce=extent.reduce)
         data = excerpt(whole, part.area, reduce=extent.reduce, layers=extent.layers)
