@@ -35,7 +35,7 @@ def laid_out_anew(source: PacketStream, access: bool) -> tuple[Codestream, Layou
     if access:
         count = len(stream.size.components)
         changed = _of_segments(
-            stream,
+            source.stream,
             [_with_precincts(segment, count) for segment in segments],
             {tile: tuple(_with_precincts(s, count) for s in found) for tile, found in own.items()},
         )

@@ -99,7 +99,7 @@ def encode(  # noqa: PLR0913 (keywords, one for each thing that may be asked for
         "best", which takes about five times as long: for 3 % fewer bytes with `tune` "visual", 0.6 % with
         "psnr".
       access: arrange the file for image servers and viewers that read a part of it: resolution by resolution
-        in precincts of 256 x 256, with the segments (TLM, PLT) that say where packets are. It cannot be cut
+        in small precincts, with the segments (TLM, PLT) that say where packets are. It cannot be cut
         after a layer then.
       tile_size: cut the photo into square tiles of so many pixels, a multiple of 64 from 128 to 4096; 0 for
         one tile, or several where it has more than 33 megapixels.

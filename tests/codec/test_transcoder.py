@@ -5,6 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
+from benchmarks.structures import segment
 from foveate.codec import allocation, codestream, openjpeg, parameters
 from foveate.codec.arrangement import arranged
 from foveate.codec.block_weights import Emphasis
@@ -56,6 +57,32 @@ def test_cut_codewords_suffice_and_errors_are_as_foreseen(name: str) -> None:
     error = np.square(decoded.astype(float) - expected).sum()
     foreseen = coder.passes.energy.sum() - choice.gain
     assert 0.8 * foreseen < error < 1.25 * foreseen
+
+
+@pytest.mark.parametrize("access", [False, True])
+def test_comments_and_unknown_segments_of_any_header_are_kept_and_profiles_are_not(access: bool) -> None:
+    data = bytearray(streams.foreign("-t 70,60 -r 5"))
+    data[6:8] = b"\0\2"  # Rsiz: profile 1
+    comment, crg, unknown = (segment(marker, b"\0\1hello!" * 2) for marker in (0xFF64, 0xFF63, 0xFF6F))
+    at = data.index(b"\xff\x90")
+    data[at:at] = crg + unknown
+    for number, at in enumerate(part.start for part in codestream.parse(bytes(data)).tile_parts):
+        at += number * (len(comment) + len(unknown)) - 2
+        length = int.from_bytes(data[:at][data[:at].rindex(b"\xff\x90\0\x0a") + 6 :][:4])
+        start = data[:at].rindex(b"\xff\x90\0\x0a")
+        data[start + 6 : start + 10] = (length + len(comment) + len(unknown)).to_bytes(4)
+        data[at:at] = comment + unknown
+    source = PacketStream.parse(bytes(data))
+    tiles = source.layout.tiles
+    assert tiles > 1
+    coder = Transcoder(source, access=access)
+    for made in (coder.reordered(), allocation.encode(coder.within(len(data) * 2 // 3))):
+        found = codestream.parse(made)
+        assert found.notes == source.stream.notes and {crg, unknown} < set(found.notes)
+        assert found.tile_notes == {tile: (comment, unknown) for tile in range(tiles)}
+        assert made[6:8] == b"\0\0"
+        assert not openjpeg.decode(made).warnings
+    assert len(made) <= len(data) * 2 // 3
 
 
 def test_layers_precede_one_another_and_what_matters_comes_first() -> None:
