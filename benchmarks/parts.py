@@ -5,7 +5,8 @@
 Makes a large picture of a photo and its mirror images, and files of it at half a bit per pixel: default,
 `--access`, `--access` with tiles of 1024 (all with the same slope, so the same passes), and where GDAL is
 installed a tiled TIFF with smaller versions (JPEG in tiles of 256). Prints what `--access` costs and what a
-region of 512 x 512 at full size reads and takes, and others at random on average. Where iipsrv is installed, also how many tiles of 256 x 256
+region of 512 x 512 at full size reads and takes, and others at random on average. Where iipsrv is
+installed, also how many tiles of 256 x 256
 it answers per second, at full size and at an eighth, all files in turn.
 """
 
@@ -139,9 +140,7 @@ def _print_regions(files: dict[str, Path], region: Region) -> None:
 def _places(width: int, height: int) -> list[Region]:
     """Regions at random, always the same ones."""
     rng = np.random.default_rng(1)
-    corners = [
-        (int(rng.integers(width - _SIDE)), int(rng.integers(height - _SIDE))) for _ in range(_REGIONS)
-    ]
+    corners = [(int(rng.integers(width - _SIDE)), int(rng.integers(height - _SIDE))) for _ in range(_REGIONS)]
     return [Region(left, top, _SIDE, _SIDE) for left, top in corners]
 
 

@@ -19,7 +19,7 @@ from foveate.codec.errors import BadCodestream
 from foveate.codec.layout import Blocks, Layout, lay_out_at_most
 from foveate.codec.packet_stream import PacketStream
 from foveate.codec.packets import Codewords, Layers
-from foveate.codec.parameters import PREDTERM, emit_segment, parse_parameters
+from foveate.codec.parameters import PREDTERM, parse_parameters
 
 
 def laid_out_anew(source: PacketStream, access: bool) -> tuple[Codestream, Layout, NDArray[np.int64]]:

@@ -79,7 +79,7 @@ def test_comments_and_unknown_segments_of_any_header_are_kept_and_profiles_are_n
     for made in (coder.reordered(), allocation.encode(coder.within(len(data) * 2 // 3))):
         found = codestream.parse(made)
         assert found.notes == source.stream.notes and {crg, unknown} < set(found.notes)
-        assert found.tile_notes == {tile: (comment, unknown) for tile in range(tiles)}
+        assert found.tile_notes == dict.fromkeys(range(tiles), (comment, unknown))
         assert made[6:8] == b"\0\0"
         assert not openjpeg.decode(made).warnings
     assert len(made) <= len(data) * 2 // 3
@@ -108,6 +108,19 @@ def test_a_quality_is_reached_and_hardly_exceeded() -> None:
     choice = coder.of_quality(Goal(36.0, 0.1, 36.0), quality)
     assert choice is not None and 36 <= quality(choice) < 36.3
     assert coder.of_quality(Goal(90.0, 0.1, 90.0), lambda choice: min(quality(choice), 60.0)) is None
+
+
+def test_a_low_quality_of_a_small_picture_is_not_exceeded_by_a_whole_step() -> None:
+    source = PacketStream.parse(streams.coded(streams.texture(60, 70, 3), reversible=True))
+    pixels = openjpeg.decode(source.stream.data).pixels
+    coder = Transcoder(source)
+
+    def quality(choice: allocation.Choice) -> float:
+        return psnr(pixels, openjpeg.decode(allocation.encode(choice)).pixels)
+
+    for decibels in (24.0, 27.0, 30.0, 33.0):
+        choice = coder.of_quality(Goal(decibels, 0.05, decibels), quality)
+        assert choice is not None and decibels <= quality(choice) < decibels + 0.2
 
 
 def test_a_slope_is_a_slope_and_no_room_is_an_error() -> None:
