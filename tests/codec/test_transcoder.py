@@ -136,7 +136,7 @@ def test_precincts_that_cut_blocks_stay() -> None:
     assert Transcoder(source, access=True).stream.coding == source.stream.coding
     plain = foreign("offset")
     changed = Transcoder(plain, access=True).stream.coding[0]
-    assert changed.precincts_log2[0] == (7, 7) and changed.precincts_log2[-1] == (8, 8)
+    assert changed.precincts_log2[0] == (6, 6) and changed.precincts_log2[-1] == (8, 8)
 
 
 def test_comments_stay() -> None:
