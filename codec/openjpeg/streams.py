@@ -64,10 +64,6 @@ def says_no_memory(said: str) -> bool:
     return re.search("memory|alloc|exceeds system limits", said, re.IGNORECASE) is not None
 
 
-def _says_not_done(said: str) -> bool:
-    return "Implementation limitation" in said
-
-
 def require_decoded(succeeded: int, messages: Messages) -> None:
     """Raises what a failed call of the decoder means.
 
@@ -79,8 +75,8 @@ def require_decoded(succeeded: int, messages: Messages) -> None:
     if not succeeded:
         if any("resolutions to remove" in error for error in messages.errors):
             raise ValueError("`reduce` leaves no resolution of this file")
-        if _says_not_done(messages.said()):
-            raise UnsupportedCodestream(f"OpenJPEG does not read this: {messages.said()}")
+        if limitation := re.search(r"Implementation limitation: [^,;]+", messages.said()):
+            raise UnsupportedCodestream(f"OpenJPEG does not read this: {limitation[0]}")
         raise BadCodestream(f"OpenJPEG refuses the data: {messages.said()}")
 
 
