@@ -139,7 +139,7 @@ class Transcoder:
         return self._filled(search, quality, layers)
 
     def _filled(self, search: Search, quality: Callable[[Choice], float], layers: int) -> Choice | None:
-        """The best choice of a search, or if its last step is a large one (of a small picture), less of it."""
+        """The best choice of a search; or less, where its last step is a large one (of a small picture)."""
         best, goal = search.best, search.goal
         if search.is_over or best is None:
             return best

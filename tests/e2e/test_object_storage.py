@@ -236,8 +236,8 @@ def test_a_put_that_breaks_off_leaves_nothing_and_ends_the_run(
 def test_a_region_of_an_object_takes_a_share_of_its_bytes(cloud: Cloud) -> None:
     master = foveate.encode(texture(800, 900, 3), slope=60)
     cloud.put("in/map.jp2", master)
-    options = ("--lossless", "--access", "--roi", "none", "--reccnn", "off")
-    assert cloud.run("transcode", cloud.url("in"), "--output", cloud.url("archive"), *options) == 0
+    wanted = ("--lossless", "--access", "--roi", "none", "--reccnn", "off")
+    assert cloud.run("transcode", cloud.url("in"), "--output", cloud.url("archive"), *wanted) == 0
     data = cloud.get("archive/map.jp2.jp2")
     start = len(cloud.listener.requests)
     options = ("--reccnn", "off", "--region", "40,30,64,50")
