@@ -78,14 +78,15 @@ def _by_resolution(layout: Layout, tiles: tuple[TilePackets, ...]) -> list[_Part
     found: list[tuple[int, _Part]] = []
     for number, tile in enumerate(tiles):
         resolution = layout.precincts.resolution[tile.sequence[:, 0]]
+        if not len(resolution):  # a tile without any packet needs a tile-part all the same
+            found.append((0, _Part(number, 0, 0)))
+            continue
         starts = np.flatnonzero(np.diff(resolution, prepend=-1))
         ends = np.append(starts[1:], len(resolution))
         found += [
             (int(resolution[first]), _Part(number, first, end))
             for first, end in zip(starts.tolist(), ends.tolist(), strict=True)
         ]
-        if not len(starts):  # a tile without any packet needs a tile-part all the same
-            found.append((0, _Part(number, 0, 0)))
     return [part for _, part in sorted(found, key=lambda entry: (entry[0], entry[1].tile))]
 
 
