@@ -90,11 +90,12 @@ def decoded_part(
 
 def _opened(path: str) -> RangedBytes:
     """A file that is read as far as it is looked at."""
-    from foveate.storage.files import read_range, size_of, stored_file
+    from foveate.storage.files import read_range, reads_at_once, size_of, stored_file
 
     version = stored_file(path)
     size = version.size_bytes if version else size_of(path)
-    return RangedBytes(size, functools.partial(read_range, path, version=version))
+    fetch = functools.partial(read_range, path, version=version)
+    return RangedBytes(size, fetch, at_once=reads_at_once(path))
 
 
 def _checked_region(region: Sequence[int]) -> Region:

@@ -255,7 +255,7 @@ def add_arrangement(group: argparse._ArgumentGroup) -> None:
         "--access",
         action="store_true",
         help="arrange files for image servers (IIIF) and viewers that read a part of them: resolution by "
-        "resolution in precincts of 256 pixels, with TLM and PLT (docs/access.md); 0.3%% more bytes. With "
+        "resolution in small precincts, with TLM and PLT (docs/access.md); 0.3%% more bytes. With "
         "--layers, files cannot be cut after a layer then",
     )
 

@@ -22,7 +22,7 @@ from foveate.pictures.formats import turn_to_be_seen
 from foveate.pictures.picture import full_range
 from foveate.sandbox.client import Limits, check_file_bytes, decode_archive
 from foveate.storage.errors import BadInput
-from foveate.storage.files import read_range
+from foveate.storage.files import read_range, reads_at_once
 from foveate.storage.object_store import StoredFile
 from foveate.storage.source import SourceFile
 from foveate.transforms.elements import DecodedFile
@@ -106,7 +106,8 @@ def _read(file: SourceFile, extent: Extent, key: ArchiveKey | None) -> tuple[byt
         whole = RangedBytes.of(read_stored(file.url, key, limits.file_bytes))
     else:
         listed = StoredFile(file.url, file.size_bytes, file.modified, file.generation, file.checksum)
-        whole = RangedBytes(file.size_bytes, functools.partial(read_range, file.url, version=listed))
+        fetch = functools.partial(read_range, file.url, version=listed)
+        whole = RangedBytes(file.size_bytes, fetch, at_once=reads_at_once(file.url))
     try:
         size, turn = picture_size(whole), turn_to_be_seen(metadata_beside(whole))
         region = as_stored(extent.region, turn, size.width, size.height)
