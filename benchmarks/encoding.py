@@ -237,8 +237,8 @@ def encoding_section(found: Sequence[Timed], losses: Sequence[Stopped]) -> Secti
         f"{ROUNDS} rounds in which the encoders take turns. OpenJPEG with {len(_MANY_LAYERS)} quality layers "
         "is what Foveate once chose from. The photo is the largest of the folder, continued by its mirror "
         "images; the scan and the screenshot are drawn. Memory is what the resident size of a process of its "
-        "own grows by at most beyond the picture. Threads are timed by the clock: on a machine that does other "
-        "work, as here, those two columns say little."
+        "own grows by at most beyond the picture. Threads are timed by the clock: on a machine that does "
+        "other work, as here, those two columns say little."
     )
     return Section(
         "encode",
