@@ -26,11 +26,8 @@ COMMANDS = (
     "compress --effort fast",
     "compress --reccnn off",
     "compress --roi none --reccnn off",
-    "compress --bpp 1",
     "compress --bpp 1 --roi none --reccnn off",
-    "compress --slope 1000 --roi none --reccnn off",
     "restore",
-    "restore --reccnn off",
 )
 _MORE = 8  # photos by which the two runs differ
 _SET = "camera"
