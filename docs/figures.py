@@ -102,11 +102,15 @@ FIGURES = {
     "best-unmarked-fine": Figure(_gain(_BEST, "2", "unmarked PSNR"), ".2f"),
     "fast-marked": Figure(_gain(_FAST, "2", "marked"), ".0f"),
     "best-marked": Figure(_gain(_BEST, "2", "marked"), ".0f"),
-    "fast-speed": Figure(Cell("serving", "Speed of restoring", "1 core: RecCNN fast", "megapixels a second")),
+    "fast-speed": Figure(
+        Cell("serving", "Speed of restoring", "1 core: RecCNN fast", "megapixels per second")
+    ),
     "fast-decodes": Figure(
         Cell("serving", "Speed of restoring", "1 core: RecCNN fast", "decodes at 1 bpp"), ".0f"
     ),
-    "best-speed": Figure(Cell("serving", "Speed of restoring", "1 core: RecCNN best", "megapixels a second")),
+    "best-speed": Figure(
+        Cell("serving", "Speed of restoring", "1 core: RecCNN best", "megapixels per second")
+    ),
     "encode-half": Figure(Cell("encode", _SPEED, ("photo, 12 MP", "0.5 bpp"), "as one layer")),
     "encode-one": Figure(Cell("encode", _SPEED, ("photo, 12 MP", "1 bpp"), "as one layer")),
     "layers-cost": Figure(Raw("progressive", ("cost_percent",))),
