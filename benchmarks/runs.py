@@ -78,6 +78,7 @@ def costs(cameras: Path, kept: Kept) -> list[Cost]:
         (place / name).mkdir(parents=True, exist_ok=True)
         for path in files:
             shutil.copyfile(path, place / name / path.name)
+    subprocess.run([sys.executable, "-m", "foveate.compile"], stdin=subprocess.DEVNULL, check=True)
     megapixels = sum(pixel_count(path) for path in photos[1:]) / 1e6
     return [_cost(command, place, megapixels) for command in COMMANDS]
 
