@@ -67,7 +67,7 @@ fi
 endef
 
 demo: install ## compress, restore and report on the example photos
-	$(BIN)/foveate compress examples/photos --output demo/archive --bpp 0.5
+	$(BIN)/foveate compress examples/photos --output demo/archive --bpp 0.5 --measure all
 	$(BIN)/foveate restore demo/archive --output demo/restored --overwrite
 	$(BIN)/foveate report demo/archive --output demo/report.html
 	@echo

@@ -83,10 +83,9 @@ def test_the_commands_that_figures_come_from_exist(page: str) -> None:
     targets = re.findall(r"^([a-z-]+):", (ROOT / "Makefile").read_text(), re.MULTILINE)
     for source in SOURCE.findall((ROOT / page).read_text(encoding="utf-8")):
         words = source.split()
-        module = ROOT / f"{words[2].replace('.', '/')}.py" if words[:2] == ["python", "-m"] else None
-        assert source in OTHER_SOURCES or (words[0] == "make" and words[1] in targets) or module.exists(), (
-            source
-        )
+        is_target = words[0] == "make" and words[1] in targets
+        is_module = words[:2] == ["python", "-m"] and (ROOT / f"{words[2].replace('.', '/')}.py").exists()
+        assert source in OTHER_SOURCES or is_target or is_module, source
 
 
 def test_a_figure_is_the_tables_without_its_sign() -> None:
