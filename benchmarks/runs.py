@@ -23,7 +23,6 @@ from foveate.transforms.in_sample import is_in_sample
 
 COMMANDS = (
     "compress",
-    "compress --effort fast",
     "compress --reccnn off",
     "compress --roi none --reccnn off",
     "compress --bpp 1 --roi none --reccnn off",
