@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import doctest
+import importlib.metadata
 import inspect
 import re
 import subprocess
@@ -45,6 +46,11 @@ def test_every_public_name_is_there_and_documented() -> None:
     assert all(inspect.getdoc(getattr(foveate, name)) for name in foveate.__all__)
     with pytest.raises(AttributeError, match="no attribute 'enc'"):
         foveate.enc  # noqa: B018
+
+
+def test_the_version_is_that_of_the_package() -> None:
+    assert foveate.__version__ == importlib.metadata.version("foveate")
+    assert "__version__" in dir(foveate)
 
 
 def test_importing_and_encoding_loads_neither_beam_nor_networks() -> None:
