@@ -53,7 +53,7 @@ if [ ! -x $$venv/bin/python ] || ! $$venv/bin/python -m pip --version >/dev/null
 	$$python -m venv $$venv || { \
 		echo "No virtual environment: on Debian and Ubuntu, apt install python3-venv" >&2; exit 1; }; \
 fi
-@echo "Installing the pinned packages: some 800 MB to fetch the first time; a few minutes"
+@echo "Installing the pinned packages: some 850 MB to fetch the first time; a few minutes"
 @{ $(@D)/bin/python -m pip install --progress-bar off -c $(word 2,$^) -e '.[$(extras)]' </dev/null 2>&1; \
 	echo $$? > $(@D)/.status; } | tee $(@D)/install.log | sed -n -u \
 	-e 's/^ *\(Downloading\|Using cached\) \([^-]*\)-\([^-]*\)-.*(\([0-9.]* MB\)).*/  \1 \2 \3 (\4)/p' \
@@ -67,7 +67,7 @@ fi
 endef
 
 demo: install ## compress, restore and report on the example photos
-	$(BIN)/foveate compress examples/photos --output demo/archive --bpp 0.5
+	$(BIN)/foveate compress examples/photos --output demo/archive --bpp 0.5 --measure all
 	$(BIN)/foveate restore demo/archive --output demo/restored --overwrite
 	$(BIN)/foveate report demo/archive --output demo/report.html
 	@echo

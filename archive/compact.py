@@ -43,9 +43,10 @@ from foveate.archive.tables import (
     open_whole,
     read_journal,
     read_lines,
+    run_folder,
 )
 from foveate.storage.files import delete_file, write_new
-from foveate.storage.listing import list_private_files
+from foveate.storage.listing import list_private, list_private_files
 from foveate.storage.object_store import StoredFile
 
 SMALL_BYTES = 32 << 20  # what is larger stays as it is
@@ -122,6 +123,30 @@ def compact(archive: str) -> Compaction:
         return Compaction(len(small.all), len(parts), rows)
 
 
+def keep_journal(archive: str, run_id: str) -> int:
+    """Writes the rows that only the journal of a run has as tables of the run; how many they are.
+
+    An engine may begin a run again where it lost a worker: what was done till then is up to date, and no
+    other row says so.
+
+    Raises:
+      BadTable: a file is not the table that it should be.
+      OSError: a place cannot be read or written.
+    """
+    folder = run_folder(archive, METRICS_FOLDER, run_id)
+    urls = list_private(folder)
+    journals = [url for url in urls if url.rpartition("/")[2].startswith(JOURNAL)]
+    tables = [url for url in urls if url.endswith(".parquet")]
+    rows = 0
+    with tempfile.TemporaryDirectory(prefix="foveate-compact-") as scratch:
+        found = _sorted_rows(archive, _Small([], journals, [], []), tables, scratch)
+        for number, table in enumerate(found):
+            with open_whole(f"{folder}/kept-{number:05}.parquet") as file:
+                pq.write_table(table, file, compression="zstd", row_group_size=_AT_ONCE)
+            rows += len(table)
+    return rows
+
+
 def _small(archive: str, log: Compacted) -> _Small:
     """The small files of runs that have ended, and the parts that are still small."""
     folders = METRICS_FOLDER, FAILURES_FOLDER
@@ -165,7 +190,12 @@ def _write_parts(archive: str, name: str, small: _Small, scratch: str) -> tuple[
     root = root_of(archive)
     parts: list[str] = []
     rows = 0
-    for table in _sorted_rows(archive, small, scratch):
+    others = []
+    if small.journals:  # large tables of their runs
+        taken = {*small.tables}
+        visible = visible_urls(archive, METRICS_FOLDER, None)
+        others = [url for url in visible if url.endswith(".parquet") and url not in taken]
+    for table in _sorted_rows(archive, small, others, scratch):
         url = f"{root}/{METRICS_FOLDER}/run={name}/{len(parts):05}.parquet"
         with open_whole(url) as file:
             pq.write_table(table, file, compression="zstd", row_group_size=_AT_ONCE)
@@ -194,8 +224,11 @@ def _failure_lines(urls: Sequence[str]) -> Iterator[bytes]:
         yield from (json.dumps(line, ensure_ascii=False).encode() for line in read_lines(url))
 
 
-def _sorted_rows(archive: str, small: _Small, scratch: str) -> Iterator[pa.Table]:
-    """All metrics rows by path, so many at a time; of a journal those that no table of its run has."""
+def _sorted_rows(archive: str, small: _Small, others: Sequence[str], scratch: str) -> Iterator[pa.Table]:
+    """All metrics rows by path, so many at a time; of a journal those that no table of its run has.
+
+    `others` are tables that may be of the journals' runs, beside the small ones.
+    """
     if not (small.tables or small.journals):
         return
     full = metrics_schema()
@@ -207,14 +240,6 @@ def _sorted_rows(archive: str, small: _Small, scratch: str) -> Iterator[pa.Table
         db.execute("CREATE TABLE shape AS FROM no_rows")
         tables = _read(small.tables, f"{scratch}/tables")
         journals = _read(_as_parquet(small.journals, schema, scratch), f"{scratch}/journals")
-        others = []
-        if small.journals:  # large tables of their runs
-            taken = {*small.tables}
-            others = [
-                url
-                for url in visible_urls(archive, METRICS_FOLDER, None)
-                if url.endswith(".parquet") and url not in taken
-            ]
         known = _read(others, f"{scratch}/others")
         query = (
             f"WITH tables AS ({tables}), journals AS ({journals}), "

@@ -8,7 +8,7 @@ from foveate.archive.encryption import ENDING
 from foveate.storage.files import join
 from foveate.storage.source import SourceFile
 
-JPEG2000_EXTENSIONS = frozenset({".jp2", ".j2k", ".j2c", ".jpc", ".jpf", ".jpx"})
+JPEG2000_EXTENSIONS = frozenset({".jp2", ".j2k", ".j2c", ".jpc", ".jpf", ".jpx", ".jph", ".jhc"})
 ENDINGS = (f".jp2{ENDING}", ".jp2", ENDING, "")  # what an archived file's name has more than its source's
 
 

@@ -28,6 +28,7 @@ from benchmarks import (
     plain,
     progressive,
     quality,
+    runs,
     salient,
     serving,
     tuned,
@@ -48,9 +49,10 @@ OF_CURVES = {  # sections that share the photos' curves, and the curves that the
 }
 SECTIONS = (
     "codecs", "favored", "gains", "serving", "plain", "visual", "quality", "salient", "progressive",
-    "lossless", "encode", "jpegs", "camera",
+    "lossless", "encode", "jpegs", "camera", "runs",
 )  # fmt: skip
-_OF_ARCHIVES = ("jpegs", "camera")  # they write archives, and need to know where
+_OF_ARCHIVES = ("jpegs", "camera", "runs")  # they write archives, and need to know where
+_OF_CAMERAS = ("camera", "runs")  # they measure the photos of `make photos`
 _NAME = "benchmarks"
 _PICTURE = "images/benchmarks-curves.svg"
 _SERVED = 2  # large photos whose restoring is timed
@@ -59,8 +61,8 @@ Made by `make bench PHOTOS=folder ARGS='--output docs --keep cache'`. With `--on
 sections are repeated and the others stay as they were; the folder that `--keep` names holds what other
 codecs and the networks did, so that an interrupted run can be resumed. What Foveate publishes is of its 47
 validation photos, on which nothing was trained: 41 of 512 x 512 pixels (CID22) and 6 of some 2048 x 1300
-(CLIC 2025); or, where a table says so, of the former (`--count 41`). The last two sections are of archives
-that the command itself makes; the last one of [other photos](photos.md) (`--cameras build/photos`).
+(CLIC 2025); or, where a table says so, of the former (`--count 41`). The last three sections are of archives
+that the command itself makes; the last two of [other photos](photos.md) (`--cameras build/photos`).
 
 Every byte of every file counts: Foveate's with its archive record, OpenJPEG's with the few boxes of its JP2.
 OpenJPEG is taken at the better of its two rate controls for each photo, size and figure, interpolated to
@@ -97,10 +99,12 @@ def main(argv: Sequence[str] | None = None, show: Callable[[str], None] = print)
     parser.add_argument("--count", type=int, help="only the first so many photos")
     parser.add_argument(
         "--only",
-        help=f"sections, by commas: {','.join(SECTIONS)} (default: all; {' and '.join(_OF_ARCHIVES)} only "
-        "with --keep, camera only with --cameras)",
+        help=f"sections, by commas: {','.join(SECTIONS)} (default: all; {', '.join(_OF_ARCHIVES)} only "
+        f"with --keep, {' and '.join(_OF_CAMERAS)} only with --cameras)",
     )
-    parser.add_argument("--cameras", type=Path, help="the folder that `make photos` makes, for camera")
+    parser.add_argument(
+        "--cameras", type=Path, help="the folder that `make photos` makes, for camera and runs"
+    )
     parser.add_argument("--jobs", type=int, default=1, help="photos measured at once, but for times")
     parser.add_argument("--weights", type=Path, help="a folder of RecCNN's and ComCNN's weights")
     parser.add_argument("--keep", type=Path, help="a folder to keep figures in, for the next run")
@@ -110,7 +114,7 @@ def main(argv: Sequence[str] | None = None, show: Callable[[str], None] = print)
     if not set(wanted) <= set(SECTIONS):
         parser.error(f"--only {args.only}: the sections are {', '.join(SECTIONS)}")
     if impossible := [name for name in wanted if name not in _possible(args.keep, args.cameras)]:
-        parser.error(f"--only {','.join(impossible)}: needs --keep, and camera --cameras")
+        parser.error(f"--only {','.join(impossible)}: needs --keep, and camera and runs --cameras")
     paths = photo_paths(args.photos, args.count) if args.photos.is_dir() else []
     if not paths:
         parser.error(f"{args.photos} holds no file")
@@ -128,7 +132,7 @@ def _possible(keep: Path | None, cameras: Path | None) -> list[str]:
     return [
         name
         for name in SECTIONS
-        if not ((name in _OF_ARCHIVES and keep is None) or (name == "camera" and cameras is None))
+        if not ((name in _OF_ARCHIVES and keep is None) or (name in _OF_CAMERAS and cameras is None))
     ]
 
 
@@ -158,6 +162,8 @@ def measured(run: Run, wanted: Sequence[str]) -> Iterator[Section]:
         yield jpegs.jpegs_section(jpegs.jpeg_archives(run.paths, run.kept))
     if "camera" in wanted and run.cameras:
         yield camera.camera_section(camera.camera_sets(run.cameras, run.kept))
+    if "runs" in wanted and run.cameras:
+        yield runs.runs_section(runs.costs(run.cameras, run.kept))
 
 
 def _of_curves(run: Run, names: Sequence[str]) -> Iterator[Section]:

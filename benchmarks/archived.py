@@ -58,10 +58,10 @@ def archived(photos: Path, folder: Path, flags: Sequence[str] = ()) -> Archived:
     """
     cost = folder.with_name(f"{folder.name}.cost.json")
     before = _rows(folder, photos)
-    start = _child_seconds()
+    start = child_seconds()
     command = [sys.executable, "-m", "foveate", "compress", str(photos), "--output", str(folder)]
     subprocess.run([*command, "--quiet", *flags], stdin=subprocess.DEVNULL, check=True)
-    seconds = _child_seconds() - start
+    seconds = child_seconds() - start
     rows = _rows(folder, photos)
     new = sum(row["pixels"] for path, row in rows.items() if path not in before) / 1e6
     taken = json.loads(cost.read_text()) if cost.exists() else {"seconds": 0.0, "megapixels": 0.0}
@@ -77,6 +77,7 @@ def _rows(folder: Path, photos: Path) -> dict[str, dict[str, Any]]:
     return {(path := row["relative_path"]): {**row, "pixels": pixel_count(photos / path)} for row in found}
 
 
-def _child_seconds() -> float:
+def child_seconds() -> float:
+    """Processor time of all child processes so far."""
     usage = resource.getrusage(resource.RUSAGE_CHILDREN)
     return usage.ru_utime + usage.ru_stime

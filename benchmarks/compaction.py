@@ -8,6 +8,7 @@ those of a copy of the tables that was never compacted. The exit status is 1 whe
 from __future__ import annotations
 
 import argparse
+import concurrent.futures
 import json
 import math
 import os
@@ -76,19 +77,18 @@ def compacted_beside(archive: Path, plain: Path, nights: int) -> dict[str, Any]:
                 write_night(place, nights + written[0], more.slice(ROWS * written[0], ROWS))
             written[0] += 1
 
-    threads = [threading.Thread(target=work) for work in (read, write)]
-    for thread in threads:
-        thread.start()
-    start = time.monotonic()
-    try:
-        status = subprocess.run(
-            [sys.executable, "-m", "foveate", "compact", str(archive)], check=False
-        ).returncode
-    finally:
-        seconds = time.monotonic() - start
-        ended.set()
-        for thread in threads:
-            thread.join()
+    with concurrent.futures.ThreadPoolExecutor(2) as threads:
+        beside = [threads.submit(work) for work in (read, write)]
+        start = time.monotonic()
+        try:
+            status = subprocess.run(
+                [sys.executable, "-m", "foveate", "compact", str(archive)], check=False
+            ).returncode
+        finally:
+            seconds = time.monotonic() - start
+            ended.set()
+        for work in beside:
+            work.result()
     return {
         "nights": nights,
         "status": status,

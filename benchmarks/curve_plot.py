@@ -54,5 +54,9 @@ def curves_svg(points: Sequence[dict[str, float | str]]) -> str:
         for figure, title in _PANELS.items()
         if any(point["figure"] == figure for point in points)
     ]
-    chart = alt.hconcat(*panels).configure(background="white")
+    chart = (
+        alt.concat(*panels, columns=2)
+        .configure(background="white")
+        .configure_legend(orient="bottom", columns=3)
+    )
     return str(vl_convert.vegalite_to_svg(chart.to_dict()))

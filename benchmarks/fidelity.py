@@ -126,7 +126,7 @@ def mean_at(
     figure: str,
     back: Callable[[float], float] = float,
 ) -> float:
-    """The mean of a figure over all photos at so many bits a pixel, brought `back` from decibels.
+    """The mean of a figure over all photos at so many bits per pixel, brought `back` from decibels.
 
     NaN where the codec's smallest file of a photo is larger; a codec that was asked for the rate has it,
     though its files end a few bytes short.
@@ -135,7 +135,7 @@ def mean_at(
 
 
 def figure_at(found: Measured, codec: str, rate: float, figure: str) -> float:
-    """The figure of one photo at so many bits a pixel."""
+    """The figure of one photo at so many bits per pixel."""
     curve = found.curves[codec]
     if codec in peers.PEERS:
         return curves.at_size(curve, int(rate * found.pixels / 8), figure)

@@ -14,7 +14,7 @@ from benchmarks.restored import PLAIN, RATES, Way
 from benchmarks.salient import GAIN_DB
 from benchmarks.tables import Bar, Section, Table, number
 
-_GAINS_DB = {0.125: 0.5, 0.25: 0.5, 0.5: 0.4, 1.0: 0.25}  # of `best`, by bits a pixel
+_GAINS_DB = {0.125: 0.5, 0.25: 0.5, 0.5: 0.4, 1.0: 0.25}  # of `best`, by bits per pixel
 _SHARE_OF_FAST = 0.7  # of these
 _WORST_DB = -0.02  # on any photo
 _SALIENT_RATE, _SALIENT_GAIN_DB = 0.5, 3.0

@@ -74,7 +74,7 @@ def _report(source: Path, archive: Path, restored: Path, flags: list[str]) -> No
     original, again = (_read(path) for path in (source, restored / f"{source.stem}.png"))
     size = codestream.parse(jp2.parse(data).codestream).size
     bits = 8 * len(data) / (size.width * size.height)
-    print(f"{source.suffix[1:]}, {source.stat().st_size / 1e6:.0f} MB, to {bits:.3f} bits a pixel")
+    print(f"{source.suffix[1:]}, {source.stat().st_size / 1e6:.0f} MB, to {bits:.3f} bits per pixel")
     print(f"  compress {compressing}")
     print(f"  restore  {restoring}")
     print(

@@ -12,7 +12,7 @@ from foveate.codec.record import ArchiveRecord
 
 
 def budget_of(bits_per_pixel: float, height: int, width: int) -> int:
-    """The bytes of a file of so many bits a pixel."""
+    """The bytes of a file of so many bits per pixel."""
     return int(bits_per_pixel * height * width / 8)
 
 

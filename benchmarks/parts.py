@@ -5,7 +5,8 @@
 Makes a large picture of a photo and its mirror images, and files of it at half a bit per pixel: default,
 `--access`, `--access` with tiles of 1024 (all with the same slope, so the same passes), and where GDAL is
 installed a tiled TIFF with smaller versions (JPEG in tiles of 256). Prints what `--access` costs and what a
-region of 512 x 512 at full size reads and takes. Where iipsrv is installed, also how many tiles of 256 x 256
+region of 512 x 512 at full size reads and takes, and others at random on average. Where iipsrv is
+installed, also how many tiles of 256 x 256
 it answers per second, at full size and at an eighth, all files in turn.
 """
 
@@ -41,6 +42,7 @@ _RATE = 0.5
 _SIDE, _TILE = 512, 256
 _TILES, _ROUNDS = 8, 3
 _REDUCE = 3
+_REGIONS = 40  # at random
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -106,28 +108,47 @@ def _tiff(picture: Photo, folder: Path) -> Path:
 
 
 def _print_regions(files: dict[str, Path], region: Region) -> None:
-    print("| file | bytes | read | requests | to cut out, s | to decode, s | smaller by 8, bytes read |")
-    print("| --- | --- | --- | --- | --- | --- | --- |")
+    print(
+        "| file | bytes | read | requests | rounds | to cut out, s | to decode, s "
+        f"| {_REGIONS} regions, mean read | requests | smaller by 8, bytes read |"
+    )
+    print("| --- | --- | --- | --- | --- | --- | --- | --- | --- | --- |")
     for name, path in files.items():
         if name == _TIFF:
             continue
         data = path.read_bytes()
+        size = excerpt.picture_size(RangedBytes.of(data))
+        area = window(size, region).area
+        openjpeg.decode(excerpt.excerpt(RangedBytes.of(data), area), region=area)  # compiled, and in caches
         ranged = RangedBytes.of(data)
         begun = time.process_time()
-        size = excerpt.picture_size(ranged)
-        area = window(size, region).area
         cut = excerpt.excerpt(ranged, area)
         middle = time.process_time()
         openjpeg.decode(cut, region=area)
         end = time.process_time()
-        smaller = RangedBytes.of(data)
-        excerpt.excerpt(smaller, Region(0, 0, size.width, size.height), reduce=_REDUCE)
+        others = [_read(data, place) for place in _places(size.width, size.height)]
+        mean = np.mean([(one.fetched, one.requests) for one in others], 0)
+        smaller = _read(data, Region(0, 0, size.width, size.height), _REDUCE)
         took = f"{middle - begun:.2f} | {end - middle:.2f}"
         print(
-            f"| {name} | {len(data):,} | {ranged.fetched:,} | {ranged.requests} | {took} "
-            f"| {smaller.fetched:,} |",
+            f"| {name} | {len(data):,} | {ranged.fetched:,} | {ranged.requests} | {ranged.rounds} | {took} "
+            f"| {mean[0]:,.0f} | {mean[1]:.0f} | {smaller.fetched:,} |",
             flush=True,
         )
+
+
+def _places(width: int, height: int) -> list[Region]:
+    """Regions at random, always the same ones."""
+    rng = np.random.default_rng(1)
+    corners = [(int(rng.integers(width - _SIDE)), int(rng.integers(height - _SIDE))) for _ in range(_REGIONS)]
+    return [Region(left, top, _SIDE, _SIDE) for left, top in corners]
+
+
+def _read(data: bytes, region: Region, reduce: int = 0) -> RangedBytes:
+    """A file after a region has been cut out of it."""
+    ranged = RangedBytes.of(data)
+    excerpt.excerpt(ranged, window(excerpt.picture_size(ranged), region).area, reduce=reduce)
+    return ranged
 
 
 def _print_speed(server: ImageServer, files: dict[str, Path], picture: Photo) -> None:

@@ -16,7 +16,7 @@ from foveate.pictures.peers import Peer
 
 File = tuple[int, Photo]  # its bytes, and what it decodes to
 
-# Settings that span some 0.125 to 2 bits a pixel for quiet photos and busy ones, the best each can do last.
+# Settings that span some 0.125 to 2 bits per pixel for quiet photos and busy ones, the best each can do last.
 _JPEG_QUALITIES = (2, 4, 7, 12, 18, 27, 40, 55, 70, 82, 90, 95, 98, 100)
 _WEBP_QUALITIES = (0, 5, 12, 25, 45, 65, 80, 90, 95, 100)
 _AVIF_QUALITIES = (0, 3, 8, 15, 24, 34, 44, 54, 64, 74, 84, 92, 97, 99)  # 100 is lossless

@@ -46,7 +46,7 @@ def plain_section(photos: Sequence[Measured]) -> Section:
         f"archive record makes the difference. {HOW}"
     )
     spread = Table(
-        "BD-rate in PSNR against OpenJPEG, 0.125 to 2 bits a pixel, in percent",
+        "BD-rate in PSNR against OpenJPEG, 0.125 to 2 bits per pixel, in percent",
         ("bytes counted", "photos", "mean", "median", "best", "worst"),
         (*_spread_rows("whole files", whole, photos), *_spread_rows("codestreams", bare, photos)),
     )

@@ -19,7 +19,7 @@ from foveate.codec import allocation, file, openjpeg
 from foveate.codec.block_weights import Emphasis
 from foveate.codec.encoder import Encoder
 
-RATE = 1.0  # bits a pixel of the whole file
+RATE = 1.0  # bits per pixel of the whole file
 LAYERS = 6
 _SOT, _EOC = 0xFF90, b"\xff\xd9"
 
@@ -110,7 +110,7 @@ def progressive_section(photos: Sequence[Progress]) -> Section:
         "the file is cut where a layer's tile-part begins and closed by an end marker. OpenJPEG's is a file "
         "of its own for each size, so it pays for no layers. PSNR-S is that of the quarter, the weighted "
         f"PSNR counts errors inside {GAIN_DB:g} dB more. Six layers instead of one cost {np.mean(extra):.0f} "
-        f"bytes a photo for the same picture, {np.mean(costs):.2f} % of the codestream (means)."
+        f"bytes per photo for the same picture, {np.mean(costs):.2f} % of the codestream (means)."
     )
     figures = {"cost_percent": costs, "cost_bytes": extra}
     return Section("progressive", "Beginnings of files", text, (table,), (), figures)

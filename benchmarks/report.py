@@ -4,7 +4,8 @@
 
 The rows are made up: distributions like a photo archive's, names of 60 characters, eight runs of four tables
 each, every twentieth photo again in each later run, one in fifty kept, one failure for a hundred photos.
-Memory is that of all the processes of the command. Linux only. The exit status is 1 where a limit is not met.
+Time is that of all cores, which the load of a machine hardly changes; memory is that of all the processes of
+the command. Linux only. The exit status is 1 where a limit is not met.
 """
 
 from __future__ import annotations
@@ -25,7 +26,7 @@ from benchmarks.giant import cost
 from foveate.archive.rows import Failure
 from foveate.archive.tables import ROWS_PER_GROUP, metrics_schema, write_failures
 
-SECONDS, MEMORY_BYTES, PAGE_BYTES = 30, 2 << 30, 5_000_000  # for a million rows
+SECONDS, MEMORY_BYTES, PAGE_BYTES = 30, 2 << 30, 5_000_000  # of all cores for a million rows; for any number
 SHARDS = 4
 AGAIN, KEPT, FAILED = 20, 50, 100  # one photo in so many
 CAMERAS = ("Canon EOS R5", "NIKON Z 8", "SONY ILCE-7M4", "Apple iPhone 15 Pro", "FUJIFILM X-T5", None)
@@ -57,8 +58,9 @@ def main() -> int:
         size = page.stat().st_size
     print(f"{args.archives} x {args.rows:,} rows: {taken}, {worked:.1f} s of all cores")
     print(f"page: {size / 1e6:.2f} MB")
-    met = taken.seconds <= SECONDS and taken.peak_bytes <= MEMORY_BYTES and size < PAGE_BYTES
-    limits = f"{SECONDS} s, {MEMORY_BYTES / 2**30:.0f} GiB, {PAGE_BYTES / 1e6:.0f} MB"
+    seconds = SECONDS * max(1, args.archives * args.rows // 1_000_000)
+    met = worked <= seconds and taken.peak_bytes <= MEMORY_BYTES and size < PAGE_BYTES
+    limits = f"{seconds} s of all cores, {MEMORY_BYTES / 2**30:.0f} GiB, {PAGE_BYTES / 1e6:.0f} MB"
     print(f"limits ({limits}): {'met' if met else 'NOT met'}")
     return 0 if met else 1
 

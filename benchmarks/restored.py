@@ -26,7 +26,7 @@ from foveate.transforms import elements
 from foveate.transforms.elements import Coded, CodedPhoto, SalientPhoto
 from foveate.transforms.prefilter import prefilter_where_it_helps
 
-RATES = (0.125, 0.25, 0.5, 1.0, 2.0)  # bits a pixel
+RATES = (0.125, 0.25, 0.5, 1.0, 2.0)  # bits per pixel
 PLAIN = "Foveate"
 
 

@@ -19,7 +19,7 @@ from foveate.models import msroi
 from foveate.models.training.salient_views import Pair
 from foveate.quality.psnr import psnr, psnr_s
 
-RATE = 0.5  # bits a pixel
+RATE = 0.5  # bits per pixel
 GAIN_DB = 12.0
 NONE, NETWORK, MASK = "--roi none", "--roi msroi", "--roi masks:DIR"
 FIGURES = ("inside", "outside", "PSNR-S", "all over")
@@ -82,7 +82,7 @@ def bytes_section(photos: Sequence[Compared]) -> Section:
     ]
     rows = tuple((name, *(number(values[figure]) for figure in FIGURES)) for name, values in means.items())
     text = (
-        f"Files of {RATE:g} bits a pixel, `--roi-gain {GAIN_DB:g} --tune psnr`, every byte counted, the "
+        f"Files of {RATE:g} bits per pixel, `--roi-gain {GAIN_DB:g} --tune psnr`, every byte counted, the "
         "embedded map too. Inside and outside of the true mask; PSNR-S (Prakash et al. 2017) under MS-ROI's "
         f"map. Of what the true mask brings inside ({gains[MASK]:.2f} dB) MS-ROI's maps bring "
         f"{gains[NETWORK]:.2f} dB; photo by photo the median is {100 * float(np.median(shares)):.0f} %, and "

@@ -20,7 +20,7 @@ from foveate.codec.coding import Pixels
 from foveate.codec.encoder import Encoder
 from foveate.quality.psnr import psnr, psnr_s
 
-RATE = 0.5  # bits a pixel
+RATE = 0.5  # bits per pixel
 GAIN_DB = 12.0
 FIGURES = ("inside", "outside", "weighted", "psnr")
 LARGE, SMALL = "large", "small"

@@ -30,7 +30,7 @@ from foveate.models.reccnn import restore_pixels
 from foveate.models.tiling import Network
 from foveate.models.wavelet import CELL
 
-RATES = ("0.5", "1", "2")  # bits a pixel of the files that are decoded
+RATES = ("0.5", "1", "2")  # bits per pixel of the files that are decoded
 _JUDGED = "1"  # what compress aims at unless told otherwise
 ROUNDS = 3
 _MOST_DECODES = 8.0  # that `fast` may take
@@ -41,7 +41,7 @@ _CHANNELS, _SIDE, _MATRIX = 64, 256, 2048  # of the convolution and the matrix p
 class Served:
     """Times so many cores: seconds for all photos, of the quickest round.
 
-    decode_seconds: by bits a pixel, of `RATES`.
+    decode_seconds: by bits per pixel, of `RATES`.
     restore_seconds: by size of RecCNN; the rate makes no difference.
     peak: multiply-accumulates a second of the quicker of a large convolution and a matrix product.
     """
@@ -171,12 +171,12 @@ def serving_section(found: Sequence[Served]) -> Section:
     text = (
         f"Files of `--roi none`; the quickest of {ROUNDS} rounds, in which decoding, restoring and the peak "
         "take turns: processor time on one core, wall time on all (of a machine that does nothing else), "
-        f"where OpenJPEG has a thread for each. The peak, in GMAC a second by cores ({peaks}), is that of "
+        f"where OpenJPEG has a thread for each. The peak, in GMAC per second by cores ({peaks}), is that of "
         f"the quicker of two: a convolution ({_CHANNELS} to {_CHANNELS} channels, 3 x 3, {_SIDE} x {_SIDE} "
         f"places) and a matrix product ({_MATRIX} x {_MATRIX}), in float32, by the same library."
     )
     decodes = (f"decodes at {rate} bpp" for rate in RATES)
-    head = ("", "megapixels a second", *decodes, "kMAC a pixel", "GMAC a second", "of the peak")
+    head = ("", "megapixels per second", *decodes, "kMAC per pixel", "GMAC per second", "of the peak")
     caption = f"Speed of restoring {found[0].pixels / 1e6:.1f} megapixels"
     table = Table(caption, head, tuple(row for on in found for row in _rows(on)))
     figures = {"served": [dataclasses.asdict(on) for on in found]}

@@ -5,9 +5,9 @@
 Makes 9/7 files of several rates and a lossless 5/3 file of each photo, cuts each to smaller sizes either way,
 and prints processor time (one thread, the median over photos) and PSNR against the photo. What is decoded as
 a check afterwards is the same for both, and not counted. Then makes `--varied` small files with OpenJPEG,
-Pillow and our encoder, of all progressions, precincts, styles and bit depths: without loss each must keep its
-pixels, and cut to half its bytes meet that within 1 % and be read by other programs without a warning. The
-exit status is 1 if one does not.
+Pillow, GDAL, FFmpeg and our encoder, of all progressions, precincts, styles and bit depths: without loss each
+must keep its pixels, cut to half its bytes meet that within 1 %, and either way show the same in a region
+and be read by other programs without a warning. The exit status is 1 if one does not.
 """
 
 from __future__ import annotations

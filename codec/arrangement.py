@@ -19,6 +19,7 @@ from foveate.codec.layout import Layout
 from foveate.codec.packets import Codewords, Layers, TilePackets
 
 _BY_LAYER, _FOR_ACCESS = "LRCP", "RPCL"
+_COARSEST, _OTHERS, _FINEST = 6, 7, 8  # log2 of the sides of precincts for access
 
 
 class _Part(NamedTuple):
@@ -77,24 +78,30 @@ def _by_resolution(layout: Layout, tiles: tuple[TilePackets, ...]) -> list[_Part
     found: list[tuple[int, _Part]] = []
     for number, tile in enumerate(tiles):
         resolution = layout.precincts.resolution[tile.sequence[:, 0]]
+        if not len(resolution):  # a tile without any packet needs a tile-part all the same
+            found.append((0, _Part(number, 0, 0)))
+            continue
         starts = np.flatnonzero(np.diff(resolution, prepend=-1))
         ends = np.append(starts[1:], len(resolution))
         found += [
             (int(resolution[first]), _Part(number, first, end))
             for first, end in zip(starts.tolist(), ends.tolist(), strict=True)
         ]
-        if not len(starts):  # a tile without any packet needs a tile-part all the same
-            found.append((0, _Part(number, 0, 0)))
     return [part for _, part in sorted(found, key=lambda entry: (entry[0], entry[1].tile))]
 
 
 def access_precincts(
     levels: int, block_width_log2: int = 6, block_height_log2: int = 6
 ) -> tuple[tuple[int, int], ...]:
-    """Precincts for access, coarsest resolution first: 256 x 256, 128 at the coarsest, as log2.
+    """Precincts for access, coarsest resolution first: 64 x 64, then 128, and 256 in the two finest, as log2.
+
+    In the coarser resolutions, which hold most bytes of a region, a precinct is not larger than it needs to
+    be for blocks of 64; in the fine ones, which are most precincts, each byte that one takes would be felt.
 
     They are larger where code-blocks of these sizes would not fit: precincts must not cut blocks.
     """
-    coarsest = max(7, block_width_log2), max(7, block_height_log2)
-    others = max(8, block_width_log2 + 1), max(8, block_height_log2 + 1)
-    return (coarsest, *(others,) * levels)
+    sizes = [_COARSEST, *(_OTHERS,) * max(0, levels - 2), *(_FINEST,) * min(levels, 2)]
+    return tuple(
+        (max(size, block_width_log2 + (number > 0)), max(size, block_height_log2 + (number > 0)))
+        for number, size in enumerate(sizes)
+    )

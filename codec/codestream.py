@@ -33,11 +33,13 @@ from foveate.codec.parameters import Parameters as Parameters
 from foveate.codec.parameters import ProgressionVolume as ProgressionVolume
 from foveate.codec.parameters import Quantization as Quantization
 from foveate.codec.parameters import Size as Size
-from foveate.codec.pointers import TilePartLength, emit_plt, emit_tlm, tlm_bytes
+from foveate.codec.pointers import PLT, TLM, TilePartLength, emit_plt, emit_tlm, tlm_bytes
 from foveate.codec.walk import CODESTREAM_START, EOC, SOC, SOD, SOT, strict
 
-CAP, PLM, PPM, PPT, COM = 0xFF50, 0xFF57, 0xFF60, 0xFF61, 0xFF64
+CAP, PRF, PLM, CPF, PPM, PPT, COM = 0xFF50, 0xFF56, 0xFF57, 0xFF59, 0xFF60, 0xFF61, 0xFF64
 _OF_A_CODESTREAM = (COD, COC, QCD, QCC, RGN)  # kept when a codestream is emitted again
+# Those that say how the packets lie; all others but those above are carried as they stand.
+_OF_PACKETS = (SIZ, POC, TLM, PLM, PLT, PPM, PPT, PRF, CPF)
 _MAX_OWN_COMPONENTS = 1 << 21  # components of all tiles with parameters of their own
 
 _Segment = tuple[int, bytes]  # marker, payload
@@ -67,6 +69,9 @@ class Codestream(Parameters):
     tile_parameters: Mapping[int, Parameters] = dataclasses.field(default_factory=dict)
     tile_segments: Mapping[int, tuple[bytes, ...]] = dataclasses.field(default_factory=dict)
     packed_headers: Mapping[int, bytes] = dataclasses.field(default_factory=dict)
+    # COM and all others that say nothing of coding, as they stand: of the main header, and of tiles' headers.
+    notes: tuple[bytes, ...] = ()
+    tile_notes: Mapping[int, tuple[bytes, ...]] = dataclasses.field(default_factory=dict)
 
     def of_tile(self, tile: int) -> Parameters:
         """How a tile is coded: as its own tile-part headers say, else as the main header does."""
@@ -125,6 +130,8 @@ def parse(data: bytes) -> Codestream:
         tile_parameters={tile: parse_parameters(found, count, main) for tile, found in own.items()},
         tile_segments={tile: kept for tile, found in own.items() if (kept := _kept(found))},
         packed_headers=_packed_headers(segments, parts),
+        notes=_notes(segments),
+        tile_notes=_tile_notes(parts),
     )
 
 
@@ -165,6 +172,19 @@ def _read_header(data: walk.Readable, found: Iterable[walk.Segment], stop: int) 
 
 def _kept(segments: Sequence[_Segment]) -> tuple[bytes, ...]:
     return tuple(emit_segment(*segment) for segment in segments if segment[0] in _OF_A_CODESTREAM)
+
+
+def _notes(segments: Sequence[_Segment]) -> tuple[bytes, ...]:
+    structure = (*_OF_A_CODESTREAM, *_OF_PACKETS)
+    return tuple(emit_segment(*segment) for segment in segments if segment[0] not in structure)
+
+
+def _tile_notes(parts: Sequence[_TilePart]) -> dict[int, tuple[bytes, ...]]:
+    found: dict[int, tuple[bytes, ...]] = {}
+    for part in parts:
+        if notes := _notes(part.segments):
+            found[part.tile] = found.get(part.tile, ()) + notes
+    return found
 
 
 def _find_tile_parts(data: bytes, position: int, tiles: int) -> Iterator[_TilePart]:

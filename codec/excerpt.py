@@ -4,14 +4,14 @@
                                                                                   │
              the same headers, those packets, an empty packet for each other one ◀┘
 
-Nothing else of the file is read. Where a tile has no PLT all of it is read, and where headers have parts
-that cannot be cut (PPM, PPT) or are damaged, the whole file.
+Nothing else of the file is read: with TLM and PLT in about four rounds of requests. Where a tile has no PLT
+all of it is read, and where headers have parts that cannot be cut (PPM, PPT) or are damaged, the whole file.
 """
 
 from __future__ import annotations
 
 import struct
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from typing import NamedTuple
 
 import numpy as np
@@ -23,12 +23,13 @@ from foveate.codec.errors import BadCodestream, UnsupportedCodestream
 from foveate.codec.jp2_boxes import pack_box_head
 from foveate.codec.layout import Layout, lay_out_at_most
 from foveate.codec.parameters import NAMES, POC, Parameters, Size, emit_segment, parse_parameters
-from foveate.codec.ranged import RangedBytes, merged
+from foveate.codec.ranged import RangedBytes
 from foveate.codec.region_blocks import blocks_of, tiles_of
 from foveate.codec.regions import Region
 from foveate.codec.walk import CODESTREAM_START, EOC, SOC, SOD, SOT, Span, strict
 
 _EVERY_LAYER = 1 << 16
+_SOT_BYTES, _SOD = 12, b"\xff\x93"
 _POINTERS = (pointers.TLM, pointers.PLT, PLM, COM)  # not copied: what they say is no longer so, or not needed
 
 
@@ -40,13 +41,17 @@ class Plan(NamedTuple):
     """The parts of which a smaller file is put together.
 
     pieces: bytes that are known, and stretches of the file to copy, in order.
+    reads: stretches of the file that are still to be read for them.
     header_bytes: that had to be read to know this.
     requests: in how many pieces these were read.
+    rounds: how often these had to be waited for.
     """
 
     pieces: tuple[bytes | Span, ...]
-    header_bytes: int
-    requests: int
+    reads: tuple[Span, ...]
+    header_bytes: int = 0
+    requests: int = 0
+    rounds: int = 0
 
     @property
     def spans(self) -> list[Span]:
@@ -55,10 +60,8 @@ class Plan(NamedTuple):
 
     def cost(self) -> tuple[int, int]:
         """Bytes that are read, headers and small gaps between packets included; and in how many requests."""
-        spans = self.spans
-        reads = merged(spans)
-        read = sum(spans[last - 1].end - spans[first].start for first, last in reads)
-        return self.header_bytes + read, self.requests + len(reads)
+        read = sum(end - start for start, end in self.reads)
+        return self.header_bytes + read, self.requests + len(self.reads)
 
 
 class _Main(NamedTuple):
@@ -154,10 +157,12 @@ def plan(data: RangedBytes, region: Region, *, reduce: int = 0, layers: int = 0,
       boxes: whether to copy the boxes behind the codestream, which hold metadata.
     """
     try:
-        pieces = _pieces(data, region, reduce, layers or _EVERY_LAYER, boxes)
+        pieces = tuple(_pieces(data, region, reduce, layers or _EVERY_LAYER, boxes))
     except (_CannotCut, BadCodestream, UnsupportedCodestream):
-        return Plan((Span(0, len(data)),), 0, 0)
-    return Plan(tuple(pieces), data.fetched, data.requests)
+        everything = (Span(0, len(data)),)
+        return Plan(everything, tuple(data.reads_for(everything)), data.fetched, data.requests, data.rounds)
+    reads = data.reads_for(sorted(piece for piece in pieces if isinstance(piece, Span)))
+    return Plan(pieces, tuple(reads), data.fetched, data.requests, data.rounds)
 
 
 def _main_header(data: RangedBytes) -> _Main:
@@ -181,6 +186,7 @@ def _pieces(
     if any(marker == PPM for marker, _ in main.segments):
         raise _CannotCut
     parts = _tile_parts(data, main, tiles_of(main.stream.size, region).tolist())
+    _prefetch_headers(data, main.stream, parts.values(), reduce, layers)
     count = len(main.stream.size.components)
     own = {tile: found.own for tile, found in parts.items()}
     parameters = {tile: parse_parameters(found, count, main.stream) for tile, found in own.items() if found}
@@ -231,6 +237,33 @@ def _tile_parts(data: RangedBytes, main: _Main, tiles: list[int]) -> dict[int, _
             if part.tile in places:
                 places[part.tile].append(Span(part.offset, part.end))
     return {tile: _Parts(data, tile, found) for tile, found in places.items()}
+
+
+def _prefetch_headers(
+    data: RangedBytes, stream: Codestream, parts: Collection[_Parts], reduce: int, layers: int
+) -> None:
+    """Fetches the headers of the tile-parts that will be asked for, as far as that is known, all at once."""
+    places: list[Span] = []
+    for found in parts:
+        likely = 1
+        if layers >= stream.layers and not reduce:
+            likely = len(found.places)
+        elif layers >= stream.layers and len(found.places) == stream.coding[0].levels + 1:  # by resolution
+            likely = max(1, len(found.places) - reduce)
+        places += found.places[:likely]
+    data.prefetch(Span(place.start, min(place.start + _SOT_BYTES, place.end)) for place in places)
+    # What a page does not hold: mostly long PLT segments, whose lengths are known now.
+    data.prefetch(Span(place.start, _known_end(data, place)) for place in places)
+
+
+def _known_end(data: RangedBytes, part: Span) -> int:
+    """Up to where the header of a tile-part reaches at least, as far as what has been fetched of it tells."""
+    position = part.start + _SOT_BYTES
+    while position + 4 <= part.end and data.is_there(position, position + 4):
+        if data[position : position + 2] == _SOD:
+            break
+        position += 2 + int.from_bytes(data[position + 2 : position + 4])
+    return min(position + 4, part.end)
 
 
 def _precincts_of(layout: Layout, blocks: NDArray[np.bool_]) -> NDArray[np.bool_]:

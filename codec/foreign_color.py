@@ -45,6 +45,12 @@ def check_color(parsed: Jp2, channels: int) -> None:
     """
     if parsed.codestreams > 1:
         raise UnsupportedCodestream(f"the file holds {parsed.codestreams} pictures, and only one is restored")
+    if parsed.layers > 1:
+        raise UnsupportedCodestream(
+            f"the file is made of {parsed.layers} compositing layers, and is not restored"
+        )
+    if parsed.has_layer_channels:
+        raise UnsupportedCodestream("channels or opacity of a compositing layer are not restored")
     if parsed.color not in _READ:
         name = _NAMES.get(parsed.color or 0, f"color space {parsed.color}")
         raise UnsupportedCodestream(f"the picture is in {name}, which is not restored")
@@ -71,6 +77,18 @@ def check_color(parsed: Jp2, channels: int) -> None:
             f"a {'gray' if is_gray else 'color'} picture with {colors} color and {opacities} opacity channels"
             " is not restored"
         )
+    _check_places(parsed, colors)
+
+
+def _check_places(parsed: Jp2, colors: int) -> None:
+    """Refuses channels of which it is not clear what color they are, or are the opacity of."""
+    channels = list(zip(parsed.channel_kinds, parsed.channel_places, strict=True))
+    given = [place for kind, place in channels if kind == 0]
+    if colors > 1 and channels and sorted(given) != list(range(1, colors + 1)):
+        raise UnsupportedCodestream(f"its {colors} color channels are defined as {given}: not restored")
+    for kind, place in channels:
+        if kind in (1, _PREMULTIPLIED) and 1 <= place <= colors and colors > 1:
+            raise UnsupportedCodestream(f"the opacity of color {place} alone is not restored")
 
 
 def as_straight_rgb(pixels: Pixels, bit_depth: int, parsed: Jp2) -> Pixels:

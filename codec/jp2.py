@@ -26,6 +26,7 @@ from foveate.codec.jp2_boxes import (
     pack_box_head,
     parse_header,
     resolution_box,
+    with_layer,
 )
 from foveate.codec.jp2_metadata import METADATA_UUIDS, metadata_boxes, read_metadata
 from foveate.codec.metadata import PhotoMetadata
@@ -38,13 +39,22 @@ from foveate.codec.record import (
     pack_record,
     try_record,
 )
-from foveate.codec.walk import CODESTREAM_START, JP2_START, Box, codestream_span, file_boxes, strict
+from foveate.codec.walk import (
+    CODESTREAM_START,
+    JP2_START,
+    Box,
+    Readable,
+    codestream_span,
+    file_boxes,
+    strict,
+)
 
 RECORD_UUID = uuid.UUID("9de31d97-f6d9-4392-88d5-000acd786d7d").bytes
 RECORD_NAME = "Foveate's archive record"
 UUID_NAMES = METADATA_UUIDS | {RECORD_UUID: RECORD_NAME}
 
 _UUID_BYTES = 16
+_MOST_BESIDE = 1 << 26  # bytes of a box that is read with a part of a picture
 
 
 @dataclasses.dataclass(frozen=True, eq=False)
@@ -60,6 +70,9 @@ class Jp2:
     channel_kinds: what the channel definition says of each channel (I.5.3.6); () without one.
     codestreams: how many contiguous codestreams there are.
     color_method: that of the first color specification (I.5.3.3), None without one.
+    channel_places: what the channel definition associates each channel with; () without one.
+    layers: how many compositing layers a JPX file has (ISO/IEC 15444-2, M.11.7).
+    has_layer_channels: whether the first of them has channels or opacity of its own.
     """
 
     codestream: bytes
@@ -72,6 +85,9 @@ class Jp2:
     channel_kinds: tuple[int, ...] = ()
     codestreams: int = 1
     color_method: int | None = None
+    channel_places: tuple[int, ...] = ()
+    layers: int = 0
+    has_layer_channels: bool = False
 
 
 def wrap(
@@ -159,6 +175,7 @@ def parse(data: bytes) -> Jp2:
     header: Header | None = None
     record, problem = None, None
     others: list[tuple[bytes, bytes, bytes]] = []
+    layers: list[Box] = []
     for box in _boxes_around(data):
         content = data[box.start : box.end]
         if box.kind == b"jp2h" and header is None:
@@ -166,9 +183,13 @@ def parse(data: bytes) -> Jp2:
         elif box.kind == b"uuid" and content.startswith(RECORD_UUID):
             if record is None and problem is None:
                 record, problem = try_record(content[_UUID_BYTES:])
+        elif box.kind == b"jplh":
+            layers.append(box)
         else:
             others.append((box.kind, content, data[box.offset : box.end]))
     header = header or Header()
+    for layer in layers[:1]:
+        header = with_layer(header, data, layer)
     metadata = dataclasses.replace(read_metadata(others), icc=header.icc, dpi=header.dpi)
     return Jp2(
         codestream=data[start:end],
@@ -181,7 +202,21 @@ def parse(data: bytes) -> Jp2:
         channel_kinds=header.channel_kinds,
         codestreams=sum(box.kind == b"jp2c" for box in file_boxes(data)),
         color_method=header.color_method,
+        channel_places=header.channel_places,
+        layers=len(layers),
+        has_layer_channels=header.has_layer_channels,
     )
+
+
+def metadata_beside(data: Readable) -> PhotoMetadata:
+    """The metadata in the boxes of a file, but what its header box says; no more of the file is read."""
+    found: list[tuple[bytes, bytes, bytes]] = []
+    if not data.startswith(CODESTREAM_START):
+        for box in file_boxes(data):
+            start = data[box.start : min(box.start + _UUID_BYTES, box.end)]
+            if box.kind == b"uuid" and start in METADATA_UUIDS and box.end - box.start <= _MOST_BESIDE:
+                found.append((box.kind, data[box.start : box.end], b""))
+    return read_metadata(found)
 
 
 def _boxes_around(data: bytes) -> Iterator[Box]:

@@ -26,7 +26,9 @@ class Header:
     has_alpha: bool = False
     has_palette: bool = False
     channel_kinds: tuple[int, ...] = ()
+    channel_places: tuple[int, ...] = ()  # the color that each channel is, or is the opacity of; 0 for all
     color_method: int | None = None  # of the first color specification
+    has_layer_channels: bool = False  # channels or opacity of a compositing layer
 
 
 @dataclasses.dataclass(frozen=True)
@@ -128,8 +130,11 @@ def parse_header(data: bytes, header: Box) -> Header:
             method = content[0] if found.color_method is None else found.color_method
             found = dataclasses.replace(found, color=color, icc=icc, color_method=method)
         elif box.kind == b"cdef":
-            kinds = _parse_kinds(content, box.offset)
-            found = dataclasses.replace(found, has_alpha=bool({1, 2} & set(kinds)), channel_kinds=kinds)
+            kinds, places = _parse_channels(content, box.offset)
+            has_alpha = bool({1, 2} & set(kinds))
+            found = dataclasses.replace(
+                found, has_alpha=has_alpha, channel_kinds=kinds, channel_places=places
+            )
         elif box.kind == b"pclr":
             found = dataclasses.replace(found, has_palette=True)
         elif box.kind == b"res " and not seen_resolution:
@@ -151,12 +156,33 @@ def _parse_color(content: bytes, offset: int) -> tuple[int | None, bytes | None]
     return None, (content[3:] or None) if content[0] in (2, 3) else None
 
 
-def _parse_kinds(content: bytes, offset: int) -> tuple[int, ...]:
-    """The type of each channel: 0 color, 1 opacity, 2 premultiplied opacity, 65535 unspecified (I.5.3.6)."""
+def _parse_channels(content: bytes, offset: int) -> tuple[tuple[int, ...], tuple[int, ...]]:
+    """The type and the association of each channel (I.5.3.6).
+
+    Types: 0 color, 1 opacity, 2 premultiplied opacity, 65535 unspecified.
+    """
     (count,) = struct.unpack_from(">H", content) if len(content) >= 2 else (0,)
     if count == 0 or len(content) < 2 + 6 * count:
         raise BadCodestream(f"the cdef box at byte {offset} does not hold the {count} channels it declares")
-    return tuple(struct.unpack_from(">H", content, 4 + 6 * channel)[0] for channel in range(count))
+    entries = list(struct.iter_unpack(">3H", content[2 : 2 + 6 * count]))
+    return tuple(kind for _, kind, _ in entries), tuple(place for _, _, place in entries)
+
+
+def with_layer(header: Header, data: bytes, layer: Box) -> Header:
+    """The header with the color of a compositing layer (`jplh`), which counts more.
+
+    See ISO/IEC 15444-2, M.11.7.
+
+    Raises:
+        BadCodestream: a box in it is malformed.
+    """
+    for box in strict(boxes(data, layer.start, layer.end)):
+        if box.kind in (b"cdef", b"opct"):
+            header = dataclasses.replace(header, has_layer_channels=True)
+        if box.kind == b"cgrp":
+            own = parse_header(data, box)
+            header = dataclasses.replace(header, color=own.color, icc=own.icc, color_method=own.color_method)
+    return header
 
 
 def _parse_resolution(data: bytes, superbox: Box) -> tuple[float, float] | None:

@@ -1,6 +1,8 @@
 """A codestream's blocks, laid out for another arrangement: headers, geometry, and which block went where.
 
-Tiles, code-blocks, quantization and comments stay; precincts change where the new ones cut no block.
+Tiles, code-blocks, quantization and comments stay (those of tile-parts in the first one of their tile);
+precincts change where the new ones cut no block. What the source says of profiles (Rsiz, PRF) is left out:
+it is about how packets and precincts lie.
 """
 
 from __future__ import annotations
@@ -12,19 +14,18 @@ from numpy.typing import NDArray
 
 from foveate.codec import codestream
 from foveate.codec.arrangement import access_precincts
-from foveate.codec.codestream import COC, COD, COM, Codestream
+from foveate.codec.codestream import COC, COD, Codestream
 from foveate.codec.errors import BadCodestream
 from foveate.codec.layout import Blocks, Layout, lay_out_at_most
 from foveate.codec.packet_stream import PacketStream
 from foveate.codec.packets import Codewords, Layers
-from foveate.codec.parameters import PREDTERM, emit_segment, parse_parameters
+from foveate.codec.parameters import PREDTERM, parse_parameters
 
 
 def laid_out_anew(source: PacketStream, access: bool) -> tuple[Codestream, Layout, NDArray[np.int64]]:
     """The headers and the layout of what is written, and which block of the source each of its blocks is."""
     segments = [_without_promises(segment) for segment in source.stream.header_segments]
-    found, _ = codestream.main_header(source.stream.data, 0)
-    segments += [emit_segment(COM, payload) for marker, payload in found if marker == COM]
+    segments[0] = segments[0][:4] + bytes(2) + segments[0][6:]  # Rsiz
     own = {
         tile: tuple(_without_promises(segment) for segment in found)
         for tile, found in source.stream.tile_segments.items()
@@ -34,7 +35,7 @@ def laid_out_anew(source: PacketStream, access: bool) -> tuple[Codestream, Layou
     if access:
         count = len(stream.size.components)
         changed = _of_segments(
-            stream,
+            source.stream,
             [_with_precincts(segment, count) for segment in segments],
             {tile: tuple(_with_precincts(s, count) for s in found) for tile, found in own.items()},
         )
@@ -59,8 +60,15 @@ def _of_segments(stream: Codestream, segments: list[bytes], own: dict[int, tuple
         tile: dataclasses.replace(parse_parameters(found, count, main), volumes=())
         for tile, found in parsed.items()
     }
+    tiles = own.keys() | stream.tile_notes.keys()
     return Codestream(
-        **vars(main) | {"tile_parameters": parameters, "tile_segments": own, "size": stream.size}
+        **vars(main)
+        | {
+            "header_segments": (*segments, *stream.notes),
+            "tile_parameters": parameters,
+            "tile_segments": {tile: (*own.get(tile, ()), *stream.tile_notes.get(tile, ())) for tile in tiles},
+            "size": stream.size,
+        }
     )
 
 

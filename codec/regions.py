@@ -43,6 +43,27 @@ class Region(NamedTuple):
         return Region(left, top, right - left, bottom - top)
 
 
+def as_stored(region: Region, orientation: int, width: int, height: int) -> Region:
+    """Where a region of a picture as it should be seen lies in the picture as it is stored.
+
+    Args:
+      region: in pixels of the picture after it was turned; what lies outside of it is left away.
+      orientation: how it has to be turned, 1 to 8 as in EXIF.
+      width, height: of the stored picture.
+
+    Raises:
+      ValueError: all of the region lies outside.
+    """
+    if orientation > 4:
+        width, height = height, width
+    left, top, across, down = region.clipped(width, height)
+    if orientation in (3, 4, 7, 8):
+        top = height - top - down
+    if orientation in (2, 3, 6, 7):
+        left = width - left - across
+    return Region(top, left, down, across) if orientation > 4 else Region(left, top, across, down)
+
+
 class Window(NamedTuple):
     """The area to decode for a region, and where the region lies in its pixels."""
 

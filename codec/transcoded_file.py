@@ -15,8 +15,8 @@ from foveate.codec import allocation
 from foveate.codec.allocation import Choice
 from foveate.codec.coding import Pixels
 from foveate.codec.envelope import Envelope
-from foveate.codec.errors import BudgetTooSmall
-from foveate.codec.file import AtLeast, AtMost, AtSlope, EncodedFile, Recipe
+from foveate.codec.errors import BudgetTooSmall, UnsupportedCodestream
+from foveate.codec.file import AtLeast, AtMost, AtSlope, EncodedFile, Lossless, Recipe
 from foveate.codec.jp2 import parse
 from foveate.codec.packet_stream import PacketStream
 from foveate.codec.quality_search import Goal as QualityGoal
@@ -62,10 +62,12 @@ def transcode_file(source: Source, recipe: Recipe) -> EncodedFile:
     Raises:
       BudgetTooSmall: the bytes asked for do not even hold headers and boxes.
       BadCodestream: the file is damaged.
-      UnsupportedCodestream: it is of a kind that is not read.
+      UnsupportedCodestream: it is of a kind that is not read, or that can only be rearranged.
     """
-    envelope, goal = Envelope.of(source.data), recipe.goal
-    packets = PacketStream.parse(parse(source.data).codestream)
+    envelope, goal, parsed = Envelope.of(source.data), recipe.goal, parse(source.data)
+    if parsed.has_palette and not isinstance(goal, Lossless):
+        raise UnsupportedCodestream("a picture of palette colors, whose indices cannot be cut: only lossless")
+    packets = PacketStream.parse(parsed.codestream)
     coder = Transcoder(packets, recipe.emphasis, source.pixels, access=recipe.access, threads=recipe.threads)
 
     def wrapped(choice: Choice, saliency_bytes: int = SALIENCY_BYTES) -> bytes:

@@ -39,6 +39,7 @@ _BELOW = math.log10(0.55)  # how far below a guess blocks are decoded
 _NEAR = math.log10(1.25)  # a choice that ends nearer to what is decoded than this may lack passes
 _DEEPER = math.log10(0.5)
 _MOST_ROUNDS, _TRIALS, _HALVINGS = 40, 10, 30
+_FILLINGS = 7  # numbers of bytes to try between two choices
 _NO_ERROR = 1e-12  # squared
 _JOBS_PER_THREAD = 4
 _OCTAVES = 5  # that the weights of visibility know
@@ -143,7 +144,28 @@ class Transcoder:
             if search.is_over:
                 break
             decibels = search.next_prediction()
-        return search.best
+        return self._filled(search, quality, layers)
+
+    def _filled(self, search: Search, quality: Callable[[Choice], float], layers: int) -> Choice | None:
+        """The best choice of a search; or less, where its last step is a large one (of a small picture)."""
+        best, goal = search.best, search.goal
+        if search.is_over or best is None:
+            return best
+        low = self.least_bytes if search.missed is None else allocation.encoded_size(search.missed)
+        high = allocation.encoded_size(best)
+        for _ in range(_FILLINGS):
+            budget = (low + high) // 2
+            if budget in (low, high):
+                break
+            choice = self.within(budget, layers)
+            excess = quality(choice) - goal.decibels
+            if excess < 0:
+                low = budget
+                continue
+            best, high = choice, budget
+            if excess <= goal.tolerance:
+                break
+        return best
 
     def _cut_at_error(self, decibels: float, layers: int) -> Choice:
         """The coarsest choice with at least so many `_decibels`."""

@@ -38,7 +38,10 @@ _ITEM = re.compile(r"^(\w[\w, ]*): ", re.MULTILINE)
 def api_page() -> str:
     """Every public function, then the errors and the types."""
     public = [getattr(foveate, name) for name in foveate.__all__]
-    functions = sorted(filter(inspect.isfunction, public), key=lambda f: f.__code__.co_firstlineno)
+    functions = sorted(  # as in the file, those of other modules last
+        filter(inspect.isfunction, public),
+        key=lambda f: (f.__module__ != "foveate.api", f.__code__.co_firstlineno),
+    )
     errors = [value for value in public if isinstance(value, type) and issubclass(value, Exception)]
     types = [value for value in public if isinstance(value, type) and value not in errors]
     parts = [_INTRODUCTION]

@@ -24,10 +24,10 @@ it fetches.
 | `camera/` | {files} JPEGs as cameras write them, of 8 to 20 megapixels, made of {scenes} of these photos |
 | `other/` | scanned pages, a screenshot, gray and 16-bit pictures, drawn or made of a photo |
 
-Straight from a camera are `desk.jpg` and `framed.jpg` alone: no package was found with more. So the files in
-`camera/` are made: a photo is scaled (where it has fewer than 8 megapixels, up to these), sampled by a Bayer
-mosaic, given the noise of photons and readout, demosaiced, sharpened, and written by libjpeg. Their scenes
-are real; their noise is a model.
+Only `desk.jpg` and `framed.jpg` come straight from a camera; no package with more of that kind was found. So
+the files in `camera/` are made: a photo is scaled (where it has fewer than 8 megapixels, up to these),
+sampled by a Bayer mosaic, given the noise of photons and readout, demosaiced, sharpened, and written by
+libjpeg. Their scenes are real; their noise is a model.
 
 | files | megapixels | ISO | JPEG quality | subsampling |
 | --- | ---: | ---: | ---: | --- |

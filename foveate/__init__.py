@@ -18,6 +18,8 @@ if TYPE_CHECKING:
     from foveate.reports.inspection.examination import Inspection
     from foveate.transcoding import transcode
 
+__version__: str
+
 __all__ = [
     "BadCodestream",
     "BudgetTooSmall",
@@ -49,7 +51,10 @@ _ELSEWHERE = {  # the others are in foveate.api
 
 
 def __getattr__(name: str) -> Any:
-    """Loads a part of the API on first use (PEP 562)."""
+    """Loads a part of the API, or the version, on first use (PEP 562)."""
+    if name == "__version__":
+        globals()[name] = import_module("importlib.metadata").version(__name__)
+        return globals()[name]
     if name not in __all__:
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
     value = globals()[name] = getattr(import_module(_ELSEWHERE.get(name, "foveate.api")), name)
@@ -57,4 +62,4 @@ def __getattr__(name: str) -> Any:
 
 
 def __dir__() -> list[str]:
-    return sorted({*globals(), *__all__})
+    return sorted({*globals(), *__all__, "__version__"})

@@ -16,7 +16,15 @@ import numpy as np
 from numpy.typing import NDArray
 
 from foveate.archive.settings import DEFAULT_QUALITY, Target, TargetKind
-from foveate.checks import checked_file, checked_map, checked_pixels, checked_weights
+from foveate.checks import (
+    GAINS_DB,
+    MOST_THREADS,
+    check_range,
+    checked_file,
+    checked_map,
+    checked_pixels,
+    checked_weights,
+)
 from foveate.codec import file, tile_sizes
 from foveate.codec.block_weights import Emphasis, Tune
 from foveate.codec.encoder import Effort
@@ -37,8 +45,6 @@ Precision = Literal["auto", "float32", "bfloat16"]
 
 _Word = TypeVar("_Word", bound=str)
 _DEFAULT = {"quality": DEFAULT_QUALITY}
-_GAINS_DB = (0, 40)
-_MOST_THREADS = 1024
 
 
 def encode(  # noqa: PLR0913 (keywords, one for each thing that may be asked for)
@@ -93,7 +99,7 @@ def encode(  # noqa: PLR0913 (keywords, one for each thing that may be asked for
         "best", which takes about five times as long: for 3 % fewer bytes with `tune` "visual", 0.6 % with
         "psnr".
       access: arrange the file for image servers and viewers that read a part of it: resolution by resolution
-        in precincts of 256 x 256, with the segments (TLM, PLT) that say where packets are. It cannot be cut
+        in small precincts, with the segments (TLM, PLT) that say where packets are. It cannot be cut
         after a layer then.
       tile_size: cut the photo into square tiles of so many pixels, a multiple of 64 from 128 to 4096; 0 for
         one tile, or several where it has more than 33 megapixels.
@@ -117,13 +123,9 @@ def encode(  # noqa: PLR0913 (keywords, one for each thing that may be asked for
       >>> len(jp2) <= 2 * 64 * 96 / 8
       True
     """
-    for name, value, (least, most) in (
-        ("gain_db", gain_db, _GAINS_DB),
-        ("layers", layers, (1, file.MOST_LAYERS)),
-        ("threads", threads, (1, _MOST_THREADS)),
-    ):
-        if not least <= value <= most:
-            raise ValueError(f"{name} must be from {least} to {most}, not {value}")
+    check_range("gain_db", gain_db, GAINS_DB)
+    check_range("layers", layers, (1, file.MOST_LAYERS))
+    check_range("threads", threads, (1, MOST_THREADS))
     if not tile_sizes.is_tile_size(tile_size):
         raise ValueError(f"tile_size must be a multiple of 64 from 128 to 4096, or 0, not {tile_size}")
     pixels = checked_pixels(pixels)
@@ -195,7 +197,7 @@ def decode(
     layers: int | None = None,
     region: Sequence[int] | None = None,
 ) -> Pixels:
-    """Decodes a JPEG 2000 file, Foveate's or any other, in this process.
+    """Decodes a JPEG 2000 file, Foveate's or any other, in this process; turned as its metadata ask.
 
     Args:
       jp2: a JP2 file or a bare codestream: its bytes, a path, or a URL (gs://, s3://). Of a path or URL, no
@@ -222,8 +224,8 @@ def decode(
       >>> bool((foveate.decode(jp2, region=(10, 20, 30, 5)) == pixels[20:25, 10:40]).all())
       True
     """
-    found, shown = decoded_part(jp2, reduce, layers, region)
-    return _pixels_of(found)[shown]
+    found = decoded_part(jp2, reduce, layers, region)
+    return found.as_seen(_pixels_of(found.file))
 
 
 def restore(
@@ -269,13 +271,13 @@ def restore(
     from foveate.models.loading import shared
 
     halo = 0 if region is None else reccnn.SIZES[network].receptive_field
-    found, shown = decoded_part(jp2, 0, layers, region, halo)
-    pixels = _pixels_of(found)
-    if found.noise is None:
-        return pixels[shown]
+    found = decoded_part(jp2, 0, layers, region, halo)
+    pixels = _pixels_of(found.file)
+    if found.file.noise is None:
+        return found.as_seen(pixels)
     loaded = shared("RecCNN", functools.partial(reccnn.load, network, precision=precision)).get()
-    restored = reccnn.restore_pixels(loaded, pixels, found.noise, found.prefiltered)
-    return (pixels if restored is None else restored)[shown]
+    restored = reccnn.restore_pixels(loaded, pixels, found.file.noise, found.file.prefiltered)
+    return found.as_seen(pixels if restored is None else restored)
 
 
 def _pixels_of(found: file.DecodedFile) -> Pixels:

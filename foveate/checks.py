@@ -11,6 +11,8 @@ Pixels = NDArray[np.uint8] | NDArray[np.uint16]
 SaliencyMap = NDArray[np.float32]
 
 MOST_WEIGHT = 10
+GAINS_DB = (0, 40)
+MOST_THREADS = 1024
 
 
 def checked_pixels(pixels: Pixels) -> Pixels:
@@ -52,3 +54,10 @@ def checked_weights(objects: float, faces: float, writing: float) -> tuple[float
     if not all(0 <= weight <= MOST_WEIGHT for weight in weights) or not any(weights):
         raise ValueError(f"weights must be from 0 to {MOST_WEIGHT}, and one above 0, not {weights}")
     return weights
+
+
+def check_range(name: str, value: float, limits: tuple[float, float]) -> None:
+    """Raises ValueError where an argument lies outside of its limits, both included."""
+    least, most = limits
+    if not least <= value <= most:
+        raise ValueError(f"{name} must be from {least} to {most}, not {value}")

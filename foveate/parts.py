@@ -2,17 +2,44 @@
 
 from __future__ import annotations
 
+import dataclasses
 import functools
 import os
 from collections.abc import Sequence
 
+import numpy as np
+from numpy.typing import NDArray
+
 from foveate.checks import checked_file
 from foveate.codec import file
 from foveate.codec.excerpt import excerpt, picture_size
+from foveate.codec.jp2 import metadata_beside
 from foveate.codec.ranged import RangedBytes
-from foveate.codec.regions import Region, window
+from foveate.codec.regions import Region, as_stored, window
 
 _ALL = slice(None), slice(None)
+Pixels = NDArray[np.uint8] | NDArray[np.uint16]
+
+
+@dataclasses.dataclass(frozen=True, eq=False)
+class DecodedPart:
+    """A decoded file, or an area of it.
+
+    file: what was decoded.
+    turn: how its pixels have to be turned to be seen, 1 to 8 as in EXIF.
+    rows, columns: which of them were asked for, before they are turned.
+    """
+
+    file: file.DecodedFile
+    turn: int
+    rows: slice
+    columns: slice
+
+    def as_seen(self, pixels: Pixels) -> Pixels:
+        """What was asked for of these pixels, which may have been restored."""
+        from foveate.pictures.picture import turned
+
+        return turned(pixels[self.rows, self.columns], self.turn)
 
 
 def decoded_part(
@@ -21,8 +48,8 @@ def decoded_part(
     layers: int | None,
     region: Sequence[int] | None,
     halo: int = 0,
-) -> tuple[file.DecodedFile, tuple[slice, slice]]:
-    """Decodes a file, or an area around a region, with the rows and columns of the region in it.
+) -> DecodedPart:
+    """Decodes a file, or an area around a region of the picture as it should be seen.
 
     Of a path or URL no more is read than that takes.
 
@@ -36,6 +63,8 @@ def decoded_part(
       BadCodestream, UnsupportedCodestream, ValueError: like `decode_file`.
       TypeError: neither bytes nor a path.
     """
+    from foveate.pictures.formats import turn_to_be_seen
+
     if layers is not None and layers < 1:
         raise ValueError(f"layers must be at least 1, not {layers}")
     if reduce < 0:
@@ -45,24 +74,28 @@ def decoded_part(
         _opened(os.fspath(jp2)) if isinstance(jp2, str | os.PathLike) else RangedBytes.of(checked_file(jp2))
     )
     if region is None and not (reduce and is_place):
-        return file.decode_file(data.whole(), reduce=reduce, layers=layers or 0), _ALL
-    size = picture_size(data)
-    wanted = Region(0, 0, size.width, size.height) if region is None else _checked_region(region)
+        found = file.decode_file(data.whole(), reduce=reduce, layers=layers or 0)
+        return DecodedPart(found, turn_to_be_seen(found.metadata), *_ALL)
+    size, turn = picture_size(data), turn_to_be_seen(metadata_beside(data))
+    wanted = Region(0, 0, size.width, size.height)
+    if region is not None:
+        wanted = as_stored(_checked_region(region), turn, size.width, size.height)
     part = window(size, wanted, halo=halo, reduce=reduce)
     smaller = excerpt(data, part.area, reduce=reduce, layers=layers or 0, boxes=False)
     if region is None:
-        return file.decode_file(smaller, reduce=reduce, layers=layers or 0), _ALL
+        return DecodedPart(file.decode_file(smaller, reduce=reduce, layers=layers or 0), turn, *_ALL)
     found = file.decode_file(smaller, reduce=reduce, layers=layers or 0, region=part.area)
-    return found, (part.rows, part.columns)
+    return DecodedPart(found, turn, part.rows, part.columns)
 
 
 def _opened(path: str) -> RangedBytes:
     """A file that is read as far as it is looked at."""
-    from foveate.storage.files import read_range, size_of, stored_file
+    from foveate.storage.files import read_range, reads_at_once, size_of, stored_file
 
     version = stored_file(path)
     size = version.size_bytes if version else size_of(path)
-    return RangedBytes(size, functools.partial(read_range, path, version=version))
+    fetch = functools.partial(read_range, path, version=version)
+    return RangedBytes(size, fetch, at_once=reads_at_once(path))
 
 
 def _checked_region(region: Sequence[int]) -> Region:

@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from foveate.api import goal_of_target, one_of, one_target
-from foveate.checks import checked_file, checked_map
+from foveate.checks import GAINS_DB, MOST_THREADS, check_range, checked_file, checked_map
 from foveate.codec import file
 from foveate.codec.block_weights import Emphasis, Tune
 from foveate.codec.transcoded_file import Back, Source, transcode_file
@@ -29,6 +29,7 @@ def transcode(  # noqa: PLR0913 (keywords, one for each thing that may be asked 
     tune: Tune = "visual",
     layers: int = 1,
     access: bool = False,
+    threads: int = 1,
 ) -> bytes:
     """Makes a JPEG 2000 file smaller, or rearranges it, without coding its code-blocks again.
 
@@ -41,6 +42,7 @@ def transcode(  # noqa: PLR0913 (keywords, one for each thing that may be asked 
       ratio: at most 1/ratio of the file's bytes.
       lossless: keep every coding pass, and with `layers` = 1 the file's own layers: for `access`.
       saliency, gain_db, tune, layers, access: as for `encode`.
+      threads: how many to decode code-blocks with; the bytes do not depend on it.
 
     Returns:
       A JP2 file. It has been decoded once, as a check.
@@ -48,7 +50,7 @@ def transcode(  # noqa: PLR0913 (keywords, one for each thing that may be asked 
     Raises:
       BudgetTooSmall: not even headers and boxes fit into the bytes asked for.
       BadCodestream, UnsupportedCodestream: like `decode`.
-      ValueError: an impossible map, or not one target.
+      ValueError: an impossible map or argument, or not one target.
 
     Example:
       >>> import numpy as np, foveate
@@ -60,8 +62,9 @@ def transcode(  # noqa: PLR0913 (keywords, one for each thing that may be asked 
       >>> bool((foveate.decode(served) == pixels).all())
       True
     """
-    if not 1 <= layers <= file.MOST_LAYERS:
-        raise ValueError(f"layers must be from 1 to {file.MOST_LAYERS}, not {layers}")
+    check_range("gain_db", gain_db, GAINS_DB)
+    check_range("layers", layers, (1, file.MOST_LAYERS))
+    check_range("threads", threads, (1, MOST_THREADS))
     named = {"bpp": bpp, "ratio": ratio, "max_bytes": max_bytes, "psnr": psnr, "slope": slope}
     values = named | {"lossless": 0.0 if lossless else None}
     if all(value is None for value in values.values()):
@@ -74,6 +77,7 @@ def transcode(  # noqa: PLR0913 (keywords, one for each thing that may be asked 
         emphasis=Emphasis(mask, gain_db, one_of(get_args(Tune), "tune", tune)),
         layers=layers,
         access=access,
+        threads=threads,
     )
     return transcode_file(Source(jp2, pixels, None, _decoded), recipe).jp2
 

@@ -144,7 +144,8 @@ def _require_avif(data: bytes) -> None:
         return
     if brands & _HEIC_BRANDS:
         raise NotForJpeg2000(Reason.NOT_READ, "HEIC is not read unless asked for")
-    raise BadPicture(f"not a picture Foveate knows: an ISO media file of brand {first!r}")
+    name = first.decode("latin-1").strip()
+    raise NotForJpeg2000(Reason.NOT_READ, f"an ISO media file of the brand {name!r}, which is not read")
 
 
 def encode_avif(pixels: Pixels, metadata: PhotoMetadata, quality: int) -> bytes:

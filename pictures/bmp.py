@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 
 from foveate.codec.metadata import PhotoMetadata
 from foveate.pictures import icc
-from foveate.pictures.accounting import Kind, Known, Part, gaps, part_of, settle
+from foveate.pictures.accounting import Kind, Known, Part, gaps, part_of, printable, settle
 from foveate.pictures.icc import CannotBeAProfile, Primaries
 from foveate.pictures.picture import (
     BadPicture,
@@ -33,6 +33,8 @@ _CORE, _INFO, _V4, _V5 = 12, 40, 108, 124
 _HEADERS = (_CORE, _INFO, 52, 56, 64, _V4, _V5)
 _OF_WINDOWS = (_INFO, 52, 56, _V4, _V5)
 _RGB, _RLE8, _RLE4, _MASKS, _JPEG, _PNG, _ALPHA_MASKS = 0, 1, 2, 3, 4, 5, 6
+_DEVICE_RGB = b"\0\0\0\1"
+_INKS = (11, 12, 13)
 _PLAIN_MASKS = {16: (0x7C00, 0x3E0, 0x1F, 0), 32: (0xFF0000, 0xFF00, 0xFF, 0)}
 _METERS_PER_INCH = 0.0254
 _MOST_RUNS = 1 << 26
@@ -79,8 +81,6 @@ def decode_bmp(data: bytes, max_pixels: int | None) -> Picture:
     """The picture; raises BadPicture and NotForJpeg2000."""
     header = _header(data)
     check_size(header.width, header.height, max_pixels)
-    if header.compression in (_JPEG, _PNG):
-        raise NotForJpeg2000(Reason.NOT_READ, "a BMP of JPEG or PNG data")
     profile, profile_part = _profile(data, header)
     end, pixels = _pixels(data, header)
     problems = settle(_parts(data, header, end, profile_part), "a BMP")
@@ -106,6 +106,7 @@ def _header(data: bytes) -> _Header:
         across, down, colors = struct.unpack_from("<iiI", data, at + 24)
         if across > 0 and down > 0:
             dpi = across * _METERS_PER_INCH, down * _METERS_PER_INCH
+    _refuse_compression(compression, size)
     if bits not in (1, 2, 4, 8, 16, 24, 32) or width < 0:
         raise BadPicture(f"broken BMP: {bits} bits a pixel, {width} pixels across")
     masks, masks_bytes = _PLAIN_MASKS.get(bits, (0, 0, 0, 0)), 0
@@ -116,8 +117,6 @@ def _header(data: bytes) -> _Header:
         if at + 40 + 4 * count > len(data):
             raise BadPicture("truncated BMP: it ends in its masks")
         masks = (*struct.unpack_from(f"<{count}I", data, at + 40), 0)[:4]
-    if compression in (_MASKS, _JPEG) and size not in _OF_WINDOWS:  # OS/2 means Huffman codes, RLE24
-        raise NotForJpeg2000(Reason.NOT_READ, f"a BMP of OS/2 with compression {compression}")
     palette_at, entry = at + size + masks_bytes, 3 if size == _CORE else 4
     whole = 1 << bits if bits <= 8 else 0
     stored = min(colors or whole, whole) if whole else colors  # deep pictures may suggest a palette
@@ -138,6 +137,18 @@ def _header(data: bytes) -> _Header:
         pixels_at=pixels_at,
         dpi=dpi,
     )
+
+
+def _refuse_compression(compression: int, size: int) -> None:
+    """Raises NotForJpeg2000 for what is not read, which a header of `size` bytes states."""
+    if compression in (_MASKS, _JPEG) and size not in _OF_WINDOWS:  # OS/2 means Huffman codes, RLE24
+        raise NotForJpeg2000(Reason.NOT_READ, f"a BMP of OS/2 with compression {compression}")
+    if compression in (_JPEG, _PNG):
+        raise NotForJpeg2000(Reason.NOT_READ, "a BMP of JPEG or PNG data")
+    if compression in _INKS:
+        raise NotForJpeg2000(Reason.COLOR, "a BMP in CMYK")
+    if compression > _ALPHA_MASKS:
+        raise NotForJpeg2000(Reason.NOT_READ, f"a BMP with compression {compression}")
 
 
 def _pixels(data: bytes, header: _Header) -> tuple[int, Pixels]:
@@ -191,15 +202,17 @@ def _masked(words: NDArray[np.uint32], header: _Header) -> Pixels:
     planes = [zeros if one is None else one for one in (red, green, blue)]
     if alpha is not None and alpha.any():
         planes.append(alpha)
-    elif alpha is None and header.bits == 32 and header.compression == _RGB and _has_fourth(words):
+    elif alpha is None and header.compression == _RGB and _has_fourth(words, header):
         raise NotForJpeg2000(Reason.NOT_READ, "a BMP with an undefined fourth channel")
     return with_channels(np.stack(planes, axis=2))
 
 
-def _has_fourth(words: NDArray[np.uint32]) -> bool:
-    """Whether the byte that plain 32-bit files leave unused is used after all."""
-    fourth = words >> np.uint32(24)
-    return bool(fourth.any() and not (fourth == 255).all())
+def _has_fourth(words: NDArray[np.uint32], header: _Header) -> bool:
+    """Whether the bits that no mask takes, which are unused, are used after all."""
+    red, green, blue, _ = header.masks
+    unused = ((1 << header.bits) - 1) & ~(red | green | blue)
+    values = words & np.uint32(unused)
+    return bool(values.any() and not (values == unused).all())
 
 
 def _mapped(data: bytes, header: _Header, indices: NDArray[np.uint8]) -> Pixels:
@@ -265,10 +278,12 @@ def _profile(data: bytes, header: _Header) -> tuple[bytes | None, Part | None]:
         start = header.at + offset
         part = part_of(PARTS["profile" if kind == b"MBED" else "linked"], start, size)
         if start + size > len(data) or not size:
-            return None, Part(Kind.DESCRIBES, "ICC profile", start, 0, "cut off")
+            raise NotForJpeg2000(Reason.COLOR, "a BMP whose color profile is cut off")
         return (data[start : start + size] if kind == b"MBED" else None), part
+    if kind in (b"sRGB", b"Win ", _DEVICE_RGB):  # Windows' own is sRGB too
+        return None, None
     if kind != bytes(4):
-        return None, None  # sRGB, or Windows' own, which is that
+        raise NotForJpeg2000(Reason.COLOR, f"a BMP in the unknown color space {printable(kind)}")
     points = [value / (1 << 30) for value in struct.unpack_from("<9I", data, header.at + 60)]
     gammas = [value / 65536 for value in struct.unpack_from("<3I", data, header.at + 96)]
     if not any(points) or not any(gammas):

@@ -6,10 +6,12 @@ own mark or since the picture is full.
 
 from __future__ import annotations
 
+import contextlib
 import zlib
 from collections.abc import Callable, Iterable
 from typing import NamedTuple
 
+import imagecodecs
 import numpy as np
 from numpy.typing import NDArray
 
@@ -18,20 +20,23 @@ _MOST_BEYOND = 1 << 16  # bytes that are inflated beyond a picture, to say that 
 _MOST_CODES = 1 << 13  # of LZW, looked at in one go
 _WIDEST = 12
 _CLEAR_TIFF, _BITS_TIFF = 256, 8
+_ZSTD, _RUN = b"\x28\xb5\x2f\xfd", 1  # the magic number of a frame; a block of one byte again and again
+_NO_RUN = 128
 
 
 class Rest(NamedTuple):
-    """Bytes of no use: coded ones behind the end, and decoded ones beyond the picture."""
+    """Bytes of no use: coded ones behind the end, and decoded ones beyond the picture; and what is wrong."""
 
     coded: int
     decoded: int
+    damage: str = ""
 
 
 def behind_zlib(pieces: Iterable[bytes], most: int) -> Rest:
     """How many bytes stand behind the end of zlib's data, in pieces, and how many these hold beyond `most`.
 
-    Broken or unfinished data have no rest: whoever decodes them will say so. Of data that go on and on, no
-    more than some is inflated.
+    Unfinished data have no rest, and no damage: whoever decodes them will say so. Of data that go on and on,
+    no more than some is inflated.
     """
     inflater = zlib.decompressobj()
     decoded = coded = 0
@@ -43,11 +48,72 @@ def behind_zlib(pieces: Iterable[bytes], most: int) -> Rest:
         while left and not inflater.eof and decoded < most + _MOST_BEYOND:
             try:
                 decoded += len(inflater.decompress(left, min(_PIECE, most + _MOST_BEYOND - decoded)))
-            except zlib.error:
-                return Rest(0, 0)
+            except zlib.error as error:
+                return Rest(0, 0, str(error))
             left = inflater.unconsumed_tail
         coded += _unless_padding(inflater.unused_data)
     return Rest(coded, max(0, decoded - most))
+
+
+def behind_xz(data: bytes, most: int) -> Rest:
+    """The same of data in the xz format, in one piece."""
+    import lzma  # some builds of Python lack it
+
+    inflater = lzma.LZMADecompressor(lzma.FORMAT_XZ)
+    decoded, left = 0, data
+    try:
+        while not inflater.eof and decoded < most + _MOST_BEYOND and (left or not inflater.needs_input):
+            decoded += len(inflater.decompress(left, min(_PIECE, most + _MOST_BEYOND - decoded)))
+            left = b""
+    except lzma.LZMAError as error:
+        return Rest(0, 0, str(error))
+    return Rest(_unless_padding(inflater.unused_data), max(0, decoded - most))
+
+
+def behind_zstd(data: bytes, most: int) -> Rest:
+    """The same of a frame of Zstandard (RFC 8878): other frames behind it are a rest."""
+    end = _end_of_zstd(data)
+    if end is None:
+        return Rest(0, 0, "it does not end")
+    try:
+        decoded = len(imagecodecs.zstd_decode(data[:end], out=most + _MOST_BEYOND))
+    except imagecodecs.ZstdError as error:  # damaged, or of far more bytes
+        return Rest(0, 0, str(error))
+    return Rest(_unless_padding(data[end:]), max(0, decoded - most))
+
+
+def _end_of_zstd(data: bytes) -> int | None:
+    """Where the first frame ends; None where it does not."""
+    if len(data) < 6 or not data.startswith(_ZSTD):
+        return None
+    flags = data[4]
+    has_one_segment = flags >> 5 & 1
+    sizes = (has_one_segment, 2, 4, 8)[flags >> 6], (0, 1, 2, 4)[flags & 3]
+    at, is_last = 5 + (not has_one_segment) + sum(sizes), False
+    while not is_last:
+        head = int.from_bytes(data[at : at + 3], "little")
+        if at + 3 > len(data):
+            return None
+        is_last = bool(head & 1)
+        at += 3 + (1 if head >> 1 & 3 == _RUN else head >> 3)
+    end = at + (4 if flags & 4 else 0)
+    return end if end <= len(data) else None
+
+
+def behind_packbits(data: bytes, most: int) -> Rest:
+    """How many bytes stand behind runs (TIFF 6.0, section 9) that make `most` bytes."""
+    usual = data[:-1] if data.endswith(b"\0") and len(data) % 2 == 0 else data
+    for whole in dict.fromkeys((data, usual)):  # most strips end where their pixels do
+        with contextlib.suppress(imagecodecs.PackbitsError):
+            if len(imagecodecs.packbits_decode(whole)) == most:
+                return Rest(0, 0)
+    at = decoded = 0
+    while decoded < most and at < len(data):
+        head = data[at]
+        decoded += head + 1 if head < _NO_RUN else 257 - head if head > _NO_RUN else 0
+        at += head + 2 if head < _NO_RUN else 2 if head > _NO_RUN else 1
+    damage = "a run reaches beyond them" if decoded > most else ""
+    return Rest(_unless_padding(data[at:].replace(b"\x80", b"")), 0, damage)
 
 
 def _unless_padding(data: bytes) -> int:

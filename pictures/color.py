@@ -18,6 +18,7 @@ _UNSPECIFIED = 2
 _COLOR_SPACE, _GAMMA, _INTEROPERABILITY_INDEX = 0xA001, 0xA500, 1
 _WHITE, _PRIMARIES = 318, 319
 _ADOBE_RGB = 2
+_WIDE_GAMUT = 0xFFFD  # as Sony writes it
 _ADOBE_GAMMA = 563 / 256
 _TIFF_GAMMA = 2.2  # where a file states primaries and no transfer function
 _MOST_ENTRIES = 4096
@@ -135,6 +136,9 @@ def of_exif(block: bytes | None, gray: bool) -> bytes | None:
     """The profile of an EXIF block that says Adobe RGB, as cameras do (DCF 2.0), or states primaries.
 
     None where it says sRGB, nothing, or what is no color.
+
+    Raises:
+      NotForJpeg2000: it says what no profile can be made of.
     """
     if not block:
         return None
@@ -150,6 +154,8 @@ def of_exif(block: bytes | None, gray: bool) -> bytes | None:
     if space == _ADOBE_RGB or exif.raw(block, rules, _INTEROPERABILITY_INDEX).startswith(b"R03"):
         curve = icc.gamma_curve(_ADOBE_GAMMA)
         return of_numbers(icc.ADOBE_PRIMARIES, curve, gray, "Adobe RGB (1998) by EXIF")
+    if space == _WIDE_GAMUT:
+        raise NotForJpeg2000(Reason.COLOR, "a picture in wide gamut RGB by its EXIF, without a profile")
     white, stated = (exif.ratios(block, first, tag) for tag in (_WHITE, _PRIMARIES))
     gamma = exif.ratios(block, camera, _GAMMA)
     if len(stated) != 6 or gray:

@@ -51,6 +51,7 @@ __all__ = [
     "encode_picture",
     "extension",
     "jpeg_bytes",
+    "turn_to_be_seen",
 ]
 
 PictureFormat = Literal["png", "tiff", "jpeg", "webp", "avif"]
@@ -90,7 +91,23 @@ _NOT_READ = (
     (0, b"\0MRM", Reason.RAW, "a RAW photo"),
     (0, b"FOVb", Reason.RAW, "a RAW photo"),
     (6, b"HEAPCCDR", Reason.RAW, "a RAW photo"),
+    (0, b"8BPS\0", Reason.NOT_READ, "a Photoshop document"),
+    (0, b"II\xbc", Reason.NOT_READ, "a JPEG XR picture"),
+    (0, b"v/1\x01", Reason.NOT_READ, "an OpenEXR picture"),
+    (0, b"#?R", Reason.NOT_READ, "a Radiance HDR picture"),
+    (0, b"gimp xcf", Reason.NOT_READ, "a GIMP picture"),
+    (0, b"%PDF", Reason.NOT_READ, "a PDF document"),
+    (0, b"DDS ", Reason.NOT_READ, "a DDS texture"),
+    (0, b"SIMPLE  =", Reason.NOT_READ, "a FITS picture"),
+    (0, b"AT&TFORM", Reason.NOT_READ, "a DjVu document"),
+    (0, b"qoif", Reason.NOT_READ, "a QOI picture"),
+    (0, b"BPG\xfb", Reason.NOT_READ, "a BPG picture"),
+    (0, b"\x8aMNG", Reason.NOT_READ, "an MNG animation"),
+    (0, b"\x8bJNG", Reason.NOT_READ, "a JNG picture"),
+    (0, b"Y\xa6j\x95", Reason.NOT_READ, "a Sun raster picture"),
+    (0, b"\0\0\1\0", Reason.NOT_READ, "an icon"),
 )
+_NETPBM = re.compile(rb"P[1-7][ \t\r\n]")
 _BARE_DATASET = re.compile(rb"[\2\x08]\0.\0(?:[A-Z][A-Z]|..\0\0)", re.DOTALL)
 _DEFAULT_JPEG_QUALITY, _DEFAULT_AVIF_QUALITY = 95, 90
 
@@ -149,24 +166,31 @@ def encode_picture(
     raise ValueError(f"{format!r} is none of the formats {', '.join(_EXTENSIONS)}")
 
 
-def as_it_should_be_seen(pixels: Pixels, metadata: PhotoMetadata) -> tuple[Pixels, PhotoMetadata]:
-    """A decoded JPEG 2000 file of others, turned as its EXIF asks, or else its XMP; ours are upright.
+def turn_to_be_seen(metadata: PhotoMetadata) -> int:
+    """How the pixels of a decoded JPEG 2000 file have to be turned (1 to 8 as in EXIF); ours are upright.
 
-    Many viewers look at the orientation of no other format than JPEG. What is not turned, since its map
-    coordinates or paths would then be wrong or its metadata cannot be read, stays as it is, tag and all.
+    Many viewers look at the orientation of no other format than JPEG. What would be wrong once it is turned
+    (map coordinates, paths, depth) or has metadata that cannot be read stays as it is: 1.
     """
     turn = _stated_turn(metadata)
     if turn == 1:
-        return pixels, metadata
+        return 1
     try:
-        sound = PhotoMetadata(exif=metadata.exif, xmp=metadata.xmp, dpi=metadata.dpi, geo=metadata.geo)
+        _require_no_data_in_xmp(metadata)
         _require_that_it_may_be_turned(metadata)
-        found = _upright(Picture(pixels, sound, "jp2", 8, color_by_exif=False))
+        block = metadata.exif and _turned_exif(metadata.exif.removeprefix(b"Exif\0\0"), turn)[0]
     except (NotForJpeg2000, exif.BadExif):
+        return 1
+    return 1 if metadata.exif and not block else turn
+
+
+def as_it_should_be_seen(pixels: Pixels, metadata: PhotoMetadata) -> tuple[Pixels, PhotoMetadata]:
+    """A decoded JPEG 2000 file turned as its EXIF asks, or else its XMP, tags and all; see above."""
+    if turn_to_be_seen(metadata) == 1:
         return pixels, metadata
+    sound = PhotoMetadata(exif=metadata.exif, xmp=metadata.xmp, dpi=metadata.dpi)
+    found = _upright(Picture(pixels, sound, "jp2", 8, color_by_exif=False))
     seen = found.metadata
-    if metadata.exif and not seen.exif:
-        return pixels, metadata
     return found.pixels, dataclasses.replace(metadata, exif=seen.exif, xmp=seen.xmp, dpi=seen.dpi)
 
 
@@ -183,11 +207,7 @@ def _decoded(data: bytes, max_pixels: int | None, drop_gain_map: bool) -> Pictur
         raise BadPicture("the file is empty")
     if data.startswith(PNG_SIGNATURE):
         return decode_png(data, max_pixels)
-    for at, mark, reason, detail in _NOT_READ:
-        if data.startswith(mark, at):
-            raise NotForJpeg2000(reason, detail)
-    if _BARE_DATASET.match(data):
-        raise NotForJpeg2000(Reason.NOT_READ, "a DICOM dataset without a file header")
+    _refuse_what_is_not_read(data)
     if data[:4] in (b"II*\0", b"MM\0*", b"II+\0", b"MM\0+"):
         return decode_tiff(data, max_pixels)
     if data.startswith(b"RIFF") and data[8:12] == b"WEBP":
@@ -201,6 +221,19 @@ def _decoded(data: bytes, max_pixels: int | None, drop_gain_map: bool) -> Pictur
     raise BadPicture(f"not a picture Foveate knows: it starts with {bytes(data[:8])!r}")
 
 
+def _refuse_what_is_not_read(data: bytes) -> None:
+    """Raises NotForJpeg2000 for formats that are known, but not decoded here."""
+    for at, mark, reason, detail in _NOT_READ:
+        if data.startswith(mark, at):
+            raise NotForJpeg2000(reason, detail)
+    if data.startswith(b"BA") and data[14:16] == b"BM":
+        raise NotForJpeg2000(Reason.NOT_READ, "a bitmap array of OS/2")
+    if _NETPBM.match(data):
+        raise NotForJpeg2000(Reason.NOT_READ, "a Netpbm picture")
+    if _BARE_DATASET.match(data):
+        raise NotForJpeg2000(Reason.NOT_READ, "a DICOM dataset without a file header")
+
+
 def _upright(picture: Picture) -> Picture:
     """The picture turned as its metadata ask, EXIF before XMP, and the metadata turned with it."""
     metadata, problems = picture.metadata, list(picture.metadata_problems)
@@ -208,8 +241,7 @@ def _upright(picture: Picture) -> Picture:
     if block:
         block = block.removeprefix(b"Exif\0\0")
     turn = _stated_turn(metadata)
-    if data := xmp.data_within(packet or b""):
-        raise NotForJpeg2000(Reason.EXTRA_DATA, f"a picture with {data}")
+    _require_no_data_in_xmp(metadata)
     if turn != 1:
         _require_that_it_may_be_turned(metadata)
     if block:
@@ -258,6 +290,11 @@ def _turned_exif(block: bytes, turn: int) -> tuple[bytes | None, list[str]]:
         return None, [f"EXIF: it cannot be read, {error} ({len(block):,} bytes)"]
     problems = [f"EXIF {name}: it cannot be read" for name in lost]
     return upright, problems + [f"EXIF {name}: it cannot be turned" for name in lost_in_turning]
+
+
+def _require_no_data_in_xmp(metadata: PhotoMetadata) -> None:
+    if data := xmp.data_within(metadata.xmp or b""):
+        raise NotForJpeg2000(Reason.EXTRA_DATA, f"a picture with {data}")
 
 
 def _require_that_it_may_be_turned(metadata: PhotoMetadata) -> None:

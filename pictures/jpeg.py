@@ -44,7 +44,7 @@ from foveate.pictures.picture import (
     as_8_bit,
     check_size,
     damaged,
-    reading,
+    decoding,
     require_size,
     saved,
     with_channels,
@@ -61,6 +61,7 @@ _LUMINANCE_STEPS = np.array([
     56, 55, 64, 72, 92, 78, 64, 68, 87, 69, 55, 56, 80, 109, 81, 87,
     95, 98, 103, 104, 103, 62, 77, 113, 121, 112, 100, 120, 92, 101, 103, 99,
 ])  # fmt: skip
+_SOF_LS, _SOS = 0xF7, 0xDA  # of JPEG-LS (ITU-T T.87), and of a scan
 _LARGEST_STEP = 255  # in files of 8 bits
 # How the library's warnings begin that mean lost pixels (jerror.h).
 _DAMAGE = ("Corrupt JPEG data", "Premature end of JPEG", "Inconsistent progression")
@@ -76,9 +77,13 @@ def decode_jpeg(
     dropped: tuple[str, ...] = ()
     if drop_gain_map:
         data, dropped = gain_map.without(data)
+    if _first_frame(data) == _SOF_LS:
+        raise NotForJpeg2000(Reason.NOT_READ, "a JPEG-LS picture")
     walked = walk(data)
     segments = walked.segments
     precision, height, width, components = _frame(segments)
+    if not height:
+        raise NotForJpeg2000(Reason.NOT_READ, "a JPEG whose height stands behind its pixels")
     check_size(width, height, max_pixels)
     if precision != 8:
         raise NotForJpeg2000(
@@ -90,7 +95,6 @@ def decode_jpeg(
     _refuse_what_jpeg2000_should_not_hold(data, segments, components, metadata.xmp or b"")
     problems = settle((*walked.parts, *lost), "a JPEG") + dropped
     if walked.end is None:
-        _require_something(data)
         raise damaged("a JPEG", "it has no end marker")
     if components == 4:
         pixels = srgb_of_cmyk_jpeg(data[: walked.end], metadata.icc)
@@ -126,8 +130,7 @@ def _pixels(data: bytes, components: int) -> Pixels:
     data is displaced or gray. Such a file is to be kept, whatever somebody may yet rescue from it.
 
     Raises:
-      BadPicture: nothing can be decoded.
-      NotForJpeg2000: damaged pixels can be.
+      NotForJpeg2000: some pixels are damaged, or nothing can be decoded.
     """
     try:
         strictly: NDArray[np.uint8] = simplejpeg.decode_jpeg(
@@ -136,17 +139,11 @@ def _pixels(data: bytes, components: int) -> Pixels:
         return with_channels(strictly)
     except ValueError as error:
         warning = str(error)
-    with reading("JPEG"):
+    with decoding("a JPEG"):
         pixels = with_channels(imagecodecs.jpeg8_decode(data))
     if warning.startswith(_DAMAGE):
         raise damaged("a JPEG", warning)
     return pixels
-
-
-def _require_something(data: bytes) -> None:
-    """Raises BadPicture where nothing at all can be decoded."""
-    with reading("JPEG"):
-        imagecodecs.jpeg8_decode(data)
 
 
 def encode_jpeg(pixels: Pixels, metadata: PhotoMetadata, quality: int) -> bytes:
@@ -215,6 +212,20 @@ def _pieces(text: str) -> Iterator[bytes]:
         yield rest[:end]
         rest = rest[end:]
     yield rest
+
+
+def _first_frame(data: bytes) -> int:
+    """The marker of the first frame or scan; 0 where something else stands between segments."""
+    at = 2
+    while data[at : at + 1] == b"\xff":
+        marker = data[at + 1] if at + 1 < len(data) else 0
+        if marker == 0xFF:  # a fill byte
+            at += 1
+        elif marker in FRAMES or marker in (_SOF_LS, _SOS):
+            return marker
+        else:
+            at += 2 + max(2, int.from_bytes(data[at + 2 : at + 4]))
+    return 0
 
 
 def _frame(segments: Sequence[Segment]) -> tuple[int, int, int, int]:

@@ -81,7 +81,9 @@ def decoding(form: str) -> Iterator[None]:
     except (BadPicture, NotForJpeg2000, MemoryError):
         raise
     except Exception as error:  # decoders raise whatever broken bytes lead them to
-        raise damaged(form, str(error) or "its pixels cannot be decoded") from error
+        # A library's message may hold bytes of the file that are no text.
+        why = "" if isinstance(error, UnicodeError) else str(error)
+        raise damaged(form, why or "its pixels cannot be decoded") from error
 
 
 def damaged(form: str, why: str) -> NotForJpeg2000:

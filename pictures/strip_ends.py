@@ -2,57 +2,82 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 
 from foveate.pictures import exif, jpeg_parts
 from foveate.pictures.accounting import Kind, Part, is_padding, unknown
-from foveate.pictures.coded_ends import behind_zlib, end_of_lzw
+from foveate.pictures.coded_ends import (
+    Rest,
+    behind_packbits,
+    behind_xz,
+    behind_zlib,
+    behind_zstd,
+    end_of_lzw,
+)
 from foveate.pictures.exif import Directory
-from foveate.pictures.picture import BadPicture, NotForJpeg2000
+from foveate.pictures.picture import BadPicture, NotForJpeg2000, damaged
 from foveate.pictures.reasons import Reason
 from foveate.pictures.tiff_parts import STRIP_BYTES, STRIP_OFFSETS, TILE_BYTES, TILE_OFFSETS
 
 _WIDTH, _HEIGHT, _BITS, _COMPRESSION, _FILL_ORDER = 256, 257, 258, 259, 266
 _SAMPLES, _ROWS_PER_STRIP, _PLANAR, _TILE_WIDTH, _TILE_HEIGHT = 277, 278, 284, 322, 323
 _NONE, _LZW, _JPEG = 1, 5, 7
-_DEFLATE = (8, 32946)
 _JFIF = "JFIF resolution"  # the TIFF has its own
+_REVERSED = bytes(int(f"{byte:08b}"[::-1], 2) for byte in range(256))
 _NAME = "bytes behind the coded pixels"
 
 
 def rest_of_strips(data: bytes, directory: Directory) -> Iterator[Part]:
     """The bytes behind the pixels in the strips and tiles of a directory: parts that nobody knows.
 
-    Uncompressed, deflated, LZW and JPEG data are looked into.
+    Uncompressed, deflated, LZW, PackBits, xz, Zstandard and JPEG data are looked into.
 
     Raises:
-      NotForJpeg2000: strips overlap, so that a few bytes may stand for many.
+      NotForJpeg2000: strips overlap, so that a few bytes may stand for many; or data fail their own check,
+        which libtiff does not get to.
     """
 
     def number(tag: int, default: int) -> int:
         return (exif.numbers(data, directory, tag) or (default,))[0]
 
     compression = number(_COMPRESSION, _NONE)
-    if compression == _LZW and number(_FILL_ORDER, 1) != 1:
-        return
+    is_reversed = number(_FILL_ORDER, 1) == 2 and compression != _JPEG
     places, sizes = _places(data, directory)
     if sum(max(0, end - start) for start, end in places) > len(data):
         raise NotForJpeg2000(Reason.NOT_READ, "a TIFF whose strips or tiles overlap")
     for (start, end), most in zip(places, sizes, strict=True):
-        strip = data[start:end]
+        strip = data[start:end].translate(_REVERSED) if is_reversed else data[start:end]
         if compression == _NONE:
             yield from _rest(strip, most)
-        elif compression in _DEFLATE:
-            rest = behind_zlib([strip], most)
-            if rest.coded:
-                yield unknown(_NAME, start, rest.coded)
-            if rest.decoded:
-                yield unknown("samples beyond the picture", start, rest.decoded)
+        elif compression in _COUNTED:
+            yield from _counted(_COUNTED[compression](strip, most))
         elif compression == _LZW and strip[:1] != b"\0":  # by its first code, of today's kind
             ends = end_of_lzw(strip)
             yield from _rest(strip, len(strip) if ends is None else ends)
         elif compression == _JPEG:
             yield from _beside_jpeg(strip)
+
+
+def _behind_deflate(strip: bytes, most: int) -> Rest:
+    return behind_zlib([strip], most)
+
+
+_COUNTED: dict[int, Callable[[bytes, int], Rest]] = {
+    8: _behind_deflate,
+    32946: _behind_deflate,
+    32773: behind_packbits,
+    34925: behind_xz,
+    50000: behind_zstd,
+}
+
+
+def _counted(rest: Rest) -> Iterator[Part]:
+    if rest.damage:
+        raise damaged("a TIFF", f"its pixels: {rest.damage}")
+    if rest.coded:
+        yield unknown(_NAME, 0, rest.coded)
+    if rest.decoded:
+        yield unknown("samples beyond the picture", 0, rest.decoded)
 
 
 def _places(data: bytes, directory: Directory) -> tuple[list[tuple[int, int]], list[int]]:

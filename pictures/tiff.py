@@ -55,6 +55,8 @@ _JPEG_FRAME = re.compile(rb"\xff[\xc0-\xc3\xc5-\xc7\xc9-\xcb\xcd-\xcf]")
 _BASELINE_TO_PROGRESSIVE = (0xC0, 0xC1, 0xC2)
 _UNASSOCIATED = 2
 _DIFFERENCES = 2
+_LUMA, _REFERENCE_LEVELS = 529, 532
+_LUMA_OF_JPEG = (0.299, 0.587, 0.114)  # the only ones that libjpeg knows
 _STRIP_SIZE = 1 << 20
 _STRUCTURE = (
     _SUBFILE,
@@ -160,6 +162,7 @@ def _refuse_what_jpeg2000_should_not_hold(data: bytes, directory: exif.Directory
     if photometric not in (_WHITE_IS_ZERO, _BLACK_IS_ZERO, _RGB, _MAPPED, _YCBCR):
         name = _PHOTOMETRIC_NAMES.get(photometric, f"photometric {photometric}")
         raise NotForJpeg2000(Reason.COLOR, f"a TIFF in {name}")
+    _refuse_other_levels(data, directory, photometric, (1 << bits[0]) - 1)
     if compression in _FAX:
         raise NotForJpeg2000(Reason.NOT_READ, "a TIFF of a fax, whose decoder hides damage")
     if compression not in _READ_COMPRESSIONS or (photometric == _YCBCR and compression != _JPEG):
@@ -173,6 +176,17 @@ def _refuse_what_jpeg2000_should_not_hold(data: bytes, directory: exif.Directory
     if len(set(bits)) > 1 or bits[0] not in (1, 2, 4, 8, 16) or (bits[0] < 8 and samples > 1):
         raise NotForJpeg2000(Reason.NOT_READ, f"a TIFF of {'/'.join(map(str, bits))} bits a sample")
     _refuse_strange_extra_samples(data, directory, samples - (3 if photometric in (_RGB, _YCBCR) else 1))
+
+
+def _refuse_other_levels(data: bytes, directory: exif.Directory, photometric: int, peak: int) -> None:
+    """Raises NotForJpeg2000 for levels and luma (TIFF 6.0, sections 20 and 21) that decoders pass over."""
+    levels = exif.ratios(data, directory, _REFERENCE_LEVELS)
+    usual = (0, peak, 128, peak, 128, peak), (0, peak) * 3, (0, peak, 127, peak, 127, peak)
+    if photometric in (_RGB, _YCBCR) and levels and levels not in usual:
+        raise NotForJpeg2000(Reason.COLOR, "a TIFF with its own levels of black and white")
+    luma = exif.ratios(data, directory, _LUMA)
+    if photometric == _YCBCR and luma and not np.allclose(luma, _LUMA_OF_JPEG, atol=0.002):
+        raise NotForJpeg2000(Reason.COLOR, "a TIFF of YCbCr with coefficients of its own")
 
 
 def _refuse_pages(data: bytes) -> None:

@@ -60,6 +60,7 @@ TAGS: Mapping[int, Known] = {
     65426: Known(Kind.HOLDS_DATA, "microscope data"),
 }
 _DEPTH = 32997
+_PAGE = 297
 _MOST_OF_FIELD = 64
 _POINTER_BYTES = 8
 _NO_NUMBERS = (exif.ASCII, 7)  # 7: of no meaning known
@@ -155,6 +156,8 @@ def _field(data: bytes, directory: Directory, tag: int) -> Part:
         return unknown("TIFF tags", field.offset, field.size, f"{tag} {value}".strip())
     if tag == _DEPTH and exif.numbers(data, directory, tag) in ((), (1,)):
         return part_of(_PICTURE, field.offset, min(field.size, 8))
+    if tag == _PAGE and exif.numbers(data, directory, tag) in ((0, 0), (0, 1)):  # the only one
+        return part_of(_PICTURE, field.offset, field.size)
     return part_of(known, field.offset, field.size, str(tag))
 
 

@@ -7,11 +7,13 @@ from __future__ import annotations
 
 import argparse
 import difflib
+import errno
 import importlib
 import io
 import os
 import sys
 from collections.abc import Sequence
+from pathlib import Path
 from types import ModuleType
 
 from foveate.pipelines.logs import add_logging, format_in, set_up_logging
@@ -33,11 +35,15 @@ COMMANDS = {
 }
 
 
+_FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
+
+
 def main(argv: Sequence[str] | None = None) -> int:
     """Runs one subcommand; the exit status: 0 well, 1 the run failed, 2 wrong usage, 3 some photos failed.
 
-    An interrupt gives 130, and an output that nobody reads any more 1.
+    An interrupt gives 130, and an output that nobody reads any more, or a full disk, 1.
     """
+    _open_what_is_closed()
     for stream in (sys.stdout, sys.stderr):
         if isinstance(stream, io.TextIOWrapper):  # letters that a locale lacks must not end a command
             stream.reconfigure(errors="replace")
@@ -49,9 +55,26 @@ def main(argv: Sequence[str] | None = None) -> int:
         print("foveate: stopped", file=sys.stderr)
         return INTERRUPTED
     except BrokenPipeError:
-        os.dup2(os.open(os.devnull, os.O_WRONLY), 1)  # Python would fail again when it flushes at its end
         print("foveate: the output was closed before all was written", file=sys.stderr)
-        return RUN_FAILED
+    except OSError as error:
+        if error.errno not in _FULL:
+            raise
+        place = f"{error.filename}: " if error.filename else ""
+        print(f"foveate: not all could be written: {place}{error.strerror}", file=sys.stderr)
+    os.dup2(os.open(os.devnull, os.O_WRONLY), 1)  # Python would fail again when it flushes at its end
+    return RUN_FAILED
+
+
+def _open_what_is_closed() -> None:
+    """Opens standard streams that whoever started us has closed: a file would take their place."""
+    nowhere = os.open(os.devnull, os.O_RDWR)
+    while nowhere <= 2:  # the lowest number that is free
+        os.set_inheritable(nowhere, True)
+        nowhere = os.open(os.devnull, os.O_RDWR)
+    os.close(nowhere)
+    for name in ("stdout", "stderr"):
+        if getattr(sys, name) is None:
+            setattr(sys, name, Path(os.devnull).open("w"))  # noqa: SIM115 (for as long as we run)
 
 
 def _run(argv: Sequence[str] | None) -> int:

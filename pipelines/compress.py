@@ -18,7 +18,7 @@ import apache_beam as beam
 
 from foveate.archive import leases
 from foveate.archive.claims import Claiming, clear_claims, others_alive
-from foveate.archive.compact import compact, small_parts
+from foveate.archive.compact import compact, keep_journal, small_parts
 from foveate.archive.journal import clear_journal
 from foveate.archive.keys import BadKey
 from foveate.archive.leases import wait_for_signs_of_life
@@ -247,11 +247,23 @@ def _run(
     wire = functools.partial(build, options=options, feed=plan, claiming=claiming)
     status, counts = runner.run_counted(_job(options), wire, beam_flags, photos)
     if status in (OK, SOME_FAILED) and not engines.only_describes(beam_flags):
+        if plan is None and not _keep_journal(options):
+            return RUN_FAILED, counts.get("left", 0)
         clear_journal(options.archive, options.run_id)
         clear_plan(options.archive, options.run_id)
         _compact_if_many(options.archive)
         say_requests(tally.total(counts, beam_flags), options.run_id)
     return status, counts.get("left", 0)
+
+
+def _keep_journal(options: CompressOptions) -> bool:
+    """`keep_journal` of a run of an engine, which may have begun several times; whether it could be kept."""
+    try:
+        keep_journal(options.archive, options.run_id)
+    except (OSError, ValueError, CannotGoOn) as error:
+        runner.say_failed(f"rows of photos are left in the journal: {error}")
+        return False
+    return True
 
 
 def _compact_if_many(archive: str) -> None:

@@ -235,8 +235,8 @@ def add_allocation(group: argparse._ArgumentGroup) -> None:
         default=0,
         metavar="N",
         help="cut photos into square tiles of N pixels (a multiple of 64 from 128 to 4096), for readers that "
-        "decode whole tiles only; tiles of 1024 take 2 to 3%% more bytes (default: one tile, and tiles of up "
-        "to 4096 for photos of more than 33 megapixels)",
+        "decode whole tiles only; tiles of 1024 take about 1%% more bytes (default: one tile, and tiles of "
+        "up to 4096 for photos of more than 33 megapixels)",
     )
     group.add_argument(
         "--effort",
@@ -255,7 +255,7 @@ def add_arrangement(group: argparse._ArgumentGroup) -> None:
         "--access",
         action="store_true",
         help="arrange files for image servers (IIIF) and viewers that read a part of them: resolution by "
-        "resolution in precincts of 256 pixels, with TLM and PLT (docs/access.md); 0.3%% more bytes. With "
+        "resolution in small precincts, with TLM and PLT (docs/access.md); 0.3%% more bytes. With "
         "--layers, files cannot be cut after a layer then",
     )
 

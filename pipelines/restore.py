@@ -36,6 +36,7 @@ from foveate.pipelines.running.numbers import count, positive_count
 from foveate.pipelines.running.status import WRONG_USAGE
 from foveate.storage.listing import NothingFound
 from foveate.transforms import decode, progress
+from foveate.transforms.clear_plan import ClearPlan
 from foveate.transforms.decode import COPIES, DecodeJpeg2000
 from foveate.transforms.name_outputs import NameOutputs
 from foveate.transforms.run_reccnn import RecCnn, RestorePixels, halo_of
@@ -63,6 +64,7 @@ class RestoreOptions:
     run_id: str
     key: ArchiveKey | None = None
     overwrite: bool = False
+    is_left_alone: bool = False  # nobody waits for the run's end
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -143,6 +145,7 @@ def run(args: argparse.Namespace) -> int:
         run_id=runner.new_run_id(),
         key=key,
         overwrite=args.overwrite,
+        is_left_alone=engines.only_describes(args.beam_flags),
     )
     if Path(options.output).is_file():
         user_log.error(f"foveate restore: {options.output} is a file; --output names a folder")
@@ -157,7 +160,7 @@ def run(args: argparse.Namespace) -> int:
         except NothingFound as error:
             user_log.error(f"foveate restore: {error}")
             return WRONG_USAGE
-        if plan is None and not engines.only_describes(args.beam_flags):
+        if plan is None and not options.is_left_alone:
             stack.callback(clear_plan, options.output, options.run_id)
         job = runner.Job("Restoring", ("restored", "failed"), options.output, options.run_id)
         wire = functools.partial(build, options=options, plan=plan)
@@ -186,9 +189,12 @@ def build(
     copied = decoded[COPIES] | "Copy kept" >> CopyUnchanged(
         output, options.key, options.extent.limits.file_bytes
     )
-    (
+    failed = (
         (*(stage[FAILURES] for stage in (named, decoded, written, copied)), *restoring_failures)
         | "All failures" >> beam.Flatten()
         | "Count failures" >> beam.Map(counts.fail)
         | "Write failures" >> WriteFailures(options.output, options.run_id)
     )
+    if options.is_left_alone:
+        ends = written.good, copied.good, failed
+        ends | "Clear plan" >> ClearPlan(options.output, options.run_id)

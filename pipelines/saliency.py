@@ -11,19 +11,24 @@ foveate compress SRC... --output DEST --roi masks:DIR
 from __future__ import annotations
 
 import argparse
+import contextlib
 import dataclasses
 import functools
 import os
-from collections.abc import Sequence
+import tempfile
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 import apache_beam as beam
 
+from foveate.archive.planning.plan import clear_plan, read_part
+from foveate.archive.planning.planner import make_plan
+from foveate.archive.planning.tasks import Asked
 from foveate.archive.roi_weights import RoiWeights
 from foveate.archive.tables import table_text
 from foveate.pictures.formats import PICTURE_EXTENSIONS
 from foveate.pipelines.logs import user_log
-from foveate.pipelines.running import engines, runner
+from foveate.pipelines.running import engines, plans, runner
 from foveate.pipelines.running.arguments import (
     add_limits,
     add_roi_weights,
@@ -33,12 +38,14 @@ from foveate.pipelines.running.arguments import (
 )
 from foveate.pipelines.running.status import WRONG_USAGE
 from foveate.sandbox.client import Limits
-from foveate.storage.listing import NothingFound
+from foveate.storage.listing import NothingFound, list_private
 from foveate.storage.source import SourceFile
 from foveate.transforms import progress, write_maps
-from foveate.transforms.frames import DicomFrames, expand_frames
+from foveate.transforms.clear_plan import ClearPlan
+from foveate.transforms.follow_plan import FollowPlan
+from foveate.transforms.frames import DicomFrames, expand_page
 from foveate.transforms.map_saliency import FindStructures
-from foveate.transforms.match import MatchSources
+from foveate.transforms.plan_on_workers import PlanOnWorkers
 from foveate.transforms.read import KEPT, ReadPhotos
 from foveate.transforms.steps import FAILURES
 from foveate.transforms.write_maps import WriteMaps
@@ -59,6 +66,11 @@ class SaliencyOptions:
     limits: Limits
     dicom_frames: DicomFrames
     run_id: str
+    is_left_alone: bool = False  # nobody waits for the run's end
+
+    def asked(self) -> Asked:
+        """The request that the run's plan is made for."""
+        return Asked(self.sources, PICTURE_EXTENSIONS, self.output, "", "", trust_tables=False)
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -106,60 +118,89 @@ def run(args: argparse.Namespace) -> int:
         limits=limits_of(args),
         dicom_frames=args.dicom_frames,
         run_id=runner.new_run_id(),
+        is_left_alone=engines.only_describes(args.beam_flags),
     )
-    try:
-        runner.set_up_filesystems(args.beam_flags)
-        files = (
-            runner.list_sources(options.sources, PICTURE_EXTENSIONS, options.output)
-            if engines.is_local(args.beam_flags)
-            else []
-        )
-    except NothingFound as error:
-        user_log.error(f"foveate saliency: {error}")
-        return WRONG_USAGE
-    files = [frame for file in files for frame in expand_frames(file, options.dicom_frames)]
-    if problem := _no_place_for_maps(options, files):
+    if problem := _no_folder_for_maps(options):
         user_log.error(f"foveate saliency: {problem}")
         return WRONG_USAGE
     job = runner.Job("Mapping", ("mapped", "skipped", "failed"), options.output, options.run_id)
-    return runner.run_job(job, functools.partial(build, options=options), args.beam_flags, len(files))
+    with contextlib.ExitStack() as stack:
+        parts, photos = None, 0
+        try:
+            runner.set_up_filesystems(args.beam_flags)
+            if engines.is_local(args.beam_flags):
+                scratch = stack.enter_context(tempfile.TemporaryDirectory(prefix="foveate-plan-"))
+                expand = functools.partial(expand_page, frames=options.dicom_frames)
+                plan = make_plan(options.asked(), options.run_id, expand, scratch)
+                plans.say_what_is_left_out(plan.other_kinds)
+                parts, photos = tuple(list_private(scratch)), plan.todo
+        except NothingFound as error:
+            user_log.error(f"foveate saliency: {error}")
+            return WRONG_USAGE
+        if parts and (problem := _no_place_for_maps(options.output, parts)):
+            user_log.error(f"foveate saliency: {problem}")
+            return WRONG_USAGE
+        if parts is None and not options.is_left_alone:
+            stack.callback(clear_plan, options.output, options.run_id)
+        wire = functools.partial(build, options=options, parts=parts)
+        return runner.run_job(job, wire, args.beam_flags, photos)
 
 
-def build(root: beam.Pipeline, counts: progress.Progress, options: SaliencyOptions) -> None:
-    """Wires the pipeline: the beginning of compress, and then pictures."""
-    matched = root | "Match sources" >> MatchSources(
-        options.sources, PICTURE_EXTENSIONS, options.output, options.dicom_frames
-    )
-    photos = (
-        matched.sources | "Spread paths" >> beam.Reshuffle() | "Read photos" >> ReadPhotos(options.limits)
-    )
+def build(
+    root: beam.Pipeline,
+    counts: progress.Progress,
+    options: SaliencyOptions,
+    parts: Sequence[str] | None = None,
+) -> None:
+    """Wires the pipeline: the beginning of compress, and then pictures. Without a plan, workers make it."""
+    if parts is None:
+        plan = PlanOnWorkers(options.asked(), options.run_id, options.dicom_frames)
+        planned = (root | "Plan" >> plan).parts
+    else:
+        planned = root | "Name parts" >> beam.Create(list(parts)).with_output_types(str)
+    matched = planned | "Follow plan" >> FollowPlan(None, counts)
+    photos = matched.sources | "Read photos" >> ReadPhotos(options.limits)
     salient = photos.good | "Map saliency" >> FindStructures(options.roi_weights)
     written = salient.good | "Write maps" >> WriteMaps(
         options.output, write_maps.Extras(options.overlay, options.channels), counts
     )
-    photos[KEPT] | "Count skipped" >> beam.Map(write_maps.skip_kept, counts)
-    (
+    skipped = photos[KEPT] | "Count skipped" >> beam.Map(write_maps.skip_kept, counts)
+    failed = (
         tuple(stage[FAILURES] for stage in (matched, photos, salient, written))
         | "All failures" >> beam.Flatten()
         | "Count failures" >> beam.Map(counts.fail)
         | "Write failures" >> WriteFailures(options.output, options.run_id)
     )
+    if options.is_left_alone:
+        (written.good, skipped, failed) | "Clear plan" >> ClearPlan(options.output, options.run_id)
 
 
-def _no_place_for_maps(options: SaliencyOptions, files: Sequence[SourceFile]) -> str:
-    """Why the output cannot hold the maps, as a sentence; "" if it can."""
+def _no_folder_for_maps(options: SaliencyOptions) -> str:
+    """Why the output is no folder for maps, as a sentence; "" if it is one."""
     output = options.output
     if "://" not in output and Path(output).is_file():
         return f"{output} is a file; --output names a folder"
     for source in options.sources:
         if _place(source.removeprefix("file://")) == _place(output):
             return f"{output} is the folder of the photos, where maps would be taken for photos; name another"
-    photos = {_place(file.url) for file in files}
-    for file in files:
+    return ""
+
+
+def _no_place_for_maps(output: str, parts: Sequence[str]) -> str:
+    """Why maps of what is planned cannot be written, as a sentence; "" if they can."""
+    below = f"{_place(output)}/"
+    places = (_place(file.url) for file in _planned(parts))
+    in_the_way = {place for place in places if place.startswith(below) and place.endswith(write_maps.ENDINGS)}
+    for file in _planned(parts) if in_the_way else ():
         for url in write_maps.all_urls(output, file):
-            if _place(url) in photos:
+            if _place(url) in in_the_way:
                 return f"the map of {table_text(file.url)} would overwrite the photo {table_text(url)}"
     return ""
+
+
+def _planned(parts: Sequence[str]) -> Iterator[SourceFile]:
+    for part in parts:
+        yield from (planned.source for planned in read_part(part))
 
 
 def _place(url: str) -> str:

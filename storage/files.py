@@ -19,6 +19,8 @@ from foveate.storage.object_store import FileChanged, MayReplace, NotOursError, 
 from foveate.storage.source import SourceFile
 from foveate.storage.stores import store_of
 
+_READS_AT_ONCE = 8  # of one object
+
 # What a name can do to a filesystem; a full disk is nobody's photo's fault and ends the run.
 _NAME_ERRORS = {errno.ENAMETOOLONG, errno.EINVAL, errno.EILSEQ, errno.ENOTDIR, errno.EISDIR}
 
@@ -121,6 +123,11 @@ def read_range(url: str, start: int, end: int, version: StoredFile | None = None
     except FileChanged as error:
         raise BadInput("it changed while it was read: run again") from error
     return data
+
+
+def reads_at_once(url: str) -> int:
+    """How many threads may read ranges of one file: several of an object, which takes long to answer."""
+    return _READS_AT_ONCE if store_of(url) is not None else 1
 
 
 def size_of(url: str) -> int:

@@ -17,6 +17,7 @@ import requests
 from apache_beam.io.gcp import gcsio
 from apache_beam.options.pipeline_options import PipelineOptions
 from google.api_core.exceptions import (
+    ClientError,
     Forbidden,
     GoogleAPICallError,
     NotFound,
@@ -119,10 +120,12 @@ class GoogleStore:
 
     def find(self, url: str) -> StoredFile | None:
         """See `Store`."""
+        bucket, name = split_url(url)
+        if not name:
+            return None
         with self._translated(url):
-            bucket, name = split_url(url)
-            blob = self.client.bucket(bucket).get_blob(name, **self._patience()) if name else None
-            self._count("look")
+            with self._asking("look"):
+                blob = self.client.bucket(bucket).get_blob(name, **self._patience())
             return _google_file(url, blob) if blob else None
 
     def read(
@@ -136,22 +139,15 @@ class GoogleStore:
         """See `Store`."""
         wanted = int(version.generation) if version and version.generation else None
         into = _Sink(most)
-        with self._translated(url):
-            try:
-                self._blob(url).download_to_file(
-                    into,
-                    start=None if first is None else start,
-                    end=None if first is None else first - 1,
-                    raw_download=True,  # what is stored, even if it says that it is gzip
-                    if_generation_match=wanted,
-                    **self._patience(),
-                )
-            except (_SinkFull, NotFound, PreconditionFailed) as error:
-                self._count("read")
-                if not isinstance(error, _SinkFull):
-                    raise
-            else:
-                self._count("read")
+        with self._translated(url), contextlib.suppress(_SinkFull), self._asking("read"):
+            self._blob(url).download_to_file(
+                into,
+                start=None if first is None else start,
+                end=None if first is None else first - 1,
+                raw_download=True,  # what is stored, even if it says that it is gzip
+                if_generation_match=wanted,
+                **self._patience(),
+            )
         return into.getvalue()
 
     def write(self, url: str, data: bytes, may_replace: MayReplace | None = None) -> StoredFile:
@@ -160,9 +156,9 @@ class GoogleStore:
             try:
                 return self._put(url, data, 0)
             except PreconditionFailed:  # something is there: an older file, or ours (an answer was lost)
-                self._count("write")
-                self._count("look")
-                there = self.client.bucket(split_url(url)[0]).get_blob(split_url(url)[1], **self._patience())
+                with self._asking("look"):
+                    bucket, name = split_url(url)
+                    there = self.client.bucket(bucket).get_blob(name, **self._patience())
             if there is not None and there.size == len(data) and _google_checksum(there) in checksums(data):
                 return _google_file(url, there)
             if there is not None and may_replace is not None:
@@ -171,21 +167,30 @@ class GoogleStore:
 
     def _put(self, url: str, data: bytes, generation: int) -> StoredFile:
         blob = self._blob(url)
-        blob.upload_from_string(
-            data,
-            content_type=content_type(url),
-            if_generation_match=generation,
-            checksum="crc32c",
-            **self._patience(),
-        )
-        self._count("write")
+        with self._asking("write"):
+            blob.upload_from_string(
+                data,
+                content_type=content_type(url),
+                if_generation_match=generation,
+                checksum="crc32c",
+                **self._patience(),
+            )
         return _google_file(url, blob)
 
     def delete(self, url: str) -> None:
         """See `Store`."""
-        with self._translated(url), contextlib.suppress(NotFound):
+        with self._translated(url), contextlib.suppress(NotFound), self._asking("delete"):
             self._blob(url).delete(**self._patience())
-            self._count("delete")
+
+    @contextlib.contextmanager
+    def _asking(self, kind: Kind) -> Iterator[None]:
+        """Counts a request that the store answers, if only with a refusal."""
+        try:
+            yield
+        except (ClientError, _SinkFull):
+            self._count(kind)
+            raise
+        self._count(kind)
 
     def _count(self, kind: Kind) -> None:
         """Notes that the store has answered a request; what the client repeated by itself is not counted."""

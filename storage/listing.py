@@ -175,7 +175,7 @@ def list_private(folder: str) -> list[str]:
       OSError: it cannot be listed.
     """
     if "://" not in folder:
-        return sorted(str(path) for path in Path(folder).rglob("*") if path.is_file())
+        return sorted(str(path) for path in _private_paths(folder) if path.is_file())
     return sorted(file.url for file in list_private_files(folder))
 
 
@@ -186,13 +186,24 @@ def list_private_files(folder: str) -> list[StoredFile]:
       OSError: it cannot be listed.
     """
     if "://" not in folder:
-        found = (local_file(path) for path in Path(folder).rglob("*"))
+        found = (local_file(path) for path in _private_paths(folder))
         return list(itertools.chain.from_iterable(found))
     store = store_of(folder)
     if store is not None:
         pages = store.list_below(f"{folder.rstrip('/')}/")
         return [file for page in pages for file in page.files()]
     return list(_list_beam(f"{folder.rstrip('/')}/**"))
+
+
+def _private_paths(folder: str) -> Iterator[Path]:
+    """All that is below a local folder but other folders; of those that vanish meanwhile, nothing."""
+
+    def fail(error: OSError) -> None:
+        if not isinstance(error, (FileNotFoundError, NotADirectoryError)):
+            raise error
+
+    for place, _, names in os.walk(Path(folder), onerror=fail):
+        yield from (Path(place, name) for name in names)
 
 
 def check_destination(folder: str) -> None:

@@ -56,7 +56,7 @@ def write_local(target: Path, data: bytes, temporary: Path, like: SourceFile | N
             handle.write(data)
             handle.flush()
             _widen(handle.fileno(), rights)
-            if like is not None and like.modified > 0:
+            if like is not None and (source is not None or like.modified > 0):
                 with contextlib.suppress(OSError):
                     os.utime(handle.fileno(), (like.modified, like.modified))
             os.fsync(handle.fileno())

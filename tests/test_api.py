@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import doctest
+import importlib.metadata
 import inspect
 import re
 import subprocess
@@ -19,6 +20,7 @@ import foveate
 from foveate import api
 from foveate.codec import jp2
 from foveate.pictures.formats import jpeg_bytes
+from foveate.pictures.picture import turned
 from foveate.pipelines.cli import main
 from foveate.quality.psnr import psnr, psnr_s
 from foveate.quality.ssim import ssim
@@ -44,6 +46,11 @@ def test_every_public_name_is_there_and_documented() -> None:
     assert all(inspect.getdoc(getattr(foveate, name)) for name in foveate.__all__)
     with pytest.raises(AttributeError, match="no attribute 'enc'"):
         foveate.enc  # noqa: B018
+
+
+def test_the_version_is_that_of_the_package() -> None:
+    assert foveate.__version__ == importlib.metadata.version("foveate")
+    assert "__version__" in dir(foveate)
 
 
 def test_importing_and_encoding_loads_neither_beam_nor_networks() -> None:
@@ -97,6 +104,20 @@ def test_a_region_of_a_path_is_that_of_the_whole(tmp_path: Path) -> None:
         foveate.decode(path, region=(2, 30, 51))
     with pytest.raises(FileNotFoundError):
         foveate.decode(tmp_path / "b.jp2")
+
+
+@pytest.mark.parametrize("turn", range(2, 9))
+def test_files_of_others_are_turned_as_their_metadata_ask(turn: int, tmp_path: Path) -> None:
+    metadata = foveate.PhotoMetadata(exif=exif_block(turn))
+    path = tmp_path / "turned.jp2"
+    path.write_bytes(foveate.encode(PIXELS, lossless=True, metadata=metadata, access=True))
+    expected = turned(PIXELS, turn)
+    for jp2_file in (path, path.read_bytes()):
+        assert np.array_equal(foveate.decode(jp2_file), expected)
+        assert np.array_equal(foveate.restore(jp2_file), expected)
+        assert np.array_equal(foveate.decode(jp2_file, region=(5, 9, 60, 31)), expected[9:40, 5:65])
+        halved = -(-expected.shape[0] // 2), -(-expected.shape[1] // 2), 3
+        assert foveate.decode(jp2_file, reduce=1).shape == halved
 
 
 def test_a_restored_region_is_that_of_the_whole() -> None:

@@ -33,5 +33,12 @@ def test_exactly_one_target_is_asked_for() -> None:
     for named in ({}, {"bpp": 1.0, "ratio": 3.0}):
         with pytest.raises(ValueError, match="target"):
             foveate.transcode(master, **named)  # type: ignore[arg-type]
-    with pytest.raises(ValueError, match="layers"):
-        foveate.transcode(master, bpp=1, layers=99)
+    for name, value in (("layers", 99), ("threads", 0), ("gain_db", 41)):
+        with pytest.raises(ValueError, match=name):
+            foveate.transcode(master, bpp=1, **{name: value})  # type: ignore[arg-type]
+
+
+def test_threads_do_not_change_the_bytes() -> None:
+    master = foveate.encode(PIXELS, bpp=3)
+    one, four = (foveate.transcode(master, bpp=1, threads=threads) for threads in (1, 4))
+    assert one == four

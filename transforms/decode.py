@@ -15,12 +15,14 @@ from foveate.archive.names import is_jpeg2000
 from foveate.archive.planning.outputs import NamedFile
 from foveate.codec.errors import BadCodestream, UnsupportedCodestream
 from foveate.codec.excerpt import excerpt, picture_size
+from foveate.codec.jp2 import metadata_beside
 from foveate.codec.ranged import RangedBytes
-from foveate.codec.regions import Region, Window, window
+from foveate.codec.regions import Region, Window, as_stored, window
+from foveate.pictures.formats import turn_to_be_seen
 from foveate.pictures.picture import full_range
 from foveate.sandbox.client import Limits, check_file_bytes, decode_archive
 from foveate.storage.errors import BadInput
-from foveate.storage.files import read_range
+from foveate.storage.files import read_range, reads_at_once
 from foveate.storage.object_store import StoredFile
 from foveate.storage.source import SourceFile
 from foveate.transforms.elements import DecodedFile
@@ -36,7 +38,7 @@ class Extent:
 
     reduce: halvings of its sides.
     layers: how many layers; 0 for all.
-    region: of the picture; None for all of it.
+    region: of the picture as it should be seen; None for all of it.
     halo: pixels that a network needs around a region.
     """
 
@@ -104,9 +106,12 @@ def _read(file: SourceFile, extent: Extent, key: ArchiveKey | None) -> tuple[byt
         whole = RangedBytes.of(read_stored(file.url, key, limits.file_bytes))
     else:
         listed = StoredFile(file.url, file.size_bytes, file.modified, file.generation, file.checksum)
-        whole = RangedBytes(file.size_bytes, functools.partial(read_range, file.url, version=listed))
+        fetch = functools.partial(read_range, file.url, version=listed)
+        whole = RangedBytes(file.size_bytes, fetch, at_once=reads_at_once(file.url))
     try:
-        part = window(picture_size(whole), extent.region, halo=extent.halo, reduce=extent.reduce)
+        size, turn = picture_size(whole), turn_to_be_seen(metadata_beside(whole))
+        region = as_stored(extent.region, turn, size.width, size.height)
+        part = window(size, region, halo=extent.halo, reduce=extent.reduce)
         data = excerpt(whole, part.area, reduce=extent.reduce, layers=extent.layers)
     except EOFError as error:
         raise BadInput("it changed while it was read: run again") from error

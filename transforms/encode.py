@@ -88,7 +88,7 @@ def encode_plain(salient: SalientPhoto, encoder: Encoder) -> Iterator[Any]:
         coded = encode(salient, photo.pixels, encoder, prefiltered=False)
         archive_bytes = len(coded.jp2) + encoder.stored_overhead(photo)
         kept = not_worth_it(archive_bytes, source_bytes, settings.min_saving)
-        kept = kept or _too_coarse(photo.pixels, coded.decoded)
+        kept = kept or too_coarse(photo.pixels, coded.decoded)
         if photo.source.frame:  # it cannot be kept: its file holds the other frames too
             kept = None
     except BudgetTooSmall:
@@ -139,7 +139,7 @@ def not_worth_it(archive_bytes: int, source_bytes: int, min_saving: float) -> tu
     return Reason.LITTLE_SAVING, f"JPEG 2000 would save less than {min_saving:.0%} of its bytes"
 
 
-def _too_coarse(pixels: Pixels, decoded: Pixels) -> tuple[Reason, str] | None:
+def too_coarse(pixels: Pixels, decoded: Pixels) -> tuple[Reason, str] | None:
     """Why a photo is kept for its alpha channel, which no target is about; None if it is good enough."""
     error = alpha_error(pixels, decoded)
     if error is None or error <= MOST_ALPHA_ERROR:

@@ -32,11 +32,11 @@ class FollowPlan(beam.PTransform):  # type: ignore[misc]  # Beam is untyped
     Names of slices of the plan are all that is shuffled: from here on a photo stays on one worker.
 
     Args:
-      run: which archive, with which settings.
+      run: which archive, with which settings; None: all that is planned is to be done.
       progress: counts what is skipped.
     """
 
-    run: RunLabels
+    run: RunLabels | None
     progress: Progress
 
     def expand(self, parts: Any) -> Any:
@@ -54,12 +54,12 @@ class FollowPlan(beam.PTransform):  # type: ignore[misc]  # Beam is untyped
         )
 
 
-def settle(planned: Planned, run: RunLabels, progress: Progress) -> Iterator[Any]:
+def settle(planned: Planned, run: RunLabels | None, progress: Progress) -> Iterator[Any]:
     """One row of a plan: its source, or its failure, its row, or its size under their tags."""
     if planned.action == "taken":
         error = BadInput(planned.detail)
         yield beam.pvalue.TaggedOutput(FAILURES, failure(planned.source.url, "match", error))
-    elif not is_up_to_date(planned, run.archive, run.settings_digest, run.weights_digest):
+    elif run is None or not is_up_to_date(planned, run.archive, run.settings_digest, run.weights_digest):
         yield planned.source
     elif planned.former is not None and planned.former.known:
         skipped = Skipped(1, planned.source.size_bytes, planned.former.archive_bytes)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import dataclasses
 import functools
 import hashlib
+import os
 import time
 from collections.abc import Callable, Iterator, Sequence
 from typing import Any
@@ -27,6 +28,9 @@ from foveate.transforms.steps import PhotoStage
 KEPT = "kept"
 # Endings that are not the format's name.
 _FORMATS = {"jpg": "jpeg", "tif": "tiff", "heif": "heic", "dcm": "dicom", "ima": "dicom"}
+
+
+_LONGEST_NAME = 255 - len(".jp2")  # bytes of a file's name, of 255 that most file systems allow
 
 
 def read_photo(
@@ -63,6 +67,11 @@ def read_photo(
         detail = "its color profile has lookup tables, which a JP2 file cannot hold"
         kept_source = KeptSource(source, picture.format, sha256, Reason.COLOR, detail)
         yield beam.pvalue.TaggedOutput(KEPT, kept_source)
+        return
+    if len(os.fsencode(source.relative_path.rpartition("/")[2])) > _LONGEST_NAME:
+        detail = "its name is too long for .jp2 behind it"
+        too_long = KeptSource(source, picture.format, sha256, Reason.NO_ROOM, detail)
+        yield beam.pvalue.TaggedOutput(KEPT, too_long)
         return
     yield Photo(
         source=source,

@@ -26,7 +26,7 @@ from foveate.storage.errors import BadInput
 from foveate.storage.files import read_source
 from foveate.storage.source import SourceFile
 from foveate.transforms.elements import Coded, CodedPhoto, Photo, SalientPhoto
-from foveate.transforms.encode import Encoder, already_archived, not_worth_it
+from foveate.transforms.encode import Encoder, already_archived, not_worth_it, too_coarse
 from foveate.transforms.read import KEPT, require_place
 from foveate.transforms.steps import PhotoStage
 
@@ -83,6 +83,7 @@ def transcode(salient: SalientPhoto, encoder: Encoder) -> Iterator[Any]:
         if settings.target.kind != "lossless" and not settings.access:
             archive_bytes = len(coded.jp2) + encoder.stored_overhead(photo)
             kept = not_worth_it(archive_bytes, photo.source.size_bytes, settings.min_saving)
+        kept = kept or too_coarse(photo.pixels, coded.decoded)
     except BudgetTooSmall:
         kept = Reason.NO_ROOM, "the target leaves no room for the picture beside its headers and metadata"
     except UnsupportedCodestream as error:

@@ -22,6 +22,9 @@ from foveate.transforms.elements import SalientPhoto
 from foveate.transforms.progress import Progress
 from foveate.transforms.steps import PhotoStage
 
+ENDINGS = (".png", ".jpg")
+"""The endings of all files that are written."""
+
 _ROWS = 1024  # that are stretched at a time
 _OVERLAY_QUALITY = 90
 

@@ -9,8 +9,9 @@ from __future__ import annotations
 import struct
 
 from foveate.codec import jp2, walk
-from foveate.codec.errors import BadCodestream
+from foveate.codec.errors import BadCodestream, UnsupportedCodestream
 from foveate.codec.jp2_boxes import pack_box_head
+from foveate.codec.packet_stream import PacketStream
 
 _COD = 0xFF52
 _EOC = b"\xff\xd9"
@@ -62,12 +63,22 @@ def _right_counts(data: bytes, start: int, end: int) -> list[tuple[int, int]]:
     may_be_cut = by_layers and len({len(there) for there in parts.values()}) == 1 and _is_ours(data)
     for tile, there in parts.items():
         promised = max(part.promised for part in there)
-        if promised > len(there) and not (may_be_cut and promised == layers):
+        was_cut = may_be_cut and promised == layers > len(there)
+        if promised > len(there) and not was_cut and not _has_every_packet(data[start:end], layers):
             raise BadCodestream(f"only {len(there)} of {promised} tile-parts of tile {tile} are there")
         count = len(there) if len(there) <= _MOST_PROMISED else 0
-        if len(there) > promised > 0 or any(part.promised not in (0, promised) for part in there):
+        is_wrong = promised not in (0, len(there)) and not was_cut
+        if is_wrong or any(part.promised not in (0, promised) for part in there):
             wrong += [(part.offset + _PROMISED_AT, count) for part in there]
     return wrong
+
+
+def _has_every_packet(codestream: bytes, layers: int) -> bool:
+    """Whether nothing is missing, whatever is promised: opj_compress counts wrong with -POC and -TP."""
+    try:
+        return PacketStream.parse(codestream).stream.layers == layers
+    except (BadCodestream, UnsupportedCodestream):
+        return False
 
 
 def _is_ours(data: bytes) -> bool:

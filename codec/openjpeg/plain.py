@@ -5,7 +5,8 @@ packets without a word; it refuses packed packet headers whose segments are numb
 ways than its own; and of some legal packet headers it says that EPH is missing. `codec.packets` reads all of
 them. What comes out holds the same codewords in the simplest order: LRCP, a tile-part for each tile.
 
-It also refuses tiles in which no component has a sample, as sub-sampling may leave them (B.3).
+It also refuses tiles in which no component has a sample, as sub-sampling may leave them (B.3). Of extensions
+it passes over those that it does not know, and decodes to other pixels.
 """
 
 from __future__ import annotations
@@ -14,9 +15,27 @@ import struct
 
 from foveate.codec import walk
 from foveate.codec.codestream import POC, PPM, PPT, NewTilePart, emit
+from foveate.codec.errors import UnsupportedCodestream
 from foveate.codec.openjpeg.mended import around
 
 _UNUSUAL = (POC, PPM, PPT)
+_RGN = 0xFF5E
+_EXTENSIONS = {  # of ISO/IEC 15444-2 (Table A.2) and 15444-8
+    0xFF5A: "QPD",
+    0xFF5B: "QPC",
+    0xFF65: "SEC",
+    0xFF70: "DCO",
+    0xFF71: "VMS",
+    0xFF72: "DFS",
+    0xFF73: "ADS",
+    0xFF74: "MCT",
+    0xFF75: "MCC",
+    0xFF76: "NLT",
+    0xFF77: "MCO",
+    0xFF78: "CBD",
+    0xFF79: "ATK",
+    0xFF94: "INSEC",
+}
 _MOST_COMPONENTS = 4  # that are decoded at all
 
 
@@ -25,15 +44,27 @@ def is_unusual(data: bytes) -> bool:
 
     Raises:
         BadCodestream: there is no codestream.
+        UnsupportedCodestream: it uses an extension that changes its pixels.
     """
     start, end = walk.codestream_span(data)
-    position = end
+    position, found = end, set[int]()
     for segment in walk.segments(data, start, end):
         position = segment.offset
-        if segment.marker in _UNUSUAL:
-            return True
-    parts = walk.tile_parts(data, position, end)
-    return any(segment.marker in _UNUSUAL for part in parts for segment in part.segments)
+        found.add(segment.marker)
+        _require_part_1(data, segment)
+    for part in walk.tile_parts(data, position, end):
+        for segment in part.segments:
+            found.add(segment.marker)
+            _require_part_1(data, segment)
+    return not found.isdisjoint(_UNUSUAL)
+
+
+def _require_part_1(data: bytes, segment: walk.Segment) -> None:
+    name = _EXTENSIONS.get(segment.marker)
+    if name is not None:
+        raise UnsupportedCodestream(f"the codestream has {name}, an extension of JPEG 2000 that is not read")
+    if segment.marker == _RGN and segment.end - segment.start in (3, 4) and data[segment.end - 2]:
+        raise UnsupportedCodestream("the codestream has regions of a kind that is not read")
 
 
 def plain(data: bytes) -> bytes:

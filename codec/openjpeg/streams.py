@@ -8,7 +8,7 @@ import re
 from collections.abc import Iterator
 from typing import Any
 
-from foveate.codec.errors import BadCodestream
+from foveate.codec.errors import BadCodestream, UnsupportedCodestream
 from foveate.codec.openjpeg.binding import MESSAGE_HANDLER, READ, SEEK, SKIP, OpenjpegError
 
 _STREAM_BUFFER_BYTES = 1 << 20
@@ -65,10 +65,18 @@ def says_no_memory(said: str) -> bool:
 
 
 def require_decoded(succeeded: int, messages: Messages) -> None:
-    """Raises what a failed call of the decoder means: ValueError for `reduce`, else BadCodestream."""
+    """Raises what a failed call of the decoder means.
+
+    Raises:
+      ValueError: `reduce` is too much.
+      UnsupportedCodestream: the library itself says that it does not do that.
+      BadCodestream: anything else.
+    """
     if not succeeded:
         if any("resolutions to remove" in error for error in messages.errors):
             raise ValueError("`reduce` leaves no resolution of this file")
+        if limitation := re.search(r"Implementation limitation: [^,;]+", messages.said()):
+            raise UnsupportedCodestream(f"OpenJPEG does not read this: {limitation[0]}")
         raise BadCodestream(f"OpenJPEG refuses the data: {messages.said()}")
 
 

@@ -12,9 +12,9 @@ import pytest
 
 from foveate.archive import compact as compacting
 from foveate.archive import leases, tables
-from foveate.archive.compact import compact, small_parts
+from foveate.archive.compact import compact, keep_journal, small_parts
 from foveate.archive.compactions import read_log, visible_urls
-from foveate.archive.journal import journal_line
+from foveate.archive.journal import clear_journal, journal_line
 from foveate.archive.newest import newest_row
 from foveate.archive.skipped import read_skipped, write_skipped
 from foveate.archive.tables import METRICS_FOLDER
@@ -186,3 +186,15 @@ def test_what_is_no_table_ends_it_and_nothing_has_changed(tmp_path: Path) -> Non
     with pytest.raises(tables.BadTable):
         compact(archive)
     assert sorted(path for path in Path(archive).rglob("*") if path.is_file()) == names
+
+
+def test_rows_that_only_the_journal_of_a_run_has_become_a_table(tmp_path: Path) -> None:
+    archive = an_archive(tmp_path)
+    before = seen(archive)
+    assert keep_journal(archive, "r03") == 1  # a table has the other one
+    clear_journal(archive, "r03")
+    assert keep_journal(archive, "r77") == 2
+    clear_journal(archive, "r77")
+    assert keep_journal(archive, "r05") == 0
+    assert not list(Path(archive).rglob("journal-*"))
+    assert seen(archive) == before

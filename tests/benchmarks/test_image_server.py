@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import json
+import os
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -40,6 +41,8 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def server(folder: Path) -> Iterator[ImageServer]:
     program = server_program()
     if program is None:
+        if os.environ.get("FOVEATE_REQUIRE_TOOLS") == "1":
+            pytest.fail("iipsrv is not installed, and FOVEATE_REQUIRE_TOOLS=1")
         pytest.skip("iipsrv (Debian's iipimage-server) is not installed")
     with serving(folder, program) as running:
         yield running

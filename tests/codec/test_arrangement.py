@@ -145,6 +145,12 @@ def test_opj_decompress_reads_a_region_and_a_size(tmp_path: Path) -> None:
 @pytest.mark.parametrize(("width", "height"), [(2, 10), (6, 6), (10, 2)])
 def test_precincts_never_cut_blocks(width: int, height: int) -> None:
     coarsest, *others = access_precincts(3, width, height)
-    assert coarsest[0] >= max(7, width)
-    assert coarsest[1] >= max(7, height)
+    assert coarsest[0] >= max(6, width)
+    assert coarsest[1] >= max(6, height)
     assert all(own[0] > width and own[1] > height for own in others)
+
+
+def test_precincts_are_small_but_in_the_two_finest_resolutions() -> None:
+    for levels in range(8):
+        sides = [1 << width for width, height in access_precincts(levels) if width == height]
+        assert sides == [64, *[128] * (levels - 2), *[256] * min(levels, 2)]

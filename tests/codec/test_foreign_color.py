@@ -79,3 +79,44 @@ def test_cmy_becomes_rgb() -> None:
 def test_what_would_be_shown_wrong_is_refused_by_name(data: Any, words: str) -> None:
     with pytest.raises(UnsupportedCodestream, match=words):
         decode_file(data())
+
+
+def with_boxes(
+    data: bytes, definition: tuple[tuple[int, int, int], ...] = (), layers: tuple[bytes, ...] = ()
+) -> bytes:
+    """A file with another channel definition, and compositing layers behind its header box."""
+    at = data.index(b"jp2h") - 4
+    end = at + int.from_bytes(data[at : at + 4])
+    inner = data[at + 8 : end]
+    if definition:
+        inner = inner[: inner.index(b"cdef") - 4]
+        entries = b"".join(struct.pack(">3H", *entry) for entry in definition)
+        inner += pack_box(b"cdef", struct.pack(">H", len(definition)) + entries)
+    return (
+        data[:at] + pack_box(b"jp2h", inner) + b"".join(pack_box(b"jplh", one) for one in layers) + data[end:]
+    )
+
+
+def test_channels_that_are_defined_unclearly_are_refused() -> None:
+    data = foreign(np.dstack([RGB, ALPHA]), 16, (0, 0, 0, 1))
+    reversed_colors = with_boxes(data, ((0, 0, 3), (1, 0, 2), (2, 0, 1), (3, 1, 0)))
+    np.testing.assert_array_equal(decode_file(reversed_colors).decoded.pixels[:, :, :3], RGB[:, :, ::-1])
+    for last, words in (((3, 1, 2), "opacity of color 2"), ((3, 1, 0), "defined as")):
+        second = (1, 0, 1 if last[2] == 0 else 2)
+        with pytest.raises(UnsupportedCodestream, match=words):
+            decode_file(with_boxes(data, ((0, 0, 1), second, (2, 0, 3), last)))
+
+
+def test_the_color_of_a_compositing_layer_counts() -> None:
+    def group(space: int) -> bytes:
+        return pack_box(b"cgrp", pack_box(b"colr", struct.pack(">BBBI", 1, 0, 0, space)))
+
+    data = foreign(RGB, 16)
+    np.testing.assert_array_equal(decode_file(with_boxes(data, layers=(group(16),))).decoded.pixels, RGB)
+    for layers, words in (
+        ((group(14),), "CIELab"),
+        ((group(16), group(16)), "of 2 compositing layers"),
+        ((pack_box(b"opct", b"\0"),), "opacity of a compositing layer"),
+    ):
+        with pytest.raises(UnsupportedCodestream, match=words):
+            decode_file(with_boxes(data, layers=layers))

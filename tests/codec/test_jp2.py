@@ -355,6 +355,16 @@ def test_a_palette_is_reported_and_applied() -> None:
     np.testing.assert_array_equal(decoded.pixels[0], [[10, 20, 30], [200, 210, 220]])
 
 
+def test_a_palette_that_openjpeg_does_not_apply_is_refused_and_not_called_broken() -> None:
+    indices = np.array([[[0], [1]], [[1], [0]]], np.uint8)
+    plain = jp2.wrap(streams.coded(indices, reversible=True), metadata=PhotoMetadata())
+    colors = b"\x00\x02\x03\x07\x07\x07" + bytes([10, 20, 30, 200, 210, 220])
+    mapping = b"".join(struct.pack(">HBB", 0, 1, column) for column in (2, 0, 1))
+    data = with_header_box(plain, box(b"pclr", colors) + box(b"cmap", mapping))
+    with pytest.raises(UnsupportedCodestream, match="palette mapping"):
+        openjpeg.decode(data)
+
+
 def test_a_box_with_a_long_length_is_read() -> None:
     inside = codestream()
     data = jp2.wrap(inside, metadata=PhotoMetadata())

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from foveate.codec.errors import UnsupportedCodestream
 from foveate.codec.parameters import Component, Size
-from foveate.codec.regions import Region, window
+from foveate.codec.regions import Region, as_stored, window
+from foveate.pictures.picture import turned
 
 SIZE = Size(300, 200, 0, 0, 128, 128, 0, 0, (Component(8, False, 1, 1),) * 3)
 
@@ -42,3 +44,14 @@ def test_a_picture_without_a_component_of_full_size_is_refused() -> None:
     halved = Size(300, 200, 0, 0, 300, 200, 0, 0, (Component(8, False, 2, 1),))
     with pytest.raises(UnsupportedCodestream, match="full size"):
         window(halved, Region(0, 0, 5, 5))
+
+
+@given(st.integers(1, 8), st.integers(0, 30), st.integers(0, 30), st.integers(1, 40), st.integers(1, 40))
+def test_a_region_of_a_turned_picture_shows_what_is_stored_there(
+    turn: int, left: int, top: int, width: int, height: int
+) -> None:
+    stored = np.arange(31 * 47, dtype=np.uint16).reshape(31, 47, 1)
+    seen = turned(stored, turn)
+    region = as_stored(Region(left, top, width, height), turn, 47, 31)
+    part = stored[region.top : region.bottom, region.left : region.right]
+    assert np.array_equal(turned(part, turn), seen[top : top + height, left : left + width])

@@ -9,8 +9,9 @@ import pytest
 from PIL import Image
 
 from foveate.codec import file, integrity, jp2
-from foveate.codec.errors import BudgetTooSmall
+from foveate.codec.errors import BudgetTooSmall, UnsupportedCodestream
 from foveate.codec.file import AtLeast, AtMost, AtSlope, Lossless, Recipe
+from foveate.codec.jp2_boxes import pack_box
 from foveate.codec.metadata import PhotoMetadata
 from foveate.codec.packet_stream import PacketStream
 from foveate.codec.record import ArchiveRecord
@@ -61,6 +62,25 @@ def test_a_psnr_is_against_what_the_source_decodes_to() -> None:
     assert 38 <= measure(made.pixels) < 38.2
     everything = transcode_file(given, Recipe(AtLeast(200.0, 0.05, measure, 200.0)))
     assert np.array_equal(everything.pixels, given.pixels)
+
+
+def test_palette_indices_are_rearranged_but_never_cut() -> None:
+    indices = streams.texture(90, 80, 1) // 16
+    plain = jp2.wrap(streams.coded(indices, reversible=True, bit_depth=8), metadata=PhotoMetadata())
+    colors = b"\0\x10\3\7\7\7" + np.random.default_rng(0).integers(0, 256, 48, np.uint8).tobytes()
+    mapping = b"".join(bytes([0, 0, 1, column]) for column in range(3))
+    boxes = pack_box(b"pclr", colors) + pack_box(b"cmap", mapping)
+    at = plain.index(b"jp2h")
+    end = at - 4 + int.from_bytes(plain[at - 4 : at])
+    data = plain[: at - 4] + (end - at + 4 + len(boxes)).to_bytes(4) + plain[at:end] + boxes + plain[end:]
+    data = data.replace(b"colr\1\0\0\0\0\0\x11", b"colr\1\0\0\0\0\0\x10")  # sRGB
+    given = Source(data, decoded(data).pixels, None, decoded)
+    assert given.pixels.shape == (90, 80, 3)
+    for goal in (AtMost(2000), AtSlope(50.0)):
+        with pytest.raises(UnsupportedCodestream, match="palette"):
+            transcode_file(given, Recipe(goal))
+    made = transcode_file(given, Recipe(Lossless(), access=True))
+    assert np.array_equal(decoded(made.jp2).pixels, given.pixels)
 
 
 def test_slopes_order_sizes_and_no_room_is_an_error() -> None:

@@ -6,7 +6,7 @@ import re
 
 import pytest
 
-from docs import figures
+from docs import figures, generate
 from tests.docs.markdown import MARKED, OTHERS, ROOT, prose
 
 SECTIONS = {
@@ -37,6 +37,20 @@ SECTIONS = {
 }
 UNIT = r"(?: ?%| ?dB\b| (?:MP|megapixels) (?:an?|per) (?:core-)?(?:hour|second))"
 FIGURE = re.compile(rf"\d(?:[\d,.]*\d)?{UNIT}(?!<!-- =)")
+SOURCE = re.compile(r"<!-- figures of: (.+?) -->")
+OTHER_SOURCES = {"development", "settings"}  # not to be repeated by a command; chosen, not measured
+GENERATED = {"docs/benchmarks.md", "docs/benchmarks-saliency.md"} | {
+    f"docs/{name}" for name in generate.pages()
+}
+PROSE = [page for page in (*MARKED, *OTHERS) if page not in GENERATED and page != "CONTRIBUTING.md"]
+
+
+def without_source(text: str) -> list[str]:
+    """The figures of a page's text that are not marked, nor in a section that says where they come from."""
+    text = re.sub(r"<!-- table: .*?<!-- /table -->", "", text, flags=re.DOTALL)
+    sections = re.split(r"^(?=#+ )", text, flags=re.MULTILINE)
+    plain = [re.sub(r"`[^`\n]+`", "", section) for section in sections if not SOURCE.search(section)]
+    return [figure for section in plain for figure in FIGURE.findall(section)]
 
 
 def test_every_marked_figure_is_the_measured_one() -> None:
@@ -52,6 +66,26 @@ def test_every_mark_stands_behind_a_figure() -> None:
         assert len(figures.MARKED.findall(text)) == text.count("<!-- ="), page
     elsewhere = [page for page in (*MARKED, *OTHERS) if page not in figures.PAGES]
     assert not [page for page in elsewhere if "<!-- =" in (ROOT / page).read_text(encoding="utf-8")]
+
+
+def test_every_figure_that_is_defined_is_used() -> None:
+    text = "".join((ROOT / page).read_text(encoding="utf-8") for page in figures.PAGES)
+    assert {found["name"] for found in figures.MARKED.finditer(text)} == set(figures.FIGURES)
+
+
+@pytest.mark.parametrize("page", PROSE)
+def test_every_other_figure_is_of_a_section_that_says_where_it_comes_from(page: str) -> None:
+    assert not without_source(prose(page))
+
+
+@pytest.mark.parametrize("page", PROSE)
+def test_the_commands_that_figures_come_from_exist(page: str) -> None:
+    targets = re.findall(r"^([a-z-]+):", (ROOT / "Makefile").read_text(), re.MULTILINE)
+    for source in SOURCE.findall((ROOT / page).read_text(encoding="utf-8")):
+        words = source.split()
+        is_target = words[0] == "make" and words[1] in targets
+        is_module = words[:2] == ["python", "-m"] and (ROOT / f"{words[2].replace('.', '/')}.py").exists()
+        assert source in OTHER_SOURCES or is_target or is_module, source
 
 
 def test_a_figure_is_the_tables_without_its_sign() -> None:
@@ -81,9 +115,13 @@ def test_a_figure_that_there_is_not_is_an_error(page: str) -> None:
 
 
 def test_readme_has_no_figure_that_is_not_marked() -> None:
-    text = re.sub(r"`[^`\n]+`", "", prose("README.md"))
-    without_tables = re.sub(r"<!-- table: .*?<!-- /table -->", "", text, flags=re.DOTALL)
-    assert not FIGURE.findall(without_tables)
+    text = prose("README.md")
+    assert not SOURCE.search(text) and not without_source(text)
+
+
+def test_a_section_answers_for_its_own_figures_only() -> None:
+    text = "# A\n\n<!-- figures of: settings -->\n\n5 %\n\n## B\n\n3 dB, `6 dB` and 7 %<!-- =b -->\n"
+    assert without_source(text) == ["3 dB"]
 
 
 @pytest.mark.parametrize(

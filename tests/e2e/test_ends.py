@@ -89,3 +89,21 @@ def test_an_output_that_nobody_reads_ends_a_command_without_a_traceback(archive:
     process.stderr.close()
     assert process.wait() == 1
     assert "Traceback" not in said and "Exception ignored" not in said and len(said.splitlines()) <= 2, said
+
+
+@pytest.mark.skipif(not Path("/dev/full").exists(), reason="this system has no /dev/full")
+@pytest.mark.parametrize("command", ["report", "inspect"])
+def test_an_output_that_takes_no_more_ends_a_command_with_a_sentence(archive: Path, command: str) -> None:
+    place = archive / "0.jpg.jp2" if command == "inspect" else archive
+    with Path("/dev/full").open("wb") as full:
+        arguments = [sys.executable, "-m", "foveate", command, str(place)]
+        done = subprocess.run(arguments, stdout=full, stderr=subprocess.PIPE, check=False)
+    assert done.returncode == 1
+    assert done.stderr.decode().splitlines()[-1].startswith("foveate: not all could be written")
+    assert b"Traceback" not in done.stderr
+
+
+def test_a_command_without_standard_output_works_and_writes_to_no_other_file(archive: Path) -> None:
+    shell = f"exec '{sys.executable}' -m foveate verify '{archive}' <&- >&-"
+    done = subprocess.run(["sh", "-c", shell], stderr=subprocess.PIPE, check=False)
+    assert (done.returncode, b"Traceback" in done.stderr) == (0, False), done.stderr

@@ -7,12 +7,13 @@ import dataclasses
 import json
 import os
 import shlex
+import signal
 import socket
 import subprocess
 import sys
 import time
 import urllib.request
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -33,11 +34,15 @@ _TASK_MANAGER = "org.apache.flink.runtime.taskexecutor.TaskManagerRunner"
 
 @dataclasses.dataclass(frozen=True)
 class Engine:
-    """A running engine: its name, the flags that lead to it, a cluster's REST address."""
+    """A running engine: its name, the flags that lead to it, a cluster's REST address.
+
+    `lose_tasks` kills a cluster's task manager with all its workers, and starts another one.
+    """
 
     name: str
     flags: tuple[str, ...]
     rest: str = ""
+    lose_tasks: Callable[[], None] | None = None
 
     def jobs(self) -> list[dict[str, Any]]:
         """The cluster's jobs, the newest first."""
@@ -67,9 +72,8 @@ def flink_cluster(folder: Path) -> Iterator[Engine]:
     jars, _ = fetch.flink()
     (folder / "config.yaml").write_text(_configuration(rest))
     manager = _java(folder, jars, _JOB_MANAGER, "--configDir", str(folder))
-    tasks = _java(folder, jars, _TASK_MANAGER, "--configDir", str(folder))
-    with manager as one, tasks as two, _job_server(folder, rest) as endpoint:
-        _wait(lambda: get(f"http://{rest}/overview")["slots-available"] == SLOTS, one, two)
+    with manager as one, _TaskManager(folder, jars) as tasks, _job_server(folder, rest) as endpoint:
+        _wait(lambda: get(f"http://{rest}/overview")["slots-available"] == SLOTS, one, tasks.started)
         flags = (
             "--runner=PortableRunner",
             f"--job_endpoint={endpoint}",
@@ -77,7 +81,29 @@ def flink_cluster(folder: Path) -> Iterator[Engine]:
             f"--environment_config={json.dumps({'command': str(boot)})}",
             f"--parallelism={SLOTS}",
         )
-        yield Engine("flink-cluster", flags, f"http://{rest}")
+        yield Engine("flink-cluster", flags, f"http://{rest}", tasks.replace)
+
+
+class _TaskManager:
+    """A task manager and its workers, which are processes of one group."""
+
+    def __init__(self, folder: Path, jars: Path) -> None:
+        self._folder, self._jars = folder, jars
+        self._running = contextlib.ExitStack()
+
+    def __enter__(self) -> _TaskManager:
+        command = _java(self._folder, self._jars, _TASK_MANAGER, "--configDir", str(self._folder))
+        self.started = self._running.enter_context(command)
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._running.close()
+
+    def replace(self) -> None:
+        """Kills all of it, and starts another one; Flink gives the new one the work of the old."""
+        os.killpg(self.started[0].pid, signal.SIGKILL)
+        self._running.close()
+        self.__enter__()
 
 
 def get(url: str) -> Any:
@@ -110,6 +136,10 @@ def _configuration(rest: str) -> str:
         "taskmanager.memory.jvm-metaspace.size": "256m",
         "taskmanager.memory.jvm-overhead.min": "192m",
         "taskmanager.memory.jvm-overhead.max": "192m",
+        # A batch job that loses a task manager begins again, on the next one.
+        "restart-strategy.type": "fixed-delay",
+        "restart-strategy.fixed-delay.attempts": 10,
+        "restart-strategy.fixed-delay.delay": "2 s",
         # The jars of a job are those that the cluster runs from.
         "classloader.resolve-order": "parent-first",
     }
@@ -152,7 +182,9 @@ def _java(
     log = folder / f"{main.rpartition('.')[2]}.log"
     with log.open("wb") as output:
         command = [*_JAVA, "-cp", f"{jars}/*", main, *arguments]
-        process = subprocess.Popen(command, stdout=output, stderr=output, env=_environment())
+        process = subprocess.Popen(
+            command, stdout=output, stderr=output, env=_environment(), start_new_session=True
+        )
         try:
             yield process, log
         finally:

@@ -18,6 +18,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from foveate.archive import tables
 from tests.engines import engines, fetch
 from tests.engines.engines import Engine
 
@@ -155,6 +156,32 @@ def test_pixels_do_not_leave_their_worker(engine: Engine, work: Path) -> None:
     with Image.open(work / "photos" / "portrait.jpg") as photo:
         one_photo = np.asarray(photo).nbytes
     assert 0 < most < one_photo / 4
+
+
+def test_a_job_that_loses_its_task_manager_ends_complete(
+    engine: Engine, work: Path, local: Callable[[str, tuple[str, ...]], dict[str, bytes]]
+) -> None:
+    if engine.lose_tasks is None:
+        pytest.skip("only a cluster has task managers")
+    arguments = ("compress", "photos", *PLAIN)
+    expected = local("plain", arguments)
+    archive = work / "lost"
+    command = [sys.executable, "-m", "foveate", *arguments, "--output", "lost", *engine.flags]
+    with (work / "lost.log").open("wb") as log:
+        process = subprocess.Popen(command, cwd=work, env=_environment(), stdout=log, stderr=log)
+        try:
+            while process.poll() is None and len(list(archive.rglob("*.jp2"))) < 2:
+                time.sleep(0.2)
+            assert process.poll() is None
+            engine.lose_tasks()
+            assert process.wait() == 3, (work / "lost.log").read_text()
+        finally:
+            process.kill()
+    assert files_below(archive) == expected
+    rows = tables.read_metrics(str(archive), columns=["relative_path"])
+    assert sorted(rows.column("relative_path").to_pylist()) == sorted(
+        name.removesuffix(".jp2") for name in expected
+    )
 
 
 def test_an_interrupt_ends_the_job_too(engine: Engine, work: Path) -> None:

@@ -14,7 +14,7 @@ from foveate.models.tiling import WEIGHTS
 
 def costs(model: Any) -> tuple[str, str]:
     """Parameters, and thousands of multiply-accumulates a pixel, as a card gives them."""
-    return f"{model.count_params():,}", f"{multiply_accumulates(model) / 1000:.3g} kMAC a pixel"
+    return f"{model.count_params():,}", f"{multiply_accumulates(model) / 1000:.3g} kMAC per pixel"
 
 
 def row(card: str, name: str) -> list[str]:

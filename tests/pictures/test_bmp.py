@@ -186,3 +186,30 @@ def test_damaged_headers_raise_nothing_but_our_two_errors(data: st.DataObject) -
         decode_picture(bytes(damaged), max_pixels=1_000_000)
     except (BadPicture, NotForJpeg2000) as error:
         assert str(error)
+
+
+@pytest.mark.parametrize(
+    ("bits", "compression", "words"),
+    [(32, 11, "CMYK"), (0, 4, "JPEG or PNG"), (0, 5, "JPEG or PNG"), (24, 99, "99")],
+)
+def test_compressions_that_are_not_read_keep_the_file(bits: int, compression: int, words: str) -> None:
+    with pytest.raises(NotForJpeg2000, match=words):
+        decode_picture(bmp(4, 4, bits, compression, bytes(64)))
+
+
+def test_color_that_a_header_states_in_unknown_ways_keeps_the_file() -> None:
+    unknown, cut_off = (
+        bytes(16) + b"ZZZZ",
+        bytes(16) + b"DEBM" + bytes(48) + struct.pack("<IIII", 4, 9999, 500, 0),
+    )
+    for rest, size, words in ((unknown, 108, "unknown color space"), (cut_off, 124, "cut off")):
+        with pytest.raises(NotForJpeg2000, match=words) as kept:
+            decode_picture(bmp(4, 4, 24, 0, bytes(48), size=size, rest=rest))
+        assert kept.value.reason is Reason.COLOR
+
+
+def test_the_bit_that_plain_files_leave_unused_keeps_the_file_where_it_is_used() -> None:
+    pixels = np.arange(16, dtype="<u2")
+    assert decode_picture(bmp(4, 4, 16, 0, pixels.tobytes())).pixels.shape == (4, 4, 3)
+    with pytest.raises(NotForJpeg2000, match="fourth channel"):
+        decode_picture(bmp(4, 4, 16, 0, (pixels | (pixels & 1) << 15).tobytes()))

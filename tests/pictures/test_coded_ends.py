@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 import io
+import lzma
 import re
 import zlib
+from collections.abc import Callable
+from typing import Any
 
 import imagecodecs
 import numpy as np
@@ -15,7 +18,14 @@ from hypothesis import strategies as st
 from numpy.typing import NDArray
 from PIL import Image
 
-from foveate.pictures.coded_ends import Rest, behind_zlib, end_of_lzw
+from foveate.pictures.coded_ends import (
+    Rest,
+    behind_packbits,
+    behind_xz,
+    behind_zlib,
+    behind_zstd,
+    end_of_lzw,
+)
 from foveate.pictures.formats import NotForJpeg2000, decode_picture
 from tests.picture_files import png
 from tests.streams import texture
@@ -33,10 +43,46 @@ def test_the_rest_of_zlib_data_is_counted(data: bytes, step: int, more: int) -> 
     assert behind_zlib([zlib.compress(data)[:-1]], len(data)) == Rest(0, 0)
 
 
+CODERS: dict[str, tuple[Callable[[bytes, int], Rest], Callable[..., Any]]] = {
+    "xz": (behind_xz, lzma.compress),
+    "zstd": (behind_zstd, imagecodecs.zstd_encode),
+    "packbits": (behind_packbits, imagecodecs.packbits_encode),
+}
+
+
+@pytest.mark.parametrize("coder", CODERS)
+@given(st.binary(min_size=1, max_size=3000), st.integers(1, 30), st.integers(0, 50))
+@settings(deadline=None, max_examples=40)
+def test_the_rest_of_other_codes_is_counted(coder: str, data: bytes, times: int, more: int) -> None:
+    count, encode = CODERS[coder]
+    coded, size = bytes(encode(data * times)), len(data) * times
+    assert count(coded + b"x" * more, size) == Rest(more, 0)
+    assert count(coded + bytes(more), size) == Rest(0, 0)
+    if coder != "packbits":
+        assert count(coded, size - 1) == Rest(0, 1)
+    elif size > 1:
+        assert count(coded, size - 1).damage or coded[-2] == 0
+
+
+@pytest.mark.parametrize("compression", ["zlib", "zstd", "lzma"])
+def test_data_in_a_tiff_that_fail_their_own_check_keep_the_file(compression: str) -> None:
+    file, pixels = io.BytesIO(), np.random.default_rng(4).integers(0, 256, (40, 50), np.uint8)
+    tifffile.imwrite(file, pixels, compression=compression, metadata=None)
+    data = bytearray(file.getvalue())
+    with tifffile.TiffFile(io.BytesIO(data)) as opened:
+        start = opened.pages.first.dataoffsets[0]
+    # What cannot be compressed is stored as it is: only checks can tell. Zstandard's is optional.
+    data[start + (1 if compression == "zstd" else 500)] ^= 1
+    with pytest.raises(NotForJpeg2000, match="damaged TIFF"):
+        decode_picture(bytes(data))
+
+
 def test_padding_is_no_rest_and_broken_data_are_left_to_the_decoder() -> None:
     coded = zlib.compress(b"pixels")
     assert behind_zlib([coded + bytes(9), bytes(4)], 6) == Rest(0, 0)
-    assert behind_zlib([b"no zlib"], 6) == Rest(0, 0)
+    assert behind_zlib([b"no zlib"], 6) == Rest(
+        0, 0, "Error -3 while decompressing data: incorrect header check"
+    )
     assert behind_zlib([zlib.compress(bytes(1 << 26))], 6).decoded == 1 << 16
 
 
@@ -93,7 +139,7 @@ def test_interlaced_and_packed_pngs_have_no_rest(mode: str) -> None:
         assert decode_picture(file.getvalue()).metadata_problems == ()
 
 
-@pytest.mark.parametrize("compression", [None, "lzw", "zlib", "jpeg"])
+@pytest.mark.parametrize("compression", [None, "lzw", "zlib", "jpeg", "packbits", "zstd", "lzma"])
 @pytest.mark.parametrize("tile", [None, (16, 16)])
 def test_what_stands_behind_the_pixels_in_a_strip_is_named(
     compression: str | None, tile: tuple[int, int] | None

@@ -608,3 +608,31 @@ def test_a_png_of_millions_of_empty_chunks_is_refused_before_it_takes_long(
     monkeypatch.setattr("foveate.pictures.png_parts._MOST_CHUNKS", 1000)
     with pytest.raises(BadPicture, match="more than 1,000 chunks up to byte 12,008"):
         decode_picture(b"\x89PNG\r\n\x1a\n" + bytes(12 * 2000))
+
+
+@pytest.mark.parametrize(
+    ("data", "name"),
+    [
+        (b"8BPS\0\1" + bytes(40), "Photoshop"),
+        (b"II\xbc\1" + bytes(40), "JPEG XR"),
+        (b"P6\n4 4\n255\n" + bytes(48), "Netpbm"),
+        (b"v/1\1" + bytes(40), "OpenEXR"),
+        (b"\0\0\0\x18ftypj2ki\0\0\0\0j2kimif2" + bytes(40), "j2ki"),
+        (b"\0\0\0\x18ftypisom\0\0\0\0isommp42" + bytes(40), "isom"),
+        (bytes(imagecodecs.jpegls_encode(sample(20, 30, 3))), "JPEG-LS"),
+    ],
+)
+def test_pictures_of_other_formats_under_the_name_of_a_photo_are_kept(data: bytes, name: str) -> None:
+    with pytest.raises(NotForJpeg2000, match=name) as kept:
+        decode_picture(data)
+    assert kept.value.reason is Reason.NOT_READ
+
+
+def test_a_jpeg_that_only_some_programs_read_is_kept() -> None:
+    data = picture_files.saved(picture_files.image(sample(20, 30, 3)), "JPEG")
+    frame = data.index(b"\xff\xc0")
+    unknown_height = data[: frame + 5] + bytes(2) + data[frame + 7 :]
+    with pytest.raises(NotForJpeg2000, match="height"):
+        decode_picture(unknown_height)
+    with pytest.raises(NotForJpeg2000, match="damaged JPEG"):
+        decode_picture(data[:2] + b"\xff\xf0\0\4ab" + data[2:])

@@ -299,3 +299,30 @@ def test_whatever_is_planted_is_named_or_keeps_the_file(
     assert all(str(tag) in said for tag in planted)
     if behind.strip(b"\0") and behind.strip(b"\xff"):
         assert "bytes behind the picture" in said
+
+
+@pytest.mark.parametrize(
+    ("tag", "values", "words"),
+    [
+        (532, (16, 235, 128, 240, 128, 240), "levels of black"),
+        (532, (0, 255, 128, 255, 128, 255), ""),
+        (529, (0.2126, 0.7152, 0.0722), "coefficients"),
+        (529, (0.299, 0.587, 0.114), ""),
+    ],
+)
+def test_levels_and_luma_that_decoders_pass_over_keep_the_file(
+    tag: int, values: tuple[float, ...], words: str
+) -> None:
+    tags = [(tag, 5, len(values), tuple(n for value in values for n in (round(value * 10000), 10000)), True)]
+    pixels = np.tile(np.arange(48, dtype=np.uint8)[:, None, None] * 5, (1, 64, 3))
+    data = compressed(pixels, "jpeg", photometric="ycbcr", subsampling=(1, 1), extratags=tags)
+    if words:
+        assert words in str(kept_for(data))
+    else:
+        np.testing.assert_array_equal(decode_picture(data).pixels, imagecodecs.tiff_decode(data))
+
+
+def test_the_number_of_the_only_page_is_no_loss() -> None:
+    for pages, problems in (((0, 1), ()), ((1, 4), ("place in a document: 297 (4 bytes)",))):
+        data = compressed(np.zeros((9, 9), np.uint8), "zlib", extratags=[(297, 3, 2, pages, True)])
+        assert decode_picture(data).metadata_problems == problems

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import collections
 import concurrent.futures
+import dataclasses
 import errno
 import os
 import socket
@@ -336,6 +337,10 @@ def test_a_file_gets_the_time_of_its_source_and_no_more_rights(tmp_path: Path) -
     version = write_whole(str(target), b"y", str(tmp_path / "archive"), like=source)
     assert (target.stat().st_mtime, target.stat().st_mode & 0o777) == (1_400_000_000.0, 0o600)
     assert version == next(iter(list_folder(str(tmp_path / "archive")))).version
+    for modified in (0.0, -86_400.0):  # as cameras without a clock and old archives leave it
+        old = dataclasses.replace(source, modified=modified)
+        write_whole(str(target), str(modified).encode(), str(tmp_path), lambda _: True, old)
+        assert target.stat().st_mtime == modified
 
 
 def test_a_range_of_a_file_is_read_alone(tmp_path: Path) -> None:

@@ -5,17 +5,14 @@ from __future__ import annotations
 import sys
 from pathlib import Path
 
-import apache_beam as beam
 import pytest
-from apache_beam.testing.test_pipeline import TestPipeline
-from apache_beam.testing.util import assert_that, equal_to
 
 from foveate.archive.planning import first
+from foveate.archive.planning.plan import read_part
+from foveate.archive.planning.planner import make_plan
+from foveate.archive.planning.tasks import Asked
 from foveate.storage.folding import folded, folds_names
 from foveate.storage.source import SourceFile
-from foveate.transforms.match import MatchSources, one_of_each_name
-from foveate.transforms.steps import FAILURES
-from tests.photos import outputs
 
 ONE, OTHER = "caf\u00e9/Photo.JPG", "cafe\u0301/photo.jpg"
 
@@ -37,11 +34,10 @@ def test_a_linux_folder_keeps_names_apart_and_nothing_of_the_trial_stays(tmp_pat
 def test_they_clash_only_where_they_are_one(folds: bool, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(first, "folds_names", lambda _: folds)
     files = [SourceFile(f"/in/{path}", path, 7, 1.0) for path in (ONE, OTHER)]
-    found = outputs(one_of_each_name((b"key", files), "/out"))
-    assert len(found[""]) == (1 if folds else 2)
-    if folds:
-        (failure,) = found[FAILURES]
-        assert "is taken by" in failure.message
+    found = list(first.first_of_each_place(files, "/out"))
+    taken = [judged for judged in found if isinstance(judged, first.Taken)]
+    assert (len(found), len(taken)) == (2, 1 if folds else 0)
+    assert all("is taken by" in str(judged.error) for judged in taken)
 
 
 def test_files_whose_names_differ_in_case_are_both_found(tmp_path: Path) -> None:
@@ -49,7 +45,9 @@ def test_files_whose_names_differ_in_case_are_both_found(tmp_path: Path) -> None
         (tmp_path / name).write_bytes(b"")
     (tmp_path / "PHOTO.png").write_bytes(b"")
     expected = sorted(path.name for path in tmp_path.iterdir())
-    with TestPipeline(runner="FnApiRunner") as pipeline:
-        matched = pipeline | MatchSources((str(tmp_path),), frozenset({".png"}), str(tmp_path / "out"))
-        names = matched.sources | beam.Map(lambda file: file.relative_path)
-        assert_that(names, equal_to(expected))
+    asked = Asked((str(tmp_path),), frozenset({".png"}), str(tmp_path / "out"), "", "", trust_tables=False)
+    plan = tmp_path / "plan"
+    make_plan(asked, "r1", lambda page: page, str(plan))
+    planned = [row for part in plan.iterdir() for row in read_part(str(part))]
+    assert sorted(row.source.relative_path for row in planned) == expected
+    assert {row.action for row in planned} == {"compress"}

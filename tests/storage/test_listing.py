@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import collections
+import os
 from pathlib import Path
+from typing import Any
 
 import pytest
 
-from foveate.storage.listing import Part, find_part
+from foveate.storage.listing import Part, find_part, list_private, list_private_files
 from foveate.storage.selection import is_excluded
 
 NAMES = ("a.jpg", "drafts/b.jpg", "2019/raw/c.jpg", "2019/d.png", "2019/d.xmp", "x/drafts.jpg")
@@ -42,3 +44,23 @@ def test_a_file_that_is_named_itself_is_not_left_out(tmp_path: Path) -> None:
     (tmp_path / "a.jpg").write_bytes(b"a file")
     found = find_part(Part(str(tmp_path / "a.jpg")), frozenset({".jpg"}), "", exclude=("*",))
     assert [file.relative_path for file in found] == ["a.jpg"]
+
+
+def test_a_folder_that_vanishes_while_its_neighbors_are_listed_is_left_out(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for name in ("run=1/a", "run=2/b", "run=3/c"):
+        (tmp_path / name).parent.mkdir()
+        (tmp_path / name).write_bytes(b"x")
+    scan = os.scandir
+
+    def vanishing(place: str | os.PathLike[str]) -> Any:
+        if Path(place).name == "run=2" and Path(place, "b").exists():
+            Path(place, "b").unlink()
+            Path(place).rmdir()
+        return scan(place)
+
+    monkeypatch.setattr(os, "scandir", vanishing)
+    assert list_private(str(tmp_path)) == [f"{tmp_path}/run=1/a", f"{tmp_path}/run=3/c"]
+    assert sorted(file.url for file in list_private_files(str(tmp_path))) == list_private(str(tmp_path))
+    assert list_private(f"{tmp_path}/nowhere") == list_private(f"{tmp_path}/run=1/a") == []

@@ -10,12 +10,15 @@ from typing import Any
 import numpy as np
 import pytest
 
+import foveate
 from foveate.archive.planning.outputs import NamedFile
 from foveate.codec import file as jp2_file
 from foveate.codec import jp2
 from foveate.codec.errors import BadCodestream, UnsupportedCodestream
-from foveate.pictures.formats import decode_picture
-from foveate.pictures.picture import full_range
+from foveate.codec.metadata import PhotoMetadata
+from foveate.codec.regions import Region
+from foveate.pictures.formats import as_it_should_be_seen, decode_picture
+from foveate.pictures.picture import full_range, turned
 from foveate.sandbox.client import Limits
 from foveate.storage.errors import BadInput
 from foveate.storage.source import SourceFile
@@ -171,6 +174,17 @@ def test_a_reduced_decode_is_small_and_goes_without_reccnn(tmp_path: Path, reduc
     result = decoded(tmp_path, ours().jp2, reduce=reduce)
     assert result.pixels.shape == (-(-97 // 2**reduce), -(-131 // 2**reduce), 3)
     assert result.noise is None and "reduced" in result.note
+
+
+@pytest.mark.parametrize("turn", [1, 3, 6, 7])
+def test_a_region_is_that_of_the_picture_as_it_should_be_seen(tmp_path: Path, turn: int) -> None:
+    pixels, path = texture(97, 131, 3), tmp_path / "a.jp2"
+    metadata = PhotoMetadata(exif=picture_files.exif_block(turn))
+    path.write_bytes(foveate.encode(pixels, lossless=True, metadata=metadata))
+    extent = Extent(Limits(10**6), region=Region(20, 11, 60, 40))
+    found = one(decode_file, NamedFile(source(path), "a.png"), extent)
+    seen, _ = as_it_should_be_seen(found.pixels[found.shown], found.metadata)
+    np.testing.assert_array_equal(seen, turned(pixels, turn)[11:51, 20:80])
 
 
 def test_what_has_too_few_resolutions_says_so(tmp_path: Path) -> None:

@@ -77,3 +77,13 @@ def test_a_profile_that_a_jp2_cannot_hold_keeps_the_file(tmp_path: Path) -> None
     path = placed(tmp_path, "lab.jpg", picture_files.jpeg(picture_files.sample(9, 13, 3), icc_profile=lab))
     (kept,) = outputs(read_photo(source(path), Limits()))[KEPT]
     assert kept.reason == Reason.COLOR and "profile" in kept.detail and kept.source_format == "jpeg"
+
+
+def test_a_photo_whose_name_has_no_room_for_more_is_kept(tmp_path: Path) -> None:
+    name = next(name for name in GOOD if name.endswith(".jpg"))
+    for length in (251, 252):
+        path = placed(tmp_path, "n" * (length - 4) + ".jpg", GOOD[name])
+        found = outputs(read_photo(source(path), Limits()))
+        assert (KEPT in found) == (length > 251)
+    (kept,) = found[KEPT]
+    assert kept.reason is Reason.NO_ROOM and "too long" in kept.detail

@@ -53,6 +53,18 @@ def test_what_would_not_shrink_is_kept_unless_it_is_rearranged(tmp_path: Path) -
     assert no_room.value.reason == Reason.NO_ROOM
 
 
+def test_an_alpha_channel_that_would_be_too_coarse_keeps_the_file(tmp_path: Path) -> None:
+    pixels = streams.texture(64, 64, 4)
+    pixels[..., 3] = 255 * np.random.default_rng(0).integers(0, 2, (64, 64))
+    path = tmp_path / "a.jp2"
+    path.write_bytes(jp2.wrap(streams.coded(pixels, reversible=True), metadata=PhotoMetadata()))
+    salient = SalientPhoto(read(path), None, 0.0)
+    (kept,) = transcode(salient, encoder("bpp", 1.0, transcode=True))
+    assert isinstance(kept, TaggedOutput) and kept.value.reason == Reason.TRANSPARENCY
+    (made,) = transcode(salient, encoder("lossless", 0.0, transcode=True, access=True))
+    assert np.array_equal(made.file.decoded, pixels)
+
+
 def test_damaged_files_fail_and_changed_ones_too(tmp_path: Path) -> None:
     path = master(tmp_path)
     salient = SalientPhoto(read(path), None, 0.0)

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import dataclasses
 import struct
+from typing import Any
 
+import imagecodecs
 import numpy as np
 import pytest
 
@@ -12,7 +14,7 @@ from benchmarks import annex_b, structures
 from benchmarks.structures import assemble, segment
 from foveate.codec import codestream, openjpeg, packets
 from foveate.codec.codestream import COD, POC, PROGRESSIONS, QCD, SIZ, ProgressionVolume
-from foveate.codec.errors import BadCodestream
+from foveate.codec.errors import BadCodestream, UnsupportedCodestream
 from foveate.codec.file import decode_file
 from foveate.codec.jp2 import wrap
 from foveate.codec.metadata import PhotoMetadata
@@ -111,3 +113,38 @@ def test_a_tile_that_ends_behind_a_packet_is_not_taken_for_whole() -> None:
     cut = codestream.emit(source.stream, 3, [(0, first_layer)])
     with pytest.raises(BadCodestream, match="packets of tile 0 are cut off"):
         decode_file(cut)
+
+
+@pytest.mark.parametrize(
+    ("marker", "name"), [(0xFF76, "NLT"), (0xFF79, "ATK"), (0xFF74, "MCT"), (0xFF72, "DFS")]
+)
+def test_extensions_that_change_pixels_are_refused_by_name(marker: int, name: str) -> None:
+    main, (there,) = split(streams.foreign(SOURCES[0]))
+    packets_there = b"".join(packet.whole for packet in there)
+    for data in (
+        assemble([*main, segment(marker, bytes(8))], [(0, [], packets_there)]),
+        assemble(main, [(0, [segment(marker, bytes(8))], packets_there)]),
+    ):
+        with pytest.raises(UnsupportedCodestream, match=name):
+            openjpeg.decode(data)
+    with pytest.raises(UnsupportedCodestream, match="regions of a kind"):
+        openjpeg.decode(assemble([*main, segment(0xFF5E, b"\0\1\7")], [(0, [], packets_there)]))
+
+
+@pytest.mark.parametrize("options", [{}, {"tile": (64, 64)}, {"reversible": False, "level": 0.001}])
+@pytest.mark.parametrize(("channels", "bits"), [(1, 8), (3, 8), (3, 16)])
+def test_high_throughput_files_are_decoded_as_by_openjph(
+    channels: int, bits: int, options: dict[str, Any]
+) -> None:
+    encode = getattr(imagecodecs, "htj2k_encode", None)
+    if encode is None or not imagecodecs.HTJ2K.available:
+        pytest.skip("this imagecodecs has no OpenJPH")
+    pixels = streams.texture(97, 131, channels, bits)
+    data = bytes(encode(pixels.squeeze(), **options))
+    found = decode_file(data)
+    expected = imagecodecs.htj2k_decode(data).reshape(pixels.shape) if "level" in options else pixels
+    assert np.abs(found.decoded.pixels.astype(int) - expected).mean() <= (1 if "level" in options else 0)
+    assert found.noise is None and "CAP" in found.note
+    start = data.index(b"\xff\x93") + 2
+    with pytest.raises(BadCodestream):
+        decode_file(data[:start] + b"\xff\xd9")

@@ -1,0 +1,13 @@
+// What the theme lacks for keyboards and screen readers: a name for the search, and tables that can be scrolled by keys.
+const complete = () => {
+  for (const search of document.querySelectorAll(".md-search:not([aria-label])")) {
+    search.setAttribute("aria-label", "Search");
+  }
+  for (const wrap of document.querySelectorAll(".md-typeset__scrollwrap:not([tabindex])")) {
+    wrap.setAttribute("tabindex", "0");
+    wrap.setAttribute("role", "group");
+    wrap.setAttribute("aria-label", "Table");
+  }
+};
+complete();
+new MutationObserver(complete).observe(document.body, {childList: true, subtree: true}); // the theme wraps tables later

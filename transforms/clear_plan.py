@@ -1,0 +1,36 @@
+"""Removes a plan when all is done, where the command that launches a run does not wait for its end."""
+
+from __future__ import annotations
+
+import dataclasses
+from typing import Any
+
+import apache_beam as beam
+
+from foveate.archive.planning.plan import clear_plan
+
+
+@dataclasses.dataclass
+class ClearPlan(beam.PTransform):  # type: ignore[misc]  # Beam is untyped
+    """A tuple of what the last steps of a run give → nothing; bounded, all of it is waited for.
+
+    Args:
+      archive: the root that the plan lies below.
+      run_id: the run that it is for.
+    """
+
+    archive: str
+    run_id: str
+
+    def expand(self, ends: Any) -> Any:
+        """Counts what there is, which takes until there is no more, and removes the plan."""
+        return (
+            ends
+            | "All ends" >> beam.Flatten()
+            | "Wait for all" >> beam.combiners.Count.Globally()
+            | "Clear" >> beam.Map(_clear, self.archive, self.run_id)
+        )
+
+
+def _clear(_: int, archive: str, run_id: str) -> None:
+    clear_plan(archive, run_id)
