@@ -92,7 +92,7 @@ def block_size(
     geometric mean of w) dB; levels count by the bytes that they usually take. Over 16 photos of 512 and 2048
     pixels, and the large ones at half size, three kinds of map, 6 and 12 dB of gain, 0.25 and 1 bit a pixel:
     means for each kind and size rise from -0.12 to +0.56 dB of weighted PSNR with the prediction, through 0
-    at 0.3 and +0.1 at 0.4. Since places beside objects are left out (`place_weights`), large blocks are better:
+    at 0.3 and +0.1 at 0.4. Since places beside objects are left out (`place_weights`), large blocks gain:
     of photos with true masks and 400 pixels (predictions of 0.15 to 1) small ones still gain 0.1 dB, of 2.7
     megapixels with their own maps (up to 0.5) they lose.
 
