@@ -54,7 +54,7 @@ def structures_section(folders: Sequence[Path]) -> Section:
     halves = [half for half in HALVES if any(each.half == half for each in photos)]
     recalls = [
         Table(
-            f"Boxes in which the map is above {_FOUND:g} on average, {half} half",
+            f"{half.capitalize()} half: boxes in which the map is above {_FOUND:g} on average",
             ("", "boxes", "MS-ROI alone", "combined", "own channel"),
             tuple(_recall([each for each in photos if each.half == half])),
         )
@@ -170,9 +170,11 @@ def _bars(photos: Sequence[Labeled]) -> Iterator[Bar]:
             combined >= _FOUND for size, _, combined, _ in entries if size >= _SIZES[0] or kind != "faces"
         ]
         if found:
-            yield Bar(what, float(np.mean(found)), least, "%", at_most=False)
+            yield Bar(what, 100 * float(np.mean(found)), 100 * least, "%", at_most=False)
         if areas := _false_areas(photos, kind):
-            yield Bar(f"{kind}, false alarms", float(np.mean(areas)), _MOST_FALSE, "%", at_most=True)
+            yield Bar(
+                f"{kind}, false alarms", 100 * float(np.mean(areas)), 100 * _MOST_FALSE, "%", at_most=True
+            )
 
 
 def _floors(photos: Sequence[Labeled]) -> list[tuple[str, ...]]:
