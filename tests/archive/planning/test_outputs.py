@@ -12,7 +12,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from foveate.archive.planning import slices, spool
+from foveate.archive.planning import join, slices, spool
 from foveate.archive.planning.outputs import (
     NamedFile,
     Unnamed,
@@ -103,6 +103,8 @@ def test_a_plan_names_files_as_they_would_be_named_together(
     if split:
         monkeypatch.setattr(spool, "_MOST_BYTES", 100)
         monkeypatch.setattr(spool, "_AT_ONCE", 2)
+        for module in (spool, join):  # each needs a database of its own
+            monkeypatch.setattr(module, "BUCKETS", 5)
         monkeypatch.setattr(slices, "_LEAST_SLICES", 1)
     names = ("a.jpg.jp2", "a.png.jp2", "a.png", "b.jp2.enc", "b.tif", "c/d.jp2", "c/d.jpg.png", "c/d.jpg.jp2")
     for root in ("in", "more"):
