@@ -32,7 +32,6 @@ from foveate.pipelines.running.arguments import (
 )
 from foveate.pipelines.running.key import add_key, key_of
 from foveate.pipelines.running.lock import run_alone
-from foveate.pipelines.running.numbers import count, positive_count
 from foveate.pipelines.running.status import WRONG_USAGE
 from foveate.storage.listing import NothingFound
 from foveate.transforms import decode, progress
@@ -87,14 +86,14 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     )
     parser.add_argument(
         "--reduce",
-        type=count,
+        type=flag_types.count,
         default=0,
         metavar="N",
         help="halve width and height N times, decoding no more than that needs (turns RecCNN off)",
     )
     parser.add_argument(
         "--layers",
-        type=positive_count,
+        type=flag_types.positive_count,
         default=0,
         metavar="K",
         help="decode the first K quality layers only (default: all)",
