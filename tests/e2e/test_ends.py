@@ -81,7 +81,7 @@ def test_letters_that_a_locale_lacks_end_no_command(
 
 
 def test_letters_that_the_locale_of_a_process_lacks_do_not_end_it(archive: Path) -> None:
-    done = foveate("report", str(archive), PYTHONIOENCODING="ascii")
+    done = foveate("verify", str(archive), PYTHONIOENCODING="ascii")
     assert (done.returncode, b"Traceback" in done.stderr) == (0, False), done.stderr
 
 
