@@ -327,21 +327,16 @@ def test_names_with_wildcards_in_them_are_taken_literally_and_globs_match(cloud:
     assert found("") == ["in/x [1]/a.png", "in/x [1]/b.png", "in/y/a.png", "in/y/z/a.png", "in2/a.png"]
 
 
-@pytest.mark.parametrize(  # gcp-storage-emulator knows no pages
-    ("kind", "count"), [("gs, fake-gcs-server", 1100), ("s3", 110)]
-)
-def test_many_objects_are_listed_a_page_a_call(
-    kind: str, count: int, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setenv("MOTO_S3_DEFAULT_MAX_KEYS", "100")  # a tenth of what S3 has on a page
+@pytest.mark.parametrize("kind", ["gs, fake-gcs-server", "s3"])  # gcp-storage-emulator knows no pages
+def test_thousands_of_objects_are_listed_a_page_a_call(kind: str) -> None:
     with serving(kind) as cloud:
         set_up_filesystems(cloud.flags)
-        for number in range(count):
+        for number in range(1100):
             cloud.put(f"in/{number:05}.png", b"x")
         start = len(cloud.listener.requests)
-        assert len(list(find_files(cloud.url("in"), frozenset({".png"}), ""))) == count
+        assert len(list(find_files(cloud.url("in"), frozenset({".png"}), ""))) == 1100
         # One for an object of that name, two pages; fake-gcs-server has an empty one after the last.
-        assert 3 <= len(cloud.listener.requests) - start <= 4
+        assert len(cloud.listener.requests) - start <= 4
 
 
 @pytest.mark.timeout(120)  # and not tried for hours
