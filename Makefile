@@ -9,8 +9,8 @@ export PIP_DISABLE_PIP_VERSION_CHECK := 1
 
 need_photos = $(if $(PHOTOS),,$(error Say which photos: make $@ PHOTOS=folder))
 
-# Each worker loads networks of its own: 2 GB of memory.
-IN_PARALLEL := -n auto --maxprocesses 4 --dist worksteal
+# How many workers that are, says tests/conftest.py.
+IN_PARALLEL := -n auto --dist worksteal
 
 .PHONY: help install demo docs test test-slow wheel dist golden test-tfio test-engines lint format check photos places bench bench-quick bench-restoration bench-codec bench-encode bench-saliency bench-giant \
 	bench-transcoding bench-parts \
