@@ -9,10 +9,10 @@ export PIP_DISABLE_PIP_VERSION_CHECK := 1
 
 need_photos = $(if $(PHOTOS),,$(error Say which photos: make $@ PHOTOS=folder))
 
-# Each worker loads networks of its own: 2 GB of memory.
-IN_PARALLEL := -n auto --maxprocesses 4 --dist worksteal
+# How many workers that are, says tests/conftest.py.
+IN_PARALLEL := -n auto --dist worksteal
 
-.PHONY: help install demo docs test test-slow wheel dist golden test-tfio test-engines lint format check photos bench bench-quick bench-restoration bench-codec bench-encode bench-saliency bench-giant \
+.PHONY: help install demo docs test test-slow wheel dist golden test-tfio test-engines lint format check photos places bench bench-quick bench-restoration bench-codec bench-encode bench-saliency bench-giant \
 	bench-transcoding bench-parts \
 	bench-report bench-kill bench-soak bench-cloud bench-isolation bench-hostile bench-accounting bench-compaction bench-flips bench-durability \
 	train-restoration lock hashes audit clean
@@ -116,6 +116,9 @@ bench-quick: install ## the headline on the example photos, beside the published
 
 photos: install ## fetch and make the photos for bench into build/photos (150 MB; apt-get, mvn)
 	$(BIN)/python -m benchmarks.photo_set $(or $(PHOTOS),build/photos)
+
+places: install ## fetch the photos labeled for faces and writing into build/places (65 MB; npm, mvn)
+	$(BIN)/python -m benchmarks.place_photos $(or $(PHOTOS),build/places)
 
 bench-restoration: install ## of these, RecCNN and ComCNN beside other codecs, and their speed (PHOTOS=folder)
 	$(need_photos)$(BIN)/python -m benchmarks $(PHOTOS) --only codecs,favored,gains,serving $(ARGS)

@@ -8,8 +8,10 @@ from foveate.archive.encryption import ENDING
 from foveate.storage.files import join
 from foveate.storage.source import SourceFile
 
-JPEG2000_EXTENSIONS = frozenset({".jp2", ".j2k", ".j2c", ".jpc", ".jpf", ".jpx", ".jph", ".jhc"})
-ENDINGS = (f".jp2{ENDING}", ".jp2", ENDING, "")  # what an archived file's name has more than its source's
+JP2_ENDING = ".jp2"
+JPEG2000_EXTENSIONS = frozenset({JP2_ENDING, ".j2k", ".j2c", ".jpc", ".jpf", ".jpx", ".jph", ".jhc"})
+JP2_ENDINGS = (JP2_ENDING + ENDING, JP2_ENDING)
+ENDINGS = (*JP2_ENDINGS, ENDING, "")  # what an archived file's name has more than its source's
 
 
 def name_bytes(name: str) -> bytes:
@@ -19,8 +21,8 @@ def name_bytes(name: str) -> bytes:
 
 def claim_of(relative_path: str) -> str:
     """One name for sources that may claim one place: `p.png` and `p.png.jp2` may both want the latter."""
-    while relative_path.endswith(".jp2"):
-        relative_path = relative_path.removesuffix(".jp2")
+    while relative_path.endswith(JP2_ENDING):
+        relative_path = relative_path.removesuffix(JP2_ENDING)
     return relative_path
 
 
@@ -32,7 +34,7 @@ def file_of(source: SourceFile) -> tuple[str, str]:
 
 def archive_url(archive: str, source: SourceFile) -> str:
     """Where a source's JP2 belongs: its full name is kept, so that the source's path alone decides."""
-    return join(archive, source.relative_path + ".jp2")
+    return join(archive, source.relative_path + JP2_ENDING)
 
 
 def kept_url(archive: str, source: SourceFile) -> str:

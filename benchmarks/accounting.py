@@ -29,7 +29,7 @@ import foveate
 from benchmarks.odd_files import PLANTERS, odd_file
 from foveate.archive.losses import loss_names
 from foveate.codec.metadata import PhotoMetadata
-from foveate.pictures import dicom
+from foveate.pictures import dicom, dicom_dataset
 from foveate.pictures.formats import BadPicture, NotForJpeg2000, decode_picture
 
 _BYTES = re.compile(r"([\d,]+) bytes")
@@ -60,7 +60,7 @@ def account(data: bytes) -> tuple[PhotoMetadata, tuple[str, ...]]:
       BadPicture: the file is broken.
       NotForJpeg2000: it is kept unchanged.
     """
-    if dicom.is_dicom(data):  # what is lost is known without the extra that decodes it
+    if dicom_dataset.is_dicom(data):  # what is lost is known without the extra that decodes it
         return PhotoMetadata(), dicom.losses(data)
     picture = decode_picture(data, also=_ALSO)
     return picture.metadata, picture.metadata_problems

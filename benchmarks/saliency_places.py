@@ -26,19 +26,15 @@ _WORDS = ("Fresh bread", "Way out", "Open daily\nfrom 8 to 18", "Platform 4", "N
 _LETTER_HEIGHT, _FOUND = 0.09, 0.5
 
 
-def places_section(folder: Path | None, pairs: Sequence[Pair], model: msroi.MsRoi) -> Section:
+def places_section(folders: Sequence[Path], pairs: Sequence[Pair], model: msroi.MsRoi) -> Section:
     """Brightness in the boxes, against the whole photo's."""
     boxes = json.loads(BOXES.read_text())
-    photos = dict(labeled_photos(folder, {name for kind in KINDS for name in boxes[kind]}))
+    photos = dict(labeled_photos(folders, {name for kind in KINDS for name in boxes[kind]}))
     maps = dict(zip(photos, msroi.saliency_maps(model, list(photos.values())), strict=True))
-    tables, figures = [], {}
-    rows, means = [], []
+    figures = {}
+    means = []
     for kind in KINDS:
         found = {name: in_boxes(maps[name], those) for name, those in boxes[kind].items() if name in maps}
-        rows += [
-            (f"{kind}: {name}", number(float(np.mean(inside))), number(float(maps[name].mean())))
-            for name, inside in found.items()
-        ]
         every = [value for inside in found.values() for value in inside]
         whole = float(np.mean([maps[name].mean() for name in found]))
         figures[kind] = _summary(every, whole)
@@ -51,16 +47,13 @@ def places_section(folder: Path | None, pairs: Sequence[Pair], model: msroi.MsRo
         ("the same places without them", *_cells(figures["there before"])),
     ]
     head = ("", "inside", "whole photo", f"above {_FOUND:g}")
-    tables.append(
-        Table("Mean of the map, and the share of boxes in which it is that bright", head, tuple(means))
-    )
-    tables.append(Table("Each photo", ("", "inside", "whole photo"), tuple(rows)))
+    table = Table("Mean of the map, and the share of boxes in which it is that bright", head, tuple(means))
     text = (
         "Boxes are drawn by hand about heads and writing, in photos on which nothing was trained "
         "(`benchmarks/places.json`). The words are written in Pillow's own font, which training did not use, "
         "outside of the mask of the photos of the other sections."
     )
-    return Section("places", "People and writing", text, tuple(tables), (), figures)
+    return Section("places", "People and writing", text, (table,), (), figures)
 
 
 def in_boxes(saliency: Map, boxes: Sequence[Box]) -> list[float]:
@@ -74,14 +67,15 @@ def in_boxes(saliency: Map, boxes: Sequence[Box]) -> list[float]:
     return means
 
 
-def labeled_photos(folder: Path | None, names: set[str]) -> Iterator[tuple[str, Photo]]:
-    """The bundled ones, and those that the folder has."""
+def labeled_photos(folders: Sequence[Path], names: set[str]) -> Iterator[tuple[str, Photo]]:
+    """The bundled ones, and those that the folders have."""
     for name in sorted(names & _BUNDLED.keys()):
         photo = _BUNDLED[name]()
         yield name, photo if photo.ndim == 3 else photo[..., None]
-    for path in sorted(folder.iterdir()) if folder else ():
-        if path.stem in names:
-            yield path.stem, read_photo(path)
+    for folder in folders:
+        for path in sorted(folder.iterdir()):
+            if path.stem in names:
+                yield path.stem, read_photo(path)
 
 
 def _written(pairs: Sequence[Pair], model: msroi.MsRoi) -> tuple[list[float], list[float], list[float]]:

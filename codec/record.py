@@ -10,7 +10,8 @@ The content of the box, behind its UUID; numbers are big-endian:
 Source and codestream are SHA-256 digests of the source file's bytes and of the codestream, cut to their
 first 16 bytes (NIST SP 800-107 Rev. 1, 5.1); settings and weights are the first bytes of their digests. The
 CRC, that of zlib, is over the whole file but the codestream, its own four bytes taken as zeros. Bit 0 of the
-flags says whether ComCNN was used, bit 1 whether RecCNN is to be left out.
+flags says whether ComCNN was used, bit 1 whether RecCNN is to be left out, bits 2 and 3 whether faces and
+writing were found in the photo.
 """
 
 from __future__ import annotations
@@ -30,7 +31,7 @@ FLAGS_AT, CRC_AT = 1, 46  # bytes of the content
 PLAIN_DECODE = 2  # a flag
 
 _HEAD_BYTES = 50
-_COMCNN = 1
+_COMCNN, _FACES, _WRITING = 1, 4, 8  # flags
 _LAYOUTS = {1: struct.Struct(">BB8s8s32s"), 2: struct.Struct(">BB6s6s16s16sI")}
 
 
@@ -48,6 +49,7 @@ class ArchiveRecord:
     saliency: (h, w) float32 in [0, 1], or None. It is packed with loss: what is read back is coarser.
     codestream_sha256: of the codestream; 16 bytes where version 2 was read, else b"". Writers fill it in.
     boxes_crc32: of everything but the codestream; None in version 1. Writers fill it in.
+    faces, writing: whether the networks found any when the saliency map was made.
     version: the format of the box.
     """
 
@@ -59,6 +61,8 @@ class ArchiveRecord:
     saliency: npt.NDArray[np.float32] | None = None
     codestream_sha256: bytes = b""
     boxes_crc32: int | None = None
+    faces: bool = False
+    writing: bool = False
     version: int = RECORD_VERSION
 
     def made_of(self, source_sha256: bytes) -> bool:
@@ -91,6 +95,7 @@ def pack_record(
         if len(getattr(record, name)) != size:
             raise ValueError(f"{name} has {len(getattr(record, name))} bytes, not {size}")
     flags = _COMCNN * record.prefiltered | PLAIN_DECODE * record.plain_decode
+    flags |= _FACES * record.faces | _WRITING * record.writing
     digests = record.settings_digest, record.weights_digest, record.source_sha256, codestream_sha256
     saliency = b"" if record.saliency is None else pack_saliency(record.saliency, saliency_bytes)
     return _LAYOUTS[RECORD_VERSION].pack(RECORD_VERSION, flags, *digests, 0) + saliency
@@ -120,6 +125,8 @@ def unpack_record(content: bytes) -> ArchiveRecord:
         saliency=unpack_saliency(content[_HEAD_BYTES:]) if len(content) > _HEAD_BYTES else None,
         codestream_sha256=codestream,
         boxes_crc32=crc,
+        faces=bool(flags & _FACES),
+        writing=bool(flags & _WRITING),
         version=version,
     )
 

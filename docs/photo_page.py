@@ -9,10 +9,11 @@ from benchmarks.photo_sources import GRAY_SCAN, PHOTOS, RENDERED, Source
 _WHAT = """\
 # The photos that are measured
 
-Two sets. Figures at equal bytes ([benchmarks](benchmarks.md)) are of 47 validation photos that are not
-shipped: 41 of CID22's validation part (CC BY-SA 4.0, 512 × 512 pixels) and 6 of the validation set of CLIC
-2025 (Unsplash license, about 2 megapixels). Figures of whole runs are of the set that this command fetches
-and makes:
+Three sets. Photos labeled for faces and writing: `make places` fetches them, `benchmarks/place_photos.csv`
+says whose they are, and [saliency](saliency.md#the-labeled-photos) what they are for. Figures at equal bytes
+([benchmarks](benchmarks.md)) are of 47 validation photos that are not shipped: 41 of CID22's validation part
+(CC BY-SA 4.0, 512 × 512 pixels) and 6 of the validation set of CLIC 2025 (Unsplash license, about 2
+megapixels). Figures of whole runs are of the set that this command fetches and makes:
 """
 _MADE = """\
 It needs `apt-get` with `dpkg-deb` (Debian or Ubuntu) and `mvn`, and checks the SHA-256 of every photo that

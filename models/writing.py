@@ -1,7 +1,8 @@
 """Finds the writing in a photo: signs, pages, labels, printed or by hand, and maps its lines.
 
     photo -> reduced -> whole, small --------------------------> lines
-                     -> tiles in which that suspects writing --> smaller lines
+                     -> whole, smaller ------------------------> lines that fill it
+                     -> tiles in which the first suspects writing --> smaller lines
 
 The network marks the core of a line, not half as high as its letters, so that lines do not run into each
 other; cores are grown back to lines by how thick they are.
@@ -24,6 +25,7 @@ from foveate.models.quiet import quiet_import
 
 WEIGHTS = Path(__file__).parent / "weights" / "writing.npz"
 FIRST_SIDE = 544  # of the whole photo, longer side
+LARGE_SIDE = 256  # likewise, for letters that are too large there
 TILE, OVERLAP = 384, 32
 SUSPECTED = 0.1  # probability that asks for a second look
 CORE = 0.3  # probability that makes a core
@@ -32,7 +34,7 @@ _LEAST_CORE = 3  # places
 _THICKEST = 10.0  # half of a core, in places: letters higher than that are objects, and fog looks like them
 _THICK, _LEAST_LENGTH = 3.0, 1.5  # a core thicker than that is longer than so many times its thickness
 _PLACE = 2  # pixels of a look each way: a quarter of the network's cell
-_GROWTH = 3.0  # how far a core grows, in units of half its thickness: then it covers ascenders
+_GROWTH = 4.0  # how far a core grows, in units of half its thickness: then lines of a block meet
 _GRAY = 128
 
 
@@ -80,7 +82,10 @@ def writing_map(
     ((output),) = looks.run(finder.predict, [first], _GRAY)
     suspected = output["writing"][..., 0]
     _add_lines(result, first, suspected, cell)
-    if max(fine.picture.shape[:2]) > FIRST_SIDE:
+    longer = max(fine.picture.shape[:2])
+    if longer > LARGE_SIDE:
+        _look_closer(finder, result, [looks.whole(fine, LARGE_SIDE)], cell)
+    if longer > FIRST_SIDE:
         tiles = _suspicious_tiles(fine, first, suspected)
         quarter = -(-len(tiles) // 4)
         if _look_closer(finder, result, tiles[:quarter], cell):

@@ -8,15 +8,12 @@ description alone (DICOM PS3.3 C.7.6.3): what it returns are the stored values.
 
 from __future__ import annotations
 
-import contextlib
 import dataclasses
 import importlib.metadata
-import itertools
 import re
 import struct
 import threading
-import zlib
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from typing import Any
 
 import numpy as np
@@ -25,7 +22,24 @@ from numpy.typing import NDArray
 from foveate.codec.metadata import PhotoMetadata
 from foveate.pictures import color, dicom_parts
 from foveate.pictures.accounting import is_padding, settle, unknown
-from foveate.pictures.dicom_parts import Use, Value
+from foveate.pictures.dicom_dataset import (
+    BIG_ENDIAN,
+    DEFLATED,
+    EXPLICIT,
+    FLOAT_PIXELS,
+    IMPLICIT,
+    MAGIC,
+    MAGIC_AT,
+    PIXEL_DATA,
+    UNDEFINED,
+    Dataset,
+    emit_element,
+    is_dicom,
+    items,
+    meta_elements,
+    parse_dataset,
+)
+from foveate.pictures.dicom_parts import Use
 from foveate.pictures.picture import (
     BadPicture,
     NotForJpeg2000,
@@ -39,26 +53,15 @@ from foveate.pictures.picture import (
 )
 from foveate.pictures.reasons import Reason
 
-MAGIC, MAGIC_AT = b"DICM", 128
 MISSING_EXTRA = "DICOM needs the tfio extra: pip install 'foveate[tfio]'"
 
-_IMPLICIT = "1.2.840.10008.1.2"
-_EXPLICIT, _DEFLATED, _BIG_ENDIAN = f"{_IMPLICIT}.1", f"{_IMPLICIT}.1.99", f"{_IMPLICIT}.2"
 _ENCAPSULATED = re.compile(r"1\.2\.840\.10008\.1\.2\.(4\.\d+|5)")
 _VIDEO = re.compile(r"1\.2\.840\.10008\.1\.2\.4\.10\d(\.1)?")
-_LONG_VRS = frozenset((b"OB OD OF OL OV OW SQ SV UC UN UR UT UV").split())  # PS3.5 table 7.1-1
-_UNDEFINED = 0xFFFFFFFF
-_MOST_INFLATED = 1 << 31
-_MOST_ELEMENTS = 1 << 18
-_ITEM, _ITEM_END, _SEQUENCE_END = 0xFFFEE000, 0xFFFEE00D, 0xFFFEE0DD
 
-_TRANSFER_SYNTAX = 0x00020010
 _SAMPLES, _PHOTOMETRIC, _PLANAR, _FRAMES = 0x00280002, 0x00280004, 0x00280006, 0x00280008
 _ROWS, _COLUMNS = 0x00280010, 0x00280011
 _ALLOCATED, _STORED, _HIGH_BIT, _SIGNED = 0x00280100, 0x00280101, 0x00280102, 0x00280103
 _PALETTE, _ICC = 0x00281101, 0x00282000
-_PIXEL_DATA = 0x7FE00010
-_FLOAT_PIXELS = (0x7FE00008, 0x7FE00009)
 _PALETTE_TAGS = frozenset((*range(0x00281101, 0x00281104), *range(0x00281201, 0x00281204)))
 _GIVEN_ON = _PALETTE_TAGS | {_SAMPLES, _PLANAR, _ROWS, _COLUMNS, _ALLOCATED, _STORED, _HIGH_BIT, _SIGNED}
 
@@ -69,41 +72,6 @@ _COLOR = ("RGB", "YBR_FULL", "YBR_FULL_422", "YBR_RCT", "YBR_ICT")
 _GIVEN_AS = {"MONOCHROME1": "MONOCHROME2", "YBR_RCT": "RGB", "YBR_ICT": "RGB"}
 
 _decoder_lock = threading.Lock()  # its tables of codecs are global
-
-
-@dataclasses.dataclass(frozen=True)
-class _Dataset:
-    """The top level of a file; `data` begins with the first element, never deflated.
-
-    elements: up to the pixels, by their tags.
-    every: all elements, those behind the pixels and several of one tag too.
-    rest: what stands behind a deflated dataset.
-    """
-
-    data: bytes
-    syntax: str
-    elements: dict[int, Value]
-    every: tuple[Value, ...]
-    rest: bytes
-
-    @property
-    def order(self) -> str:
-        return ">" if self.syntax == _BIG_ENDIAN else "<"
-
-    def bytes_of(self, tag: int) -> bytes | None:
-        element = self.elements.get(tag)
-        return None if element is None else self.data[element.value : element.end]
-
-    def text(self, tag: int) -> str:
-        return (self.bytes_of(tag) or b"").rstrip(b" \0").decode("ascii", "replace").strip()
-
-    def number(self, tag: int) -> int | None:
-        """An unsigned number of two bytes, None where there is none."""
-        value = self.bytes_of(tag)
-        if value is None or len(value) < 2:
-            return None
-        found: int = struct.unpack_from(f"{self.order}H", value)[0]
-        return found
 
 
 @dataclasses.dataclass(frozen=True)
@@ -125,17 +93,12 @@ class _Description:
         return self.rows * self.columns * samples * (self.allocated // 8)
 
 
-def is_dicom(data: bytes) -> bool:
-    """Whether a file has the preamble of a DICOM file (PS3.10 clause 7.1)."""
-    return data[MAGIC_AT : MAGIC_AT + 4] == MAGIC
-
-
 def frame_count(data: bytes) -> int:
     """How many frames a file has of which each can be decoded; 1 for every other file, DICOM or not."""
     if not is_dicom(data):
         return 1
     try:
-        dataset = _parse(data)
+        dataset = parse_dataset(data)
         description = _describe(dataset)
         _losses(data, dataset, description)
         load_decoder()
@@ -154,7 +117,7 @@ def decode_dicom(data: bytes, max_pixels: int | None, frame: int = 0) -> Picture
     what is broken, and NotForJpeg2000 for what is no picture, has several frames and none was named, or is
     not understood by this code or tensorflow-io, or where tensorflow-io is not installed.
     """
-    dataset = _parse(data)
+    dataset = parse_dataset(data)
     description = _describe(dataset)
     check_size(description.columns, description.rows, max_pixels)
     if frame > description.frames:
@@ -187,11 +150,11 @@ def losses(data: bytes) -> tuple[str, ...]:
       BadPicture: it is broken.
       NotForJpeg2000: it is not understood, or holds what keeps it unchanged.
     """
-    dataset = _parse(data)
+    dataset = parse_dataset(data)
     return _losses(data, dataset, _describe(dataset))
 
 
-def _losses(data: bytes, dataset: _Dataset, what: _Description) -> tuple[str, ...]:
+def _losses(data: bytes, dataset: Dataset, what: _Description) -> tuple[str, ...]:
     use = Use(
         is_color=not what.photometric.startswith("MONOCHROME"),
         has_palette=what.photometric == "PALETTE COLOR",
@@ -199,13 +162,13 @@ def _losses(data: bytes, dataset: _Dataset, what: _Description) -> tuple[str, ..
     )
     parts = [
         *dicom_parts.of_preamble(data[:MAGIC_AT]),
-        *dicom_parts.parts_of(data, _meta(data), use),
+        *dicom_parts.parts_of(data, meta_elements(data), use),
         *dicom_parts.parts_of(dataset.data, dataset.every, use),
         *dicom_parts.behind_pixels(dataset.data, dataset.every[-1].end),
         *dicom_parts.behind_pixels(dataset.rest, 0),
     ]
     if not use.frames:
-        pixels = dataset.elements[_PIXEL_DATA]
+        pixels = dataset.elements[PIXEL_DATA]
         end = pixels.value + what.frame_bytes * what.frames
         is_padded = pixels.end - end == 1 == (end - pixels.value) % 2
         if pixels.end > end and not is_padded and not is_padding(dataset.data, end, pixels.end):
@@ -213,7 +176,7 @@ def _losses(data: bytes, dataset: _Dataset, what: _Description) -> tuple[str, ..
     return settle(parts, "a DICOM file")
 
 
-def _full_range(samples: NDArray[np.uint16], dataset: _Dataset, what: _Description) -> tuple[Pixels, int]:
+def _full_range(samples: NDArray[np.uint16], dataset: Dataset, what: _Description) -> tuple[Pixels, int]:
     """The samples as a picture's, and their depth: 8 bits as uint8, more stretched to uint16."""
     bits = what.stored
     if what.photometric == "PALETTE COLOR":
@@ -280,7 +243,7 @@ def _decode_alone(decode: Callable[..., Any], file: bytes, syntax: str) -> NDArr
     return samples
 
 
-def _one_frame_file(dataset: _Dataset, what: _Description, pixel_data: bytes) -> bytes:
+def _one_frame_file(dataset: Dataset, what: _Description, pixel_data: bytes) -> bytes:
     """A DICOM file of one frame with nothing in it but what its pixels are."""
     photometric = _GIVEN_AS.get(what.photometric, what.photometric)
     parts = {
@@ -288,39 +251,28 @@ def _one_frame_file(dataset: _Dataset, what: _Description, pixel_data: bytes) ->
         for tag, element in dataset.elements.items()
         if tag in _GIVEN_ON
     }
-    parts[_PHOTOMETRIC] = _element(dataset, _PHOTOMETRIC, b"CS", photometric.encode())
-    parts[_PIXEL_DATA] = pixel_data
-    syntax = _EXPLICIT if dataset.syntax == _DEFLATED else dataset.syntax
+    parts[_PHOTOMETRIC] = emit_element(dataset, _PHOTOMETRIC, b"CS", photometric.encode())
+    parts[PIXEL_DATA] = pixel_data
+    syntax = EXPLICIT if dataset.syntax == DEFLATED else dataset.syntax
     uid = syntax.encode() + b"\0" * (len(syntax) % 2)
     meta = struct.pack("<HH2sH", 2, 0x10, b"UI", len(uid)) + uid
     head = bytes(MAGIC_AT) + MAGIC + struct.pack("<HH2sHI", 2, 0, b"UL", 4, len(meta)) + meta
     return head + b"".join(part for _, part in sorted(parts.items()))
 
 
-def _element(dataset: _Dataset, tag: int, vr: bytes, value: bytes) -> bytes:
-    """A data element in the encoding of a dataset."""
-    value += b" " * (len(value) % 2) if vr == b"CS" else b"\0" * (len(value) % 2)
-    head = struct.pack(f"{dataset.order}HH", tag >> 16, tag & 0xFFFF)
-    if dataset.syntax == _IMPLICIT:
-        return head + struct.pack("<I", len(value)) + value
-    if vr in _LONG_VRS:
-        return head + vr + bytes(2) + struct.pack(f"{dataset.order}I", len(value)) + value
-    return head + vr + struct.pack(f"{dataset.order}H", len(value)) + value
-
-
 # ---------------------------------------------------------------- what the pixels are
 
 
-def _describe(dataset: _Dataset) -> _Description:
+def _describe(dataset: Dataset) -> _Description:
     """Reads the description, and raises NotForJpeg2000 for all that is not understood."""
-    if dataset.syntax not in (_IMPLICIT, _EXPLICIT, _DEFLATED, _BIG_ENDIAN):
+    if dataset.syntax not in (IMPLICIT, EXPLICIT, DEFLATED, BIG_ENDIAN):
         if _VIDEO.fullmatch(dataset.syntax):
             raise NotForJpeg2000(Reason.ANIMATED, "a DICOM video")
         if not _ENCAPSULATED.fullmatch(dataset.syntax):
             raise NotForJpeg2000(Reason.NOT_READ, f"DICOM of transfer syntax {dataset.syntax} is not read")
-    if any(tag in dataset.elements for tag in _FLOAT_PIXELS):
+    if any(tag in dataset.elements for tag in FLOAT_PIXELS):
         raise NotForJpeg2000(Reason.NOT_READ, "a DICOM file of floating-point samples")
-    if _PIXEL_DATA not in dataset.elements:
+    if PIXEL_DATA not in dataset.elements:
         raise NotForJpeg2000(Reason.NOT_READ, "a DICOM file without a picture")
     numbers = {tag: dataset.number(tag) for tag in (_ROWS, _COLUMNS, _SAMPLES, _ALLOCATED, _STORED)}
     if None in numbers.values():
@@ -345,31 +297,31 @@ def _describe(dataset: _Dataset) -> _Description:
     return _Description(rows, columns, samples, allocated, stored, photometric, int(frames))
 
 
-def _frame_pixels(dataset: _Dataset, what: _Description, frame: int) -> bytes:
+def _frame_pixels(dataset: Dataset, what: _Description, frame: int) -> bytes:
     """The pixel data element of one frame alone, counted from 1, checked to be whole."""
-    element = dataset.elements[_PIXEL_DATA]
+    element = dataset.elements[PIXEL_DATA]
     if _ENCAPSULATED.fullmatch(dataset.syntax):
         return _frame_fragments(dataset, what, frame)
     size = what.frame_bytes
     if element.end - element.value < size * what.frames:
         has = f"{element.end - element.value:,} bytes of pixels, and {size * what.frames:,} are described"
         raise BadPicture(f"broken DICOM: it has {has}")
-    if what.frames > 1 and dataset.syntax == _BIG_ENDIAN:  # bytes stand in swapped pairs across frames
+    if what.frames > 1 and dataset.syntax == BIG_ENDIAN:  # bytes stand in swapped pairs across frames
         raise NotForJpeg2000(Reason.SEVERAL_PICTURES, "a big-endian DICOM file of several frames")
     at = element.value + (frame - 1) * size
-    vr = b"OW" if what.allocated == 16 or dataset.syntax == _BIG_ENDIAN else b"OB"
-    if dataset.syntax == _BIG_ENDIAN:
+    vr = b"OW" if what.allocated == 16 or dataset.syntax == BIG_ENDIAN else b"OB"
+    if dataset.syntax == BIG_ENDIAN:
         vr = dataset.data[element.start + 4 : element.start + 6]
-    return _element(dataset, _PIXEL_DATA, vr, dataset.data[at : at + size + size % 2][: size + size % 2])
+    return emit_element(dataset, PIXEL_DATA, vr, dataset.data[at : at + size + size % 2][: size + size % 2])
 
 
-def _frame_fragments(dataset: _Dataset, what: _Description, frame: int) -> bytes:
+def _frame_fragments(dataset: Dataset, what: _Description, frame: int) -> bytes:
     """The fragments of one compressed frame (PS3.5 clause A.4) as pixel data of their own."""
-    element = dataset.elements[_PIXEL_DATA]
+    element = dataset.elements[PIXEL_DATA]
     if dataset.data[element.value : element.value + 4] != struct.pack("<HH", 0xFFFE, 0xE000):
         raise BadPicture("broken DICOM: its compressed pixels are not in fragments")
     with reading("DICOM"):
-        (_, first, end), *fragments = _items(dataset.data[: element.end], element.value)
+        (_, first, end), *fragments = items(dataset.data[: element.end], element.value)
     starts = struct.unpack(f"<{(end - first) // 4}I", dataset.data[first : first + (end - first) // 4 * 4])
     if what.frames == 1:
         chosen = fragments
@@ -383,115 +335,6 @@ def _frame_fragments(dataset: _Dataset, what: _Description, frame: int) -> bytes
         raise NotForJpeg2000(Reason.SEVERAL_PICTURES, "a DICOM file whose frames cannot be told apart")
     if not any(end > start for _, start, end in chosen):
         raise BadPicture("broken DICOM: a frame has no compressed pixels")
-    head = struct.pack("<HH2sHI", 0x7FE0, 0x10, b"OB", 0, _UNDEFINED) + struct.pack("<HHI", 0xFFFE, 0xE000, 0)
+    head = struct.pack("<HH2sHI", 0x7FE0, 0x10, b"OB", 0, UNDEFINED) + struct.pack("<HHI", 0xFFFE, 0xE000, 0)
     parts = b"".join(dataset.data[start:end] for start, _, end in chosen)
     return head + parts + struct.pack("<HHI", 0xFFFE, 0xE0DD, 0)
-
-
-# ---------------------------------------------------------------- the file
-
-
-def _parse(data: bytes) -> _Dataset:
-    """The elements of a file's top level; raises BadPicture where it is cut off or no DICOM."""
-    with reading("DICOM"):
-        at, syntax = _after_meta(data)
-        body, rest = data[at:], b""
-        if syntax == _DEFLATED:
-            inflater = zlib.decompressobj(-15)
-            body = inflater.decompress(body, _MOST_INFLATED)
-            if inflater.unconsumed_tail:
-                raise NotForJpeg2000(Reason.NOT_READ, "a deflated DICOM file of more than 2 GiB")
-            rest = inflater.unused_data
-        elements = []
-        order = ">" if syntax == _BIG_ENDIAN else "<"
-        following = _elements(body, 0, order, implicit=syntax == _IMPLICIT)
-        for element in following:
-            elements.append(element)
-            if element.tag in (_PIXEL_DATA, *_FLOAT_PIXELS):
-                break
-            if len(elements) > _MOST_ELEMENTS:
-                raise BadPicture(f"broken DICOM: it has more than {_MOST_ELEMENTS:,} elements")
-        found = {element.tag: element for element in elements}
-        with contextlib.suppress(BadPicture, struct.error):  # what is no element is named
-            elements.extend(itertools.takewhile(_may_stand_behind_pixels, following))
-        return _Dataset(body, syntax, found, tuple(elements), rest)
-
-
-def _may_stand_behind_pixels(element: Value) -> bool:
-    """Whether an element is of those that are in order behind the pixels: signatures, padding."""
-    return element.tag > _PIXEL_DATA
-
-
-def _after_meta(data: bytes) -> tuple[int, str]:
-    """Where the dataset begins, and its transfer syntax, from the file meta information (PS3.10 7.1)."""
-    at, syntax = MAGIC_AT + len(MAGIC), ""
-    for element in _meta(data):
-        at = element.end
-        if element.tag == _TRANSFER_SYNTAX:
-            syntax = data[element.value : element.end].rstrip(b"\0 ").decode("ascii")
-    if not syntax:
-        raise BadPicture("broken DICOM: it does not say how it is encoded")
-    return at, syntax
-
-
-def _meta(data: bytes) -> Iterator[Value]:
-    """The elements of the file meta information."""
-    at = MAGIC_AT + len(MAGIC)
-    while data[at : at + 2] == b"\2\0":
-        element = next(_elements(data, at, "<", implicit=False))
-        at = element.end
-        yield element
-
-
-def _elements(data: bytes, at: int, order: str, *, implicit: bool) -> Iterator[Value]:
-    """The elements from a position on, to the data's end or an item's."""
-    while at < len(data):
-        start = at
-        group, number = struct.unpack_from(f"{order}HH", data, at)
-        tag = group << 16 | number
-        at += 4
-        vr = b"" if implicit or group == 0xFFFE else data[at : at + 2]
-        if vr and not vr.isalpha():
-            raise BadPicture(f"broken DICOM: element ({group:04x},{number:04x}) is of no known kind")
-        short = bool(vr) and vr not in _LONG_VRS
-        at += len(vr) if short or not vr else 4
-        (length,) = struct.unpack_from(f"{order}{'H' if short else 'I'}", data, at)
-        at += 2 if short else 4
-        if tag == _ITEM_END:
-            return
-        end = at + length
-        if length == _UNDEFINED and not short:
-            nested = (order, True) if vr == b"UN" else (order, implicit)
-            end = _after_items(data, at, *nested)
-        if end > len(data):
-            raise BadPicture(f"broken DICOM: cut off in element ({group:04x},{number:04x})")
-        yield Value(tag, start, at, end)
-        at = end
-
-
-def _after_items(data: bytes, at: int, order: str, implicit: bool) -> int:
-    """Where a value of undefined length ends: after its items and their end mark."""
-    while True:
-        group, number, length = struct.unpack_from(f"{order}HHI", data, at)
-        at += 8
-        if group << 16 | number == _SEQUENCE_END:
-            return at
-        if group << 16 | number != _ITEM:
-            raise BadPicture(f"broken DICOM: element ({group:04x},{number:04x}) stands where an item should")
-        if length != _UNDEFINED:
-            at += length
-            continue
-        last = at
-        for element in _elements(data, at, order, implicit=implicit):
-            last = element.end
-        at = last + 8  # the mark of the item's end
-
-
-def _items(data: bytes, at: int) -> Iterator[tuple[int, int, int]]:
-    """The items of compressed pixels: where each one, its value and its end are."""
-    while True:
-        group, number, length = struct.unpack_from("<HHI", data, at)
-        if group << 16 | number == _SEQUENCE_END:
-            return
-        yield at, at + 8, at + 8 + length
-        at += 8 + length

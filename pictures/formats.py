@@ -19,7 +19,8 @@ from foveate.pictures import color, exif, jpegxl, photoshop, xmp
 from foveate.pictures.accounting import MOST_UNKNOWN
 from foveate.pictures.avif import decode_avif, encode_avif, is_heic
 from foveate.pictures.bmp import decode_bmp, is_dib
-from foveate.pictures.dicom import decode_dicom, is_dicom
+from foveate.pictures.dicom import decode_dicom
+from foveate.pictures.dicom_dataset import is_dicom
 from foveate.pictures.exif_salvage import salvaged
 from foveate.pictures.exif_turn import follow
 from foveate.pictures.gif import decode_gif

@@ -30,7 +30,6 @@ from foveate.pipelines.compress_options import add_allocation
 from foveate.pipelines.logs import user_log
 from foveate.pipelines.running import runner
 from foveate.pipelines.running.arguments import add_limits, limits_of, parse_beam_flags
-from foveate.pipelines.running.numbers import positive_count
 from foveate.pipelines.running.status import OK, RUN_FAILED, SOME_FAILED, WRONG_USAGE
 from foveate.pipelines.versions import Comparer, printable
 from foveate.reports.figures import bytes_text
@@ -96,7 +95,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     )
     shown.add_argument(
         "--sample",
-        type=positive_count,
+        type=flag_types.positive_count,
         metavar="N",
         help=f"of many photos only N, evenly spread over their list; a page shows at most {PHOTOS_SHOWN}",
     )

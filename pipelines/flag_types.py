@@ -90,6 +90,20 @@ def whole(text: str, most: int) -> int:
     return int(value)
 
 
+def count(text: str) -> int:
+    """A whole number from 0 on."""
+    if not text.isdecimal():
+        raise argparse.ArgumentTypeError(f"must be a whole number from 0 on, not {text}")
+    return int(text)
+
+
+def positive_count(text: str) -> int:
+    """A whole number above 0."""
+    if not (text.isdecimal() and int(text)):
+        raise argparse.ArgumentTypeError(f"must be a whole number above 0, not {text}")
+    return int(text)
+
+
 def layers(text: str) -> int:
     """Quality layers: as many as a tile may have tile-parts, and some to spare."""
     return whole(text, MOST_LAYERS)

@@ -15,9 +15,9 @@ from typing import Any
 from foveate.archive.leases import living_runs
 from foveate.archive.planning.plan import Summary, part_urls, planned_runs, read_part, read_summary
 from foveate.archive.tables import BadTable, run_folder, table_text
+from foveate.pipelines import flag_types
 from foveate.pipelines.logs import user_log
 from foveate.pipelines.running.arguments import output_folder, parse_beam_flags
-from foveate.pipelines.running.numbers import count
 from foveate.pipelines.running.runner import set_up_filesystems
 from foveate.pipelines.running.status import OK, WRONG_USAGE
 from foveate.reports.figures import bytes_text, count_text
@@ -33,7 +33,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--run", metavar="ID", help="only the plan of this run")
     parser.add_argument(
         "--photos",
-        type=count,
+        type=flag_types.count,
         default=0,
         metavar="N",
         help="name N photos of each plan (default: %(default)s)",

@@ -18,10 +18,10 @@ from apache_beam.io.filesystems import FileSystems
 from rich.console import Console
 
 from foveate.archive.tables import open_whole
+from foveate.pipelines import flag_types
 from foveate.pipelines.logs import user_log
 from foveate.pipelines.running.arguments import parse_beam_flags
 from foveate.pipelines.running.key import add_key, key_of
-from foveate.pipelines.running.numbers import count
 from foveate.pipelines.running.runner import set_up_filesystems
 from foveate.pipelines.running.status import OK, WRONG_USAGE
 from foveate.reports.aggregate import PRICE_PER_GB_MONTH, aggregate
@@ -87,7 +87,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     )
     parser.add_argument(
         "--gallery",
-        type=count,
+        type=flag_types.count,
         default=GALLERY_PHOTOS,
         metavar="N",
         help="show N photos on the page, the worst, middle and best ones (default: %(default)s)",

@@ -17,8 +17,8 @@ from pathlib import Path
 import apache_beam as beam
 
 from foveate.archive.keys import ArchiveKey, BadKey
-from foveate.archive.planning.outputs import Outputs, plan_outputs
 from foveate.archive.planning.plan import clear_plan, plan_folder
+from foveate.archive.planning.restore_plan import RestorePlan, plan_restore
 from foveate.pictures.formats import PictureFormat
 from foveate.pipelines import flag_types
 from foveate.pipelines.logs import user_log
@@ -32,13 +32,12 @@ from foveate.pipelines.running.arguments import (
 )
 from foveate.pipelines.running.key import add_key, key_of
 from foveate.pipelines.running.lock import run_alone
-from foveate.pipelines.running.numbers import count, positive_count
 from foveate.pipelines.running.status import WRONG_USAGE
 from foveate.storage.listing import NothingFound
 from foveate.transforms import decode, progress
 from foveate.transforms.clear_plan import ClearPlan
 from foveate.transforms.decode import COPIES, DecodeJpeg2000
-from foveate.transforms.name_outputs import NameOutputs
+from foveate.transforms.name_restored import NameRestored
 from foveate.transforms.run_reccnn import RecCnn, RestorePixels, halo_of
 from foveate.transforms.steps import FAILURES
 from foveate.transforms.write_pictures import (
@@ -87,14 +86,14 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     )
     parser.add_argument(
         "--reduce",
-        type=count,
+        type=flag_types.count,
         default=0,
         metavar="N",
         help="halve width and height N times, decoding no more than that needs (turns RecCNN off)",
     )
     parser.add_argument(
         "--layers",
-        type=positive_count,
+        type=flag_types.positive_count,
         default=0,
         metavar="K",
         help="decode the first K quality layers only (default: all)",
@@ -155,7 +154,7 @@ def run(args: argparse.Namespace) -> int:
         try:
             if engines.is_local(args.beam_flags):
                 scratch = stack.enter_context(tempfile.TemporaryDirectory(prefix="foveate-plan-"))
-                plan = plan_outputs(options.sources, options.output, options.file_format, scratch)
+                plan = plan_restore(options.sources, options.output, options.file_format, scratch)
                 plans.say_what_is_left_out(plan.other_kinds)
         except NothingFound as error:
             user_log.error(f"foveate restore: {error}")
@@ -169,11 +168,11 @@ def run(args: argparse.Namespace) -> int:
 
 
 def build(
-    root: beam.Pipeline, counts: progress.Progress, options: RestoreOptions, plan: Outputs | None = None
+    root: beam.Pipeline, counts: progress.Progress, options: RestoreOptions, plan: RestorePlan | None = None
 ) -> None:
     """Wires the pipeline: the mirror image of compress. Without a plan, a worker makes it."""
     output = Output(options.output, options.overwrite, counts)
-    named = root | "Name outputs" >> NameOutputs(
+    named = root | "Name restored files" >> NameRestored(
         plan,
         options.sources,
         options.output,

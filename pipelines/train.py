@@ -31,8 +31,8 @@ from foveate.codec.encoder import Encoder
 from foveate.models import comcnn, reccnn, tiling
 from foveate.models.tiling import BadWeights, Network
 from foveate.models.training.regions import CodedRegion, StoreMismatch
+from foveate.pipelines import flag_types
 from foveate.pipelines.logs import user_log
-from foveate.pipelines.running.numbers import positive_count
 
 if TYPE_CHECKING:
     from foveate.models.training import restoration
@@ -86,7 +86,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     )
     parser.add_argument(
         "--regions",
-        type=positive_count,
+        type=flag_types.positive_count,
         metavar="N",
         help="restoration-codec: parts of photos that are coded, to take patches from (default: 4000; 4 GB)",
     )

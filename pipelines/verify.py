@@ -24,11 +24,11 @@ from foveate.archive.keys import ArchiveKey, BadKey
 from foveate.archive.planning.found import Found, found_in
 from foveate.archive.planning.verification import Checks, plan_checks, read_sums
 from foveate.archive.tables import BadTable, read_metrics
+from foveate.pipelines import flag_types
 from foveate.pipelines.logs import user_log
 from foveate.pipelines.running import engines, runner
 from foveate.pipelines.running.arguments import add_limits, limits_of, output_folder, parse_beam_flags
 from foveate.pipelines.running.key import add_key, key_of
-from foveate.pipelines.running.numbers import count
 from foveate.pipelines.running.status import OK, RUN_FAILED, SOME_FAILED, WRONG_USAGE
 from foveate.reports.figures import bytes_text, count_text
 from foveate.reports.terminal import plain_text
@@ -77,7 +77,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     )
     parser.add_argument(
         "--recheck",
-        type=count,
+        type=flag_types.count,
         default=0,
         metavar="N",
         help="also measure N photos again, chosen at random from those whose sources still exist",

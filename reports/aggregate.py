@@ -38,7 +38,7 @@ from foveate.reports.contents import (
     Step,
 )
 from foveate.reports.headlines import report_figures
-from foveate.reports.staging import STEPS, Asked
+from foveate.reports.staging import PHOTO_COLUMNS, STEPS, Asked
 
 PRICE_PER_GB_MONTH = 0.02  # of standard storage in object stores, about, in US dollars (2026)
 GROUPS_SHOWN = 30
@@ -50,7 +50,6 @@ WORST_SHOWN = 20
 SLOWEST_SHOWN = 10
 SCATTER_POINTS = 2000
 HISTOGRAM_BINS = 40
-PHOTO_COLUMNS = tuple(field.name for field in dataclasses.fields(PhotoFigures))
 BYTES_IN_GB = 1e9
 UP_TO_DATE = "archived already with the same settings"
 

@@ -10,20 +10,32 @@ import datetime
 from collections.abc import Mapping, Sequence
 from typing import Literal
 
+from foveate.archive.rows import MetricsRow
+
 FORMAT_VERSION = 2
 
+_COLUMNS = {field.name for field in dataclasses.fields(MetricsRow)}
+_LABELS = {  # column of the metrics table: (label, unit)
+    "ssimulacra2": ("SSIMULACRA 2", "points"),
+    "compression_ratio": ("Compression ratio", "×"),
+    "bits_per_pixel": ("Bits per pixel", "bpp"),
+    "psnr_db": ("PSNR", "dB"),
+    "psnr_y_db": ("PSNR-Y", "dB"),
+    "ssim": ("SSIM", ""),
+    "ms_ssim": ("MS-SSIM", ""),
+    "psnr_s_db": ("PSNR-S", "dB"),
+    "ssim_s": ("SSIM-S", ""),
+}
 MEASURES = {  # column of the metrics table: (label, unit, has a rec_ twin)
-    "ssimulacra2": ("SSIMULACRA 2", "points", True),
-    "compression_ratio": ("Compression ratio", "×", False),
-    "bits_per_pixel": ("Bits per pixel", "bpp", False),
-    "psnr_db": ("PSNR", "dB", True),
-    "psnr_y_db": ("PSNR-Y", "dB", True),
-    "ssim": ("SSIM", "", True),
-    "ms_ssim": ("MS-SSIM", "", True),
-    "psnr_s_db": ("PSNR-S", "dB", True),
-    "ssim_s": ("SSIM-S", "", True),
+    name: (label, unit, f"rec_{name}" in _COLUMNS) for name, (label, unit) in _LABELS.items()
 }
 LOGARITHMIC = ("compression_ratio", "bits_per_pixel")  # measures whose histograms have bins of equal ratio
+
+
+def is_measure(column: str) -> bool:
+    """Whether a column of the metrics table is a measure of photos as decoded, or as restored."""
+    return column.removeprefix("rec_") in MEASURES
+
 
 GalleryKind = Literal["worst", "median", "best"]
 

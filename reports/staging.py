@@ -38,28 +38,16 @@ from foveate.archive.tables import (
     relisted,
     table_urls,
 )
-from foveate.reports.contents import MEASURES
+from foveate.reports.contents import PhotoFigures, is_measure
 from foveate.storage.files import read_whole
 
 MEMORY = "1GB"  # of DuckDB; what does not fit goes to the temporary folder
-STEPS = ("read", "saliency", "encode", "measure")
-REPORT_COLUMNS = (
-    *(
-        "relative_path",
-        "source_url",
-        "archive_url",
-        "outcome",
-        "reason",
-        "metadata_lost",
-        "source_format",
-        "source_modified",
-    ),
-    *("source_bytes", "archive_bytes", "width", "height", "camera", "taken", "faces", "writing_share"),
-    *MEASURES,
-    *(f"rec_{name}" for name, (_, _, twin) in MEASURES.items() if twin),
-    *(f"{step}_seconds" for step in STEPS),
-    *("settings_digest", "weights_digest", "foveate_version", "run_id", "finished"),
-)
+_SECONDS = tuple(name for name in metrics_schema().names if name.endswith("_seconds"))
+STEPS = tuple(name.removesuffix("_seconds") for name in _SECONDS)
+PHOTO_COLUMNS = tuple(field.name for field in dataclasses.fields(PhotoFigures))  # some made in `photos` here
+_OF_RUNS = ("settings_digest", "weights_digest", "foveate_version", "run_id", "finished")
+_WANTED = {*PHOTO_COLUMNS, *_SECONDS, *_OF_RUNS, "metadata_lost", "source_modified", "taken"}
+REPORT_COLUMNS = tuple(name for name in metrics_schema().names if name in _WANTED or is_measure(name))
 
 _NEWEST = f"""
 CREATE TABLE newest AS
@@ -76,7 +64,7 @@ SELECT rows.* EXCLUDE (part, place, finished), make_timestamp(epoch_us(finished)
     coalesce(psnr_s_db, psnr_db) AS score,
     CASE WHEN (SELECT bool_and(ssimulacra2 IS NOT NULL) FROM rows JOIN newest USING (part, place)
         WHERE outcome = 'compressed') THEN ssimulacra2 ELSE score END AS rank,
-    {" + ".join(f"coalesce({step}_seconds, 0)" for step in STEPS)} AS seconds
+    {" + ".join(f"coalesce({name}, 0)" for name in _SECONDS)} AS seconds
 FROM rows JOIN newest USING (part, place)
 """
 _FAILED = """

@@ -26,7 +26,7 @@ from foveate.codec.integrity import Integrity
 from foveate.codec.metadata import PhotoMetadata
 from foveate.codec.record import ArchiveRecord
 from foveate.codec.regions import Region
-from foveate.pictures.dicom import is_dicom
+from foveate.pictures.dicom_dataset import is_dicom
 from foveate.pictures.picture import NotForJpeg2000, Picture
 from foveate.pictures.reasons import Reason
 from foveate.sandbox import server

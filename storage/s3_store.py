@@ -44,9 +44,10 @@ def s3_store(options: PipelineOptions) -> Store:
     except ImportError as error:
         raise ValueError("s3:// needs more packages: pip install 'foveate[aws]'") from error
     chosen = options.view_as(S3Options)
+    session = boto3.session.Session()  # one for both clients: it reads what S3 is from long files
 
     def client(attempts: int) -> Any:
-        made = boto3.session.Session().client(
+        made = session.client(
             "s3",
             region_name=chosen.s3_region_name,
             api_version=chosen.s3_api_version,

@@ -18,6 +18,8 @@ hypothesis.settings.load_profile("foveate")
 # In the environment of every process that the tests start, and of those that these start.
 _MARK = "FOVEATE_TEST_RUN"
 _PYTHONS_OWN = "from multiprocessing.resource_tracker import main"  # ends when it does that started it
+_WORKER_BYTES = 5 << 29  # networks and all
+_MOST_WORKERS = 6
 _GRACE_SECONDS = 10  # for processes that end by themselves when their parent has
 
 
@@ -27,6 +29,25 @@ def logging_as_in_a_command() -> None:
     from foveate.pipelines.logs import set_up_logging
 
     set_up_logging()
+
+
+@pytest.fixture(scope="session", autouse=True)
+def beam_remembers() -> None:
+    """Pipelines are built in less time, where there are any."""
+    if "apache_beam" in sys.modules:
+        from tests.beam_memory import remember
+
+        remember()
+
+
+@pytest.hookimpl(optionalhook=True)
+def pytest_xdist_auto_num_workers() -> int | None:
+    """More workers than cores, since tests wait a third of their time: for processes, servers, browsers."""
+    if "PYTEST_XDIST_AUTO_NUM_WORKERS" in os.environ:
+        return None
+    cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+    memory = os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE")
+    return max(1, min(cores + (cores + 1) // 2, _MOST_WORKERS, memory // _WORKER_BYTES))
 
 
 def pytest_configure(config: pytest.Config) -> None:

@@ -39,7 +39,6 @@ LONG = {
     "codec/packet_kernels.py": "compiled loops that call each other: numba renews them by file",
     "codec/tier1.py": "likewise",
     "codec/tier1_decoder.py": "likewise",
-    "pictures/dicom.py": "one format, from its header to its pixels",
     "tests/codec/test_jp2.py": "all boxes",
     "tests/e2e/test_compress_restore.py": "one archive, made once and looked at from many sides",
     "tests/pictures/test_dicom.py": "one format",

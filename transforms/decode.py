@@ -12,7 +12,7 @@ import apache_beam as beam
 from foveate.archive.encryption import ENDING
 from foveate.archive.keys import ArchiveKey, read_stored
 from foveate.archive.names import is_jpeg2000
-from foveate.archive.planning.outputs import NamedFile
+from foveate.archive.planning.restore_plan import NamedFile
 from foveate.codec.errors import BadCodestream, UnsupportedCodestream
 from foveate.codec.excerpt import excerpt, picture_size
 from foveate.codec.jp2 import metadata_beside

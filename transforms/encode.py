@@ -58,12 +58,15 @@ class Encoder:
 
     def record(self, salient: SalientPhoto, prefiltered: bool) -> ArchiveRecord:
         """Foveate's record of a photo."""
+        found = salient.found
         return ArchiveRecord(
             source_sha256=bytes.fromhex(salient.photo.source_sha256),
             settings_digest=self.settings.digest(salient.mask_sha256),
             weights_digest=self.weights_digest,
             prefiltered=prefiltered,
             saliency=salient.saliency,
+            faces=found is not None and bool(found.found_faces),
+            writing=found is not None and found.writing_share > 0,
         )
 
     def stored_overhead(self, photo: Photo) -> int:

@@ -14,7 +14,7 @@ from typing import Any, Literal
 
 import apache_beam as beam
 
-from foveate.pictures.dicom import MAGIC, MAGIC_AT, is_dicom
+from foveate.pictures.dicom_dataset import MAGIC, MAGIC_AT, is_dicom
 from foveate.pictures.formats import DICOM_EXTENSIONS, PICTURE_EXTENSIONS
 from foveate.sandbox.client import Limits, check_file_bytes, frame_count
 from foveate.storage.errors import BadInput

@@ -19,7 +19,7 @@ from foveate.archive import encryption
 from foveate.archive.expected import Check, Expected, size_mismatch
 from foveate.archive.findings import Finding, Kind
 from foveate.archive.keys import ENDING, ArchiveKey, Misplaced, from_store
-from foveate.archive.names import is_jpeg2000
+from foveate.archive.names import JP2_ENDINGS, is_jpeg2000
 from foveate.archive.planning.verification import plan_checks, read_checks, write_sums
 from foveate.archive.rows import Failure
 from foveate.codec.errors import BadCodestream, UnsupportedCodestream
@@ -156,7 +156,7 @@ def _opened(data: bytes, check: Check, verifier: Verifier) -> bytes | None:
 def _is_archive(check: Check) -> bool:
     """Whether a file is one of ours with a record, or a copy of its source."""
     if check.expected is not None:
-        return check.expected.ending.startswith(".jp2")
+        return check.expected.ending in JP2_ENDINGS
     return is_jpeg2000(check.path)
 
 

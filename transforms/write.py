@@ -15,7 +15,7 @@ from typing import Any
 
 from foveate.archive import encryption
 from foveate.archive.keys import ArchiveKey, from_store, stored_name, to_store
-from foveate.archive.names import archive_url
+from foveate.archive.names import JP2_ENDINGS, archive_url
 from foveate.archive.newest import newest_row
 from foveate.archive.rows import KeptSource, MetricsRow, RunLabels, row_of_kept
 from foveate.archive.tables import table_text
@@ -118,7 +118,7 @@ def _is_our_jp2(there: bytes, source: SourceFile, run: RunLabels, replace_edited
     if encryption.is_encrypted(there) or _has_record(there):
         return True
     row = _former_row(source, run)
-    return row is not None and row["archive_url"].endswith((".jp2", f".jp2{encryption.ENDING}"))
+    return row is not None and row["archive_url"].endswith(JP2_ENDINGS)
 
 
 def _is_our_copy(there: bytes, source: SourceFile, run: RunLabels) -> bool:

@@ -12,7 +12,7 @@ from typing import cast
 import numpy as np
 
 from foveate.archive.keys import ArchiveKey, read_stored
-from foveate.archive.planning.outputs import NamedFile
+from foveate.archive.planning.restore_plan import NamedFile
 from foveate.pictures.formats import PictureFormat, as_it_should_be_seen, encode_picture
 from foveate.storage.errors import BadInput
 from foveate.storage.files import join, write_whole

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import functools
+import re
 from typing import Any
 
 import duckdb
@@ -11,7 +12,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from foveate.archive.encryption import ENDING
-from foveate.archive.names import claim_of
+from foveate.archive.names import JP2_ENDING, claim_of
 from foveate.storage.folding import folded
 
 
@@ -25,8 +26,8 @@ def places_of(paths: pa.ChunkedArray) -> np.ndarray:
       int64 [n], the same in every process with this version of DuckDB.
     """
     keys = pa.concat_arrays(paths.chunks) if paths.num_chunks else pa.array([], paths.type)
-    if pc.any(pc.ends_with(keys, ".jp2")).as_py():
-        keys = pc.replace_substring_regex(keys, r"(\.jp2)+$", "")
+    if pc.any(pc.ends_with(keys, JP2_ENDING)).as_py():
+        keys = pc.replace_substring_regex(keys, rf"({re.escape(JP2_ENDING)})+$", "")
     is_ascii = pc.string_is_ascii(keys)
     lowered = pc.ascii_lower(keys)
     if not pc.all(is_ascii).as_py():
@@ -45,7 +46,7 @@ def places_of(paths: pa.ChunkedArray) -> np.ndarray:
 
 def held_places(paths: pa.ChunkedArray) -> np.ndarray:
     """As `places_of`, and equal for all that an archive may hold of a photo, encrypted or not."""
-    return places_of(pc.replace_substring_regex(paths, ENDING.replace(".", r"\.") + "$", ""))
+    return places_of(pc.replace_substring_regex(paths, re.escape(ENDING) + "$", ""))
 
 
 @functools.cache

@@ -12,7 +12,6 @@ from foveate.archive.roi_weights import DEFAULT_ROI_WEIGHTS
 from foveate.models.reccnn import PRECISIONS
 from foveate.pipelines import flag_types
 from foveate.pipelines.running import engines
-from foveate.pipelines.running.numbers import positive_count, positive_number
 from foveate.sandbox.client import Limits
 from foveate.storage.redaction import redacted
 
@@ -38,28 +37,28 @@ def add_limits(group: argparse._ActionsContainer) -> None:
     default = Limits()
     group.add_argument(
         "--max-pixels",
-        type=positive_count,
+        type=flag_types.positive_count,
         default=default.pixels,
         metavar="N",
         help="refuse larger photos, judging by their headers (default: %(default)s)",
     )
     group.add_argument(
         "--max-bytes",
-        type=positive_count,
+        type=flag_types.positive_count,
         default=default.file_bytes,
         metavar="N",
         help="refuse larger files, without reading them (default: %(default)s)",
     )
     group.add_argument(
         "--photo-seconds",
-        type=positive_number,
+        type=flag_types.positive,
         default=default.seconds,
         metavar="S",
         help="give up on a photo that takes more than S seconds to decode (default: %(default)g)",
     )
     group.add_argument(
         "--photo-memory",
-        type=positive_number,
+        type=flag_types.positive,
         default=default.memory_gb,
         metavar="GB",
         help="give up on a photo that takes more than GB of memory to decode (default: %(default)g)",

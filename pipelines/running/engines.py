@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import argparse
+import functools
 import os
-from collections.abc import Sequence
+import types
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from apache_beam.options.pipeline_options import GoogleCloudOptions, PipelineOptions
@@ -85,10 +87,15 @@ def cancel(result: Any) -> str:
     return ""
 
 
-def _options(beam_flags: Sequence[str]) -> dict[str, Any]:
-    options: dict[str, Any] = PipelineOptions(list(beam_flags)).get_all_options()
-    return options
+def _options(beam_flags: Sequence[str]) -> Mapping[str, Any]:
+    return _parsed(tuple(beam_flags))
 
 
-def _runner_name(options: dict[str, Any]) -> str:
+@functools.lru_cache(maxsize=4)
+def _parsed(beam_flags: tuple[str, ...]) -> Mapping[str, Any]:
+    """All of Beam's options: to parse them takes as long as a small photo does."""
+    return types.MappingProxyType(PipelineOptions(list(beam_flags)).get_all_options())
+
+
+def _runner_name(options: Mapping[str, Any]) -> str:
     return (options["runner"] or "").lower().removesuffix("runner")

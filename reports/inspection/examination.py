@@ -246,4 +246,6 @@ def _record(inspection: Inspection) -> dict[str, Any] | None:
         "saliency_rows": rows,
         "saliency_columns": columns,
         "saliency_bytes": inspection.saliency_bytes,
+        "faces_found": record.faces,
+        "writing_found": record.writing,
     }

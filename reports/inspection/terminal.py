@@ -209,6 +209,10 @@ def record_table(inspection: Inspection) -> Table:
         rows, columns = record.saliency.shape
         cells = f"{columns} × {rows} cells in {bytes_text(inspection.saliency_bytes)}"
         table.add_row("Saliency map", f"{cells}, mean {record.saliency.mean():.2f}")
+        found = [
+            name for name, is_there in (("faces", record.faces), ("writing", record.writing)) if is_there
+        ]
+        table.add_row("Found in it", ", ".join(found) or "neither faces nor writing")
     return table
 
 

@@ -22,7 +22,7 @@ from foveate.pipelines.report import asked_of, make_report
 from foveate.storage import files
 from tests.archive.test_tables import NOON, a_failure, a_row
 
-RUNS = 12
+RUNS = 4
 
 
 def minute(number: int) -> datetime.datetime:
@@ -56,7 +56,7 @@ def seen(archive: str) -> Any:
         sorted(tables.read_failures(archive).to_pylist(), key=order),
         sorted(read_skipped(archive).to_pylist(), key=order),
         [sorted(tables.read_metrics(archive, f"r{n:02}").to_pylist(), key=order) for n in (0, 3, 77)],
-        [tables.read_failures(archive, "r05").to_pylist(), read_skipped(archive, "r05").to_pylist()],
+        [tables.read_failures(archive, "r02").to_pylist(), read_skipped(archive, "r02").to_pylist()],
         newest_row(archive, "trip/a.jpg"),
     )
 
@@ -87,11 +87,13 @@ class Killed(BaseException):
     """Stands for a kill: nothing is tidied up behind it."""
 
 
-STEPS = ("_write_parts", "write_new", "_tidy", "delete_file")
-
-
-@pytest.mark.parametrize("calls", [0, 1, 2, 5])
-@pytest.mark.parametrize("step", STEPS)
+@pytest.mark.parametrize(
+    ("step", "calls"),
+    [
+        *(("_write_parts", 0), ("write_new", 0), ("_tidy", 0), ("_tidy", 1)),
+        *(("delete_file", calls) for calls in (0, 1, 2, 5)),
+    ],
+)
 @pytest.mark.parametrize("after", [False, True], ids=["before", "after"])
 def test_nothing_is_lost_or_doubled_by_a_kill_at_any_step(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, step: str, calls: int, after: bool
@@ -108,12 +110,10 @@ def test_nothing_is_lost_or_doubled_by_a_kill_at_any_step(
             raise Killed
         return real(*arguments)
 
-    with monkeypatch.context() as patch:
+    with monkeypatch.context() as patch, pytest.raises(Killed):
         patch.setattr(compacting, step, killed)
-        try:
-            compact(archive)
-        except Killed:
-            assert seen(archive) == before
+        compact(archive)
+    assert seen(archive) == before
     compact(archive)
     assert seen(archive) == before
     assert len(visible_urls(archive, METRICS_FOLDER, None)) == 2
@@ -180,7 +180,7 @@ def test_readers_and_a_writer_beside_it_see_every_row(tmp_path: Path) -> None:
 
 def test_what_is_no_table_ends_it_and_nothing_has_changed(tmp_path: Path) -> None:
     archive = an_archive(tmp_path)
-    bad = Path(archive, "_foveate/metrics/run=r05/00000.parquet")
+    bad = Path(archive, "_foveate/metrics/run=r02/00000.parquet")
     bad.write_bytes(b"no parquet")
     names = sorted(path for path in Path(archive).rglob("*") if path.is_file())
     with pytest.raises(tables.BadTable):

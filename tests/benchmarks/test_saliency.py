@@ -185,7 +185,7 @@ def test_the_boxes_lie_in_their_photos() -> None:
 
 @pytest.mark.slow
 def test_faces_and_writing_are_measured_in_labeled_photos() -> None:
-    section = saliency_structures.structures_section(None)
+    section = saliency_structures.structures_section([])
     found, alarms, floors, times = section.tables
     assert ("faces, all", "1", "100%", "100%", "100%") in found.rows
     assert alarms.rows == () and [row[0] for row in floors.rows] == ["page"]

@@ -249,6 +249,14 @@ def test_a_map_that_cannot_fit_is_left_out_of_the_record() -> None:
     assert parsed.record.saliency is None
 
 
+@pytest.mark.parametrize(("faces", "writing"), [(True, False), (False, True)])
+def test_a_record_says_what_was_found(faces: bool, writing: bool) -> None:
+    record = dataclasses.replace(FULL_RECORD, faces=faces, writing=writing)
+    parsed = jp2.parse(jp2.wrap(codestream(), metadata=PhotoMetadata(), record=record)).record
+    assert parsed is not None and parsed.prefiltered and not parsed.plain_decode
+    assert (parsed.faces, parsed.writing) == (faces, writing)
+
+
 def test_a_record_of_a_later_version_is_named_and_the_picture_still_parsed() -> None:
     data = bytearray(jp2.wrap(codestream(), metadata=PhotoMetadata(), record=FULL_RECORD))
     data[data.index(jp2.RECORD_UUID) + 16] = 3

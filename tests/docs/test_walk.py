@@ -19,7 +19,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from PIL import Image
+from PIL import Image, ImageOps
 
 from foveate.pipelines.cli import main
 from tests.docs.markdown import MARKED, ROOT, Block, blocks
@@ -31,7 +31,7 @@ peer.connect(os.environ["FOVEATE_SOCKET"])
 socket.send_fds(peer, [json.dumps([os.getcwd(), sys.argv[1:]]).encode() + b"\\n"], [1, 2])
 sys.exit(int(peer.makefile().readline() or 70))
 """
-_LONGER_SIDE = 400  # pixels of the photos
+_SIZE = (256, 192)  # pixels of the photos: one for all, since networks are prepared for each size
 
 
 class Walk:
@@ -42,8 +42,8 @@ class Walk:
         (folder / "examples" / "photos").mkdir(parents=True)
         for photo in (ROOT / "examples" / "photos").glob("*.jpg"):
             with Image.open(photo) as image:
-                image.thumbnail((_LONGER_SIDE, _LONGER_SIDE))
-                image.save(folder / "examples" / "photos" / photo.name, quality=92, exif=image.getexif())
+                small = ImageOps.fit(image, _SIZE)
+                small.save(folder / "examples" / "photos" / photo.name, quality=92, exif=image.getexif())
         shutil.copy(ROOT / "Makefile", folder)
         programs = folder / ".venv" / "bin"
         programs.mkdir(parents=True)

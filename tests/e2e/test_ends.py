@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import os
 import subprocess
 import sys
@@ -37,19 +38,20 @@ def foveate(*arguments: str, **variables: str) -> subprocess.CompletedProcess[by
 
 @pytest.mark.parametrize("flags", [(), ("--quiet", "--log-format", "json")])
 def test_a_disk_that_takes_no_more_ends_the_run_with_a_sentence(
-    photos: Path, tmp_path: Path, flags: tuple[str, ...]
+    photos: Path,
+    tmp_path: Path,
+    flags: tuple[str, ...],
+    monkeypatch: pytest.MonkeyPatch,
+    capfd: pytest.CaptureFixture[str],
 ) -> None:
-    code = (
-        "import os, sys; from foveate.pipelines.cli import main\n"
-        "def full(descriptor): raise OSError(28, 'No space left on device')\n"
-        "os.fsync = full; sys.exit(main(sys.argv[1:]))"
-    )
-    command = ["compress", str(photos), "--output", str(tmp_path / "archive"), *_PLAIN, *flags]
-    done = subprocess.run([sys.executable, "-c", code, *command], capture_output=True, check=False)
-    said = done.stderr.decode()
-    assert done.returncode == 1
-    assert "the run failed: " in said and "cannot be written" in said
-    assert "Traceback" not in said and len(said.splitlines()) == 1, said
+    def full(descriptor: int) -> None:
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr(os, "fsync", full)
+    assert main(["compress", str(photos), "--output", str(tmp_path / "archive"), *_PLAIN, *flags]) == 1
+    said = [line for line in capfd.readouterr().err.splitlines() if not line.startswith("Compressing: ")]
+    assert len(said) == 1, said
+    assert "the run failed: " in said[0] and "cannot be written" in said[0]
 
 
 def test_an_interrupt_while_a_command_is_loaded_ends_it_quietly(photos: Path, tmp_path: Path) -> None:
@@ -69,9 +71,17 @@ def test_an_interrupt_while_a_command_is_loaded_ends_it_quietly(photos: Path, tm
 
 @pytest.mark.parametrize("encoding", ["ascii", "iso-8859-1"])
 @pytest.mark.parametrize("command", ["report", "verify", "inspect"])
-def test_letters_that_a_locale_lacks_end_no_command(archive: Path, command: str, encoding: str) -> None:
+def test_letters_that_a_locale_lacks_end_no_command(
+    archive: Path, command: str, encoding: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
     place = archive / "0.jpg.jp2" if command == "inspect" else archive
-    done = foveate(command, str(place), PYTHONIOENCODING=encoding)
+    for name in ("stdout", "stderr"):
+        monkeypatch.setattr(sys, name, io.TextIOWrapper(io.BytesIO(), encoding))
+    assert main([command, str(place)]) == 0
+
+
+def test_letters_that_the_locale_of_a_process_lacks_do_not_end_it(archive: Path) -> None:
+    done = foveate("verify", str(archive), PYTHONIOENCODING="ascii")
     assert (done.returncode, b"Traceback" in done.stderr) == (0, False), done.stderr
 
 

@@ -101,19 +101,39 @@ def test_the_last_line_accounts_for_every_file(mapped: Path) -> None:
     assert "4 mapped, 1 skipped, 1 failed" in said and "_foveate/failures" in said
 
 
-@pytest.fixture
-def one(tmp_path: Path) -> Path:
+@pytest.fixture(scope="module")
+def one(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A folder with the photo alone."""
-    (tmp_path / "one").mkdir()
-    (tmp_path / "one/upright.png").write_bytes(png(astronaut()))
-    return tmp_path / "one"
+    folder = tmp_path_factory.mktemp("one")
+    (folder / "upright.png").write_bytes(png(astronaut()))
+    return folder
+
+
+@pytest.fixture(scope="module")
+def boxed(one: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """An archive of that photo with a box around the shuttle."""
+    archive = tmp_path_factory.mktemp("boxed")
+    compressed(one, archive, "--roi-box", "200,40,130,160")
+    return archive
+
+
+@pytest.fixture(scope="module")
+def evenly(one: Path, tmp_path_factory: pytest.TempPathFactory) -> Pixels:
+    """The photo as it is where no place is favored."""
+    return compressed(one, tmp_path_factory.mktemp("evenly"), "--roi", "none")[1]
+
+
+def pixels_in(archive: Path) -> Pixels:
+    """The pixels of the only photo in an archive."""
+    (path,) = archive.glob("*.jp2")
+    return openjpeg.decode(path.read_bytes()).pixels
 
 
 def compressed(folder: Path, archive: Path, *options: str) -> tuple[bytes, Pixels]:
     """The file that a run makes of the only photo in a folder, and its pixels."""
     assert main(["compress", str(folder), "--output", str(archive), *QUICK, *options]) == 0
     (path,) = archive.glob("*.jp2")
-    return path.read_bytes(), openjpeg.decode(path.read_bytes()).pixels
+    return path.read_bytes(), pixels_in(archive)
 
 
 def test_maps_given_back_as_masks_make_nearly_the_archive_that_the_network_makes(
@@ -136,31 +156,31 @@ def test_maps_given_back_as_masks_make_nearly_the_archive_that_the_network_makes
     assert psnr(by_network, by_masks) > psnr(by_network, evenly) + 10
 
 
-def test_a_box_moves_quality_into_it_and_percent_mean_the_same_box(one: Path, tmp_path: Path) -> None:
-    _, boxed = compressed(one, tmp_path / "boxed", "--roi-box", "200,40,130,160")
-    _, evenly = compressed(one, tmp_path / "evenly", "--roi", "none")
+def test_a_box_moves_quality_into_it_and_percent_mean_the_same_box(
+    one: Path, boxed: Path, evenly: Pixels, tmp_path: Path
+) -> None:
+    pixels = pixels_in(boxed)
     outside = np.s_[210:, :190]
-    assert psnr(astronaut()[BOX], boxed[BOX]) > psnr(astronaut()[BOX], evenly[BOX]) + 1.5
-    assert psnr(astronaut()[outside], boxed[outside]) < psnr(astronaut()[outside], evenly[outside])
+    assert psnr(astronaut()[BOX], pixels[BOX]) > psnr(astronaut()[BOX], evenly[BOX]) + 1.5
+    assert psnr(astronaut()[outside], pixels[outside]) < psnr(astronaut()[outside], evenly[outside])
     shares = [f"{100 * part / side:.9f}%" for part, side in ((200, 360), (40, 300), (130, 360), (160, 300))]
     _, shared = compressed(one, tmp_path / "shared", "--roi-box", ",".join(shares))
-    np.testing.assert_array_equal(shared, boxed)
+    np.testing.assert_array_equal(shared, pixels)
 
 
-def test_boxes_lie_in_the_upright_photo(one: Path, tmp_path: Path) -> None:
+def test_boxes_lie_in_the_upright_photo(boxed: Path, tmp_path: Path) -> None:
     (tmp_path / "turned").mkdir()
     (tmp_path / "turned/turned.png").write_bytes(turned_left(astronaut()))
-    _, upright = compressed(one, tmp_path / "a", "--roi-box", "200,40,130,160")
+    upright = pixels_in(boxed)
     _, turned = compressed(tmp_path / "turned", tmp_path / "b", "--roi-box", "200,40,130,160")
     assert upright.shape == turned.shape
     inside, there = (psnr(astronaut()[BOX], pixels[BOX]) for pixels in (upright, turned))
     assert there == pytest.approx(inside, abs=0.5)  # its EXIF block takes 2 % of the bytes
 
 
-def test_a_photo_that_no_box_reaches_is_coded_evenly(one: Path, tmp_path: Path) -> None:
-    _, boxed = compressed(one, tmp_path / "boxed", "--roi-box", "5000,0,10,10")
-    _, evenly = compressed(one, tmp_path / "evenly", "--roi", "none")
-    assert abs(psnr(astronaut(), boxed) - psnr(astronaut(), evenly)) < 0.05
+def test_a_photo_that_no_box_reaches_is_coded_evenly(one: Path, evenly: Pixels, tmp_path: Path) -> None:
+    _, pixels = compressed(one, tmp_path / "boxed", "--roi-box", "5000,0,10,10")
+    assert abs(psnr(astronaut(), pixels) - psnr(astronaut(), evenly)) < 0.05
     (row,) = tables.read_metrics(str(tmp_path / "boxed")).to_pylist()
     assert row["saliency_mean"] == 0 and row["psnr_s_db"] == pytest.approx(row["psnr_db"], abs=1e-4)
 
@@ -176,9 +196,8 @@ def test_the_same_boxes_are_up_to_date_and_others_are_not(
         assert outcome in capsys.readouterr().err
 
 
-def test_the_report_shows_where_the_bits_were_wanted(one: Path, tmp_path: Path) -> None:
-    compressed(one, tmp_path / "archive", "--roi-box", "200,40,130,160")
-    assert main(["report", str(tmp_path / "archive"), "--output", str(tmp_path / "report.html")]) == 0
+def test_the_report_shows_where_the_bits_were_wanted(boxed: Path, tmp_path: Path) -> None:
+    assert main(["report", str(boxed), "--output", str(tmp_path / "report.html")]) == 0
     page = (tmp_path / "report.html").read_text()
     (data,) = re.findall(r'<img src="data:image/webp;base64,([^"]+)"[^>]*data-label="Saliency"', page)
     shown = np.asarray(Image.open(io.BytesIO(base64.b64decode(data))).convert("RGB")).astype(int)

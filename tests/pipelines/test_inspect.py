@@ -5,6 +5,7 @@ from __future__ import annotations
 import functools
 import io
 import json
+import re
 import struct
 from collections.abc import Sequence
 from pathlib import Path
@@ -22,6 +23,8 @@ from foveate.codec.metadata import PhotoMetadata
 from foveate.codec.packed_saliency import pack_saliency
 from foveate.codec.record import ArchiveRecord
 from foveate.codec.regions import Region
+from foveate.models.faces import Face
+from foveate.models.structures import Structures
 from foveate.pipelines.cli import main
 from foveate.reports.inspection import examination, sheet
 from foveate.reports.inspection.examination import Inspection, examine
@@ -43,7 +46,9 @@ def salient_center(height: int = 240, width: int = 360) -> bytes:
     pixels = rng.normal(128, 30, (height, width, 3)).clip(0, 255).astype(np.uint8)
     saliency = np.zeros((24, 36), np.float32)
     saliency[8:16, 12:24] = 1
-    photo = SalientPhoto(a_photo(pixels), saliency, 0.1)
+    none = np.zeros_like(saliency)
+    found = Structures(saliency, none, none, (Face(0.9, 10.0, 10.0, 40.0, 50.0),))
+    photo = SalientPhoto(a_photo(pixels), saliency, 0.1, found=found)
     return encode(photo, pixels, encoder("bpp", 1.5, roi_gain_db=20.0), prefiltered=False).jp2
 
 
@@ -128,6 +133,8 @@ def test_our_record_is_shown() -> None:
     assert (record["saliency_rows"], record["saliency_columns"]) == (24, 36)
     assert record["saliency_bytes"] == len(pack_saliency(np.asarray(found.record.saliency), 480))  # type: ignore[union-attr]
     text = printed(found)
+    assert (record["faces_found"], record["writing_found"]) == (True, False)
+    assert re.search(r"Found in it +faces\b", text)
     assert record["source_sha256"] in text and "36 × 24 cells" in text and "RecCNN on restoring" in text
 
 

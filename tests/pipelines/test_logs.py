@@ -24,28 +24,29 @@ def photos(tmp_path: Path) -> Path:
     return folder
 
 
-def compress(photos: Path, output: Path, *flags: str) -> tuple[int, str]:
-    """The exit status, and standard error."""
-    fixed = ["compress", str(photos), "--output", str(output), "--roi", "none", "--reccnn", "off"]
-    done = subprocess.run(
-        [sys.executable, "-m", "foveate", *fixed, *flags], capture_output=True, text=True, check=False
-    )
-    return done.returncode, done.stderr
+def compress(photos: Path, *flags: str) -> list[str]:
+    """The arguments of a quick run."""
+    output = str(photos.parent / "archive")
+    return ["compress", str(photos), "--output", output, "--roi", "none", "--reccnn", "off", *flags]
 
 
-def test_json_logs_are_a_json_object_a_line_and_end_with_the_counts(photos: Path, tmp_path: Path) -> None:
-    status, said = compress(photos, tmp_path / "archive", "--log-format", "json")
-    assert status == 3
-    entries: list[dict[str, Any]] = [json.loads(line) for line in said.splitlines()]
+def test_json_logs_are_a_json_object_a_line_and_end_with_the_counts(
+    photos: Path, capfd: pytest.CaptureFixture[str]
+) -> None:
+    assert cli.main(compress(photos, "--log-format", "json")) == 3
+    logs.set_up_logging()
+    entries: list[dict[str, Any]] = [json.loads(line) for line in capfd.readouterr().err.splitlines()]
     assert all({"severity", "time", "message", "logger"} <= set(entry) for entry in entries)
     (end,) = (entry for entry in entries if "counts" in entry)
     assert end["severity"] == "INFO" and end["counts"]["compressed"] == 1 and end["counts"]["failed"] == 1
     assert any(entry["severity"] == "ERROR" and "failures" in entry["message"] for entry in entries)
 
 
-def test_quiet_says_only_what_goes_wrong(photos: Path, tmp_path: Path) -> None:
+def test_quiet_says_only_what_goes_wrong(photos: Path) -> None:
     (photos / "bad.png").unlink()
-    assert compress(photos, tmp_path / "archive", "--quiet") == (0, "")
+    command = [sys.executable, "-m", "foveate", *compress(photos, "--quiet")]
+    done = subprocess.run(command, capture_output=True, text=True, check=False)
+    assert (done.returncode, done.stderr) == (0, "")
 
 
 def test_what_goes_wrong_is_said_however_quiet(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 
 import foveate
-from foveate.archive.planning.outputs import NamedFile
+from foveate.archive.planning.restore_plan import NamedFile
 from foveate.codec import file as jp2_file
 from foveate.codec import jp2
 from foveate.codec.errors import BadCodestream, UnsupportedCodestream

@@ -13,7 +13,7 @@ import pytest
 
 from foveate.archive import tables
 from foveate.archive.names import ENDINGS
-from foveate.archive.planning import spool
+from foveate.archive.planning import join, spool
 from foveate.archive.planning.plan import Planned, part_urls, read_part, read_summary
 from foveate.archive.planning.planner import make_plan
 from foveate.archive.planning.settle import is_up_to_date
@@ -109,6 +109,8 @@ def test_a_plan_says_what_the_plain_rules_say(
     if split:
         monkeypatch.setattr(spool, "_MOST_BYTES", 500)
         monkeypatch.setattr(spool, "_AT_ONCE", 4)
+        for module in (spool, join):  # few buckets of some sources each: every one needs a database
+            monkeypatch.setattr(module, "BUCKETS", 5)
     a_random_archive(tmp_path, seed)
     asked = asked_of(tmp_path / "in", tmp_path / "out")
     run = labels(asked.archive, "r9", SETTINGS, NETWORKS)

@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+import contextlib
 import functools
+from collections.abc import Iterator
 
 import numpy as np
+import pytest
 from numpy.typing import NDArray
 
 import foveate
+from foveate.reports.viewer import places
 from foveate.reports.viewer.contents import ComparedPhoto, compared
 from foveate.reports.viewer.versions import PhotoInVersions, Version, version_of_ours
 from foveate.sandbox.client import Limits
@@ -28,6 +32,15 @@ def in_versions(
     return PhotoInVersions(
         name, "jpeg", 3 * height * width, pixels, None, saliency, (versions[0], peer, versions[1])
     )
+
+
+@contextlib.contextmanager
+def small_crops() -> Iterator[None]:
+    """Meanwhile photos above 0.06 megapixels are shown in crops of 256 pixels: large ones take longer."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(places, "WHOLE_PIXELS", 60_000)
+        patch.setattr(places, "CROP_SIDE", 256)
+        yield
 
 
 def _at(pixels: NDArray[np.uint8], rate: float) -> Version:

@@ -11,7 +11,7 @@ from foveate.reports.viewer.contents import compared
 from foveate.reports.viewer.page import render_viewer
 from foveate.sandbox.client import Limits
 from tests.reports.browsers import Visit, flaws, visit
-from tests.reports.viewer.photos import NAME, in_versions, small
+from tests.reports.viewer.photos import NAME, in_versions, small, small_crops
 
 CLIP = "image => getComputedStyle(image).clipPath"
 SCALE = "each => new DOMMatrix(getComputedStyle(each).transform).a"
@@ -21,7 +21,8 @@ SHIFT = "each => new DOMMatrix(getComputedStyle(each).transform).e"
 @pytest.fixture(scope="module")
 def page_file(tmp_path_factory: pytest.TempPathFactory) -> pathlib.Path:
     place = tmp_path_factory.mktemp("viewer") / "compare.html"
-    large = compared(in_versions(1300, 2300, name="large.jpg"), Limits())
+    with small_crops():
+        large = compared(in_versions(325, 575, name="large.jpg"), Limits())
     place.write_text(render_viewer([small(), large], [("c.gif", "a reason")]), encoding="utf-8")
     return place
 

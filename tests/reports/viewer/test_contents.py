@@ -9,7 +9,7 @@ import pytest
 
 from foveate.reports.viewer.contents import compared, totals_of
 from foveate.sandbox.client import Limits
-from tests.reports.viewer.photos import in_versions, small
+from tests.reports.viewer.photos import in_versions, small, small_crops
 from tests.reports.viewer.test_pictures import opened
 
 
@@ -39,13 +39,15 @@ def test_each_version_has_its_pixels_and_maps() -> None:
 
 
 def test_a_large_photo_is_shown_in_crops_or_as_a_whole() -> None:
-    photo = dataclasses.replace(in_versions(1200, 2000), saliency=None)
-    crops = compared(photo, Limits())
-    assert not crops.is_whole and all(view.place.width == 1024 for view in crops.views)
+    photo = dataclasses.replace(in_versions(300, 500), saliency=None)
+    with small_crops():
+        crops = compared(photo, Limits())
+    assert not crops.is_whole and all(view.place.width == 256 for view in crops.views)
     for view in crops.views:
         assert view.saliency is None
         np.testing.assert_array_equal(np.asarray(opened(view.pictures[0])), photo.pixels[view.place.pixels])
-    assert compared(photo, Limits(), full=True).is_whole
+    with small_crops():
+        assert compared(photo, Limits(), full=True).is_whole
 
 
 def test_what_a_person_should_know_is_said() -> None:

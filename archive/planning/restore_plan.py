@@ -61,8 +61,8 @@ class Unnamed:
         return BadInput(self.detail)
 
 
-class Outputs(NamedTuple):
-    """A restore's plan: the urls of its parts, and how many files it has.
+class RestorePlan(NamedTuple):
+    """The urls of a plan's parts, and how many files it has.
 
     `other_kinds` counts the files that are not taken for their endings.
     """
@@ -72,7 +72,9 @@ class Outputs(NamedTuple):
     other_kinds: Mapping[str, int]
 
 
-def plan_outputs(sources: tuple[str, ...], output: str, file_format: PictureFormat, folder: str) -> Outputs:
+def plan_restore(
+    sources: tuple[str, ...], output: str, file_format: PictureFormat, folder: str
+) -> RestorePlan:
     """Writes a row for every file that is to be restored.
 
     Of an archive, or a folder in one, all files are taken: it holds nothing that does not belong there.
@@ -109,10 +111,10 @@ def plan_outputs(sources: tuple[str, ...], output: str, file_format: PictureForm
                         break
                     parts.append(f"{folder}/{name}-{number:05}.parquet")
                     put_parquet(pa.Table.from_pylist(part, schema=_SCHEMA), parts[-1])
-    return Outputs(tuple(parts), files, others)
+    return RestorePlan(tuple(parts), files, others)
 
 
-def read_outputs(part: Slice, file_format: PictureFormat) -> Iterator[NamedFile | Unnamed]:
+def read_restore_plan(part: Slice, file_format: PictureFormat) -> Iterator[NamedFile | Unnamed]:
     """The files of a slice of a part.
 
     Raises:

@@ -11,8 +11,8 @@ import pytest
 from apache_beam.testing.test_pipeline import TestPipeline
 from apache_beam.testing.util import assert_that, equal_to
 
-from foveate.archive.planning.outputs import plan_outputs
-from foveate.transforms.name_outputs import NameOutputs
+from foveate.archive.planning.restore_plan import plan_restore
+from foveate.transforms.name_restored import NameRestored
 from foveate.transforms.steps import FAILURES
 
 
@@ -24,9 +24,9 @@ def test_every_file_gets_a_path_of_its_own_or_is_a_failure(tmp_path: Path, on_wo
         (root / name).parent.mkdir(exist_ok=True)
         (root / name).write_bytes(b"x")
     sources, output, folder = (str(root),), str(tmp_path / "out"), str(tmp_path / "plan")
-    plan = None if on_worker else plan_outputs(sources, output, "png", folder)
+    plan = None if on_worker else plan_restore(sources, output, "png", folder)
     with TestPipeline(runner="FnApiRunner") as pipeline:
-        named = pipeline | NameOutputs(plan, sources, output, "png", folder)
+        named = pipeline | NameRestored(plan, sources, output, "png", folder)
         paths = named.files | "Paths" >> beam.Map(lambda file: (Path(file.source.url).name, file.path))
         failed = named[FAILURES] | "Failed" >> beam.Map(lambda failure: Path(failure.url).name)
         assert_that(

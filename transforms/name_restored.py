@@ -12,22 +12,28 @@ from typing import Any
 import apache_beam as beam
 
 from foveate.archive.names import name_bytes
-from foveate.archive.planning.outputs import NamedFile, Outputs, Unnamed, plan_outputs, read_outputs
+from foveate.archive.planning.restore_plan import (
+    NamedFile,
+    RestorePlan,
+    Unnamed,
+    plan_restore,
+    read_restore_plan,
+)
 from foveate.archive.planning.slices import Slice, cut_part
 from foveate.pictures.formats import PictureFormat
 from foveate.transforms.steps import FAILURES, Element, failure
 
 
 @dataclasses.dataclass
-class NameOutputs(beam.PTransform):  # type: ignore[misc]  # Beam is untyped
+class NameRestored(beam.PTransform):  # type: ignore[misc]  # Beam is untyped
     """A restore's sources → `NamedFile`s, each place once; outputs: "files" (main) and "failures".
 
     Args:
       plan: a plan that is there already; None: a worker plans.
-      sources, output, file_format, folder: as of `plan_outputs`, for a worker that plans.
+      sources, output, file_format, folder: as of `plan_restore`, for a worker that plans.
     """
 
-    plan: Outputs | None
+    plan: RestorePlan | None
     sources: tuple[str, ...]
     output: str
     file_format: PictureFormat
@@ -61,14 +67,14 @@ class NameOutputs(beam.PTransform):  # type: ignore[misc]  # Beam is untyped
 def _plan(
     sources: tuple[bytes, ...], output: bytes, file_format: PictureFormat, folder: str
 ) -> tuple[str, ...]:
-    """`plan_outputs` as a Beam step; gives the urls of the parts."""
+    """`plan_restore` as a Beam step; gives the urls of the parts."""
     names = tuple(name.decode(errors="surrogatepass") for name in sources)
-    return plan_outputs(names, output.decode(errors="surrogatepass"), file_format, folder).parts
+    return plan_restore(names, output.decode(errors="surrogatepass"), file_format, folder).parts
 
 
 def _read(part: Slice, file_format: PictureFormat) -> Iterator[Any]:
-    """`read_outputs` as outputs of a Beam step: a file whose place another has becomes a failure."""
-    for file in read_outputs(part, file_format):
+    """`read_restore_plan` as outputs of a Beam step: a file whose place another has becomes a failure."""
+    for file in read_restore_plan(part, file_format):
         if isinstance(file, Unnamed):
             yield beam.pvalue.TaggedOutput(FAILURES, failure(file.source.url, "match", file.error))
         else:

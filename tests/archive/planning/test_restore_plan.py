@@ -12,15 +12,15 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from foveate.archive.planning import slices, spool
-from foveate.archive.planning.outputs import (
+from foveate.archive.planning import join, slices, spool
+from foveate.archive.planning.restore_plan import (
     NamedFile,
     Unnamed,
     _output_places,
     full_name,
     named,
-    plan_outputs,
-    read_outputs,
+    plan_restore,
+    read_restore_plan,
     short_name,
 )
 from foveate.archive.planning.slices import cut_part
@@ -103,6 +103,8 @@ def test_a_plan_names_files_as_they_would_be_named_together(
     if split:
         monkeypatch.setattr(spool, "_MOST_BYTES", 100)
         monkeypatch.setattr(spool, "_AT_ONCE", 2)
+        for module in (spool, join):  # each needs a database of its own
+            monkeypatch.setattr(module, "BUCKETS", 5)
         monkeypatch.setattr(slices, "_LEAST_SLICES", 1)
     names = ("a.jpg.jp2", "a.png.jp2", "a.png", "b.jp2.enc", "b.tif", "c/d.jp2", "c/d.jpg.png", "c/d.jpg.jp2")
     for root in ("in", "more"):
@@ -110,8 +112,8 @@ def test_a_plan_names_files_as_they_would_be_named_together(
             (tmp_path / root / name).parent.mkdir(parents=True, exist_ok=True)
             (tmp_path / root / name).write_bytes(b"x")
     sources = (str(tmp_path / "in"), str(tmp_path / "in/a.png"), str(tmp_path / "more/c"))
-    plan = plan_outputs(sources, str(tmp_path / "out"), "png", str(tmp_path / "plan"))
-    found = [file for url in plan.parts for part in cut_part(url) for file in read_outputs(part, "png")]
+    plan = plan_restore(sources, str(tmp_path / "out"), "png", str(tmp_path / "plan"))
+    found = [file for url in plan.parts for part in cut_part(url) for file in read_restore_plan(part, "png")]
     assert set(found) == set(named([file.source for file in found], "png"))
     assert len(found) == 12 and plan.files == 13 and (len(plan.parts) > 3) == split
     taken = [file.source.relative_path for file in found if isinstance(file, Unnamed)]
@@ -120,14 +122,14 @@ def test_a_plan_names_files_as_they_would_be_named_together(
 
 def test_a_source_that_names_nothing_is_told(tmp_path: Path) -> None:
     with pytest.raises(NothingFound, match="nowhere"):
-        plan_outputs((str(tmp_path / "nowhere"),), "out", "png", str(tmp_path / "plan"))
+        plan_restore((str(tmp_path / "nowhere"),), "out", "png", str(tmp_path / "plan"))
 
 
 def test_frames_and_versions_of_a_source_survive_a_plan(tmp_path: Path) -> None:
     (tmp_path / "a.jp2").write_bytes(b"x")
-    plan = plan_outputs((str(tmp_path / "a.jp2"),), "out", "png", str(tmp_path / "plan"))
+    plan = plan_restore((str(tmp_path / "a.jp2"),), "out", "png", str(tmp_path / "plan"))
     ((part,),) = [list(cut_part(url)) for url in plan.parts]
-    (found,) = read_outputs(part, "png")
+    (found,) = read_restore_plan(part, "png")
     modified = (tmp_path / "a.jp2").stat().st_mtime
     assert isinstance(found, NamedFile)
     assert dataclasses.replace(found.source, modified=modified) == found.source and found.path == "a.png"

@@ -1,0 +1,103 @@
+"""Fetches the photos that are labeled for what people look at: `python -m benchmarks.place_photos FOLDER`.
+
+benchmarks/place_photos.csv says of each photo whose it is, under which license, and which half of the set it
+is in: nothing was chosen by the test half, whose photos come from other sources than the development half's.
+What is there is not fetched again. Needs npm, and mvn. Photos of no registry are not fetched: the validation
+photos of CID22 and CLIC 2025, and those that scikit-image has.
+"""
+
+from __future__ import annotations
+
+import argparse
+import csv
+import dataclasses
+import hashlib
+import sys
+import tempfile
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import Literal, cast
+
+from benchmarks.photo_set import PackageMissing, unpacked
+from benchmarks.photo_sources import Kind, Package
+
+SOURCES = Path(__file__).parent / "place_photos.csv"
+HALVES = ("development", "test")
+_FOLDERS: dict[Kind, str] = {"npm": "package"}  # where in a package its files are
+
+
+@dataclasses.dataclass(frozen=True)
+class PlacePhoto:
+    """A labeled photo; `package` is None where it comes from no registry."""
+
+    name: str
+    half: Literal["development", "test"]
+    package: Package | None
+    member: str
+    author: str
+    license: str
+    sha256: str
+
+    @property
+    def file_name(self) -> str:
+        """The name of its file, when fetched."""
+        return f"{self.name}{Path(self.member).suffix.lower()}"
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Fetches what the folder lacks; 1 if anything could not be had."""
+    parser = argparse.ArgumentParser(
+        prog="python -m benchmarks.place_photos",
+        description=__doc__,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    parser.add_argument("folder", type=Path, help="where the photos go: 65 MB")
+    folder = parser.parse_args(argv).folder
+    folder.mkdir(parents=True, exist_ok=True)
+    problems = list(_fetched(folder))
+    for problem in problems:
+        print(problem, file=sys.stderr)
+    print(f"{folder}: {sum(1 for _ in folder.iterdir())} files")
+    return 1 if problems else 0
+
+
+def place_photos() -> list[PlacePhoto]:
+    """All labeled photos, in the order of their names."""
+    with SOURCES.open(newline="") as file:
+        return [_photo(row) for row in csv.DictReader(file)]
+
+
+def _photo(row: dict[str, str]) -> PlacePhoto:
+    registry = cast(Kind, row["registry"])
+    package = Package(registry, row["package"], _FOLDERS.get(registry, "")) if registry else None
+    half = cast(Literal["development", "test"], row["half"])
+    return PlacePhoto(row["name"], half, package, row["member"], row["author"], row["license"], row["sha256"])
+
+
+def _fetched(folder: Path) -> Iterator[str]:
+    """Fetches the photos that are not there; yields what was wrong."""
+    wanted = [photo for photo in place_photos() if photo.package and not (folder / photo.file_name).exists()]
+    for package in dict.fromkeys(photo.package for photo in wanted if photo.package):
+        with tempfile.TemporaryDirectory() as temporary:
+            try:
+                files = unpacked(package, Path(temporary)) / package.folder
+            except (PackageMissing, OSError) as error:
+                yield f"{package.name} cannot be fetched: {error}"
+                continue
+            for photo in wanted:
+                if photo.package == package:
+                    yield from _copied(photo, files / photo.member, folder)
+
+
+def _copied(photo: PlacePhoto, path: Path, folder: Path) -> Iterator[str]:
+    """Copies a photo if it is the one that was labeled."""
+    data = path.read_bytes() if path.exists() else b""
+    if hashlib.sha256(data).hexdigest() != photo.sha256:
+        assert photo.package
+        yield f"{photo.package.name} holds no {photo.member}, or another one than it did"
+        return
+    (folder / photo.file_name).write_bytes(data)
+
+
+if __name__ == "__main__":
+    sys.exit(main())
