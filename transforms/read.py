@@ -12,6 +12,7 @@ from typing import Any
 
 import apache_beam as beam
 
+from foveate.archive.names import JP2_ENDING
 from foveate.archive.rows import KeptSource
 from foveate.codec.jp2_boxes import icc_is_restricted
 from foveate.pictures.formats import PICTURE_EXTENSIONS
@@ -28,9 +29,7 @@ from foveate.transforms.steps import PhotoStage
 KEPT = "kept"
 # Endings that are not the format's name.
 _FORMATS = {"jpg": "jpeg", "tif": "tiff", "heif": "heic", "dcm": "dicom", "ima": "dicom"}
-
-
-_LONGEST_NAME = 255 - len(".jp2")  # bytes of a file's name, of 255 that most file systems allow
+_LONGEST_NAME = 255 - len(JP2_ENDING)  # bytes of a file's name, of 255 that most file systems allow
 
 
 def read_photo(
