@@ -18,7 +18,7 @@ from typing import Literal
 import numpy as np
 from numpy.typing import NDArray
 
-from foveate.codec import allocation, block_costs, hulls, masking
+from foveate.codec import allocation, base_step, block_costs, hulls, masking
 from foveate.codec.allocation import Candidates, Choice
 from foveate.codec.block_coder import BlockCoder
 from foveate.codec.block_weights import Emphasis, block_weights
@@ -38,15 +38,9 @@ _MOST_AIMS, _MOST_ROUNDS = 4, 40
 _WORTH_LEAVING_OUT = 0.002  # of a sample's bytes, by what they bring
 _UNUSED = 0.001  # of a budget, that is not worth coding further down for
 _HEADER_BYTES_PER_BLOCK = 0.5
-_QUALITY_TRIALS = 10
 _SLOPE_PER_ERROR = 40.0  # weighted slope over squared error per pixel, of usual photos
 _DECIBELS_PER_DECADE, _LEAST_STEP = 8.0, 0.05  # of slope, to code further down
-_HALVINGS = 30  # of the range of thresholds
-_LAST_SLOPE = 6.0  # what the last pass of a bit-plane brings, in squared steps per byte over all colors
-_FINEST_STEP, _DEEP = 1 / 32, 12  # of pictures up to so many bits; deeper ones have no need of one below 1
-# Where a slope's square root may lie between two quantization steps, in octaves, with the best outcome on
-# average; for any one photo, another may be better.
-_GOOD_PHASES = (0.125, 0.5)
+_QUALITY_TRIALS, _HALVINGS = 10, 30  # the latter of the range of thresholds
 
 Effort = Literal["fast", "normal", "best"]
 
@@ -118,12 +112,11 @@ class Encoder:
     @functools.cached_property
     def _salience(self) -> NDArray[np.float64]:
         """What errors in each block count for by saliency: (blocks,)."""
-        stream, layout, contents = self.coder.stream, self.coder.layout, self.coder.contents
-        if self._places is not None and contents is not None:
-            return energy_means(contents, layout, self._places)
-        saliency = self._emphasis.saliency
-        assert saliency is not None
-        return saliency_weights(stream, layout, saliency, self._emphasis.gain_db)
+        coder, emphasis = self.coder, self._emphasis
+        if self._places is not None and coder.contents is not None:
+            return energy_means(coder.contents, coder.layout, self._places)
+        assert emphasis.saliency is not None
+        return saliency_weights(coder.stream, coder.layout, emphasis.saliency, emphasis.gain_db)
 
     # ------------------------------------------------------------ targets
 
@@ -140,8 +133,8 @@ class Encoder:
         threshold = math.log10(slope)
         self._try_leaving_out(threshold, self._sample(threshold + _SAFETY).blocks)
 
-        def cut(base_step: float) -> Choice:
-            self._aim_at(threshold, base_step, depth=threshold)
+        def cut(step: float) -> Choice:
+            self._aim_at(threshold, step, depth=threshold)
             return allocation.cut_at(self._candidates(), threshold, layers)
 
         return self._best_of(cut(self._fine_step(threshold)), cut)
@@ -177,10 +170,9 @@ class Encoder:
                 break
             self._aim_at(-math.inf if self._is_everything(choice) else choice.threshold)
             choice = self._fitted(budget, layers)
-        threshold = choice.threshold
 
-        def fit(base_step: float) -> Choice:
-            self._aim_at(threshold, base_step)
+        def fit(step: float) -> Choice:
+            self._aim_at(choice.threshold, step)
             return self._fitted(budget, layers)
 
         return self._best_of(choice, fit)
@@ -203,8 +195,8 @@ class Encoder:
             return choice
         threshold = choice.threshold
 
-        def search(base_step: float) -> Choice:
-            self._aim_at(threshold, base_step)
+        def search(step: float) -> Choice:
+            self._aim_at(threshold, step)
             begin = self._decibels(allocation.cut_at(self._candidates(), threshold))
             return self._searched(goal, quality, begin, layers) or choice
 
@@ -221,7 +213,8 @@ class Encoder:
             rivals = []
         slope = 10.0**choice.threshold
         fine = self._fine_step(choice.threshold)
-        steps = [fine, *(fine * self._step_for(choice.threshold, phase) for phase in _GOOD_PHASES)]
+        usual = choice.threshold - float(np.average(self._log_weights, weights=self.coder.areas))
+        steps = [fine, *(fine * step for step in base_step.in_good_phases(usual))]
         best = max([*rivals, *map(again, steps)], key=lambda c: c.merit(slope))
         if weights is not self.weights:
             self._weigh(weights)
@@ -233,32 +226,22 @@ class Encoder:
         self._aim, self._model = None, None
 
     def _fine_step(self, threshold: float) -> float:
-        """The largest power of two up to 1 whose bit-planes go as far down as a threshold asks for."""
-        if threshold == -math.inf or self.coder.bit_depth > _DEEP:
-            return 1.0
-        least_slope = 10.0**threshold / float(self.weights.max())
-        return min(1.0, max(_FINEST_STEP, 2.0 ** math.floor(math.log2(least_slope / _LAST_SLOPE) / 2)))
-
-    def _step_for(self, threshold: float, phase: float) -> float:
-        """The base step, within half an octave of 1, between which and its double a slope has a phase."""
-        typical = threshold - float(np.average(self._log_weights, weights=self.coder.areas))
-        octave = (typical * math.log2(10) / 2 - phase) % 1.0
-        return float(2.0 ** (octave if octave < 0.5 else octave - 1))
+        return base_step.fine(threshold, float(self.weights.max()), self.coder.bit_depth)
 
     # ------------------------------------------------------------ coding
 
-    def _aim_at(self, threshold: float, base_step: float | None = None, depth: float | None = None) -> None:
+    def _aim_at(self, threshold: float, step: float | None = None, depth: float | None = None) -> None:
         """Codes all blocks for a threshold, unless they are coded for it already.
 
         `depth` is how far down, a little below the threshold by default.
         """
-        base_step = self._fine_step(threshold) if base_step is None else base_step
+        step = self._fine_step(threshold) if step is None else step
         depth = threshold + _SAFETY if depth is None else depth
-        if (threshold, base_step) != (self._aim, self._base_step):
-            self.coder.restart(base_step)
+        if (threshold, step) != (self._aim, self._base_step):
+            self.coder.restart(step)
             if self._places is not None and math.isfinite(threshold):
                 self.coder.leave_out(self._places, self._salience, 10.0**threshold / self.weights)
-            self._aim, self._base_step, self._depth = threshold, base_step, math.inf
+            self._aim, self._base_step, self._depth = threshold, step, math.inf
         if depth < self._depth or self._depth == math.inf:
             self._code_down_to(depth)
 
@@ -287,8 +270,7 @@ class Encoder:
 
     def _is_well_aimed(self, choice: Choice) -> bool:
         """Whether what was left out is what should be, at the slope that a choice ended at."""
-        leaves_out = self._leaves_out or self._places is not None
-        if not leaves_out or self._aim is None or self._aim == -math.inf:
+        if not (self._leaves_out or self._places) or self._aim in (None, -math.inf):
             return True
         return -_TOO_HIGH <= choice.threshold - self._aim <= _TOO_LOW and not self._is_everything(choice)
 

@@ -11,7 +11,6 @@ import struct
 from foveate.codec import jp2, walk
 from foveate.codec.errors import BadCodestream, UnsupportedCodestream
 from foveate.codec.jp2_boxes import pack_box_head
-from foveate.codec.packet_stream import PacketStream
 
 _COD = 0xFF52
 _EOC = b"\xff\xd9"
@@ -75,6 +74,8 @@ def _right_counts(data: bytes, start: int, end: int) -> list[tuple[int, int]]:
 
 def _has_every_packet(codestream: bytes, layers: int) -> bool:
     """Whether nothing is missing, whatever is promised: opj_compress counts wrong with -POC and -TP."""
+    from foveate.codec.packet_stream import PacketStream  # compiled code, which few files need
+
     try:
         return PacketStream.parse(codestream).stream.layers == layers
     except (BadCodestream, UnsupportedCodestream):

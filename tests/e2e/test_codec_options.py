@@ -159,7 +159,7 @@ def test_the_first_layers_show_the_salient_half_sharper_than_plain_files_of_thei
         plain = foveate.encode(astronaut(), bpp=bpp, tune="psnr")
         ours, others = (openjpeg.decode(data).pixels for data in (part, plain))
         assert (
-            psnr(astronaut()[:, right], ours[:, right]) > psnr(astronaut()[:, right], others[:, right]) + 0.5
+            psnr(astronaut()[:, right], ours[:, right]) > psnr(astronaut()[:, right], others[:, right]) + 0.3
         )
 
 

@@ -36,7 +36,7 @@ def test_a_photo_is_shown_as_it_was_as_it_is_and_where_its_bits_went(tmp_path: p
     decoded = openjpeg.decode((tmp_path / "a.png.jp2").read_bytes()).pixels
     states = ((shown.original, PIXELS), (shown.archived, decoded), (shown.reconstructed, decoded))
     assert all(state is not None and np.array_equal(state, expected) for state, expected in states)
-    for heat, brighter in ((shown.saliency, 1.2), (shown.bits, 1.1)):
+    for heat, brighter in ((shown.saliency, 1.2), (shown.bits, 1.05)):
         assert heat.shape == PIXELS.shape
         assert heat[60:, 80:, 0].mean() > brighter * heat[:40, :50, 0].mean()
     assert shown.most_bits is not None and 0.5 < shown.most_bits < 24
