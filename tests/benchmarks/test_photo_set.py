@@ -6,12 +6,12 @@ import dataclasses
 import hashlib
 from pathlib import Path
 
-from benchmarks import photo_set
+from benchmarks import packed_photos
 from benchmarks.photo_sources import GRAY_SCAN, PHOTOS, RENDERED
 
 
 def test_every_photo_has_a_name_a_digest_and_a_license_of_its_own() -> None:
-    names = [photo_set.published_name(source) for source in (*PHOTOS, GRAY_SCAN)]
+    names = [source.file_name for source in (*PHOTOS, GRAY_SCAN)]
     assert len(PHOTOS) >= 24
     assert len(set(names)) == len({source.sha256 for source in (*PHOTOS, GRAY_SCAN)}) == len(names)
     assert all(source.license and source.author for source in PHOTOS)
@@ -23,9 +23,9 @@ def test_a_photo_that_is_another_one_than_it_was_is_named_and_left_out(tmp_path:
     folder.mkdir()
     found.write_bytes(b"a photo")
     source = dataclasses.replace(PHOTOS[0], sha256=hashlib.sha256(b"a photo").hexdigest())
-    assert not list(photo_set._copied(source, found, folder))
-    assert (folder / photo_set.published_name(source)).read_bytes() == b"a photo"
+    assert not list(packed_photos._copied(source, found, folder))
+    assert (folder / source.file_name).read_bytes() == b"a photo"
     for other, path in ((PHOTOS[1], found), (PHOTOS[2], tmp_path / "not there")):
-        (problem,) = photo_set._copied(other, path, folder)
+        (problem,) = packed_photos._copied(other, path, folder)
         assert other.member in problem
     assert len(list(folder.iterdir())) == 1

@@ -7,7 +7,7 @@ import hashlib
 import json
 from pathlib import Path
 
-from benchmarks import place_photos
+from benchmarks import packed_photos, place_photos
 from benchmarks.label import PLACES
 from benchmarks.place_photos import HALVES
 
@@ -36,8 +36,8 @@ def test_a_photo_that_is_not_the_labeled_one_is_named_and_left_out(tmp_path: Pat
     found.write_bytes(b"a photo")
     photo = next(photo for photo in place_photos.place_photos() if photo.package)
     meant = dataclasses.replace(photo, sha256=hashlib.sha256(b"a photo").hexdigest())
-    assert not list(place_photos._copied(meant, found, folder))
+    assert not list(packed_photos._copied(meant, found, folder))
     assert (folder / photo.file_name).read_bytes() == b"a photo"
     for path in (found, tmp_path / "not there"):
-        (problem,) = place_photos._copied(photo, path, folder)
+        (problem,) = packed_photos._copied(photo, path, folder)
         assert photo.member in problem
