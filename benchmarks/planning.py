@@ -96,7 +96,7 @@ def _scalar(value: object, field: pa.Field) -> pa.Scalar:
 
 
 def spool_bucket(folder: str, count: int) -> list[Spooled]:
-    """What is spooled of one bucket of those that so many sources make: as many files, of as many rows."""
+    """Spools one bucket of a plan of so many sources: as many files, of as many rows, as it would have."""
     spools = [
         Spool(folder, kind, rows_schema() if kind == "rows" else None, may_mix=False, place=_one_bucket)
         for kind in ("sources", "files", "rows")

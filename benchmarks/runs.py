@@ -34,7 +34,7 @@ _SET = "camera"
 
 @dataclasses.dataclass(frozen=True)
 class Cost:
-    """What a command took for the photos by which its two runs differ.
+    """The cost of a command for the photos by which its two runs differ.
 
     seconds: of processor time, of all processes.
     start_seconds: of the run of one photo.

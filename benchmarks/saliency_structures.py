@@ -160,7 +160,7 @@ def _false_areas(photos: Sequence[Labeled], kind: str) -> list[float]:
 
 
 def _bars(photos: Sequence[Labeled]) -> Iterator[Bar]:
-    """What the test half must show."""
+    """The bars that the test half is held to."""
     for kind, what, least in (
         ("faces", f"faces of {_SIZES[0]} pixels and more, share found", _LEAST_FACES),
         ("writing", "writing, share found", _LEAST_WRITING),

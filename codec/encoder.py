@@ -103,7 +103,7 @@ class Encoder:
 
     @functools.cached_property
     def _places(self) -> WeightMap | None:
-        """What errors count for at each place by saliency; None where it is the same for all of a block."""
+        """The weight of errors at each place, by saliency; None where a block has one weight."""
         emphasis = self._emphasis
         if not emphasis.by_place or emphasis.saliency is None or self.coder.contents is None:
             return None
@@ -111,7 +111,7 @@ class Encoder:
 
     @functools.cached_property
     def _salience(self) -> NDArray[np.float64]:
-        """What errors in each block count for by saliency: (blocks,)."""
+        """The weight of errors in each block, by saliency: (blocks,)."""
         coder, emphasis = self.coder, self._emphasis
         if self._places is not None and coder.contents is not None:
             return energy_means(coder.contents, coder.layout, self._places)

@@ -1,4 +1,4 @@
-"""What errors count for at each coefficient's place: means over blocks, and what is not worth its bits there.
+"""Weights of errors by the place of each coefficient: their means over blocks, and leaving out by them.
 
 A block is cut at one bit-plane for all its coefficients. Where the edge of an object crosses it, it is cut as
 the object asks; and of the coefficients beside the object those that are worth less there than their bits
@@ -27,7 +27,7 @@ _COST = 0.2
 
 
 class WeightMap(NamedTuple):
-    """What an error counts for at each place of a photo.
+    """The weight of an error at each place of a photo.
 
     values: (h, w) float64, positive.
     height, width: pixels of the photo that its cells cover.

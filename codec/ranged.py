@@ -95,7 +95,7 @@ class RangedBytes:
                 self._pages[(read.start + at) // _PAGE] = data[at : at + _PAGE]
 
     def reads_for(self, spans: Sequence[Span]) -> list[Span]:
-        """What `read_spans` would fetch."""
+        """The stretches that `read_spans` would fetch."""
         rest = [self._missing(span) for span in spans]
         return merged([span for span in rest if span.start < span.end])
 

@@ -172,7 +172,7 @@ def _visual_table(sections: Sections) -> list[str]:
 
 
 def _rates_table(sections: Sections) -> list[str]:
-    """What a rate means: PSNR of files as decoded and as restored."""
+    """Mean PSNR at a rate, of files as decoded and as restored."""
     lines = [
         "| | 0.25 bpp | 0.5 bpp | 1 bpp | 2 bpp |",
         "| --- | --- | --- | --- | --- |",
@@ -187,7 +187,7 @@ def _rates_table(sections: Sections) -> list[str]:
 
 
 def _gains_table(sections: Sections) -> list[str]:
-    """What RecCNN adds to the PSNR."""
+    """Decibels of PSNR that RecCNN adds."""
     lines = ["| bits per pixel | plain | `fast` | `best` |", "| --- | --- | --- | --- |"]
     for rate in _RATES:
         gains = (f"{_gain(codec, rate).value(sections):+.2f}" for codec in (_FAST, _BEST))
