@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 from foveate.compiled import compiled
 
 _NOTHING = 1e-12  # squared error
+_LEAST_BYTES = 0.5  # what a first point without a byte of its own is reckoned to cost
 
 
 class Hulls(NamedTuple):
@@ -102,12 +103,9 @@ def _find_hulls(counts, gains, lengths, with_last, found):  # type: ignore[no-un
                 if gain <= total[last + 1]:
                     break
                 more = size - lengths[b, last]
+                of_last = max(np.float64(lengths[b, last] - size_before), _LEAST_BYTES)
                 # The last point goes if this one costs no more, or is at least as steep from the one before.
-                if (
-                    more > 0
-                    and (gain - total[last + 1]) * (lengths[b, last] - size_before)
-                    < (total[last + 1] - gain_before) * more
-                ):
+                if more > 0 and (gain - total[last + 1]) * of_last < (total[last + 1] - gain_before) * more:
                     break
                 top -= 1
             if (top and gain > total[stack[top - 1] + 1]) or (not top and gain > 0):
@@ -121,7 +119,7 @@ def _find_hulls(counts, gains, lengths, with_last, found):  # type: ignore[no-un
             k = stack[j]
             found.passes[b, j], found.sizes[b, j] = k + 1, lengths[b, k]
             found.gains[b, j] = total[k + 1]
-            bytes_more = max(np.float64(lengths[b, k] - size_before), 0.5)
+            bytes_more = max(np.float64(lengths[b, k] - size_before), _LEAST_BYTES)
             found.slopes[b, j] = np.log10(max(total[k + 1] - gain_before, _NOTHING) / bytes_more)
             size_before, gain_before = lengths[b, k], total[k + 1]
         found.number[b] = top
