@@ -65,6 +65,10 @@ def _psnr(codec: str, bits_per_pixel: str) -> Cell:
     return Cell("codecs", "Mean PSNR at", codec, bits_per_pixel)
 
 
+def _score(codec: str, bits_per_pixel: str) -> Cell:
+    return Cell("codecs", "Mean SSIMULACRA 2 at", codec, bits_per_pixel)
+
+
 def _place(row: str, column: str, form: str = ".2f") -> Figure:
     return Figure(Cell("places", "Mean of the map", row, column), form)
 
@@ -82,6 +86,9 @@ FIGURES = {
     "fast-smaller": _bd_rate("codecs", _FAST, "PSNR"),
     "avif-smaller": _bd_rate("codecs", "AVIF", "PSNR", ".1f"),
     "avif-similar-smaller": _bd_rate("codecs", "AVIF", "MS-SSIM"),
+    "avif-ahead": Figure(Less(_psnr("AVIF", "0.5"), _psnr(_BEST, "0.5"))),
+    "avif-score": Figure(_score("AVIF", "0.5")),
+    "best-score": Figure(_score(_BEST, "0.5")),
     "favored-fast-smaller": _bd_rate("favored", _FAST, "PSNR-S"),
     "favored-best-smaller": _bd_rate("favored", _BEST, "PSNR-S"),
     "favored-avif-smaller": _bd_rate("favored", "AVIF", "PSNR-S"),
