@@ -129,5 +129,5 @@ setup(
             "types-setuptools",
         ],
     },
-    entry_points={"console_scripts": ["foveate = foveate.pipelines.cli:main"]},
+    entry_points={"console_scripts": ["foveate = foveate.pipelines.cli:entry"]},
 )

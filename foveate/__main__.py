@@ -1,8 +1,6 @@
 """`python -m foveate`: the same as the command `foveate`."""
 
-import sys
-
-from foveate.pipelines.cli import main
+from foveate.pipelines.cli import entry
 
 if __name__ == "__main__":
-    sys.exit(main())
+    entry()

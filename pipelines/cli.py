@@ -6,6 +6,8 @@ Only the module of the subcommand is imported, so that help is quick.
 from __future__ import annotations
 
 import argparse
+import atexit
+import contextlib
 import difflib
 import errno
 import importlib
@@ -15,6 +17,7 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 from types import ModuleType
+from typing import NoReturn
 
 from foveate.pipelines.logs import add_logging, format_in, set_up_logging
 from foveate.pipelines.running.status import INTERRUPTED, RUN_FAILED, WRONG_USAGE
@@ -36,6 +39,22 @@ COMMANDS = {
 
 
 _FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
+
+
+def end(status: int) -> NoReturn:
+    """Ends the process with an exit status.
+
+    After a run that was stopped, or has failed, Python does not take itself down: threads of the engine still
+    use what it would take from them, and extension modules (DuckDB's) print pages about objects that are left.
+    What is written is whole at any moment, so nothing is lost.
+    """
+    if status in (INTERRUPTED, RUN_FAILED):
+        with contextlib.suppress(OSError):
+            atexit._run_exitfuncs()  # they remove temporary folders, end helper processes, write logs out
+            sys.stdout.flush()
+            sys.stderr.flush()
+        os._exit(status)
+    sys.exit(status)
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -139,5 +158,10 @@ def _top_parser() -> argparse.ArgumentParser:
     return parser
 
 
+def entry() -> NoReturn:
+    """The installed command."""
+    end(main())
+
+
 if __name__ == "__main__":
-    sys.exit(main())
+    entry()

@@ -69,6 +69,25 @@ def test_an_interrupt_while_a_command_is_loaded_ends_it_quietly(photos: Path, tm
     assert done.stderr.decode().splitlines() == ["foveate: stopped"]
 
 
+def test_an_interrupted_run_says_one_sentence_and_nothing_about_what_python_leaves_behind(
+    photos: Path, tmp_path: Path
+) -> None:
+    code = (
+        "import _thread, signal, sys, time; from foveate.pipelines import cli\n"
+        "from foveate.transforms import encode\n"
+        "def interrupted(salient, encoder):\n"
+        "    _thread.interrupt_main(); time.sleep(1)\n"
+        "    yield from plain(salient, encoder)\n"
+        "signal.signal(signal.SIGINT, signal.default_int_handler)\n"
+        "plain, encode.encode_plain = encode.encode_plain, interrupted\n"
+        "sys.argv[0] = 'foveate'; cli.entry()"
+    )
+    command = [sys.executable, "-c", code, "compress", str(photos), "--output", str(tmp_path), *_PLAIN]
+    done = subprocess.run(command, capture_output=True, check=False)
+    said = [line for line in done.stderr.decode().splitlines() if not line.startswith("Compressing: ")]
+    assert (done.returncode, said) == (130, ["foveate: stopped; run the same command again to resume"])
+
+
 @pytest.mark.parametrize("encoding", ["ascii", "iso-8859-1"])
 @pytest.mark.parametrize("command", ["report", "verify", "inspect"])
 def test_letters_that_a_locale_lacks_end_no_command(
