@@ -44,9 +44,9 @@ _FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
 def end(status: int) -> NoReturn:
     """Ends the process with an exit status.
 
-    After a run that was stopped, or has failed, Python does not take itself down: threads of the engine still
-    use what it would take from them, and extension modules (DuckDB's) print pages about objects that are left.
-    What is written is whole at any moment, so nothing is lost.
+    After a run that was stopped or has failed, Python does not clean up its modules: the engine's threads
+    still use them, and DuckDB's would print a page about the objects that are left. What is written is whole
+    at any moment, so nothing is lost.
     """
     if status in (INTERRUPTED, RUN_FAILED):
         with contextlib.suppress(OSError):
