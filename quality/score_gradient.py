@@ -21,9 +21,9 @@ from foveate.quality.ssimulacra2 import (
     LEAST_SIDE,
     SCALES,
     at_least,
+    counted,
     derivative_by_norms,
     norms_of,
-    weights_of,
 )
 from foveate.quality.xyb import (
     Planes,
@@ -41,7 +41,6 @@ _UNIT = 1 << (SCALES - 1)  # rows and columns that halve evenly down to the coar
 _HALO = REACH * _UNIT  # pixels around a window that its derivative depends on
 _STRIP_PIXELS, _LEAST_STRIP = 1 << 20, 256  # of a strip
 _HALVED_ROWS = 64  # an even number
-_NEGLIGIBLE = 0.003  # a color of a scale with no larger weight is left out; the largest of all is 225
 
 
 def gradient_of(reference: Pixels, distorted: Pixels) -> Callable[[Window], NDArray[np.float32]]:
@@ -118,8 +117,8 @@ def _factors(norms: Plane64, height: int, width: int) -> NDArray[np.float32]:
     of the mean of their fourth powers.
     """
     derivative = derivative_by_norms(norms)
-    derivative[(weights_of(norms) < _NEGLIGIBLE).all(axis=(2, 3))] = 0
-    for scale in range(norms.shape[1]):
+    for scale, colors in enumerate(counted(norms.shape[1])):
+        derivative[np.setdiff1d(range(3), colors), scale] = 0
         derivative[:, scale] /= -(-height >> scale) * -(-width >> scale)
     cubes = norms[:, :, 1] ** 3
     derivative[:, :, 1] = np.divide(derivative[:, :, 1], cubes, out=np.zeros_like(cubes), where=cubes > 0)

@@ -89,9 +89,22 @@ MEASURED = {
 
 
 @pytest.mark.parametrize("name", MEASURED)
-def test_scores_agree_with_the_reference_program(name: str) -> None:
+def test_scores_of_all_colors_agree_with_the_reference_program(
+    name: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(module, "counted", lambda scales: [[0, 1, 2]] * scales)
     reference, distorted, score = MEASURED[name]
     assert ssimulacra2(reference, distorted) == pytest.approx(score, abs=1e-4)
+
+
+@pytest.mark.parametrize("name", MEASURED)
+def test_colors_that_are_left_out_hardly_count(name: str) -> None:
+    reference, distorted, score = MEASURED[name]
+    assert ssimulacra2(reference, distorted) == pytest.approx(score, abs=1e-3)
+
+
+def test_of_the_finest_scale_only_brightness_counts() -> None:
+    assert module.counted(6)[0] == [1]
 
 
 @given(photos)
