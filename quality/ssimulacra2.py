@@ -24,7 +24,7 @@ from foveate.quality.color import Pixels, check_pair
 from foveate.quality.error_maps import ErrorMaps
 from foveate.quality.planes import Plane64
 from foveate.quality.recursive_gaussian import LANES
-from foveate.quality.xyb import Planes, halve, linear_light, rescaled_xyb
+from foveate.quality.xyb import Planes, halve, linear_light, rescaled_brightness, rescaled_xyb
 
 SCALES = 6
 LEAST_SIDE = 8  # samples: a scale with a shorter side has no next one
@@ -74,6 +74,7 @@ _WEIGHTS = np.array([
 ])  # fmt: skip
 
 
+_BRIGHTNESS = 1  # of the three colors
 _NEGLIGIBLE = 0.003  # a color of a scale with no larger weight is left out; the largest of all is 225
 _FACTOR, _EXPONENT = 0.9562382616834844, 0.6276336467831387
 _CUBIC = np.array([6.248496625763138e-05, -0.020884521182843837, 2.326765642916932, 0.0])
@@ -180,7 +181,9 @@ class _Scale:
 
     def add(self, reference: Planes, distorted: Planes) -> None:
         """Takes the next rows of both photos' linear light, (3, h, width)."""
-        if self._maps:
+        if self._maps.keys() == {_BRIGHTNESS}:
+            self._maps[_BRIGHTNESS].add(rescaled_brightness(reference), rescaled_brightness(distorted))
+        elif self._maps:
             a, b = rescaled_xyb(reference), rescaled_xyb(distorted)
             for color, maps in self._maps.items():
                 maps.add(a[color], b[color])

@@ -15,7 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from foveate.compiled import compiled, compiled_without_checks, fused
-from foveate.quality.color import Pixels, peak_of
+from foveate.quality.color import Pixels, Plane, peak_of
 
 Planes = NDArray[np.float32]  # (3, h, w)
 
@@ -73,6 +73,14 @@ def rescaled_xyb(light: Planes) -> Planes:
     _, height, width = light.shape
     converted = np.empty_like(light)
     _convert(light.reshape(3, height * width), _ABSORBED, converted.reshape(3, height * width))
+    return converted
+
+
+def rescaled_brightness(light: Planes) -> Plane:
+    """Only the Y (h, w) of `rescaled_xyb`, in half of its time."""
+    _, height, width = light.shape
+    converted = np.empty((height, width), np.float32)
+    _convert_brightness(light.reshape(3, height * width), _ABSORBED, converted.reshape(height * width))
     return converted
 
 
@@ -198,6 +206,17 @@ def _convert(light, absorbed, converted):  # type: ignore[no-untyped-def]
         converted[0, at] = _HALF * (long - medium) * _X_SCALE + _X_OFFSET
         converted[1, at] = brightness + _Y_OFFSET
         converted[2, at] = (short - brightness) + _B_OFFSET
+
+
+@compiled
+def _convert_brightness(light, absorbed, converted):  # type: ignore[no-untyped-def]
+    """The second row of `_convert`."""
+    for at in range(light.shape[1]):
+        red, green, blue = light[0, at], light[1, at], light[2, at]
+        long = fused(absorbed[0, 0], red, fused(absorbed[0, 1], green, fused(absorbed[0, 2], blue, _BIAS)))
+        medium = fused(absorbed[1, 0], red, fused(absorbed[1, 1], green, fused(absorbed[1, 2], blue, _BIAS)))
+        brightness = _HALF * (_cube_root_and(long, -_BIAS_ROOT) + _cube_root_and(medium, -_BIAS_ROOT))
+        converted[at] = brightness + _Y_OFFSET
 
 
 @compiled_without_checks

@@ -7,7 +7,7 @@ import pytest
 from numpy.typing import NDArray
 
 from foveate.compiled import compiled, fused
-from foveate.quality.xyb import halve, linear_light, rescaled_xyb
+from foveate.quality.xyb import halve, linear_light, rescaled_brightness, rescaled_xyb
 
 
 @pytest.mark.parametrize("samples", [np.arange(256, dtype=np.uint8), np.arange(65536, dtype=np.uint16)])
@@ -53,3 +53,8 @@ def test_a_fused_product_and_sum_is_rounded_once() -> None:
 
     a, c = np.float32(1 + 2**-12), np.float32(-1 - 2**-11)
     assert both(a, a, c) == (2**-24, 0)
+
+
+def test_brightness_by_itself_is_that_of_the_three_colors() -> None:
+    light = np.random.default_rng(3).random((3, 7, 9)).astype(np.float32)
+    np.testing.assert_array_equal(rescaled_brightness(light), rescaled_xyb(light)[1])
