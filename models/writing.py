@@ -1,19 +1,21 @@
 """Finds the writing in a photo: signs, pages, labels, printed or by hand, and maps its lines.
 
     photo -> reduced -> whole, small --------------------------> lines
+                     -> tiles in which that suspects writing --> smaller lines
+                     -> both again, turned by a quarter -------> lines that run up or down
                      -> whole, smaller ------------------------> lines that fill it
-                     -> tiles in which the first suspects writing --> smaller lines
 
 The network marks the core of a line, not half as high as its letters, so that lines do not run into each
-other; cores are grown back to lines by how thick they are.
+other; cores are grown back to lines by how thick they are. It knows lines that lie level, and hardly minds if
+they stand on their heads; so one turned look is enough.
 """
 
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -23,17 +25,33 @@ from foveate.models.array_files import file_sha256, read_arrays
 from foveate.models.looks import Fine, Look
 from foveate.models.quiet import quiet_import
 
+
+class Direction(NamedTuple):
+    """How lines of one direction are looked for.
+
+    side: longer side of the whole photo, pixels.
+    turns: quarters that the photo is turned by before, counterclockwise.
+    thickest: half of the thickest core that is a line, in places: letters higher than that are objects, and
+      fog looks like them.
+    """
+
+    side: int
+    turns: int
+    thickest: float
+
+
 WEIGHTS = Path(__file__).parent / "weights" / "writing.npz"
-FIRST_SIDE = 544  # of the whole photo, longer side
-LARGE_SIDE = 256  # likewise, for letters that are too large there
+LEVEL = Direction(544, 0, 10.0)
+UPRIGHT = Direction(448, 1, 6.0)  # posts and stripes look like thick lines more often than beams do
+LARGE = Direction(256, 0, 10.0)  # for letters that are too large in the first look
 TILE, OVERLAP = 384, 32
 SUSPECTED = 0.1  # probability that asks for a second look
 CORE = 0.3  # probability that makes a core
 SURE = 0.6  # mean probability of a core that is writing, as the original's authors have it
 _LEAST_CORE = 3  # places
-_THICKEST = 10.0  # half of a core, in places: letters higher than that are objects, and fog looks like them
 _THICK, _LEAST_LENGTH = 3.0, 1.5  # a core thicker than that is longer than so many times its thickness
 _PLACE = 2  # pixels of a look each way: a quarter of the network's cell
+_KNOWN = 0.5  # in a map: no need to look at it again, turned
 _GROWTH = 4.0  # how far a core grows, in units of half its thickness: then lines of a block meet
 _GRAY = 128
 
@@ -78,28 +96,46 @@ def writing_map(
     """
     result = np.zeros(shape, np.float32)
     cell = photo[0] / shape[0], photo[1] / shape[1]
-    first = looks.whole(fine, FIRST_SIDE)
-    ((output),) = looks.run(finder.predict, [first], _GRAY)
-    suspected = output["writing"][..., 0]
-    _add_lines(result, first, suspected, cell)
     longer = max(fine.picture.shape[:2])
-    if longer > LARGE_SIDE:
-        _look_closer(finder, result, [looks.whole(fine, LARGE_SIDE)], cell)
-    if longer > FIRST_SIDE:
-        tiles = _suspicious_tiles(fine, first, suspected)
-        quarter = -(-len(tiles) // 4)
-        if _look_closer(finder, result, tiles[:quarter], cell):
-            _look_closer(finder, result, tiles[quarter:], cell)
+    for direction in (LEVEL, UPRIGHT):
+        first = looks.whole(fine, direction.side)
+        (suspected,) = _seen(finder, [first], direction)
+        known = result[np.ix_(*_cells(first, suspected.shape, cell, shape))] > _KNOWN
+        _add_lines(result, first, suspected, cell, direction)
+        if longer > LEVEL.side:
+            tiles = _suspicious_tiles(fine, first, np.where(known, 0, suspected))
+            quarter = -(-len(tiles) // 4)
+            if _look_closer(finder, result, tiles[:quarter], cell, direction):
+                _look_closer(finder, result, tiles[quarter:], cell, direction)
+    if longer > LARGE.side:
+        _look_closer(finder, result, [looks.whole(fine, LARGE.side)], cell, LARGE)
     return result
 
 
+def _seen(
+    finder: WritingFinder, parts: Sequence[Look], direction: Direction
+) -> Iterator[NDArray[np.float32]]:
+    """The probability of writing at the places of each look: (h, w) in 0..1, turned back."""
+    turned = [
+        dataclasses.replace(part, picture=np.ascontiguousarray(np.rot90(part.picture, direction.turns)))
+        for part in parts
+    ]
+    for part, output in zip(turned, looks.run(finder.predict, turned, _GRAY), strict=True):
+        rows, columns = (-(-side // _PLACE) for side in part.picture.shape[:2])
+        yield np.rot90(output["writing"][:rows, :columns, 0], -direction.turns)
+
+
 def _look_closer(
-    finder: WritingFinder, result: NDArray[np.float32], tiles: Sequence[Look], cell: tuple[float, float]
+    finder: WritingFinder,
+    result: NDArray[np.float32],
+    tiles: Sequence[Look],
+    cell: tuple[float, float],
+    direction: Direction,
 ) -> bool:
     """Adds the lines in tiles to a map; whether there were any."""
+    seen = _seen(finder, tiles, direction)
     found = [
-        _add_lines(result, tile, output["writing"][..., 0], cell)
-        for tile, output in zip(tiles, looks.run(finder.predict, tiles, _GRAY), strict=True)
+        _add_lines(result, tile, lines, cell, direction) for tile, lines in zip(tiles, seen, strict=True)
     ]
     return any(found)
 
@@ -118,20 +154,22 @@ def _suspicious_tiles(fine: Fine, first: Look, suspected: NDArray[np.float32]) -
 
 
 def _add_lines(
-    result: NDArray[np.float32], look: Look, probability: NDArray[np.float32], cell: tuple[float, float]
+    result: NDArray[np.float32],
+    look: Look,
+    probability: NDArray[np.float32],
+    cell: tuple[float, float],
+    direction: Direction,
 ) -> bool:
     """Adds what a look found to a map of the photo; whether it found anything."""
-    rows, columns = (-(-side // _PLACE) for side in look.picture.shape[:2])
-    lines = grown_lines(probability[:rows, :columns])
+    lines = grown_lines(probability, direction.thickest)
     y, x = np.nonzero(lines)
     if not len(y):
         return False
     # Every place counts for the cell that it is in, every cell for the place that its center is in: either
     # may be the finer.
+    rows, columns = _cells(look, lines.shape, cell, result.shape)
+    np.maximum.at(result, (rows[y], columns[x]), lines[y, x])
     step_y, step_x = _PLACE * look.scale_y, _PLACE * look.scale_x
-    rows = np.minimum(((look.top + (y + 0.5) * step_y) / cell[0]).astype(int), result.shape[0] - 1)
-    columns = np.minimum(((look.left + (x + 0.5) * step_x) / cell[1]).astype(int), result.shape[1] - 1)
-    np.maximum.at(result, (rows, columns), lines[y, x])
     rows = np.floor(((np.arange(result.shape[0]) + 0.5) * cell[0] - look.top) / step_y).astype(int)
     columns = np.floor(((np.arange(result.shape[1]) + 0.5) * cell[1] - look.left) / step_x).astype(int)
     down, across = (
@@ -142,8 +180,23 @@ def _add_lines(
     return True
 
 
-def grown_lines(probability: NDArray[np.float32]) -> NDArray[np.float32]:
-    """Cores of lines grown to the lines: (h, w) in 0..1 to (h, w), each line as bright as it is certain."""
+def _cells(
+    look: Look, places: tuple[int, ...], cell: tuple[float, float], shape: tuple[int, ...]
+) -> tuple[NDArray[np.intp], NDArray[np.intp]]:
+    """The map's row that each row of a look's places is in, and likewise its columns."""
+    rows = (look.top + (np.arange(places[0]) + 0.5) * _PLACE * look.scale_y) / cell[0]
+    columns = (look.left + (np.arange(places[1]) + 0.5) * _PLACE * look.scale_x) / cell[1]
+    return (
+        np.minimum(rows.astype(np.intp), shape[0] - 1),
+        np.minimum(columns.astype(np.intp), shape[1] - 1),
+    )
+
+
+def grown_lines(probability: NDArray[np.float32], thickest: float = LEVEL.thickest) -> NDArray[np.float32]:
+    """Cores of lines grown to the lines: (h, w) in 0..1 to (h, w), each line as bright as it is certain.
+
+    Cores of which half is thicker than `thickest` places are none.
+    """
     from scipy import ndimage
 
     labels, count = ndimage.label(probability > CORE, np.ones((3, 3)))
@@ -155,7 +208,7 @@ def grown_lines(probability: NDArray[np.float32]) -> NDArray[np.float32]:
     area = np.bincount(labels.ravel(), minlength=count + 1)
     thickness = ndimage.maximum(ndimage.distance_transform_edt(labels > 0), labels, numbers)
     is_blob = (thickness > _THICK) & (area < _LEAST_LENGTH * (2 * thickness) ** 2)
-    certain[(area < _LEAST_CORE) | (thickness > _THICKEST) | is_blob] = 0
+    certain[(area < _LEAST_CORE) | (thickness > thickest) | is_blob] = 0
     certain[0] = 0
     reach = _GROWTH * np.maximum(thickness, 1.0)
     distance, nearest = ndimage.distance_transform_edt(labels == 0, return_indices=True)
