@@ -84,7 +84,7 @@ def find(finder: StructureFinder, pixels: Pixels) -> Structures:
     shape = map_shape(*photo)
     objects = np.zeros(shape, np.float32)
     if finder.objects is not None:
-        objects = stretched(settled(msroi.saliency(finder.objects, pixels)), shape)
+        objects = stretched(settled(msroi.saliency(finder.objects, fine.picture)), shape)
     found = faces.find_faces(finder.faces, pixels, fine) if finder.faces is not None else []
     lines = np.zeros(shape, np.float32)
     if finder.writing is not None:
