@@ -2,7 +2,7 @@
 
     photo -> reduced -> whole, small --------------------------> lines
                      -> tiles in which that suspects writing --> smaller lines
-                     -> both again, turned by a quarter -------> lines that run up or down
+                     -> whole, turned by a quarter ------------> lines that run up or down
                      -> whole, smaller ------------------------> lines that fill it
 
 The network marks the core of a line, not half as high as its letters, so that lines do not run into each
@@ -51,7 +51,6 @@ SURE = 0.6  # mean probability of a core that is writing, as the original's auth
 _LEAST_CORE = 3  # places
 _THICK, _LEAST_LENGTH = 3.0, 1.5  # a core thicker than that is longer than so many times its thickness
 _PLACE = 2  # pixels of a look each way: a quarter of the network's cell
-_KNOWN = 0.5  # in a map: no need to look at it again, turned
 _GROWTH = 4.0  # how far a core grows, in units of half its thickness: then lines of a block meet
 _GRAY = 128
 
@@ -97,16 +96,15 @@ def writing_map(
     result = np.zeros(shape, np.float32)
     cell = photo[0] / shape[0], photo[1] / shape[1]
     longer = max(fine.picture.shape[:2])
-    for direction in (LEVEL, UPRIGHT):
-        first = looks.whole(fine, direction.side)
-        (suspected,) = _seen(finder, [first], direction)
-        known = result[np.ix_(*_cells(first, suspected.shape, cell, shape))] > _KNOWN
-        _add_lines(result, first, suspected, cell, direction)
-        if longer > LEVEL.side:
-            tiles = _suspicious_tiles(fine, first, np.where(known, 0, suspected))
-            quarter = -(-len(tiles) // 4)
-            if _look_closer(finder, result, tiles[:quarter], cell, direction):
-                _look_closer(finder, result, tiles[quarter:], cell, direction)
+    first = looks.whole(fine, LEVEL.side)
+    (suspected,) = _seen(finder, [first], LEVEL)
+    _add_lines(result, first, suspected, cell, LEVEL)
+    if longer > LEVEL.side:
+        tiles = _suspicious_tiles(fine, first, suspected)
+        quarter = -(-len(tiles) // 4)
+        if _look_closer(finder, result, tiles[:quarter], cell, LEVEL):
+            _look_closer(finder, result, tiles[quarter:], cell, LEVEL)
+    _look_closer(finder, result, [looks.whole(fine, UPRIGHT.side)], cell, UPRIGHT)
     if longer > LARGE.side:
         _look_closer(finder, result, [looks.whole(fine, LARGE.side)], cell, LARGE)
     return result

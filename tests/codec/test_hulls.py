@@ -30,7 +30,9 @@ def test_points_are_the_upper_hull_and_get_flatter(steps: list[tuple[int, float]
     assert (np.diff(found.slopes[0, :count]) <= 1e-4).all()
     # No pass lies above the hull; one without a byte is reckoned at half a byte.
     total = np.cumsum([np.float32(gain) for _, gain in steps], dtype=np.float64)
-    reachable = np.interp(np.maximum(lengths, 0.5), [0, *sizes], [0, *gains]) if count else np.zeros(len(lengths))
+    reachable = (
+        np.interp(np.maximum(lengths, 0.5), [0, *sizes], [0, *gains]) if count else np.zeros(len(lengths))
+    )
     assert (total <= reachable + 1e-3 * (1 + np.abs(total))).all()
 
 
