@@ -1,6 +1,6 @@
-"""The `foveate` command: finds the subcommand and hands over.
+"""The `foveate` command: finds the subcommand and runs it.
 
-Only the module of the subcommand is imported, so that help is quick.
+Only the module of that subcommand is imported, to keep help fast.
 """
 
 from __future__ import annotations
@@ -25,15 +25,15 @@ from foveate.pipelines.running.status import INTERRUPTED, RUN_FAILED, WRONG_USAG
 COMMANDS = {
     "compress": "compress photos into an archive of region-weighted JPEG 2000 files",
     "transcode": "cut or rearrange JPEG 2000 files without coding them again",
-    "plan": "show what the plans of runs have left to do",
-    "restore": "decode an archive (or any JPEG 2000 files), improved by the reconstruction network",
-    "saliency": "show what the saliency network finds in photos, as pictures",
-    "report": "report what an archive saved, and at what quality: terminal, JSON, HTML",
+    "plan": "show the plans of unfinished runs and what they have left to do",
+    "restore": "decode an archive or any JPEG 2000 files, and improve the result with a network",
+    "saliency": "draw maps of what the networks find in photos",
+    "report": "report how much an archive saved, and at what quality: terminal, JSON, HTML",
     "verify": "check every file of an archive against its checksums and the metrics table",
-    "compact": "join the many small table files of an archive into few large ones",
-    "keygen": "make a key for encrypting archives on storage that is not trusted",
-    "compare": "compare photos at several qualities by eye, on a web page, and choose one",
-    "inspect": "show what is in JPEG 2000 files, and where their bits went: text, JSON, picture",
+    "compact": "merge the many small table files of an archive into a few large ones",
+    "keygen": "create a key for encrypting archives on untrusted storage",
+    "compare": "make a web page for choosing a quality by eye",
+    "inspect": "show what JPEG 2000 files contain and where their bits went: text, JSON, picture",
     "train": "train the networks",
 }
 
@@ -58,13 +58,14 @@ def end(status: int) -> NoReturn:
 
 
 def main(argv: Sequence[str] | None = None) -> int:
-    """Runs one subcommand; the exit status: 0 well, 1 the run failed, 2 wrong usage, 3 some photos failed.
+    """Runs one subcommand; returns its exit status.
 
-    An interrupt gives 130, and an output that nobody reads any more, or a full disk, 1.
+    0: all well; 1: the run failed, standard output was closed early, or a disk is full; 2: wrong usage;
+    3: some photos failed; 130: interrupted.
     """
     _open_what_is_closed()
     for stream in (sys.stdout, sys.stderr):
-        if isinstance(stream, io.TextIOWrapper):  # letters that a locale lacks must not end a command
+        if isinstance(stream, io.TextIOWrapper):  # characters missing from a locale must not end a command
             stream.reconfigure(errors="replace")
     try:
         status = _run(argv)
@@ -74,18 +75,18 @@ def main(argv: Sequence[str] | None = None) -> int:
         print("foveate: stopped", file=sys.stderr)
         return INTERRUPTED
     except BrokenPipeError:
-        print("foveate: the output was closed before all was written", file=sys.stderr)
+        print("foveate: standard output was closed before everything was written", file=sys.stderr)
     except OSError as error:
         if error.errno not in _FULL:
             raise
         place = f"{error.filename}: " if error.filename else ""
-        print(f"foveate: not all could be written: {place}{error.strerror}", file=sys.stderr)
+        print(f"foveate: the output is incomplete: {place}{error.strerror}", file=sys.stderr)
     os.dup2(os.open(os.devnull, os.O_WRONLY), 1)  # Python would fail again when it flushes at its end
     return RUN_FAILED
 
 
 def _open_what_is_closed() -> None:
-    """Opens standard streams that whoever started us has closed: a file would take their place."""
+    """Opens standard streams that our parent process has closed: the next file opened would replace them."""
     nowhere = os.open(os.devnull, os.O_RDWR)
     while nowhere <= 2:  # the lowest number that is free
         os.set_inheritable(nowhere, True)
@@ -123,7 +124,7 @@ def _unknown(name: str) -> str:
 
 
 def command(name: str) -> tuple[ModuleType, argparse.ArgumentParser]:
-    """The module of a subcommand, and what parses its arguments."""
+    """The module of a subcommand, and its argument parser."""
     module = importlib.import_module(f"foveate.pipelines.{name}")
     parser = argparse.ArgumentParser(
         prog=f"foveate {name}",
@@ -137,7 +138,7 @@ def command(name: str) -> tuple[ModuleType, argparse.ArgumentParser]:
 
 
 class _Version(argparse.Action):
-    """Prints the version, which is looked up only when it is asked for."""
+    """Prints the version, looked up only on request."""
 
     def __call__(self, parser: argparse.ArgumentParser, *_: object) -> None:
         from importlib.metadata import version
@@ -149,9 +150,9 @@ def _top_parser() -> argparse.ArgumentParser:
     lines = "\n".join(f"  {name:<10} {text}" for name, text in COMMANDS.items())
     parser = argparse.ArgumentParser(
         prog="foveate",
-        usage="foveate COMMAND [arguments]   (foveate COMMAND --help explains each)",
-        description="Compress photo archives into standard JPEG 2000 files with the bits where people look,\n"
-        "and restore them.\n\ncommands:\n" + lines,
+        usage="foveate COMMAND [arguments]   (see foveate COMMAND --help)",
+        description="Compress photo archives into standard JPEG 2000 files that spend their bits where\n"
+        "people look, and restore them.\n\ncommands:\n" + lines,
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
     parser.add_argument("--version", action=_Version, nargs=0, help="show the version and exit")

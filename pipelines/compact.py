@@ -1,9 +1,9 @@
-"""Put few large table files in an archive in the place of many small ones.
+"""Merge the many small table files of an archive into a few large ones.
 
-A nightly run leaves some files below DEST/_foveate/ each time, and one that was killed leaves a journal. This
-joins them, sorted by path; rows stay as they are. It may run beside readers and beside runs, whose own files
-it leaves alone, and be killed at any moment. `foveate compress` does the same by itself when there are more
-than a few hundred.
+Each nightly run leaves a few files below DEST/_foveate/, and a run that was killed leaves a journal. This
+command merges them, sorted by path, without changing any row. It is safe while the archive is read and while
+other runs are writing, whose files it leaves alone, and it may be killed at any time. `foveate compress` does
+the same on its own once there are more than a few hundred files.
 """
 
 from __future__ import annotations

@@ -1,10 +1,10 @@
-"""Compare photos at several qualities with your own eyes, and choose one.
+"""Make a web page for choosing a quality by eye.
 
-Makes a web page of one file: each photo as it is and at each quality, with a slider, flipping, zoom, the
-worst block, where the bits went, sizes and scores. With --beside, other codecs at the same bytes.
+The page is a single file. It shows each photo beside each of its versions, with a slider, flipping, zoom,
+the worst block, where the bits went, sizes and scores. With --beside, it adds other codecs at the same size.
 
-Photos of more than two megapixels are shown in crops of 1024 x 1024 pixels, around the most salient and the
-worst place; --full shows all of them.
+Photos above two megapixels are shown as crops of 1024 x 1024 pixels, around the most salient and the worst
+place; --full shows them whole.
 """
 
 from __future__ import annotations
@@ -65,12 +65,12 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         metavar="FILE",
         help="the page: a path or URL (default: %(default)s)",
     )
-    versions = parser.add_argument_group("what is compared")
+    versions = parser.add_argument_group("versions to compare")
     versions.add_argument(
         "--quality",
         type=flag_types.scores,
         metavar="LIST",
-        help="qualities as of compress --quality, separated by commas (default: "
+        help="values for compress --quality, separated by commas (default: "
         f"{','.join(f'{one:g}' for one in QUALITIES)}; none if --bpp is given)",
     )
     versions.add_argument(
@@ -78,26 +78,26 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         type=flag_types.rates,
         default=(),
         metavar="LIST",
-        help="bits per pixel, separated by commas, as of compress --comcnn off --bpp",
+        help="values for compress --comcnn off --bpp, separated by commas",
     )
     versions.add_argument(
         "--beside",
         type=flag_types.peers,
         default=(),
         metavar="LIST",
-        help="other codecs at no more bytes than each: jpeg, webp, avif, jpegxl, separated by commas; they "
-        "take far longer than ours",
+        help="other codecs to show, each with no more bytes than our version: jpeg, webp, avif, jpegxl, "
+        "separated by commas; they take far longer than ours",
     )
     add_allocation(parser.add_argument_group("where the bits go"))
-    shown = parser.add_argument_group("what is shown")
+    shown = parser.add_argument_group("page")
     shown.add_argument(
-        "--full", action="store_true", help="show all of each photo, however large it is and the page gets"
+        "--full", action="store_true", help="show each photo in full, however large the page becomes"
     )
     shown.add_argument(
         "--sample",
         type=flag_types.positive_count,
         metavar="N",
-        help=f"of many photos only N, evenly spread over their list; a page shows at most {PHOTOS_SHOWN}",
+        help=f"show only N of the photos, evenly spread over their list; a page holds at most {PHOTOS_SHOWN}",
     )
     limits = parser.add_argument_group("reading")
     add_limits(limits)
@@ -106,11 +106,11 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         type=flag_types.on_demand,
         default=(),
         metavar="LIST",
-        help="read these too, as in compress: heic, jxl, cmyk",
+        help="also read these formats, as in compress: heic, jxl, cmyk",
     )
     parser.epilog = (
         "Other flags are Beam's. Exit status: 0 all well, 1 no page was written, 2 wrong usage, 3 some "
-        "photos failed: the page shows the others, and names these."
+        "photos failed (the page lists them, and shows the others)."
     )
 
 
@@ -128,7 +128,7 @@ def run(args: argparse.Namespace) -> int:
     try:
         shown, left_out, failed = _compare_all(files, comparer_of(args), full=args.full)
         if not shown:
-            user_log.error("foveate compare: no photo could be compared, so no page is written")
+            user_log.error("foveate compare: no photo could be compared, so no page was written")
             return RUN_FAILED
         page = render_viewer(shown, left_out).encode()
         _write(output, page)
@@ -142,7 +142,7 @@ def run(args: argparse.Namespace) -> int:
 def _compare_all(
     files: Sequence[SourceFile], comparer: Comparer, *, full: bool
 ) -> tuple[list[ComparedPhoto], list[tuple[str, str]], int]:
-    """Photos for the page, names of others with the reason, and how many of these failed."""
+    """The photos for the page, the names of the others with reasons, and how many of those failed."""
     shown: list[ComparedPhoto] = []
     left_out: list[tuple[str, str]] = []
     failed = 0
@@ -207,7 +207,7 @@ def _flags(args: argparse.Namespace) -> str:
 
 
 def spread(files: Sequence[SourceFile], count: int) -> list[SourceFile]:
-    """So many of the files, evenly spread over their order by name; all of them if there are no more."""
+    """`count` of the files, evenly spread over their order by name; all of them if there are fewer."""
     ordered = sorted(files, key=lambda file: file.relative_path)
     count = min(count, len(ordered))
     return [ordered[(2 * at + 1) * len(ordered) // (2 * count)] for at in range(count)]
@@ -216,11 +216,11 @@ def spread(files: Sequence[SourceFile], count: int) -> list[SourceFile]:
 def _problem(output: str, count: int) -> str:
     """Why the page cannot be made, as a sentence; "" if it can."""
     if Path(output).suffix.lower() not in (".html", ".htm"):
-        return f"--output names a page, so it must end in .html: {output}"
+        return f"--output must name a page that ends in .html, not {output}"
     if "://" not in output and Path(output).is_dir():
-        return f"{output} is a folder; --output names a page"
+        return f"{output} is a folder; --output must name a page (.html)"
     if count > PHOTOS_SHOWN:
-        return f"{count} photos are too many for a page: name at most {PHOTOS_SHOWN}, or use --sample"
+        return f"{count} photos are too many for one page: give at most {PHOTOS_SHOWN}, or use --sample"
     return ""
 
 

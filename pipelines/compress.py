@@ -1,9 +1,9 @@
 """Compress photos into an archive of region-weighted JPEG 2000 files.
 
-Finds what matters in each photo, spends the bits there, and writes a standard JP2 file that any viewer opens,
-with a row of figures per photo. Photos that would not get smaller, or should not become JP2 files, are copied
-unchanged, so that the archive is complete. Sources are never changed. Run the same command again to process
-only what is new.
+Finds what matters in each photo, spends the bits there, and writes a standard JP2 file that any JPEG 2000
+viewer opens, plus a row of figures in the metrics table. Photos that would not get smaller, or that should
+not become JP2 files, are copied unchanged to keep the archive complete. Sources are never changed. Run the
+same command again to process only what is new.
 """
 
 from __future__ import annotations
@@ -66,9 +66,9 @@ def build(
     feed: PlanMade | RoundFeed | StreamFeed | None = None,
     claiming: Claiming | None = None,
 ) -> None:
-    """Wires the pipeline: from paths to files and rows, every photo with one outcome.
+    """Wires the pipeline: from paths to files and rows, with one outcome per photo.
 
-    Without a plan or a feed workers plan first. Without `claiming` no other run may be at the archive.
+    Without a feed, the workers make the plan first. Without `claiming`, no other run may use the archive.
     """
     settings, labels, encoder = options.settings, options.labels, options.encoder()
     if feed is None or isinstance(feed, PlanMade):
@@ -129,7 +129,7 @@ def build(
 
 
 def asked_of(options: CompressOptions) -> Asked:
-    """The request that a run's plan is made for."""
+    """What the run's plan is made for."""
     return Asked(
         sources=options.sources,
         extensions=options.extensions,
@@ -160,7 +160,7 @@ def run(args: argparse.Namespace) -> int:
 
 
 def start(options: CompressOptions, beam_flags: list[str], *, dry_run: bool) -> int:
-    """Does what options ask for, or with `dry_run` says what that would be; returns the exit status."""
+    """Starts the run that the options ask for, or describes it (`dry_run`); returns the exit status."""
     try:
         if options.watch:
             watch = functools.partial(_watch, options, beam_flags)
@@ -173,28 +173,28 @@ def start(options: CompressOptions, beam_flags: list[str], *, dry_run: bool) -> 
     except (NothingFound, BadTable) as error:
         user_log.error(f"foveate {'transcode' if options.settings.transcode else 'compress'}: {error}")
         return WRONG_USAGE
-    except CannotGoOn as error:  # the archive takes no plan or no lease
+    except CannotGoOn as error:  # the archive refuses a plan or a lease
         runner.say_failed(str(error))
         return RUN_FAILED
 
 
 def _compress(options: CompressOptions, beam_flags: list[str]) -> int:
-    """Plans and runs until all is done, but for what runs that are alive work on; returns the exit status.
+    """Plans and runs until nothing is left but what other live runs work on; returns the exit status.
 
     Raises:
       NothingFound: a source names nothing.
-      BadTable: one of the archive's tables is none.
+      BadTable: one of the archive's tables is unreadable.
     """
     if engines.only_describes(beam_flags):
         return _run(options, beam_flags, None, 0, _claiming(options, None), RequestTally())[0]
     if not runner.can_write_to(options.archive):
         return RUN_FAILED
     status, left = _compress_once(options, beam_flags)
-    clear_claims(options.archive, options.run_id)  # its lease is gone: no two leave it to each other
+    clear_claims(options.archive, options.run_id)  # its lease is gone, so no two runs wait for each other
     if left and status in (OK, SOME_FAILED):
         others = others_alive(options.archive, options.run_id)
         if wait_for_signs_of_life(options.archive, others) or not others:
-            user_log.info("Another run has ended or was killed: looking for what it has left")
+            user_log.info("Another run has ended or was killed: looking for photos that it left")
             again = dataclasses.replace(options, run_id=runner.new_run_id(), plan="new")
             return max(status, _compress(again, beam_flags))
         user_log.info(f"{left} photos are left to other runs: {', '.join(sorted(others))}")
@@ -204,7 +204,7 @@ def _compress(options: CompressOptions, beam_flags: list[str]) -> int:
 def _compress_once(options: CompressOptions, beam_flags: list[str]) -> tuple[int, int]:
     """Plans and runs; the exit status, and how many photos were left to other runs."""
     local = engines.is_local(beam_flags)
-    # Who writes into a local folder has it locked: no other run there is alive.
+    # A run locks the local folder that it writes into, so no other run is alive there.
     alone = local and "://" not in options.archive
     tally = RequestTally()
     living: set[str] = set() if alone else leases.living_runs(options.archive)
@@ -220,7 +220,7 @@ def _compress_once(options: CompressOptions, beam_flags: list[str]) -> tuple[int
 
 
 def _claiming(options: CompressOptions, began: float | None, living: Iterable[str] = ()) -> Claiming:
-    """The purpose of a run's claims; `began` by the store's clock, None if only workers are there then."""
+    """What a run claims photos for; `began` is by the store's clock, None if only workers will know."""
     labels = options.labels
     return Claiming(
         archive=options.archive,
@@ -243,7 +243,7 @@ def _run(
     claiming: Claiming | None,
     tally: RequestTally,
 ) -> tuple[int, int]:
-    """Does what is planned; the exit status, and how many photos were left to other runs."""
+    """Runs the plan; the exit status, and how many photos were left to other runs."""
     wire = functools.partial(build, options=options, feed=plan, claiming=claiming)
     status, counts = runner.run_counted(_job(options), wire, beam_flags, photos)
     if status in (OK, SOME_FAILED) and not engines.only_describes(beam_flags):
@@ -257,17 +257,17 @@ def _run(
 
 
 def _keep_journal(options: CompressOptions) -> bool:
-    """`keep_journal` of a run of an engine, which may have begun several times; whether it could be kept."""
+    """Keeps the journal of a run on an engine, which may have started several times; whether that worked."""
     try:
         keep_journal(options.archive, options.run_id)
     except (OSError, ValueError, CannotGoOn) as error:
-        runner.say_failed(f"rows of photos are left in the journal: {error}")
+        runner.say_failed(f"some rows could not be moved from the journal to the tables: {error}")
         return False
     return True
 
 
 def _compact_if_many(archive: str) -> None:
-    """Compacts the tables once many runs have left small files; that it fails is no fault of this run."""
+    """Compacts the tables once many runs have left small files; a failure there does not fail this run."""
     try:
         if small_parts(archive) > _MANY_PARTS:
             compact(archive)
@@ -282,7 +282,7 @@ def _job(options: CompressOptions) -> runner.Job:
 
 
 def _watch(options: CompressOptions, beam_flags: list[str]) -> int:
-    """Runs until it is told to stop; returns the exit status."""
+    """Watches until told to stop; returns the exit status."""
     if options.watch is None:
         raise AssertionError("there is nothing to watch")
     if engines.is_local_runner(beam_flags):

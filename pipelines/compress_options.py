@@ -49,20 +49,20 @@ class CompressOptions:
     key: ArchiveKey | None = None
     watch: watching.Watch | None = None
     sinks: tuple[metrics_flag.Sink, ...] = ()
-    score_all: bool = False  # measure SSIMULACRA 2 for all photos
-    restore_all: bool = False  # and all of them as restored
-    replace_edited: bool = False  # of what is compressed again
+    score_all: bool = False  # measure SSIMULACRA 2 for every photo
+    restore_all: bool = False  # measure every photo as restored, too
+    replace_edited: bool = False  # replace archived files whose tags were edited
     exclude: tuple[str, ...] = ()  # patterns of paths below the sources
-    sidecars: bool = False  # take files of other kinds along
+    sidecars: bool = False  # also copy files of other kinds
 
     @property
     def trusts_tables(self) -> bool:
-        """Whether what the tables say is up to date is left alone; they do not know what a mask holds."""
+        """Whether photos that the tables call up to date are skipped: the tables know nothing of masks."""
         return not self.force and self.settings.mask_folder is None
 
     @property
     def extensions(self) -> frozenset[str]:
-        """Those of the files that are taken."""
+        """The extensions of the files to process."""
         return JPEG2000_EXTENSIONS if self.settings.transcode else PICTURE_EXTENSIONS
 
     @functools.cached_property
@@ -85,7 +85,7 @@ class CompressOptions:
         return Encoder(self.settings, weights, self.archive, not self.force, self.key, self.limits)
 
     def watched(self) -> Watched:
-        """Where a watch looks, and by what it knows that a photo is done."""
+        """Where to watch, and how to tell that a photo is done."""
         return Watched(
             sources=self.sources,
             extensions=self.extensions,
@@ -130,15 +130,15 @@ def _add_targets(group: argparse._ArgumentGroup) -> None:
         "--quality",
         type=flag_types.score,
         metavar="Q",
-        help="target SSIMULACRA 2 score, so that all photos look equally good: 90 is visually lossless, 80 "
-        "hard to tell from the source side by side, 70 high, 50 medium quality",
+        help="SSIMULACRA 2 score to reach, so that all photos look equally good: 90 is visually lossless, 80 "
+        "is hard to tell from the source side by side, 70 is high quality, 50 medium",
     )
     add_byte_targets(one)
     one.add_argument(
         "--psnr",
         type=flag_types.positive,
         metavar="DB",
-        help="the smallest file with a PSNR of at least DB decibels",
+        help="the smallest file with a PSNR of at least DB dB",
     )
     one.add_argument(
         "--roi-psnr",
@@ -156,25 +156,27 @@ def _add_targets(group: argparse._ArgumentGroup) -> None:
         "--slope",
         type=flag_types.positive,
         metavar="E",
-        help="keep every coding pass that removes at least E of squared error per byte (samples from 0 to "
-        "255): similar quality for all photos, with no search",
+        help="keep every coding pass that removes at least E squared error per byte (samples from 0 to 255): "
+        "similar quality for all photos, without a search",
     )
     one.add_argument(
         "--jpeg-quality",
         type=flag_types.quality,
         metavar="Q",
-        help="at most the bytes of a JPEG of quality Q",
+        help="no more bytes than a JPEG of quality Q",
     )
-    one.add_argument("--lossless", action="store_true", help="bit for bit (reversible 5/3 wavelet)")
+    one.add_argument(
+        "--lossless", action="store_true", help="keep every pixel bit for bit (reversible 5/3 wavelet)"
+    )
 
 
 def add_byte_targets(one: argparse._MutuallyExclusiveGroup) -> None:
-    """Adds the flags that say how many bytes a file may take."""
+    """Adds the flags that limit the bytes of a file."""
     one.add_argument(
         "--bpp",
         type=flag_types.positive,
         metavar="B",
-        help="at most B bits per pixel, every byte of the file counted",
+        help="at most B bits per pixel, counting every byte of the file",
     )
     one.add_argument(
         "--ratio", type=flag_types.positive, metavar="R", help="at most 1/R of the source file's bytes"
@@ -182,23 +184,24 @@ def add_byte_targets(one: argparse._MutuallyExclusiveGroup) -> None:
 
 
 def add_roi(group: argparse._ArgumentGroup) -> None:
-    """Adds the flags that say what matters, and how it is layered."""
+    """Adds the flags that say what matters in a photo."""
     what = group.add_mutually_exclusive_group()
     what.add_argument(
         "--roi",
         type=flag_types.roi,
         metavar="WHAT",
-        help="msroi: what the networks find: objects, faces, writing (default); none: treat all places "
-        "alike; masks:DIR: grayscale masks at DIR/<relative path>.png, white is important",
+        help="what matters. msroi: the objects, faces and writing that the networks find (default); none: "
+        "treat the whole photo alike; masks:DIR: grayscale masks at DIR/<relative path>.png, white is "
+        "important",
     )
     what.add_argument(
         "--roi-box",
         type=flag_types.box,
         action="append",
         metavar="X,Y,W,H",
-        help="favor this box in every photo instead (left, top, width, height; each in pixels of the "
-        "upright photo or in percent of its width or height: 10%%,200,50%%,300); may be repeated. Boxes are "
-        "clipped to the photo; photos that no box touches are coded evenly",
+        help="favor this box in every photo instead: left, top, width and height, each in pixels of the "
+        "upright photo or in percent of its width or height (10%%,200,50%%,300). May be repeated. Boxes are "
+        "clipped to the photo; a photo that no box touches is coded evenly",
     )
     add_roi_weights(group)
     group.add_argument(
@@ -206,22 +209,22 @@ def add_roi(group: argparse._ArgumentGroup) -> None:
         type=flag_types.decibels,
         default=12.0,
         metavar="DB",
-        help="how much more an error counts in the most salient places (default: %(default)g dB)",
+        help="how much more errors count in the most salient places (default: %(default)g dB)",
     )
     group.add_argument(
         "--tune",
         choices=("visual", "psnr"),
         default="visual",
-        help="visual: allow larger errors where people see them less: in texture, in fine color (default); "
-        "psnr: minimize squared error, for measuring and editing",
+        help="visual: allow larger errors where people notice them less, in texture and fine color "
+        "(default); psnr: minimize squared error, for measuring and editing",
     )
     group.add_argument(
         "--layers",
         type=flag_types.layers,
         default=1,
         metavar="N",
-        help="quality layers, salient places first: viewers can show a file that is still arriving, and a "
-        "file may be cut after any layer (default: %(default)s)",
+        help="number of quality layers, salient places first: viewers can show a file while it is still "
+        "loading, and a file can be cut after any layer (default: %(default)s)",
     )
 
 
@@ -234,17 +237,17 @@ def add_allocation(group: argparse._ArgumentGroup) -> None:
         type=flag_types.tile_size,
         default=0,
         metavar="N",
-        help="cut photos into square tiles of N pixels (a multiple of 64 from 128 to 4096), for readers that "
-        "decode whole tiles only; tiles of 1024 take about 1%% more bytes (default: one tile, and tiles of "
-        "up to 4096 for photos of more than 33 megapixels)",
+        help="split photos into tiles of N x N pixels (a multiple of 64 from 128 to 4096), for readers that "
+        "can only decode whole tiles; tiles of 1024 cost about 1%% more bytes (default: one tile, or tiles "
+        "of up to 4096 for photos above 33 megapixels)",
     )
     group.add_argument(
         "--effort",
         choices=("fast", "normal", "best"),
         default="normal",
-        help="fast: with --quality, use the predicted settings without measuring and correcting; best: "
-        "encode with several quantization steps and keep the best, with --tune visual after a look at a "
-        "first try, which takes about five times as long and saves about 3%% of the bytes "
+        help="fast: with --quality, use the predicted settings without measuring and correcting them; best: "
+        "encode with several quantization steps and keep the best; with --tune visual, also correct the "
+        "weights after a first try. best takes about five times as long and saves about 3%% of the bytes "
         "(default: %(default)s)",
     )
 
@@ -254,9 +257,9 @@ def add_arrangement(group: argparse._ArgumentGroup) -> None:
     group.add_argument(
         "--access",
         action="store_true",
-        help="arrange files for image servers (IIIF) and viewers that read a part of them: resolution by "
-        "resolution in small precincts, with TLM and PLT (docs/access.md); 0.3%% more bytes. With "
-        "--layers, files cannot be cut after a layer then",
+        help="arrange files for image servers (IIIF) and viewers that read only parts of them: resolution by "
+        "resolution, in small precincts, with TLM and PLT markers (docs/access.md). Costs 0.3%% more bytes; "
+        "files with --layers can then no longer be cut after a layer",
     )
 
 
@@ -265,18 +268,18 @@ def _add_networks(group: argparse._ArgumentGroup) -> None:
         "--comcnn",
         choices=("auto", "on", "off"),
         default="auto",
-        help="the prefiltering network: auto uses it in the range of qualities where it helps "
-        "(default; not on photos of more than 300 MB of samples), on always",
+        help="the prefiltering network. auto: use it at the qualities where it helps, except on photos with "
+        "more than 300 MB of samples (default); on: always use it",
     )
     add_reccnn(
         group,
-        "measure what the reconstruction network will recover: fast (default), best (ten times as slow), or "
-        "off, which saves time and implies --comcnn off",
+        "measure what the reconstruction network will recover. fast (default); best: ten times as slow; off: "
+        "do not measure, which saves time and implies --comcnn off",
     )
     group.add_argument(
         "--clean-jpeg",
         action="store_true",
-        help="remove artifacts from coarse JPEG sources first, with a network; figures are then measured "
+        help="first remove the artifacts of coarse JPEG sources with a network. Figures are then measured "
         "against the cleaned photo, and a column of the table says how far that is from the source",
     )
 
@@ -287,29 +290,30 @@ def _add_processing(group: argparse._ArgumentGroup) -> None:
         type=flag_types.share,
         default=0.05,
         metavar="SHARE",
-        help="keep a photo unchanged unless this share of its bytes is saved (default: %(default)g)",
+        help="keep a photo unchanged unless compressing it saves this share of its bytes "
+        "(default: %(default)g)",
     )
     group.add_argument(
         "--measure",
         choices=("sample", "ssimulacra2", "all"),
         default="sample",
-        help="ssimulacra2: measure SSIMULACRA 2, which follows what people see, for every photo (0.1 "
-        "seconds per megapixel); all: also what restoring brings, for photos above 1.5 megapixels too (0.2 "
-        "seconds); sample: both for one photo in eight (default)",
+        help="which photos to measure in full. sample: one in eight (default); ssimulacra2: measure "
+        "SSIMULACRA 2, a measure of what people see, for every photo (0.1 seconds per megapixel); all: also "
+        "measure what restoring gains, even for photos above 1.5 megapixels (0.2 seconds per megapixel)",
     )
     plans.add_arguments(group)
     group.add_argument(
         "--replace-edited",
         action="store_true",
-        help="where a photo is compressed again (--force, other settings), replace its archived file even if "
-        "somebody has edited tags in it since; without this flag such a photo fails, and the file stays",
+        help="when a photo is compressed again (--force, other settings), replace its archived file even if "
+        "its tags have been edited since; without this flag, such a photo fails and its file stays",
     )
     add_limits(group)
     add_key(
         group,
-        "encrypt every file of the archive (AES-256-GCM) with the key in this file (create one with "
-        "`foveate keygen`); restore, verify, inspect and report need it too. File names and the tables in "
-        "_foveate/ stay readable; without the key, the photos cannot be recovered",
+        "encrypt every file of the archive (AES-256-GCM) with the key in this file, which `foveate keygen` "
+        "creates; restore, verify, inspect and report need it too. File names and the tables in _foveate/ "
+        "stay readable. Without the key, the photos cannot be recovered",
     )
     metrics_flag.add_arguments(group)
 

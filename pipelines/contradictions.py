@@ -1,4 +1,4 @@
-"""Flags of `compress` and `transcode` that cannot go together, and folders that cannot be one."""
+"""Checks that the flags of `compress` and `transcode` can be combined, and that their folders are usable."""
 
 from __future__ import annotations
 
@@ -10,11 +10,11 @@ from foveate.pipelines.compress_options import CompressOptions
 
 
 def contradiction(args: argparse.Namespace, options: CompressOptions) -> str:
-    """Why a command line is contradictory or incomplete, as a sentence; "" if it is not."""
+    """Why flags of `compress` cannot be combined, as a sentence; "" if they can."""
     if problem := of_running(args, options):
         return problem
     if args.comcnn == "on" and not options.settings.uses_comcnn:
-        return "--comcnn on works with --bpp, --ratio and --jpeg-quality only"
+        return "--comcnn on works only with --bpp, --ratio and --jpeg-quality"
     if args.clean_jpeg and args.lossless:
         return "--clean-jpeg changes photos, so it cannot be combined with --lossless"
     if args.comcnn == "on" and args.reccnn == "off":
@@ -27,12 +27,12 @@ def contradiction(args: argparse.Namespace, options: CompressOptions) -> str:
 
 
 def of_running(args: argparse.Namespace, options: CompressOptions) -> str:
-    """Likewise, of the flags that `transcode` has too, and of the folders that options name."""
+    """The same for the flags that `transcode` shares, and for the folders that the options name."""
     if problem := watching.contradiction(args) or metrics_flag.contradiction(options.sinks, args.beam_flags):
         return problem
     if Path(options.archive).is_file():
-        return f"{options.archive} is a file; --output names the archive's folder"
+        return f"{options.archive} is a file; --output must name the archive's folder"
     masks = options.settings.mask_folder
     if masks is not None and "://" not in masks and not Path(masks).is_dir():
-        return f"there is no mask folder {masks}"
+        return f"no such mask folder: {masks}"
     return ""

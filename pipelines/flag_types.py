@@ -1,4 +1,4 @@
-"""Types of command-line flags: each reads a text, or says what is wrong with it."""
+"""Types of command-line flags: each parses a text or says what is wrong with it."""
 
 from __future__ import annotations
 
@@ -54,7 +54,7 @@ def peers(text: str) -> tuple[str, ...]:
     """Names of other codecs separated by commas, in the order of `pictures.peers.PEERS`."""
     names = set(text.split(","))
     if unknown := names.difference(PEERS):
-        raise argparse.ArgumentTypeError(f"must be of {', '.join(PEERS)}, not {', '.join(sorted(unknown))}")
+        raise argparse.ArgumentTypeError(f"choose from {', '.join(PEERS)}, not {', '.join(sorted(unknown))}")
     return tuple(name for name in PEERS if name in names)
 
 
@@ -70,7 +70,7 @@ def share(text: str) -> float:
     """At least 0 and below 1."""
     value = number(text)
     if not 0 <= value < 1:
-        raise argparse.ArgumentTypeError(f"must be a share of at least 0 and below 1, not {text}")
+        raise argparse.ArgumentTypeError(f"must be at least 0 and below 1, not {text}")
     return value
 
 
@@ -91,9 +91,9 @@ def whole(text: str, most: int) -> int:
 
 
 def count(text: str) -> int:
-    """A whole number from 0 on."""
+    """A whole number, 0 or more."""
     if not text.isdecimal():
-        raise argparse.ArgumentTypeError(f"must be a whole number from 0 on, not {text}")
+        raise argparse.ArgumentTypeError(f"must be a whole number, 0 or more, not {text}")
     return int(text)
 
 
@@ -105,12 +105,12 @@ def positive_count(text: str) -> int:
 
 
 def layers(text: str) -> int:
-    """Quality layers: as many as a tile may have tile-parts, and some to spare."""
+    """A number of quality layers: at most as many as a tile can have tile-parts, less a reserve."""
     return whole(text, MOST_LAYERS)
 
 
 def tile_size(text: str) -> int:
-    """The side of tiles."""
+    """The side of square tiles in pixels, or 0."""
     value = number(text)
     if not (value and value.is_integer() and is_tile_size(int(value))):
         raise argparse.ArgumentTypeError(f"must be a multiple of 64 from 128 to 4096, not {text}")
@@ -159,17 +159,17 @@ def region(text: str) -> Region:
 
 
 def on_demand(text: str) -> tuple[str, ...]:
-    """Names of what is decoded on demand, separated by commas, in order."""
+    """Names of formats that are decoded only on demand, separated by commas; sorted."""
     return _names_of(text, ON_DEMAND)
 
 
 def dropped(text: str) -> tuple[str, ...]:
-    """Names of what pictures may lose, separated by commas, in order."""
+    """Names of parts that pictures may lose, separated by commas; sorted."""
     return _names_of(text, DROPPED)
 
 
 def _names_of(text: str, known: Sequence[str]) -> tuple[str, ...]:
     names = tuple(sorted(set(text.split(","))))
     if unknown := set(names).difference(known):
-        raise argparse.ArgumentTypeError(f"must be of {', '.join(known)}, not {', '.join(sorted(unknown))}")
+        raise argparse.ArgumentTypeError(f"choose from {', '.join(known)}, not {', '.join(sorted(unknown))}")
     return names

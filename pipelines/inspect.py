@@ -1,7 +1,7 @@
-"""Show what is in JPEG 2000 files, Foveate's or any other: as text, as JSON, as a picture.
+"""Show what JPEG 2000 files contain, Foveate's or any other: as text, JSON or a picture.
 
-Boxes and markers, tiles and layers, where the bytes and bits went, and what Foveate noted about the source.
-Only --picture decodes the photo.
+Lists boxes and markers, tiles and layers, where the bytes and bits went, and what Foveate recorded about the
+source. Only --picture decodes the photo.
 """
 
 from __future__ import annotations
@@ -56,18 +56,19 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--picture",
         metavar="OUT",
-        help="also draw the photo, where its bits went and its saliency map: a .png or .webp file, or a "
-        "folder for the pictures of several files",
+        help="also draw the photo, where its bits went, and its saliency map. OUT is a .png or .webp file, "
+        "or a folder for several files",
     )
     parser.add_argument(
         "--region",
         type=flag_types.region,
         metavar="X,Y,W,H",
-        help="say how many bytes this part of the picture takes to read (default: 512 x 512 in the middle)",
+        help="show how many bytes a reader needs for this part of the picture (default: 512 x 512 pixels in "
+        "the middle)",
     )
     add_key(parser, "the file with the key of encrypted files")
     parser.epilog = (
-        "Other flags are Beam's. Exit status: 0 all well, 1 some file is broken or cannot be read, 2 wrong "
+        "Other flags are Beam's. Exit status: 0 all well, 1 some files are broken or cannot be read, 2 wrong "
         "usage."
     )
 
@@ -109,7 +110,7 @@ class Shown(NamedTuple):
 
 
 def _inspect(file: SourceFile, shown: Shown, console: Console | None) -> tuple[dict[str, Any], Sequence[str]]:
-    """Shows one file on a console, if given, and draws it; what stands in the JSON, and what is wrong."""
+    """Prints one file to a console, if given, and draws it; returns its JSON and what is wrong with it."""
     name = _shown(file.url)
     try:
         data = read_stored(file.url, shown.key)
@@ -125,7 +126,7 @@ def _inspect(file: SourceFile, shown: Shown, console: Console | None) -> tuple[d
 
 
 def _draw(inspection: Inspection, data: bytes, url: str) -> list[str]:
-    """Writes a file's picture; what went wrong."""
+    """Writes a file's picture; returns what went wrong."""
     try:
         sheet, note = render_sheet(inspection, data, _PICTURE_FORMATS[Path(url).suffix.lower()])
         if "://" not in url:
@@ -141,16 +142,18 @@ def _draw(inspection: Inspection, data: bytes, url: str) -> list[str]:
 
 
 def _picture_urls(files: Sequence[SourceFile], output: str | None) -> list[str | None]:
-    """Where each file's picture goes; None for none."""
+    """The url of each file's picture, or None."""
     if output is None:
         return [None] * len(files)
     output = output.removeprefix("file://")
     if Path(output).suffix.lower() in _PICTURE_FORMATS:
         if len(files) > 1:
-            raise _Unusable(f"{output} is one picture, but there are {len(files)} files: name a folder")
+            raise _Unusable(
+                f"{output} is one picture, but there are {len(files)} files: give a folder instead"
+            )
         return [output]
     if Path(output).is_file():
-        raise _Unusable(f"{output} is a file; --picture names a .png, a .webp or a folder")
+        raise _Unusable(f"{output} is a file; --picture must name a .png or .webp file or a folder")
     taken: dict[str, int] = {}
     urls: list[str | None] = []
     for file in files:
@@ -161,5 +164,5 @@ def _picture_urls(files: Sequence[SourceFile], output: str | None) -> list[str |
 
 
 def _shown(name: str) -> str:
-    """A name that can be printed: not every file name is text."""
+    """A printable form of a name: not every file name is valid text."""
     return name.encode("utf-8", "backslashreplace").decode()

@@ -1,7 +1,7 @@
-"""Make a key for `foveate compress --encrypt-key`: 32 random bytes, as 64 hexadecimal digits in a file.
+"""Create a key for `foveate compress --encrypt-key`: 32 random bytes, as 64 hexadecimal digits in a file.
 
-Keep a copy away from the archive: without the key the archive is lost, and nobody can recover it. This
-does the same: (umask 077; openssl rand -hex 32 > FILE)
+Keep a copy apart from the archive: without the key, nobody can recover the photos. An equivalent command:
+(umask 077; openssl rand -hex 32 > FILE)
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ __all__ = ["add_arguments", "run"]
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Adds what `foveate keygen` takes to `parser`."""
     parser.add_argument("file", metavar="FILE", help="the file to create; an existing file is never replaced")
-    parser.epilog = "Exit status: 0 all well, 2 the file exists already or cannot be written."
+    parser.epilog = "Exit status: 0 all well, 2 the file already exists or cannot be written."
 
 
 def run(args: argparse.Namespace) -> int:
@@ -34,5 +34,5 @@ def run(args: argparse.Namespace) -> int:
     except OSError as error:
         user_log.error(f"foveate keygen: {args.file}: {error.strerror}")
         return WRONG_USAGE
-    user_log.info(f"Key {encryption.key_id(key).hex()} is in {args.file}. Keep a copy of it elsewhere.")
+    user_log.info(f"Wrote key {encryption.key_id(key).hex()} to {args.file}. Keep a copy somewhere else.")
     return 0

@@ -20,7 +20,7 @@ from foveate.storage.redaction import redacted
 
 # Messages to the person who started the command; other loggers report internals.
 user_log = logging.getLogger("foveate.user")
-# Warnings of Beam, once per network, worker or run, that have no consequence.
+# Harmless warnings that Beam repeats for each network, worker or run.
 _NOISE = (
     "Resource module is not available",
     "Really starting service",
@@ -50,7 +50,7 @@ def set_up_logging(log_format: str = "text", quiet: bool = False) -> None:
     user_log.propagate = False
     user_log.setLevel(logging.WARNING if quiet else logging.INFO)
     logging.captureWarnings(True)
-    # Google's libraries speak of Python's end of life whenever they are imported.
+    # Google's libraries warn about Python's end of life whenever they are imported.
     warnings.filterwarnings("ignore", "You are using a Python version", FutureWarning)
 
 
@@ -60,18 +60,18 @@ def speaks_json() -> bool:
 
 
 def format_in(arguments: Sequence[str]) -> str:
-    """The --log-format among unparsed arguments: modules that are imported to parse them may log already."""
+    """The --log-format among unparsed arguments: modules imported to parse them may already log."""
     asked = " ".join(arguments).replace("--log-format=", "--log-format ")
     return "json" if "--log-format json" in asked else "text"
 
 
 def is_relevant(record: logging.LogRecord) -> bool:
-    """Whether a handler should pass a record on: not known noise, nor what a sentence will say."""
+    """Whether a handler should pass a record on: no noise, and no error that the command itself reports."""
     return not record.getMessage().startswith(_NOISE) and not _ends_the_run(record)
 
 
 def _ends_the_run(record: logging.LogRecord) -> bool:
-    """Whether an engine logs, with a traceback, the error that the command says in a sentence at its end."""
+    """Whether an engine logs, with a traceback, the error that the command will report in a sentence."""
     if not record.name.startswith("apache_beam"):
         return False
     error = record.exc_info[1] if record.exc_info else None
@@ -82,21 +82,21 @@ def _ends_the_run(record: logging.LogRecord) -> bool:
 
 @contextlib.contextmanager
 def without_printed_tracebacks() -> Iterator[None]:
-    """Drops the tracebacks that Beam's local worker prints to standard error: it logs each of them too."""
+    """Drops the tracebacks that Beam's local worker prints to standard error, since it also logs them."""
     stream = sys.stderr
     with contextlib.redirect_stderr(cast(TextIO, _WithoutTracebacks(stream))):
         yield
 
 
 class _WithoutTracebacks:
-    """A stream in all but whole tracebacks, which it does not write."""
+    """A stream that drops whole tracebacks."""
 
     def __init__(self, stream: TextIO) -> None:
         self._stream = stream
         self._dropped = False
 
     def write(self, text: str) -> int:
-        """Writes a text; its length. The end of a dropped traceback's line is dropped as well."""
+        """Writes a text and returns its length; drops the newline after a traceback, too."""
         former, self._dropped = self._dropped, text.startswith("Traceback (most recent call")
         return len(text) if self._dropped or (former and text == "\n") else self._stream.write(text)
 
@@ -112,13 +112,13 @@ def _handler(formatter: logging.Formatter) -> logging.Handler:
 
 
 class _StandardError(logging.StreamHandler[TextIO]):
-    """Writes to what standard error is now, not to what it was when the handler was made."""
+    """Writes to the current standard error, not to that of when the handler was created."""
 
     def __init__(self) -> None:
         logging.Handler.__init__(self)
 
     def format(self, record: logging.LogRecord) -> str:
-        """The record as its formatter has it, without the secrets that it may carry."""
+        """The formatted record, without any secrets in it."""
         return redacted(super().format(record))
 
     @property
@@ -127,7 +127,7 @@ class _StandardError(logging.StreamHandler[TextIO]):
 
 
 class _Json(logging.Formatter):
-    """One JSON object a record: severity, time, message as Cloud Logging names them, logger, and `fields`."""
+    """One JSON object per record: severity, time and message as in Cloud Logging, logger, and `fields`."""
 
     def format(self, record: logging.LogRecord) -> str:
         time = datetime.datetime.fromtimestamp(record.created, datetime.UTC).isoformat()

@@ -1,4 +1,4 @@
-"""Where the rows of a run go besides its Parquet tables: --metrics csv, --metrics bigquery://PROJECT/DATASET.TABLE."""
+"""The --metrics flag: where the rows of a run go besides its Parquet tables (CSV files, BigQuery)."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ _BIGQUERY = re.compile(r"bigquery://(?P<project>[a-z0-9.:-]+)/(?P<dataset>\w+)\.
 
 @dataclasses.dataclass(frozen=True)
 class Sink:
-    """CSV files beside the tables, or a table of BigQuery ("project:dataset.table")."""
+    """CSV files beside the tables, or a BigQuery table ("project:dataset.table")."""
 
     table: str | None
 
@@ -34,8 +34,8 @@ def add_arguments(group: Any) -> None:
         type=_sink,
         action="append",
         metavar="SINK",
-        help="where rows go besides the archive's Parquet tables: csv (beside them), or "
-        "bigquery://PROJECT/DATASET.TABLE (failures to TABLE_failures); may be repeated",
+        help="also write the rows to this sink: csv (files beside the archive's Parquet tables) or "
+        "bigquery://PROJECT/DATASET.TABLE (failures go to TABLE_failures). May be repeated",
     )
 
 
@@ -43,12 +43,14 @@ def contradiction(sinks: Sequence[Sink], beam_flags: Sequence[str]) -> str:
     """Why a sink cannot be used, as a sentence; "" if it can."""
     options = PipelineOptions(list(beam_flags)).view_as(GoogleCloudOptions)
     if any(sink.table for sink in sinks) and not (options.temp_location or "").startswith("gs://"):
-        return "BigQuery loads rows from files in a bucket: --temp_location=gs://... says where they may be"
+        return (
+            "BigQuery loads rows from files in a bucket: name a place for them with --temp_location=gs://..."
+        )
     if any(sink.table for sink in sinks) and engines.is_local(beam_flags):
         try:
             google.auth.default()
         except google.auth.exceptions.DefaultCredentialsError:  # Beam would wait for a person at a browser
-            return "no Google credentials were found; `gcloud auth application-default login` gets some"
+            return "no Google credentials found; run `gcloud auth application-default login` to get some"
     return ""
 
 
@@ -69,5 +71,5 @@ def _sink(text: str) -> Sink:
         return Sink(None)
     named = _BIGQUERY.fullmatch(text)
     if named is None:
-        raise argparse.ArgumentTypeError(f"csv or bigquery://PROJECT/DATASET.TABLE, not {text}")
+        raise argparse.ArgumentTypeError(f"must be csv or bigquery://PROJECT/DATASET.TABLE, not {text}")
     return Sink(f"{named['project']}:{named['dataset']}.{named['table']}")

@@ -1,8 +1,8 @@
-"""Show the plans that lie in an archive: what each run has to do, and how much of it is done.
+"""Show the plans in an archive: what each run has to do, and how much of it is done.
 
-A run of `foveate compress` plans first, and removes its plan when it ends well. What is here belongs to runs
-that are at work, or that were killed and can be resumed with --plan resume. What a run would do is shown by
-foveate compress --dry-run.
+`foveate compress` plans each run first, and removes the plan when the run succeeds. The plans shown here
+belong to runs that are still working, or that were killed and can be resumed with --plan resume. To see what
+a new run would do, use foveate compress --dry-run.
 """
 
 from __future__ import annotations
@@ -30,13 +30,13 @@ SCHEMA = 1
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Adds what `foveate plan` takes to `parser`."""
     parser.add_argument("archive", metavar="DEST", help="an archive: a folder or a URL")
-    parser.add_argument("--run", metavar="ID", help="only the plan of this run")
+    parser.add_argument("--run", metavar="ID", help="show only the plan of this run")
     parser.add_argument(
         "--photos",
         type=flag_types.count,
         default=0,
         metavar="N",
-        help="name N photos of each plan (default: %(default)s)",
+        help="list N photos of each plan (default: %(default)s)",
     )
     parser.add_argument("--json", action="store_true", help="print one JSON document")
     parser.epilog = "Other flags are Beam's. Exit status: 0 all well, 2 wrong usage or no such plan."
@@ -99,9 +99,9 @@ def _figures(summary: Summary, archive: str, photos: int) -> dict[str, Any]:
 
 
 def _lines(plan: dict[str, Any]) -> list[str]:
-    state = "at work" if plan["alive"] else "not at work"
+    state = "running" if plan["alive"] else "not running"
     if not plan["complete"]:
-        return [f"Run {plan['run']} ({state}): its plan is not complete"]
+        return [f"Run {plan['run']} ({state}): its plan is incomplete"]
     lines = [
         f"Run {plan['run']} ({state}), planned {plan['planned']} in {plan['seconds']:g} s",
         f"  {count_text(plan['listed'])} listed, {count_text(plan['up_to_date'])} up to date",
@@ -109,8 +109,8 @@ def _lines(plan: dict[str, Any]) -> list[str]:
     ]
     if plan["check"] or plan["renew"]:
         lines.append(
-            f"  {count_text(plan['check'])} to look at, {count_text(plan['renew'])} of which only rows change"
+            f"  {count_text(plan['check'])} to check, {count_text(plan['renew'])} with only a row to update"
         )
     if plan["taken"]:
-        lines.append(f"  {count_text(plan['taken'])} whose places in the archive other photos have")
+        lines.append(f"  {count_text(plan['taken'])} whose names in the archive other photos have taken")
     return lines + [f"    {photo['action']:<8} {photo['url']}" for photo in plan["photos"]]

@@ -55,13 +55,14 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "--run",
         action="append",
         metavar="ID",
-        help="only this run (default: every photo's latest state); several are compared with the first",
+        help="report on this run only (default: the latest state of every photo); several runs are compared "
+        "with the first",
     )
     parser.add_argument(
         "--output",
         metavar="FILE",
-        help="the HTML page to write (default: DEST/_foveate/report.html, ./report.html if remote, "
-        "encrypted or compared; with --json only if this flag is given)",
+        help="where to write the HTML page (default: DEST/_foveate/report.html, or ./report.html for remote, "
+        "encrypted or compared archives; with --json, only where this flag says)",
     )
     parser.add_argument("--json", action="store_true", help="print JSON (docs/report.md) instead of tables")
     parser.add_argument(
@@ -73,38 +74,39 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         default=[],
         type=_gate,
         metavar="CONDITION",
-        help="exit with status 4 if it holds: a figure, a comparison and a number, such as 'psnr_s.p05 < 34' "
-        "or 'failed_share > 1%%'; may be repeated. --json shows all figures, those of a comparison also as "
-        "change.NAME",
+        help="exit with status 4 if this condition holds: a figure, a comparison and a number, such as "
+        "'psnr_s.p05 < 34' or 'failed_share > 1%%'. May be repeated. --json lists all figures; in "
+        "comparisons there is also change.NAME for each",
     )
     parser.add_argument(
         "--price",
         type=_price,
         default=PRICE_PER_GB_MONTH,
         metavar="P",
-        help="what storing 10^9 bytes for a month costs, in your currency (default: %(default)s, "
-        "roughly the price of object storage in US dollars)",
+        help="the price of storing 10^9 bytes for a month, in any currency (default: %(default)s, roughly "
+        "what object storage costs in US dollars)",
     )
     parser.add_argument(
         "--gallery",
         type=flag_types.count,
         default=GALLERY_PHOTOS,
         metavar="N",
-        help="show N photos on the page, the worst, middle and best ones (default: %(default)s)",
+        help="number of photos to show on the page: the worst, the best and some in the middle "
+        "(default: %(default)s)",
     )
     add_key(parser, "the file with the key of an encrypted archive, for the page's pictures")
     parser.epilog = (
-        "Other flags are Beam's. Exit status: 0 all well, 2 wrong usage or no archive there, 4 a --fail-if "
+        "Other flags are Beam's. Exit status: 0 all well, 2 wrong usage or no such archive, 4 a --fail-if "
         "condition holds."
     )
 
 
 def run(args: argparse.Namespace, load_gallery: LoadGallery | None = None) -> int:
-    """Report on archives; the exit status: 0, 2 where one is missing or no place to write, 4 by `--fail-if`.
+    """Runs `foveate report`; returns the exit status.
 
     Args:
-        args: what `add_arguments` parsed.
-        load_gallery: gives the pictures of a photo; by default they are read from the archive.
+        args: the arguments that `add_arguments` defines.
+        load_gallery: loads the pictures of a photo; by default from the archive.
     """
     set_up_filesystems(getattr(args, "beam_flags", ()))
     try:
@@ -132,9 +134,13 @@ def run(args: argparse.Namespace, load_gallery: LoadGallery | None = None) -> in
 
 
 def asked_of(archives: Sequence[str], runs: Sequence[str]) -> list[Asked]:
-    """The archives or runs to report on; raises `ValueError` for several archives and runs at once."""
+    """The archives or runs to report on.
+
+    Raises:
+      ValueError: there are several archives, and runs too.
+    """
     if len(archives) > 1 and runs:
-        raise ValueError("--run names a run of one archive; compare several archives, or several runs of one")
+        raise ValueError("compare either several archives or several runs (--run) of one archive, not both")
     if runs:
         return [Asked(archives[0], run) for run in runs]
     return [Asked(archive) for archive in archives]
@@ -150,9 +156,9 @@ def make_report(asked: Sequence[Asked], gallery_photos: int, price: float) -> Re
 
 
 def default_output(asked: Sequence[Asked], encrypted: bool = False) -> str:
-    """Where the page goes unless said: into a local archive.
+    """Where the page goes by default: into a local archive, else into the current folder.
 
-    Here for a remote one, for several, and for an encrypted one, whose place should not see its pictures.
+    An encrypted archive's page goes there too, since its storage should not see the pictures.
     """
     archive = asked[0].archive_url
     if len(asked) > 1 or encrypted or "://" in archive.removeprefix("file://"):
@@ -161,7 +167,7 @@ def default_output(asked: Sequence[Asked], encrypted: bool = False) -> str:
 
 
 def _write_page(found: Report | Comparison, url: str, load_gallery: LoadGallery) -> bool:
-    """Writes the page; False, and a sentence, where it cannot."""
+    """Writes the page; returns False and logs why if that fails."""
     page = render_page(found, load_gallery)
     try:
         with open_whole(url) as file:
@@ -175,7 +181,7 @@ def _write_page(found: Report | Comparison, url: str, load_gallery: LoadGallery)
 
 
 class _PrintSchema(argparse.Action):
-    """Prints the schema and ends, as --version does elsewhere."""
+    """Prints the schema and exits, like --version."""
 
     def __call__(self, parser: argparse.ArgumentParser, *_: Any) -> None:
         print(schema_text(), end="")
@@ -195,5 +201,5 @@ def _price(text: str) -> float:
     except ValueError:
         price = math.nan
     if not (math.isfinite(price) and price >= 0):
-        raise argparse.ArgumentTypeError(f"must be a number from 0 on, not {text}")
+        raise argparse.ArgumentTypeError(f"must be a number, 0 or more, not {text}")
     return price

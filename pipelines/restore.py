@@ -78,39 +78,40 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "--format",
         choices=("png", "tiff", "jpeg", "webp", "avif"),
         default="png",
-        help="png, tiff and webp are lossless (webp holds 8 bits only), jpeg and avif are not "
-        "(default: %(default)s)",
+        help="format of the restored photos. png, tiff and webp are lossless (webp has 8 bits only), jpeg "
+        "and avif are not (default: %(default)s)",
     )
     add_reccnn(
-        parser, "the reconstruction network: fast (default), best, which takes ten times as long, or off"
+        parser,
+        "the reconstruction network. fast (default); best: takes ten times as long; off: do not use it",
     )
     parser.add_argument(
         "--reduce",
         type=flag_types.count,
         default=0,
         metavar="N",
-        help="halve width and height N times, decoding no more than that needs (turns RecCNN off)",
+        help="halve the width and height N times, decoding only as much as that needs (turns RecCNN off)",
     )
     parser.add_argument(
         "--layers",
         type=flag_types.positive_count,
         default=0,
         metavar="K",
-        help="decode the first K quality layers only (default: all)",
+        help="decode only the first K quality layers (default: all)",
     )
     parser.add_argument(
         "--region",
         type=flag_types.region,
         metavar="X,Y,W,H",
-        help="restore this part of each picture only (left, top, width, height in pixels at full size), "
-        "reading no more of a file than that takes: a fraction where it was made with --access",
+        help="restore only this part of each picture (left, top, width, height in full-size pixels), reading "
+        "only what that takes: a fraction of files made with --access",
     )
     add_limits(parser)
     parser.add_argument(
         "--overwrite",
         action="store_true",
-        help="replace existing files at DEST, but never a photo that the archive was made from "
-        "(default: keep them, and count the photos that would replace them as failed)",
+        help="replace existing files at DEST, but never a photo that the archive was made from (default: "
+        "keep them, and count each photo that would replace one as failed)",
     )
     add_key(parser, "the file with the key of an encrypted archive")
     parser.epilog = (
@@ -147,7 +148,7 @@ def run(args: argparse.Namespace) -> int:
         is_left_alone=engines.only_describes(args.beam_flags),
     )
     if Path(options.output).is_file():
-        user_log.error(f"foveate restore: {options.output} is a file; --output names a folder")
+        user_log.error(f"foveate restore: {options.output} is a file; --output must name a folder")
         return WRONG_USAGE
     with contextlib.ExitStack() as stack:
         plan = None

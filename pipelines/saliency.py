@@ -1,10 +1,10 @@
-"""Show what the networks find in photos, as pictures: objects, faces and writing.
+"""Draw maps of what the networks find in photos: objects, faces and writing.
 
-Writes for each photo a gray PNG of its size, DIR/<relative path>.png: white is what matters most, black what
-matters least. With --overlay, DIR/<relative path>.overlay.jpg beside it shows the map as colors over the
-photo; with --channels there is a map of each structure beside it.
+For each photo, writes a grayscale PNG of the same size, DIR/<relative path>.png: white matters most, black
+matters least. With --overlay, also writes DIR/<relative path>.overlay.jpg, the photo with its map as colors;
+with --channels, also writes one map per structure.
 
-The maps are masks: retouch them if you know better, and let them decide where the bits go with
+The maps can serve as masks: retouch them where you know better, then compress with
 foveate compress SRC... --output DEST --roi masks:DIR
 """
 
@@ -82,12 +82,12 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--overlay",
         action="store_true",
-        help="also write the map over the photo, at most 2048 pixels per side",
+        help="also write the photo with its map as colors, at most 2048 pixels per side",
     )
     parser.add_argument(
         "--channels",
         action="store_true",
-        help="also write what the map is made of: DIR/<relative path>.objects.png, .faces.png, .writing.png",
+        help="also write one map per structure: DIR/<relative path>.objects.png, .faces.png, .writing.png",
     )
     add_roi_weights(parser)
     add_limits(parser)
@@ -95,11 +95,11 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "--dicom-frames",
         choices=("keep", "first", "all"),
         default="keep",
-        help="for DICOM files with several frames, as in compress: no map (default), a map of the first "
-        "frame, or a map of each",
+        help="what to do with DICOM files of several frames, as in compress. keep: draw no map (default); "
+        "first: draw a map of the first frame; all: draw one of each frame",
     )
     parser.epilog = (
-        "What compress copies unchanged (animations, CMYK, RAW, ...) needs no map and is skipped.\n"
+        "Files that compress copies unchanged (animations, CMYK, RAW, ...) need no map and are skipped.\n"
         "Other flags are Beam's (--runner, --direct_num_workers, --temp_location, ...).\n"
         "Exit status: 0 all well, 1 the run failed, 2 wrong usage, 3 some photos failed (see "
         "DIR/_foveate/failures)."
@@ -179,7 +179,7 @@ def _no_folder_for_maps(options: SaliencyOptions) -> str:
     """Why the output is no folder for maps, as a sentence; "" if it is one."""
     output = options.output
     if "://" not in output and Path(output).is_file():
-        return f"{output} is a file; --output names a folder"
+        return f"{output} is a file; --output must name a folder"
     for source in options.sources:
         if _place(source.removeprefix("file://")) == _place(output):
             return f"{output} is the folder of the photos, where maps would be taken for photos; name another"

@@ -1,4 +1,4 @@
-"""The flags of `foveate compress` that say which sources are taken, and what becomes of unusual ones."""
+"""The flags of `foveate compress` that select sources and say what to do with unusual ones."""
 
 from __future__ import annotations
 
@@ -13,39 +13,39 @@ def add_arguments(group: argparse._ArgumentGroup) -> None:
         "--exclude",
         action="append",
         metavar="PATTERN",
-        help="leave out what fits this pattern below a source: a name of a file or folder (drafts, '*.png'), "
-        "or with a slash a path from the source on ('2019/raw/*'); may be repeated. Files that are named "
-        "themselves are never left out",
+        help="skip what matches this pattern below a source: the name of a file or folder (drafts, '*.png') "
+        "or, with a slash, a path relative to the source ('2019/raw/*'). May be repeated. Files named on the "
+        "command line are never skipped",
     )
     group.add_argument(
         "--sidecars",
         choices=("leave", "copy"),
         default="leave",
-        help="copy: copy files of other kinds (.xmp, .aae, .mov, ...) into the archive too, so that restore "
-        "gives back whole folders; leave: only count them (default)",
+        help="copy: also copy files that are not photos (.xmp, .aae, .mov, ...) into the archive, so that "
+        "restore gives back whole folders; leave: only count them (default)",
     )
     group.add_argument(
         "--also",
         type=flag_types.on_demand,
         default=(),
         metavar="LIST",
-        help="compress these too, which are kept unchanged otherwise: heic (HEIC and HEIF, with the extra "
-        "foveate[heic]), jxl (JPEG XL), cmyk (JPEGs in printing inks, which become sRGB by their profile); "
-        "separated by commas",
+        help="also compress these formats, which are otherwise kept unchanged: heic (HEIC and HEIF; needs "
+        "foveate[heic]), jxl (JPEG XL), cmyk (CMYK JPEGs, converted to sRGB by their profile); separated by "
+        "commas",
     )
     group.add_argument(
         "--drop",
         type=flag_types.dropped,
         default=(),
         metavar="LIST",
-        help="compress pictures without these, though they keep a source unchanged otherwise: gain-maps (of "
-        "HDR photos: what is left is the picture for screens of standard range); the loss is named in "
-        "metadata_lost",
+        help="drop these parts, because of which a source would otherwise be kept unchanged: gain-maps (of "
+        "HDR photos: what remains is the picture for standard screens). The column metadata_lost names what "
+        "was dropped",
     )
     group.add_argument(
         "--dicom-frames",
         choices=("keep", "first", "all"),
         default="keep",
-        help="for DICOM files with several frames: keep them unchanged (default), or compress the first "
-        "frame, or each frame into a file of its own",
+        help="what to do with DICOM files of several frames. keep: keep them unchanged (default); first: "
+        "compress the first frame; all: compress each frame into a file of its own",
     )

@@ -1,14 +1,14 @@
 """Train the networks on folders of photos.
 
-  msroi                 the saliency decoder; PHOTOS holds images/ and masks/ with the same names
+  msroi                 the saliency decoder; PHOTOS has images/ and masks/, with matching names
   restoration           ComCNN and RecCNN together through the wavelet stand-in, then RecCNN on real streams
-  restoration-joint     the first of these alone
-  restoration-codec     the second alone, from RecCNN's weights that are there; with ComCNN's, a fifth of the
-                        photos are prefiltered by it
-  comcnn-alone          ComCNN for files that nothing restores, to compare with
-  dncnn                 what cleans JPEGs before they are coded
+  restoration-joint     the first step of restoration only
+  restoration-codec     the second step only, starting from the RecCNN weights in --output; if ComCNN's are
+                        there too, it prefilters a fifth of the photos
+  comcnn-alone          ComCNN for files that will not be restored, as a baseline
+  dncnn                 the network that cleans JPEGs before they are encoded
 
-To resume training that was interrupted, run the same command again.
+Run the same command again to resume an interrupted training.
 """
 
 from __future__ import annotations
@@ -51,17 +51,20 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Adds what `foveate train` takes to `parser`."""
     parser.add_argument("network", choices=NETWORKS)
     parser.add_argument(
-        "--photos", type=Path, required=True, metavar="DIR", help="training photos, searched below"
+        "--photos", type=Path, required=True, metavar="DIR", help="folder of training photos, with subfolders"
     )
     parser.add_argument(
-        "--output", type=Path, required=True, metavar="DIR", help="where weights and checkpoints go"
+        "--output", type=Path, required=True, metavar="DIR", help="folder for weights and checkpoints"
     )
     parser.add_argument(
-        "--steps", type=int, metavar="N", help="steps of each stage (default: as the shipped weights)"
+        "--steps", type=int, metavar="N", help="steps per stage (default: as for the shipped weights)"
     )
-    parser.add_argument("--batch", type=int, help="patches a step (default: 16, dncnn 32)")
+    parser.add_argument("--batch", type=int, help="patches per step (default: 16; dncnn: 32)")
     parser.add_argument(
-        "--patch", type=int, help="pixels a side (default: 96, dncnn 50); a multiple of 32, dncnn of 2"
+        "--patch",
+        type=int,
+        help="side of a patch in pixels, a multiple of 32 (default: 96); dncnn: a multiple of 2 (default: "
+        "50)",
     )
     parser.add_argument(
         "--size", choices=("fast", "best"), default="fast", help="restoration-codec: RecCNN's size"
@@ -70,55 +73,58 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "--loss",
         choices=("mse", "relative", "ms-ssim", "ssimulacra2"),
         default="mse",
-        help="restoration-codec: logarithm of the squared error, or squared error relative to the decoded "
-        "region's, or half the first and half 1 - MS-SSIM, or the second and SSIMULACRA 2 "
-        "(default: %(default)s)",
+        help="restoration-codec: the loss. mse: logarithm of the squared error (default); relative: squared "
+        "error relative to that of the decoded region; ms-ssim: half mse and half 1 - MS-SSIM; ssimulacra2: "
+        "relative and SSIMULACRA 2",
     )
     parser.add_argument(
         "--precision",
         choices=reccnn.PRECISIONS,
         default="float32",
-        help="restoration-codec: of features; bfloat16 is several times as fast on processors with AMX, and "
-        "auto takes it there (default: %(default)s)",
+        help="restoration-codec: number format of the features. bfloat16: several times as fast on "
+        "processors with AMX; auto: bfloat16 on such processors (default: %(default)s)",
     )
     parser.add_argument(
-        "--rate", type=float, metavar="R", help="highest learning rate (default: as the shipped weights)"
+        "--rate", type=float, metavar="R", help="peak learning rate (default: as for the shipped weights)"
     )
     parser.add_argument(
         "--regions",
         type=flag_types.positive_count,
         metavar="N",
-        help="restoration-codec: parts of photos that are coded, to take patches from (default: 4000; 4 GB)",
+        help="restoration-codec: number of photo regions to encode and take patches from (default: 4000, "
+        "which take 4 GB)",
     )
     parser.add_argument(
         "--region-store",
         type=Path,
         metavar="DIR",
-        help="restoration-codec: where those are kept (default: in --output)",
+        help="restoration-codec: where to keep those regions (default: in --output)",
     )
-    parser.add_argument("--seed", type=int, default=0, help="default: %(default)s")
+    parser.add_argument("--seed", type=int, default=0, help="random seed (default: %(default)s)")
     parser.add_argument(
         "--validation",
         type=Path,
         metavar="DIR",
-        help="msroi: a folder to score in the end; "
-        "restoration-codec: photos by which the best weights are chosen",
+        help="msroi: a folder to score at the end; restoration-codec: photos for choosing the best weights",
     )
     parser.add_argument(
-        "--backbone", type=Path, metavar="FILE", help="msroi: EfficientNet-Lite0's arrays (.npz)"
+        "--backbone", type=Path, metavar="FILE", help="msroi: the arrays of EfficientNet-Lite0 (.npz)"
     )
     parser.add_argument(
-        "--fonts", type=Path, metavar="DIR", help="msroi: fonts to write on photos with, .ttf and .otf"
+        "--fonts", type=Path, metavar="DIR", help="msroi: .ttf and .otf fonts for writing on photos"
     )
     parser.add_argument(
-        "--cutouts", type=Path, metavar="DIR", help="msroi: PNGs with transparency to put into photos"
+        "--cutouts", type=Path, metavar="DIR", help="msroi: transparent PNGs to paste into photos"
     )
     scoring = parser.add_mutually_exclusive_group()
     scoring.add_argument(
-        "--folds", type=int, metavar="N", help="msroi: cross-validation in N parts instead (the papers: 10)"
+        "--folds", type=int, metavar="N", help="msroi: cross-validate in N folds instead (the papers use 10)"
     )
     scoring.add_argument(
-        "--split", type=float, metavar="SHARE", help="msroi: train on this share, score on the rest (0.7)"
+        "--split",
+        type=float,
+        metavar="SHARE",
+        help="msroi: train on this share of the photos and score the rest, for example 0.7",
     )
 
 
@@ -130,7 +136,7 @@ def run(args: argparse.Namespace) -> int:
         user_log.error(f"foveate train: --patch must be a multiple of {multiple}, not {args.patch}")
         return WRONG_USAGE
     if (args.folds is not None and args.folds < 2) or (args.split is not None and not 0 < args.split < 1):
-        user_log.error("foveate train: --folds wants 2 parts or more, --split a share between 0 and 1")
+        user_log.error("foveate train: --folds must be at least 2, and --split between 0 and 1")
         return WRONG_USAGE
     args.output.mkdir(parents=True, exist_ok=True)
     try:
@@ -166,7 +172,7 @@ def _train_msroi(args: argparse.Namespace) -> None:
 
 
 def _parts(args: argparse.Namespace) -> Callable[[int], list[list[int]]]:
-    """How --folds or --split divides so many photos."""
+    """How --folds or --split divides a number of photos."""
     from foveate.models.training import msroi
 
     if args.folds:
@@ -201,7 +207,7 @@ def _train_restoration(args: argparse.Namespace) -> None:
 
 
 def _coding(args: argparse.Namespace) -> restoration.Coding:
-    """Source of RecCNN's patches; with ComCNN's weights in --output, some are prefiltered by it."""
+    """The source of RecCNN's patches; if ComCNN's weights are in --output, it prefilters some of them."""
     from foveate.models.training import restoration
 
     weights = args.output / comcnn.WEIGHTS_FILE.name
@@ -223,12 +229,12 @@ def _train_dncnn(args: argparse.Namespace) -> None:
 
 
 def _given(args: argparse.Namespace, *names: str) -> dict[str, Any]:
-    """Those of the arguments that were given."""
+    """The named arguments that were given."""
     return {name: getattr(args, name) for name in names if getattr(args, name) is not None}
 
 
 def validation_regions(photos: Path) -> dict[float, list[CodedRegion]]:
-    """The middle of every photo of a folder at fixed rates, all places alike, by bits per pixel."""
+    """The middle of every photo in a folder, encoded evenly at fixed rates; by bits per pixel."""
     from foveate.models.training.photos import load_photos
 
     middles = []
@@ -248,12 +254,13 @@ def _plain_region(pixels: NDArray[np.uint8], bits_per_pixel: float) -> CodedRegi
 def code_region(
     region: NDArray[np.uint8], rng: np.random.Generator, prefilter: Network | None = None
 ) -> CodedRegion:
-    """A part of a photo through the real codec at a random rate and weighting: what RecCNN learns from.
+    """Encodes and decodes a region of a photo at a random rate and weighting, for RecCNN to learn from.
 
     Args:
       region: (n, n, 3) uint8.
-      rng: decides everything.
-      prefilter: ComCNN, through which some of the regions go, as in `compress` by the plain file's noise map.
+      rng: makes all random choices.
+      prefilter: ComCNN, which prefilters some of the regions by the plain file's noise map, as `compress`
+      does.
     """
     size = region.shape[0]
     emphasis = Emphasis(tune="visual" if rng.random() < _TUNED_SHARE else "psnr")
@@ -275,7 +282,7 @@ def code_region(
 def _code(
     pixels: Pixels, emphasis: Emphasis, block_size: int, payload: int
 ) -> tuple[NDArray[np.uint8], NDArray[np.float32]]:
-    """Decoded pixels and the coding-noise map of a file with so many bytes besides its headers."""
+    """The decoded pixels and coding-noise map of a file of `payload` bytes besides its headers."""
     encoder = Encoder(pixels, emphasis, Coding(block_size=block_size))
     # A region has the headers of a whole photo, which would otherwise eat up low rates.
     choice = encoder.within(encoder.least_bytes + payload)

@@ -1,8 +1,8 @@
-"""Make JPEG 2000 files smaller, or arrange them for image servers, without coding them again.
+"""Make JPEG 2000 files smaller, or rearrange them for image servers, without re-encoding them.
 
-Reads JP2 files and codestreams of any program, and writes an archive like that of `foveate compress`:
-code-blocks are cut where saliency and target say, packets put in order, and all boxes carried. With
---lossless every coding pass stays.
+Reads JP2 files and codestreams written by any program, and writes an archive like the one of `foveate
+compress`: code-blocks are truncated as saliency and the target demand, packets are reordered, and all boxes
+are carried over. With --lossless, every coding pass is kept.
 """
 
 from __future__ import annotations
@@ -73,14 +73,13 @@ def _add_targets(group: argparse._ArgumentGroup) -> None:
         "--psnr",
         type=flag_types.positive,
         metavar="DB",
-        help="the smallest file with a PSNR of at least DB decibels against what the source decodes to",
+        help="the smallest file with a PSNR of at least DB dB, measured against the decoded source",
     )
     one.add_argument(
         "--slope",
         type=flag_types.positive,
         metavar="E",
-        help="keep every coding pass that removes at least E of squared error per byte (samples from 0 to "
-        "255)",
+        help="keep every coding pass that removes at least E squared error per byte (samples from 0 to 255)",
     )
     one.add_argument(
         "--lossless", action="store_true", help="keep every coding pass: pixels stay as they are, bit for bit"

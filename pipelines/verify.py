@@ -1,7 +1,7 @@
 """Check every file of an archive against its checksums and the metrics table.
 
-Reads each file, compares its size and checksum with its row, and its record with its codestream and boxes,
-and decodes it. Reports files that are missing, damaged, truncated, swapped or untracked. Changes nothing.
+Reads each file, compares its size and checksum with its row and its record with its codestream and boxes, and
+decodes it. Reports files that are missing, damaged, truncated, swapped or untracked. Changes nothing.
 """
 
 from __future__ import annotations
@@ -67,27 +67,27 @@ class VerifyOptions:
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Adds what `foveate verify` takes to `parser`."""
     parser.add_argument(
-        "archive", metavar="DEST", help="an archive, a folder of one, or a single file; a path or URL"
+        "archive", metavar="DEST", help="an archive, a folder in one, or a single file; a path or URL"
     )
     parser.add_argument(
         "--quick",
         action="store_true",
-        help="only compare listings and tables: finds files that are missing, untracked, or of another size "
-        "or (in object stores) checksum",
+        help="only compare listings with tables: finds files that are missing or untracked, or whose size or "
+        "(in object stores) checksum is wrong",
     )
     parser.add_argument(
         "--recheck",
         type=flag_types.count,
         default=0,
         metavar="N",
-        help="also measure N photos again, chosen at random from those whose sources still exist",
+        help="also measure N photos again, picked at random among those whose sources still exist",
     )
     parser.add_argument("--json", action="store_true", help="print one JSON document")
     parser.add_argument(
         "--output",
         metavar="DIR",
-        help="keep the table of findings (Parquet) in this folder or URL; required on engines other than "
-        "this machine",
+        help="write the table of findings (Parquet) to this folder or URL; required when other machines do "
+        "the work",
     )
     add_limits(parser)
     add_key(parser, "the file with the key of an encrypted archive; without it, only checksums are compared")
@@ -110,7 +110,7 @@ def run(args: argparse.Namespace) -> int:
             archive = output_folder(args.archive)
             _require(archive)
             if not args.output and not local:
-                raise NothingFound("on another engine --output is needed, where its workers can write")
+                raise NothingFound("on this engine, --output must name a place that its workers can write to")
             findings = _findings_folder(args.output, stack)
             checks = None
             if local:
@@ -149,15 +149,15 @@ def _require(archive: str) -> None:
 
     Raises:
       NothingFound: there is nothing, or it cannot be listed.
-      BadTable: a table is none.
+      BadTable: a table is unreadable.
     """
     there = find_file(archive) or next(iter(list_folder(archive)), None)
     if there is None and not read_metrics(archive, columns=["run_id"]).num_rows:
-        raise NothingFound(f"there is no archive at {archive}")
+        raise NothingFound(f"no archive at {archive}")
 
 
 def _cleared(folder: str) -> Checks:
-    """The sums that a worker has left, whose plan is of no more use."""
+    """The totals that a worker has left; removes its plan, which is no longer needed."""
     checks = read_sums(folder)
     for url in list_private(folder):
         delete_file(url)
@@ -165,14 +165,14 @@ def _cleared(folder: str) -> Checks:
 
 
 def _findings_folder(output: str | None, stack: contextlib.ExitStack) -> str:
-    """A new folder for a run's table, below the one that was named, if any."""
+    """A new folder for a run's table, below `output` if given."""
     if not output:
         return stack.enter_context(tempfile.TemporaryDirectory(prefix="foveate-verify-"))
     return join(output_folder(output), f"run={runner.new_run_id()}")
 
 
 def build(root: beam.Pipeline, counts: progress.Progress, options: VerifyOptions) -> None:
-    """Wires the pipeline: tables joined with a listing, then every file by itself."""
+    """Wires the pipeline: joins the tables with a listing, then checks each file on its own."""
     planned = root | "Plan" >> verify.PlanChecks(
         options.archive, options.parts, options.quick, options.recheck, options.folder
     )
@@ -206,7 +206,7 @@ def _say(options: VerifyOptions, checks: Checks, found: Found, *, as_json: bool)
             table.add_row(finding.kind, plain_text(finding.path), plain_text(finding.detail))
         console.print(table)
         if wrong > _SHOWN:
-            console.print(f"... and {count_text(wrong - _SHOWN)} more: --json or --output has all")
+            console.print(f"... and {count_text(wrong - _SHOWN)} more (--json or --output lists all)")
     for line in _summary(options, checks, faults, found.counts(faults=False)):
         console.print(line)
 
@@ -214,21 +214,24 @@ def _say(options: VerifyOptions, checks: Checks, found: Found, *, as_json: bool)
 def _summary(
     options: VerifyOptions, checks: Checks, faults: dict[Kind, int], notes: dict[Kind, int]
 ) -> Iterator[str]:
-    how = "compared with the tables by their listing" if options.quick else "read"
+    how = "listed and compared with the tables" if options.quick else "read"
     yield f"{count_text(checks.files)} files ({bytes_text(checks.bytes)}) {how}"
     names = (f"{count} {kind}" for kind, count in faults.items())
     yield f"Wrong: {', '.join(names)}" if faults else "Nothing is wrong"
     if notes.get("no_checksum"):
         yield (
-            f"{count_text(notes['no_checksum'])} files were written before files had checksums: they decode, "
-            "but a small damage may go unseen (compress --force writes them again)"
+            f"{count_text(notes['no_checksum'])} files have no checksum, which older versions did not write: "
+            "they decode, but slight damage may go unnoticed (compress --force writes them again)"
         )
     if notes.get("locked"):
-        yield f"{count_text(notes['locked'])} encrypted files: checksums only; --encrypt-key looks inside"
+        yield (
+            f"{count_text(notes['locked'])} encrypted files: only checksums compared; --encrypt-key checks "
+            "what is inside"
+        )
 
 
 def _print_document(options: VerifyOptions, checks: Checks, found: Found) -> None:
-    """Prints one JSON document, finding by finding: there may be millions."""
+    """Prints one JSON document, one finding at a time, since there may be millions."""
     faults = found.counts(faults=True)
     head = {
         "schema": SCHEMA,

@@ -1,7 +1,7 @@
-"""`--watch` of compress and transcode: keeps running, and processes photos as they arrive.
+"""The --watch mode of compress and transcode: keeps running and processes photos as they arrive.
 
-Engines that stream run one pipeline without end. Beam's local runner does not stream, so here the same steps
-run as one small pipeline after another in this process: list, work on what is new, write its rows, wait.
+Streaming engines run one endless pipeline. Beam's local runner does not stream, so there the same steps run
+as one small pipeline after another: list, process what is new, write its rows, wait.
 """
 
 from __future__ import annotations
@@ -35,20 +35,20 @@ from foveate.transforms.feeds import Round
 from foveate.transforms.left_photos import LeftPhotos
 from foveate.transforms.progress import Progress
 
-_PHOTOS = 500  # after so many a round ends: its rows are written, and places are listed again
+_PHOTOS = 500  # per round; after each round, rows are written and sources listed again
 _REPEATED = "foveate: stopping immediately"
 
 
 @dataclasses.dataclass(frozen=True)
 class Watch:
-    """How places are watched: by a listing every so many seconds, or by what a subscription says."""
+    """How sources are watched: by listing them every few seconds, or through a subscription."""
 
     seconds: float
     subscription: str | None
 
     @staticmethod
     def of(args: argparse.Namespace) -> Watch | None:
-        """The watch that the arguments ask for; None for a run that ends by itself."""
+        """The watch that the arguments ask for; None for a run that ends on its own."""
         if not args.watch and not args.watch_subscription:
             return None
         return Watch(args.watch_interval, args.watch_subscription)
@@ -67,15 +67,15 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         type=_seconds,
         default=60.0,
         metavar="S",
-        help="list the sources every S seconds; process a local file once it has not changed for that long "
-        "(default: %(default)g)",
+        help="list the sources every S seconds, and process a local file once it has not changed for that "
+        "long (default: %(default)g)",
     )
     group.add_argument(
         "--watch-subscription",
         type=_subscription,
         metavar="NAME",
-        help="instead of listing, process what a bucket announces through the Pub/Sub subscription "
-        "projects/PROJECT/subscriptions/NAME (Dataflow)",
+        help="instead of listing, process the objects that a bucket announces through the Pub/Sub "
+        "subscription projects/PROJECT/subscriptions/NAME (Dataflow only)",
     )
 
 
@@ -84,14 +84,14 @@ def contradiction(args: argparse.Namespace) -> str:
     if Watch.of(args) is None:
         return ""
     if args.dry_run or args.force:
-        return "a run that watches begins with what is not up to date: not with --force or --dry-run"
+        return "--watch cannot be combined with --force or --dry-run"
     if args.watch_subscription and engines.is_local_runner(args.beam_flags):
-        return "--watch-subscription needs an engine that streams from Pub/Sub: --runner=DataflowRunner"
+        return "--watch-subscription needs an engine that reads Pub/Sub streams: add --runner=DataflowRunner"
     if args.watch_subscription and any(not source.startswith("gs://") for source in args.sources):
-        return "--watch-subscription is about buckets of Cloud Storage: sources are gs://..."
+        return "--watch-subscription works with Cloud Storage only: all sources must be gs:// URLs"
     for source in args.sources:
         if "://" not in source and not glob.has_magic(source) and not Path(source).exists():
-            return f"there is no {source} to watch"
+            return f"cannot watch {source}: it does not exist"
     return ""
 
 
@@ -101,7 +101,7 @@ def _seconds(text: str) -> float:
     except ValueError as error:
         raise argparse.ArgumentTypeError(f"must be a number, not {text}") from error
     if not 1 <= value <= 86400:
-        raise argparse.ArgumentTypeError(f"must be from 1 second to 86400, a day, not {text}")
+        raise argparse.ArgumentTypeError(f"must be from 1 to 86400 seconds (a day), not {text}")
     return value
 
 
@@ -118,7 +118,7 @@ def _subscription(text: str) -> str:
 
 
 class Stop:
-    """Told by SIGINT or SIGTERM; a second SIGINT interrupts what is being done."""
+    """Notes SIGINT or SIGTERM; a second SIGINT interrupts the work in progress."""
 
     def __init__(self, file: Path) -> None:
         self.file = file
@@ -135,7 +135,7 @@ class Stop:
 
     @contextlib.contextmanager
     def listening(self) -> Iterator[Stop]:
-        """Handles the signals for a while."""
+        """Handles the signals inside its block."""
         before = {number: signal.signal(number, self.tell) for number in (signal.SIGINT, signal.SIGTERM)}
         try:
             yield self
@@ -151,10 +151,10 @@ def run(
     build: Callable[[beam.Pipeline, Progress, Round], None],
     beam_flags: list[str],
 ) -> int:
-    """Works on what arrives, round by round, until it is told to stop; the exit status.
+    """Processes what arrives, round by round, until told to stop; returns the exit status.
 
     Args:
-      job: what is said of each round.
+      job: describes each round.
       watched: where photos arrive.
       seconds: between two listings.
       build: wires one round's pipeline.
@@ -166,7 +166,9 @@ def run(
         Stop(Path(folder) / "stop").listening() as stop,
     ):
         left = LeftPhotos(job.output, job.run_id, str(Path(folder) / "left"))
-        user_log.info(f"Watching {', '.join(watched.sources)} every {seconds:g} s; SIGINT or SIGTERM ends it")
+        user_log.info(
+            f"Watching {', '.join(watched.sources)} every {seconds:g} s; stop with SIGINT (Ctrl+C) or SIGTERM"
+        )
         for number in itertools.count():
             try:
                 status = _work_on_arrivals(job, arrivals, left, build, beam_flags, stop)
@@ -184,15 +186,15 @@ def run(
             failed |= status == SOME_FAILED
             if stop.told.wait(0 if arrivals.more else seconds):
                 return SOME_FAILED if failed else OK
-    raise AssertionError("a watch ends by being told so")
+    raise AssertionError("a watch ends only when told to")
 
 
 def run_streaming(
     job: runner.Job, build: Callable[[beam.Pipeline, Progress], None], beam_flags: list[str]
 ) -> int:
-    """Runs one pipeline without end on an engine that can; the exit status.
+    """Runs one endless pipeline on a streaming engine; returns the exit status.
 
-    An interrupt and SIGTERM ask the engine to end the job.
+    An interrupt or SIGTERM asks the engine to end the job.
     """
 
     def interrupt(number: int, frame: FrameType | None) -> NoReturn:
@@ -213,7 +215,7 @@ def _work_on_arrivals(
     beam_flags: list[str],
     stop: Stop,
 ) -> int:
-    """One listing, and rounds until all that it found is done, and what other runs have not done."""
+    """Lists once, then runs rounds until all that was found, or left by other runs, is done."""
     began = time.time()
     found = list(arrivals.look(began))
     listed = {element.url for element in found}
@@ -247,5 +249,5 @@ def _still_left(left: LeftPhotos) -> list[SourceFile]:
     try:
         return left.to_do()
     except OSError as error:
-        user_log.warning(f"foveate: {error}; looking again later for what other runs have left")
+        user_log.warning(f"foveate: {error}; will look again later for what other runs have left")
         return []

@@ -17,7 +17,7 @@ from foveate.storage.redaction import redacted
 
 
 def parse_beam_flags(parser: argparse.ArgumentParser, flags: Sequence[str]) -> list[str]:
-    """The flags that are not ours, if Beam knows them all; else a usage error: Beam ignores typing slips."""
+    """The flags that are not ours if Beam knows them all, else a usage error: Beam itself ignores typos."""
     beams = argparse.ArgumentParser(add_help=False, allow_abbrev=False, conflict_handler="resolve")
     pending = list(PipelineOptions.__subclasses__())
     while pending:
@@ -33,21 +33,21 @@ def parse_beam_flags(parser: argparse.ArgumentParser, flags: Sequence[str]) -> l
 
 
 def add_limits(group: argparse._ActionsContainer) -> None:
-    """Adds the limits of one photo, the same for all commands: what compress takes, restore gives back."""
+    """Adds the limits per photo, the same for all commands: what compress accepts, restore can give back."""
     default = Limits()
     group.add_argument(
         "--max-pixels",
         type=flag_types.positive_count,
         default=default.pixels,
         metavar="N",
-        help="refuse larger photos, judging by their headers (default: %(default)s)",
+        help="reject photos of more than N pixels, judging by their headers (default: %(default)s)",
     )
     group.add_argument(
         "--max-bytes",
         type=flag_types.positive_count,
         default=default.file_bytes,
         metavar="N",
-        help="refuse larger files, without reading them (default: %(default)s)",
+        help="reject files of more than N bytes, without reading them (default: %(default)s)",
     )
     group.add_argument(
         "--photo-seconds",
@@ -61,39 +61,40 @@ def add_limits(group: argparse._ActionsContainer) -> None:
         type=flag_types.positive,
         default=default.memory_gb,
         metavar="GB",
-        help="give up on a photo that takes more than GB of memory to decode (default: %(default)g)",
+        help="give up on a photo that takes more than GB gigabytes of memory to decode "
+        "(default: %(default)g)",
     )
 
 
 def add_roi_weights(group: argparse._ActionsContainer) -> None:
-    """Adds what the structures are worth that the networks find."""
+    """Adds --roi-weights."""
     group.add_argument(
         "--roi-weights",
         type=flag_types.roi_weights,
         default=DEFAULT_ROI_WEIGHTS,
         metavar="NAME=WEIGHT,...",
-        help="what the structures that the networks find are worth, each from 0 (not looked for) to 10 "
-        "(default: %(default)s). What counts most in a photo has all of the gain, the rest in proportion",
+        help="weights of the structures that the networks find, each from 0 (do not look for it) to 10 "
+        "(default: %(default)s). Whatever weighs most in a photo gets the full gain, the rest its share",
     )
 
 
 def limits_of(args: argparse.Namespace) -> Limits:
-    """The limits that `add_limits` has read."""
+    """The limits that the flags of `add_limits` ask for."""
     return Limits(args.max_pixels, args.max_bytes, args.photo_seconds, args.photo_memory)
 
 
 def output_folder(text: str) -> str:
-    """A folder or URL as --output names it, without a scheme for local ones and slashes at its end."""
+    """The folder or URL that --output names, without `file://` and trailing slashes."""
     return text.removeprefix("file://").rstrip("/") or "/"
 
 
 def add_reccnn(parser: argparse.ArgumentParser | argparse._ArgumentGroup, help_text: str) -> None:
-    """Adds which reconstruction network is used, and how."""
+    """Adds the flags of the reconstruction network."""
     parser.add_argument("--reccnn", choices=("fast", "best", "off"), default="fast", help=help_text)
     parser.add_argument(
         "--precision",
         choices=PRECISIONS,
         default="auto",
-        help="number format inside RecCNN: bfloat16 is several times as fast on processors with AMX, and a "
-        "few pixels differ by one level; auto uses it on such processors, float32 on others (default: auto)",
+        help="number format inside RecCNN. bfloat16: several times as fast on processors with AMX, and a few "
+        "pixels differ by one level; auto: bfloat16 on such processors, float32 on others (default)",
     )

@@ -15,6 +15,7 @@ from rich.console import Console
 
 from foveate.compiled import Compilations, compilations
 from foveate.pipelines.logs import speaks_json, user_log
+from foveate.reports.figures import bytes_text
 from foveate.transforms.progress import LOST, read_progress
 
 
@@ -45,7 +46,7 @@ _LINE_SECONDS = 15  # between progress lines where there is no terminal
 
 
 def total_counts(file: Path) -> dict[str, int]:
-    """The totals of a run in a progress file, under the names of Beam's counters."""
+    """The totals of a run from its progress file, under the names of Beam's counters."""
     sums = {"source-bytes": 0, "archive-bytes": 0}
     for line in read_progress(file)[0]:
         sums["source-bytes"] += line.source_bytes
@@ -61,7 +62,7 @@ def total_counts(file: Path) -> dict[str, int]:
 
 @contextlib.contextmanager
 def progress_display(file: Path, photos: int, verb: str) -> Iterator[None]:
-    """Shows photos, megapixels, bytes saved and time left on standard error while its block runs."""
+    """Shows photos, megapixels, bytes saved and time left on standard error while the block runs."""
     if not user_log.isEnabledFor(logging.INFO):
         yield
         return
@@ -81,14 +82,14 @@ def progress_display(file: Path, photos: int, verb: str) -> Iterator[None]:
 
 
 class _Tally:
-    """The totals so far; reads only what is new in the progress file."""
+    """The totals so far; reads only the new lines of the progress file."""
 
     def __init__(self, file: Path, total: int, compiled: Compilations) -> None:
         self.file, self.total, self.compiled, self.start = file, total, compiled, time.monotonic()
         self.offset = self.done = self.pixels = self.worked = self.saved = self.failed = 0
 
     def look(self) -> str:
-        """Brings the sums up to date; megapixels, bytes saved, failures and time left, for the display."""
+        """Updates the totals; returns megapixels, bytes saved, failures and time left as a text."""
         lines, self.offset = read_progress(self.file, self.offset)
         for line in lines:
             self.done += line.photos
@@ -112,7 +113,7 @@ class _Tally:
         return ", ".join(parts)
 
     def figures(self) -> dict[str, int]:
-        """The sums, for log collectors."""
+        """The totals, for log collectors."""
         return {
             "photos": self.done,
             "of": self.total,
@@ -143,13 +144,3 @@ def _show_lines(stop: threading.Event, tally: _Tally, verb: str) -> None:
         status = tally.look()
         said = f"{verb}: {tally.done}/{tally.total} photos, {status}"
         user_log.info(said, extra={"fields": {"progress": tally.figures()}})
-
-
-def bytes_text(count: float) -> str:
-    """A number of bytes as "1.5 MB"."""
-    sign, count = ("-" if count < 0 else ""), abs(count)
-    for unit in ("B", "KB", "MB", "GB"):
-        if count < 1000:
-            return f"{sign}{count:.0f} {unit}" if unit == "B" else f"{sign}{count:.1f} {unit}"
-        count /= 1000
-    return f"{sign}{count:.1f} TB"

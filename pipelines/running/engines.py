@@ -1,4 +1,4 @@
-"""Where a pipeline runs, as Beam's flags say it, and what follows for the one who starts it."""
+"""Where a pipeline runs, according to Beam's flags, and what that means for the process that starts it."""
 
 from __future__ import annotations
 
@@ -18,12 +18,12 @@ _LOCAL_NAMES = ("", "direct", "fnapi")  # Beam takes names in any case, with or 
 
 
 def is_local_runner(beam_flags: Sequence[str]) -> bool:
-    """Whether the run is left to Beam's local runner: by default, and for DirectRunner."""
+    """Whether Beam's local runner runs the pipeline: by default, and for DirectRunner."""
     return _runner_name(_options(beam_flags)) in _LOCAL_NAMES
 
 
 def local_runner(beam_flags: Sequence[str]) -> FnApiRunner:
-    """Beam's local runner, which left to itself keeps flags from its worker processes: stores' keys too."""
+    """Beam's local runner, made to pass flags on to its worker processes (such as a store's keys)."""
     given = PipelineOptions(list(beam_flags)).get_all_options(drop_default=True)
     info = beam_provision_api_pb2.ProvisionInfo(retrieval_token="unused-retrieval-token")
     for name, value in given.items():
@@ -33,7 +33,7 @@ def local_runner(beam_flags: Sequence[str]) -> FnApiRunner:
 
 
 def is_local(beam_flags: Sequence[str]) -> bool:
-    """Whether photos are worked on in this process, whatever engine hands them out."""
+    """Whether photos are processed on this machine, whichever engine distributes them."""
     options = _options(beam_flags)
     environment = options["environment_type"]
     return (
@@ -44,22 +44,22 @@ def is_local(beam_flags: Sequence[str]) -> bool:
 
 
 def works_in_this_process(beam_flags: Sequence[str]) -> bool:
-    """Whether photos are worked on by threads of this process."""
+    """Whether threads of this process do the work."""
     return is_local(beam_flags) and _options(beam_flags)["direct_running_mode"] != "multi_processing"
 
 
 def only_describes(beam_flags: Sequence[str]) -> bool:
-    """Whether the pipeline is only written down, for a template's launcher that then runs it."""
+    """Whether the pipeline is only described, for a template's launcher to run later."""
     return bool(PipelineOptions(list(beam_flags)).view_as(GoogleCloudOptions).template_location)
 
 
 def knows_more_flags(beam_flags: Sequence[str]) -> bool:
-    """Whether others add flags: a job server's engine has its own, and so has a template's launcher."""
+    """Whether unknown flags are allowed: a job server's engine and a template's launcher have their own."""
     return bool(_options(beam_flags)["job_endpoint"]) or only_describes(beam_flags)
 
 
 def with_workers_paths(args: argparse.Namespace) -> argparse.Namespace:
-    """A command's arguments with absolute paths if its workers are in other processes, and other folders."""
+    """A command's arguments, with absolute paths if workers run in other processes and folders."""
     if is_local(args.beam_flags):
         return args
     changed = argparse.Namespace(**vars(args))
@@ -74,15 +74,15 @@ def with_workers_paths(args: argparse.Namespace) -> argparse.Namespace:
 
 
 def absolute(path: str) -> str:
-    """A local path from the root on; a URL as it is."""
+    """The absolute form of a local path; a URL is returned as it is."""
     return path if "://" in path else os.path.abspath(path)  # noqa: PTH100 (pathlib would keep "..")
 
 
 def cancel(result: Any) -> str:
-    """Ends the job of a pipeline result; what stood in the way, "" if nothing."""
+    """Cancels the job of a pipeline result; returns what went wrong, or ""."""
     try:
         result.cancel()
-    except Exception as error:  # each engine raises its own, and it has to be said that the job goes on
+    except Exception as error:  # each engine raises its own errors; the user must hear that the job continues
         return str(error).strip().splitlines()[0] if str(error).strip() else repr(error)
     return ""
 
@@ -93,7 +93,7 @@ def _options(beam_flags: Sequence[str]) -> Mapping[str, Any]:
 
 @functools.lru_cache(maxsize=4)
 def _parsed(beam_flags: tuple[str, ...]) -> Mapping[str, Any]:
-    """All of Beam's options: to parse them takes as long as a small photo does."""
+    """All of Beam's options; parsing them takes as long as a small photo."""
     return types.MappingProxyType(PipelineOptions(list(beam_flags)).get_all_options())
 
 

@@ -1,7 +1,7 @@
 """Ends runs that would hang forever because no thread can be started and the engine's own threads died.
 
-The local engine waits for its servers' threads to say that they have ended, and a dead one says nothing. It
-dies where the system refuses a thread or memory: limits of a container or of a user, a machine that is full.
+The local engine waits for its server threads to report that they have ended, and a dead one never does. They
+die when the system refuses a thread or memory: limits of a container or user, or an overloaded machine.
 """
 
 from __future__ import annotations
@@ -16,14 +16,14 @@ GRACE_SECONDS = 30.0  # in which a run that can still end by itself does so
 
 @contextlib.contextmanager
 def exit_when_threads_exhausted(say: Callable[[str], None], status: int) -> Iterator[None]:
-    """Ends the process with `status` where no thread can be started: what is left of an engine never ends.
+    """Exits the process with `status` when no thread can be started, since the engine would hang forever.
 
-    If a thread dies of it and the block hangs, after a while; if the block itself fails, at once, since the
-    engine's half-started servers cannot be taken down. What is written is whole at any moment, so ending like
-    that costs the photos in flight.
+    If a thread dies of it and the block hangs, this waits a while first; if the block itself fails, it exits
+    at once, because the engine's half-started servers cannot be shut down. Files are whole at any moment, so
+    such an exit loses only the work on the photos in flight.
 
     Args:
-      say: told the reason before the end.
+      say: called with the reason before the exit.
       status: the exit status.
     """
     over = threading.Event()

@@ -1,4 +1,4 @@
-"""Whether a run was interrupted, whatever an engine makes of the exception."""
+"""Notes whether a run was interrupted, whatever an engine does with the exception."""
 
 from __future__ import annotations
 
@@ -11,9 +11,9 @@ from types import FrameType
 
 @contextlib.contextmanager
 def noted_interrupts() -> Iterator[threading.Event]:
-    """An event that an interrupt sets, beside raising `KeyboardInterrupt` as always.
+    """An event that is set by an interrupt, which still raises `KeyboardInterrupt`.
 
-    Never set where somebody else listens (a watch), or in another thread than the main one.
+    It is never set where another handler is installed (a watch) or outside the main thread.
     """
     told = threading.Event()
     usual = signal.getsignal(signal.SIGINT) is signal.default_int_handler

@@ -8,15 +8,15 @@ from foveate.archive.keys import ArchiveKey
 
 
 def add_key(group: argparse._ActionsContainer, purpose: str) -> None:
-    """Adds --encrypt-key, one flag for all commands."""
+    """Adds --encrypt-key, the same for all commands."""
     group.add_argument("--encrypt-key", metavar="FILE", help=purpose)
 
 
 def key_of(args: argparse.Namespace) -> ArchiveKey | None:
-    """The key that a command line names, None without.
+    """The key that a command line names, or None.
 
     Raises:
-      BadKey: there is none where it says.
+      BadKey: the file has no key.
     """
     named: str | None = args.encrypt_key
     return None if named is None else ArchiveKey.read(named)

@@ -1,4 +1,4 @@
-"""One run at a time writes into a local folder: each tidies up what is unfinished there."""
+"""Lets only one run at a time write into a local folder, since each run removes unfinished files there."""
 
 from __future__ import annotations
 
@@ -29,8 +29,8 @@ def run_alone(folder: str, beam_flags: Sequence[str], work: Callable[[], int]) -
                 fcntl.flock(place, fcntl.LOCK_EX | fcntl.LOCK_NB)
             except BlockingIOError:
                 user_log.error(
-                    f"foveate: another run writes into {folder}: start this one when that has ended, or give "
-                    "it another place"
+                    f"foveate: another run is writing into {folder}: wait for it to end, or choose another "
+                    "--output"
                 )
                 return RUN_FAILED
             except OSError:  # a filesystem without locks

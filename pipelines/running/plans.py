@@ -1,4 +1,4 @@
-"""Plans of runs as a person sees them: made with a word now and then, shown without running."""
+"""Makes the plans of runs while reporting progress, and prints them for a dry run."""
 
 from __future__ import annotations
 
@@ -40,8 +40,10 @@ _AT_ONCE = 1000  # rows that are settled together
 
 
 def add_arguments(group: argparse._ActionsContainer) -> None:
-    """Adds the flags that say what is planned anew."""
-    group.add_argument("--force", action="store_true", help="process photos again even if up to date")
+    """Adds the flags that control planning."""
+    group.add_argument(
+        "--force", action="store_true", help="process photos again even if they are up to date"
+    )
     group.add_argument(
         "--dry-run", action="store_true", help="list what would be processed, without writing anything"
     )
@@ -49,33 +51,33 @@ def add_arguments(group: argparse._ActionsContainer) -> None:
         "--plan",
         choices=("auto", "new", "resume"),
         default="auto",
-        help="after a run that was killed: resume does what its plan has left, without listing the sources "
-        "again; new lists them; auto resumes a plan that took over a minute to make and is less than a day "
-        "old (default: %(default)s)",
+        help="after a run that was killed. resume: finish its plan without listing the sources again; new: "
+        "list them again; auto: resume a plan that took over a minute to make and is less than a day old "
+        "(default)",
     )
 
 
 def make(asked: Asked, run_id: str, frames: DicomFrames, how: How, living: set[str]) -> Summary:
-    """A run's plan: made afresh, or of what is left of a killed run's; removes those of other runs that died.
+    """Makes a run's plan, or resumes that of a killed run; removes the plans of other dead runs.
 
     Args:
       asked: what the plan is made for.
       run_id: the run that it is for.
-      frames: what becomes of files of several frames.
-      how: "new" plans afresh, "resume" takes the newest plan that was made for the same, if there is one,
-        "auto" only one that was costly to make and is not old.
+      frames: what to do with files of several frames.
+      how: "new" makes a new plan; "resume" takes the newest plan made for the same request, if there is one;
+        "auto" does so only if that plan was costly to make and is recent.
       living: the runs that are alive.
 
     Raises:
       NothingFound: a source names nothing.
-      BadTable: one of the archive's tables is none.
+      BadTable: one of the archive's tables is unreadable.
     """
     former = find_plan(asked, living) if how != "new" else None
     if former is not None and (how == "resume" or is_worth_it(former)):
         when = f"{former.planned:%Y-%m-%d %H:%M} UTC"
         user_log.info(
-            f"Resuming the plan of run {former.run_id}, made {when}; what was added since then is for the "
-            "next run (--plan new lists again)"
+            f"Resuming the plan of run {former.run_id}, made {when}; photos added since then are left for "
+            "the next run (--plan new includes them)"
         )
         summary = resume_plan(asked, former, run_id)
     else:
@@ -88,7 +90,7 @@ def make(asked: Asked, run_id: str, frames: DicomFrames, how: How, living: set[s
 
 
 def _remove_dead_plans(archive: str, living: set[str], former: Summary | None) -> None:
-    """Removes the plans of runs that are not alive; on a URL those of an engine's job may look like that."""
+    """Removes the plans of dead runs; in a store, an engine's job may only look dead, so only old ones."""
     for run_id in planned_runs(archive):
         if run_id not in living:
             plan = read_summary(archive, run_id)
@@ -98,21 +100,21 @@ def _remove_dead_plans(archive: str, living: set[str], former: Summary | None) -
 
 
 def _made(asked: Asked, run_id: str, frames: DicomFrames, folder: str | None = None) -> Summary:
-    """`make_plan`, with a line on standard error now and then."""
+    """Like `make_plan`, logging progress every few seconds."""
     return make_plan(asked, run_id, functools.partial(expand_page, frames=frames), folder, _teller())
 
 
 def say_what_is_left_out(kinds: Mapping[str, int]) -> None:
-    """Counts files of other kinds beside the photos, so that nobody takes the results for more than that."""
+    """Logs how many files of other kinds were skipped, lest anyone take the archive for a full copy."""
     if not kinds:
         return
     commonest = sorted(kinds, key=lambda kind: (-kinds[kind], kind))
-    shown = [f"{kinds[kind]:,} {kind or 'without ending'}" for kind in commonest[:_KINDS_SHOWN]]
+    shown = [f"{kinds[kind]:,} {kind or 'without extension'}" for kind in commonest[:_KINDS_SHOWN]]
     if len(commonest) > _KINDS_SHOWN:
         shown.append(f"{sum(kinds[kind] for kind in commonest[_KINDS_SHOWN:]):,} others")
     count = sum(kinds.values())
     files = "file" if count == 1 else "files"
-    user_log.info(f"{count:,} {files} of other kinds left out: {', '.join(shown)}")
+    user_log.info(f"Skipped {count:,} {files} of other kinds: {', '.join(shown)}")
 
 
 def _teller() -> Callable[[int], None]:
@@ -132,7 +134,7 @@ def dry_run(asked: Asked, run_id: str, frames: DicomFrames, key: ArchiveKey | No
 
     Raises:
       NothingFound: a source names nothing.
-      BadTable: one of the archive's tables is none.
+      BadTable: one of the archive's tables is unreadable.
     """
     with tempfile.TemporaryDirectory(prefix="foveate-plan-") as folder:
         summary = _made(asked, run_id, frames, folder)
@@ -151,11 +153,11 @@ def dry_run(asked: Asked, run_id: str, frames: DicomFrames, key: ArchiveKey | No
     photos = summary.todo + summary.skipped[0]
     print(f"{count} of {photos} photos ({size / 1e6:.1f} MB) would be compressed, the rest are up to date")
     if taken := summary.rows.get("taken"):
-        print(f"{taken} cannot be: other photos have their places in the archive")
+        print(f"{taken} cannot be compressed: other photos have their names in the archive")
 
 
 def _not_up_to_date(rows: Iterable[Planned], asked: Asked) -> Iterator[Planned]:
-    """The rows that are to be compressed; what is in doubt is read on several threads."""
+    """The rows to compress; doubtful files are read on several threads."""
 
     def judge(planned: Planned) -> bool:
         return is_up_to_date(planned, asked.archive, asked.settings_digest, asked.weights_digest)

@@ -1,4 +1,4 @@
-"""Says what a run has asked of object stores, which charge by the request."""
+"""Reports how many requests a run has sent to object stores, which charge for each."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from foveate.storage.requests import COUNTER, requests_made
 
 _NAMES = {
     "list": ("listing", "listings"),
-    "look": ("look at an object", "looks at objects"),
+    "look": ("metadata request", "metadata requests"),
     "read": ("read", "reads"),
     "write": ("write", "writes"),
     "delete": ("delete", "deletes"),
@@ -18,7 +18,7 @@ _NAMES = {
 
 
 class RequestTally:
-    """Requests since it was made."""
+    """Counts requests from its creation on."""
 
     def __init__(self) -> None:
         self._before = requests_made()

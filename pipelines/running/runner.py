@@ -1,4 +1,4 @@
-"""How a pipeline is run: Beam's options, the local runner with a display of its progress, the exit status."""
+"""Runs pipelines: sets Beam's options, shows progress of local runs, and gives the exit status."""
 
 from __future__ import annotations
 
@@ -48,12 +48,12 @@ def new_run_id() -> str:
 
 
 def set_up_filesystems(beam_flags: Sequence[str]) -> None:
-    """Lets Beam's filesystems know of credentials and endpoints before any pipeline is there."""
+    """Gives Beam's filesystems the credentials and endpoints before there is a pipeline."""
     FileSystems.set_options(PipelineOptions(list(beam_flags)))
 
 
 def list_sources(sources: Sequence[str], extensions: frozenset[str], output: str) -> list[SourceFile]:
-    """All files that the sources name, each url once; arguments as of `find_files`.
+    """All files that the sources name, each url once; arguments as for `find_files`.
 
     Raises:
       NothingFound: one of them names nothing.
@@ -64,13 +64,13 @@ def list_sources(sources: Sequence[str], extensions: frozenset[str], output: str
         for file in find_files(source, extensions, output)
     }
     if not found:
-        raise NothingFound("no photo found")
+        raise NothingFound("no photos found")
     return list(found.values())
 
 
 @dataclasses.dataclass(frozen=True)
 class Job:
-    """How a run presents itself: its verb, the outcomes that are counted, where results go, its name."""
+    """Describes a run to its user: a verb, the outcomes to count, where results go, and the run's name."""
 
     verb: str
     outcomes: tuple[str, ...]
@@ -84,13 +84,13 @@ def run_job(
     beam_flags: Sequence[str],
     photos: int,
 ) -> int:
-    """Runs a pipeline into a place that it tidies before and after, and says what became of every photo.
+    """Runs a pipeline, cleans up its output before and after, and logs what became of every photo.
 
     Args:
-      job: what is said.
+      job: describes the run.
       build: wires the pipeline onto its root; its second argument counts photos.
       beam_flags: from `parse_beam_flags`.
-      photos: how many there are to work on, for the time left.
+      photos: how many there are to process, for estimating the time left.
 
     Returns:
       The exit status.
@@ -104,7 +104,7 @@ def run_counted(
     beam_flags: Sequence[str],
     photos: int,
 ) -> tuple[int, dict[str, int]]:
-    """`run_job`, with how many photos had which outcome."""
+    """Like `run_job`; also returns the number of photos by outcome."""
     # Where the pipeline is only described, workers' rights count, not the launcher's.
     if not engines.only_describes(beam_flags) and not can_write_to(job.output):
         return RUN_FAILED, {}
@@ -117,12 +117,12 @@ def run_counted(
         said = f"{summary(counts, job.outcomes)}. See {job.output}"
         user_log.info(said, extra={"fields": {"run": job.run_id, "output": job.output, "counts": counts}})
         if counts.get("failed"):
-            user_log.error(f"Why: {job.output}/_foveate/failures/run={job.run_id}/")
+            user_log.error(f"Reasons: {job.output}/_foveate/failures/run={job.run_id}/")
     return status, counts
 
 
 def can_write_to(output: str) -> bool:
-    """Whether a place for results can be reached; says so where it cannot."""
+    """Whether the output can be written to; logs an error if not."""
     try:
         check_destination(output)
     except CannotGoOn as error:
@@ -137,7 +137,7 @@ def run_pipeline(
     photos: int,
     verb: str,
 ) -> tuple[int, dict[str, int]]:
-    """Runs a pipeline to its end, showing progress if it is local; the exit status, Foveate's counters."""
+    """Runs a pipeline to its end, showing progress if local; returns the exit status and our counters."""
     for handler in logging.getLogger().handlers:  # a logger's own filter would not see its children's
         handler.addFilter(is_relevant)
     local = engines.is_local(beam_flags)
@@ -182,14 +182,14 @@ def run_pipeline(
 def _stopped(result: Any, local: bool) -> tuple[int, dict[str, int]]:
     problem = engines.cancel(result) if result else ""
     if result and not local:  # what is worked on in this process ends with it; others can be asked
-        asked = problem or "the engine is asked to end the job: see there"
+        asked = problem or "asked the engine to end the job: check there that it has"
         user_log.warning(f"foveate: {asked}")
     user_log.warning("foveate: stopped; run the same command again to resume")
     return INTERRUPTED, {}
 
 
 def say_failed(why: str) -> None:
-    """Says why a run has failed."""
+    """Logs why a run has failed."""
     user_log.error(f"foveate: the run failed: {why}")
 
 
@@ -209,7 +209,7 @@ def _cause(error: BaseException) -> str:
 
 
 def _local_flags(beam_flags: Sequence[str]) -> list[str]:
-    """The in-process runner on all cores: threads, since pixels are worked on outside Python's lock."""
+    """Flags for the in-process runner on all cores, with threads: pixel work releases Python's lock."""
     flags = [f"--runner={LOCAL_RUNNER}"]
     if not any(flag.startswith("--direct_running_mode") for flag in beam_flags):
         flags.append("--direct_running_mode=multi_threading")
@@ -219,7 +219,7 @@ def _local_flags(beam_flags: Sequence[str]) -> list[str]:
 
 
 def _worker_count() -> int:
-    """As many photos at once as there are cores for, and memory."""
+    """How many photos to process at once, by cores and free memory."""
     cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
     try:
         memory = os.sysconf("SC_AVPHYS_PAGES") * os.sysconf("SC_PAGE_SIZE")

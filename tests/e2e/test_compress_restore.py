@@ -31,6 +31,7 @@ from foveate.codec import jp2, openjpeg
 from foveate.pictures.formats import decode_picture
 from foveate.pipelines.cli import main
 from foveate.quality.psnr import psnr
+from foveate.reports.figures import bytes_text
 from tests import picture_files
 from tests.picture_files import exif_block, icc_profile, jpeg, png, tiff, webp, xmp_packet
 from tests.streams import compress as compressed_by_others
@@ -202,9 +203,11 @@ def test_every_source_has_one_outcome_and_nothing_else_is_in_the_archive(first: 
 
 def test_the_last_line_accounts_for_every_photo_and_byte(first: Run) -> None:
     rows = first.rows().values()
-    before, after = (sum(row[column] for row in rows) / 1000 for column in ("source_bytes", "archive_bytes"))
+    before, after = (
+        bytes_text(sum(row[column] for row in rows)) for column in ("source_bytes", "archive_bytes")
+    )
     line = f"{len(good_photos())} compressed, {len(KEPT)} kept, {len(BROKEN)} failed"
-    assert f"{line}; {before:.1f} KB became {after:.1f} KB." in first.said
+    assert f"{line}; {before} became {after}." in first.said
     assert f"{first.archive}/_foveate/failures/run=" in first.said
 
 

@@ -128,7 +128,7 @@ def test_an_output_that_takes_no_more_ends_a_command_with_a_sentence(archive: Pa
         arguments = [sys.executable, "-m", "foveate", command, str(place)]
         done = subprocess.run(arguments, stdout=full, stderr=subprocess.PIPE, check=False)
     assert done.returncode == 1
-    assert done.stderr.decode().splitlines()[-1].startswith("foveate: not all could be written")
+    assert done.stderr.decode().splitlines()[-1].startswith("foveate: the output is incomplete")
     assert b"Traceback" not in done.stderr
 
 

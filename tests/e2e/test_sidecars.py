@@ -75,7 +75,7 @@ def test_other_files_are_counted_where_they_are_not_asked_for(
     album: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     assert compress(album) == 0
-    said = "4 files of other kinds left out: 1 without ending, 1 aae, 1 mov, 1 xmp"
+    said = "Skipped 4 files of other kinds: 1 without extension, 1 aae, 1 mov, 1 xmp"
     assert said in capsys.readouterr().err
     assert names(album / "archive") == {"album/IMG_1.jpg.jp2"}
     foreign = album / "foreign"
@@ -83,7 +83,7 @@ def test_other_files_are_counted_where_they_are_not_asked_for(
     (album / "archive/album/IMG_1.jpg.jp2").rename(foreign / "a.jp2")
     (foreign / "a.xmp").write_bytes(b"<x:xmpmeta/>")
     assert main(["restore", str(foreign), "--output", str(album / "out"), "--reccnn", "off"]) == 0
-    assert "1 file of other kinds left out: 1 xmp" in capsys.readouterr().err
+    assert "Skipped 1 file of other kinds: 1 xmp" in capsys.readouterr().err
     assert names(album / "out") == {"a.png"}
 
 

@@ -83,7 +83,7 @@ def test_help_imports_nothing_slow() -> None:
         (["compress", "NOWHERE", "--output", "DEST"], "no such file, or no photo in it: "),
         (
             ["compress", "PHOTOS", "--output", "DEST", "--psnr", "40", "--comcnn", "on"],
-            "--comcnn on works with",
+            "--comcnn on works only with",
         ),
         (
             ["compress", "PHOTOS", "--output", "DEST", "--roi-box", "1,2,3"],
@@ -96,7 +96,7 @@ def test_help_imports_nothing_slow() -> None:
         ),
         (["saliency", "PHOTOS"], "required: --output"),
         (["saliency", "NOWHERE", "--output", "DEST"], "no such file, or no photo in it: "),
-        (["saliency", "PHOTOS", "--output", "PHOTO"], "is a file; --output names a folder"),
+        (["saliency", "PHOTOS", "--output", "PHOTO"], "is a file; --output must name a folder"),
         (["saliency", "PHOTOS", "--output", "PHOTOS"], "is the folder of the photos"),
         (["restore", "NOWHERE", "--output", "DEST"], "no such file, or no photo in it: "),
         (["restore", "PHOTOS", "--output", "DEST", "--format", "gif"], "invalid choice: 'gif'"),
@@ -136,5 +136,5 @@ def test_beams_flags_are_taken_and_typing_slips_are_not(capsys: pytest.CaptureFi
 def test_the_summary_accounts_for_every_photo() -> None:
     counts = {"compressed": 12, "kept": 1, "failed": 2, "source-bytes": 5_000_000, "archive-bytes": 900}
     names = ("compressed", "kept", "skipped", "failed")
-    assert summary(counts, names) == "12 compressed, 1 kept, 2 failed; 5.0 MB became 900 B"
+    assert summary(counts, names) == "12 compressed, 1 kept, 2 failed; 5.00 MB became 900 B"
     assert summary({}, names) == "nothing to do"

@@ -105,7 +105,7 @@ def test_wrong_usage_is_refused_before_anything_is_read(
     photos: Path, tmp_path: Path, capfd: pytest.CaptureFixture[str]
 ) -> None:
     assert run(photos, "--output", photos / "a.png") == 2
-    assert "must end in .html" in capfd.readouterr().err
+    assert "that ends in .html" in capfd.readouterr().err
     (tmp_path / "folder.html").mkdir()
     assert run(photos, "--output", tmp_path / "folder.html") == 2
     assert run(tmp_path / "nowhere", "--output", tmp_path / "page.html") == 2

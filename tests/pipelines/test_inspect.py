@@ -360,7 +360,7 @@ def test_pictures_are_written_to_a_file_or_a_folder(
     ("arguments", "sentence"),
     [
         (["FOLDER", "--picture", "one.png"], "one.png is one picture, but there are 2 files"),
-        (["FOLDER", "--picture", "FOLDER/notes.txt"], "notes.txt is a file; --picture names"),
+        (["FOLDER", "--picture", "FOLDER/notes.txt"], "notes.txt is a file; --picture must name"),
         (["FOLDER/nowhere.jp2"], "no such file, or no photo in it"),
         (["FOLDER/none"], "no such file, or no photo in it"),
         (["FOLDER", "--pictures", "out"], "neither Foveate nor Beam knows --pictures out"),

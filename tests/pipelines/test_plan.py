@@ -28,8 +28,8 @@ def test_a_plan_is_shown_with_its_photos(asked: Asked, capsys: pytest.CaptureFix
     make_plan(asked, "r1", lambda page: page)
     assert main(["plan", asked.archive, "--photos", "1"]) == 0
     said = capsys.readouterr().out
-    assert "Run r1 (not at work)" in said and "3 listed, 0 up to date" in said and "2 to compress" in said
-    assert "1 whose places in the archive other photos have" in said
+    assert "Run r1 (not running)" in said and "3 listed, 0 up to date" in said and "2 to compress" in said
+    assert "1 whose names in the archive other photos have taken" in said
     leases.renew(asked.archive, "r1")
     assert main(["plan", asked.archive, "--run", "r1", "--json", "--photos", "9"]) == 0
     (plan,) = json.loads(capsys.readouterr().out)["plans"]
@@ -43,6 +43,6 @@ def test_a_plan_that_is_not_there_or_not_whole_is_told(
     make_plan(asked, "r1", lambda page: page)
     (Path(asked.archive) / "_foveate/plans/run=r1/plan.json").unlink()
     assert main(["plan", asked.archive]) == 0
-    assert "not complete" in capsys.readouterr().out
+    assert "incomplete" in capsys.readouterr().out
     assert main(["plan", asked.archive, "--run", "r2"]) == 2
     assert "it has r1" in capsys.readouterr().err

@@ -60,7 +60,7 @@ def test_a_second_run_is_kept_out_until_the_first_has_ended(
     folder = tmp_path / "archive"
     with other.holding(folder):
         assert run_alone(str(folder), [], lambda: 0) == RUN_FAILED
-        assert f"another run writes into {folder}" in capfd.readouterr().err
+        assert f"another run is writing into {folder}" in capfd.readouterr().err
     assert run_alone(str(folder), [], lambda: 7) == 7
     assert not folder.exists()  # nothing was written
 
