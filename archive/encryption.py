@@ -95,14 +95,14 @@ def decrypt(container: bytes, key: bytes) -> tuple[bytes, bytes]:
         raise CannotDecrypt("not an encrypted file, or truncated in its header")
     _, version, wanted, nonce, length = _HEAD.unpack_from(container)
     if version != _VERSION:
-        raise CannotDecrypt(f"it is encrypted in version {version}; this program reads version {_VERSION}")
+        raise CannotDecrypt(f"its encryption has version {version}; this program reads version {_VERSION}")
     if wanted != key_id(key):
         raise CannotDecrypt(
-            f"it is encrypted with another key: with {wanted.hex()}, and this one is {key_id(key).hex()}"
+            f"encrypted with another key: {wanted.hex()}, not the given {key_id(key).hex()}"
         )
     start = _HEAD.size + length
     try:
         data = AESGCM(key).decrypt(nonce, container[start:], container[:start])
     except InvalidTag as error:
-        raise CannotDecrypt("it is not as it was encrypted: damaged, or tampered with") from error
+        raise CannotDecrypt("damaged or tampered with since it was encrypted") from error
     return data, container[_HEAD.size : start]

@@ -55,4 +55,4 @@ class Check:
 
 def size_mismatch(size: int, written: int) -> str:
     """The sentence for a file of another size than it was written with."""
-    return f"it has {size:,} bytes, and was written with {written:,}"
+    return f"it has {size:,} bytes, but was written with {written:,}"

@@ -15,7 +15,7 @@ from foveate.archive.tables import open_whole
 
 Kind = Literal[
     "missing",  # a row's file is not there
-    "untracked",  # no row of the metrics table has it
+    "untracked",  # not in the metrics table
     "stale",  # an earlier run's file of a photo that is stored otherwise by now
     "unreadable",  # cannot be read
     "truncated",  # shorter than when it was written

@@ -59,7 +59,7 @@ class ArchiveKey:
         except BadKey as error:
             raise BadInput(str(error)) from error
         if encryption.key_id(key).hex() != self.key_id:
-            raise BadInput(f"{self.url} holds another key than when the run began")
+            raise BadInput(f"the key in {self.url} has changed since the run began")
         return key
 
 
@@ -105,17 +105,17 @@ def from_store(data: bytes, url: str, key: ArchiveKey | None) -> bytes:
     """
     if not encryption.is_encrypted(data):
         if url.endswith(ENDING):
-            raise BadInput("not an encrypted file, although its name says so")
+            raise BadInput("not an encrypted file, although its name ends in .enc")
         return data
     if key is None:
-        raise BadInput("it is encrypted: --encrypt-key FILE names its key")
+        raise BadInput("encrypted: give its key with --encrypt-key FILE")
     try:
         plain, path = encryption.decrypt(data, key.bytes_())
     except CannotDecrypt as error:
         raise BadInput(str(error)) from error
     if not os.fsencode(url.removesuffix(ENDING)).endswith(b"/" + path.lstrip(b"/")):
         place = path.decode("utf-8", "backslashreplace")
-        raise Misplaced(f"it is not where it belongs: it was encrypted as {place}")
+        raise Misplaced(f"in the wrong place: it was encrypted as {place}")
     return plain
 
 

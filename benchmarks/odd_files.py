@@ -166,7 +166,7 @@ def _in_strip(dice: Dice, data: bytes, token: bytes) -> bytes:
 
 
 def _tail(data: bytes) -> bytes:
-    """The bytes behind the pixels of a file of `_tiff`."""
+    """The bytes after the pixels of a file of `_tiff`."""
     (at,) = struct.unpack_from("<I", data, 4)
     (count,) = struct.unpack_from("<H", data, at)
     entries = (struct.unpack_from("<HHII", data, entry) for entry in range(at + 2, at + 2 + 12 * count, 12))

@@ -57,7 +57,7 @@ class Envelope:
             elif not (box.kind == b"uuid" and data.startswith(RECORD_UUID, box.start)):
                 around[codestreams > 0].append(data[box.offset : box.end])
         if codestreams > 1:
-            raise UnsupportedCodestream(f"the file holds {codestreams} pictures")
+            raise UnsupportedCodestream(f"the file has {codestreams} pictures")
         return Envelope(b"".join(around[0]), b"".join(around[1]), tuple(left_out))
 
     def overhead(self, record: ArchiveRecord | None, saliency_bytes: int = SALIENCY_BYTES) -> int:

@@ -285,7 +285,7 @@ def _decoded_back(choice: Choice, file: bytes) -> EncodedFile:
         pixels = openjpeg.decode(file).pixels
     except BadCodestream as error:
         if openjpeg.says_no_memory(str(error)):
-            raise MemoryError(f"there is no memory to decode the file as a check: {error}") from error
+            raise MemoryError(f"not enough memory to decode the file for checking it: {error}") from error
         raise
     return EncodedFile(file, pixels, None if is_lossless else choice.noise_map)
 
@@ -386,9 +386,9 @@ def _noise_in(noise_map: NDArray[np.float32], region: Region) -> NDArray[np.floa
 def _unusual(parsed: Jp2, size: Size) -> str:
     """Why the cells of a noise map would not lie over the picture's pixels; "" if they do."""
     if parsed.has_palette or any((c.dx, c.dy) != (1, 1) for c in size.components):
-        return "it has a palette or sub-sampled components"
+        return "it has a palette or subsampled components"
     if size.x0 % noise.CELL or size.y0 % noise.CELL:
-        return "its image area does not begin at a whole cell"
+        return "its image area does not start at a whole cell"
     return ""
 
 

@@ -44,16 +44,16 @@ def check_color(parsed: Jp2, channels: int) -> None:
         UnsupportedCodestream: the message names the color space or channel.
     """
     if parsed.codestreams > 1:
-        raise UnsupportedCodestream(f"the file holds {parsed.codestreams} pictures, and only one is restored")
+        raise UnsupportedCodestream(f"the file has {parsed.codestreams} pictures; only one can be restored")
     if parsed.layers > 1:
         raise UnsupportedCodestream(
-            f"the file is made of {parsed.layers} compositing layers, and is not restored"
+            f"the file has {parsed.layers} compositing layers, which cannot be restored"
         )
     if parsed.has_layer_channels:
-        raise UnsupportedCodestream("channels or opacity of a compositing layer are not restored")
+        raise UnsupportedCodestream("the channels or opacity of a compositing layer cannot be restored")
     if parsed.color not in _READ:
         name = _NAMES.get(parsed.color or 0, f"color space {parsed.color}")
-        raise UnsupportedCodestream(f"the picture is in {name}, which is not restored")
+        raise UnsupportedCodestream(f"the picture is in {name}, which cannot be restored")
     profile = parsed.metadata.icc
     space = profile[16:20] if profile is not None and len(profile) >= 20 else None
     if space not in (None, b"GRAY", b"RGB "):
@@ -62,7 +62,7 @@ def check_color(parsed: Jp2, channels: int) -> None:
     if parsed.color is None and space is None:
         if parsed.color_method is not None:
             raise UnsupportedCodestream(
-                f"the picture's color is specified by method {parsed.color_method}, which is not restored"
+                f"the picture's color is specified by method {parsed.color_method}, which cannot be restored"
             )
         return
     if channels in (2, 4) and not parsed.has_alpha:

@@ -15,7 +15,7 @@ from foveate.codec import codestream, jp2
 from foveate.codec.errors import BadCodestream, UnsupportedCodestream
 from foveate.codec.record import ArchiveRecord
 
-BOXES_CHANGED = "its boxes are not as they were written: CRC-32"
+BOXES_CHANGED = "its boxes have changed since it was written: CRC-32"
 BOXES_DAMAGED = "its boxes are damaged: CRC-32"
 
 _MOST_SEARCHED = 1 << 20  # bytes; among more, chance would find a bit too (2**23 / 2**32)
@@ -81,7 +81,7 @@ def check(data: bytes) -> Integrity:
     if digest.startswith(record.codestream_sha256):
         cut = None
     elif cut is None:
-        problems.append("its codestream is not as it was written: SHA-256")
+        problems.append("its codestream has changed since it was written: SHA-256")
     return Integrity(record, True, cut, tuple(problems))
 
 

@@ -26,7 +26,7 @@ Segments = Iterable[tuple[int, bytes]]  # marker, payload
 
 @dataclasses.dataclass(frozen=True)
 class Component:
-    """One component of SIZ: bits a sample, signedness, sub-sampling."""
+    """One component of SIZ: bits per sample, signedness, sub-sampling."""
 
     bit_depth: int
     signed: bool

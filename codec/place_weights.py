@@ -95,8 +95,8 @@ def leave_out(
     """Sets coefficients to zero that are worth less at their place than their bits cost.
 
     Those stay whose place counts for as much as their block. Over 6 photos of some 2.7 megapixels with their
-    own maps, at 12 dB and 0.5 bits a pixel, this and the root of the mean square (instead of the mean) bring
-    salient places 0.15 dB, and the others do not lose more than before.
+    own maps, at 12 dB and 0.5 bits per pixel, this and the root of the mean square (instead of the mean) give
+    salient places 0.15 dB, and the others lose no more than before.
 
     Args:
       contents: of the photo; changed.

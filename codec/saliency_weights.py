@@ -14,7 +14,7 @@ from foveate.codec.place_weights import WeightMap
 
 _RESTRAINT = 0.85
 _FINEST_CELL = 8  # pixels of the photo; what a map shows below that makes no difference to blocks
-_LEVEL_SHARES = np.array([0.35, 0.35, 0.2, 0.1])  # of the bytes at 0.5 bits a pixel, finest octave first
+_LEVEL_SHARES = np.array([0.35, 0.35, 0.2, 0.1])  # of the bytes at 0.5 bits per pixel, finest octave first
 _WORTH_SMALL_BLOCKS_DB = 0.55
 _STRIP = 1024  # rows at a time, for giants
 

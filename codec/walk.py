@@ -191,7 +191,7 @@ class Span(NamedTuple):
 def codestream_span(data: Readable) -> Span:
     """Where the first codestream begins and ends in a JP2 file, or in a bare codestream.
 
-    A whole codestream is found whatever stands around it: bytes behind its end do not belong to it, and where
+    A whole codestream is found whatever stands around it: bytes after its end do not belong to it, and where
     the length of its box is wrong, or boxes before it are broken, its own markers say where it is.
 
     Raises:

@@ -197,7 +197,7 @@ def _size(payload: bytes) -> str:
     depths = _runs([_depth(depth) for depth, _, _ in kinds])
     said.append(f"{_count(count, 'component')} of {depths}")
     if any((dx, dy) != (1, 1) for _, dx, dy in kinds):
-        said.append("sub-sampled by " + _runs([f"{dx} × {dy}" for _, dx, dy in kinds]))
+        said.append("subsampled by " + _runs([f"{dx} × {dy}" for _, dx, dy in kinds]))
     return ", ".join(said)
 
 

@@ -52,7 +52,7 @@ def _flags(action: argparse.Action, name: str, value: str) -> Iterator[str]:
     option = action.option_strings[0]
     if action.nargs == 0:
         if value.lower() not in ("true", "false", ""):
-            raise BadParameter(f"{name} is true or false, not {value}")
+            raise BadParameter(f"{name} must be true or false, not {value}")
         if value.lower() == "true":
             yield option
     else:

@@ -128,7 +128,7 @@ _FINDING_MEANINGS = {
 }
 _KIND_MEANINGS = {
     "missing": "a row's file does not exist",
-    "untracked": "no row of the metrics table has it",
+    "untracked": "not in the metrics table",
     "stale": "left over from an earlier run: the photo is now stored under another name",
     "unreadable": "cannot be read",
     "truncated": "shorter than when it was written",

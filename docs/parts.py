@@ -62,9 +62,9 @@ def _formats() -> Iterator[tuple[str, Iterable[tuple[str, Known]]]]:
 
 def _trailers() -> Iterator[tuple[str, Known]]:
     for mark, known in jpeg_parts.TRAILERS:
-        yield f"behind the picture: {mark.decode()}", known
+        yield f"after the picture: {mark.decode()}", known
     previews = Known(Kind.DESCRIBES, "preview")
-    yield "behind the picture: what the multi-picture index calls previews", previews
+    yield "after the picture: what the multi-picture index calls previews", previews
     other = Known(Kind.HOLDS_DATA, "another picture")
     yield "multi-picture index with any other picture", other
 

@@ -131,7 +131,7 @@ def encode(  # noqa: PLR0913 (keywords, one for each thing that may be asked for
     pixels = checked_pixels(pixels)
     mask = None if saliency is None else checked_map(saliency)
     if roi_psnr is not None and mask is None:
-        raise ValueError("roi_psnr weights errors by saliency: give a map, or say psnr")
+        raise ValueError("roi_psnr weights errors by saliency: give a map, or use psnr")
     target = one_target(
         {
             "quality": quality,

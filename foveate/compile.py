@@ -52,7 +52,7 @@ def _use(pixels: Pixels, mask: SaliencyMap) -> None:
 
 def main() -> int:
     """Says what is done, and how long it took."""
-    print("Compiling what is not compiled yet: about a minute, once", flush=True)
+    print("Compiling (once, about a minute)", flush=True)
     start = time.monotonic()
     count = compile_all()
     seconds = time.monotonic() - start

@@ -68,7 +68,7 @@ def transcode(  # noqa: PLR0913 (keywords, one for each thing that may be asked 
     named = {"bpp": bpp, "ratio": ratio, "max_bytes": max_bytes, "psnr": psnr, "slope": slope}
     values = named | {"lossless": 0.0 if lossless else None}
     if all(value is None for value in values.values()):
-        raise ValueError(f"a target has to be named: {', '.join(values)}")
+        raise ValueError(f"give a target: {', '.join(values)}")
     mask = None if saliency is None else checked_map(saliency)
     jp2 = checked_file(jp2)
     pixels = _decoded(jp2).pixels

@@ -145,8 +145,8 @@ def behind(data: bytes, at: int, end: int | None = None) -> Part:
     for mark, offset, name, reason in _TRAILERS:
         # A box begins with its size, whose first bytes may be zeros too.
         if any(data.startswith(mark, max(at, first - zeros) + offset, stop) for zeros in range(4)):
-            return Part(Kind.HOLDS_DATA, f"{name} behind the picture", at, length, reason=reason)
-    return unknown("bytes behind the picture", at, length, printable(head))
+            return Part(Kind.HOLDS_DATA, f"{name} after the picture", at, length, reason=reason)
+    return unknown("bytes after the picture", at, length, printable(head))
 
 
 _TRAILERS = (

@@ -108,7 +108,7 @@ def _header(data: bytes) -> _Header:
             dpi = across * _METERS_PER_INCH, down * _METERS_PER_INCH
     _refuse_compression(compression, size)
     if bits not in (1, 2, 4, 8, 16, 24, 32) or width < 0:
-        raise BadPicture(f"broken BMP: {bits} bits a pixel, {width} pixels across")
+        raise BadPicture(f"broken BMP: {bits} bits per pixel, {width} pixels across")
     masks, masks_bytes = _PLAIN_MASKS.get(bits, (0, 0, 0, 0)), 0
     if compression in (_MASKS, _ALPHA_MASKS) and size >= _INFO:
         if size == _INFO:
@@ -194,7 +194,7 @@ def _masked(words: NDArray[np.uint32], header: _Header) -> Pixels:
         if peak & (peak + 1):
             raise NotForJpeg2000(Reason.NOT_READ, "a BMP with non-contiguous channel masks")
         if peak > 255:
-            raise NotForJpeg2000(Reason.NOT_READ, "a BMP of more than 8 bits a channel")
+            raise NotForJpeg2000(Reason.NOT_READ, "a BMP of more than 8 bits per channel")
         values = (words & np.uint32(mask)) >> np.uint32(shift)
         channels.append(((values * 255 + peak // 2) // peak).astype(np.uint8))
     red, green, blue, alpha = channels
@@ -230,7 +230,7 @@ def _run_lengths(data: bytes, header: _Header) -> tuple[int, NDArray[np.uint8]]:
     """Where the data end, and (H, W) indices of RLE8 or RLE4; pixels that are skipped have index 0."""
     four = header.compression == _RLE4
     if header.bits != (4 if four else 8):
-        raise BadPicture(f"broken BMP: run lengths of {header.bits} bits a pixel")
+        raise BadPicture(f"broken BMP: run lengths of {header.bits} bits per pixel")
     height, width = header.height, header.width
     canvas = np.zeros((height, width), np.uint8)
     at, x, y = header.pixels_at, 0, 0

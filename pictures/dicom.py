@@ -172,7 +172,7 @@ def _losses(data: bytes, dataset: Dataset, what: _Description) -> tuple[str, ...
         end = pixels.value + what.frame_bytes * what.frames
         is_padded = pixels.end - end == 1 == (end - pixels.value) % 2
         if pixels.end > end and not is_padded and not is_padding(dataset.data, end, pixels.end):
-            parts.append(unknown("bytes behind the pixels", end, pixels.end - end))
+            parts.append(unknown("bytes after the pixels", end, pixels.end - end))
     return settle(parts, "a DICOM file")
 
 

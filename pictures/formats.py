@@ -82,8 +82,8 @@ PICTURE_EXTENSIONS: frozenset[str] = frozenset(f"{_READ} {_KEPT} {_RAW}".split()
 _NOT_READ = (
     (0, b"\xff\x0a", Reason.NOT_READ, "JPEG XL is not read unless asked for"),
     (0, b"\0\0\0\x0cJXL ", Reason.NOT_READ, "JPEG XL is not read unless asked for"),
-    (0, b"\0\0\0\x0cjP  ", Reason.NOT_READ, "it is JPEG 2000 already"),
-    (0, b"\xff\x4f\xff\x51", Reason.NOT_READ, "it is JPEG 2000 already"),
+    (0, b"\0\0\0\x0cjP  ", Reason.NOT_READ, "it is already JPEG 2000"),
+    (0, b"\xff\x4f\xff\x51", Reason.NOT_READ, "it is already JPEG 2000"),
     (0, b"FUJIFILMCCD-RAW", Reason.RAW, "a RAW photo"),
     (0, b"IIU\0", Reason.RAW, "a RAW photo"),
     (0, b"IIRO", Reason.RAW, "a RAW photo"),

@@ -172,6 +172,6 @@ def _parts(data: bytes, blocks: list[_Block], end: int | None) -> Iterator[Part]
         if block.name == "image" and 1 <= block.bits <= _MOST_BITS:
             ends = end_of_lzw(block.content, block.bits)
             if ends is not None and not is_padding(block.content, ends, len(block.content)):
-                yield unknown("bytes behind the coded pixels", block.start, len(block.content) - ends)
+                yield unknown("bytes after the coded pixels", block.start, len(block.content) - ends)
     if end is not None and end < len(data):
         yield behind(data, end)

@@ -83,11 +83,11 @@ def decode_jpeg(
     segments = walked.segments
     precision, height, width, components = _frame(segments)
     if not height:
-        raise NotForJpeg2000(Reason.NOT_READ, "a JPEG whose height stands behind its pixels")
+        raise NotForJpeg2000(Reason.NOT_READ, "a JPEG whose height comes after its pixels")
     check_size(width, height, max_pixels)
     if precision != 8:
         raise NotForJpeg2000(
-            Reason.NOT_READ, f"a JPEG of {precision} bits a sample, whose decoder hides damage"
+            Reason.NOT_READ, f"a JPEG of {precision} bits per sample, whose decoder hides damage"
         )
     if components == 4 and not with_inks:
         raise NotForJpeg2000(Reason.COLOR, "a CMYK or YCCK JPEG")
@@ -229,7 +229,7 @@ def _first_frame(data: bytes) -> int:
 
 
 def _frame(segments: Sequence[Segment]) -> tuple[int, int, int, int]:
-    """(bits a sample, height, width, components) from the frame header."""
+    """(bits per sample, height, width, components) from the frame header."""
     for segment in segments:
         if segment.marker in FRAMES and len(segment.payload) >= 6:
             precision, height, width, components = struct.unpack_from(">BHHB", segment.payload)

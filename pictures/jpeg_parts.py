@@ -215,7 +215,7 @@ def _pixels_between(segments: Sequence[Segment], strays: Sequence[Part], end: in
 
 
 def _trailers(data: bytes, segments: Sequence[Segment], end: int) -> Iterator[Part]:
-    """Classifies the bytes behind the picture: previews that the multi-picture index lists, and the rest."""
+    """Classifies the bytes after the picture: previews that the multi-picture index lists, and the rest."""
     at = end
     for start, length in _previews(segments, end):
         if start < at or start + length > len(data) or not data.startswith(b"\xff\xd8", start):

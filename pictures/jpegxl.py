@@ -238,7 +238,7 @@ def _depth(bits: _Bits) -> int:
         raise NotForJpeg2000(Reason.NOT_READ, "a floating-point JPEG XL")
     depth = bits.choice(_DEPTHS)
     if not 8 <= depth <= 16:
-        raise NotForJpeg2000(Reason.NOT_READ, f"a JPEG XL of {depth} bits a sample")
+        raise NotForJpeg2000(Reason.NOT_READ, f"a JPEG XL of {depth} bits per sample")
     return depth
 
 

@@ -100,7 +100,7 @@ def _rest(data: bytes, walked: PngWalk) -> Iterator[Part]:
     pieces = (data[chunk.start : chunk.end] for chunk in walked.chunks if chunk.kind == b"IDAT")
     rest = behind_zlib(pieces, most)
     if rest.coded:
-        yield unknown("bytes behind the coded pixels", 0, rest.coded)
+        yield unknown("bytes after the coded pixels", 0, rest.coded)
     if rest.decoded:
         yield unknown("samples beyond the picture", 0, rest.decoded)
 

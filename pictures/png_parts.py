@@ -262,5 +262,5 @@ def inflated(data: bytes, most: int = _MOST_TEXT) -> bytes:
     if not inflater.eof:
         raise ValueError(f"truncated, or larger than {most:,} bytes")
     if inflater.unused_data.strip(b"\0"):
-        raise ValueError(f"{len(inflater.unused_data):,} bytes behind its end")
+        raise ValueError(f"{len(inflater.unused_data):,} bytes after its end")
     return plain

@@ -24,11 +24,11 @@ _SAMPLES, _ROWS_PER_STRIP, _PLANAR, _TILE_WIDTH, _TILE_HEIGHT = 277, 278, 284, 3
 _NONE, _LZW, _JPEG = 1, 5, 7
 _JFIF = "JFIF resolution"  # the TIFF has its own
 _REVERSED = bytes(int(f"{byte:08b}"[::-1], 2) for byte in range(256))
-_NAME = "bytes behind the coded pixels"
+_NAME = "bytes after the coded pixels"
 
 
 def rest_of_strips(data: bytes, directory: Directory) -> Iterator[Part]:
-    """The bytes behind the pixels in the strips and tiles of a directory: parts that nobody knows.
+    """The bytes after the pixels in the strips and tiles of a directory: parts that nobody knows.
 
     Uncompressed, deflated, LZW, PackBits, xz, Zstandard and JPEG data are looked into.
 

@@ -174,7 +174,7 @@ def _refuse_what_jpeg2000_should_not_hold(data: bytes, directory: exif.Directory
     if samples > 4:
         raise NotForJpeg2000(Reason.NOT_READ, f"a TIFF of {samples} channels")
     if len(set(bits)) > 1 or bits[0] not in (1, 2, 4, 8, 16) or (bits[0] < 8 and samples > 1):
-        raise NotForJpeg2000(Reason.NOT_READ, f"a TIFF of {'/'.join(map(str, bits))} bits a sample")
+        raise NotForJpeg2000(Reason.NOT_READ, f"a TIFF of {'/'.join(map(str, bits))} bits per sample")
     _refuse_strange_extra_samples(data, directory, samples - (3 if photometric in (_RGB, _YCBCR) else 1))
 
 
@@ -256,7 +256,7 @@ def _check_jpegs(data: bytes, directory: exif.Directory, bits: int) -> None:
 
 
 def _packed_samples(data: bytes) -> NDArray[Any]:
-    """(H, W) of 1, 2 or 4 bits a sample, which Pillow unpacks: bool, gray in [0, 255], or palette indices."""
+    """(H, W) of 1, 2 or 4 bits per sample, unpacked by Pillow: bool, gray in [0, 255], or palette indices."""
     with TiffImagePlugin.TiffImageFile(io.BytesIO(exif.upright(data))) as image:
         return np.array(image)
 

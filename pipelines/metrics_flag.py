@@ -50,7 +50,7 @@ def contradiction(sinks: Sequence[Sink], beam_flags: Sequence[str]) -> str:
         try:
             google.auth.default()
         except google.auth.exceptions.DefaultCredentialsError:  # Beam would wait for a person at a browser
-            return "no Google credentials found; run `gcloud auth application-default login` to get some"
+            return "no Google credentials found; run `gcloud auth application-default login`"
     return ""
 
 

@@ -153,7 +153,7 @@ class Child:
         if status >= 0:
             return f"the decoder ended with status {status}"
         if -status == signal.SIGKILL:
-            return "the decoder was killed (signal 9): perhaps the machine has no memory left"
+            return "the decoder was killed (signal 9), perhaps for lack of memory"
         return f"the decoder crashed (signal {-status}: {signal.strsignal(-status)})"
 
 

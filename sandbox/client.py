@@ -214,7 +214,8 @@ def _warn_once(reason: str) -> None:
     if not _warned.is_set():
         _warned.set()
         _log.warning(
-            "photos are decoded in the worker itself, where a crash ends it: no process can be started (%s)",
+            "no separate process can be started (%s): photos are decoded without isolation, so a crash would "
+            "end the worker",
             reason,
         )
 

@@ -59,12 +59,12 @@ def read_source(source: SourceFile, most: int | None = None) -> bytes:
     try:
         return _not_more(store.read(source.url, listed, most=most), most)
     except FileChanged as error:
-        raise BadInput("it changed after it was listed: run again") from error
+        raise BadInput("it changed after it was listed; run again") from error
 
 
 def _not_more(data: bytes, most: int | None) -> bytes:
     if most is not None and len(data) > most:
-        raise BadInput(f"the file has more than {most:,} bytes, the limit")
+        raise BadInput(f"the file is larger than the limit of {most:,} bytes")
     return data
 
 
@@ -121,7 +121,7 @@ def read_range(url: str, start: int, end: int, version: StoredFile | None = None
         ):
             raise FileChanged(url)
     except FileChanged as error:
-        raise BadInput("it changed while it was read: run again") from error
+        raise BadInput("it changed while being read; run again") from error
     return data
 
 
@@ -223,11 +223,11 @@ def write_whole(
     except BadInput:
         raise
     except NotOursError as error:
-        raise BadInput(f"there is another file at {url} already, and it is left as it is") from error
+        raise BadInput(f"another file already exists at {url}, and was not replaced") from error
     except FileChanged as error:
         if read_if_there(url) == data:  # it wrote the same
             return stored_version(url)
-        raise BadInput(f"another run writes {url} at the same time: run again") from error
+        raise BadInput(f"another run is writing {url} at the same time; run again") from error
     except OSError as error:
         if error.errno in _NAME_ERRORS:
             raise BadInput(f"cannot be written to {url}: {error.strerror}") from error

@@ -222,11 +222,11 @@ class GoogleStore:
         except NotFound as error:  # a listing without objects is empty, but not missing
             raise not_there(url, bucket=listing or "bucket" in str(error.message).lower()) from error
         except PreconditionFailed as error:
-            raise FileChanged(f"somebody else has written {url} meanwhile") from error
+            raise FileChanged(f"{url} was changed by someone else in the meantime") from error
         except (Forbidden, Unauthorized) as error:
-            advice = "these credentials may not do that"
+            advice = "these credentials do not allow it"
             if self.anonymous:
-                advice = "no Google credentials were found; `gcloud auth application-default login` gets some"
+                advice = "no Google credentials found; run `gcloud auth application-default login`"
             raise PermissionError(f"access refused: {advice}") from error
         except (
             GoogleAPICallError,

@@ -65,7 +65,7 @@ def find_files(
 
 def nothing_in(source: str) -> NothingFound:
     """The error for a source that names no file."""
-    return NothingFound(redacted(f"no such file, or no photo in it: {source}"))
+    return NothingFound(redacted(f"no such file, or no photos in it: {source}"))
 
 
 def find_part(

@@ -181,7 +181,7 @@ def split_url(url: str) -> tuple[str, str]:
     """Bucket and name of an object; the name may be ""."""
     bucket, _, name = url.partition("://")[2].partition("/")
     if not bucket:
-        raise FileNotFoundError(f"there is no bucket in this URL: {url}")
+        raise FileNotFoundError(f"this URL names no bucket: {url}")
     return bucket, name
 
 
@@ -210,4 +210,4 @@ def require_replaceable(may_replace: MayReplace, there: bytes, url: str) -> None
 def not_there(url: str, *, bucket: bool) -> FileNotFoundError:
     """The error for a missing object, or for a missing bucket."""
     what = f"bucket {split_url(url)[0]}" if bucket else f"object {url}"
-    return FileNotFoundError(f"there is no {what}")
+    return FileNotFoundError(f"no such {what}")

@@ -212,14 +212,14 @@ class S3Store:
         try:
             yield
         except NoCredentialsError as error:
-            advice = "no AWS credentials were found; `aws configure` or AWS_ACCESS_KEY_ID sets some"
+            advice = "no AWS credentials found; set them with `aws configure` or AWS_ACCESS_KEY_ID"
             raise PermissionError(advice) from error
         except ClientError as error:
             code = _s3_code(error)
             if code in ("404", "NoSuchKey", "NoSuchBucket"):
                 raise not_there(url, bucket=code == "NoSuchBucket") from error
             if code in ("PreconditionFailed", "ConditionalRequestConflict", "412"):
-                raise FileChanged(f"somebody else has written {url} meanwhile") from error
+                raise FileChanged(f"{url} was changed by someone else in the meantime") from error
             status = error.response.get("ResponseMetadata", {}).get("HTTPStatusCode")
             if status in (401, 403):
                 raise PermissionError(f"access refused: {error}") from error

@@ -24,7 +24,7 @@ from foveate.codec.encoder import Encoder
 from foveate.codec.layout import Layout
 from foveate.codec.packets import Layers
 
-SLOPES = (30_000.0, 9_000.0, 2_000.0, 600.0, 150.0, 40.0, 0.0)  # of 8 bits a sample
+SLOPES = (30_000.0, 9_000.0, 2_000.0, 600.0, 150.0, 40.0, 0.0)  # of 8 bits per sample
 
 
 def texture(height: int, width: int, channels: int, bits: int = 8) -> NDArray[Any]:

@@ -256,7 +256,7 @@ def test_the_targets_are_those_of_the_command_line() -> None:
         (lambda: foveate.inspect(None), "as its bytes, not as NoneType"),  # type: ignore[arg-type]
         (lambda: foveate.encode(PIXELS.transpose(2, 0, 1)), "channels come last"),
         (lambda: foveate.encode(PIXELS, saliency=255 * MASK), "0 to 255; of 8 bits, divide it by 255"),
-        (lambda: foveate.encode(PIXELS, roi_psnr=34), "give a map, or say psnr"),
+        (lambda: foveate.encode(PIXELS, roi_psnr=34), "give a map, or use psnr"),
         (lambda: foveate.encode(PIXELS, bpp=0), "bpp must be above 0, not 0"),
         (lambda: foveate.decode(foveate.encode(PIXELS), reduce=9), "leaves no resolution"),
         (lambda: foveate.decode(foveate.encode(PIXELS), reduce=-1), "reduce must not be negative"),

@@ -114,7 +114,7 @@ def _read(file: SourceFile, extent: Extent, key: ArchiveKey | None) -> tuple[byt
         part = window(size, region, halo=extent.halo, reduce=extent.reduce)
         data = excerpt(whole, part.area, reduce=extent.reduce, layers=extent.layers)
     except EOFError as error:
-        raise BadInput("it changed while it was read: run again") from error
+        raise BadInput("it changed while being read; run again") from error
     check_file_bytes(len(data), limits)
     return data, part
 

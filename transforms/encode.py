@@ -95,7 +95,7 @@ def encode_plain(salient: SalientPhoto, encoder: Encoder) -> Iterator[Any]:
         if photo.source.frame:  # it cannot be kept: its file holds the other frames too
             kept = None
     except BudgetTooSmall:
-        detail = "the target leaves no room for the picture beside its headers and metadata"
+        detail = "the target leaves no room for the picture besides headers and metadata"
         kept = Reason.NO_ROOM, detail
     if kept:
         element = KeptSource(photo.source, photo.source_format, photo.source_sha256, *kept)
@@ -127,7 +127,7 @@ def _without_end_marks(photo: Photo) -> Photo:
     smaller = without_thumbnail(block)
     if smaller == block:
         return photo
-    lost = (*photo.metadata_problems, "EXIF thumbnail: left out of a file of several layers")
+    lost = (*photo.metadata_problems, "EXIF thumbnail: omitted from files with several layers")
     metadata = dataclasses.replace(photo.metadata, exif=smaller)
     return dataclasses.replace(photo, metadata=metadata, metadata_problems=lost)
 

@@ -70,7 +70,7 @@ def with_mask(photo: Photo, folder: str, limits: Limits) -> Iterator[SalientPhot
             mask, sha256 = _read_mask(data, name, limits), hashlib.sha256(data).digest()
             yield SalientPhoto(photo, mask, time.perf_counter() - start, sha256)
             return
-    raise BadInput(f"no mask for it in {folder}: looked for {' and '.join(names)}")
+    raise BadInput(f"no mask for this photo in {folder}: looked for {' and '.join(names)}")
 
 
 def with_boxes(photo: Photo, boxes: Sequence[Box]) -> Iterator[SalientPhoto]:

@@ -51,7 +51,7 @@ def read_photo(
     sha256 = hashlib.sha256(data).hexdigest()
     if sidecars and not _is_named_like_a_photo(source):
         kind = ending_of_name(source.relative_path).removeprefix(".")
-        detail = "not a photo: taken along with those beside it"
+        detail = "not a photo: copied along with the photos beside it"
         yield beam.pvalue.TaggedOutput(KEPT, KeptSource(source, kind, sha256, Reason.OTHER_KIND, detail))
         return
     try:
@@ -68,7 +68,7 @@ def read_photo(
         yield beam.pvalue.TaggedOutput(KEPT, kept_source)
         return
     if len(os.fsencode(source.relative_path.rpartition("/")[2])) > _LONGEST_NAME:
-        detail = "its name is too long for .jp2 behind it"
+        detail = "its name is too long to append .jp2"
         too_long = KeptSource(source, picture.format, sha256, Reason.NO_ROOM, detail)
         yield beam.pvalue.TaggedOutput(KEPT, too_long)
         return
@@ -93,7 +93,7 @@ def _is_named_like_a_photo(source: SourceFile) -> bool:
 def require_place(source: SourceFile) -> None:
     """Raises BadInput for a path that does not name one place below a folder: stores allow any name."""
     if not {"", ".", ".."}.isdisjoint(source.relative_path.split("/")) or "\0" in source.relative_path:
-        raise BadInput(f"its path, {source.relative_path!r}, names no place below a folder: rename it")
+        raise BadInput(f"its path, {source.relative_path!r}, is not a valid path below a folder; rename it")
 
 
 @dataclasses.dataclass

@@ -85,7 +85,7 @@ def transcode(salient: SalientPhoto, encoder: Encoder) -> Iterator[Any]:
             kept = not_worth_it(archive_bytes, photo.source.size_bytes, settings.min_saving)
         kept = kept or too_coarse(photo.pixels, coded.decoded)
     except BudgetTooSmall:
-        kept = Reason.NO_ROOM, "the target leaves no room for the picture beside its headers and metadata"
+        kept = Reason.NO_ROOM, "the target leaves no room for the picture besides headers and metadata"
     except UnsupportedCodestream as error:
         kept = Reason.NOT_READ, str(error)
     if kept:
@@ -100,7 +100,7 @@ def _transcoded(salient: SalientPhoto, encoder: Encoder) -> Coded:
     photo, settings = salient.photo, encoder.settings
     data = read_source(photo.source, encoder.limits.file_bytes)
     if hashlib.sha256(data).hexdigest() != photo.source_sha256:
-        raise BadInput("it changed while it was being archived: run again")
+        raise BadInput("it changed while being archived; run again")
     overhead = encoder.stored_overhead(photo)
     recipe = Recipe(
         goal=goal_of(settings.target, photo.pixels, salient.saliency, photo.source.size_bytes, overhead),

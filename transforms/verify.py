@@ -103,10 +103,10 @@ def _verify(check: Check, verifier: Verifier) -> tuple[list[Finding], int]:
         return [check.finding(kind, detail, sha256) for kind, detail in faults], 0
     notes = []
     if plain is None:
-        detail = "encrypted: only its checksum was compared, --encrypt-key FILE opens it"
+        detail = "encrypted: only its checksum was compared; use --encrypt-key FILE to check the rest"
         notes.append(check.finding("locked", detail))
     elif not as_written and not (parsed is not None and parsed.whole):
-        notes.append(check.finding("no_checksum", "neither its row nor its record has a checksum of it"))
+        notes.append(check.finding("no_checksum", "neither its row nor its record has a checksum"))
     if plain is None or parsed is None:
         return notes, 0
     faults, pixels = _decoded_faults(plain, check, verifier)
@@ -120,7 +120,7 @@ def _faults_of_bytes(
     if known is None or as_written is not False:
         return faults
     kind, detail = (
-        faults or [(_short_or(data, known, "changed"), "it is not the file that its row describes")]
+        faults or [(_short_or(data, known, "changed"), "not the file that its row describes")]
     )[0]
     if len(data) != known.archive_bytes:
         short = kind == "damaged" and len(data) < known.archive_bytes
@@ -176,22 +176,22 @@ def _faults(
         return
     if parsed is None:
         if known is not None and hashlib.sha256(plain).hexdigest() != known.source_sha256:
-            yield "damaged", "it is a copy, and not of the bytes that its source had"
+            yield "damaged", "a copy whose bytes differ from its source's"
         return
     record = parsed.record
     if parsed.cut_after is not None and not parsed.problems:
         left, layers = parsed.cut_after
-        yield "layer_truncated", f"cut after layer {left} of {layers}: what is left of it has no checksum"
+        yield "layer_truncated", f"cut after layer {left} of {layers}: the remaining part has no checksum"
     for problem in parsed.problems:
         yield "damaged", problem
     if record is None or known is None or parsed.problems:
         return
     if not record.made_of(bytes.fromhex(known.source_sha256)):
-        yield "swapped", "by its record it was made of another photo than its row says"
+        yield "swapped", "its record and its row name different photos"
     elif as_written:
         return
     elif not record.made_with(bytes.fromhex(known.settings_digest), bytes.fromhex(known.weights_digest)):
-        yield "changed", "by its record it was made with other settings or networks than its row says"
+        yield "changed", "its record and its row name different settings or networks"
 
 
 def _decoded_faults(plain: bytes, check: Check, verifier: Verifier) -> tuple[list[tuple[Kind, str]], int]:
@@ -208,7 +208,7 @@ def _decoded_faults(plain: bytes, check: Check, verifier: Verifier) -> tuple[lis
         should_be = (known.width, known.height, known.channels, 8 if (known.bit_depth or 0) <= 8 else 16)
         if is_that != should_be:
             names = "width, height, channels and bits are"
-            faults.append(("wrong_format", f"{names} {_listed(is_that)}, and should be {_listed(should_be)}"))
+            faults.append(("wrong_format", f"{names} {_listed(is_that)}, but should be {_listed(should_be)}"))
         elif check.recheck:
             faults += _measured_again(pixels, known, verifier)
     return faults, height * width
@@ -230,7 +230,7 @@ def _measured_again(pixels: Pixels, known: Expected, verifier: Verifier) -> Iter
         return
     noted = known.psnr_db if known.psnr_db is not None else math.nan
     if measured != noted and not abs(measured - noted) <= _TOLERANCE_DB:
-        yield "quality", f"its PSNR is {measured:.2f} dB, and its row says {noted:.2f} dB"
+        yield "quality", f"its PSNR is {measured:.2f} dB, but its row says {noted:.2f} dB"
 
 
 @dataclasses.dataclass

@@ -65,11 +65,11 @@ def write_kept(kept: KeptSource, run: RunLabels, progress: Progress) -> Iterator
         ours is in its place.
     """
     if kept.source.frame:
-        raise BadInput(f"frame {kept.source.frame} cannot be archived by itself: {kept.detail}")
+        raise BadInput(f"frame {kept.source.frame} cannot be archived on its own: {kept.detail}")
     row = row_of_kept(kept, run)
     data = read_source(kept.source)
     if hashlib.sha256(data).hexdigest() != kept.source_sha256:
-        raise BadInput("it changed while it was being archived: run again")
+        raise BadInput("it changed while being archived; run again")
     ours = functools.partial(_is_our_copy, source=kept.source, run=run)
     version, stored = _store(data, kept.source.relative_path, row.archive_url, run, ours, kept.source)
     _drop_former_jp2(kept.source, row.archive_url, run)

@@ -23,7 +23,7 @@ class Taken:
         """The problem, for a failure row."""
         place = max(self.source.relative_path, self.first.relative_path, key=len)
         return BadInput(
-            f"its place in the output, {place}, is taken by {self.first.url}: give it another destination"
+            f"its place in the output, {place}, is taken by {self.first.url}; use another destination"
         )
 
 

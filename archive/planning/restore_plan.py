@@ -147,7 +147,7 @@ def named(files: Iterable[SourceFile], file_format: PictureFormat) -> Iterator[N
         first, *others = sorted(claims, key=lambda claim: claim.source.url)
         yield first
         for other in others:
-            sentence = f"its place, {path}, is taken by {first.source.url}: restore it to another destination"
+            sentence = f"its place, {path}, is taken by {first.source.url}; restore it to another destination"
             yield Unnamed(other.source, sentence)
 
 

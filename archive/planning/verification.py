@@ -193,7 +193,7 @@ def _planned(db: Any, quick: bool, has_rows: bool, again: frozenset[str]) -> Ite
         elif known and (finding := _by_listing(row)):
             yield found | finding
     for row in _rows_of(db.sql(_MISSING)):
-        detail = "its row is there, the file is not"
+        detail = "the file of this row does not exist"
         yield {"path": row["file"], "kind": "missing", "detail": detail}
 
 
@@ -204,9 +204,9 @@ def _rows_of(result: Any) -> Iterator[dict[str, Any]]:
 
 def _of_nobody(stale: bool) -> dict[str, str]:
     if stale:
-        detail = "an earlier run wrote it, and a later one stored the photo otherwise: it may be deleted"
+        detail = "left over: a later run stored the photo under another name. This file can be deleted"
         return {"kind": "stale", "detail": detail}
-    return {"kind": "untracked", "detail": "no row of the metrics table has it"}
+    return {"kind": "untracked", "detail": "not in the metrics table"}
 
 
 def _by_listing(row: dict[str, Any]) -> dict[str, str] | None:
@@ -214,7 +214,7 @@ def _by_listing(row: dict[str, Any]) -> dict[str, str] | None:
         kind: Kind = "truncated" if row["size"] < row["archive_bytes"] else "changed"
         return {"kind": kind, "detail": size_mismatch(row["size"], row["archive_bytes"])}
     if _store_disagrees(row["version"], row["archive_version"]):
-        return {"kind": "changed", "detail": "the store's checksum is not the one in its row"}
+        return {"kind": "changed", "detail": "the store's checksum differs from the one in its row"}
     return None
 
 

@@ -28,7 +28,7 @@ class Messages:
 
     def said(self) -> str:
         """All errors, or else all warnings, in a line."""
-        return "; ".join(self.errors or self.warnings) or "it does not say why"
+        return "; ".join(self.errors or self.warnings) or "no reason given"
 
 
 def _ignore(_text: bytes | None, _user: int | None) -> None:
@@ -48,7 +48,7 @@ def _collector(lines: list[str]) -> Any:
 def opened_codec(library: Any, codec: int | None, messages: Messages) -> Iterator[int]:
     """A codec fresh from its constructor, its messages collected, destroyed at the end."""
     if not codec:
-        raise OpenjpegError("OpenJPEG found no memory for a codec")
+        raise OpenjpegError("OpenJPEG has no memory for a codec")
     information, warning, error = messages.callbacks()
     try:
         library.opj_set_info_handler(codec, information, None)
@@ -76,8 +76,8 @@ def require_decoded(succeeded: int, messages: Messages) -> None:
         if any("resolutions to remove" in error for error in messages.errors):
             raise ValueError("`reduce` leaves no resolution of this file")
         if limitation := re.search(r"Implementation limitation: [^,;]+", messages.said()):
-            raise UnsupportedCodestream(f"OpenJPEG does not read this: {limitation[0]}")
-        raise BadCodestream(f"OpenJPEG refuses the data: {messages.said()}")
+            raise UnsupportedCodestream(f"OpenJPEG does not support this: {limitation[0]}")
+        raise BadCodestream(f"OpenJPEG rejects the data: {messages.said()}")
 
 
 def set_threads(library: Any, codec: int, threads: int) -> None:
@@ -131,7 +131,7 @@ def reader(library: Any, data: bytes) -> Iterator[int]:
 def _stream(library: Any) -> Iterator[int]:
     stream = library.opj_stream_create(_STREAM_BUFFER_BYTES, 1)
     if not stream:
-        raise OpenjpegError("OpenJPEG found no memory for a stream")
+        raise OpenjpegError("OpenJPEG has no memory for a stream")
     try:
         yield stream
     finally:

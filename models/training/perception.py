@@ -58,7 +58,7 @@ def lost_points(photo: Any, restored: Any) -> Any:
 
     side = min(photo.shape[1:3])
     if side < LEAST_SIDE:
-        raise ValueError(f"SSIMULACRA 2 wants {LEAST_SIDE} pixels a side or more, not {side}")
+        raise ValueError(f"SSIMULACRA 2 needs at least {LEAST_SIDE} pixels per side, not {side}")
     reference, distorted = _linear(photo), _linear(restored)
     disturbance = 0.0
     for scale in range(SCALES):

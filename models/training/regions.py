@@ -131,7 +131,7 @@ def code_regions(
         done = found.pop("done")
         if found != settings:
             raise StoreMismatch(
-                f"{folder} holds regions of {found}, not {settings}: remove it or name another"
+                f"{folder} has regions of {found}, not {settings}: remove it or use another folder"
             )
     if done < count:
         _code_missing(photos(), coder, folder, settings, done)

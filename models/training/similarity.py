@@ -26,7 +26,7 @@ def ms_ssim(a: Any, b: Any) -> Any:
 
     side = min(a.shape[1], a.shape[2])
     if side < WINDOW:
-        raise ValueError(f"MS-SSIM wants {WINDOW} pixels a side or more, not {side}")
+        raise ValueError(f"MS-SSIM needs at least {WINDOW} pixels per side, not {side}")
     scales = min(len(WEIGHTS), 1 + int(np.log2(side / WINDOW)))
     weights = np.array(WEIGHTS[:scales]) / sum(WEIGHTS[:scales])
     product = 1.0

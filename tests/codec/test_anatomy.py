@@ -103,7 +103,7 @@ def test_boxes_say_what_they_hold() -> None:
 def test_markers_say_what_they_mean() -> None:
     data = streams.foreign(streams.FOREIGN["chroma of half width in tiles"])
     says = {marker.name: marker.says for marker in anatomy.dissect(data).main_header}
-    assert says["SIZ"].startswith("131 × 97, 4 × 3 tiles of 33 × 47, 3 components of 8 bits, sub-sampled by")
+    assert says["SIZ"].startswith("131 × 97, 4 × 3 tiles of 33 × 47, 3 components of 8 bits, subsampled by")
     assert says["COD"].startswith("PCRL, 2 layers, 5/3 in 5 levels, code-blocks of 64 × 64, precincts of")
     assert says["QCD"] == "no quantization, 2 guard bits"
     assert says["COM"].startswith("Created by OpenJPEG")

@@ -119,8 +119,8 @@ def test_without_memory_to_decode_it_back_a_file_is_not_called_broken(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     def refuse(data: bytes) -> None:
-        raise BadCodestream("OpenJPEG refuses the data: Not enough memory")
+        raise BadCodestream("OpenJPEG rejects the data: Not enough memory")
 
     monkeypatch.setattr(openjpeg, "decode", refuse)
-    with pytest.raises(MemoryError, match="no memory to decode"):
+    with pytest.raises(MemoryError, match="not enough memory to decode"):
         file.encode_file(picture(), Recipe(AtMost(7000)))

@@ -115,7 +115,7 @@ def test_the_color_of_a_compositing_layer_counts() -> None:
     np.testing.assert_array_equal(decode_file(with_boxes(data, layers=(group(16),))).decoded.pixels, RGB)
     for layers, words in (
         ((group(14),), "CIELab"),
-        ((group(16), group(16)), "of 2 compositing layers"),
+        ((group(16), group(16)), "has 2 compositing layers"),
         ((pack_box(b"opct", b"\0"),), "opacity of a compositing layer"),
     ):
         with pytest.raises(UnsupportedCodestream, match=words):

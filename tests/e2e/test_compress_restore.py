@@ -42,7 +42,7 @@ WITHOUT_NETWORKS = ("--roi", "none", "--comcnn", "off", "--reccnn", "off")
 
 
 def good_photos() -> dict[str, bytes]:
-    """Photos that become JP2 files at 2 bits a pixel."""
+    """Photos that become JP2 files at 2 bits per pixel."""
     metadata = {"exif": exif_block(6), "xmp": xmp_packet(6), "icc_profile": icc_profile()}
     return {
         "trip/turned.jpg": jpeg(texture(150, 210, 3), 98, **metadata),

@@ -270,7 +270,7 @@ def test_two_runs_that_meet_at_one_object_do_not_both_believe_that_they_wrote_it
         return before(request)
 
     cloud.listener.meddle = another_run_is_quicker
-    with pytest.raises(BadInput, match="another run writes"):
+    with pytest.raises(BadInput, match="another run is writing"):
         files.write_whole(cloud.url("archive/a.jp2"), b"ours", cloud.url("archive"))
     assert cloud.get("archive/a.jp2").startswith(b"theirs")
 

@@ -142,7 +142,7 @@ def test_a_source_that_is_not_there_ends_the_run_with_one_sentence(engine: Engin
     done = foveate(work, "compress", "nowhere", *PLAIN, "--output", f"{engine.name}-none", *engine.flags)
     assert done.returncode in (1, 2)
     last = [line for line in done.stderr.splitlines() if line.startswith("foveate")][-1]
-    assert "no such file, or no photo in it" in last
+    assert "no such file, or no photos in it" in last
     assert "nowhere" in last
 
 

@@ -170,7 +170,7 @@ def test_whatever_is_planted_is_named_or_keeps_the_file(between: bytes, behind: 
         said = " ".join(decode_picture(bytes(data)).metadata_problems)
     except NotForJpeg2000:
         return
-    for planted, words in ((between, "between its parts"), (behind, "behind the picture")):
+    for planted, words in ((between, "between its parts"), (behind, "after the picture")):
         if planted.strip(b"\0") and planted.strip(b"\xff"):
             assert words in said
 

@@ -102,7 +102,7 @@ def test_lzw_codes_of_a_gif_end_with_their_mark(colors: int, side: int) -> None:
     assert decode_picture(data).metadata_problems == ()
     at = data.rindex(b"\0;")
     hidden = data[:at] + bytes([len(HIDDEN)]) + HIDDEN + data[at:]
-    problem = f"unknown bytes behind the coded pixels: {len(HIDDEN)} bytes"
+    problem = f"unknown bytes after the coded pixels: {len(HIDDEN)} bytes"
     assert decode_picture(hidden).metadata_problems == (problem,)
 
 
@@ -126,7 +126,7 @@ def chunks_with(data: bytes, content: bytes) -> bytes:
 def test_what_stands_behind_the_pixels_of_a_png_is_named(channels: int, bits: int) -> None:
     data = png(texture(13, 9, channels, bits))
     assert decode_picture(data).metadata_problems == ()
-    problem = f"unknown bytes behind the coded pixels: {len(HIDDEN)} bytes"
+    problem = f"unknown bytes after the coded pixels: {len(HIDDEN)} bytes"
     assert decode_picture(chunks_with(data, HIDDEN)).metadata_problems == (problem,)
     assert decode_picture(chunks_with(data, bytes(9))).metadata_problems == ()
 
@@ -180,8 +180,8 @@ def test_what_stands_behind_the_codestream_of_a_jpeg_xl_is_named(boxed: bool, lo
         return decode_picture(data, also=("jxl",)).metadata_problems
 
     assert lost(b"") == lost(bytes(9)) == ()
-    assert lost(HIDDEN) == (f"unknown bytes behind the picture: hidden.metadata ({len(HIDDEN)} bytes)",)
-    with pytest.raises(NotForJpeg2000, match="a video behind the picture"):
+    assert lost(HIDDEN) == (f"unknown bytes after the picture: hidden.metadata ({len(HIDDEN)} bytes)",)
+    with pytest.raises(NotForJpeg2000, match="a video after the picture"):
         lost(b"\0\0\0\x18ftypmp42" + bytes(12) + HIDDEN)
 
 

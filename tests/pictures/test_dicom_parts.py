@@ -64,9 +64,9 @@ def test_much_of_what_a_device_wrote_for_itself_keeps_the_file() -> None:
 def test_what_stands_around_the_elements_is_named() -> None:
     data = dicoms.dicom(scan(bits=8))
     assert "unknown preamble: 7 bytes" in dicom.losses(b"anybody".ljust(128, b"\0") + data[128:])
-    assert any("bytes behind the picture" in loss for loss in dicom.losses(data + b"behind it"))
+    assert any("bytes after the picture" in loss for loss in dicom.losses(data + b"behind it"))
     assert len(dicom.losses(data + bytes(80))) == 1
-    with pytest.raises(NotForJpeg2000, match="another picture behind the picture"):
+    with pytest.raises(NotForJpeg2000, match="another picture after the picture"):
         dicom.losses(data + b"\xff\xd8\xff" + b"x" * 99)
     padding = dicoms.element(0xFFFCFFFC, b"OB", bytes(64))
     assert len(dicom.losses(data + padding)) == 1
@@ -79,7 +79,7 @@ def test_pixels_beyond_those_described_are_named() -> None:
     pixels = samples.tobytes()
     more = dicoms.dicom(samples, also=[(0x7FE00010, b"OB", pixels + b"12345")])
     assert len(pixels) % 2
-    assert dicom.losses(more)[1] == "unknown bytes behind the pixels: 5 bytes"
+    assert dicom.losses(more)[1] == "unknown bytes after the pixels: 5 bytes"
     padded = dicoms.dicom(samples, also=[(0x7FE00010, b"OB", pixels + bytes(9))])
     assert len(dicom.losses(padded)) == 1
 

@@ -329,7 +329,7 @@ def test_a_few_bytes_after_the_end_of_a_jpeg_are_named() -> None:
     data = picture_files.jpeg(sample(23, 31, 3))
     picture = decode_picture(data + b"trailing bytes \xff\xd8")
     assert picture.pixels.shape == (23, 31, 3)
-    assert picture.metadata_problems == ("unknown bytes behind the picture: trailing.bytes.. (17 bytes)",)
+    assert picture.metadata_problems == ("unknown bytes after the picture: trailing.bytes.. (17 bytes)",)
 
 
 # ---- writing

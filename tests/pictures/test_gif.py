@@ -119,4 +119,4 @@ def test_whatever_is_planted_is_named_or_keeps_the_file(
         return
     assert all(name in said for name, _ in planted)
     if behind.strip(b"\0") and behind.strip(b"\xff"):
-        assert "bytes behind the picture" in said
+        assert "bytes after the picture" in said

@@ -53,7 +53,7 @@ def kept_for(data: bytes) -> NotForJpeg2000:
 def test_a_payload_behind_the_picture_keeps_the_file(data: bytes, payload: bytes, reason: Reason) -> None:
     kept = kept_for(data + payload)
     assert kept.reason == reason
-    assert "behind the picture" in str(kept)
+    assert "after the picture" in str(kept)
 
 
 def test_padding_behind_the_picture_is_no_loss() -> None:
@@ -251,7 +251,7 @@ def test_a_video_within_what_the_index_calls_a_preview_keeps_the_file() -> None:
     small = picture_files.jpeg(sample(8, 9, 3)) + box(b"ftyp", b"mp42\0\0\0\0isom") + box(b"mdat", LARGE)
     head = with_segments(index(0x030000, 0x010001))
     data = with_segments(index(0x030000, 0x010001, at=len(head) - 10, size=len(small))) + small
-    assert "a video behind the picture" in str(kept_for(data))
+    assert "a video after the picture" in str(kept_for(data))
 
 
 def test_a_trailer_is_known_by_its_last_bytes_too() -> None:
@@ -299,7 +299,7 @@ def test_whatever_is_planted_is_named_or_keeps_the_file(
             name = "JUMBF" if marker == 0xEB and payload.startswith(b"JP") else f"APP{marker - 0xE0}"
             assert name in said
     if behind.strip(b"\0") and behind.strip(b"\xff"):
-        assert any(name in said for name in ("bytes behind the picture", "trailer", "Samsung data"))
+        assert any(name in said for name in ("bytes after the picture", "trailer", "Samsung data"))
 
 
 def test_a_file_of_nothing_but_markers_is_walked_in_bounded_memory() -> None:

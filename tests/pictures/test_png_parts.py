@@ -118,7 +118,7 @@ def test_every_known_chunk_is_carried_named_or_keeps_the_file_whatever_its_size_
         except (NotForJpeg2000, BadPicture):
             continue
         if kind == b"IEND":
-            continue  # what follows it is behind the picture
+            continue  # what follows it is after the picture
         known = png_parts.CHUNKS[kind]
         name = known.name if kind not in (b"tEXt", b"zTXt", b"iTXt") else "texts"
         said = " ".join(picture.metadata_problems)
@@ -219,4 +219,4 @@ def test_whatever_is_planted_is_named_or_keeps_the_file(
         return
     assert all(name in said for name, _, _ in planted)
     if behind.strip(b"\0") and behind.strip(b"\xff"):
-        assert "bytes behind the picture" in said
+        assert "bytes after the picture" in said

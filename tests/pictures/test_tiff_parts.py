@@ -119,7 +119,7 @@ def test_what_no_tag_points_to_keeps_the_file_where_it_is_large() -> None:
     assert (
         decode_picture(data + b"few bytes")
         .metadata_problems[0]
-        .startswith("unknown bytes behind the picture")
+        .startswith("unknown bytes after the picture")
     )
     assert kept_for(data + bytes(range(256)) * 20).reason == Reason.EXTRA_DATA
     assert decode_picture(data + bytes(9000)).metadata_problems == ()
@@ -298,7 +298,7 @@ def test_whatever_is_planted_is_named_or_keeps_the_file(
         return
     assert all(str(tag) in said for tag in planted)
     if behind.strip(b"\0") and behind.strip(b"\xff"):
-        assert "bytes behind the picture" in said
+        assert "bytes after the picture" in said
 
 
 @pytest.mark.parametrize(

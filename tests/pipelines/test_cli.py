@@ -80,7 +80,7 @@ def test_help_imports_nothing_slow() -> None:
             ["compress", "PHOTOS", "--output", "DEST", "--max-pixels", "0"],
             "--max-pixels: must be a whole number",
         ),
-        (["compress", "NOWHERE", "--output", "DEST"], "no such file, or no photo in it: "),
+        (["compress", "NOWHERE", "--output", "DEST"], "no such file, or no photos in it: "),
         (
             ["compress", "PHOTOS", "--output", "DEST", "--psnr", "40", "--comcnn", "on"],
             "--comcnn on works only with",
@@ -95,10 +95,10 @@ def test_help_imports_nothing_slow() -> None:
             "not allowed with",
         ),
         (["saliency", "PHOTOS"], "required: --output"),
-        (["saliency", "NOWHERE", "--output", "DEST"], "no such file, or no photo in it: "),
+        (["saliency", "NOWHERE", "--output", "DEST"], "no such file, or no photos in it: "),
         (["saliency", "PHOTOS", "--output", "PHOTO"], "is a file; --output must name a folder"),
         (["saliency", "PHOTOS", "--output", "PHOTOS"], "is the folder of the photos"),
-        (["restore", "NOWHERE", "--output", "DEST"], "no such file, or no photo in it: "),
+        (["restore", "NOWHERE", "--output", "DEST"], "no such file, or no photos in it: "),
         (["restore", "PHOTOS", "--output", "DEST", "--format", "gif"], "invalid choice: 'gif'"),
         (["restore", "PHOTOS", "--output", "DEST", "--reccnn", "slow"], "invalid choice: 'slow'"),
         (

@@ -269,7 +269,7 @@ def test_the_middle_that_matters_has_more_bits_and_is_lighter_in_the_picture() -
 
 def test_a_photo_that_cannot_be_decoded_still_shows_its_bits() -> None:
     deep = bytearray(streams.layered(61, 83, 1))
-    deep[42] = 19  # 20 bits a sample
+    deep[42] = 19  # 20 bits per sample
     found = examine("a", bytes(deep))
     picture, note = sheet.render_sheet(found, bytes(deep), "webp")
     assert "20 bits" in note
@@ -361,8 +361,8 @@ def test_pictures_are_written_to_a_file_or_a_folder(
     [
         (["FOLDER", "--picture", "one.png"], "one.png is one picture, but there are 2 files"),
         (["FOLDER", "--picture", "FOLDER/notes.txt"], "notes.txt is a file; --picture must name"),
-        (["FOLDER/nowhere.jp2"], "no such file, or no photo in it"),
-        (["FOLDER/none"], "no such file, or no photo in it"),
+        (["FOLDER/nowhere.jp2"], "no such file, or no photos in it"),
+        (["FOLDER/none"], "no such file, or no photos in it"),
         (["FOLDER", "--pictures", "out"], "neither Foveate nor Beam knows --pictures out"),
         ([], "the following arguments are required: FILE"),
         (["nowhere://bucket/a.jp2"], "cannot be listed"),

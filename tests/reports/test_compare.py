@@ -68,7 +68,7 @@ def test_archives_and_runs_at_once_are_wrong_usage(
     tmp_path: pathlib.Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     assert cli.main(["report", *two_archives(tmp_path), "--run", "r1"]) == 2
-    assert "compare several archives, or several runs of one" in capsys.readouterr().err
+    assert "compare either several archives or several runs" in capsys.readouterr().err
 
 
 def test_a_comparison_belongs_to_no_archive() -> None:

@@ -50,7 +50,7 @@ def test_key_ids_and_tokens_of_clouds_are_hidden() -> None:
         "s3://bucket/key=a/b.jpg cannot be written: access refused",
         "https://example.org/photos/a.jpg?size=large",
         "--encrypt-key /keys/archive.key",
-        "it changed after it was listed: run again",
+        "it changed after it was listed; run again",
     ],
 )
 def test_names_and_sentences_stay_as_they_are(text: str) -> None:

@@ -126,7 +126,7 @@ def test_full_range_keeps_the_ends_and_the_order(bits: int) -> None:
 
 @pytest.mark.parametrize(
     ("options", "reason"),
-    [("-F 131,97,3,8,u@1x1:2x2:2x2 -r 10 -I", "sub-sampled"), ("-d 13,29 -r 30 -I", "whole cell")],
+    [("-F 131,97,3,8,u@1x1:2x2:2x2 -r 10 -I", "subsampled"), ("-d 13,29 -r 30 -I", "whole cell")],
 )
 def test_what_has_no_noise_map_is_decoded_and_says_why(
     tmp_path: Path, caplog: pytest.LogCaptureFixture, options: str, reason: str

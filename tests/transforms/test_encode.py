@@ -57,7 +57,7 @@ def test_a_thumbnail_stands_in_no_file_of_several_layers(layers: int) -> None:
     kept = jp2.parse(result.file.jp2).metadata.exif or b""
     assert b"A lighthouse" in kept
     assert (b"\xff\xd9" in kept) == (layers == 1)
-    lost = () if layers == 1 else ("EXIF thumbnail: left out of a file of several layers",)
+    lost = () if layers == 1 else ("EXIF thumbnail: omitted from files with several layers",)
     assert result.salient.photo.metadata_problems == lost
 
 

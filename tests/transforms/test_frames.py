@@ -82,6 +82,6 @@ def test_a_frame_is_never_kept_in_place_of_its_file(tmp_path: Path) -> None:
     frame = SourceFile("/in/cine.dcm", "cine.dcm.0002", 7, 1.0, frame=2)
     kept = KeptSource(frame, "dicom", "0" * 64, Reason.NO_ROOM, "no room for the picture")
     labels = RunLabels(str(tmp_path), Target("bpp", 1.0), "", "", "1", "r")
-    with pytest.raises(BadInput, match=r"^frame 2 cannot be archived by itself: no room for the picture$"):
+    with pytest.raises(BadInput, match=r"^frame 2 cannot be archived on its own: no room for the picture$"):
         list(write_kept(kept, labels, Progress()))
     assert not list(tmp_path.iterdir())

@@ -139,7 +139,7 @@ def test_a_mask_is_held_to_the_limits_of_a_photo(tmp_path: Path) -> None:
     photo = a_photo(texture(48, 64, 3))
     for limits, reason in (
         (Limits(pixels=9999), "10,?000 pixels"),
-        (Limits(file_bytes=50), "more than 50 bytes"),
+        (Limits(file_bytes=50), "limit of 50 bytes"),
     ):
         with pytest.raises(BadInput, match=reason):
             list(map_saliency.with_mask(photo, folder=str(tmp_path), limits=limits))

@@ -39,7 +39,7 @@ def test_a_jp2_may_not_take_the_place_of_a_photos_own(tmp_path: Path) -> None:
     p, p_jp2, *others = planned(tmp_path, sources, ".png")
     assert [row.action for row in (p, *others)] == ["compress"] * 3
     assert p_jp2.action == "taken" and p_jp2.detail == (
-        f"its place in the output, p.png.jp2, is taken by {tmp_path}/p.png: give it another destination"
+        f"its place in the output, p.png.jp2, is taken by {tmp_path}/p.png; use another destination"
     )
 
 
