@@ -26,10 +26,10 @@ info = foveate.inspect(jp2)
 figures = foveate.measure(original, pixels)
 ```
 
-Arrays in, bytes out. No pipeline starts and nothing is logged; only `restore`, `saliency` and
-`structures` load TensorFlow. The files are those of [`foveate compress`](commands.md#compress), without
-the record of a source. These functions decode in the calling process: for files that you don't trust,
-use the [commands](commands.md), which decode in [isolation](safety.md).
+Arrays in, bytes out. These functions start no pipeline and log nothing; only `restore`, `saliency` and
+`structures` load TensorFlow. They write the same files as [`foveate compress`](commands.md#compress), but
+without a record of the source. They decode in the calling process: for files that you don't trust, use the
+[commands](commands.md), which decode in [isolation](safety.md).
 """
 _SECTION = re.compile(r"^(Args|Returns|Raises|Example):\n", re.MULTILINE)
 _ITEM = re.compile(r"^(\w[\w, ]*): ", re.MULTILINE)

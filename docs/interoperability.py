@@ -18,7 +18,7 @@ FILES: Mapping[str, str] = {
     "gray with a profile": "a curve of gamma 2.2",
     "RGB with a profile": "Adobe RGB (1998)",
     "lossless": METADATA,
-    "layers": f"four quality layers, which may be cut; no thumbnail, else {METADATA}",
+    "layers": f"four quality layers, after which it can be cut; {METADATA}, but no thumbnail",
     "tiles": "six tiles",
     "for image servers": "`--access`, with tiles",
     "transcoded": "from a lossless file of the 5/3 wavelet, with `--access`",
@@ -46,20 +46,20 @@ def interoperability_page() -> str:
     )
     return f"""# Other programs
 
-The tests have these programs read files of every kind that Foveate writes, most of them with all the
-metadata that a file can hold ({METADATA}).
-✓: the same samples as Foveate's own decoding, without a warning. FFmpeg has a decoder of its own, the others
-have other builds of OpenJPEG: some samples are rounded differently, by one step of 8 bits or two of 16 at
-most.
+In the tests, these programs read files of every kind that Foveate writes, most of them with all the metadata
+that a file can have ({METADATA}).
+✓ means the same samples as from Foveate's own decoding, without a warning. FFmpeg has its own decoder, the
+others use other builds of OpenJPEG, so some samples are rounded differently: by at most one level of 8 bits
+or two of 16.
 
 | file | {" | ".join(PROGRAMS)} |
 | --- | {" | ".join("---" for _ in PROGRAMS)} |
 {rows}
-`as sRGB`: opj_decompress applies the profile, and gray becomes RGB. `8 bits`: Pillow has no color of 16 bits;
-version 12.3 rounds samples above 65,407 to black.
+`as sRGB`: opj_decompress applies the profile and converts gray to RGB. `8 bits`: Pillow has no 16-bit color;
+version 12.3 turns samples above 65,407 black.
 
 The validator jpylyzer finds all these files valid, and ExifTool reads their metadata without a warning. GDAL
-reads the place of a map from its GeoJP2 box.
+reads a map's coordinates from its GeoJP2 box.
 """
 
 

@@ -32,11 +32,11 @@ def parts_page() -> str:
     sections = "".join(f"\n## {title}\n\n{_table(rows)}" for title, rows in _formats())
     return f"""# Every part of every format
 
-Foveate accounts for every byte of a source. This page is made from the tables that its readers use, so it
-says what they do. What is not listed is unknown: named in `metadata_lost` where all unknown parts of a file
-have {MOST_UNKNOWN:,} bytes or less, else the source is kept unchanged. The same holds for what stands behind
-the end of a picture or between its parts; padding of zeros is no loss. A description of more than
-{MOST_DESCRIBED:,} bytes keeps the source too.
+Foveate accounts for every byte of a source. This page is generated from the tables that its readers use, so
+it describes what they actually do. Parts that are not listed are unknown: if all unknown parts of a file
+have at most {MOST_UNKNOWN:,} bytes, `metadata_lost` names them; otherwise the source is kept unchanged. The
+same goes for data after the end of a picture or between its parts, except padding of zeros. A source is also
+kept if a single description has more than {MOST_DESCRIBED:,} bytes.
 {sections}"""
 
 

@@ -1,4 +1,4 @@
-"""The page about the photos that whole runs are measured on, from the table of their sources."""
+"""Generates the page about the benchmark photos from the table of their sources."""
 
 from __future__ import annotations
 
@@ -6,28 +6,31 @@ from benchmarks.camera_files import CAMERAS, Camera
 from benchmarks.photo_sources import GRAY_SCAN, PHOTOS, RENDERED, Source
 
 _WHAT = """\
-# The photos that are measured
+# The benchmark photos
 
-Three sets. Photos labeled for faces and writing: `make places` fetches them, `benchmarks/place_photos.csv`
-says whose they are, and [saliency](saliency.md#the-labeled-photos) what they are for. Figures at equal bytes
-([benchmarks](benchmarks.md)) are of 47 validation photos that are not shipped: 41 of CID22's validation part
-(CC BY-SA 4.0, 512 × 512 pixels) and 6 of the validation set of CLIC 2025 (Unsplash license, about 2
-megapixels). Figures of whole runs are of the set that this command fetches and makes:
+There are three sets.
+
+1. Photos labeled for faces and writing: `make places` fetches them, `benchmarks/place_photos.csv` credits
+   them, and [saliency](saliency.md#the-labeled-photos) explains their use.
+2. 47 validation photos, which are not shipped, for figures at equal bytes ([benchmarks](benchmarks.md)): 41
+   from CID22's validation set (CC BY-SA 4.0, 512 × 512 pixels) and 6 from that of CLIC 2025 (Unsplash
+   license, about 2 megapixels).
+3. A set for figures of whole runs, which this command fetches and makes:
 """
 _MADE = """\
 It needs `apt-get` with `dpkg-deb` (Debian or Ubuntu) and `mvn`, and checks the SHA-256 of every photo that
 it fetches.
 
-| folder | holds |
+| folder | contents |
 | --- | --- |
 | `published/` | the photos below, byte for byte: 2 to 20 megapixels, most prepared for screens |
-| `camera/` | {files} JPEGs as cameras write them, of 8 to 20 megapixels, made of {scenes} of these photos |
-| `other/` | scanned pages, a screenshot, gray and 16-bit pictures, drawn or made of a photo |
+| `camera/` | {files} JPEGs like those of cameras, of 8 to 20 megapixels, made from {scenes} of these photos |
+| `other/` | scanned pages, a screenshot, and gray and 16-bit pictures, drawn or made from a photo |
 
-Only `desk.jpg` and `framed.jpg` come straight from a camera; no package with more of that kind was found. So
-the files in `camera/` are made: a photo is scaled (where it has fewer than 8 megapixels, up to these),
-sampled by a Bayer mosaic, given the noise of photons and readout, demosaiced, sharpened, and written by
-libjpeg. Their scenes are real; their noise is a model.
+Only `desk.jpg` and `framed.jpg` come straight from a camera; we found no package with more such photos. The
+files in `camera/` are therefore simulated: a photo is scaled (to at least 8 megapixels), sampled through a
+Bayer mosaic, given photon and readout noise, demosaiced, sharpened, and written by libjpeg. The scenes are
+real; the noise is a model.
 
 | files | megapixels | ISO | JPEG quality | subsampling |
 | --- | ---: | ---: | ---: | --- |
@@ -37,7 +40,7 @@ _SOURCES = """\
 ## Sources and licenses
 
 RecCNN was trained on some of these photos, scaled down by two or more ([model
-card](../models/weights/restoration.md)). No figure of restored photos is taken on them.
+card](../models/weights/restoration.md)), so no figures for restored photos are measured on them.
 
 | file | by | license | from |
 | --- | --- | --- | --- |

@@ -56,7 +56,7 @@ def test_any_truncation_is_found(length: int) -> None:
 
 
 def test_another_key_is_named() -> None:
-    with pytest.raises(CannotDecrypt, match=f"with {encryption.key_id(KEY).hex()}, and this one is"):
+    with pytest.raises(CannotDecrypt, match=f"another key: {encryption.key_id(KEY).hex()}, not the given"):
         encryption.decrypt(CONTAINER, OTHER)
 
 
