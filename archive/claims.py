@@ -1,4 +1,4 @@
-"""Which run works on which photo, while several runs write into one archive.
+"""Divides photos among several runs that write into one archive, by claims.
 
     DEST/_foveate/claims/<hash of the photo's path>.json: {"run": ID}, created only if there is none
 

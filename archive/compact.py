@@ -1,4 +1,4 @@
-"""Puts few large table files in the place of many small ones, whole or not at all.
+"""Replaces many small table files with a few large ones, completely or not at all.
 
 small tables, dead runs' journals, sums, failures ─▶ sorted by path ─▶ parts ─▶ entry of the log ─▶ deletions
 

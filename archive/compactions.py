@@ -1,4 +1,4 @@
-"""Which files of the tables count: a log of compactions, each of which put one file in the place of many.
+"""Tells which table files count: a log of compactions, each of which replaced many files by one.
 
     DEST/_foveate/compactions/<number>.json: {"parts": [...], "replaced": [...]}, names below `_foveate/`
 

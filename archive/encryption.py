@@ -1,4 +1,4 @@
-"""Files of an archive whose place is not trusted: AES-256-GCM around their bytes (NIST SP 800-38D).
+"""Encrypts the files of an archive on untrusted storage: AES-256-GCM (NIST SP 800-38D).
 
 The container; numbers are big-endian:
 
@@ -97,9 +97,7 @@ def decrypt(container: bytes, key: bytes) -> tuple[bytes, bytes]:
     if version != _VERSION:
         raise CannotDecrypt(f"its encryption has version {version}; this program reads version {_VERSION}")
     if wanted != key_id(key):
-        raise CannotDecrypt(
-            f"encrypted with another key: {wanted.hex()}, not the given {key_id(key).hex()}"
-        )
+        raise CannotDecrypt(f"encrypted with another key: {wanted.hex()}, not the given {key_id(key).hex()}")
     start = _HEAD.size + length
     try:
         data = AESGCM(key).decrypt(nonce, container[start:], container[:start])

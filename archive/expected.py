@@ -1,4 +1,4 @@
-"""Names what the tables say of an archived file, and what is to be verified of it."""
+"""Defines what verification expects of an archived file, according to the tables."""
 
 from __future__ import annotations
 

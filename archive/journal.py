@@ -1,4 +1,4 @@
-"""The rows of a run that goes on, so that a run that is killed loses no figures.
+"""Keeps the rows of a run in progress, so that a killed run loses none.
 
 Tables are written when a run ends. Until then a worker notes every row that it finishes beside them, in JSON
 lines: on a local disk at once, in an object store (whose objects cannot grow) once a minute and at the end of

@@ -1,4 +1,4 @@
-"""Archives whose place is not trusted: their files are encrypted, each as `<its name>.enc`.
+"""Keys of encrypted archives, whose files are stored as `<name>.enc`.
 
 What a pipeline carries to its workers is where the key is, never the key: descriptions of jobs are stored and
 logged by the engines that run them.

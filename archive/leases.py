@@ -1,4 +1,4 @@
-"""Which runs are alive: each renews a file in the archive while it works.
+"""Tells which runs are alive: each renews a file in the archive while it works.
 
     DEST/_foveate/leases/run=<id>.json, written every 15 seconds, worth nothing after a minute
 

@@ -1,4 +1,4 @@
-"""Metadata that photos lost, as stored in the metrics table's column `metadata_lost`.
+"""Formats the metadata that photos lost, for the metrics table's column `metadata_lost`.
 
 The column holds one "name: details" for each kind of loss, one after the other, with "; " between; names are
 of a small vocabulary, so that they can be counted.

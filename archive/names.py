@@ -1,4 +1,4 @@
-"""Names of archived files: where each source's file belongs, and what it is called."""
+"""Names of archived files: the path of a source's file in the archive, and its extension."""
 
 from __future__ import annotations
 

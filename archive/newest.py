@@ -1,4 +1,4 @@
-"""Which row of a photo counts: the one definition for planning, verification and reports.
+"""Selects the row that describes a photo: the one definition for planning, verification and reports.
 
 A photo has a row for each run that compressed or kept it, and sometimes a "skipped" one of a run that found
 it up to date. The row that describes the archived file is the newest that is not "skipped"; a "skipped" row

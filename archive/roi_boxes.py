@@ -1,4 +1,4 @@
-"""Boxes that a person draws over photos: what lies inside matters."""
+"""Boxes that mark what matters in photos (`--roi-box`)."""
 
 from __future__ import annotations
 

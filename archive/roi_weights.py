@@ -1,4 +1,4 @@
-"""Weights of the structures that the networks find: `objects=1,faces=1.3,writing=1.2`."""
+"""Parses the weights of structures (`--roi-weights`): `objects=1,faces=1.3,writing=1.2`."""
 
 from __future__ import annotations
 

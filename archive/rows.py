@@ -1,4 +1,7 @@
-"""Rows of the metrics and failures tables, and how each kind is made."""
+"""Defines the columns of the metrics and failures tables, and makes their rows.
+
+To add a column, see CONTRIBUTING.
+"""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Photos that a run skipped because they are up to date: a sum for each run, not a row for each photo.
+"""Sums up the photos that a run skipped because they are up to date, instead of writing a row for each.
 
 A nightly run over a million photos would else write a million rows that say nothing new.
 

@@ -1,4 +1,4 @@
-"""The metrics and failures tables: Parquet and JSON lines below an archive's `_foveate/` folder.
+"""Reads and writes the tables below `_foveate/`: Parquet and JSON lines. `rows` defines their columns.
 
     PCollection[MetricsRow] ─▶ shard by name ─▶ DEST/_foveate/metrics/run=<id>/<shard>.parquet
     PCollection[Failure]    ─▶ shard by name ─▶ DEST/_foveate/failures/run=<id>/<shard>.jsonl

@@ -1,9 +1,10 @@
-"""Who gets the bits: rate-distortion optimization after compression, weighted by place.
+"""Decides which coding passes a file keeps: rate-distortion optimization with weighted errors.
 
 Each code-block may be cut after any of its coding passes. On the convex hull of bytes and squared error every
 step has a slope, and steps only get flatter. Weighting slopes by what an error in that block counts for, and
 cutting every block where its weighted slope falls below one threshold, is the allocation that is optimal for
-weighted squared error (Taubman's PCRD, 15444-1 Annex J.14), over all blocks of all tiles and components.
+weighted squared error (Taubman's PCRD, 15444-1 Annex J.14), over all blocks of all tiles and components. The
+weights come from `block_weights`; `saliency_weights` decides how much more a salient block counts.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""The anatomy of a JPEG 2000 file: every box, marker segment and tile-part, with the bytes that it takes.
+"""Lists every box, marker segment and tile-part of a JPEG 2000 file, with its size.
 
 For looking, not for decoding: whatever follows the rule "length, type, content" is listed, understood or not,
 and where a file is broken the list ends with a sentence that says so. All lengths together are those of the

@@ -1,4 +1,4 @@
-"""The order of a codestream's packets and its tile-parts: for files that arrive, or are read in parts.
+"""Orders a codestream's packets and tile-parts, for progressive viewing or for reading in parts.
 
 By layer: LRCP, a tile-part for each layer of each tile, those of the first layer first. What stands before
 any layer's first tile-part is, with an end-of-codestream marker, a codestream of the layers before it.

@@ -1,4 +1,4 @@
-"""The step by which all bands are quantized, as a share of what the format is laid out for.
+"""The base step of quantization for all bands, as a multiple of the format's nominal step.
 
 Passes end at bit-planes, so the step decides where between two of them a slope lies.
 """

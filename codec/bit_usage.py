@@ -1,4 +1,4 @@
-"""Where the bits of a codestream went: by layer, by band, and by place in the picture.
+"""Computes where the bits of a codestream went: by layer, by band, and by place in the picture.
 
 All from packet headers; nothing is decoded.
 """

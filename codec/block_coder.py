@@ -1,4 +1,4 @@
-"""A picture's code-blocks: transformed, then coded down to a threshold and further if need be."""
+"""Transforms a picture and codes its code-blocks down to a threshold, and further on demand."""
 
 from __future__ import annotations
 

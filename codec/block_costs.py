@@ -1,4 +1,4 @@
-"""The cost of each code-block's error in points of a score, seen in a first decode; and weights by it.
+"""Measures on a first decode what each code-block's error costs in score, and derives weights from it.
 
 decoded photo ─┬▶ error ────────────────────▶ wavelet ─┬▶ squares ──▶ weighted error of each block
                └▶ derivative of the score ──▶ wavelet ─┴▶ products ─▶ what it costs of the score

@@ -1,4 +1,4 @@
-"""Weights of squared error, code-block by code-block: by saliency, and by visibility.
+"""Weights the squared error of each code-block, by saliency and by visibility.
 
 All weights multiply. `allocation` cuts every block at one slope of weighted error, so a block with a larger
 weight is coded further. `saliency_weights` decides how many more bits a salient block gets, `place_weights`

@@ -1,4 +1,4 @@
-"""JPEG 2000 codestreams: marker segments in, marker segments out (ISO/IEC 15444-1 Annex A).
+"""Parses and emits JPEG 2000 codestreams: marker segments (ISO/IEC 15444-1 Annex A).
 
 `parse` reads the main header and those of the tile-parts; `emit` writes a codestream around new packets. What
 lies inside the tile-parts is the packets' business (`codec.packets`).

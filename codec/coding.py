@@ -1,4 +1,4 @@
-"""How a picture is coded, beside its content, and which pictures can be."""
+"""The parameters that a picture is coded with, and checks of which pictures can be coded."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The transforms of an encoder, line by line: color (Annex G), wavelet (Annex F), quantization (Annex E).
+"""Transforms for encoding, line by line: color (Annex G), wavelet (Annex F), quantization (Annex E).
 
     pixel lines ─▶ color ─▶ column lifting in a ring of 8 lines ─▶ line lifting ─┬▶ HL, LH, HH lines ─▶ blocks
                             ▲                                                    └▶ LL lines ─┐

@@ -1,4 +1,4 @@
-"""From pixels to region-weighted JPEG 2000 codestreams: code what will be kept, and choose among its passes.
+"""Encodes pixels as region-weighted JPEG 2000: codes only what it may keep, then chooses the passes.
 
     pixels ─▶ survey, a sample ─▶ predict the slope ─▶ code all down to a little below, for that slope
                                         ▲                       │

@@ -1,4 +1,4 @@
-"""The boxes of a JPEG 2000 file, carried around another codestream of the same picture."""
+"""Wraps a new codestream of a picture in the boxes of its old file."""
 
 from __future__ import annotations
 

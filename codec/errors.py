@@ -1,4 +1,4 @@
-"""Errors about JPEG 2000 files, and about requests that a file cannot meet."""
+"""Errors in JPEG 2000 files, and in requests that a file cannot meet."""
 
 from __future__ import annotations
 

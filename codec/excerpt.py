@@ -1,4 +1,4 @@
-"""A smaller file cut out of a file: one that decodes to the same pixels in a region, or at a reduced size.
+"""Cuts a smaller file out of a file, which decodes to the same pixels in a region or at a reduced size.
 
     main header ─▶ tiles of the region ─▶ their tile-parts (TLM, else Psot) ─▶ packets of the region (PLT)
                                                                                   │

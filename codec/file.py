@@ -1,4 +1,4 @@
-"""Photos as JP2 files and back: the recipe of every file that Foveate writes.
+"""Encodes photos as JP2 files and decodes them: the recipe of every file that Foveate writes.
 
 pixels, Emphasis ─▶ Encoder ─▶ choice that meets the goal ─▶ codestream ─▶ file around it ─▶ decoded back
 """

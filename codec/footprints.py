@@ -1,4 +1,4 @@
-"""Where in the picture each code-block's energy lies, and means of a map over there."""
+"""Computes where each code-block's energy lies in the picture, and the means of a map over it."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Colors of JPEG 2000 files beyond gray, sRGB and sYCC with straight alpha: converted, or refused by name."""
+"""Converts other programs' colors in JPEG 2000 files to gray or sRGB with straight alpha, or rejects them."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Whether a JP2 file is as it was written, by its own archive record alone: no table, no pixel is needed.
+"""Checks a JP2 file against its own archive record, without tables and without decoding.
 
 Boxes that have changed around a whole codestream were edited by somebody, or are damaged. They are taken for
 damaged where no program would leave them so: a box that is malformed, XMP that is no text, or exactly one

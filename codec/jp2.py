@@ -1,4 +1,4 @@
-"""JP2 files around codestreams: boxes and metadata, written and read.
+"""Writes and reads JP2 files: boxes and metadata around a codestream.
 
 The layout follows ISO/IEC 15444-1 Annex I; references such as (I.5.3.3) are to it. The archive record
 (`codec.record`) is a uuid box, which other readers skip, before the codestream, so that the beginning of a

@@ -1,4 +1,4 @@
-"""Where each code-block lies: tiles, resolutions, bands, precincts, blocks (ISO/IEC 15444-1 Annex B).
+"""Computes the geometry of code-blocks: tiles, resolutions, bands, precincts (ISO/IEC 15444-1 Annex B).
 
 Plain geometry, as flat arrays, so that compiled loops can walk it. A *precinct band* is the part of a band
 that one precinct holds: it has a grid of code-blocks and the two tag trees of that grid.

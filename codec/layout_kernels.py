@@ -1,4 +1,4 @@
-"""The compiled loops of `codec.layout`: tiles cut into resolutions, precincts and code-blocks (Annex B)."""
+"""Compiled loops of `codec.layout`, which divide tiles down to code-blocks (Annex B)."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""How visible an error in each code-block is: contrast masking, and what each band and color counts for."""
+"""Estimates how visible errors are in each code-block: contrast masking, and weights of bands and colors."""
 
 from __future__ import annotations
 

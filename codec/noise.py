@@ -1,4 +1,4 @@
-"""The coding-noise map: how coarsely each place of a photo was coded, read from packet headers alone.
+"""Computes the coding-noise map, how coarsely each place was coded, from packet headers alone.
 
 The number of coding passes of a code-block tells its last decoded bit-plane, and so the effective
 quantization step of its coefficients; times the norm of the synthesis basis that is the size of the error in

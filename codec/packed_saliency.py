@@ -1,4 +1,4 @@
-"""Saliency maps in few bytes, for the archive record."""
+"""Packs saliency maps into a few bytes for the archive record."""
 
 from __future__ import annotations
 

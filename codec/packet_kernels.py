@@ -1,4 +1,4 @@
-"""The compiled loops of `codec.packets`: bits, tag trees and packets, read and written (B.10).
+"""Compiled loops of `codec.packets`, which read and write bits, tag trees and packets (B.10).
 
 All in one file (hence its length), since compiled code that is kept on disk is renewed only when its own file
 changes.

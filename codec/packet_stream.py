@@ -1,4 +1,4 @@
-"""A codestream taken apart, down to the codewords in its packets."""
+"""A codestream parsed down to the codewords in its packets."""
 
 from __future__ import annotations
 

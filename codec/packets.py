@@ -1,4 +1,4 @@
-"""Tier-2 of JPEG 2000: packets to codewords and back (ISO/IEC 15444-1 B.9 and B.10).
+"""Converts packets to codewords and back: tier-2 of JPEG 2000 (ISO/IEC 15444-1 B.9 and B.10).
 
 `parse` reads packet headers alone, no arithmetic decoding: how many coding passes and bytes each code-block
 has up to each quality layer. `emit` writes packets with any choice of them. `parse(emit(x)) == x`.

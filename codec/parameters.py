@@ -1,4 +1,4 @@
-"""The coding parameters in a codestream's marker segments (ISO/IEC 15444-1 A.5 and A.6).
+"""Parses the coding parameters in a codestream's marker segments (ISO/IEC 15444-1 A.5 and A.6).
 
 SIZ, and the parameters that COD, COC, QCD, QCC, RGN and POC set for the whole codestream or for one tile.
 """

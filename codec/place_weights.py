@@ -1,4 +1,4 @@
-"""Weights of errors by the place of each coefficient: their means over blocks, and leaving out by them.
+"""Weights errors by the place of each coefficient, and drops coefficients that are not worth their bits.
 
 A block is cut at one bit-plane for all its coefficients. Where the edge of an object crosses it, it is cut as
 the object asks; and of the coefficients beside the object those that are worth less there than their bits

@@ -1,4 +1,4 @@
-"""Pointer segments: where tile-parts and packets are, for whoever reads a part of a file (15444-1 A.7).
+"""Reads and writes the markers that locate tile-parts and packets: TLM, PLT (ISO/IEC 15444-1 A.7).
 
 TLM in the main header lists the lengths of all tile-parts, PLT in the header of a tile-part those of its
 packets. Both halves of each are here.

@@ -1,4 +1,4 @@
-"""The search for the smallest choice that reaches a quality, predicted from the remaining squared error."""
+"""Searches for the smallest file that reaches a quality, guided by the remaining squared error."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Finds the slope at which a photo gets a score: predicted before coding, then corrected by measuring."""
+"""Finds the slope that gives a photo a score: predicts it, then corrects it by measuring."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The quantization step of every band, and what an error in it costs (ISO/IEC 15444-1 Annex E, J.14)."""
+"""Quantization steps of all bands, and what an error in each costs (ISO/IEC 15444-1 Annex E, J.14)."""
 
 from __future__ import annotations
 

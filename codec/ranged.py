@@ -1,4 +1,4 @@
-"""A file that is read where it is looked at: headers by pages, packets in the very ranges asked for.
+"""Reads only the parts of a file that are looked at: headers by pages, packets by exact ranges.
 
 What is known to be needed is asked for at once: in a bucket, it is how often one has to wait that takes time.
 """

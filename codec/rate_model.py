@@ -1,4 +1,4 @@
-"""Predicts the bytes of a picture at a slope, from the sizes of its coefficients and from a sample of blocks.
+"""Predicts the bytes of a picture at a slope, from its coefficients and from a sample of blocks.
 
 A bit-plane of a block costs the entropy of who becomes significant in it, a sign for each that does, and
 about a bit for each that is already; its passes have slopes from some four squared steps per byte down to

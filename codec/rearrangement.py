@@ -1,4 +1,4 @@
-"""A codestream's blocks, laid out for another arrangement: headers, geometry, and which block went where.
+"""Maps a codestream's blocks to a new arrangement: its headers, its geometry, and where each block goes.
 
 Tiles, code-blocks, quantization and comments stay (those of tile-parts in the first one of their tile);
 precincts change where the new ones cut no block. What the source says of profiles (Rsiz, PRF) is left out:

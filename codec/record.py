@@ -1,4 +1,4 @@
-"""The archive record: what a file's own box says of how it came about, and by what it can be verified alone.
+"""The archive record: the box that says how a file was made, and by which it can be verified.
 
 The content of the box, behind its UUID; numbers are big-endian:
 

@@ -1,4 +1,4 @@
-"""Which tiles and code-blocks the pixels of a region depend on."""
+"""Finds the tiles and code-blocks that the pixels of a region depend on."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Regions of pictures, and what has to be decoded to show one."""
+"""Regions of pictures, and the area to decode for showing one."""
 
 from __future__ import annotations
 

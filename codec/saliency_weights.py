@@ -1,4 +1,4 @@
-"""How much an error counts by saliency, by place and by code-block; and the block size that suits a map."""
+"""Decides how much more an error counts in salient places: this is how salient blocks get more bits."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Predicts the SSIMULACRA 2 score of a photo that is cut at a slope, before anything is coded.
+"""Predicts the SSIMULACRA 2 score of a photo coded at a slope, before coding it.
 
 From how large its coefficients are, each block's squared error at a slope can be predicted; weighted by how
 visible errors are, summed by color and level, and put on a logarithmic scale, these errors say how far the

@@ -1,4 +1,4 @@
-"""Tier-1 of an encoder: code-blocks to codewords, pass by pass, stopped early and resumed (Annexes C and D).
+"""Codes code-blocks pass by pass, stopping early and resuming: tier-1 of the encoder (Annexes C and D).
 
     coefficients ─▶ coding pass ─▶ decisions (context, bit) ─▶ MQ coder ─▶ codeword
                         │                                        └─▶ registers ─▶ shortest sufficient length

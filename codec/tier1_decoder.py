@@ -1,4 +1,4 @@
-"""Tier-1 of a transcoder: what each coding pass of a codeword takes, and the squared error that it removes.
+"""Decodes codewords to find each pass's bytes and gain in squared error: tier-1 of the transcoder.
 
     codeword ─▶ MQ decoder, raw bits ─▶ coding passes ─▶ magnitudes ─▶ squared error removed, pass by pass
                        └─▶ registers ─▶ shortest sufficient length

@@ -1,4 +1,4 @@
-"""The sides of square tiles: those that may be asked for, and those that giants need."""
+"""Valid sizes of square tiles, and the size that very large pictures need."""
 
 from __future__ import annotations
 

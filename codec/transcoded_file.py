@@ -1,4 +1,4 @@
-"""JPEG 2000 files made of JPEG 2000 files: what `file` is for photos, without coding anything again.
+"""Makes JPEG 2000 files from JPEG 2000 files without re-encoding: the counterpart of `file`.
 
 file ─▶ packets ─▶ Transcoder ─▶ choice that meets the goal ─▶ codestream ─▶ its own boxes around it
 """

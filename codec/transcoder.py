@@ -1,4 +1,4 @@
-"""From a codestream to a smaller one, without coding a block again: its codewords are cut, and put in order.
+"""Makes a codestream smaller by truncating and reordering its codewords, without coding any again.
 
     packets ─▶ codewords ─▶ decoded as far as they will be kept ─▶ hulls of passes ─▶ choice ─▶ codestream
                    └──────────────────── cut ────────────────────────────────────────▲

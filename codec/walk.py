@@ -1,4 +1,4 @@
-"""The one walk over boxes and marker segments, whatever state they are in (ISO/IEC 15444-1 A.1 and I.4).
+"""Walks over boxes and marker segments, valid or broken (ISO/IEC 15444-1 A.1 and I.4).
 
 Whatever follows the rule "length, type, content" is found, understood or not. Where a file is broken, the
 last thing found says why, and the walk ends: whoever lists what is there shows the sentence, whoever decodes

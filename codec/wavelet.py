@@ -1,4 +1,4 @@
-"""Basis functions of synthesis by the two wavelets of Part 1, in one dimension (15444-1 Annex F)."""
+"""Synthesis basis functions of Part 1's two wavelets, in one dimension (ISO/IEC 15444-1 Annex F)."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Descriptions of boxes and marker segments for people (ISO/IEC 15444-1 Annexes A and I)."""
+"""Describes boxes and marker segments in words (ISO/IEC 15444-1 Annexes A and I)."""
 
 from __future__ import annotations
 

@@ -69,7 +69,7 @@ MEANINGS = {
     "target": "the requested target: `bpp=0.5`, `psnr=40`, `lossless`, ...",
     "target_reached": "the value reached, in the target's own unit; null if it has none",
     "comcnn_used": "whether ComCNN filtered the photo before it was coded",
-    "metadata_lost": "metadata that could not be read, or that a JP2 cannot hold: `name: details; ...`, or empty",
+    "metadata_lost": "metadata that could not be read or put into a JP2: `name: details; ...`; empty if none",
     "read_seconds": "time to read and decode the source",
     "saliency_seconds": "time to compute the saliency map",
     "encode_seconds": "time to encode the photo and to decode the result",
@@ -81,7 +81,7 @@ MEANINGS = {
     "finished": "when the photo was done",
     "source_generation": "the object's generation, in stores that number versions",
     "source_checksum": "the source's checksum in its store's listing: `md5:...`, `crc32c:...`, `etag:...`",
-    "archive_version": "version of the written file: the store's checksum or, on a local disk, its time of change",
+    "archive_version": "version of the written file: the store's checksum, or a local file's time of change",
     "archive_sha256": "SHA-256 of the whole file as stored, hexadecimal",
     "codestream_sha256": "SHA-256 of the codestream in the JP2 file, hexadecimal",
     "camera": "maker and model, from EXIF",
@@ -93,7 +93,7 @@ MEANINGS = {
     "alpha_max_error": "the largest error of the alpha channel, on a scale of 255; null without one",
     "faces": "number of faces found; null if the networks did not look (`--roi`)",
     "writing_share": "share of the photo that is writing; null if the networks did not look (`--roi`)",
-    "cleaned_psnr_db": "with `--clean-jpeg`: PSNR of the cleaned photo, which was encoded, against the source",
+    "cleaned_psnr_db": "with `--clean-jpeg`: PSNR of the cleaned photo, which is encoded, against the source",
 }
 _TABLES_ARE = """\
 All tables are below `_foveate/` in the archive's folder. Parquet is an open format (Apache) that DuckDB,

@@ -1,4 +1,4 @@
-"""The Python API, without Beam: arrays in, bytes out, and back.
+"""The Python API, without Beam: encode, decode, restore, find saliency, inspect, measure.
 
 pixels ─▶ encode ─▶ JP2 file ─▶ decode, restore ─▶ pixels
    └────▶ saliency ───┘  └────▶ inspect      measure ◀┘

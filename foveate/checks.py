@@ -1,4 +1,4 @@
-"""Checks what the Python API is given, and says what is wrong with it."""
+"""Checks the arguments of the Python API, and explains what is wrong with them."""
 
 from __future__ import annotations
 

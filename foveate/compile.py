@@ -1,4 +1,4 @@
-"""Compiles all inner loops: `python -m foveate.compile`. Otherwise the first photo waits for them.
+"""Compiles all inner loops ahead of time: `python -m foveate.compile`. Otherwise the first photo waits.
 
 They are kept beside the modules, or in the user's cache folder where these cannot be written.
 """

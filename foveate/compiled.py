@@ -1,4 +1,4 @@
-"""Compiles the inner loops with numba, and gives them a fused multiply-add.
+"""Compiles inner loops with numba, and provides a fused multiply-add.
 
 Nothing is fused or reordered but what a function says, so that results do not depend on the processor.
 """

@@ -1,4 +1,4 @@
-"""Turns a target into a goal of the codec, for the command line and `foveate.encode` alike."""
+"""Converts a target into a goal of the codec, for the command line and `foveate.encode` alike."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Files, and parts of files, as the functions of the API take them: bytes, paths and URLs."""
+"""Opens files for the functions of the API: bytes, paths or URLs, whole or in part."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Weights of converted networks as one file: arrays by name, in half precision, with a format version."""
+"""Stores the weights of converted networks in one file: named arrays in half precision, with a version."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""DnCNN: takes the artefacts out of JPEG photos (Zhang et al. 2017, "Beyond a Gaussian Denoiser").
+"""DnCNN: removes artifacts from JPEG photos (Zhang et al. 2017, "Beyond a Gaussian Denoiser").
 
     luminance ─▶ detail ─▶ unshuffle + conv ─▶ 8 x [conv BN ReLU conv BN +] ─▶ conv + shuffle ─▶ + ─▶ cleaned
         └───────────────────────────────────────────────────────────────────────────────────────┘

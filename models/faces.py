@@ -1,4 +1,4 @@
-"""Finds the faces in a photo, of any size from some 24 pixels of a 12-megapixel photo on, and maps them.
+"""Finds and maps the faces in a photo, from some 24 pixels wide in a 12-megapixel photo.
 
     photo -> reduced -> whole, small and smaller --> large faces
                      -> tiles with skin in them -> small faces -> those in doubt once more, at full size

@@ -1,4 +1,4 @@
-"""Shared by ComCNN and RecCNN: how the coding-noise map enters a network, and leaves it."""
+"""Layers shared by ComCNN and RecCNN: how the coding-noise map enters a network."""
 
 from __future__ import annotations
 

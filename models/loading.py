@@ -1,4 +1,4 @@
-"""Networks that are loaded when first needed, and shared by all that asks for the same one in a process."""
+"""Loads networks when first needed, and shares them within a process."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Where the detectors look: at a whole photo first, then again at finer tiles of it.
+"""Decides where the detectors look: at the whole photo first, then at finer tiles of it.
 
 A photo is reduced once by a whole number (`Fine`); every look is at a part of that, or at all of it, smaller.
 """

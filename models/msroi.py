@@ -1,4 +1,4 @@
-"""MS-ROI: which places of a photo matter, whatever is there (multi-structure region of interest).
+"""MS-ROI: maps which places of a photo matter, whatever they show (multi-structure region of interest).
 
 After Prakash, Moran, Garber, DiLillo, Storer, "Semantic Perceptual Image Compression using Deep Convolution
 Networks" (2017): a classifier's feature maps tell where each class is; those of all likely classes together

@@ -1,4 +1,4 @@
-"""Importing TensorFlow without its greetings, which it prints to standard error whatever its log level."""
+"""Imports TensorFlow without the messages that it prints to standard error whatever its log level."""
 
 from __future__ import annotations
 

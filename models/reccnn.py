@@ -1,4 +1,4 @@
-"""RecCNN: brings a decoded photo back (Nagarsenker et al., "Decoder"; Jiang et al. 2017, section III-B).
+"""RecCNN: restores a decoded photo (Nagarsenker et al., "Decoder"; Jiang et al. 2017, section III-B).
 
     decoded (h, w, 3) ──▶ unshuffle + conv ─▶ blocks ─┬───────────────────▶ + ─▶ blocks ─▶ conv + shuffle
     noise map (h/8, w/8, 5) ─┘                        └▶ half ─▶ blocks ─▶ up                    │

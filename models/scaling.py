@@ -1,4 +1,4 @@
-"""Scales photos of any kind down to what the networks that look at them take: RGB, 8 bits, no alpha."""
+"""Scales photos of any kind down to the input of the finding networks: RGB, 8 bits, no alpha."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Finds what matters in a photo: objects, faces and writing, each as a map, and their combination.
+"""Finds what matters in a photo: objects, faces and writing, as one map each and combined.
 
 Prakash et al. 2017 sum up where the structures of many classes are; here a structure may also be a face or a
 line of writing, which people look at first and miss most.

@@ -1,4 +1,4 @@
-"""The text network: finds lines of writing, printed or by hand, from letters some 6 pixels high.
+"""The text network: finds lines of print or handwriting whose letters are at least some 6 pixels high.
 
 The detector of PP-OCRv4 (PaddleOCR, 2023): PP-LCNetV3 as the backbone, a feature pyramid with residual
 squeeze-and-excitation, and the head of Liao et al., "Real-Time Scene Text Detection with Differentiable

@@ -1,4 +1,4 @@
-"""Runs a network over photos of any size and kind: tiles with a halo, so that memory stays bounded.
+"""Runs a network over photos of any size, in tiles with a halo to bound memory.
 
 A tile overlaps its neighbours by the network's receptive field, so the result equals that of the whole photo
 at once to rounding.

@@ -1,4 +1,4 @@
-"""A differentiable stand-in for JPEG 2000: colour transform, 9/7 wavelet, dead-zone quantisation, rate proxy.
+"""A differentiable stand-in for JPEG 2000: color transform, 9/7 wavelet, quantization, rate proxy.
 
     photo ─▶ ICT ─▶ 9/7 analysis ─▶ quantise (smooth gradient) ─▶ 9/7 synthesis ─▶ inverse ICT ─▶ decoded
                                         └▶ ½ Σ log2(1 + (c / Δ)²) ─▶ bits

@@ -1,4 +1,4 @@
-"""Finds the writing in a photo: signs, pages, labels, printed or by hand, and maps its lines.
+"""Finds the writing in a photo (signs, pages, labels, print, handwriting) and maps its lines.
 
     photo -> reduced -> whole, small --------------------------> lines
                      -> tiles in which that suspects writing --> smaller lines

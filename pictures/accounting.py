@@ -1,4 +1,4 @@
-"""Accounts for every byte of a source: what each part of a file is, and what becomes of it.
+"""Accounts for every byte of a source: what each part of a file is, and what happens to it.
 
 A reader walks its file to the last byte and names the parts it finds. What a JP2 cannot hold is either a
 description, whose loss is named, or data, for whose sake the source is kept unchanged. What nobody knows is

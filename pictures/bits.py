@@ -1,4 +1,4 @@
-"""Bits of headers that are not made of whole bytes."""
+"""Reads bits of headers that are not aligned to bytes."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Pictures in printing inks as sRGB, by their color profile: on demand, since inks cannot be had back."""
+"""Converts CMYK pictures to sRGB by their color profile, on request, since the inks are lost."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Finds where coded pixels end in what holds them: decoders pass over whatever stands behind.
+"""Finds where coded pixels end, since decoders ignore whatever follows them.
 
 A part with pixels has as many bytes as its chunk, strip or block says; its code may end before, with its
 own mark or since the picture is full.

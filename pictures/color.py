@@ -1,4 +1,4 @@
-"""Color that files state by other means than a profile: an exact profile, or a reason to keep the file."""
+"""Turns color that files state without a profile into an exact profile, or a reason to keep the file."""
 
 from __future__ import annotations
 

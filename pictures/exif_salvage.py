@@ -1,4 +1,4 @@
-"""EXIF blocks with something broken in them: what is good stays where it is, what is not is unlinked."""
+"""Salvages broken EXIF blocks: good parts stay in place, broken ones are unlinked."""
 
 from __future__ import annotations
 

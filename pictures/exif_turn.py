@@ -1,4 +1,4 @@
-"""EXIF blocks that follow their picture when it is turned: tags of direction and size, and the thumbnail."""
+"""Turns EXIF blocks along with their pictures: tags of orientation and size, and the thumbnail."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Every format of source and restored pictures but JPEG 2000: bytes in, upright arrays out, and back.
+"""Decodes and encodes every picture format except JPEG 2000: bytes in, upright arrays out, and back.
 
 What a format cannot say is not invented: a file that JPEG 2000 would not hold whole (an animation, a RAW
 photo, an HDR gain map, CMYK, ...) raises NotForJpeg2000, and one that is broken BadPicture, each with the

@@ -1,4 +1,4 @@
-"""Gain maps that a person agreed to lose: what is left is the picture in standard dynamic range.
+"""Removes gain maps, on request: what remains is the picture in standard dynamic range.
 
 A file with a gain map holds a picture for screens of standard range, and a smaller one that says how much
 brighter a better screen may show each place (ISO 21496-1, Adobe's and Apple's forms before it).

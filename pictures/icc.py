@@ -1,4 +1,4 @@
-"""ICC profiles of color that files describe otherwise: made of primaries and curves, or adapted.
+"""Makes and adapts ICC profiles: from primaries and curves, or from other profiles.
 
 Profiles are of version 2 with three matrix columns and tone curves, or a gray curve: what the restricted
 method of JPEG 2000 allows (ISO/IEC 15444-1 I.5.3.3), and every color management understands.

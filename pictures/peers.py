@@ -1,4 +1,4 @@
-"""Other codecs' files of a photo, to compare ours with at equal bytes: JPEG, WebP, AVIF, JPEG XL.
+"""Encodes photos with other codecs at the same size, for comparison: JPEG, WebP, AVIF, JPEG XL.
 
 Each codec is run as its users would: optimized tables, slow methods, no metadata.
 """

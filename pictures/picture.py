@@ -1,4 +1,4 @@
-"""A decoded picture, and the two ways in which a file may fail to become one."""
+"""A decoded picture, and the two errors for files that do not become one."""
 
 from __future__ import annotations
 

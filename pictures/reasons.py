@@ -1,6 +1,7 @@
-"""Why an archive keeps a source file unchanged instead of compressing it.
+"""Codes for why an archive keeps a source unchanged instead of compressing it.
 
-The sentence for people is written where the reason is found: `NotForJpeg2000(Reason.RAW, "a RAW photo")`.
+The sentence that people read is written where the reason is found: `NotForJpeg2000(Reason.RAW, "a RAW photo")`
+in this folder, or `transforms.encode.not_worth_it` for photos that would not get smaller.
 """
 
 from __future__ import annotations
@@ -9,7 +10,7 @@ import enum
 
 
 class Reason(enum.StrEnum):
-    """The kinds of reasons, as the metrics table has them; a sentence for people stands beside it."""
+    """The kinds of reasons, as in the column `reason_code`; the column `reason` has the sentence for people."""
 
     ANIMATED = "animated"
     SEVERAL_PICTURES = "several_pictures"

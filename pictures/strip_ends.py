@@ -1,4 +1,4 @@
-"""Finds bytes in the strips and tiles of a TIFF that no decoder looks at."""
+"""Finds bytes in the strips and tiles of a TIFF that decoders ignore."""
 
 from __future__ import annotations
 

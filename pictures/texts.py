@@ -1,4 +1,4 @@
-"""Comments and other short texts of pictures: which an archive carries, and what is said of the rest."""
+"""Comments and other short texts of pictures: which are carried, and how the rest is named."""
 
 from __future__ import annotations
 

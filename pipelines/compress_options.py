@@ -1,4 +1,8 @@
-"""The flags of `foveate compress`, and what they ask for."""
+"""The flags of `foveate compress`, and the options that they give.
+
+Flags about sources are in `source_flags`, of watch mode in `watching`, of planning in `running.plans`, and those
+that several commands share in `running.arguments` and `running.key`.
+"""
 
 from __future__ import annotations
 

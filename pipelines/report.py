@@ -1,4 +1,4 @@
-"""Report what an archive saved and what that cost in quality: in the terminal, as JSON, as an HTML page.
+"""Report what an archive saved, and what that cost in quality, in the terminal, as JSON, or as a web page.
 
 Several archives, or several runs of one, are compared. With --fail-if it serves as a check in scheduled jobs.
 

@@ -1,4 +1,4 @@
-"""Encodes one photo at several targets, and in other codecs at the same bytes: what `compare` shows."""
+"""Encodes one photo at several targets, and with other codecs at the same size, for `compare`."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""By which weights an archive's files were made: another network makes them out of date."""
+"""Digests the networks that made an archive's files: another network makes them out of date."""
 
 from __future__ import annotations
 

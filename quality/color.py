@@ -1,4 +1,4 @@
-"""The channels that measures compare: color channels, their luma, and the peak of the sample type."""
+"""Selects the channels that measures compare: color channels, their luma, and the peak sample value."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""FSIM and FSIMc, feature similarity (Zhang, Zhang, Mou, Zhang 2011), and the phase congruency it rests on.
+"""FSIM and FSIMc, feature similarity by phase congruency (Zhang, Zhang, Mou, Zhang 2011).
 
 Two photos are alike where their features are: phase congruency (after Kovesi 1999) tells where a feature is,
 whatever its contrast, and the gradient how strong it is. Both are compared at every place and averaged, the

@@ -1,4 +1,4 @@
-"""PSNR-HVS (Egiazarian et al. 2006) and PSNR-HVS-M (Ponomarenko et al. 2007): errors of 8×8 DCTs as seen.
+"""PSNR-HVS (Egiazarian et al. 2006) and PSNR-HVS-M (Ponomarenko et al. 2007): visible errors of 8×8 DCTs.
 
 An error of a coefficient counts by the eye's sensitivity to its frequency; PSNR-HVS-M first takes off what
 the block's own contrast hides. Both are of BT.601 luma on a scale of 255, over the whole blocks of 8×8

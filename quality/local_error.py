@@ -1,4 +1,4 @@
-"""Where a decoded photo differs most from its original, as the eye sees it: a map of small cells."""
+"""Maps where a decoded photo differs visibly from its original, in small cells."""
 
 from __future__ import annotations
 

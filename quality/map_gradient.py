@@ -1,4 +1,4 @@
-"""The derivative of the error maps of SSIMULACRA 2 by the distorted plane, in one pass over both planes.
+"""Derivatives of SSIMULACRA 2's error maps with respect to the distorted plane, in one pass.
 
     a, b - a ─▶ blurred: a, b - a, a² + b², (b - a)² ─▶ maps ─▶ their derivative by each of these
                                                                         │

@@ -1,4 +1,4 @@
-"""All measures of one photo at once, sharing their work, strip by strip."""
+"""Computes all measures of a photo at once, strip by strip, sharing work."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Shows a photo and its saliency: 8-bit colors, and heat over the photo in gray."""
+"""Draws a saliency map as heat over a gray photo."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Planes as the measures of perception want them: float64 on a scale of 255, whatever the samples."""
+"""Converts samples to planes for perceptual measures: float64 on a scale of 255."""
 
 from __future__ import annotations
 

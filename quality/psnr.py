@@ -1,4 +1,4 @@
-"""Squared error and the signal-to-noise ratios made of it.
+"""Squared error, PSNR and its variants.
 
 Photos are (H, W, C) uint8 or uint16 of equal shape and type, C in 1..4. Alpha (the second of two channels,
 the fourth of four) is left out: what a transparent pixel hides is no loss, and a lossless alpha would flatter

@@ -1,4 +1,4 @@
-"""Saliency maps as weights of errors, and means under them."""
+"""Uses saliency maps as weights of errors and means."""
 
 from __future__ import annotations
 

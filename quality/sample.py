@@ -1,4 +1,4 @@
-"""Four windows that stand for a large photo: which of two copies of it is better, at a bounded cost."""
+"""Compares two copies of a large photo at bounded cost, by four windows."""
 
 from __future__ import annotations
 

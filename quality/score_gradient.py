@@ -1,4 +1,4 @@
-"""The derivative of SSIMULACRA 2 by the samples of the distorted photo: where an error costs score.
+"""The derivative of SSIMULACRA 2 with respect to the distorted samples: where errors cost score.
 
 The score's chain is walked back: from its norms to every sample of the error maps, through the maps
 (`map_gradient`), XYB and the halving of each scale to linear light, and from there to sRGB samples. Apart

@@ -1,4 +1,4 @@
-"""SSIMULACRA 2, version 2.1 (Sneyers, Cloudinary, 2022 and 2023): how much a distortion disturbs the eye.
+"""SSIMULACRA 2, version 2.1 (Sneyers, Cloudinary, 2022 and 2023): how visible a distortion is.
 
     sRGB -> linear light -> 2×2 means, six scales -> XYB -> three error maps -> norms -> weighted sum -> score
 

@@ -1,4 +1,4 @@
-"""From staged tables to the figures of a report, all of them by DuckDB.
+"""Computes the figures of a report from staged tables, in DuckDB.
 
     photos, failed, written ─▶ counts, statistics, histograms, samples
 

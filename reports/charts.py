@@ -1,4 +1,4 @@
-"""The charts of a report and of a comparison as Vega-Lite specifications."""
+"""Draws the charts of reports and comparisons, as Vega-Lite specifications."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Two or more reports side by side: figures, shared histograms, and the photos that changed most."""
+"""Compares two or more reports: figures, shared histograms, and the photos that changed most."""
 
 from __future__ import annotations
 

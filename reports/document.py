@@ -1,4 +1,4 @@
-"""A report as JSON, and the JSON Schema of it, both from the dataclasses of `contents`."""
+"""Writes a report as JSON, and its JSON Schema, both from the dataclasses of `contents`."""
 
 from __future__ import annotations
 

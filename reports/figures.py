@@ -1,4 +1,4 @@
-"""How figures are written in a report, in the terminal and on the page."""
+"""Formats figures for reports and messages."""
 
 from __future__ import annotations
 

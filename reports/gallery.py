@@ -1,4 +1,4 @@
-"""The pictures of a report: small, inside the page, none needed.
+"""Draws the gallery of a report: small pictures inside the page.
 
 original, archived, restored, saliency, found, bits ─▶ whole: all of them, shrunk
                                                     └▶ detail: the same pixels, where most was lost

@@ -1,4 +1,4 @@
-"""Conditions on a report's figures, under which a scheduled job should fail: `psnr_s.p05 < 34`."""
+"""Evaluates conditions on a report's figures (`--fail-if 'psnr_s.p05 < 34'`)."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The figures that `--fail-if` may name, flat: `psnr_s.p05`, `saved_share`, `failed`."""
+"""Names the figures for `--fail-if`: `psnr_s.p05`, `saved_share`, `failed`."""
 
 from __future__ import annotations
 

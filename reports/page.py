@@ -1,4 +1,4 @@
-"""The HTML page of a report: one file that holds all it needs and asks the network for nothing."""
+"""Renders the HTML page of a report: a single file that requests nothing from the network."""
 
 from __future__ import annotations
 

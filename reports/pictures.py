@@ -1,4 +1,4 @@
-"""The pictures of a report's gallery, from source and archive: what was, what is, where the bits went."""
+"""Loads the pictures of a report's gallery: source, archived photo, and where the bits went."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""An archive's tables in DuckDB: one row a photo, on disk where memory would be too small.
+"""Loads an archive's tables into DuckDB, one row per photo, on disk if memory is too small.
 
     DEST/_foveate/metrics/**.parquet ─▶ links, or copies of remote ones ─┐
     DEST/_foveate/metrics/**/journal-* ──────────────────────────────────┴▶ photos (latest state), written

@@ -1,4 +1,4 @@
-"""A report, or a comparison of several, in the terminal."""
+"""Prints a report or a comparison in the terminal."""
 
 from __future__ import annotations
 

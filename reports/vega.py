@@ -1,4 +1,4 @@
-"""Shared by all charts: the library that draws them, their style, and their figures as a table.
+"""Parts that all charts share: the drawing library, the style, and figures as a table.
 
 Colors are the page's CSS variables, so that light, dark and paper need no second drawing.
 """

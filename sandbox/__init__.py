@@ -1,0 +1,1 @@
+"""Decoding in a separate process: `client` asks, `server` decodes, `children` are the processes."""

@@ -1,4 +1,4 @@
-"""The child processes in which `sandbox.client` has photos decoded, and the pool of those that wait for work.
+"""Child processes that decode photos for `sandbox.client`, and the pool of idle ones.
 
 A child is started by a thread that stays, serves one thread at a time, and is ended by what kills it, by its
 age, or with its parent.

@@ -1,4 +1,4 @@
-"""Decoding where a crash, a hang or a blow-up of a C library costs one photo, not the worker.
+"""Decodes in a child process, so that a crash, a hang or a bomb costs one photo instead of the worker.
 
 Each thread that decodes borrows a child process (`sandbox.server`) from its process's pool, sends
 it the bytes, and gets arrays back in nameless shared memory, without a copy. The child is held to limits of

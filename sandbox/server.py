@@ -1,4 +1,4 @@
-"""The process in which bytes that nobody has checked are decoded; `sandbox.client` starts it.
+"""Decodes untrusted bytes, in the process that `sandbox.client` starts.
 
     python -m sandbox.server SOCKET PARENT
 

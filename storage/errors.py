@@ -1,4 +1,4 @@
-"""Errors that a person can fix: one bad source, or a destination that cannot be written."""
+"""Errors that a person can fix: a bad source, or an output that cannot be written."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Files of any filesystem: finding, reading, writing whole.
+"""Finds, reads and writes whole files on any filesystem.
 
 Local files by themselves, gs:// and s3:// through `storage.stores`, whatever else Beam knows through Beam.
 """

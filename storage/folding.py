@@ -1,4 +1,4 @@
-"""Names that some filesystems take for one: `Photo.jpg` and `photo.jpg`, an é in one character or in two."""
+"""Folds names that some filesystems treat as equal: `Photo.jpg` and `photo.jpg`, é in two Unicode forms."""
 
 from __future__ import annotations
 

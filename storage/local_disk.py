@@ -1,4 +1,4 @@
-"""Files on a local disk: looked at, written whole, and brought to the disk."""
+"""Reads and writes files on a local disk, whole and synced."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The interface of object stores, and what they share."""
+"""The interface of object stores, and code that they share."""
 
 from __future__ import annotations
 

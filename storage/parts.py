@@ -1,4 +1,4 @@
-"""Cuts the listing of a large source into parts, which several listers list at the same time.
+"""Splits the listing of a large source into parts that can be listed at the same time.
 
 A bucket is cut into ranges of names that begin at its folders, so that a part costs one call per thousand
 objects however many folders there are. Local folders and globs are one part: a local walk follows links, and

@@ -1,4 +1,4 @@
-"""Texts that leave the process (logs, rows, messages) without the secrets that errors and URLs may carry."""
+"""Removes secrets from texts that leave the process: logs, rows, messages."""
 
 from __future__ import annotations
 

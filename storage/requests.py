@@ -1,4 +1,4 @@
-"""Counts what is asked of object stores, by kind: stores charge by the request.
+"""Counts requests to object stores by kind, since stores charge for each.
 
 In this process, and on other machines as Beam's counters.
 """

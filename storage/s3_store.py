@@ -1,4 +1,4 @@
-"""S3 (s3://), and whatever else speaks its protocol, through boto3."""
+"""S3 (s3://) and compatible stores, through boto3."""
 
 from __future__ import annotations
 

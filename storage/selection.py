@@ -1,4 +1,4 @@
-"""Selects the files of a listing that are photos of a person."""
+"""Selects the photos among listed files."""
 
 from __future__ import annotations
 

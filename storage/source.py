@@ -1,4 +1,4 @@
-"""A source file: where it is, and where it belongs in the output."""
+"""A source file: its url, and its path below the output."""
 
 from __future__ import annotations
 

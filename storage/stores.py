@@ -1,4 +1,4 @@
-"""Finds the object store that a URL lies in.
+"""Finds the object store for a URL.
 
 Beam's filesystems know neither an object's generation nor its checksum, write without preconditions, and may
 take minutes to say that nobody answers. So what Foveate lists, reads and writes goes through clients of its

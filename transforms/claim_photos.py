@@ -1,4 +1,4 @@
-"""Leaves to other runs on the same archive what they work on.
+"""Leaves photos to other runs that work on the same archive.
 
 SourceFile ─▶ claimed ─▶ the same SourceFile, or a count of those that others work on
 """

@@ -1,4 +1,4 @@
-"""DnCNN in the pipeline: JPEG sources lose their artifacts before they are coded again."""
+"""Removes artifacts from JPEG sources before they are coded again (DnCNN)."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Removes a plan when all is done, where the command that launches a run does not wait for its end."""
+"""Removes a plan at the end of a run whose launcher does not wait for it."""
 
 from __future__ import annotations
 

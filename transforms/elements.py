@@ -1,4 +1,4 @@
-"""The elements between the steps: frozen dataclasses, one per stage (and the rows of the tables)."""
+"""Elements that pass between stages: frozen dataclasses, one per stage."""
 
 from __future__ import annotations
 

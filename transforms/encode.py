@@ -1,4 +1,4 @@
-"""From pixels to a region-weighted JP2 file that meets its target."""
+"""Encodes photos as region-weighted JP2 files that meet their target."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Three ways in which sources reach a compression pipeline, behind one interface.
+"""Feeds sources to a compression pipeline in one of three ways, behind one interface.
 
 batch   what a plan says                                    a run that ends by itself
 round   what a watch on this machine has found             one round of many

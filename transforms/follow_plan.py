@@ -1,4 +1,4 @@
-"""Reads a run's plan, and settles what it leaves in doubt: sources to work on, failures, rows.
+"""Reads a run's plan and settles its doubtful cases: gives sources to process, failures and rows.
 
 parts ─▶ slices ─▶ spread over all workers ─▶ rows of the plan ─▶ sources, failures, rows, sums of the skipped
 """

@@ -1,4 +1,4 @@
-"""DICOM files of several frames: each frame becomes a source, and so a photo with one outcome, by itself.
+"""Splits DICOM files with several frames: each frame becomes a source, and a photo with its own outcome.
 
     scan.dcm (3 frames) ─▶ scan.dcm.0001, scan.dcm.0002, scan.dcm.0003
 

@@ -1,4 +1,4 @@
-"""Which photos are measured in full: one in eight, the same in every run."""
+"""Selects the photos to measure in full: one in eight, the same ones in every run."""
 
 from __future__ import annotations
 

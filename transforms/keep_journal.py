@@ -1,4 +1,4 @@
-"""Notes finished rows in the journal of the run."""
+"""Writes finished rows to the run's journal."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Remembers what a watch has left to other runs, and gives back what these have not done when they end."""
+"""Remembers the photos that a watch has left to other runs, and returns those that remain undone."""
 
 from __future__ import annotations
 

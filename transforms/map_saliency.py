@@ -1,4 +1,4 @@
-"""Maps what matters in a photo: by what networks find in it, a folder of masks, boxes, or not at all."""
+"""Maps what matters in a photo, by networks, masks or boxes, or not at all."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Names restored files, so that no two want one place.
+"""Gives every restored file a name of its own.
 
 sources ─▶ plan ─▶ slices of its parts, spread over all workers ─▶ files, each with its path; failures
 """

@@ -1,4 +1,4 @@
-"""The networks as Beam inference: one handler that takes and returns our own elements.
+"""Runs networks through Beam's inference, with one handler that takes and returns our own elements.
 
 Loading, sharing between threads and metrics are `RunInference`'s. One element is one batch: from 128 x 128
 pixels on RecCNN gains nothing by more (processor time a photo, batches of 8), and MS-ROI, which would gain

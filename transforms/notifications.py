@@ -1,4 +1,4 @@
-"""A bucket's own word that an object is there: Cloud Storage's notifications through Pub/Sub.
+"""Receives Cloud Storage's notifications of new objects through Pub/Sub.
 
 Nothing is listed, however many objects there are; what was there before is for a run that does not watch.
 Format: https://cloud.google.com/storage/docs/pubsub-notifications

@@ -1,4 +1,4 @@
-"""Planning as steps of a pipeline, for engines whose workers alone reach sources and archive.
+"""Plans a run on workers, for engines where only they can reach sources and archive.
 
 list parts, read tables ─▶ spool by bucket ─▶ join each bucket ─▶ urls of the plan's parts
 """

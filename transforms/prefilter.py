@@ -1,4 +1,4 @@
-"""ComCNN in the pipeline: a coded photo → what to code instead, at the coarseness the plain file has."""
+"""Prefilters coded photos with ComCNN, at the coarseness of the plain file, to be coded again."""
 
 from __future__ import annotations
 

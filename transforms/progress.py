@@ -1,4 +1,4 @@
-"""How far a run is: workers on this machine append a line per photo to a file, a display reads it.
+"""Reports progress: workers on this machine append a line per photo to a file that a display reads.
 
 A file works for threads and processes alike. Runs elsewhere have Beam's counters, counted here as well.
 """

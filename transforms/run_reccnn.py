@@ -1,4 +1,4 @@
-"""RecCNN in the pipelines: decoded pixels and their coding-noise map → what the photo was."""
+"""Restores decoded photos with RecCNN, given their coding-noise maps."""
 
 from __future__ import annotations
 

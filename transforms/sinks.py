@@ -1,4 +1,4 @@
-"""Rows for other programs: CSV files beside the tables, BigQuery; columns are the row dataclasses' fields.
+"""Writes rows for other programs: CSV files beside the tables, BigQuery.
 
 PCollection[MetricsRow | Failure] ─▶ DEST/_foveate/metrics/run=<id>/00000.csv
                                   └▶ files in a bucket ─▶ BigQuery load job

@@ -1,4 +1,4 @@
-"""How a step treats one photo: what comes out goes on, what is wrong with it becomes a failure row.
+"""Runs a function per photo as a Beam step: results go on, problems become failure rows.
 
 A failure leaves a step as a tagged output, which runs on every engine. No photo stops a run.
 """

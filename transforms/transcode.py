@@ -1,4 +1,4 @@
-"""From JPEG 2000 files to smaller or rearranged ones, whose code-blocks are cut and not coded again."""
+"""Makes JPEG 2000 files smaller, or rearranges them, without re-encoding."""
 
 from __future__ import annotations
 

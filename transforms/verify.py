@@ -1,4 +1,4 @@
-"""Checks an archive against its tables, and every file against its own record, its row and a decoder.
+"""Verifies an archive against its tables, and each file against its record, its row and a decoder.
 
 archive ─▶ tables joined with one listing ─▶ parts ─▶ Check, a file each ─▶ verify_file ─▶ Finding
                                                    └▶ Finding: missing, untracked, stale, of another size
@@ -119,9 +119,7 @@ def _faults_of_bytes(
     """The faults of a file, and what its bytes say beside them where they are not those of its row."""
     if known is None or as_written is not False:
         return faults
-    kind, detail = (
-        faults or [(_short_or(data, known, "changed"), "not the file that its row describes")]
-    )[0]
+    kind, detail = (faults or [(_short_or(data, known, "changed"), "not the file that its row describes")])[0]
     if len(data) != known.archive_bytes:
         short = kind == "damaged" and len(data) < known.archive_bytes
         kind, detail = (

@@ -1,4 +1,4 @@
-"""Saliency maps as files: gray pictures that `--roi masks:` takes, and overlays for people."""
+"""Writes saliency maps: grayscale pictures for `--roi masks:`, and overlays to look at."""
 
 from __future__ import annotations
 

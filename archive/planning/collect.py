@@ -1,4 +1,4 @@
-"""Turns what there is to plan with into spooled rows: listings, metrics rows, failures."""
+"""Spools what a plan is made from: listings, metrics rows and failures."""
 
 from __future__ import annotations
 

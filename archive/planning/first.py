@@ -1,4 +1,4 @@
-"""Gives each place in an archive to one source: what is named twice counts once, what clashes is told."""
+"""Gives each place in an archive to one source: repeated sources count once, and clashes are reported."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""All findings of a verification, in a database on disk: counted, in order, and swapped files named."""
+"""Holds all findings of a verification in a database on disk: counted, sorted, swapped files named."""
 
 from __future__ import annotations
 

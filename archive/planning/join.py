@@ -1,4 +1,4 @@
-"""Joins one bucket of sources with the newest rows and the archive's files: what is to be done with each.
+"""Joins one bucket of sources with the newest rows and the archive's files, and decides what to do.
 
 The rules of "up to date" stand in `_VERDICT`; what they leave in doubt, since a file must be read, is for
 `settle`.

@@ -1,4 +1,4 @@
-"""Hashes names so that those that may want one place in an archive are alike."""
+"""Hashes names so that names competing for one place in an archive get the same hash."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""A run's plan: a table in the archive with a row for each source that needs more than to be counted.
+"""Stores a run's plan: a table in the archive with a row for each source that is not simply skipped.
 
 DEST/_foveate/plans/run=<id>/<bucket>-<number>.parquet, and plan.json when all of them are there
 """

@@ -1,4 +1,4 @@
-"""Makes a plan in this process: lists on several threads, joins bucket by bucket.
+"""Makes a plan in this process: lists on several threads, and joins bucket by bucket.
 
 Memory does not grow with the number of sources; the temporary folder (TMPDIR) does, by some 100 bytes each.
 """

@@ -1,4 +1,4 @@
-"""Plans a restore: gives each file a path below the output that no other file has.
+"""Plans a restore: gives each file its own path below the output.
 
 listing ─▶ spool by name without endings ─▶ grouped, bucket by bucket ─▶ FOLDER/<bucket>-<number>.parquet
 """

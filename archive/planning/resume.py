@@ -1,4 +1,4 @@
-"""Resumes the plan of a killed run: what has been done since is left out, nothing is listed again."""
+"""Resumes the plan of a killed run, leaving out what is done and listing nothing again."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Decides by reading files what listings and tables leave in doubt about a source."""
+"""Settles doubtful cases of a plan by reading files, where listings and tables are not enough."""
 
 from __future__ import annotations
 

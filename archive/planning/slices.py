@@ -1,4 +1,4 @@
-"""Cuts the parts of a plan into slices, so that what is spread over workers is a few names, not its rows."""
+"""Cuts a plan into slices, so that only a few names are shuffled to workers instead of rows."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Spreads what is listed over buckets of Parquet files, so that each bucket can be joined by itself.
+"""Distributes listings over buckets of Parquet files, so that each bucket can be joined on its own.
 
 Sources, archived files and rows of one photo share a place, and so a bucket. A process that gathers few rows
 of a kind writes them as one file that belongs to all buckets.

@@ -1,4 +1,4 @@
-"""The pieces in which a plan's material is collected: a part of a listing, or a file of the tables, each."""
+"""Splits the collecting for a plan into tasks: one part of a listing, or one file of the tables, each."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Plans a verification: the tables joined with one listing of the archive, bucket by bucket.
+"""Plans a verification: joins the tables with one listing of the archive, bucket by bucket.
 
 listing, tables ─▶ spool ─▶ joined ─▶ FOLDER/<bucket>-<number>.parquet: a row for each file to look at, and
 each finding that needs no look

@@ -1,4 +1,4 @@
-"""Keeps what a watch has seen on disk: a listing is compared with the one before, bucket by bucket.
+"""Remembers on disk what a watch has seen, and compares each listing with the one before.
 
 listing ─▶ spool ─▶ joined with the state of the last look ─▶ what is new, and the next state
 """

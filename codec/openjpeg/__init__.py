@@ -1,4 +1,4 @@
-"""The one place that calls OpenJPEG: JPEG 2000 files to pixels.
+"""Decodes JPEG 2000 files to pixels: the only place that calls OpenJPEG.
 
 Every call makes its own codec, so calls may run in threads and in forked processes. Pictures come out tile
 by tile: beside the picture itself, a call holds the library's 32-bit samples of one tile.

@@ -1,4 +1,4 @@
-"""libopenjp2 through ctypes: where it is, its functions and its structures (2.5.4 or newer, openjpeg.h).
+"""Binds libopenjp2 through ctypes: its functions and structures (2.5.4 or newer, openjpeg.h).
 
 The library is the one in the wheels of imagecodecs or Pillow, else the system's.
 """

@@ -1,4 +1,4 @@
-"""JPEG 2000 files and codestreams to pixels through OpenJPEG."""
+"""Decodes JPEG 2000 files and codestreams to pixels through OpenJPEG."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Codestreams as OpenJPEG has to be given them: counted by ourselves, and without what stands around them.
+"""Prepares codestreams for OpenJPEG: checks that tiles are complete, and strips whatever surrounds them.
 
 OpenJPEG takes the number of tile-parts that a tile promises on trust: with one too few it drops the rest of
 the picture and reports success. It also refuses a whole codestream for stray bytes behind it.

@@ -1,4 +1,4 @@
-"""Codestreams as OpenJPEG reads them: packets put in order by ourselves, no tiles without samples.
+"""Rewrites codestreams in a form that OpenJPEG reads: packets in order, no tiles without samples.
 
 OpenJPEG (2.5) takes a progression change that names component 0 for all 256 (A.6.6) for none, and so drops
 packets without a word; it refuses packed packet headers whose segments are numbered or cut in other legal

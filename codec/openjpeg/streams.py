@@ -1,4 +1,4 @@
-"""Codecs, streams in memory and messages of libopenjp2, each for as long as a `with` lasts."""
+"""Manages libopenjp2's codecs, in-memory streams and messages, each for the length of a `with` block."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Tiles of pictures from libopenjp2, one at a time: its 32-bit samples never cover a whole picture.
+"""Decodes pictures tile by tile, so that libopenjp2's 32-bit samples never cover a whole picture.
 
 The library gives planes, one after the other: (C, h, w), one byte a sample up to 8 bits, else two
 in the machine's byte order.

@@ -1,4 +1,4 @@
-"""Photos with something added that people look at, and masks that know of it: writing and cut-outs.
+"""Adds writing and cut-outs to photos, and marks them in the masks.
 
 The photos with masks that there are show animals, things and people, hardly a word. What is added has a mask
 of its own, so it teaches that writing is salient wherever it stands, and that what stands out need not be

@@ -1,4 +1,4 @@
-"""Training of MS-ROI's decoder on photos with object masks; the backbone stays as it is.
+"""Trains MS-ROI's decoder on photos with object masks, with a frozen backbone.
 
 The frozen features of a few views of each photo (`salient_views`) are worked out once. Each channel is
 standardised; that is folded into the decoder's first convolutions when the weights are written. Loss: binary

@@ -1,4 +1,4 @@
-"""Random patches of photos in a folder, the same for the same seed."""
+"""Draws random patches from a folder of photos, the same ones for the same seed."""
 
 from __future__ import annotations
 

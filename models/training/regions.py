@@ -1,4 +1,4 @@
-"""Parts of photos and what a codec makes of them, kept on disk; patches of them for training."""
+"""Keeps coded regions of photos on disk, and draws patches from them for training."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Trains ComCNN and RecCNN: first together through the wavelet stand-in, then RecCNN on real code streams.
+"""Trains ComCNN and RecCNN: first together through the wavelet stand-in, then RecCNN on real streams.
 
 Stage "joint" (Nagarsenker et al.; Jiang et al. 2017): photo → ComCNN → stand-in → RecCNN, one loss for both.
 Most patches bypass ComCNN, so that RecCNN learns plain files too. Stage "codec": RecCNN alone, on what a real

@@ -1,4 +1,4 @@
-"""Views of photos with object masks, as the frozen backbone sees them: what MS-ROI's decoder learns from.
+"""Augmented photos with object masks, as features of the frozen backbone, for training MS-ROI's decoder.
 
 Views are the photo whole, mirrored, cropped with other colours and JPEG noise, and composed with writing and
 cut-outs. Their features are worked out once and held in memory as float16.

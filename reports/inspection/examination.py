@@ -1,4 +1,4 @@
-"""Examines one JPEG 2000 file: its anatomy, its packets, our record; and all that as JSON."""
+"""Examines a JPEG 2000 file, its structure, packets and record, and gives the result as JSON."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""How many bytes of a file have to be read for a smaller size, or for a region."""
+"""Computes how many bytes of a file a reader needs for a smaller size or a region."""
 
 from __future__ import annotations
 

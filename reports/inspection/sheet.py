@@ -1,4 +1,4 @@
-"""Draws a JPEG 2000 file as one picture: the photo, where the bits went, the saliency map, the figures.
+"""Draws a JPEG 2000 file as one picture: the photo, where the bits went, the saliency map, and figures.
 
 decoded photo │ bits over the photo in gray
 ──────────────┼────────────────────────────   (one row for upright photos, one column for panoramas)

@@ -1,4 +1,4 @@
-"""Shows a JPEG 2000 file in the terminal."""
+"""Prints what a JPEG 2000 file contains in the terminal."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Contents of the page of compared versions: figures and pictures, ready to be written."""
+"""Collects the figures and pictures for the page of `compare`."""
 
 from __future__ import annotations
 

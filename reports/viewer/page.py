@@ -1,4 +1,4 @@
-"""The page on which a person compares versions of photos: one file that asks the network for nothing."""
+"""Renders the page of `compare`: a single file that requests nothing from the network."""
 
 from __future__ import annotations
 

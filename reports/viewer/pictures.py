@@ -1,4 +1,4 @@
-"""Pictures inside a page: pixels without loss, and maps as colors to lay over them."""
+"""Encodes pictures for a page: lossless pixels, and maps as colors to lay over them."""
 
 from __future__ import annotations
 

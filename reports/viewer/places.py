@@ -1,4 +1,4 @@
-"""Which parts of a photo a page shows pixel by pixel, and where the worst of each is."""
+"""Chooses the crops of a photo that a page shows, and the worst place in each."""
 
 from __future__ import annotations
 

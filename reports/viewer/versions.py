@@ -1,4 +1,4 @@
-"""The versions to compare: a photo, and the files that stand for it."""
+"""The versions of a photo to compare, as files and as pixels."""
 
 from __future__ import annotations
 

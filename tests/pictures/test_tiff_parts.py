@@ -117,9 +117,7 @@ def test_tags_that_are_the_point_of_the_file_keep_it(tags: Any, words: str) -> N
 def test_what_no_tag_points_to_keeps_the_file_where_it_is_large() -> None:
     data = with_tags({})
     assert (
-        decode_picture(data + b"few bytes")
-        .metadata_problems[0]
-        .startswith("unknown bytes after the picture")
+        decode_picture(data + b"few bytes").metadata_problems[0].startswith("unknown bytes after the picture")
     )
     assert kept_for(data + bytes(range(256)) * 20).reason == Reason.EXTRA_DATA
     assert decode_picture(data + bytes(9000)).metadata_problems == ()
