@@ -1,7 +1,7 @@
 """Codes for why an archive keeps a source unchanged instead of compressing it.
 
-The sentence that people read is written where the reason is found: `NotForJpeg2000(Reason.RAW, "a RAW photo")`
-in this folder, or `transforms.encode.not_worth_it` for photos that would not get smaller.
+The sentence for people is written where the reason is found: `NotForJpeg2000(Reason.RAW, "a RAW photo")` in
+this folder, or `transforms.encode.not_worth_it` for photos that would not get smaller.
 """
 
 from __future__ import annotations
@@ -10,7 +10,7 @@ import enum
 
 
 class Reason(enum.StrEnum):
-    """The kinds of reasons, as in the column `reason_code`; the column `reason` has the sentence for people."""
+    """The kinds of reasons, as in the column `reason_code`; the column `reason` has the sentence."""
 
     ANIMATED = "animated"
     SEVERAL_PICTURES = "several_pictures"

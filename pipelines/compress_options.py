@@ -1,7 +1,7 @@
 """The flags of `foveate compress`, and the options that they give.
 
-Flags about sources are in `source_flags`, of watch mode in `watching`, of planning in `running.plans`, and those
-that several commands share in `running.arguments` and `running.key`.
+Flags about sources are in `source_flags`, those of watch mode in `watching`, those of planning in
+`running.plans`, and those that several commands share in `running.arguments` and `running.key`.
 """
 
 from __future__ import annotations
