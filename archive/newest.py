@@ -91,7 +91,7 @@ def newest_row(archive: str, path: str) -> dict[str, Any] | None:
       path: the photo's relative path, as `table_text` has it.
 
     Raises:
-      BadTable: one of the tables is none.
+      BadTable: one of the tables is unreadable.
     """
     columns = [field.name for field in dataclasses.fields(ArchivedRow)]
     found: list[dict[str, Any]] = newest_rows(read_metrics(archive, columns=columns, path=path)).to_pylist()

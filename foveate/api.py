@@ -81,20 +81,20 @@ def encode(  # noqa: PLR0913 (keywords, one for each thing that may be asked for
       quality: near to this score of SSIMULACRA 2, above 0 and below 100: 90 is visually lossless, 70 high
         and 50 medium quality.
       bpp: at most this many bits per pixel.
-      ratio: at most 1/ratio of the bytes of `pixels`. For a share of a source file, say
+      ratio: at most 1/ratio of the bytes of `pixels`. For a share of a source file, use
         `max_bytes=source_bytes // ratio`.
       max_bytes: at most this many bytes.
       psnr: the smallest file with at least this PSNR over all color samples, in dB.
       roi_psnr: the same with squared errors weighted by `saliency`.
       ssim: the smallest file with at least this structural similarity of luma, below 1.
-      jpeg_quality: at most the bytes of a JPEG of this quality, 1 to 100.
+      jpeg_quality: no more bytes than a JPEG of this quality, 1 to 100.
       slope: the fastest target: cut every code-block where another byte would remove less weighted squared
         error than this (samples scaled to 0 to 255).
-      lossless: keep every bit.
-      saliency: (h, w) in 0 to 1, stretched over the photo: how much each place matters. None: all alike.
-      gain_db: how many dB of squared error a salience of 1 is worth over one of 0.
-      tune: "visual" for what people see of errors, "psnr" for their squares.
-      layers: how many quality layers the file has, each with about twice the bytes up to the one before.
+      lossless: keep every pixel bit for bit.
+      saliency: (h, w) in 0 to 1, stretched over the photo: how much each place matters. None: all places alike.
+      gain_db: how many dB more an error counts at a saliency of 1 than at 0.
+      tune: "visual" weights errors by how visible they are, "psnr" minimizes squared error.
+      layers: number of quality layers, each of which doubles the bytes up to it.
       effort: "normal"; "fast", which uses the predicted settings for a quality without correcting; or
         "best", which takes about five times as long: for 3 % fewer bytes with `tune` "visual", 0.6 % with
         "psnr".
@@ -111,8 +111,8 @@ def encode(  # noqa: PLR0913 (keywords, one for each thing that may be asked for
       than asked for.
 
     Raises:
-      BudgetTooSmall: not even headers and metadata fit into the bytes asked for.
-      ValueError: pixels of another shape or type, a map that is not 2-D in 0 to 1, or several targets.
+      BudgetTooSmall: not even headers and metadata fit into the requested bytes.
+      ValueError: wrong shape or type of pixels, a map that is not 2-D in 0 to 1, or several targets.
 
     Example:
       >>> import numpy as np, foveate
@@ -161,7 +161,7 @@ def encode(  # noqa: PLR0913 (keywords, one for each thing that may be asked for
 
 
 def one_target(values: dict[str, float | None]) -> tuple[str, float]:
-    """The one that was named, with its value."""
+    """The target that was given, with its value."""
     named = {kind: float(value) for kind, value in values.items() if value is not None} or _DEFAULT
     if len(named) > 1:
         raise ValueError(f"only one target can be met, not {' and '.join(named)}")
@@ -197,22 +197,22 @@ def decode(
     layers: int | None = None,
     region: Sequence[int] | None = None,
 ) -> Pixels:
-    """Decodes a JPEG 2000 file, Foveate's or any other, in this process; turned as its metadata ask.
+    """Decodes a JPEG 2000 file, Foveate's or any other, in this process, upright according to its metadata.
 
     Args:
-      jp2: a JP2 file or a bare codestream: its bytes, a path, or a URL (gs://, s3://). Of a path or URL, no
-        more is read than the region and size take, where the file was made for that (`encode(access=True)`).
-      reduce: how often to halve the sides, by leaving out the finest resolutions.
+      jp2: a JP2 file or a bare codestream: its bytes, a path, or a URL (gs://, s3://). From a path or URL, only
+        what the region and size need is read, if the file was made for that (`encode(access=True)`).
+      reduce: how often to halve the sides, by skipping the finest resolutions.
       layers: how many quality layers to decode; None for all.
-      region: (left, top, width, height) in pixels at full size: the part of the picture to decode. What lies
-        outside of the picture is left away; reduced, a region is widened to whole samples.
+      region: (left, top, width, height) in full-size pixels: the part of the picture to decode. It is clipped
+        to the picture and, if reduced, widened to whole samples.
 
     Returns:
       (H, W, C) uint8 or uint16 as `encode` takes them; samples of 9 to 15 bits are stretched to 16.
 
     Raises:
-      BadCodestream: the data are malformed or cut off.
-      UnsupportedCodestream: legal, but of a kind that is not read.
+      BadCodestream: the data are malformed or truncated.
+      UnsupportedCodestream: the file is legal, but of an unsupported kind.
       ValueError: `reduce`, `layers` or `region` is out of range.
 
     Example:
@@ -287,18 +287,18 @@ def _pixels_of(found: file.DecodedFile) -> Pixels:
 def saliency(
     pixels: Pixels, *, objects: float = 1.0, faces: float = 1.3, writing: float = 1.2
 ) -> SaliencyMap:
-    """Says how much each place of a photo matters; networks are loaded once per process.
+    """Maps how much each place in a photo matters; the networks are loaded once per process.
 
     Args:
-      pixels: a photo as `encode` takes it.
-      objects, faces, writing: what these structures are worth, 0 to 10; those of 0 are not looked for. Only
-        their ratios matter: the one that counts most in a photo counts as 1.
+      pixels: a photo, as for `encode`.
+      objects, faces, writing: weights of these structures, 0 to 10; a weight of 0 skips the search. Only their
+        ratios matter: the structure that weighs most in a photo counts as 1.
 
     Returns:
       (h, w) float32 in 0 to 1 over the whole photo, its longer side at most 320.
 
     Raises:
-      ValueError: pixels of another shape or type, or an impossible weight.
+      ValueError: wrong shape or type of pixels, or a weight out of range.
 
     Example:
       >>> import numpy as np, foveate
@@ -313,11 +313,11 @@ def saliency(
 
 
 def structures(pixels: Pixels, *, weights: Sequence[float] = (1.0, 1.3, 1.2)) -> Structures:
-    """Finds objects, faces and writing in a photo, each on a map of its own.
+    """Finds objects, faces and writing in a photo, and returns one map for each.
 
     Args:
-      pixels: a photo as `encode` takes it.
-      weights: of objects, faces and writing; those of 0 are not looked for, and others make no difference.
+      pixels: a photo, as for `encode`.
+      weights: of objects, faces and writing; a weight of 0 skips the search, others make no difference.
 
     Returns:
       `Structures`: `objects`, `faces` and `writing` are (h, w) float32 in 0 to 1; `found_faces` has boxes in
@@ -370,14 +370,14 @@ def measure(original: Pixels, decoded: Pixels, *, saliency: NDArray[np.floating]
     """Measures how close a decoded photo is to its original.
 
     Args:
-      original, decoded: photos as `encode` takes them, of the same shape and type.
-      saliency: (h, w) in 0 to 1, stretched over the photo, for the weighted measures. None: all alike.
+      original, decoded: photos, as for `encode`, of the same shape and type.
+      saliency: (h, w) in 0 to 1, stretched over the photo, for the weighted measures. None: all places alike.
 
     Returns:
       `Measures`: SSIMULACRA 2, PSNR, SSIM, MS-SSIM, and PSNR-S and SSIM-S, which are weighted by saliency.
 
     Raises:
-      ValueError: photos that are not alike, or an impossible map.
+      ValueError: photos of different shapes or types, or an invalid map.
 
     Example:
       >>> import numpy as np, foveate

@@ -16,7 +16,7 @@ MOST_THREADS = 1024
 
 
 def checked_pixels(pixels: Pixels) -> Pixels:
-    """A photo as (H, W, C) in one piece. Raises ValueError for another shape or type."""
+    """A photo as a contiguous (H, W, C) array. Raises ValueError for another shape or type."""
     pixels = cast(Pixels, np.asarray(pixels))
     if pixels.ndim == 2:
         pixels = pixels[:, :, None]
@@ -57,7 +57,7 @@ def checked_weights(objects: float, faces: float, writing: float) -> tuple[float
 
 
 def check_range(name: str, value: float, limits: tuple[float, float]) -> None:
-    """Raises ValueError where an argument lies outside of its limits, both included."""
+    """Raises ValueError if an argument is outside its limits (inclusive)."""
     least, most = limits
     if not least <= value <= most:
         raise ValueError(f"{name} must be from {least} to {most}, not {value}")

@@ -34,7 +34,7 @@ def compile_all() -> int:
 
 
 def _use(pixels: Pixels, mask: SaliencyMap) -> None:
-    """Everything that is done to a photo of this type, but what networks do."""
+    """Does everything to a photo of this type except running networks."""
     requests: tuple[dict[str, Any], ...] = (
         {"bpp": 4, "saliency": mask, "layers": 2, "effort": "best"},
         {"bpp": 4, "tune": "psnr"},
@@ -51,7 +51,7 @@ def _use(pixels: Pixels, mask: SaliencyMap) -> None:
 
 
 def main() -> int:
-    """Says what is done, and how long it took."""
+    """Compiles everything, and prints how long that took."""
     print("Compiling (once, about a minute)", flush=True)
     start = time.monotonic()
     count = compile_all()

@@ -19,7 +19,7 @@ from numba.extending import intrinsic
 
 
 def compiled(function: Callable[..., Any]) -> Callable[..., Any]:
-    """Returns the function as machine code, compiled on the first call; it lets other threads run.
+    """Returns the function as machine code, compiled on the first call; it releases Python's lock.
 
     The code is kept beside the module, or else in the user's cache folder, so that only the first process on
     a machine waits for it. Where neither can be written (a read-only container), each process compiles for

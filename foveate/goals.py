@@ -30,11 +30,11 @@ def goal_of(
     """The goal that the codec has to reach.
 
     Args:
-      target: how small or how good the file is to be.
+      target: how small or how good the file has to be.
       pixels: the photo, (H, W, C) uint8 or uint16, against which quality is measured.
-      saliency: (h, w) float32 in [0, 1] for "roi-psnr", None where all places matter alike.
+      saliency: (h, w) float32 in [0, 1] for "roi-psnr"; None if all places matter alike.
       source_bytes: of the photo's own file, for "ratio".
-      stored_overhead: how many bytes more the file takes as it is stored, encryption for instance.
+      stored_overhead: how many more bytes the file takes when stored, for example by encryption.
     """
     if target.kind == "lossless":
         return file.Lossless()

@@ -26,8 +26,8 @@ class DecodedPart:
     """A decoded file, or an area of it.
 
     file: what was decoded.
-    turn: how its pixels have to be turned to be seen, 1 to 8 as in EXIF.
-    rows, columns: which of them were asked for, before they are turned.
+    turn: how to turn its pixels for viewing, 1 to 8 as in EXIF.
+    rows, columns: those that were asked for, before turning.
     """
 
     file: file.DecodedFile
@@ -36,7 +36,7 @@ class DecodedPart:
     columns: slice
 
     def as_seen(self, pixels: Pixels) -> Pixels:
-        """What was asked for of these pixels, which may have been restored."""
+        """The requested part of these pixels (restored, if need be), upright."""
         from foveate.pictures.picture import turned
 
         return turned(pixels[self.rows, self.columns], self.turn)
@@ -49,9 +49,9 @@ def decoded_part(
     region: Sequence[int] | None,
     halo: int = 0,
 ) -> DecodedPart:
-    """Decodes a file, or an area around a region of the picture as it should be seen.
+    """Decodes a file, or an area around a region of the upright picture.
 
-    Of a path or URL no more is read than that takes.
+    From a path or URL, only what that needs is read.
 
     Args:
       jp2: a file.
@@ -89,7 +89,7 @@ def decoded_part(
 
 
 def _opened(path: str) -> RangedBytes:
-    """A file that is read as far as it is looked at."""
+    """A file of which only the parts that are looked at are read."""
     from foveate.storage.files import read_range, reads_at_once, size_of, stored_file
 
     version = stored_file(path)

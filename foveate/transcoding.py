@@ -40,17 +40,17 @@ def transcode(  # noqa: PLR0913 (keywords, one for each thing that may be asked 
       jp2: a JP2 file or a bare codestream, of any program.
       bpp, max_bytes, psnr, slope: as for `encode`; PSNR is against what the file decodes to.
       ratio: at most 1/ratio of the file's bytes.
-      lossless: keep every coding pass, and with `layers` = 1 the file's own layers: for `access`.
+      lossless: keep every coding pass and, with `layers` = 1, the file's own layers; for use with `access`.
       saliency, gain_db, tune, layers, access: as for `encode`.
-      threads: how many to decode code-blocks with; the bytes do not depend on it.
+      threads: number of threads to decode code-blocks with; the bytes do not depend on it.
 
     Returns:
-      A JP2 file. It has been decoded once, as a check.
+      A JP2 file, which has been decoded once as a check.
 
     Raises:
-      BudgetTooSmall: not even headers and boxes fit into the bytes asked for.
-      BadCodestream, UnsupportedCodestream: like `decode`.
-      ValueError: an impossible map or argument, or not one target.
+      BudgetTooSmall: not even headers and boxes fit into the requested bytes.
+      BadCodestream, UnsupportedCodestream: as for `decode`.
+      ValueError: an invalid map or argument, or not exactly one target.
 
     Example:
       >>> import numpy as np, foveate

@@ -77,7 +77,7 @@ class Arrivals:
 
         Raises:
           NothingFound: a source cannot be listed.
-          BadTable: one of the archive's tables is none.
+          BadTable: one of the archive's tables is unreadable.
         """
         self.more = False
         taken: list[Failure] = []

@@ -134,7 +134,7 @@ def table_rows(url: str, schema: pa.Schema) -> Iterator[pa.Table]:
       schema: the columns that are wanted; the first is "key".
 
     Raises:
-      BadTable: it is none.
+      BadTable: it is not such a file.
       FileNotFoundError: it is gone.
     """
     try:
@@ -162,7 +162,7 @@ def journal_rows(url: str, schema: pa.Schema) -> Iterator[pa.Table]:
     Arguments as of `table_rows`.
 
     Raises:
-      BadTable: it is none.
+      BadTable: it is not such a file.
     """
     names = schema.names[1:]
     rows: list[dict[str, Any]] = []
@@ -184,7 +184,7 @@ def failure_rows(url: str) -> Iterator[tuple[Any, ...]]:
     """The spooled form of one file of failures: which source failed when; a time that is none is of no use.
 
     Raises:
-      BadTable: it is none.
+      BadTable: it is not such a file.
     """
     last: dict[str, datetime.datetime] = {}
     for line in read_lines(url):

@@ -59,7 +59,7 @@ def found_in(folder: str, archive: str) -> Iterator[Found]:
     """The findings whose tables are below a folder.
 
     Raises:
-      BadTable: one of the archive's tables is none.
+      BadTable: one of the archive's tables is unreadable.
       OSError: a table cannot be read.
     """
     with tempfile.TemporaryDirectory(prefix="foveate-findings-") as scratch:

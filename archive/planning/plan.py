@@ -182,7 +182,7 @@ def read_part(url: str) -> Iterator[Planned]:
     """The rows of one part of a plan.
 
     Raises:
-      BadTable: it is none.
+      BadTable: it is not such a file.
     """
     try:
         place: Any = io.BytesIO(read_whole(url)) if "://" in url else url
@@ -197,7 +197,7 @@ def read_slice(part: Slice) -> Iterator[Planned]:
     """The rows of a slice of a part of a plan.
 
     Raises:
-      BadTable: the part is none.
+      BadTable: the part is unreadable.
     """
     try:
         yield from map(_planned, rows_of(part))

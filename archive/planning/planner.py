@@ -64,7 +64,7 @@ def make_plan(
 
     Raises:
       NothingFound: a source names nothing, or a place cannot be listed.
-      BadTable: one of the archive's tables is none.
+      BadTable: one of the archive's tables is unreadable.
     """
     told = told or _untold
     start = time.monotonic()
@@ -150,7 +150,7 @@ def collect_archive(asked: Asked, scratch: str, told: Callable[[int], None]) -> 
 
     Raises:
       NothingFound: its store cannot be listed.
-      BadTable: one of its tables is none.
+      BadTable: one of its tables is unreadable.
     """
     spooled = collect_tables(asked, scratch, told)
     if any(file.kind == "rows" for file in spooled):
@@ -165,7 +165,7 @@ def collect_tables(asked: Asked, scratch: str, told: Callable[[int], None] | Non
     """Rows and failures of an archive, spooled.
 
     Raises:
-      BadTable: one of its tables is none.
+      BadTable: one of its tables is unreadable.
     """
     return _closed(
         asked, lambda: [Spool(scratch, "rows", rows_schema()), Spool(scratch, "failures")], told or _untold
@@ -178,7 +178,7 @@ def collect_rows(
     """The metrics rows of an archive, spooled with these columns, by place.
 
     Raises:
-      BadTable: one of its tables is none.
+      BadTable: one of its tables is unreadable.
     """
     asked = Asked((), frozenset(), archive, "", "")
     return _closed(asked, lambda: [Spool(scratch, "rows", schema, place=place)], _untold)

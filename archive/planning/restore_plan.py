@@ -118,7 +118,7 @@ def read_restore_plan(part: Slice, file_format: PictureFormat) -> Iterator[Named
     """The files of a slice of a part.
 
     Raises:
-      BadTable: the part is none.
+      BadTable: the part is unreadable.
     """
     for row in rows_of(part):
         source = source_of(row)

@@ -68,7 +68,7 @@ def resume_plan(asked: Asked, former: Summary, run_id: str) -> Summary:
     What has a row with the same settings that is younger than the former plan is done, and counts as skipped.
 
     Raises:
-      BadTable: a table or a part of the plan is none.
+      BadTable: a table or a part of the plan is unreadable.
     """
     start = time.monotonic()
     folder = plan_folder(asked.archive, run_id)

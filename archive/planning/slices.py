@@ -32,7 +32,7 @@ def cut_part(url: str) -> Iterator[Slice]:
     """The slices of a part of a plan, in order; one row each where it has few.
 
     Raises:
-      BadTable: it is none.
+      BadTable: it is not such a file.
     """
     count = len(_part(url))
     step = max(1, min(_MOST, count // _LEAST_SLICES))
@@ -44,7 +44,7 @@ def rows_of(part: Slice) -> list[dict[str, Any]]:
     """The rows of a slice; the part that it is of is kept for those that follow.
 
     Raises:
-      BadTable: the part is none.
+      BadTable: the part is unreadable.
     """
     rows: list[dict[str, Any]] = _part(part.url).slice(part.start, part.end - part.start).to_pylist()
     return rows

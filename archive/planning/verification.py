@@ -121,7 +121,7 @@ def plan_checks(archive: str, quick: bool, recheck: int, folder: str) -> Checks:
       folder: where the rows go.
 
     Raises:
-      BadTable: a table is none.
+      BadTable: a table is unreadable.
       NothingFound: the archive's store cannot be listed.
     """
     single = find_file(archive)
@@ -233,7 +233,7 @@ def read_checks(url: str, archive: str) -> Iterator[Check | Finding]:
     """The content of one part.
 
     Raises:
-      BadTable: it is none.
+      BadTable: it is not such a file.
     """
     try:
         place: Any = io.BytesIO(read_whole(url)) if "://" in url else url
