@@ -70,16 +70,16 @@ def encode(  # noqa: PLR0913 (keywords, one for each thing that may be asked for
     metadata: PhotoMetadata | None = None,
     threads: int = 1,
 ) -> bytes:
-    """Encodes a photo as a JP2 file (ISO/IEC 15444-1), with the bits where the saliency is.
+    """Encodes a photo as a JP2 file (ISO/IEC 15444-1), spending more bits on salient places.
 
-    At most one target may be named; without any, it is a quality of 80. Targets in bytes count the whole
-    file, its boxes and metadata included. The same arguments always give the same bytes.
+    Give at most one target; the default is a quality of 80. Targets in bytes count the whole file, including
+    boxes and metadata. The same arguments always give the same bytes.
 
     Args:
       pixels: (H, W, C) uint8 or uint16 with C = 1 (gray), 2 (gray, alpha), 3 (RGB) or 4 (RGB, alpha), or
         (H, W) for gray.
-      quality: near to this score of SSIMULACRA 2, above 0 and below 100: 90 is visually lossless, 70 high
-        and 50 medium quality.
+      quality: a SSIMULACRA 2 score close to this, above 0 and below 100: 90 is visually lossless, 70 high and
+        50 medium quality.
       bpp: at most this many bits per pixel.
       ratio: at most 1/ratio of the bytes of `pixels`. For a share of a source file, use
         `max_bytes=source_bytes // ratio`.
@@ -91,24 +91,23 @@ def encode(  # noqa: PLR0913 (keywords, one for each thing that may be asked for
       slope: the fastest target: cut every code-block where another byte would remove less weighted squared
         error than this (samples scaled to 0 to 255).
       lossless: keep every pixel bit for bit.
-      saliency: (h, w) in 0 to 1, stretched over the photo: how much each place matters. None: all places alike.
+      saliency: (h, w) in 0 to 1, stretched over the photo: how much each place matters. None: all alike.
       gain_db: how many dB more an error counts at a saliency of 1 than at 0.
       tune: "visual" weights errors by how visible they are, "psnr" minimizes squared error.
       layers: number of quality layers, each of which doubles the bytes up to it.
       effort: "normal"; "fast", which uses the predicted settings for a quality without correcting; or
         "best", which takes about five times as long: for 3 % fewer bytes with `tune` "visual", 0.6 % with
         "psnr".
-      access: arrange the file for image servers and viewers that read a part of it: resolution by resolution
-        in small precincts, with the segments (TLM, PLT) that say where packets are. It cannot be cut
-        after a layer then.
-      tile_size: cut the photo into square tiles of so many pixels, a multiple of 64 from 128 to 4096; 0 for
-        one tile, or several where it has more than 33 megapixels.
+      access: arrange the file for image servers and viewers that read parts of it: resolution by resolution,
+        in small precincts, with markers (TLM, PLT) that locate the packets. The file can then no longer be
+        cut after a layer.
+      tile_size: split the photo into square tiles of this many pixels per side, a multiple of 64 from 128 to
+        4096; 0 for one tile, or several if the photo has more than 33 megapixels.
       metadata: EXIF, XMP, ICC profile and resolution to put into the file.
-      threads: how many to code with; the bytes do not depend on it.
+      threads: number of threads to code with; the bytes do not depend on it.
 
     Returns:
-      The bytes of the file. It has been decoded once, as a check. It is lossless if that takes no more bytes
-      than asked for.
+      The bytes of the file, which has been decoded once as a check. It is lossless if that fits the target.
 
     Raises:
       BudgetTooSmall: not even headers and metadata fit into the requested bytes.
@@ -200,8 +199,8 @@ def decode(
     """Decodes a JPEG 2000 file, Foveate's or any other, in this process, upright according to its metadata.
 
     Args:
-      jp2: a JP2 file or a bare codestream: its bytes, a path, or a URL (gs://, s3://). From a path or URL, only
-        what the region and size need is read, if the file was made for that (`encode(access=True)`).
+      jp2: a JP2 file or a bare codestream: its bytes, a path, or a URL (gs://, s3://). From a path or URL,
+        only what the region and size need is read, if the file was made for that (`encode(access=True)`).
       reduce: how often to halve the sides, by skipping the finest resolutions.
       layers: how many quality layers to decode; None for all.
       region: (left, top, width, height) in full-size pixels: the part of the picture to decode. It is clipped
@@ -236,18 +235,17 @@ def restore(
     layers: int | None = None,
     region: Sequence[int] | None = None,
 ) -> Pixels:
-    """Decodes a file and takes coding artifacts out with RecCNN; the network is loaded once per process.
+    """Decodes a file and removes coding artifacts with RecCNN; the network is loaded once per process.
 
-    RecCNN goes by how coarsely each place was coded, from the packet headers. Where nothing was lost, or a
-    file's own record says that it does not help, these are the pixels of `decode`. Files of `foveate
-    compress` carry that note; for those of `encode` nobody has looked, and on a few photos RecCNN makes
-    things worse.
+    RecCNN uses the packet headers to tell how coarsely each place was coded. If nothing was lost, or if the
+    file's record says that RecCNN does not help, this returns the pixels of `decode`. Only files of `foveate
+    compress` carry that note; `encode` does not check, and RecCNN makes a few photos worse.
 
     Args:
       jp2: a JP2 file or a bare codestream, as for `decode`.
-      network: "fast", or "best", which takes some ten times as long.
-      precision: number format inside the network, "float32", "bfloat16", or "auto": bfloat16 on processors
-        with AMX, where it is several times as fast and a few pixels differ by one level.
+      network: "fast", or "best", which takes about ten times as long.
+      precision: number format inside the network: "float32", "bfloat16", or "auto", which is bfloat16 on
+        processors with AMX, where it is several times as fast and a few pixels differ by one level.
       layers: how many quality layers to decode; None for all.
       region: the part of the picture to restore, as for `decode`; RecCNN runs on that part alone.
 
@@ -291,8 +289,8 @@ def saliency(
 
     Args:
       pixels: a photo, as for `encode`.
-      objects, faces, writing: weights of these structures, 0 to 10; a weight of 0 skips the search. Only their
-        ratios matter: the structure that weighs most in a photo counts as 1.
+      objects, faces, writing: weights of these structures, 0 to 10; a weight of 0 skips the search. Only
+        their ratios matter: the structure that weighs most in a photo counts as 1.
 
     Returns:
       (h, w) float32 in 0 to 1 over the whole photo, its longer side at most 320.
@@ -344,17 +342,17 @@ def _found(pixels: Pixels, weights: tuple[float, float, float]) -> Structures:
 
 
 def inspect(jp2: bytes) -> Inspection:
-    """Says what is in a JPEG 2000 file, without decoding pixels: boxes, markers, tiles, layers, our record.
+    """Lists what a JPEG 2000 file contains, without decoding it: boxes, markers, tiles, layers, our record.
 
     Args:
-      jp2: a JP2 file or a bare codestream, whole or damaged.
+      jp2: a JP2 file or a bare codestream, intact or damaged.
 
     Returns:
-      An `Inspection`: `anatomy` has size, boxes and markers; `packets` code-blocks and layers; `record` how
-      the file came about; `notes` and `problems` sentences on what could not be read and what is broken.
+      An `Inspection`: `anatomy` has the size, boxes and markers; `packets` the code-blocks and layers;
+      `record` how the file was made; `notes` and `problems` say what could not be read and what is broken.
 
     Raises:
-      BadCodestream: it is neither.
+      BadCodestream: the data are neither a JP2 file nor a codestream.
 
     Example:
       >>> import numpy as np, foveate

@@ -31,14 +31,14 @@ def transcode(  # noqa: PLR0913 (keywords, one for each thing that may be asked 
     access: bool = False,
     threads: int = 1,
 ) -> bytes:
-    """Makes a JPEG 2000 file smaller, or rearranges it, without coding its code-blocks again.
+    """Makes a JPEG 2000 file smaller, or rearranges it, without re-encoding its code-blocks.
 
-    Code-blocks are cut where the target and the saliency say; boxes are carried as they are. Exactly one
-    target has to be named.
+    Code-blocks are truncated as the target and the saliency demand; boxes are carried over unchanged. Give
+    exactly one target.
 
     Args:
-      jp2: a JP2 file or a bare codestream, of any program.
-      bpp, max_bytes, psnr, slope: as for `encode`; PSNR is against what the file decodes to.
+      jp2: a JP2 file or a bare codestream, written by any program.
+      bpp, max_bytes, psnr, slope: as for `encode`; PSNR is measured against the decoded source.
       ratio: at most 1/ratio of the file's bytes.
       lossless: keep every coding pass and, with `layers` = 1, the file's own layers; for use with `access`.
       saliency, gain_db, tune, layers, access: as for `encode`.
