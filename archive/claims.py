@@ -50,7 +50,7 @@ _RECENT = 256  # photos of one process that may be in progress, or whose rows no
 
 @dataclasses.dataclass(frozen=True)
 class Claiming:
-    """The purpose of a run's claims.
+    """What a run needs for claiming photos.
 
     since: when it began, by the clock of the archive's store: what others wrote later, they wrote beside it.
     living: the runs that were alive then.
@@ -70,7 +70,7 @@ class Claiming:
 
 
 def others_alive(archive: str, run_id: str) -> set[str]:
-    """The other runs that write photos into an archive and are alive."""
+    """The other live runs that write photos into an archive."""
     return _that_write_photos(leases.living_runs(archive)) - {run_id}
 
 
@@ -80,13 +80,13 @@ def _that_write_photos(run_ids: Iterable[str]) -> set[str]:
 
 
 def claim_url(archive: str, path: str) -> str:
-    """Where the claim on a photo stands, by its relative path."""
+    """The url of the claim on a photo, by its relative path."""
     digest = hashlib.sha256(table_text(path).encode()).hexdigest()[:32]
     return f"{archive.rstrip('/')}/{CLAIMS_FOLDER}/{digest}.json"
 
 
 def clear_claims(archive: str, run_id: str) -> None:
-    """Removes all claims, if no other run is alive; what stays is removed by a later run."""
+    """Removes all claims if no other run is alive; otherwise a later run will."""
     with contextlib.suppress(OSError):
         folders = (f"{archive.rstrip('/')}/{name}" for name in (CLAIMS_FOLDER, NOTICED_FOLDER))
         urls = [url for folder in folders for url in list_private(folder)]
@@ -97,7 +97,7 @@ def clear_claims(archive: str, run_id: str) -> None:
 
 @dataclasses.dataclass(frozen=True)
 class _Noticed:
-    """That a process of a run knows of another run, or of its own: then it is there, and works."""
+    """A note that a process of a run knows of another run, or of its own: proof that it is working."""
 
     run_id: str
     process: str
@@ -116,7 +116,7 @@ def _all_noticed(archive: str) -> set[_Noticed]:
 
 
 def _unaware(archive: str, run_id: str) -> set[str]:
-    """The processes of other runs alive that do not know of a run."""
+    """The processes of other live runs that do not know of a run."""
     noticed = _all_noticed(archive)
     others = others_alive(archive, run_id)
     aware = {one.process for one in noticed if one.sees == run_id}
@@ -145,13 +145,13 @@ class Claims:
         self._wait_until_noticed()
 
     def close(self) -> None:
-        """Looks no more for other runs."""
+        """Stops looking for other runs."""
         self._ended.set()
         with contextlib.suppress(OSError):  # the last run removes it
             delete_file(self._noticed(self.run.run_id).url(self.run.archive))
 
     def take(self, source: SourceFile) -> bool:
-        """Whether a photo is this run's to work on; if not, another run does it, or has done it meanwhile.
+        """Whether this run should process a photo; if not, another run is processing it or has done so.
 
         That one may have been killed before it noted its row: who leaves photos looks again in the end.
 
@@ -189,11 +189,11 @@ class Claims:
         return _Noticed(self.run.run_id, self._process, run_id)
 
     def _note(self, run_id: str) -> None:
-        """Lets others know that this process knows of a run, and has claimed what it has in work."""
+        """Notes for other runs that this process knows of a run and has claimed the photos in progress."""
         write_whole(self._noticed(run_id).url(self.run.archive), b"{}\n", self.run.archive)
 
     def _wait_until_noticed(self) -> None:
-        """Waits until the processes there are now know of this run; those that come look at once."""
+        """Waits until all current processes know of this run; later ones check when they start."""
         run, end = self.run, time.monotonic() + leases.ALIVE_SECONDS
         unaware = _unaware(run.archive, run.run_id)
         while unaware and time.monotonic() < end:  # a process that was killed may never answer
@@ -201,7 +201,7 @@ class Claims:
             unaware &= _unaware(run.archive, run.run_id)
 
     def _claim(self, source: SourceFile) -> str | None:
-        """Claims a photo; None if that is new, else the run whose claim stands."""
+        """Claims a photo; returns None if successful, else the run that has already claimed it."""
         run, url = self.run, claim_url(self.run.archive, source.relative_path)
         data = json.dumps({"run": run.run_id, "path": table_text(source.relative_path)}).encode()
         while not write_new(url, data, run.archive):
@@ -219,7 +219,7 @@ class Claims:
         return None
 
     def _counts(self, owner: str, url: str) -> bool:
-        """Whether another run's claim counts: of what ended beside this run its plan knows too little."""
+        """Whether another run's claim counts: even after it has ended, if that was during this run."""
         run = self.run
         if owner in run.living or owner in others_alive(run.archive, run.run_id):
             return True
@@ -227,7 +227,7 @@ class Claims:
         return claim is not None and run.since is not None and claim.modified >= run.since
 
     def _is_done(self, source: SourceFile) -> bool:
-        """Whether another run, asked for the same, has put a photo's file there since this one began."""
+        """Whether another run with the same request has stored a photo's file since this run began."""
         run = self.run
         if run.since is None:
             return False
@@ -249,7 +249,7 @@ def _owner(claim: bytes) -> str:
 
 
 def _made_with(url: str, run: Claiming) -> bool:
-    """Whether a file was made as a run would make it, as far as can be told without a photo's mask."""
+    """Whether a file was made with a run's settings, as far as that shows without a photo's mask."""
     record = archived_record(url)
     if record is None:
         return False

@@ -58,7 +58,7 @@ _AT_ONCE = 10_000  # rows
 
 @dataclasses.dataclass(frozen=True)
 class Compaction:
-    """Results of a compaction: how many files it replaced by how many, with how many metrics rows."""
+    """The result of a compaction: how many files replaced how many, and the number of metrics rows."""
 
     replaced: int
     parts: int
@@ -67,7 +67,7 @@ class Compaction:
 
 @dataclasses.dataclass(frozen=True)
 class _Small:
-    """The files that one compaction takes, by kind; urls."""
+    """The urls of the files that one compaction takes, by kind."""
 
     tables: list[str]
     journals: list[str]
@@ -90,7 +90,7 @@ def small_parts(archive: str) -> int:
 
 
 def compact(archive: str) -> Compaction:
-    """Compacts the tables of an archive; nothing happens where there are less than two small files.
+    """Compacts the tables of an archive; does nothing if there are fewer than two small files.
 
     Raises:
       BadTable: a file is not the table that it should be.
@@ -124,7 +124,7 @@ def compact(archive: str) -> Compaction:
 
 
 def keep_journal(archive: str, run_id: str) -> int:
-    """Writes the rows that only the journal of a run has as tables of the run; how many they are.
+    """Writes the rows that are only in a run's journal to tables of the run; returns their number.
 
     An engine may begin a run again where it lost a worker: what was done till then is up to date, and no
     other row says so.
@@ -148,7 +148,7 @@ def keep_journal(archive: str, run_id: str) -> int:
 
 
 def _small(archive: str, log: Compacted) -> _Small:
-    """The small files of runs that have ended, and the parts that are still small."""
+    """The small files of runs that have ended, and parts that are still small."""
     folders = METRICS_FOLDER, FAILURES_FOLDER
     visible = {url for folder in folders for url in visible_urls(archive, folder, None)}
     living = leases.living_runs(archive)
@@ -186,7 +186,7 @@ def _run_of(url: str) -> str:
 
 
 def _write_parts(archive: str, name: str, small: _Small, scratch: str) -> tuple[list[str], int]:
-    """Writes all parts; their urls, and the number of metrics rows."""
+    """Writes all parts; returns their urls and the number of metrics rows."""
     root = root_of(archive)
     parts: list[str] = []
     rows = 0
@@ -225,7 +225,7 @@ def _failure_lines(urls: Sequence[str]) -> Iterator[bytes]:
 
 
 def _sorted_rows(archive: str, small: _Small, others: Sequence[str], scratch: str) -> Iterator[pa.Table]:
-    """All metrics rows by path, so many at a time; of a journal those that no table of its run has.
+    """All metrics rows by path, in batches; from a journal, only those not in a table of its run.
 
     `others` are tables that may be of the journals' runs, beside the small ones.
     """
@@ -266,7 +266,7 @@ def _sorted_rows(archive: str, small: _Small, others: Sequence[str], scratch: st
 
 
 def _read(urls: Sequence[str], folder: str) -> str:
-    """SQL for all rows of some files; with all columns, whatever they have."""
+    """SQL for all rows of some files, with all columns that any of them has."""
     if not urls:
         return "FROM shape"
     Path(folder).mkdir(exist_ok=True)
@@ -297,7 +297,7 @@ def _as_parquet(journals: Sequence[str], schema: pa.Schema, scratch: str) -> lis
 
 
 def _tidy(archive: str, log: Compacted) -> None:
-    """Removes what the log no longer names: replaced files, parts of compactions that died, older entries."""
+    """Removes what the log no longer names: replaced files, parts of dead compactions, older entries."""
     living = leases.living_runs(archive)
     for folder in (METRICS_FOLDER, FAILURES_FOLDER):
         for file in _listed(archive, folder):

@@ -24,7 +24,7 @@ _ATTEMPTS = 5
 
 @dataclasses.dataclass(frozen=True)
 class Compacted:
-    """The newest entry of the log; number 0 where there is none.
+    """The newest entry of the log; its number is 0 if there is none.
 
     parts: names of files that hold rows of several runs.
     replaced: names of files whose rows are in parts.
@@ -60,12 +60,12 @@ def read_log(archive: str) -> Compacted:
 
 
 def entry_url(archive: str, number: int) -> str:
-    """Where an entry stands."""
+    """The url of an entry."""
     return f"{root_of(archive)}/{COMPACTIONS_FOLDER}/{number:08}.json"
 
 
 def root_of(archive: str) -> str:
-    """An archive's root as the urls of its tables begin."""
+    """The prefix that the urls of an archive's tables share."""
     return archive.removeprefix("file://").rstrip("/") or "/."
 
 
@@ -75,7 +75,7 @@ def name_of(url: str) -> str:
 
 
 def visible_urls(archive: str, folder: str, run_id: str | None) -> list[str]:
-    """The urls of the files of a table that count; of one run those in its folder, and all compacted ones.
+    """The urls of a table's valid files; for one run, those in its folder and all compacted ones.
 
     Args:
       archive: its root.

@@ -32,7 +32,7 @@ _MOST_BYTES = (1 << 31) - 1
 
 
 class CannotDecrypt(ValueError):  # noqa: N818 (reads as the sentence it ends up in)
-    """A key that is none, or not the one; or a container that is not as it was made."""
+    """A key that is invalid or wrong, or a container that was changed."""
 
 
 def new_key() -> bytes:
@@ -41,7 +41,7 @@ def new_key() -> bytes:
 
 
 def parse_key(content: bytes) -> bytes:
-    """The key in a file: 32 bytes as they are, or as 64 hexadecimal digits with white space around them.
+    """The key in a file: 32 raw bytes, or 64 hexadecimal digits, possibly surrounded by white space.
 
     Raises:
         CannotDecrypt: it is neither.
@@ -58,22 +58,22 @@ def parse_key(content: bytes) -> bytes:
 
 
 def key_id(key: bytes) -> bytes:
-    """Eight bytes that tell keys apart and do not tell what they are."""
+    """Eight bytes that identify a key without revealing it."""
     return hmac.digest(key, b"which key this is", hashlib.sha256)[:8]
 
 
 def is_encrypted(data: bytes) -> bool:
-    """Whether these bytes, or the file that they begin, are a container."""
+    """Whether these bytes, which may be only the beginning of a file, are a container."""
     return data.startswith(_MAGIC)
 
 
 def overhead(path: bytes) -> int:
-    """How many bytes a container takes more than what it holds."""
+    """How many more bytes a container has than its content."""
     return _HEAD.size + len(path) + _TAG_BYTES
 
 
 def encrypt(data: bytes, key: bytes, path: bytes) -> bytes:
-    """A container of `data` that belongs at `path`, under a random nonce.
+    """Encrypts `data` that belongs at `path` into a container, with a random nonce.
 
     Raises:
         ValueError: the data has 2 GiB or more, or the path more than 65,535 bytes.
@@ -86,7 +86,7 @@ def encrypt(data: bytes, key: bytes, path: bytes) -> bytes:
 
 
 def decrypt(container: bytes, key: bytes) -> tuple[bytes, bytes]:
-    """The contents of a container, and the path where it belongs.
+    """The content of a container, and the path where it belongs.
 
     Raises:
         CannotDecrypt: no container, one of a later version, of another key, or not as it was made.

@@ -35,7 +35,7 @@ class Expected:
 
 @dataclasses.dataclass(frozen=True)
 class Check:
-    """One file to verify: where it is, what is known of it (None: nothing), whether to measure it again."""
+    """One file to verify: where it is, what is expected (None: nothing), and whether to measure it again."""
 
     path: str
     url: str
@@ -44,7 +44,7 @@ class Check:
     recheck: bool
 
     def finding(self, kind: Kind, detail: str, sha256: str = "") -> Finding:
-        """Something about this file."""
+        """A finding about this file."""
         return Finding(self.path, self.url, kind, detail, sha256)
 
     @property
@@ -54,5 +54,5 @@ class Check:
 
 
 def size_mismatch(size: int, written: int) -> str:
-    """The sentence for a file of another size than it was written with."""
+    """A sentence about a file whose size differs from the one it was written with."""
     return f"it has {size:,} bytes, but was written with {written:,}"

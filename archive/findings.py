@@ -35,7 +35,7 @@ FILE_PREFIX = "findings-"
 
 @dataclasses.dataclass(frozen=True)
 class Finding:
-    """Something about one file of an archive: the only definition of the table's columns.
+    """A finding about one file of an archive: the only definition of the table's columns.
 
     `sha256` is of the file as it is, "" where it was not read.
     """
@@ -48,7 +48,7 @@ class Finding:
 
     @property
     def is_fault(self) -> bool:
-        """Whether something is wrong; else it is only to be known."""
+        """Whether this is a fault rather than a note."""
         return self.kind not in NO_FAULT
 
 

@@ -25,12 +25,12 @@ class BadKey(ValueError):  # noqa: N818
 
 
 class Misplaced(BadInput):
-    """A whole file that is not where it belongs."""
+    """An intact file in the wrong place."""
 
 
 @dataclasses.dataclass(frozen=True)
 class ArchiveKey:
-    """Where an archive's key is, and which one it must be.
+    """Where an archive's key is, and which key it must be.
 
     url: of the key file, for every worker: a path, or a URL.
     key_id: hexadecimal, as the files of the archive name it.
@@ -41,7 +41,7 @@ class ArchiveKey:
 
     @staticmethod
     def read(url: str) -> ArchiveKey:
-        """The key in a file, looked at for the first time.
+        """The key in a file, read for the first time.
 
         Raises:
           BadKey: there is none.
@@ -79,12 +79,12 @@ def stored_name(name: str, key: ArchiveKey | None) -> str:
 
 
 def stored_overhead(path: str, key: ArchiveKey | None) -> int:
-    """How many bytes a file at a path below the archive's root takes more as it is stored."""
+    """How many more bytes a file at a path below the archive's root has when stored."""
     return 0 if key is None else encryption.overhead(os.fsencode(path))
 
 
 def to_store(data: bytes, path: str, key: ArchiveKey | None) -> bytes:
-    """A file as it is stored at a path below the archive's root.
+    """The stored form of a file at a path below the archive's root.
 
     Raises:
       BadInput: it is too large to be encrypted, or the key cannot be read.
@@ -98,7 +98,7 @@ def to_store(data: bytes, path: str, key: ArchiveKey | None) -> bytes:
 
 
 def from_store(data: bytes, url: str, key: ArchiveKey | None) -> bytes:
-    """A file of an archive from its stored bytes, decrypted where it is encrypted.
+    """A file of an archive from its stored bytes, decrypted if it is encrypted.
 
     Raises:
       BadInput: there is no key for it, or it is not as it was stored, or not where it was stored.
@@ -120,5 +120,5 @@ def from_store(data: bytes, url: str, key: ArchiveKey | None) -> bytes:
 
 
 def read_stored(url: str, key: ArchiveKey | None, most: int | None = None) -> bytes:
-    """A file of an archive, decrypted where it is encrypted; raises as `from_store` and `read_whole` do."""
+    """Reads a file of an archive, decrypting it if need be; raises like `from_store` and `read_whole`."""
     return from_store(read_whole(url, most), url, key)

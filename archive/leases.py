@@ -22,12 +22,12 @@ ALIVE_SECONDS = 60.0
 
 
 def lease_url(archive: str, run_id: str) -> str:
-    """Where a run's lease stands."""
+    """The url of a run's lease."""
     return f"{archive.rstrip('/')}/{LEASES_FOLDER}/run={run_id}.json"
 
 
 def renew(archive: str, run_id: str) -> None:
-    """Says that a run is alive.
+    """Renews a run's lease: the run is alive.
 
     Raises:
       CannotGoOn, BadInput: the archive takes no file.
@@ -36,7 +36,7 @@ def renew(archive: str, run_id: str) -> None:
 
 
 def release(archive: str, run_id: str) -> None:
-    """Says that a run has ended."""
+    """Removes a run's lease: the run has ended."""
     with contextlib.suppress(OSError):  # it runs out by itself
         delete_file(lease_url(archive, run_id))
     if "://" not in archive:
@@ -51,7 +51,7 @@ def living_runs(archive: str) -> set[str]:
 
 
 def wait_for_signs_of_life(archive: str, run_ids: set[str]) -> set[str]:
-    """Which runs are no longer alive: waits until each has renewed its lease, or that has run out."""
+    """Waits until each run has renewed its lease or let it expire; returns the runs that are dead."""
     first, dead, waiting = _renewed(archive), set(), set(run_ids)
     while waiting:
         now = _renewed(archive)
@@ -63,14 +63,14 @@ def wait_for_signs_of_life(archive: str, run_ids: set[str]) -> set[str]:
 
 
 def _renewed(archive: str) -> dict[str, float]:
-    """When each run that has a lease renewed it last."""
+    """When each run that has a lease last renewed it."""
     files = list_private_files(f"{archive.rstrip('/')}/{LEASES_FOLDER}")
     return {file.url.rpartition("/run=")[2].removesuffix(".json"): file.modified for file in files}
 
 
 @contextlib.contextmanager
 def held(archive: str, run_id: str) -> Iterator[float]:
-    """Renews a run's lease on a thread while the block runs; gives when it began, by the store's clock."""
+    """Renews a run's lease on a thread during the block; yields when it began, by the store's clock."""
     ended = threading.Event()
     renew(archive, run_id)
     began = _renewed(archive).get(run_id, time.time())

@@ -12,10 +12,10 @@ BETWEEN = "; "
 
 
 def emit_losses(losses: Iterable[str]) -> str:
-    """The column of losses such as "preview: 312 bytes"."""
+    """The column's text for losses such as "preview: 312 bytes"."""
     return BETWEEN.join(loss.replace(BETWEEN, ", ") for loss in losses)
 
 
 def loss_names(column: str) -> tuple[str, ...]:
-    """The names in a column, each once."""
+    """The distinct names in the column's text."""
     return tuple(dict.fromkeys(loss.partition(": ")[0] for loss in column.split(BETWEEN) if loss))

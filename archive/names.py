@@ -15,12 +15,12 @@ ENDINGS = (*JP2_ENDINGS, ENDING, "")  # what an archived file's name has more th
 
 
 def name_bytes(name: str) -> bytes:
-    """A name as Beam's coders take it: a file's name need not be UTF-8, a string that they write must be."""
+    """A name as bytes for Beam's coders: their strings must be UTF-8, and file names need not be."""
     return name.encode(errors="surrogatepass")
 
 
 def claim_of(relative_path: str) -> str:
-    """One name for sources that may claim one place: `p.png` and `p.png.jp2` may both want the latter."""
+    """One name for sources that compete for one place: `p.png` and `p.png.jp2` may both want the latter."""
     while relative_path.endswith(JP2_ENDING):
         relative_path = relative_path.removesuffix(JP2_ENDING)
     return relative_path
@@ -33,20 +33,20 @@ def file_of(source: SourceFile) -> tuple[str, str]:
 
 
 def archive_url(archive: str, source: SourceFile) -> str:
-    """Where a source's JP2 belongs: its full name is kept, so that the source's path alone decides."""
+    """The url of a source's JP2: the full name is kept, so that it depends on the source's path alone."""
     return join(archive, source.relative_path + JP2_ENDING)
 
 
 def kept_url(archive: str, source: SourceFile) -> str:
-    """Where a source that is kept unchanged belongs."""
+    """The url of a source that is kept unchanged."""
     return join(archive, source.relative_path)
 
 
 def ending_of(archive_url: str, relative_path: str) -> str:
-    """The ending of an archived file's name, after its source's name: one of `ENDINGS`."""
+    """What follows the source's name in the name of an archived file: one of `ENDINGS`."""
     return next((ending for ending in ENDINGS if archive_url.endswith(relative_path + ending)), "")
 
 
 def is_jpeg2000(path: str) -> bool:
-    """Whether a file's name, encrypted or not, says that it is JPEG 2000."""
+    """Whether a file's name, encrypted or not, is that of a JPEG 2000 file."""
     return f".{path.removesuffix(ENDING).rpartition('.')[2].lower()}" in JPEG2000_EXTENSIONS

@@ -47,7 +47,7 @@ class ArchivedRow:
 
 
 def newest_query(rows: str, names: Sequence[str]) -> str:
-    """SQL for one row per photo: the one that counts, as this module says.
+    """SQL for one row per photo: the one that describes it, as this module defines.
 
     Args:
       rows: a DuckDB table (not a view) of metrics rows; relative_path, outcome, finished, archive_url and
@@ -70,7 +70,7 @@ def _renewed(name: str) -> str:
 
 
 def newest_rows(rows: pa.Table) -> pa.Table:
-    """One row per photo, the row that counts, as this module says.
+    """One row per photo: the one that describes it, as this module defines.
 
     Args:
       rows: of the metrics table; relative_path, outcome, finished, archive_url and archive_bytes decide.
@@ -82,7 +82,7 @@ def newest_rows(rows: pa.Table) -> pa.Table:
 
 
 def newest_row(archive: str, path: str) -> dict[str, Any] | None:
-    """The row that counts of one photo, by `ArchivedRow`'s columns; None if there is none.
+    """The row that describes one photo, by `ArchivedRow`'s columns; None if it has no row.
 
     Reads all tables, one after the other, and holds this photo's rows only.
 

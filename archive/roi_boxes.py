@@ -30,7 +30,7 @@ class Length:
 
 @dataclasses.dataclass(frozen=True)
 class Box:
-    """Its left and upper edge, width and height, in an upright photo; the photo cuts it off."""
+    """A box in an upright photo: left and upper edge, width and height; it is clipped to the photo."""
 
     x: Length
     y: Length
@@ -42,7 +42,7 @@ class Box:
 
 
 def parse_box(text: str) -> Box:
-    """The box that "x,y,w,h" means: each a whole number of pixels, or a share of the photo's side ("12.5%").
+    """Parses "x,y,w,h", each a whole number of pixels or a share of the photo's side ("12.5%").
 
     Raises:
       ValueError: it means none, or one with nothing in it; the message is a sentence.
@@ -64,17 +64,17 @@ def parse_box(text: str) -> Box:
 
 
 def parse_boxes(text: str) -> tuple[Box, ...]:
-    """The other half of `emit_boxes`; raises ValueError like `parse_box`."""
+    """The inverse of `emit_boxes`; raises ValueError like `parse_box`."""
     return tuple(parse_box(part) for part in text.split(";"))
 
 
 def emit_boxes(boxes: Sequence[Box]) -> str:
-    """A text that is the same for the same boxes, in whatever order and however often they are named."""
+    """A text that is the same for the same boxes, whatever their order and repetitions."""
     return ";".join(sorted({str(box) for box in boxes}))
 
 
 def saliency_of_boxes(boxes: Sequence[Box], height: int, width: int) -> NDArray[np.float32]:
-    """1 inside any of the boxes and 0 outside, for a photo of that size: (h, w) float32, at most 1024 a side.
+    """1 inside the boxes and 0 outside, for a photo of that size: (h, w) float32, at most 1024 per side.
 
     A cell that an edge runs through has the share of it that is inside. Edges are hard: ramps of 8 to 32
     pixels on either side change PSNR weighted by the box by less than 0.05 dB at equal bytes (9 photos of 512
@@ -91,7 +91,7 @@ def saliency_of_boxes(boxes: Sequence[Box], height: int, width: int) -> NDArray[
 
 
 def _covered(start: float, length: float, side: int, cells: int) -> NDArray[np.float64]:
-    """The share of each of the cells into which a side is divided that an interval covers."""
+    """The share of each cell that an interval covers, where a side is divided into cells."""
     edges = np.linspace(0, side, cells + 1)
     shares: NDArray[np.float64] = np.diff(np.clip(edges, start, start + length)) * (cells / side)
     return np.clip(shares, 0, 1)

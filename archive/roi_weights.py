@@ -31,7 +31,7 @@ DEFAULT_ROI_WEIGHTS = RoiWeights()
 
 
 def parse_roi_weights(text: str) -> RoiWeights:
-    """The weights that "objects=1,faces=1.3" means; those that are not named keep their defaults.
+    """Parses "objects=1,faces=1.3"; structures that are not named keep their defaults.
 
     Raises:
       ValueError: it means none; the message is a sentence.

@@ -92,7 +92,7 @@ class MetricsRow:
 
 @dataclasses.dataclass(frozen=True)
 class Failure:
-    """Why one photo could not be handled: a url and a reason, never pixels."""
+    """Why one photo failed: a url and a reason, never pixels."""
 
     url: str
     step: str
@@ -103,7 +103,7 @@ class Failure:
 
 @dataclasses.dataclass(frozen=True)
 class KeptSource:
-    """A good file that the archive holds unchanged, and why: `reason` for programs, `detail` for people."""
+    """A good file that the archive keeps unchanged, and why: `reason` for programs, `detail` for people."""
 
     source: SourceFile
     source_format: str
@@ -127,7 +127,7 @@ class RunLabels:
 
 
 def make_row(source: SourceFile, run: RunLabels, outcome: Outcome, **known: Any) -> MetricsRow:
-    """The row of a photo: what its source and its run say, then what is `known`; None or "" for the rest."""
+    """Makes the row of a photo from its source, its run and the `known` fields; None or "" for the rest."""
     values: dict[str, Any] = {field.name: None for field in dataclasses.fields(MetricsRow)}
     values.update(dict.fromkeys(("reason", "source_format", "metadata_lost"), ""))
     values.update(
@@ -149,7 +149,7 @@ def make_row(source: SourceFile, run: RunLabels, outcome: Outcome, **known: Any)
 
 
 def row_of_kept(kept: KeptSource, run: RunLabels) -> MetricsRow:
-    """The row of a file that the archive holds unchanged."""
+    """Makes the row of a file that the archive keeps unchanged."""
     return make_row(
         kept.source,
         run,

@@ -40,7 +40,7 @@ class Target:
 
 @dataclasses.dataclass(frozen=True)
 class CompressSettings:
-    """Everything that decides what an archive's bytes are, but the networks' weights.
+    """Everything that determines an archive's bytes except the networks' weights.
 
     `roi` is "msroi", "none", "masks:FOLDER", or "boxes:" and what `emit_boxes` gives; `roi_weights` what the
     structures that the networks find are worth; `roi_gain_db` how many dB of squared error a salience of 1 is
@@ -73,21 +73,21 @@ class CompressSettings:
 
     @property
     def uses_comcnn(self) -> bool:
-        """Whether ComCNN may have a say: it trades bytes, so bytes must be the target."""
+        """Whether ComCNN may be used: it trades bytes, so the target must be in bytes."""
         return self.comcnn != "off" and self.target.kind in ("bpp", "ratio", "jpeg-quality")
 
     @property
     def mask_folder(self) -> str | None:
-        """Where masks are, None without; what a mask holds is in no table, only in the file's record."""
+        """The folder of masks, or None; only a file's record, and no table, knows its mask's content."""
         return self.roi.removeprefix("masks:") if self.roi.startswith("masks:") else None
 
     @property
     def boxes(self) -> tuple[Box, ...]:
-        """The boxes drawn for all photos; () without."""
+        """The boxes for all photos, or ()."""
         return parse_boxes(self.roi.removeprefix("boxes:")) if self.roi.startswith("boxes:") else ()
 
     def digest(self, mask_sha256: bytes = b"") -> bytes:
-        """Eight bytes that differ for settings (or format versions) that would give other archives.
+        """Eight bytes that differ for settings (or format versions) that would make different archives.
 
         With masks, `mask_sha256` makes them one photo's: they differ for another mask too. What has no say
         beside the other settings makes no difference.

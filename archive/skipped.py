@@ -46,14 +46,14 @@ class Skipped:
 
 
 def skipped_schema() -> pa.Schema:
-    """The columns of what `read_skipped` gives: the fields of `Skipped`."""
+    """The columns of the result of `read_skipped`: the fields of `Skipped`."""
     texts = [pa.field(name, pa.string()) for name in ("run_id", "foveate_version")]
     counts = [pa.field(name, pa.int64()) for name in ("photos", "source_bytes", "archive_bytes")]
     return pa.schema([*texts, *counts, pa.field("finished", pa.timestamp("us", tz="UTC"))])
 
 
 def write_skipped(sums: Sums, archive: str, run_id: str, version: str) -> None:
-    """Writes the file of a run, whole, if it skipped anything."""
+    """Writes a run's file if the run skipped anything."""
     photos, before, after = sums
     if photos:
         now = datetime.datetime.now(datetime.UTC)
@@ -63,7 +63,7 @@ def write_skipped(sums: Sums, archive: str, run_id: str, version: str) -> None:
 
 
 def read_skipped(archive: str, run_id: str | None = None) -> pa.Table:
-    """The photos that all runs of an archive, or one, skipped: an Arrow table of `skipped_schema()`.
+    """The photos that all runs, or one run, of an archive skipped: an Arrow table of `skipped_schema()`.
 
     Earlier versions wrote a row of the metrics table for each skipped photo; those stay there.
 
@@ -85,7 +85,7 @@ def read_skipped(archive: str, run_id: str | None = None) -> pa.Table:
 
 
 def read_sums(url: str) -> list[Skipped]:
-    """The content of one file: of one run, or a line each of several.
+    """The content of one file: a single run, or several, one per line.
 
     Raises:
       BadTable: it is not what it should be.
@@ -105,6 +105,6 @@ def _parsed(line: bytes) -> Skipped:
 
 
 def skipped_line(skipped: Skipped) -> bytes:
-    """The photos that a run skipped, as JSON on one line, without its end."""
+    """The photos that a run skipped as one line of JSON, without the newline."""
     values = dataclasses.asdict(skipped) | {"finished": skipped.finished.isoformat()}
     return json.dumps(values).encode()

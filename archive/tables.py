@@ -56,7 +56,7 @@ _Found = TypeVar("_Found")
 
 
 def lies_in_archive(folder: str) -> bool:
-    """Whether a folder is an archive, or lies in one: tables stand below it, or below one around it."""
+    """Whether a folder is an archive or inside one: there are tables below it, or below a parent."""
     if "://" not in folder:
         path = Path(folder).absolute()
         return any((one / METRICS_FOLDER).is_dir() for one in (path, *path.parents))
@@ -114,7 +114,7 @@ def table_text(text: str) -> str:
 
 
 def write_metrics(rows: Iterable[MetricsRow], url: str) -> None:
-    """Write `rows` as one Parquet file at `url`, whole or not at all; no rows make a file without rows.
+    """Writes `rows` as one Parquet file at `url`, whole or not at all, even if there are none.
 
     Raises `OSError` or Beam's `BeamIOError` where the place cannot be written.
     """
@@ -122,7 +122,7 @@ def write_metrics(rows: Iterable[MetricsRow], url: str) -> None:
 
 
 def write_failures(failures: Iterable[Failure], url: str) -> None:
-    """Write `failures` as JSON lines (UTF-8) at `url`, whole or not at all.
+    """Writes `failures` as JSON lines (UTF-8) at `url`, whole or not at all.
 
     Raises `OSError` or Beam's `BeamIOError` where the place cannot be written.
     """
@@ -131,7 +131,7 @@ def write_failures(failures: Iterable[Failure], url: str) -> None:
 
 @contextlib.contextmanager
 def open_whole(url: str) -> Iterator[BinaryIO]:
-    """A file to write that appears at `url` when the block ends well, and leaves nothing when it does not."""
+    """Opens a file for writing that appears at `url` if the block succeeds, and leaves nothing otherwise."""
     store = store_of(url)
     if store is not None:  # an object appears whole anyway, once all of it is there to be put
         whole = io.BytesIO()
@@ -154,7 +154,7 @@ def open_whole(url: str) -> Iterator[BinaryIO]:
 
 
 def values_of(row: MetricsRow | Failure) -> tuple[Any, ...]:
-    """The values of a row's fields in order, texts as `table_text`."""
+    """The values of a row's fields in order, with texts as in `table_text`."""
     values = (getattr(row, field.name) for field in dataclasses.fields(row))
     return tuple(table_text(value) if isinstance(value, str) else value for value in values)
 
@@ -182,7 +182,7 @@ def write_lines(rows: Iterable[tuple[Any, ...]], url: str) -> None:
 
 
 def run_folder(archive_url: str, folder: str, run_id: str) -> str:
-    """Where a run's files stand: `archive_url/folder/run=<run_id>`.
+    """The folder of a run's files: `archive_url/folder/run=<run_id>`.
 
     Raises `ValueError` for a run id with other characters than letters, digits, `.`, `_` and `-`.
     """
@@ -247,7 +247,7 @@ def read_failures(archive_url: str, run_id: str | None = None) -> pa.Table:
 
 
 def relisted(read: Callable[[], _Found]) -> _Found:
-    """Calls a function that lists tables and reads them, again if one was gone by then.
+    """Calls a function that lists and reads tables, and repeats it if a file has gone in between.
 
     What a running watch writes goes from its journal into a table, and compaction makes few files of many:
     the next listing shows where the rows went.
@@ -271,7 +271,7 @@ def table_urls(archive_url: str, folder: str, run_id: str | None) -> list[str]:
 def journal_rows(
     urls: Sequence[str], tables: Sequence[str], schema: pa.Schema, path: str | None = None
 ) -> pa.Table:
-    """The rows of runs' journals that no table of the same run has: those of runs that were killed.
+    """The journal rows of killed runs: those that are in no table of the same run.
 
     A run that watches writes tables as it goes on, and may compress a photo again after it is in one.
     """
@@ -295,7 +295,7 @@ def journal_rows(
 
 
 def read_journal(url: str) -> Iterator[dict[str, Any]]:
-    """The rows of one file of a journal, as far as they are whole.
+    """The complete rows of one file of a journal.
 
     Raises `BadTable` for a file that is not a journal.
     """
@@ -312,7 +312,7 @@ def read_journal(url: str) -> Iterator[dict[str, Any]]:
 
 
 def _read_parquet(url: str, schema: pa.Schema, only: dict[str, str] | None = None) -> pa.Table:
-    """The rows of one file; with `only`, those with these values in columns."""
+    """The rows of one file; with `only`, those with the given values in columns."""
     try:
         with pq.ParquetFile(io.BytesIO(read_whole(url))) as file:
             present = [name for name in schema.names if name in file.schema_arrow.names]
@@ -326,7 +326,7 @@ def _read_parquet(url: str, schema: pa.Schema, only: dict[str, str] | None = Non
 
 
 def _rows_of(file: pq.ParquetFile, only: dict[str, str], columns: list[str]) -> pa.Table:
-    """The rows of a file that have these values in columns, some row groups at a time."""
+    """The rows of a file with the given values in columns, a few row groups at a time."""
     names = list(dict.fromkeys([*columns, *only]))
     schema = pa.schema([file.schema_arrow.field(name) for name in names])
     found = [schema.empty_table()]

@@ -260,7 +260,7 @@ def code_region(
       region: (n, n, 3) uint8.
       rng: makes all random choices.
       prefilter: ComCNN, which prefilters some of the regions by the plain file's noise map, as `compress`
-      does.
+        does.
     """
     size = region.shape[0]
     emphasis = Emphasis(tune="visual" if rng.random() < _TUNED_SHARE else "psnr")

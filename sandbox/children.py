@@ -32,7 +32,7 @@ _PHOTOS_PER_CHILD = 1000  # whatever a library leaks or leaves in pieces goes wi
 
 
 class DecoderFailed(BadInput):
-    """Decoding crashed, or took more than it was given; the message says which."""
+    """Decoding crashed, or exceeded its time or memory; the message says which."""
 
 
 class CrashedLate(DecoderFailed):
@@ -40,7 +40,7 @@ class CrashedLate(DecoderFailed):
 
 
 class CannotStartError(OSError):
-    """There is no child process to be had."""
+    """No child process can be started."""
 
 
 class Child:
@@ -88,7 +88,7 @@ class Child:
     def ask(
         self, request: Mapping[str, Any], data: bytes, seconds: float
     ) -> tuple[dict[str, Any], mmap.mmap | bytes]:
-        """Hands over one request; the document of its answer and the shared memory that it points to.
+        """Sends one request; returns the document of the answer and the shared memory that it refers to.
 
         Raises:
           DecoderFailed: there is no answer, nor will there be one to any other request.
@@ -115,7 +115,7 @@ class Child:
         self.socket.sendall(data)
 
     def _receive(self, ending: float) -> tuple[dict[str, Any], mmap.mmap | bytes]:
-        """An answer; raises EOFError where it ends too early, ValueError where it is none."""
+        """An answer; raises EOFError if it ends early, ValueError if it is malformed."""
         self.socket.settimeout(max(ending - time.monotonic(), 1e-3))
         head, descriptors, _, _ = socket.recv_fds(self.socket, LENGTH.size, 1)
         try:
@@ -137,13 +137,13 @@ class Child:
                 os.close(descriptor)
 
     def _reap(self) -> None:
-        """Waits for a process that has closed its socket: how it ended is worth knowing."""
+        """Waits for a process that has closed its socket, to learn how it ended."""
         with contextlib.suppress(subprocess.TimeoutExpired):
             self.process.wait(server.GRACE_SECONDS)
         self.stop()
 
     def stop(self) -> None:
-        """Ends the process, whatever it does."""
+        """Ends the process, whatever it is doing."""
         self.socket.close()
         self.process.kill()
         self.process.wait()
@@ -158,7 +158,7 @@ class Child:
 
 
 class Children:
-    """The children of this process that have nothing to do; there are as many as threads decode at once."""
+    """The idle children of this process; there are as many children as threads that decode at once."""
 
     def __init__(self) -> None:
         self.ever_started = False
@@ -166,7 +166,7 @@ class Children:
         os.register_at_fork(after_in_child=self._forget)
 
     def _forget(self) -> None:
-        """Starts over: a fork has no threads but one, and its parent's children are not its own."""
+        """Starts over in a fork, which has one thread, and whose parent's children are not its own."""
         self.lock = threading.Lock()
         self.idle: list[Child] = []
         # The kernel ends a child with the thread that started it: this one stays as long as the process.
@@ -174,7 +174,7 @@ class Children:
 
     @contextlib.contextmanager
     def borrowed(self, fresh: bool = False) -> Iterator[Child]:
-        """A child that nobody else uses; afterwards it serves others, unless it has died or is worn out."""
+        """A child for exclusive use; afterwards it serves others, unless it has died or is worn out."""
         with self.lock:
             child = self.idle.pop() if self.idle and not fresh else None
         if child is None:
@@ -195,7 +195,7 @@ class Children:
             child.stop()
 
     def close(self) -> None:
-        """Ends those that have nothing to do."""
+        """Ends the idle children."""
         with self.lock:
             idle, self.idle = self.idle, []
         for child in idle:
@@ -203,7 +203,7 @@ class Children:
 
 
 def _mapped(descriptor: int) -> mmap.mmap:
-    """Shared memory as a buffer, which cannot shrink under its reader any more."""
+    """Shared memory as a buffer that cannot shrink while it is read."""
     if sys.platform == "linux":
         with contextlib.suppress(OSError):
             fcntl.fcntl(descriptor, fcntl.F_ADD_SEALS, fcntl.F_SEAL_SHRINK)
@@ -211,5 +211,5 @@ def _mapped(descriptor: int) -> mmap.mmap:
 
 
 def _import_paths() -> list[str]:
-    """Where a child finds what this process has imported, wherever it was started."""
+    """The import paths of this process, for a child started anywhere."""
     return [str(Path(__file__).parents[2]), *(path for path in sys.path if path)]

@@ -56,7 +56,7 @@ class Limits:
 
 
 def check_file_bytes(size: int, limits: Limits) -> None:
-    """Raises BadInput for a file that is too large to be read."""
+    """Raises BadInput for a file that is too large to read."""
     if size > limits.file_bytes:
         raise BadInput(f"the file has {size:,} bytes, more than the limit of {limits.file_bytes:,}")
 
@@ -154,12 +154,12 @@ def _record(fields: dict[str, Any] | None) -> ArchiveRecord | None:
 
 
 def idle_processes() -> list[int]:
-    """The process numbers of children that wait for work, the one that worked last at the end."""
+    """The process ids of idle children, the most recent last."""
     return [child.process.pid for child in _children.idle]
 
 
 def _decoded(task: str, data: bytes, options: Mapping[str, Any], limits: Limits) -> dict[str, Any]:
-    """The result of a task: by a child, or in this process where there are no children."""
+    """The result of a task, by a child or, where there are no children, in this process."""
     document, shared = _answered(task, data, options, limits)
     error = document.get("error")
     if error is None:
@@ -177,7 +177,7 @@ def _decoded(task: str, data: bytes, options: Mapping[str, Any], limits: Limits)
 def _answered(
     task: str, data: bytes, options: Mapping[str, Any], limits: Limits
 ) -> tuple[dict[str, Any], Any]:
-    """A JSON document, and the buffer it points to."""
+    """A JSON document, and the buffer that it refers to."""
     request = {
         "task": task,
         "options": options,

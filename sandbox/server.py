@@ -85,7 +85,7 @@ def _decoded(found: openjpeg.Decoded) -> Result:
 def archive(
     data: bytes, max_pixels: int | None, reduce: int, layers: int, region: Sequence[int] | None
 ) -> Result:
-    """All that restoring a JPEG 2000 file takes, in one visit: its boxes, pixels, and noise map if whole."""
+    """Everything needed to restore a JPEG 2000 file, at once: boxes, pixels, and noise map if whole."""
     from foveate.codec.file import decode_file
 
     part = None if region is None else Region(*region)
@@ -109,7 +109,7 @@ def bits(data: bytes, rows: int, columns: int) -> Result:
 
 
 def check(data: bytes) -> Result:
-    """`codec.integrity.check`, which reads the headers of as many tile-parts as a file has."""
+    """`codec.integrity.check`, which reads the headers of all of a file's tile-parts."""
     found = integrity.check(data)
     return {
         "record": _fields(found.record),
@@ -124,7 +124,7 @@ def _fields(record: ArchiveRecord | None) -> Result | None:
 
 
 def frames(data: bytes) -> Result:
-    """`pictures.dicom.frame_count`: deflated datasets may be bombs too."""
+    """`pictures.dicom.frame_count`: deflated datasets can be bombs too."""
     return {"count": dicom.frame_count(data)}
 
 
@@ -143,13 +143,13 @@ TASKS: dict[str, Callable[..., Result]] = {
 
 @dataclasses.dataclass(frozen=True)
 class Answer:
-    """A JSON document, and the arrays and bytes that it points to, in the order of their places."""
+    """A JSON document, and the arrays and bytes that it refers to, in the order of their places."""
 
     document: dict[str, Any]
     blobs: Sequence[memoryview] = ()
 
     def padded(self) -> Iterator[memoryview | bytes]:
-        """The blobs, each filled up to where the next one begins."""
+        """The blobs, each padded up to where the next one begins."""
         for blob in self.blobs:
             yield blob
             yield bytes(-len(blob) % _ALIGNED)
@@ -172,7 +172,7 @@ def answer(task: str, data: bytes, options: Mapping[str, Any]) -> Answer:
 
 
 def emit_result(result: Result) -> Answer:
-    """A result as an answer; what is bytes or an array becomes its place in shared memory."""
+    """A result as an answer, with bytes and arrays replaced by their places in shared memory."""
     blobs: list[memoryview] = []
     end = 0
 
@@ -193,7 +193,7 @@ def emit_result(result: Result) -> Answer:
 
 
 def parse_result(document: Any, shared: Any) -> Any:
-    """The other half of `emit_result`: arrays are views of the buffer `shared`.
+    """The inverse of `emit_result`; arrays are views of the buffer `shared`.
 
     Raises:
       ValueError: a place is not in the buffer, or of an unknown kind.
@@ -212,7 +212,7 @@ def parse_result(document: Any, shared: Any) -> Any:
 
 
 def send(connection: socket.socket, reply: Answer) -> None:
-    """Sends an answer, its blobs through nameless shared memory: nothing is left of it if both ends die."""
+    """Sends an answer, with its blobs in anonymous shared memory, which vanishes if both processes die."""
     document = json.dumps(reply.document).encode()
     if len(document) > MOST_REPLY:
         document = json.dumps(
@@ -231,7 +231,7 @@ def send(connection: socket.socket, reply: Answer) -> None:
 
 
 def _nameless_file() -> Any:
-    """Shared memory; where a system has none that can be sent, a file that is deleted already."""
+    """Anonymous shared memory or, where the system cannot send that, a deleted file."""
     if hasattr(os, "memfd_create"):
         return os.fdopen(os.memfd_create("foveate", os.MFD_CLOEXEC | os.MFD_ALLOW_SEALING), "wb")
     return tempfile.TemporaryFile()
@@ -273,7 +273,7 @@ def _serve(connection: socket.socket) -> None:
 
 
 def _die_with(parent: int) -> None:
-    """Linux ends this process when the thread that started it ends; elsewhere the closed socket does."""
+    """Makes Linux end this process along with the thread that started it; elsewhere, the closed socket does."""
     if sys.platform == "linux":
         ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
     if os.getppid() != parent:  # it was too late
@@ -281,7 +281,7 @@ def _die_with(parent: int) -> None:
 
 
 def _be_expendable() -> None:
-    """No core files, which would hold photos; and the first to go where the machine has no memory left."""
+    """Turns off core files, which would contain photos, and volunteers for the out-of-memory killer."""
     with contextlib.suppress(ImportError, OSError, ValueError):
         import resource
 
@@ -291,14 +291,14 @@ def _be_expendable() -> None:
 
 
 def _load_dicom_decoder() -> None:
-    """Before there are limits: TensorFlow takes its time, and gigabytes of addresses."""
+    """Loads TensorFlow before limits apply: it takes long, and gigabytes of address space."""
     with contextlib.suppress(NotForJpeg2000):  # decoding will say so
         dicom.load_decoder()
 
 
 @contextlib.contextmanager
 def _limited(seconds: float, memory_bytes: int) -> Iterator[None]:
-    """Bounds one request's addresses, and ends this process where nobody else does.
+    """Limits one request's memory and time, and ends this process if nobody else does.
 
     The kernel counts both: no library that hangs, or that its caller died of, outlives them.
     """
@@ -312,7 +312,7 @@ def _limited(seconds: float, memory_bytes: int) -> Iterator[None]:
 
 
 def _limit_addresses(more_bytes: int | None) -> None:
-    """Lets this process take so many bytes of addresses beyond those it has; only Linux holds to that."""
+    """Limits how much more address space this process may use; only Linux enforces that."""
     if sys.platform != "linux":
         return
     import resource

@@ -158,7 +158,7 @@ def _listed_folder(folder: str) -> Iterator[StoredFile]:
 
 
 def find_file(url: str) -> ListedFile | None:
-    """A file by its own name, None if there is none: nothing there, or a folder."""
+    """A file by its own name; None if there is nothing, or a folder."""
     store = store_of(url)
     if store is not None:
         file = store.find(url.rstrip("/"))
@@ -169,7 +169,7 @@ def find_file(url: str) -> ListedFile | None:
 
 
 def list_private(folder: str) -> list[str]:
-    """The urls of all files below a folder, in order, however private; none if there is no such folder.
+    """The urls of all files below a folder, in order, including private ones; none if there is no folder.
 
     Raises:
       OSError: it cannot be listed.
@@ -207,7 +207,7 @@ def _private_paths(folder: str) -> Iterator[Path]:
 
 
 def check_destination(folder: str) -> None:
-    """Makes sure that a place for results can be reached, before any work is done for it.
+    """Makes sure that an output can be reached, before doing any work for it.
 
     Raises:
       CannotGoOn: it cannot; the message says why.
@@ -326,7 +326,7 @@ def _local_folder(path: Path) -> Iterator[StoredFile]:
 
 
 def _root(pattern: str) -> str:
-    """The folder below which a glob's matches keep their paths: all before the first wildcard's part."""
+    """The folder that a glob's matches are relative to: everything before the first wildcard's component."""
     parts = pattern.split("/")
     first = next((i for i, part in enumerate(parts) if any(c in part for c in _GLOB)), len(parts) - 1)
     return "/".join(parts[:first])

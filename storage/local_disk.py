@@ -23,7 +23,7 @@ PRIVATE_FOLDER = "_foveate"  # tables and temporary files below an archive's roo
 
 
 def local_file(path: Path) -> Iterator[StoredFile]:
-    """A regular file as a listing would show it; nothing for what is not one, or is not there."""
+    """A regular file as in a listing; None for anything else."""
     try:
         status = path.stat()
     except PermissionError:  # reading it will say so
@@ -71,7 +71,7 @@ def write_local(target: Path, data: bytes, temporary: Path, like: SourceFile | N
 
 
 def write_local_new(target: Path, data: bytes, temporary: Path) -> bool:
-    """Like `write_local`, but only where there is no file of that name yet; whether it was written."""
+    """Like `write_local`, but only if there is no file of that name; returns whether it was written."""
     target.parent.mkdir(parents=True, exist_ok=True)
     temporary.mkdir(parents=True, exist_ok=True)
     part = temporary / uuid.uuid4().hex
@@ -94,7 +94,7 @@ def write_local_new(target: Path, data: bytes, temporary: Path) -> bool:
 
 
 def _move_if_new(part: Path, target: Path) -> bool:
-    """Gives a file its name unless there is one of that name; whether it did.
+    """Gives a file its name unless that is taken; returns whether it did.
 
     A move would replace what is there, so whoever moves holds a lock: on a file that stays, since a lock on
     one that is removed keeps nobody out. A process that is killed lets go of it.
@@ -108,7 +108,7 @@ def _move_if_new(part: Path, target: Path) -> bool:
 
 
 def _rights(path: Path) -> int:
-    """The rights that a copy of a file or folder may have: of whoever can get there and read (no x bits).
+    """The permissions for a copy of a file or folder: those of everyone who can reach and read it.
 
     Those of a group count only where new files belong to the same one.
     """
@@ -127,21 +127,21 @@ def _rights(path: Path) -> int:
 
 
 def _widen(descriptor: int, rights: int) -> None:
-    """Gives an open file the rights that new files have, as far as they are among `rights`."""
+    """Gives an open file the permissions of new files, as far as they are among `rights`."""
     with contextlib.suppress(OSError):  # a filesystem without rights
         os.fchmod(descriptor, rights & ~_umask())
 
 
 @functools.cache
 def _umask() -> int:
-    """Permission bits that new files lack; the system tells only those who set it."""
+    """The permissions that new files lack; the system reveals the mask only when it is set."""
     mask = os.umask(0o077)
     os.umask(mask)
     return mask
 
 
 def bring_to_disk(file: Path) -> None:
-    """Writes what a system still holds of a local file; of a folder, the names in it."""
+    """Syncs a local file, or the names in a folder."""
     descriptor = os.open(file, os.O_RDONLY)
     try:
         os.fsync(descriptor)
@@ -150,7 +150,7 @@ def bring_to_disk(file: Path) -> None:
 
 
 def move_durably(part: Path, target: Path) -> None:
-    """Gives a local file its name, so that after a power cut it is there whole, or what was there before."""
+    """Renames a local file so that, after a power cut, either it or the old file is there whole."""
     bring_to_disk(part)
     part.replace(target)
     for folder in itertools.islice(target.parents, _TABLE_DEPTH):
@@ -158,18 +158,18 @@ def move_durably(part: Path, target: Path) -> None:
 
 
 def _bring_names_to_disk(folder: Path) -> None:
-    """After a power cut a file is where it was moved to only if its folder, too, has been written."""
+    """Syncs a folder: otherwise a moved file might not be in it after a power cut."""
     with contextlib.suppress(OSError):  # not every system or filesystem can do that with folders
         bring_to_disk(folder)
 
 
 def temporary_folder(archive: str) -> Path:
-    """Where unfinished local files lie until they are moved to their names."""
+    """The folder of unfinished local files, which are moved to their names when finished."""
     return Path(archive) / PRIVATE_FOLDER / "unfinished"
 
 
 def clear_unfinished(archive: str) -> None:
-    """Removes what a killed run left unfinished in a local archive, to which one run at a time may write."""
+    """Removes a killed run's unfinished files from a local archive, which one run at a time may write to."""
     if "://" in archive:
         return
     private = Path(archive) / PRIVATE_FOLDER

@@ -34,7 +34,7 @@ _CONTENT_TYPES = {
 
 @dataclasses.dataclass(frozen=True, slots=True)
 class StoredFile:
-    """A file as a listing shows it.
+    """A file as in a listing.
 
     `checksum` is of the content: "md5:...", "crc32c:..." (both base64, as Google Cloud Storage gives them) or
     "etag:..." (S3). `generation` numbers an object's versions in Google Cloud Storage. "" for what the store
@@ -49,7 +49,7 @@ class StoredFile:
 
     @property
     def version(self) -> str:
-        """Tells this file from another of its name: the checksum, else the time of change, else ""."""
+        """Distinguishes versions of a file: the checksum, else the time of change, else ""."""
         return self.checksum or (f"changed:{self.modified!r}" if self.modified else "")
 
 
@@ -84,14 +84,14 @@ class Page(NamedTuple):
         return Page(*columns)
 
     def between(self, start: str, end: str) -> Page:
-        """The files from one url on and before another; "" for no such bound."""
+        """The files from one url up to, but not including, another; "" for no bound."""
         if not start and not end:
             return self
         return self.chosen([url >= start and not (end and url >= end) for url in self.urls])
 
 
 def pages_of(files: Iterable[StoredFile]) -> Iterator[Page]:
-    """Files in pages."""
+    """Files grouped into pages."""
     remaining = iter(files)
     while some := list(itertools.islice(remaining, PAGE)):
         yield Page.of(some)
@@ -105,7 +105,7 @@ class Store(Protocol):
     """
 
     def list_below(self, prefix: str, start: str = "", end: str = "") -> Iterator[Page]:
-        """All objects whose url begins so, in the order of their names; a page for each call.
+        """All objects whose urls have a prefix, in the order of their names, one page per call.
 
         Args:
           prefix: what their urls begin with.
@@ -120,7 +120,7 @@ class Store(Protocol):
         """
 
     def find(self, url: str) -> StoredFile | None:
-        """One object, None if it is not there."""
+        """One object, or None if it does not exist."""
 
     def read(
         self,
@@ -130,14 +130,14 @@ class Store(Protocol):
         most: int | None = None,
         start: int = 0,
     ) -> bytes:
-        """An object's bytes, or its `first` ones, or of these those from `start` on.
+        """An object's bytes, or those from `start` up to `first`.
 
         With a version, FileChanged if it is another by now. Of an object of more than `most` bytes only some
         are read, though more than `most`.
         """
 
     def write(self, url: str, data: bytes, may_replace: MayReplace | None = None) -> StoredFile:
-        """Puts an object whole, with the content type of its name, over what is there.
+        """Writes an object whole, with the content type of its name, replacing an existing one.
 
         Where the very same bytes are there already, they are left. `may_replace` is asked, with the bytes
         that are there, whether they may go; NotOursError where not. Raises FileChanged where another writer
@@ -152,15 +152,15 @@ MayReplace = Callable[[bytes], bool]
 
 
 class NotOursError(OSError):
-    """The object exists already and must stay."""
+    """The object already exists and must stay."""
 
 
 class FileChanged(OSError):  # noqa: N818 (reads as the sentence it ends up in)
-    """An object is not the version that it should be: somebody else has written it."""
+    """An object has another version than expected: somebody else has written it."""
 
 
 def read_up_to(handle: Any, count: int | None, at_once: int = 1 << 23) -> bytes:
-    """A file's bytes to its end, at most so many; `read` of a count may make room for all of them at once."""
+    """A file's bytes, up to a limit; reading a fixed count could allocate memory for all of it at once."""
     if count is None:
         data: bytes = handle.read()
         return data
@@ -172,7 +172,7 @@ def read_up_to(handle: Any, count: int | None, at_once: int = 1 << 23) -> bytes:
 
 
 def content_type(name: str) -> str:
-    """The media type of a file, by its name's ending."""
+    """The media type of a file, by its name's extension."""
     ending = os.path.splitext(name)[1].lower()  # noqa: PTH122 (urls are no paths)
     return _CONTENT_TYPES.get(ending) or mimetypes.types_map.get(ending, "application/octet-stream")
 
@@ -186,7 +186,7 @@ def split_url(url: str) -> tuple[str, str]:
 
 
 def seconds_of(time: str) -> float:
-    """Seconds since 1970 of a time as stores write it, in ISO 8601; without a zone it is in UTC.
+    """Seconds since 1970 of a store's ISO 8601 time, which is UTC if it has no zone.
 
     Raises:
       ValueError: it is not such a time.
@@ -202,7 +202,7 @@ def checksums(data: bytes) -> set[str]:
 
 
 def require_replaceable(may_replace: MayReplace, there: bytes, url: str) -> None:
-    """Raises NotOursError where the bytes that are there must stay."""
+    """Raises NotOursError if the existing bytes must stay."""
     if not may_replace(there):
         raise NotOursError(url)
 

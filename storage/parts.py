@@ -19,7 +19,7 @@ _LEVELS = 4  # of folders below a source that are looked at until there are enou
 
 
 def split_source(source: str, most: int = PARTS) -> list[Part]:
-    """The parts of a command-line source, at most `most`, together the whole of it.
+    """The parts of a command-line source, at most `most`, which together cover it.
 
     Raises:
       NothingFound: its store cannot be listed.
@@ -35,7 +35,7 @@ def split_source(source: str, most: int = PARTS) -> list[Part]:
 
 
 def _cuts(source: str, most: int) -> list[str]:
-    """Urls of folders at which a listing is cut, evenly spread over those that there are."""
+    """Urls of folders at which to split a listing, evenly spread."""
     store = store_of(source)
     if store is None:
         return []

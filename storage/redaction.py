@@ -29,7 +29,7 @@ _PATTERNS = tuple(
 
 
 def redacted(text: str) -> str:
-    """`text` with `HIDDEN` for every signature, token, password and key in it that is known by its form."""
+    """`text` with `HIDDEN` in place of every recognizable signature, token, password and key."""
     while (changed := _once(text)) != text:  # a URL may have several
         text = changed
     return text

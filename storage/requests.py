@@ -20,7 +20,7 @@ _made: collections.Counter[str] = collections.Counter()
 
 
 def count_request(kind: Kind) -> None:
-    """Counts a request: a page of a listing, a look at an object's properties, a read, a write, a delete."""
+    """Counts a request: a page of a listing, a metadata request, a read, a write or a delete."""
     with _lock:
         _made[kind] += 1
     Metrics.counter("foveate", COUNTER + kind).inc()

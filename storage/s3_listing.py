@@ -17,13 +17,13 @@ _LISTED = "FoveateListed"  # beside the fields of botocore's answer
 
 
 def parse_listings_quickly(client: Any) -> None:
-    """Has the objects in a client's answers to ListObjectsV2 parsed here, for `listed_page`."""
+    """Makes a client leave the answers to ListObjectsV2 to `listed_page`, which parses them faster."""
     # By this name it comes before botocore's own handler, which parses the whole answer to look for errors.
     client.meta.events.register("before-parse.*.ListObjectsV2", _take_objects)
 
 
 def listed_page(answer: Mapping[str, Any], bucket: str) -> Page:
-    """The objects of one answer; `bucket` is the beginning of their urls, with a slash at its end."""
+    """The objects of one answer; `bucket` is the prefix of their urls, ending in a slash."""
     listed = answer.get(_LISTED)
     if listed is None:  # as botocore has parsed it
         listed = [
@@ -40,7 +40,7 @@ def listed_page(answer: Mapping[str, Any], bucket: str) -> Page:
 def _take_objects(
     response_dict: dict[str, Any], customized_response_dict: dict[str, Any], **_: object
 ) -> None:
-    """Moves the objects of an answer out of its body; leaves an answer that is not understood to botocore."""
+    """Removes the objects from an answer's body; leaves answers that it does not understand to botocore."""
     if response_dict["status_code"] != 200:
         return
     try:

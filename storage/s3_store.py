@@ -80,13 +80,13 @@ _KINDS: dict[str, Kind] = {
 
 
 def _count(event_name: str, **_: object) -> None:
-    """Counts each request as it is sent, repetitions too."""
+    """Counts each request as it is sent, including retries."""
     count_request(_KINDS.get(event_name.rpartition(".")[2], "look"))
 
 
 @dataclasses.dataclass
 class S3Store:
-    """S3, or what speaks like it: two clients, since a client's patience cannot be changed."""
+    """S3 or a compatible store, with two clients, since a client's timeouts cannot be changed."""
 
     first: Any  # botocore's S3 client
     patient: Any
@@ -229,7 +229,7 @@ class S3Store:
 
 
 def _key_before(key: str) -> str:
-    """A key that sorts before `key`: S3 lists what comes *after* the one that it is given."""
+    """A key that sorts right before `key`, since S3 lists what comes *after* a given key."""
     return key[:-1]
 
 

@@ -27,7 +27,7 @@ _SYSTEM_PREFIXES = (".Trash", "._", ".Spotlight-", ".fseventsd")
 
 
 def is_of_system(relative_path: str) -> bool:
-    """Whether a path below a root is never a photo of a person: AppleDouble files, thumbnails, bins."""
+    """Whether a path below a root belongs to the system and is no photo: AppleDouble, thumbnails, bins."""
     parts = relative_path.split("/")
     return any(part.startswith(_SYSTEM_PREFIXES) or part in _SYSTEM_NAMES for part in parts)
 
@@ -36,7 +36,7 @@ _is_in_system = functools.lru_cache(1 << 10)(is_of_system)  # of a file's folder
 
 
 def is_excluded(relative_path: str, patterns: tuple[str, ...]) -> bool:
-    """Whether a path below a root fits one of some patterns (`*` fits slashes too), or a folder of it does.
+    """Whether a path below a root, or a folder of it, matches one of the patterns (`*` matches slashes too).
 
     A pattern without a slash may be any name in the path, one with a slash has to begin at the root.
     """
@@ -49,7 +49,7 @@ def is_excluded(relative_path: str, patterns: tuple[str, ...]) -> bool:
 
 
 def ending_of_name(path: str) -> str:
-    """The ending of a file's name in lower case, with its dot; "" for none, as of a name that begins so."""
+    """A file name's extension in lower case, with its dot; "" for none, and for names that start with it."""
     name = path.rpartition("/")[2]
     dot = name.rfind(".")
     return name[dot:].lower() if 0 < dot < len(name) - 1 else ""
@@ -74,12 +74,12 @@ class Selection:
     every_kind: bool = False
 
     def named(self, page: Page) -> SourcePage:
-        """The sources of files that are named themselves."""
+        """The sources among files named on the command line."""
         urls = [url.rstrip("/") for url in page.urls]
         return _sources(page, urls, [url.rpartition("/")[2] for url in urls])
 
     def below(self, page: Page, root: str, other_kinds: collections.Counter[str] | None = None) -> SourcePage:
-        """The sources among some files below a root; counts what is not taken for its ending, by that.
+        """The sources among files below a root; counts those skipped for their extension, by extension.
 
         A folder that could not be listed, whose url ends in a slash, is a source.
         """
@@ -117,7 +117,7 @@ def _sources(page: Page, urls: list[str], paths: list[str]) -> SourcePage:
 
 @functools.lru_cache
 def _path_below(folder: str, root: str) -> str | None:
-    """A folder's path below a root, None where it is not below it."""
+    """A folder's path below a root, or None if it is not below it."""
     if "://" in root or "://" in folder:
         prefix = f"{root.rstrip('/')}/"
         return folder.rstrip("/")[len(prefix) :] or None if folder.startswith(prefix) else None

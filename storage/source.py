@@ -9,7 +9,7 @@ from typing import NamedTuple
 
 @dataclasses.dataclass(frozen=True)
 class SourceFile:
-    """One file to work on: where it is, and where it belongs in the output."""
+    """One file to process: where it is, and where it belongs in the output."""
 
     url: str
     relative_path: str  # below the root it was found under, with forward slashes
@@ -26,7 +26,7 @@ class SourceFile:
 
 
 class SourcePage(NamedTuple):
-    """Some source files, column by column; a column for each field of `SourceFile`, in their order."""
+    """Some source files, column by column, with a column for each field of `SourceFile`, in order."""
 
     urls: Sequence[str]
     paths: Sequence[str]

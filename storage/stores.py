@@ -21,7 +21,7 @@ _NO_OPTIONS = PipelineOptions([])
 
 
 def store_of(url: str) -> Store | None:
-    """The store that a url lies in; None for local files and for what only Beam knows.
+    """The store of a url; None for local files and for schemes that only Beam knows.
 
     Raises:
       ValueError: what it takes to reach such a store is not installed.
@@ -35,7 +35,7 @@ def store_of(url: str) -> Store | None:
 
 
 def _options() -> PipelineOptions:
-    """Options of the command line; Beam hands them to every worker, but has no public way to ask for them."""
+    """The command line's options; Beam passes them to every worker, but has no public way to read them."""
     return FileSystems._pipeline_options or _NO_OPTIONS
 
 

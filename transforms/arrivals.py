@@ -40,7 +40,7 @@ _MANY = 1000  # new files for which it pays to read the archive's tables again
 
 @dataclasses.dataclass(frozen=True)
 class Watched:
-    """The watched places, and how to tell what is up to date.
+    """The watched sources, and how to tell what is up to date.
 
     `sources`, `extensions` and `archive` are as of `find_files`, `exclude` and `every_kind` as of
     `find_part`. A local file is taken when it was not changed for `rest_seconds`, or is the same in two
@@ -60,7 +60,7 @@ class Watched:
 
 
 class Arrivals:
-    """Remembers what it has passed on; `look` gives what came since.
+    """Remembers what it has passed on; `look` returns what is new since the last look.
 
     `more` says whether the last look has left something that is ready for the next one.
     """
@@ -105,7 +105,7 @@ class Arrivals:
                 yield from expand_frames(found, self.watched.dicom_frames)
 
     def _listed(self) -> Iterator[SourceFile]:
-        """All files that are there; that there are none is no error."""
+        """All existing files; it is no error if there are none."""
         for source in sorted(self.watched.sources):
             watched = self.watched
             yield from find_part(
@@ -117,13 +117,13 @@ class Arrivals:
             )
 
     def _rests(self, file: SourceFile, now: float) -> bool:
-        """Whether nobody is writing a file any more; objects appear when they are whole."""
+        """Whether nobody is still writing a file; objects only appear when they are complete."""
         if file.generation or file.checksum or ("://" in file.url and store_of(file.url) is not None):
             return True
         return now - file.modified >= self.watched.rest_seconds
 
     def _not_done(self, sources: Iterator[SourceFile]) -> Iterator[SourceFile]:
-        """Sources that are not up to date by the archive's tables, which are read once for all of them."""
+        """Sources that are not up to date according to the archive's tables, which are read once for all."""
         digests = self.watched.settings_digest, self.watched.weights_digest
         if not self.watched.trust_tables:
             yield from sources
@@ -139,7 +139,7 @@ class Arrivals:
 
 @dataclasses.dataclass
 class WatchSources(beam.PTransform):  # type: ignore[misc]  # Beam is untyped
-    """Emits arrivals in watched places, for ever, as `SourceFile`s; outputs: "sources" (main) and "failures".
+    """Emits arrivals forever, as `SourceFile`s; outputs: "sources" (main) and "failures".
 
     Args:
       watched: what is looked at.
@@ -152,7 +152,7 @@ class WatchSources(beam.PTransform):  # type: ignore[misc]  # Beam is untyped
     run_id: str
 
     def expand(self, root: Any) -> Any:
-        """Lists again and again, and passes each version of a file on once."""
+        """Lists repeatedly, and passes each version of a file on once."""
         return (
             root
             | "Every interval" >> PeriodicImpulse(fire_interval=self.seconds, rebase=RebaseMode.REBASE_START)
@@ -162,7 +162,7 @@ class WatchSources(beam.PTransform):  # type: ignore[misc]  # Beam is untyped
 
 
 class FindArrivals(beam.DoFn):  # type: ignore[misc]  # Beam is untyped
-    """An impulse → what has arrived since the one before.
+    """An impulse → what has arrived since the previous one.
 
     What a process remembers may be lost with it, and is dropped where a bundle fails: what is then found
     again is known by the archive's tables, or by `TakeOnce`.
@@ -178,7 +178,7 @@ class FindArrivals(beam.DoFn):  # type: ignore[misc]  # Beam is untyped
         self.memory = self.shared.acquire(lambda: _Memory(Arrivals(self.watched)), self.run_id)
 
     def start_bundle(self) -> None:
-        """Forgets what a bundle that did not end may have passed on in vain."""
+        """Forgets what an unfinished bundle may have passed on in vain."""
         if self.memory is None:
             raise AssertionError("setup has not run")
         if self.memory.open:
@@ -192,7 +192,7 @@ class FindArrivals(beam.DoFn):  # type: ignore[misc]  # Beam is untyped
         yield from self.memory.arrivals.look(self.clock())
 
     def finish_bundle(self) -> None:
-        """Nothing was in vain."""
+        """Keeps what this bundle has passed on."""
         if self.memory is not None:
             self.memory.open = False
 
@@ -207,7 +207,7 @@ class TakeOnce(beam.PTransform):  # type: ignore[misc]  # Beam is untyped
     """`SourceFile`s and `Failure`s → each version of a source once; outputs: "sources" (main), "failures"."""
 
     def expand(self, found: Any) -> Any:
-        """Keys by url, and lets the engine's own state decide: it is kept with the job."""
+        """Keys by url and uses the engine's own state, which is kept with the job."""
         return (
             found
             | "Key by url" >> beam.Map(_keyed).with_output_types(tuple[bytes, Any])

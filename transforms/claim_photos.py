@@ -24,7 +24,7 @@ _open: dict[Claiming, tuple[Claims, int]] = {}  # of this process, with the numb
 
 @dataclasses.dataclass
 class ClaimPhotos(beam.PTransform):  # type: ignore[misc]  # Beam is untyped
-    """`SourceFile`s → those that are this run's to work on (main output "good"), "failures", and "left"."""
+    """`SourceFile`s → those for this run to process (main output "good"), "failures", and "left"."""
 
     claiming: Claiming
     progress: Progress

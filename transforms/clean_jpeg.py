@@ -19,7 +19,7 @@ _FINEST_QUALITY = 76
 
 
 def clean_jpeg(network: Network, photo: Photo) -> Photo:
-    """A JPEG's photo without its artifacts, and how far that took it from the JPEG.
+    """A JPEG's photo without its artifacts, and how far that is from the JPEG.
 
     Fine JPEGs, in which the network could not tell artifacts from detail, stay as they are, and all others.
     """

@@ -12,7 +12,7 @@ from foveate.archive.planning.plan import clear_plan
 
 @dataclasses.dataclass
 class ClearPlan(beam.PTransform):  # type: ignore[misc]  # Beam is untyped
-    """A tuple of what the last steps of a run give → nothing; bounded, all of it is waited for.
+    """A tuple of a run's last outputs → nothing; waits for all of them, so they must be bounded.
 
     Args:
       archive: the root that the plan lies below.
@@ -23,7 +23,7 @@ class ClearPlan(beam.PTransform):  # type: ignore[misc]  # Beam is untyped
     run_id: str
 
     def expand(self, ends: Any) -> Any:
-        """Counts what there is, which takes until there is no more, and removes the plan."""
+        """Counts all outputs, which waits until they end, and removes the plan."""
         return (
             ends
             | "All ends" >> beam.Flatten()

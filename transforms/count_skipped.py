@@ -19,7 +19,7 @@ class SumSkipped(beam.CombineFn):  # type: ignore[misc]  # Beam is untyped
         return 0, 0, 0
 
     def add_input(self, sums: Sums, more: Sums) -> Sums:
-        """Some photos more."""
+        """Adds some photos."""
         return sums[0] + more[0], sums[1] + more[1], sums[2] + more[2]
 
     def merge_accumulators(self, parts: Iterable[Sums]) -> Sums:
@@ -36,7 +36,7 @@ class SumSkipped(beam.CombineFn):  # type: ignore[misc]  # Beam is untyped
 
 @dataclasses.dataclass
 class WriteSkipped(beam.PTransform):  # type: ignore[misc]  # Beam is untyped
-    """`Sums` of what was skipped → one file of the run, none if nothing was skipped.
+    """`Sums` of skipped photos → one file per run, or none if nothing was skipped.
 
     Args:
       archive: the archive's root.

@@ -53,7 +53,7 @@ class SalientPhoto:
 
 @dataclasses.dataclass(frozen=True, eq=False)
 class Coded:
-    """A JP2 file, what a decoder makes of it, and how coarsely each place was coded.
+    """A JP2 file, its decoded pixels, and how coarsely each place was coded.
 
     `decoded` is like the photo's pixels; `noise` is the coding-noise map (ceil(H/8), ceil(W/8), 4) float32,
     None where nothing was lost. `score` is the SSIMULACRA 2 of `decoded` if the encoder measured it.
@@ -69,7 +69,7 @@ class Coded:
 
 @dataclasses.dataclass(frozen=True, eq=False)
 class CodedPhoto:
-    """A photo and the file that stands for it. `archived`: it is there already."""
+    """A photo and its file. `archived`: the file is already in the archive."""
 
     salient: SalientPhoto
     file: Coded
@@ -83,7 +83,7 @@ class CodedPhoto:
 
 @dataclasses.dataclass(frozen=True, eq=False)
 class PrefilteredPhoto:
-    """A coded photo and what ComCNN makes of its pixels; None where ComCNN is not called for."""
+    """A coded photo and its pixels filtered by ComCNN, or None if ComCNN is not called for."""
 
     coded: CodedPhoto
     prefiltered: Pixels | None
@@ -97,7 +97,7 @@ class PrefilteredPhoto:
 
 @dataclasses.dataclass(frozen=True, eq=False)
 class RestoredPhoto:
-    """A coded photo and what RecCNN makes of its file.
+    """A coded photo and what RecCNN restores from its file.
 
     restored: all of it; None where RecCNN has nothing to do, or was shown a sample.
     windows: what it makes of the photo's `quality.sample.windows`, where not of all of it.
@@ -116,7 +116,7 @@ class RestoredPhoto:
 
 @dataclasses.dataclass(frozen=True, eq=False)
 class Archived:
-    """A finished archive file and its row; `write` is False if it lies in its place already."""
+    """A finished archive file and its row; `write` is False if the file is already in place."""
 
     source: SourceFile
     url: str
@@ -127,7 +127,7 @@ class Archived:
 
 @dataclasses.dataclass(frozen=True, eq=False)
 class DecodedFile:
-    """A JPEG 2000 file read back: pixels like `Photo`, and its noise map (None: lossless, or not known)."""
+    """A decoded JPEG 2000 file: pixels like `Photo`, and its noise map (None: lossless or unknown)."""
 
     source: SourceFile
     output_path: str  # below the output's root

@@ -70,7 +70,7 @@ class Encoder:
         )
 
     def stored_overhead(self, photo: Photo) -> int:
-        """The bytes that storing adds to a photo's file."""
+        """How many more bytes a photo's file has when stored."""
         return stored_overhead(f"{photo.source.relative_path}.jp2", self.key)
 
 
@@ -105,7 +105,7 @@ def encode_plain(salient: SalientPhoto, encoder: Encoder) -> Iterator[Any]:
 
 
 def encode_prefiltered(element: PrefilteredPhoto, encoder: Encoder) -> Iterator[CodedPhoto]:
-    """The same photo with the file of what ComCNN prefiltered, if it did."""
+    """The same photo with the file of its prefiltered pixels, if there are any."""
     coded = element.coded
     if element.prefiltered is None:
         yield coded
@@ -133,7 +133,7 @@ def _without_end_marks(photo: Photo) -> Photo:
 
 
 def not_worth_it(archive_bytes: int, source_bytes: int, min_saving: float) -> tuple[Reason, str] | None:
-    """Why a photo is kept, None if it is not; the same words for all, since the report counts them."""
+    """Why a photo is kept, or None; the texts are always the same, since the report counts them."""
     saving = 1 - archive_bytes / source_bytes
     if saving >= min_saving and archive_bytes < source_bytes:
         return None
@@ -143,7 +143,7 @@ def not_worth_it(archive_bytes: int, source_bytes: int, min_saving: float) -> tu
 
 
 def too_coarse(pixels: Pixels, decoded: Pixels) -> tuple[Reason, str] | None:
-    """Why a photo is kept for its alpha channel, which no target is about; None if it is good enough."""
+    """Why a photo is kept for its alpha channel, which no target controls; None if that is good enough."""
     error = alpha_error(pixels, decoded)
     if error is None or error <= MOST_ALPHA_ERROR:
         return None
@@ -151,7 +151,7 @@ def too_coarse(pixels: Pixels, decoded: Pixels) -> tuple[Reason, str] | None:
 
 
 def already_archived(salient: SalientPhoto, encoder: Encoder) -> Coded | None:
-    """The file that an interrupted run made of the same source with the same settings, None without one."""
+    """The file that an interrupted run made from the same source with the same settings, or None."""
     url = stored_name(archive_url(encoder.archive, salient.photo.source), encoder.key)
     try:
         data = read_if_there(url, encoder.limits.file_bytes)
@@ -180,7 +180,7 @@ def already_archived(salient: SalientPhoto, encoder: Encoder) -> Coded | None:
 
 
 def encode(salient: SalientPhoto, pixels: Pixels, encoder: Encoder, *, prefiltered: bool) -> Coded:
-    """One JP2 of `pixels` (the photo's own, or ComCNN's) with the photo's metadata, and what it decodes to.
+    """One JP2 of `pixels` (the photo's own, or ComCNN's) with the photo's metadata, and its decoded pixels.
 
     Raises:
       BudgetTooSmall: the target does not even hold headers and metadata.
@@ -227,7 +227,7 @@ class EncodeJpeg2000(PhotoStage):
 
 @dataclasses.dataclass
 class EncodePrefiltered(PhotoStage):
-    """`PrefilteredPhoto` → `CodedPhoto`: prefiltered photos are coded anew."""
+    """`PrefilteredPhoto` → `CodedPhoto`: codes prefiltered photos again."""
 
     encoder: Encoder
     step = "encode prefiltered"

@@ -29,7 +29,7 @@ from foveate.transforms.steps import FAILURES, Element, split_failures
 
 
 class Fed(NamedTuple):
-    """Outputs of a feed: sources spread over all workers, failures on the way, rows of what was skipped."""
+    """Outputs of a feed: sources spread over all workers, failures on the way, rows of skipped photos."""
 
     sources: Any
     failures: Any
@@ -38,7 +38,7 @@ class Fed(NamedTuple):
 
 @dataclasses.dataclass(frozen=True)
 class PlanMade:
-    """A plan that is there already: the urls of its parts, how many rows they have, and what needs no row."""
+    """A finished plan: the urls of its parts, the number of their rows, and what needs no row."""
 
     parts: tuple[str, ...]
     todo: int
@@ -47,7 +47,7 @@ class PlanMade:
 
 @dataclasses.dataclass
 class BatchFeed(beam.PTransform):  # type: ignore[misc]  # Beam is untyped
-    """Feeds the photos of a plan: one that is there, or one that workers make first.
+    """Feeds the photos of a plan: a finished one, or one that workers make first.
 
     Args:
       plan: the plan, or what it is to be made for.
@@ -63,7 +63,7 @@ class BatchFeed(beam.PTransform):  # type: ignore[misc]  # Beam is untyped
 
     @property
     def todo(self) -> int | None:
-        """How many photos there are to work on; None where workers will find out."""
+        """The number of photos to process; None if workers make the plan."""
         return self.plan.todo if isinstance(self.plan, PlanMade) else None
 
     def expand(self, root: Any) -> Fed:
@@ -101,12 +101,12 @@ class Round:
 
 @dataclasses.dataclass
 class RoundFeed(beam.PTransform):  # type: ignore[misc]  # Beam is untyped
-    """Findings of one round of a watch."""
+    """Feeds the photos of one round of a watch."""
 
     round: Round
 
     def expand(self, root: Any) -> Fed:
-        """Drops the sources that have not begun when the watch is told to stop."""
+        """Drops the sources not yet begun when the watch is told to stop."""
         found = root | "Found" >> beam.Create(list(self.round.found)).with_output_types(Element)
         taken = split_failures(found, "found")
         sources = _spread(taken.good) | "Unless stopped" >> beam.Filter(is_running, self.round.stop)
@@ -120,7 +120,7 @@ def is_running(source: SourceFile, stop: str) -> bool:
 
 @dataclasses.dataclass
 class StreamFeed(beam.PTransform):  # type: ignore[misc]  # Beam is untyped
-    """An endless feed of arrivals: from a listing every so many seconds, or a Pub/Sub subscription."""
+    """Feeds arrivals endlessly, from listings every few seconds or from a Pub/Sub subscription."""
 
     watched: Watched
     seconds: float
@@ -139,5 +139,5 @@ class StreamFeed(beam.PTransform):  # type: ignore[misc]  # Beam is untyped
 
 
 def _spread(sources: Any) -> Any:
-    """Hands sources out over all workers: from here on a photo stays on one of them."""
+    """Distributes sources over all workers: from here on, a photo stays on one of them."""
     return sources | "Spread paths" >> beam.Reshuffle()

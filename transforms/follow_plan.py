@@ -55,7 +55,7 @@ class FollowPlan(beam.PTransform):  # type: ignore[misc]  # Beam is untyped
 
 
 def settle(planned: Planned, run: RunLabels | None, progress: Progress) -> Iterator[Any]:
-    """One row of a plan: its source, or its failure, its row, or its size under their tags."""
+    """A row of a plan as its source, or as its failure, its row or its size under their tags."""
     if planned.action == "taken":
         error = BadInput(planned.detail)
         yield beam.pvalue.TaggedOutput(FAILURES, failure(planned.source.url, "match", error))

@@ -27,7 +27,7 @@ DicomFrames = Literal["keep", "first", "all"]
 
 @dataclasses.dataclass
 class ExpandFrames(beam.PTransform):  # type: ignore[misc]  # Beam is untyped
-    """`SourceFile`s → `SourceFile`s, those of several frames as one a frame that is asked for."""
+    """`SourceFile`s → `SourceFile`s; files with several frames become one source per requested frame."""
 
     frames: DicomFrames
 
@@ -43,7 +43,7 @@ class ExpandFrames(beam.PTransform):  # type: ignore[misc]  # Beam is untyped
 
 
 def expand_frames(source: SourceFile, frames: DicomFrames) -> Iterator[SourceFile]:
-    """The frames of a DICOM file with several, the first or all; every other source as it is.
+    """The first frame, or all, of a DICOM file with several; any other source unchanged.
 
     A frame counts as its even share of the file's bytes, so that all frames sum up to the file.
     """
@@ -58,14 +58,14 @@ def expand_frames(source: SourceFile, frames: DicomFrames) -> Iterator[SourceFil
 
 
 def expand_page(page: SourcePage, frames: DicomFrames) -> SourcePage:
-    """`expand_frames` of some sources together."""
+    """`expand_frames` of several sources."""
     if frames == "keep" or not any(map(_may_be_dicom, page.paths)):
         return page
     return SourcePage.of(frame for source in page.files() for frame in expand_frames(source, frames))
 
 
 def file_of_frame(source: SourceFile) -> SourceFile:
-    """The file that a source is a frame of, but for its size; itself if it is a whole file."""
+    """The file that a source is a frame of, except for its size; a whole file itself."""
     if not source.frame:
         return source
     path = source.relative_path.removesuffix(f".{source.frame:04d}")
@@ -73,7 +73,7 @@ def file_of_frame(source: SourceFile) -> SourceFile:
 
 
 def _may_be_dicom(path: str) -> bool:
-    """By its ending, or because that is none of a picture's: DICOM files often have numbers for names."""
+    """Whether a name suggests DICOM: by its extension, or for lack of a picture's, since many are numbers."""
     ending = ending_of_name(path)
     return ending in DICOM_EXTENSIONS or ending not in PICTURE_EXTENSIONS
 

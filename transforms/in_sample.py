@@ -6,5 +6,5 @@ _SAMPLED = 256 // 8  # of the 256 first bytes that a SHA-256 may have
 
 
 def is_in_sample(source_sha256: str) -> bool:
-    """Whether a source, by its hash in hexadecimal, is one of them."""
+    """Whether a source is in the sample, by its hexadecimal hash."""
     return int(source_sha256[:2], 16) < _SAMPLED

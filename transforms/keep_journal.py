@@ -28,7 +28,7 @@ _appending = threading.Lock()
 
 
 class KeepJournal(beam.DoFn):  # type: ignore[misc]  # Beam is untyped
-    """Notes rows in the run's journal, and passes them on."""
+    """Writes rows to the run's journal, and passes them on."""
 
     def __init__(self, run: RunLabels) -> None:
         self.archive, self.folder = run.archive, run_folder(run.archive, METRICS_FOLDER, run.run_id)
@@ -43,7 +43,7 @@ class KeepJournal(beam.DoFn):  # type: ignore[misc]  # Beam is untyped
         yield row
 
     def finish_bundle(self) -> None:
-        """Writes what is not yet written."""
+        """Writes the rest."""
         self._write()
 
     def _write(self) -> None:
@@ -59,7 +59,7 @@ class KeepJournal(beam.DoFn):  # type: ignore[misc]  # Beam is untyped
 
 
 def _append(file: Path, data: bytes) -> None:
-    """Adds whole lines or none: half a line would swallow the next one.
+    """Appends whole lines or none, since half a line would swallow the next one.
 
     They need not be on the disk at once. A file without a row is taken over by the next run, and a row comes
     only after its file has been brought to the disk.

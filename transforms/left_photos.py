@@ -15,7 +15,7 @@ from foveate.storage.source import SourceFile
 
 
 def note_left(source: SourceFile, file: str) -> None:
-    """Adds a photo to a file of those left, from any thread or process of this machine."""
+    """Adds a photo to a file of those left, from any thread or process on this machine."""
     line = json.dumps(dataclasses.asdict(source)) + "\n"
     descriptor = os.open(file, os.O_WRONLY | os.O_APPEND | os.O_CREAT, 0o600)
     try:
@@ -38,7 +38,7 @@ class LeftPhotos:
         self._since = time.time()
 
     def to_do(self) -> list[SourceFile]:
-        """The photos not done though no other run is alive; none while one is. It forgets what it gives.
+        """The photos left undone if no other run is alive, else none; forgets those that it returns.
 
         Raises:
           OSError: the archive cannot be read.
@@ -56,7 +56,7 @@ class LeftPhotos:
         return []
 
     def _is_done(self, source: SourceFile) -> bool:
-        """Whether the archive has a file of a photo that was written since then, and after its source."""
+        """Whether the archive has a file of a photo that was written later than the photo was left."""
         since = max(self._since, source.modified)
         urls = (join(self.archive, source.relative_path + ending) for ending in ENDINGS)
         files = (stored_file(url) for url in urls if url != source.url)

@@ -43,12 +43,12 @@ def find_structures(finder: StructureFinder, photo: Photo, weights: RoiWeights) 
 
 
 def without_saliency(photo: Photo) -> Iterator[SalientPhoto]:
-    """A photo all of whose places matter alike."""
+    """A photo in which all places matter alike."""
     yield SalientPhoto(photo, None, 0.0)
 
 
 def with_mask(photo: Photo, folder: str, limits: Limits) -> Iterator[SalientPhoto]:
-    """A photo with a drawn saliency: `folder`/<relative path>.png, or with .png for its ending.
+    """A photo with a drawn mask: `folder`/<relative path>.png, or with .png replacing its extension.
 
     Masks are pictures of any size, stretched over the upright photo: white matters, black does not. Of a
     colored mask its luma counts; alpha does not.
@@ -74,7 +74,7 @@ def with_mask(photo: Photo, folder: str, limits: Limits) -> Iterator[SalientPhot
 
 
 def with_boxes(photo: Photo, boxes: Sequence[Box]) -> Iterator[SalientPhoto]:
-    """A photo of which what lies in boxes matters; all of it alike where none of them reaches into it."""
+    """A photo in which the inside of boxes matters, or everything alike if none of them touches it."""
     height, width = photo.pixels.shape[:2]
     yield SalientPhoto(photo, saliency_of_boxes(boxes, height, width), 0.0)
 
@@ -96,7 +96,7 @@ class FindStructures(NetworkStage):
     weights: RoiWeights
 
     def handler(self) -> PhotoHandler:
-        """The networks of the structures that count."""
+        """The networks of the structures with a weight."""
         from foveate.models import structures
 
         load = functools.partial(structures.load, self.weights.values)
@@ -105,7 +105,7 @@ class FindStructures(NetworkStage):
 
 @dataclasses.dataclass
 class DrawSaliency(PhotoStage):
-    """`Photo` → `SalientPhoto` by what a person drew, or with all places alike."""
+    """`Photo` → `SalientPhoto` by masks or boxes, or with all places alike."""
 
     settings: CompressSettings
     limits: Limits
@@ -122,7 +122,7 @@ class DrawSaliency(PhotoStage):
 
 @dataclasses.dataclass
 class MapSaliency(beam.PTransform):  # type: ignore[misc]  # Beam is untyped
-    """`Photo` → `SalientPhoto`, as the settings say; outputs: "good" (the main one) and "failures"."""
+    """`Photo` → `SalientPhoto`, as the settings say; outputs: "good" (main) and "failures"."""
 
     settings: CompressSettings
     limits: Limits

@@ -62,7 +62,7 @@ def measure_photo(element: RestoredPhoto, run: RunLabels, score_all: bool = Fals
 
 
 def _harms(element: RestoredPhoto, plain: Measures, recovered: Measures | None, tune: Tune) -> bool:
-    """Whether a photo is worse for RecCNN.
+    """Whether RecCNN makes a photo worse.
 
     By the SSIMULACRA 2 of a sample of it where it is tuned for people, else by saliency-weighted PSNR.
     """
@@ -90,7 +90,7 @@ def _harms(element: RestoredPhoto, plain: Measures, recovered: Measures | None, 
 def _recovered(
     salient: SalientPhoto, coded: Coded, restored: Pixels | None, plain: Measures, *, scored: bool
 ) -> Measures | None:
-    """The measures after restoring: the same where nothing was lost, None without RecCNN or of a sample."""
+    """The measures after restoring: unchanged for lossless files, None without RecCNN or for a sample."""
     if restored is not None:
         return measure(salient.photo.pixels, restored, salient.saliency, scored=scored)
     return plain if coded.noise is None else None
@@ -147,7 +147,7 @@ def _row(
 
 
 def _taken(photo: Photo) -> str | None:
-    """When the photo was taken, ISO 8601 by the camera's clock."""
+    """When the photo was taken, as ISO 8601 by the camera's clock."""
     time = exif.taken(photo.metadata.exif) if photo.metadata.exif else None
     return time.isoformat() if time else None
 

@@ -67,13 +67,13 @@ class NameRestored(beam.PTransform):  # type: ignore[misc]  # Beam is untyped
 def _plan(
     sources: tuple[bytes, ...], output: bytes, file_format: PictureFormat, folder: str
 ) -> tuple[str, ...]:
-    """`plan_restore` as a Beam step; gives the urls of the parts."""
+    """`plan_restore` as a Beam step; returns the urls of the parts."""
     names = tuple(name.decode(errors="surrogatepass") for name in sources)
     return plan_restore(names, output.decode(errors="surrogatepass"), file_format, folder).parts
 
 
 def _read(part: Slice, file_format: PictureFormat) -> Iterator[Any]:
-    """`read_restore_plan` as outputs of a Beam step: a file whose place another has becomes a failure."""
+    """`read_restore_plan` as outputs of a Beam step: a file whose place is taken becomes a failure."""
     for file in read_restore_plan(part, file_format):
         if isinstance(file, Unnamed):
             yield beam.pvalue.TaggedOutput(FAILURES, failure(file.source.url, "match", file.error))

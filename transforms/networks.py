@@ -21,7 +21,7 @@ from foveate.transforms.steps import Element, attempt, split_failures
 
 
 class PhotoHandler(ModelHandler[Any, Any, Deferred]):  # type: ignore[misc]  # Beam is untyped
-    """Applies `work(network, element)` to each element; what it raises becomes a `Failure` element."""
+    """Applies `work(network, element)` to each element; exceptions become `Failure` elements."""
 
     def __init__(
         self,
@@ -33,7 +33,7 @@ class PhotoHandler(ModelHandler[Any, Any, Deferred]):  # type: ignore[misc]  # B
         self.step, self.load, self.work = step, load, work
 
     def load_model(self) -> Deferred:
-        """The network, not loaded yet; the same one for every pipeline of a process."""
+        """The network, not yet loaded; the same one for every pipeline of a process."""
         return shared(self.step, self.load)
 
     def run_inference(
@@ -53,7 +53,7 @@ class PhotoHandler(ModelHandler[Any, Any, Deferred]):  # type: ignore[misc]  # B
         return {"min_batch_size": 1, "max_batch_size": 1}
 
     def get_num_bytes(self, batch: Sequence[Any]) -> int:
-        """Nothing is counted: Beam's own way pickles the batch, a copy of all pixels, to learn its size."""
+        """Zero: to measure it, Beam would pickle the batch, a copy of all pixels."""
         return 0
 
     def get_metrics_namespace(self) -> str:
@@ -63,7 +63,7 @@ class PhotoHandler(ModelHandler[Any, Any, Deferred]):  # type: ignore[misc]  # B
 
 @dataclasses.dataclass
 class NetworkStage(beam.PTransform):  # type: ignore[misc]  # Beam is untyped
-    """A stage in which a network treats photos one by one; outputs: "good" (the main one) and "failures".
+    """A stage in which a network processes photos one by one; outputs: "good" (main) and "failures".
 
     A stage is a dataclass whose fields are its parameters; `handler` says which network does what.
     """
@@ -73,7 +73,7 @@ class NetworkStage(beam.PTransform):  # type: ignore[misc]  # Beam is untyped
         raise NotImplementedError
 
     def expand(self, elements: Any) -> Any:
-        """Infers, then sets failures apart."""
+        """Runs inference, then separates the failures."""
         handler = self.handler()
         results = elements | f"Run {handler.step}" >> RunInference(handler).with_output_types(Element)
         return split_failures(results, handler.step)

@@ -29,7 +29,7 @@ _ARCHIVED_TYPE = "JSON_API_V1"  # of the payload: the object's metadata; the oth
 
 @dataclasses.dataclass
 class ReadNotifications(beam.PTransform):  # type: ignore[misc]  # Beam is untyped
-    """Objects as a bucket announces them → `SourceFile`s; outputs: "sources" (main) and "failures".
+    """Objects that a bucket announces → `SourceFile`s; outputs: "sources" (main) and "failures".
 
     Args:
       watched: which of them are taken.
@@ -49,12 +49,12 @@ class ReadNotifications(beam.PTransform):  # type: ignore[misc]  # Beam is untyp
 
 @dataclasses.dataclass
 class TakeNotified(beam.PTransform):  # type: ignore[misc]  # Beam is untyped
-    """Pub/Sub messages → `SourceFile`s; a message that comes twice gives one. Outputs as above."""
+    """Pub/Sub messages → `SourceFile`s; a repeated message gives one. Outputs as above."""
 
     watched: Watched
 
     def expand(self, messages: Any) -> Any:
-        """Reads what each says, and passes each version of an object on once."""
+        """Parses the messages, and passes each version of an object on once."""
         return (
             messages
             | "Parse messages" >> beam.FlatMap(_sources, self.watched).with_output_types(SourceFile)
@@ -70,7 +70,7 @@ def _sources(message: Any, watched: Watched) -> Iterator[SourceFile]:
 
 
 def parse_notification(attributes: dict[str, str], data: bytes, watched: Watched) -> SourceFile | None:
-    """The source that a message announces, None for other events, other places and other files.
+    """The source that a message announces, or None for other events, places and files.
 
     Args:
       attributes: eventType, bucketId, objectId, objectGeneration, payloadFormat, ...
@@ -115,7 +115,7 @@ def _seconds(text: Any) -> float:
 
 
 def _relative_path(url: str, watched: Watched) -> str | None:
-    """Where a url belongs in the archive, None where it is not below what is watched; as of `find_files`."""
+    """A url's path in the archive, or None if it is not below a watched source; as for `find_files`."""
     private = url.endswith("/") or f"/{PRIVATE_FOLDER}/" in url
     if private or url.startswith(f"{watched.archive.rstrip('/')}/"):
         return None

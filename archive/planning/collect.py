@@ -28,12 +28,12 @@ _BUFFER = 1 << 18  # bytes of each of its columns, else they are read whole
 
 @functools.cache
 def rows_schema() -> pa.Schema:
-    """The columns of rows that are spooled: what planning asks of the metrics table."""
+    """The columns of spooled rows: what planning needs from the metrics table."""
     return schema_of_rows([field.name for field in dataclasses.fields(ArchivedRow)])
 
 
 def schema_of_rows(names: Sequence[str]) -> pa.Schema:
-    """The columns of rows that are spooled, with these of the metrics table."""
+    """The columns of spooled rows, with the given ones of the metrics table."""
     full = metrics_schema()
     return pa.schema(
         [pa.field("place", pa.int64()), *(full.field(name).with_nullable(True) for name in names)]
@@ -82,7 +82,7 @@ def source_of(row: dict[str, Any]) -> SourceFile:
 
 
 def columns_of(source: SourceFile) -> dict[str, Any]:
-    """A source as values of a table's columns: what `source_of` reads."""
+    """A source as values of a table's columns, for `source_of` to read."""
     url, path = table_text(source.url), table_text(source.relative_path)
     return {
         "url": url,
@@ -97,12 +97,12 @@ def columns_of(source: SourceFile) -> dict[str, Any]:
 
 
 def emit_names(source: SourceFile) -> bytes:
-    """Url and path of a source whose name is not UTF-8; no name has a zero byte in it."""
+    """The url and path of a source whose name is not UTF-8, joined by a zero byte, which no name contains."""
     return b"\0".join((name_bytes(source.url), name_bytes(source.relative_path)))
 
 
 def file_tables(page: ListedPage) -> Iterator[pa.Table]:
-    """The spooled form of an archive's files; those that may be of two photos stand in both places."""
+    """The spooled form of an archive's files; those that may belong to two photos are in both places."""
     table = held_table(page).drop_columns(["raw"])
     yield table
     is_encrypted = pc.ends_with(table.column("path"), ENDING)
@@ -127,7 +127,7 @@ def held_table(page: ListedPage) -> pa.Table:
 
 
 def table_rows(url: str, schema: pa.Schema) -> Iterator[pa.Table]:
-    """The spooled form of one file of the metrics table, some rows at a time.
+    """The spooled form of one file of the metrics table, in batches.
 
     Args:
       url: the file's.
@@ -157,7 +157,7 @@ def _spooled(table: pa.Table, schema: pa.Schema) -> pa.Table:
 
 
 def journal_rows(url: str, schema: pa.Schema) -> Iterator[pa.Table]:
-    """The spooled form of a journal; that a table of the same run may have the same rows does no harm.
+    """The spooled form of a journal; its rows may be in a table too, which is harmless.
 
     Arguments as of `table_rows`.
 
@@ -181,7 +181,7 @@ def journal_rows(url: str, schema: pa.Schema) -> Iterator[pa.Table]:
 
 
 def failure_rows(url: str) -> Iterator[tuple[Any, ...]]:
-    """The spooled form of one file of failures: which source failed when; a time that is none is of no use.
+    """The spooled form of one file of failures: which source failed when; ignores invalid times.
 
     Raises:
       BadTable: it is not such a file.

@@ -13,7 +13,7 @@ from foveate.storage.source import SourceFile
 
 @dataclasses.dataclass(frozen=True)
 class Taken:
-    """A source whose place in the output another one has."""
+    """A source whose place in the output is taken by another."""
 
     source: SourceFile
     first: SourceFile
@@ -28,7 +28,7 @@ class Taken:
 
 
 def first_of_each_place(alike: Iterable[SourceFile], archive: str) -> Iterator[SourceFile | Taken]:
-    """The first source of each place by its url, and the others; repetitions are dropped.
+    """The first source of each place by its url, and the others; drops repetitions.
 
     Names that differ in case alone, or in how accents are written, are one place where the archive's
     filesystem takes them for one.

@@ -42,12 +42,12 @@ class Found:
         self._db = db
 
     def counts(self, faults: bool) -> dict[Kind, int]:
-        """How many faults there are of each kind that there is, or else notes."""
+        """The number of faults of each kind found, or of notes."""
         query = "SELECT kind, count(*) FROM named WHERE is_fault = $faults GROUP BY kind ORDER BY kind"
         return dict(self._db.execute(query, {"faults": faults}).fetchall())
 
     def in_order(self, most: int | None = None) -> Iterator[Finding]:
-        """Findings, at most so many: faults first, then by path."""
+        """Up to that many findings: faults first, then by path."""
         limit = "" if most is None else f" LIMIT {most:d}"
         query = "SELECT path, url, kind, detail, sha256 FROM named ORDER BY NOT is_fault, path, kind" + limit
         for batch in self._db.sql(query).to_arrow_reader(_AT_ONCE):
@@ -56,7 +56,7 @@ class Found:
 
 @contextlib.contextmanager
 def found_in(folder: str, archive: str) -> Iterator[Found]:
-    """The findings whose tables are below a folder.
+    """The findings in the tables below a folder.
 
     Raises:
       BadTable: one of the archive's tables is unreadable.
@@ -85,7 +85,7 @@ def found_in(folder: str, archive: str) -> Iterator[Found]:
 
 
 def _find_owners(db: Any, archive: str, scratch: str) -> None:
-    """Notes whose rows have the bytes of faulty files."""
+    """Finds the rows that have the same bytes as faulty files."""
     if not db.execute("SELECT 1 FROM found WHERE is_fault AND sha256 <> '' LIMIT 1").fetchall():
         return
     spooled = newest_spooled(archive, scratch)

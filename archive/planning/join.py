@@ -77,7 +77,7 @@ PLAN_COLUMNS = ("action", *_SOURCE_COLUMNS, *_KNOWN_COLUMNS, "as_written", "same
 
 
 class Skipped(NamedTuple):
-    """How much of a bucket is up to date, and all is known of it: photos, their bytes, their files' bytes."""
+    """The part of a bucket that is up to date and needs no row: photos, their bytes, their files' bytes."""
 
     photos: int
     source_bytes: int
@@ -91,7 +91,7 @@ class Skipped(NamedTuple):
 def join_bucket(
     spooled: Sequence[Spooled], bucket: int | None, archive: str, settings: str, weights: str
 ) -> Iterator[Skipped | Taken | pa.Table]:
-    """Judges all sources of a bucket.
+    """Decides what to do with each source of a bucket.
 
     Yields what was skipped once, each source whose place another has, and tables of `PLAN_COLUMNS`.
 
@@ -119,7 +119,7 @@ def join_bucket(
 
 
 def _take_each_place_once(db: Any, archive: str) -> Iterator[Taken]:
-    """Makes the table `once` of sources without repetitions; sources whose places others have."""
+    """Fills the table `once` with sources without repetitions; returns those whose places are taken."""
     db.execute(
         "CREATE TEMP TABLE shared AS SELECT place FROM sources GROUP BY place HAVING count(*) > 1; "
         "CREATE TEMP TABLE once AS SELECT * FROM sources ANTI JOIN shared USING (place)"
@@ -143,7 +143,7 @@ def _take_each_place_once(db: Any, archive: str) -> Iterator[Taken]:
 def opened(
     spooled: Sequence[Spooled], bucket: int | None, kinds: Iterable[Kind], rows: pa.Schema | None = None
 ) -> Iterator[Any]:
-    """A DuckDB connection with a table for each kind of what was spooled of a bucket.
+    """A DuckDB connection with a table for each spooled kind of a bucket.
 
     Failures are of no bucket: all are there, the last one of each url. `rows`: the columns of rows, if not
     those of `rows_schema`.

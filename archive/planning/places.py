@@ -17,7 +17,7 @@ from foveate.storage.folding import folded
 
 
 def places_of(paths: pa.ChunkedArray) -> np.ndarray:
-    """A hash of each path, equal for paths that may want one place: `claim_of` them, case and accents aside.
+    """A hash of each path, equal for paths that compete for one place (`claim_of`), despite case and accents.
 
     Args:
       paths: strings, as `table_text` has them; n of them.
@@ -45,7 +45,7 @@ def places_of(paths: pa.ChunkedArray) -> np.ndarray:
 
 
 def held_places(paths: pa.ChunkedArray) -> np.ndarray:
-    """As `places_of`, and equal for all that an archive may hold of a photo, encrypted or not."""
+    """Like `places_of`, but also equal for all files an archive may have of a photo, encrypted or not."""
     return places_of(pc.replace_substring_regex(paths, re.escape(ENDING) + "$", ""))
 
 

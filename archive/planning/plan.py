@@ -63,7 +63,7 @@ _SCHEMA = pa.schema(
 
 @dataclasses.dataclass(frozen=True)
 class Former:
-    """Facts from tables and listings about the file that an earlier run made of a source.
+    """What tables and listings say about the file that an earlier run made of a source.
 
     ending: what its name has more than the source's.
     as_written: whether the listing shows the version that the row has.
@@ -82,7 +82,7 @@ class Former:
 
 @dataclasses.dataclass(frozen=True)
 class Planned:
-    """A row of a plan: a source, what is to be done with it, and what is there of it (None: nothing)."""
+    """A row of a plan: a source, what to do with it, and what the archive has of it (None: nothing)."""
 
     source: SourceFile
     action: Action
@@ -92,7 +92,7 @@ class Planned:
 
 @dataclasses.dataclass(frozen=True)
 class Summary:
-    """The sums of a plan; the fields of plan.json.
+    """The totals of a plan; the fields of plan.json.
 
     `request` is alike for runs that ask for the same; `skipped` counts what is up to date and has no row;
     `other_kinds` counts files beside the photos that are not taken for their endings.
@@ -115,12 +115,12 @@ class Summary:
 
 
 def plan_folder(archive: str, run_id: str) -> str:
-    """Where a run's plan stands."""
+    """The folder of a run's plan."""
     return run_folder(archive, PLANS_FOLDER, run_id)
 
 
 class PlanWriter:
-    """Writes the parts of one bucket, under names that depend on the bucket and their order alone.
+    """Writes the parts of one bucket, under names that depend only on the bucket and their order.
 
     Args:
       folder: where they go.
@@ -138,7 +138,7 @@ class PlanWriter:
         self._tables: list[pa.Table] = []
 
     def add(self, found: Skipped | Taken | pa.Table) -> None:
-        """Takes what a join yields."""
+        """Adds the results of a join."""
         if isinstance(found, Skipped):
             self.skipped = self.skipped.plus(found)
         elif isinstance(found, Taken):
@@ -149,7 +149,7 @@ class PlanWriter:
             self._keep(found.select(_SCHEMA.names).cast(_SCHEMA))
 
     def close(self) -> list[str]:
-        """Writes what is left; the urls of all parts."""
+        """Writes the rest; returns the urls of all parts."""
         if self._tables:
             self._write()
         return self.parts
@@ -214,14 +214,14 @@ def _planned(row: dict[str, Any]) -> Planned:
 
 
 def write_summary(archive: str, summary: Summary) -> None:
-    """Writes what makes a plan complete."""
+    """Writes the summary, which makes a plan complete."""
     values = dataclasses.asdict(summary) | {"planned": summary.planned.isoformat()}
     with open_whole(f"{plan_folder(archive, summary.run_id)}/{SUMMARY}") as file:
         file.write(json.dumps(values, indent=1).encode())
 
 
 def read_summary(archive: str, run_id: str) -> Summary | None:
-    """The sums of a run's plan; None where there is none, or not all of it.
+    """The totals of a run's plan; None if there is no plan, or an incomplete one.
 
     Raises:
       BadTable: it is not what it should be.
@@ -251,7 +251,7 @@ def planned_runs(archive: str) -> list[str]:
 
 
 def clear_plan(archive: str, run_id: str) -> None:
-    """Removes the plan of a run that has ended, its summary first: what is left is no plan."""
+    """Removes the plan of a run that has ended, summary first, so that the rest no longer counts as one."""
     folder = plan_folder(archive, run_id)
     if "://" not in folder:
         Path(folder, SUMMARY).unlink(missing_ok=True)

@@ -53,7 +53,7 @@ def make_plan(
     folder: str | None = None,
     told: Callable[[int], None] | None = None,
 ) -> Summary:
-    """Plans a run: what every source needs, written as a table.
+    """Plans a run: decides what to do with every source, and writes that as a table.
 
     Args:
       asked: what the plan is made for.
@@ -95,7 +95,7 @@ def make_plan(
 
 
 def judge(sources: Iterable[SourceFile], asked: Asked) -> Iterator[Planned]:
-    """The plan's rows of sources that are known already, as a watch has them; none of what is up to date."""
+    """The plan's rows for sources that are already listed, as in a watch; skips those up to date."""
     with tempfile.TemporaryDirectory(prefix="foveate-plan-") as scratch:
         spool = Spool(scratch, "sources")
         spool.add_table(source_table(SourcePage.of(sources)))
@@ -112,7 +112,7 @@ def judge(sources: Iterable[SourceFile], asked: Asked) -> Iterator[Planned]:
 
 
 def request_of(asked: Asked) -> str:
-    """A digest that is equal for runs that ask for the same."""
+    """A digest that is equal for runs with the same request."""
     values = [
         sorted(source.encode(errors="surrogatepass").hex() for source in asked.sources),
         sorted(asked.extensions),
@@ -128,7 +128,7 @@ def request_of(asked: Asked) -> str:
 def collect_sources(
     asked: Asked, expand: Expand, spool: Spool, told: Callable[[int], None] | None = None
 ) -> tuple[list[Spooled], int, dict[str, int]]:
-    """All sources, spooled; how many they are; how many files are not taken for their endings.
+    """Spools all sources; returns their number, and how many files were skipped for their extensions.
 
     Raises:
       NothingFound: a source names nothing, or a place cannot be listed.
@@ -146,7 +146,7 @@ def collect_sources(
 
 
 def collect_archive(asked: Asked, scratch: str, told: Callable[[int], None]) -> list[Spooled]:
-    """Rows, failures and files of an archive, spooled; no files where there are no rows.
+    """Spools the rows, failures and files of an archive; no files if there are no rows.
 
     Raises:
       NothingFound: its store cannot be listed.
@@ -162,7 +162,7 @@ def collect_archive(asked: Asked, scratch: str, told: Callable[[int], None]) -> 
 
 
 def collect_tables(asked: Asked, scratch: str, told: Callable[[int], None] | None = None) -> list[Spooled]:
-    """Rows and failures of an archive, spooled.
+    """Spools the rows and failures of an archive.
 
     Raises:
       BadTable: one of its tables is unreadable.
@@ -175,7 +175,7 @@ def collect_tables(asked: Asked, scratch: str, told: Callable[[int], None] | Non
 def collect_rows(
     archive: str, scratch: str, schema: pa.Schema, place: Callable[[pa.ChunkedArray], np.ndarray]
 ) -> list[Spooled]:
-    """The metrics rows of an archive, spooled with these columns, by place.
+    """Spools the given columns of an archive's metrics rows, by place.
 
     Raises:
       BadTable: one of its tables is unreadable.
@@ -187,7 +187,7 @@ def collect_rows(
 def collect_held(
     archive: str, scratch: str, place: Callable[[pa.ChunkedArray], np.ndarray]
 ) -> tuple[list[Spooled], int]:
-    """The files of an archive, spooled by place, and how many they are.
+    """Spools the files of an archive by place; returns their number.
 
     Raises:
       NothingFound: its store cannot be listed.
@@ -216,7 +216,7 @@ def _closed(asked: Asked, spools_of: Callable[[], list[Spool]], told: Callable[[
 
 
 def _untold(count: int) -> None:
-    """Says nothing."""
+    """Reports nothing."""
 
 
 def _no_frames(page: SourcePage) -> SourcePage:
@@ -226,7 +226,7 @@ def _no_frames(page: SourcePage) -> SourcePage:
 def _collected(
     tasks: list[Task], spools: dict[Kind, Spool], asked: Asked, expand: Expand, told: Callable[[int], None]
 ) -> Iterator[tuple[Task, Collected]]:
-    """Collects all tasks on several threads; each with what it had."""
+    """Collects all tasks on several threads; yields each with its result."""
     total = 0
     with concurrent.futures.ThreadPoolExecutor(_THREADS) as workers:
 

@@ -50,7 +50,7 @@ class NamedFile:
 
 @dataclasses.dataclass(frozen=True)
 class Unnamed:
-    """A file whose place in the output another one has, and a sentence that says so."""
+    """A file whose place in the output is taken by another, and a sentence about it."""
 
     source: SourceFile
     detail: str
@@ -62,7 +62,7 @@ class Unnamed:
 
 
 class RestorePlan(NamedTuple):
-    """The urls of a plan's parts, and how many files it has.
+    """The urls of a plan's parts, and the number of its files.
 
     `other_kinds` counts the files that are not taken for their endings.
     """
@@ -75,7 +75,7 @@ class RestorePlan(NamedTuple):
 def plan_restore(
     sources: tuple[str, ...], output: str, file_format: PictureFormat, folder: str
 ) -> RestorePlan:
-    """Writes a row for every file that is to be restored.
+    """Writes a row for every file to restore.
 
     Of an archive, or a folder in one, all files are taken: it holds nothing that does not belong there.
 
@@ -130,7 +130,7 @@ def read_restore_plan(part: Slice, file_format: PictureFormat) -> Iterator[Named
 
 
 def named(files: Iterable[SourceFile], file_format: PictureFormat) -> Iterator[NamedFile | Unnamed]:
-    """Names all files that may want one place; of several with one path the first by its url gets it.
+    """Names all files that compete for one place; if several want the same path, the first by url gets it.
 
     A file that alone wants its short name gets that, several keep their full names.
     """
@@ -152,7 +152,7 @@ def named(files: Iterable[SourceFile], file_format: PictureFormat) -> Iterator[N
 
 
 def short_name(file: SourceFile, file_format: PictureFormat) -> str:
-    """Where a file belongs if no other wants the place: photo.jpg.jp2 -> photo.png; others keep theirs."""
+    """The path of a file without competitors: photo.jpg.jp2 -> photo.png; other kinds keep their names."""
     if not is_jpeg2000(file.relative_path):
         return file.relative_path
     name = _without_jp2(file.relative_path)
@@ -163,7 +163,7 @@ def short_name(file: SourceFile, file_format: PictureFormat) -> str:
 
 
 def full_name(file: SourceFile, file_format: PictureFormat) -> str:
-    """Where a file belongs whose short name others want, too: photo.jpg.jp2 -> photo.jpg.png."""
+    """The path of a file whose short name others want too: photo.jpg.jp2 -> photo.jpg.png."""
     if not is_jpeg2000(file.relative_path):
         return file.relative_path
     return _without_jp2(file.relative_path) + extension(file_format)
@@ -179,12 +179,12 @@ def _without_encryption(page: SourcePage) -> SourcePage:
 
 
 def _output_places(paths: pa.ChunkedArray) -> np.ndarray:
-    """A hash of names without endings, alike for files that may want one short or full name."""
+    """A hash of names without extensions, equal for files that may want one short or full name."""
     return places_of(pc.replace_substring_regex(paths, _ANY_ENDINGS, ""))
 
 
 def _rows(found: Any, file_format: PictureFormat) -> Iterator[dict[str, Any]]:
-    """The rows of all files of a bucket, which come in the order of their places."""
+    """The rows of all files of a bucket, given in the order of their places."""
     rows = itertools.chain.from_iterable(batch.to_pylist() for batch in found.to_arrow_reader(_AT_ONCE))
     for _, group in itertools.groupby(rows, key=lambda row: row["place"]):
         for file in named(map(source_of, group), file_format):

@@ -41,7 +41,7 @@ SELECT part.* FROM part LEFT JOIN done USING (path) WHERE done.path IS NULL OR a
 
 
 def find_plan(asked: Asked, living: set[str]) -> Summary | None:
-    """The newest complete plan that was made for the same, of a run that is not alive.
+    """The newest complete plan for the same request by a run that is dead.
 
     Raises:
       BadTable: a plan is not what it should be.
@@ -57,13 +57,13 @@ def find_plan(asked: Asked, living: set[str]) -> Summary | None:
 
 
 def is_worth_it(summary: Summary) -> bool:
-    """Whether a plan is taken without being asked for: it was costly to make, and is not old."""
+    """Whether to resume a plan without being asked: it was costly to make, and is recent."""
     age = datetime.datetime.now(datetime.UTC) - summary.planned
     return summary.seconds >= WORTH_SECONDS and age < OLDEST
 
 
 def resume_plan(asked: Asked, former: Summary, run_id: str) -> Summary:
-    """Makes a run's plan of what is left of a former one.
+    """Makes a run's plan from what an earlier plan has left.
 
     What has a row with the same settings that is younger than the former plan is done, and counts as skipped.
 

@@ -41,7 +41,7 @@ def is_up_to_date(planned: Planned, archive: str, settings_digest: str, weights_
 
 
 def skipped_row(planned: Planned, run: RunLabels) -> MetricsRow:
-    """The row of a source that was left alone, where it has something new to say."""
+    """The row of a source that was skipped, if there is something new to record."""
     former = planned.former
     if former is None:
         raise AssertionError("there is nothing of it in the archive")
@@ -61,7 +61,7 @@ def skipped_row(planned: Planned, run: RunLabels) -> MetricsRow:
 
 
 def _is_still_the_file(url: str, former: Former, settings_digest: str, weights_digest: str) -> bool:
-    """Whether the file of a row is what the row says, by its own record, or encrypted, by its checksum."""
+    """Whether a row's file is as the row says, by its own record or, if encrypted, by its checksum."""
     if not url.endswith(ENDING):
         record = archived_record(url)
         made_with = bytes.fromhex(settings_digest), bytes.fromhex(weights_digest)
@@ -77,7 +77,7 @@ def _is_still_the_file(url: str, former: Former, settings_digest: str, weights_d
 
 
 def archived_record(url: str) -> ArchiveRecord | None:
-    """The record of an archived file, None if it cannot be read; mostly from the file's beginning alone."""
+    """The record of an archived file, or None; usually read from the beginning of the file alone."""
     try:
         try:
             return jp2.read_record(read_head(url, _HEAD_BYTES))

@@ -21,7 +21,7 @@ _PARTS_KEPT = 4
 
 @dataclasses.dataclass(frozen=True)
 class Slice:
-    """Some rows of a part: those from `start` on and before `end`."""
+    """Some rows of a part: from `start` up to, but not including, `end`."""
 
     url: str
     start: int
@@ -29,7 +29,7 @@ class Slice:
 
 
 def cut_part(url: str) -> Iterator[Slice]:
-    """The slices of a part of a plan, in order; one row each where it has few.
+    """The slices of a part of a plan, in order; one row each if there are few.
 
     Raises:
       BadTable: it is not such a file.
@@ -41,7 +41,7 @@ def cut_part(url: str) -> Iterator[Slice]:
 
 
 def rows_of(part: Slice) -> list[dict[str, Any]]:
-    """The rows of a slice; the part that it is of is kept for those that follow.
+    """The rows of a slice; keeps its part in memory for the slices that follow.
 
     Raises:
       BadTable: the part is unreadable.

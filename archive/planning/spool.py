@@ -92,7 +92,7 @@ SCHEMAS: dict[Kind, pa.Schema] = {
 
 @dataclasses.dataclass(frozen=True)
 class Spooled:
-    """A spooled file: what it holds, and of which bucket; None: of any."""
+    """A spooled file: its kind and its bucket (None: mixed)."""
 
     kind: Kind
     bucket: int | None
@@ -100,7 +100,7 @@ class Spooled:
 
 
 class Spool:
-    """Takes rows of one kind from any thread; `close` gives the files that hold them.
+    """Takes rows of one kind from any thread; `close` returns the files with them.
 
     Rows and tables that it is given have a path as "key" where the files have its "place".
 
@@ -133,7 +133,7 @@ class Spool:
         self.count = 0
 
     def add(self, rows: Iterable[tuple[Any, ...]]) -> int:
-        """Takes rows, each a tuple of the columns of `given`; how many they were."""
+        """Adds rows, each a tuple of the columns of `given`; returns their number."""
         remaining, count = iter(rows), 0
         while some := list(itertools.islice(remaining, _A_TURN)):
             with self._lock:
@@ -144,13 +144,13 @@ class Spool:
         return count
 
     def add_table(self, table: pa.Table) -> int:
-        """Takes a table of the columns of `given`; how many rows it has."""
+        """Adds a table of the columns of `given`; returns its number of rows."""
         with self._lock:
             self._keep(table)
         return len(table)
 
     def close(self) -> list[Spooled]:
-        """Writes what is left; all files."""
+        """Writes the rest; returns all files."""
         with self._lock:
             self._convert()
             self._find_places()
@@ -209,7 +209,7 @@ class Spool:
 
 
 def put_parquet(table: pa.Table, url: str) -> None:
-    """Writes a table whole, on a local disk without waiting until it is there: it can be made again."""
+    """Writes a table whole; on a local disk without syncing, since it can be made again."""
     whole = io.BytesIO()
     pq.write_table(  # most strings differ, and nobody looks for ranges of values
         table, whole, compression="zstd", compression_level=1, use_dictionary=False, write_statistics=False
@@ -225,14 +225,14 @@ def put_parquet(table: pa.Table, url: str) -> None:
 
 
 def of_bucket(spooled: Sequence[Spooled], kind: Kind, bucket: int | None) -> list[Spooled]:
-    """The files that may hold rows of a kind and a bucket; of all of them for None."""
+    """The files that may have rows of a kind and a bucket, or of all buckets for None."""
     return [
         file for file in spooled if file.kind == kind and (bucket is None or file.bucket in (None, bucket))
     ]
 
 
 def buckets_of(spooled: Sequence[Spooled]) -> list[int | None]:
-    """The buckets that there are to join: all at once where every file is of any."""
+    """The buckets to join, or a single None if every file is mixed."""
     if all(file.bucket is None for file in spooled):
         return [None]
     return list(range(BUCKETS))

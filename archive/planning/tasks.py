@@ -25,7 +25,7 @@ Expand = Callable[[SourcePage], SourcePage]
 
 @dataclasses.dataclass(frozen=True)
 class Task:
-    """Something to collect: `part` of a listing, or a table's file, whose url stands in `part.source`."""
+    """Something to collect: `part` of a listing, or a table file, whose url is in `part.source`."""
 
     kind: Kind
     form: Literal["listing", "parquet", "journal", "lines"]
@@ -52,7 +52,7 @@ class Asked:
 
 @dataclasses.dataclass(frozen=True)
 class Collected:
-    """Results of a task: files or rows, and how many files are not taken for their endings."""
+    """The result of a task: files or rows, and how many files were skipped for their extensions."""
 
     count: int
     other_kinds: Mapping[str, int]

@@ -83,7 +83,7 @@ ORDER BY lot LIMIT $count
 
 @dataclasses.dataclass(frozen=True)
 class Checks:
-    """The scope of a verification: the urls of its parts, and how many files of how many bytes there are.
+    """The scope of a verification: the urls of its parts, and the number and bytes of its files.
 
     rows: how many photos the metrics table has.
     """
@@ -95,13 +95,13 @@ class Checks:
 
 
 def write_sums(checks: Checks, folder: str) -> None:
-    """Leaves the sums of a plan in a folder, for who starts the run."""
+    """Writes the totals of a plan to a folder, for the process that started the run."""
     with open_whole(f"{folder}/{_SUMS}") as file:
         file.write(json.dumps(dataclasses.asdict(checks) | {"parts": []}).encode())
 
 
 def read_sums(folder: str) -> Checks:
-    """The sums that `write_sums` has left; without the parts.
+    """The totals that `write_sums` has written, without the parts.
 
     Raises:
       OSError: it has not.
@@ -110,7 +110,7 @@ def read_sums(folder: str) -> Checks:
 
 
 def plan_checks(archive: str, quick: bool, recheck: int, folder: str) -> Checks:
-    """Writes a row for every file whose bytes are to be looked at, and for what a listing tells.
+    """Writes a row for every file to read, and for each fault that a listing shows.
 
     Where there are no tables at all, every JPEG 2000 file is to be held against its own record alone.
 
@@ -163,7 +163,7 @@ def _rows_schema() -> pa.Schema:
 
 @contextlib.contextmanager
 def opened_newest(spooled: Sequence[Spooled], bucket: int | None, *, held: bool = False) -> Iterator[Any]:
-    """A DuckDB connection with tables of a bucket: `rows`, `newest` of them with `ending`, and `held`."""
+    """A DuckDB connection with tables of a bucket: `rows`, their `newest` with `ending`, and `held`."""
     schema = _rows_schema()
     with opened(spooled, bucket, ("rows", "held") if held else ("rows",), schema) as db:
         newest = newest_query("rows", [name for name in schema.names if name != "place"])
@@ -172,7 +172,7 @@ def opened_newest(spooled: Sequence[Spooled], bucket: int | None, *, held: bool 
 
 
 def _to_measure_again(spooled: Sequence[Spooled], count: int) -> frozenset[str]:
-    """The paths of so many photos, at random, of compressed ones whose sources are still there."""
+    """The paths of that many randomly chosen compressed photos whose sources still exist."""
     lots: list[tuple[float, str, str]] = []
     for bucket in buckets_of(spooled):
         with opened_newest(spooled, bucket) as db:
@@ -219,7 +219,7 @@ def _by_listing(row: dict[str, Any]) -> dict[str, str] | None:
 
 
 def _store_disagrees(listed: str, noted: str | None) -> bool:
-    """Whether two checksums of one kind differ; the time when a local file was changed is none."""
+    """Whether two checksums of one kind differ; a local file's time of change is not a checksum."""
     kinds = {text.partition(":")[0] for text in (listed, noted or "")}
     return len(kinds) == 1 and kinds <= {"md5", "crc32c", "etag"} and listed != noted
 

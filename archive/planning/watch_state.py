@@ -52,14 +52,14 @@ _STATE = f"SELECT path AS key, file, path, {_VERSION}, NOT ready AS waiting FROM
 
 @dataclasses.dataclass(frozen=True)
 class Listed:
-    """A file of a listing, and whether it is known by itself that nobody writes it any more."""
+    """A listed file, and whether the listing itself shows that nobody is still writing it."""
 
     source: SourceFile
     rests: bool
 
 
 class WatchState:
-    """The files of the last finished look, in a temporary folder that goes with the object."""
+    """The files of the last finished look, in a temporary folder that is removed with this object."""
 
     def __init__(self) -> None:
         self._folder = tempfile.mkdtemp(prefix="foveate-watch-")
@@ -70,7 +70,7 @@ class WatchState:
         self._left = Spool(self._folder, "forgotten")
 
     def compare(self, listing: Iterable[Listed]) -> Iterator[SourceFile | Taken]:
-        """Lists what is new or changed in a listing, and at rest; in the listing's order if it is short.
+        """Lists what is new or changed in a listing and at rest; in the listing's order if it is short.
 
         A new file whose place in an archive another one has is a `Taken`, once. Nothing is remembered of it
         all until `remember`.
@@ -98,12 +98,12 @@ class WatchState:
         self._next = state.close()
 
     def leave(self, source: SourceFile) -> None:
-        """Has a file that `compare` gave be new again for the next look."""
+        """Makes a file from `compare` count as new again in the next look."""
         path = table_text(source.relative_path)
         self._left.add([(path, table_text(file_of(source)[0]), path)])
 
     def remember(self) -> None:
-        """Makes the last comparison the one that the next listing is compared with."""
+        """Makes the last comparison the basis of the next one."""
         self._seen, self._forgotten = self._next, self._left.close()
         self._clear(keep=(*self._seen, *self._forgotten))
 
