@@ -54,21 +54,21 @@ def ways(available: Networks) -> tuple[Way, ...]:
 
 @dataclasses.dataclass(frozen=True, eq=False)
 class Task:
-    """A photo to be coded: its saliency map, and whether the files favour what it shows."""
+    """A photo to be coded: its saliency map, and whether the files favor what it shows."""
 
     photo: Photo
     saliency: NDArray[np.float32]
-    favoured: bool
+    favored: bool
 
     @property
     def map(self) -> NDArray[np.float32] | None:
         """The regions that the files favor."""
-        return self.saliency if self.favoured else None
+        return self.saliency if self.favored else None
 
     @property
     def merit(self) -> str:
         """The figure by which compress chooses."""
-        return "psnr_s" if self.favoured else "psnr"
+        return "psnr_s" if self.favored else "psnr"
 
     def files(self, pixels: Pixels, rates: Sequence[float]) -> list[bytes]:
         """Whole files of the photo, or of what ComCNN made of it."""

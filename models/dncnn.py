@@ -5,8 +5,8 @@
 
 Eighteen convolutions, residual, on luminance alone; blind: one set of weights for all JPEG qualities. Unlike
 the paper's it works in a domain unshuffled by two, at a quarter of the cost, has a shortcut around every two
-convolutions, and sees what stands out of its surroundings, on the scale of artefacts, not the luminance
-itself: so it learns in thousands of steps. Batch normalisation is for training: served weights have it folded
+convolutions, and sees what stands out of its surroundings, on the scale of artifacts, not the luminance
+itself: so it learns in thousands of steps. Batch normalization is for training: served weights have it folded
 into the convolutions.
 """
 
@@ -23,7 +23,7 @@ from foveate.models.tiling import WEIGHTS, Network, Pixels
 
 SHUFFLE = 2
 FEATURES, BLOCKS = 48, 8
-ARTEFACT = 0.02  # about the size of a JPEG's errors, as a share of the peak value
+ARTIFACT = 0.02  # about the size of a JPEG's errors, as a share of the peak value
 RECEPTIVE_FIELD = 48  # pixels to each side that can change a pixel, rounded up
 WEIGHTS_FILE = WEIGHTS / "dncnn.weights.h5"
 _EPSILON = 1e-3
@@ -36,7 +36,7 @@ def build(normalized: bool = False) -> Any:
     Built anew it changes nothing: its last layer starts at zero.
 
     Args:
-      normalized: with batch normalisation, to train; without, to serve what `folded` gives.
+      normalized: with batch normalization, to train; without, to serve what `folded` gives.
     """
     import keras
     from keras import layers
@@ -47,7 +47,7 @@ def build(normalized: bool = False) -> Any:
         return layers.BatchNormalization(momentum=0.9, epsilon=_EPSILON, gamma_initializer=scale, name=name)
 
     luminance = layers.Input((None, None, 1), name="luminance")
-    detail = normalized_detail(luminance, ARTEFACT)
+    detail = normalized_detail(luminance, ARTIFACT)
     x = layers.Conv2D(FEATURES, 3 * SHUFFLE, SHUFFLE, "same", name="unshuffle")(detail)
     for i in range(BLOCKS):
         y = layers.Conv2D(FEATURES, 3, padding="same", use_bias=not normalized, name=f"block{i}_a")(x)
@@ -59,12 +59,12 @@ def build(normalized: bool = False) -> Any:
             y = normalization("zeros", name=f"norm{i}_b")(y)
         x = layers.Add()([x, y])
     x = sub_pixel_convolution(x, 1, SHUFFLE, name="shuffle")
-    residual = layers.Rescaling(ARTEFACT)(x)
+    residual = layers.Rescaling(ARTIFACT)(x)
     return keras.Model(luminance, layers.Add()([luminance, residual]), name="dncnn")
 
 
 def folded(trained: Any) -> Any:
-    """A network without batch normalisation that computes what a trained one with it does."""
+    """A network without batch normalization that computes what a trained one with it does."""
     network = build()
     for layer in network.layers:
         if not layer.get_weights():
@@ -85,7 +85,7 @@ def load(weights: Path = WEIGHTS_FILE) -> Network:
 
 
 def clean(network: Network, pixels: Pixels, tile: int = tiling.TILE) -> Pixels:
-    """A decoded JPEG without its artefacts of luminance; colour differences stay as they are.
+    """A decoded JPEG without its artifacts of luminance; color differences stay as they are.
 
     Args:
       network: from `load`.

@@ -8,7 +8,7 @@ variant (no squeeze-and-excitation, ReLU6), pretrained on ImageNet; the arrays a
                                              stride 4 stride 8 stride 16 stride 32
                                                 24      40     112     320    1280 channels
 
-Fully convolutional; batch normalisation is folded into the convolutions; padding is TensorFlow's "same".
+Fully convolutional; batch normalization is folded into the convolutions; padding is TensorFlow's "same".
 """
 
 from __future__ import annotations
@@ -129,7 +129,7 @@ def _convolve(x: Any, name: str, filters: int, kernel: int, stride: int) -> Any:
 
 
 def _original_names() -> Iterator[tuple[str, str, str]]:
-    """Our layer, the original's convolution and its batch normalisation, for every convolution."""
+    """Our layer, the original's convolution and its batch normalization, for every convolution."""
     yield "stem", "_conv_stem", "_bn0"
     yield "head", "_conv_head", "_bn1"
     for index, (_, _, expansion, _) in enumerate(_blocks()):

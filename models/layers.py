@@ -21,7 +21,7 @@ def noise_features(noise: Any, scale: int) -> Any:
 def normalized_detail(picture: Any, amplitude: Any) -> Any:
     """Contrast to the surroundings in units of the expected coding error: (batch, h, w, 3).
 
-    Artefacts are about as large as the quantisation step, whatever that is: seen in its units, all rates look
+    Artifacts are about as large as the quantization step, whatever that is: seen in its units, all rates look
     alike. On a logarithmic scale.
     """
     from keras import ops

@@ -8,7 +8,7 @@
 
 Residual blocks (He et al. 2016) in a domain unshuffled by two, half of them at half its resolution, where
 they see twice as far (Ronneberger et al. 2015, "U-Net"). Beside the picture it reads the coding-noise map:
-how coarsely each place was quantised, from the packet headers of the very file. What it adds is scaled by
+how coarsely each place was quantized, from the packet headers of the very file. What it adds is scaled by
 that map. A fifth channel of the map says whether ComCNN prefiltered the photo
 (`with_prefiltered_flag`).
 """

@@ -1,6 +1,6 @@
 """Runs a network over photos of any size, in tiles with a halo to bound memory.
 
-A tile overlaps its neighbours by the network's receptive field, so the result equals that of the whole photo
+A tile overlaps its neighbors by the network's receptive field, so the result equals that of the whole photo
 at once to rounding.
 """
 

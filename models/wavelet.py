@@ -1,10 +1,10 @@
 """A differentiable stand-in for JPEG 2000: color transform, 9/7 wavelet, quantization, rate proxy.
 
-    photo ─▶ ICT ─▶ 9/7 analysis ─▶ quantise (smooth gradient) ─▶ 9/7 synthesis ─▶ inverse ICT ─▶ decoded
+    photo ─▶ ICT ─▶ 9/7 analysis ─▶ quantize (smooth gradient) ─▶ 9/7 synthesis ─▶ inverse ICT ─▶ decoded
                                         └▶ ½ Σ log2(1 + (c / Δ)²) ─▶ bits
 
 The codec itself has no gradient; this has one, so that ComCNN and RecCNN can be trained through it together.
-Transform, normalisation and quantiser are those of ISO/IEC 15444-1 Annexes E, F and G. Steps come from a
+Transform, normalization and quantizer are those of ISO/IEC 15444-1 Annexes E, F and G. Steps come from a
 coding-noise map, the same that RecCNN reads from the packet headers of a real file (see `NOISE_CHANNELS`).
 """
 
@@ -19,8 +19,8 @@ from numpy.typing import NDArray
 LEVELS = 5
 CELL = 8  # a coding-noise map holds one cell per 8 x 8 pixels
 
-# A coding-noise map (h, w, 4) holds normalised quantisation steps: a coefficient's effective step times the
-# L2 norm of its synthesis basis, per colour sample, as a share of the peak value. Luma in three octaves,
+# A coding-noise map (h, w, 4) holds normalized quantization steps: a coefficient's effective step times the
+# L2 norm of its synthesis basis, per color sample, as a share of the peak value. Luma in three octaves,
 # chroma in one.
 NOISE_CHANNELS = ("luma, finest octave", "luma, second octave", "luma, coarser octaves", "chroma")
 
@@ -89,7 +89,7 @@ def code(photo: Any, noise: Any) -> tuple[Any, Any]:
       noise: (batch, n/8, n/8, 4), see `NOISE_CHANNELS`.
 
     Returns:
-      The decoded photos, like `photo`, and bits per colour sample, (batch,).
+      The decoded photos, like `photo`, and bits per color sample, (batch,).
     """
     from keras import ops
 
@@ -112,10 +112,10 @@ def _code_level(low: Any, noise: Any, level: int) -> tuple[Any, Any]:
     if level < LEVELS:
         ll, bits = _code_level(bands[:, :half, :half], noise, level + 1)
     else:
-        ll, bits = _quantise(bands[:, :half, :half], steps / norm_low**2)
-    hl, hl_bits = _quantise(bands[:, :half, half:], steps / (norm_low * norm_high))
-    lh, lh_bits = _quantise(bands[:, half:, :half], steps / (norm_low * norm_high))
-    hh, hh_bits = _quantise(bands[:, half:, half:], steps / norm_high**2)
+        ll, bits = _quantize(bands[:, :half, :half], steps / norm_low**2)
+    hl, hl_bits = _quantize(bands[:, :half, half:], steps / (norm_low * norm_high))
+    lh, lh_bits = _quantize(bands[:, half:, :half], steps / (norm_low * norm_high))
+    hh, hh_bits = _quantize(bands[:, half:, half:], steps / norm_high**2)
     whole = ops.concatenate([ops.concatenate([ll, hl], 2), ops.concatenate([lh, hh], 2)], 1)
     return _apply_2d(synthesis_matrix(size), whole), bits + hl_bits + lh_bits + hh_bits
 
@@ -129,7 +129,7 @@ def _apply_2d(matrix: NDArray[np.float32], x: Any) -> Any:
 
 
 def _steps(noise: Any, level: int, size: int) -> Any:
-    """The normalised step of each coefficient of a level: (batch, size, size, 3)."""
+    """The normalized step of each coefficient of a level: (batch, size, size, 3)."""
     from keras import ops
 
     luma = noise[..., min(level, 3) - 1 : min(level, 3)]
@@ -141,8 +141,8 @@ def _steps(noise: Any, level: int, size: int) -> Any:
     return ops.average_pool(plane, cells // size, cells // size)
 
 
-def _quantise(coefficients: Any, step: Any) -> tuple[Any, Any]:
-    """Dead-zone quantiser, mid-point reconstruction (15444-1 Annex E); its rate proxy."""
+def _quantize(coefficients: Any, step: Any) -> tuple[Any, Any]:
+    """Dead-zone quantizer, mid-point reconstruction (15444-1 Annex E); its rate proxy."""
     from keras import ops
 
     magnitude = ops.abs(coefficients) / step
@@ -150,6 +150,6 @@ def _quantise(coefficients: Any, step: Any) -> tuple[Any, Any]:
     decoded = ops.where(index > 0, ops.sign(coefficients) * (index + 0.5) * step, 0.0)
     # Flat at zero: what the dead zone swallows costs next to nothing, however small it is.
     bits = 0.5 * ops.sum(ops.log2(1.0 + ops.square(magnitude)), axis=(1, 2, 3))
-    # The quantiser has no gradient; this smooth curve's is like it: none at zero, one beyond the dead zone.
+    # The quantizer has no gradient; this smooth curve's is like it: none at zero, one beyond the dead zone.
     smooth = coefficients * ops.square(magnitude) / (1.0 + ops.square(magnitude))
     return smooth + ops.stop_gradient(decoded - smooth), bits

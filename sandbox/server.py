@@ -273,7 +273,7 @@ def _serve(connection: socket.socket) -> None:
 
 
 def _die_with(parent: int) -> None:
-    """Makes Linux end this process along with the thread that started it; elsewhere, the closed socket does."""
+    """Makes Linux end this process with the thread that started it; elsewhere, the closed socket does."""
     if sys.platform == "linux":
         ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
     if os.getppid() != parent:  # it was too late

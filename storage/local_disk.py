@@ -23,7 +23,7 @@ PRIVATE_FOLDER = "_foveate"  # tables and temporary files below an archive's roo
 
 
 def local_file(path: Path) -> Iterator[StoredFile]:
-    """A regular file as in a listing; None for anything else."""
+    """Yields a regular file as in a listing, and nothing for anything else."""
     try:
         status = path.stat()
     except PermissionError:  # reading it will say so

@@ -152,8 +152,8 @@ def _block(
     outline = max(1, size // 12) if generator.random() < 0.3 else 0
     for number, line in enumerate(lines):
         top = edge + number * step
-        colours = (*map(int, ink), 255), (*map(int, other), 255)
-        draw.text((edge, top), line, colours[0], font, stroke_width=outline, stroke_fill=colours[1])
+        colors = (*map(int, ink), 255), (*map(int, other), 255)
+        draw.text((edge, top), line, colors[0], font, stroke_width=outline, stroke_fill=colors[1])
         _mark(rows, (edge, top, edge + font.getlength(line), top + step), size)
     return words, rows
 

@@ -21,10 +21,10 @@ QUALITY_SHARES = (0.55, 0.45)
 REGION = 4  # patches a side of what is compressed at once
 PATCHES_PER_REGION = 8
 # Squared error below which there is little to mend, or flat patches would rule: of the stage with
-# normalisation, which would else learn nothing for fear of harm, and of the one without, which learns to
+# normalization, which would else learn nothing for fear of harm, and of the one without, which learns to
 # leave fine JPEGs alone.
 NEGLIGIBLE = (2e-4, 1e-5)
-SETTLING_STEPS = 60  # batches from which normalisation learns the statistics of the averaged weights
+SETTLING_STEPS = 60  # batches from which normalization learns the statistics of the averaged weights
 SECOND_SHARE = 0.5  # of the first stage's steps; of its learning rate, 0.3
 _LUMA = np.array([0.299, 0.587, 0.114], np.float32)
 
@@ -41,10 +41,10 @@ def train(
 ) -> None:
     """Writes `dncnn.weights.h5` to `output`; resumes what it finds there.
 
-    First with batch normalisation, then, folded into the convolutions, without.
+    First with batch normalization, then, folded into the convolutions, without.
 
     Args:
-      photos: a folder of photos without JPEG artefacts of their own.
+      photos: a folder of photos without JPEG artifacts of their own.
       steps: batches of the first stage; the second has half as many.
       batch: patches in one.
       patch: pixels a side, even.
@@ -70,7 +70,7 @@ def train(
 
 
 def jpeg_of(photo: NDArray[np.uint8], quality: int, subsampling: int) -> NDArray[np.uint8]:
-    """A photo (h, w, 3) through JPEG; `subsampling` of colour as Pillow counts: 0 none, 1 across, 2 both."""
+    """A photo (h, w, 3) through JPEG; `subsampling` of color as Pillow counts: 0 none, 1 across, 2 both."""
     file = io.BytesIO()
     Image.fromarray(photo).save(file, "JPEG", quality=quality, subsampling=subsampling)
     return np.asarray(Image.open(file).convert("RGB"))

@@ -30,7 +30,7 @@ from foveate.models.training.fitting import (
 from foveate.models.training.photos import load_photos, random_patch
 from foveate.models.training.regions import CodedRegion, Coder, code_regions
 
-COARSEST, FINEST = 0.6, 0.012  # normalised quantisation steps, as a share of the peak value
+COARSEST, FINEST = 0.6, 0.012  # normalized quantization steps, as a share of the peak value
 AUXILIARY = 0.25  # weight of the plain decode's own error: an archive must look right without RecCNN
 
 REGION_SIDE = 384  # pixels of what is coded at once: an encoder shares bits out over photos, not patches

@@ -1,6 +1,6 @@
 """Augmented photos with object masks, as features of the frozen backbone, for training MS-ROI's decoder.
 
-Views are the photo whole, mirrored, cropped with other colours and JPEG noise, and composed with writing and
+Views are the photo whole, mirrored, cropped with other colors and JPEG noise, and composed with writing and
 cut-outs. Their features are worked out once and held in memory as float16.
 """
 
@@ -25,8 +25,8 @@ Photo = NDArray[np.uint8]
 Pair = tuple[Photo, Plane]
 
 SMALLEST_CROP = 0.6  # of a side
-_ALTERED_SHARE = 0.4  # of the crops have other colours, as many JPEG noise
-_COLOUR_FACTORS = {"Brightness": (0.7, 1.3), "Contrast": (0.7, 1.3), "Color": (0.0, 1.5)}
+_ALTERED_SHARE = 0.4  # of the crops have other colors, as many JPEG noise
+_COLOR_FACTORS = {"Brightness": (0.7, 1.3), "Contrast": (0.7, 1.3), "Color": (0.0, 1.5)}
 _JPEG_QUALITIES = (25, 90)
 
 logger = logging.getLogger(__name__)
@@ -135,10 +135,10 @@ def _cropped(photo: Photo, mask: Plane, generator: np.random.Generator) -> Pair:
 
 
 def _altered(photo: Photo, generator: np.random.Generator) -> Photo:
-    """Other brightness, contrast and colour; then JPEG noise."""
+    """Other brightness, contrast and color; then JPEG noise."""
     image = Image.fromarray(photo)
     if generator.random() < _ALTERED_SHARE:
-        for name, limits in _COLOUR_FACTORS.items():
+        for name, limits in _COLOR_FACTORS.items():
             image = getattr(ImageEnhance, name)(image).enhance(float(generator.uniform(*limits)))
     if generator.random() < _ALTERED_SHARE:
         stream = io.BytesIO()

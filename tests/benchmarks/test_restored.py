@@ -30,16 +30,16 @@ NETWORKS = Networks()
 FAST, BOTH = Way("fast"), Way("fast", comcnn=True)
 
 
-def _task(favoured: bool) -> Task:
+def _task(favored: bool) -> Task:
     saliency = np.linspace(0, 1, 24, dtype=np.float32).reshape(4, 6)
-    return Task(streams.texture(160, 176, 3), saliency, favoured)
+    return Task(streams.texture(160, 176, 3), saliency, favored)
 
 
-@pytest.mark.parametrize("favoured", [False, True])
-def test_figures_are_those_of_the_pipelines_rows(favoured: bool, tmp_path: Path) -> None:
-    task, at = _task(favoured), 2
+@pytest.mark.parametrize("favored", [False, True])
+def test_figures_are_those_of_the_pipelines_rows(favored: bool, tmp_path: Path) -> None:
+    task, at = _task(favored), 2
     found = our_curves(task, (Way(), BOTH), NETWORKS, Kept(None))
-    settings = CompressSettings(Target("bpp", RATES[at]), roi="msroi" if favoured else "none", tune="psnr")
+    settings = CompressSettings(Target("bpp", RATES[at]), roi="msroi" if favored else "none", tune="psnr")
     source = SourceFile("a.png", "a.png", 10**6, 0.0)
     photo = Photo(source, task.photo, PhotoMetadata(), "png", 8, "00" * 32, (), 0.0)
     salient = SalientPhoto(photo, task.map, 0.0)
@@ -52,10 +52,10 @@ def test_figures_are_those_of_the_pipelines_rows(favoured: bool, tmp_path: Path)
     assert coded.file.prefiltered
     assert figures["psnr"] == pytest.approx(expected.rec_psnr_db, abs=1e-4)
     assert figures["psnr_y"] == pytest.approx(expected.rec_psnr_y_db, abs=1e-4)
-    if favoured:
+    if favored:
         assert figures["psnr_s"] == pytest.approx(expected.rec_psnr_s_db, abs=1e-4)
     assert found[BOTH.name][at].size == pytest.approx(expected.archive_bytes, abs=8)
-    merit = "psnr_s" if favoured else "psnr"
+    merit = "psnr_s" if favored else "psnr"
     for plain, both in zip(found["Foveate"], found[BOTH.name], strict=True):
         assert both.figures[merit] >= plain.figures[merit]
 

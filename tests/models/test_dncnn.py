@@ -42,7 +42,7 @@ def test_a_fresh_network_changes_nothing() -> None:
     np.testing.assert_array_equal(dncnn.build()(luminance, training=False), luminance)
 
 
-def test_folding_the_normalisation_changes_nothing() -> None:
+def test_folding_the_normalization_changes_nothing() -> None:
     trained = randomized(normalized=True)
     luminance = texture(40, 56, 1)[None].astype(np.float32) / 255
     expected = trained(luminance, training=False)
@@ -60,7 +60,7 @@ def test_tiles_give_what_the_whole_gives(height: int, width: int) -> None:
     assert np.abs(tiled.astype(int) - whole).max() <= 1
 
 
-def test_colour_differences_and_alpha_stay() -> None:
+def test_color_differences_and_alpha_stay() -> None:
     photo = (texture(64, 48, 4) // 2 + 64).astype(np.uint8)
     cleaned = dncnn.clean(network(), photo)
     np.testing.assert_array_equal(cleaned[..., 3], photo[..., 3])

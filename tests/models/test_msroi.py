@@ -22,7 +22,7 @@ def model() -> msroi.MsRoi:
 
 
 def cat_at_the_right(height: int = 240, width: int = 700) -> Any:
-    """A wide gray photo with a cat well off its centre."""
+    """A wide gray photo with a cat well off its center."""
     photo = np.full((height, width, 3), 128, np.uint8)
     cat = Image.fromarray(data.chelsea()[:, 40:380]).resize((200, 180))
     photo[30:210, 480:680] = np.asarray(cat)
@@ -55,7 +55,7 @@ def test_the_object_of_a_photo_is_salient_and_its_surroundings_are_not(model: ms
     assert saliency[:, :400].mean() < 0.15
 
 
-def test_what_is_off_centre_in_a_wide_photo_shows_up_in_its_place(model: msroi.MsRoi) -> None:
+def test_what_is_off_center_in_a_wide_photo_shows_up_in_its_place(model: msroi.MsRoi) -> None:
     photo = cat_at_the_right()
     right, left = msroi.saliency_maps(model, [photo, photo[:, ::-1]])
     columns = (np.arange(right.shape[1]) + 0.5) / right.shape[1]
@@ -154,7 +154,7 @@ def test_class_activation_maps_peak_at_one(model: msroi.MsRoi) -> None:
     assert cam.max() == pytest.approx(1, abs=1e-3)
 
 
-def test_folding_batch_normalisation_changes_nothing() -> None:
+def test_folding_batch_normalization_changes_nothing() -> None:
     generator = np.random.default_rng(1)
     original = original_arrays()
     kernel, bias = efficientnet._folded(original, "_conv_head", "_bn1")
@@ -230,7 +230,7 @@ def test_maps_are_steady_when_the_photo_hardly_changes(model: msroi.MsRoi, name:
 
 
 def test_maps_have_no_steps_from_sample_to_sample_but_at_edges(model: msroi.MsRoi) -> None:
-    """A map that jumped up and down would make neighbouring code-blocks differ for no reason."""
+    """A map that jumped up and down would make neighboring code-blocks differ for no reason."""
     saliency = msroi.saliency(model, data.chelsea())
     turns = np.abs(np.diff(saliency, 2, axis=0))[:, 1:-1] + np.abs(np.diff(saliency, 2, axis=1))[1:-1]
     assert turns.mean() < 0.06

@@ -22,7 +22,7 @@ BUILDERS: dict[str, tuple[Any, int, int]] = {
 
 @functools.cache
 def random_model(name: str) -> Any:
-    """The network with random weights everywhere, strong enough that a wrong neighbour would show."""
+    """The network with random weights everywhere, strong enough that a wrong neighbor would show."""
     build, _, _ = BUILDERS[name]
     model = build()
     rng = np.random.default_rng(3)

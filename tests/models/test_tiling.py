@@ -53,7 +53,7 @@ def test_alpha_passes_through(channels: int) -> None:
     assert (changed[..., :-1] != pixels[..., :-1]).any()
 
 
-def test_gray_is_treated_as_the_colour_photo_of_equal_channels() -> None:
+def test_gray_is_treated_as_the_color_photo_of_equal_channels() -> None:
     gray = picture(50, 41, 1)
     noise = noise_map("reccnn", 50, 41)
     changed = tiling.run(network("reccnn"), gray, noise)

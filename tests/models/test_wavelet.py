@@ -17,7 +17,7 @@ SIZE = 64
 
 @functools.cache
 def photo() -> NDArray[np.float32]:
-    """(2, 64, 64, 3): slopes, an edge off the centre, grain."""
+    """(2, 64, 64, 3): slopes, an edge off the center, grain."""
     rng = np.random.default_rng(5)
     y, x = np.mgrid[:SIZE, :SIZE] / SIZE
     plane = 0.3 + 0.3 * y + 0.2 * (x > 0.7)
@@ -64,7 +64,7 @@ def test_the_finest_steps_lose_almost_nothing_and_coarser_ones_more_for_fewer_bi
     assert bits == sorted(bits, reverse=True)
 
 
-def test_the_error_of_fine_steps_is_that_of_three_uniform_quantisers() -> None:
+def test_the_error_of_fine_steps_is_that_of_three_uniform_quantizers() -> None:
     grain = np.random.default_rng(1).uniform(0, 1, (2, SIZE, SIZE, 3)).astype(np.float32)
     step = 0.02
     decoded, _ = coded(grain, noise_map(step))

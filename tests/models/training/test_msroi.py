@@ -27,8 +27,8 @@ def disc_photos(folder: Path, count: int) -> tuple[Path, Path]:
     height, width = 60, 191
     for index in range(count):
         rows, columns = np.mgrid[:height, :width]
-        centre = generator.uniform(0.3, 0.7, 2) * (height, width)
-        disc = (rows - centre[0]) ** 2 + (columns - centre[1]) ** 2 < 20**2
+        center = generator.uniform(0.3, 0.7, 2) * (height, width)
+        disc = (rows - center[0]) ** 2 + (columns - center[1]) ** 2 < 20**2
         photo = generator.integers(0, 90, (height, width, 3))
         photo[disc] += (150, 120, 20)
         Image.fromarray(photo.astype(np.uint8)).save(images / f"{index}.png")
@@ -37,7 +37,7 @@ def disc_photos(folder: Path, count: int) -> tuple[Path, Path]:
 
 
 def star(side: int = 80) -> Any:
-    """A cut-out: an opaque cross of one colour on nothing."""
+    """A cut-out: an opaque cross of one color on nothing."""
     cutout = np.zeros((side, side, 4), np.uint8)
     cutout[side // 3 : side // 2] = cutout[:, side // 3 : side // 2] = (250, 30, 40, 255)
     return cutout

@@ -37,7 +37,7 @@ def region(size: int = 128) -> NDArray[np.uint8]:
     return pixels
 
 
-def test_photos_are_found_below_a_folder_in_order_and_as_colour(folder: Path) -> None:
+def test_photos_are_found_below_a_folder_in_order_and_as_color(folder: Path) -> None:
     assert [photo.shape for photo in photos.load_photos(folder)] == [
         (150, 210, 3),
         (170, 140, 3),
