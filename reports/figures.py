@@ -30,7 +30,7 @@ def count_text(count: int | None) -> str:
 
 
 def share_text(share: float | None) -> str:
-    """A share in per cent: `87.9 %`."""
+    """A share in percent: `87.9 %`."""
     return NOTHING if share is None else f"{100 * share:.1f} %"
 
 

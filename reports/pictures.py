@@ -18,7 +18,7 @@ from foveate.reports.gallery import GalleryPictures, LoadGallery, Picture, shrin
 from foveate.sandbox.client import Limits, bits_per_pixel, decode_archive, decode_picture
 from foveate.storage.files import read_if_there
 
-_BRIGHTEST_SHARE = 99.0  # per cent of the bits map that lies below its brightest color
+_BRIGHTEST_SHARE = 99.0  # percent of the bits map that lies below its brightest color
 _FEWEST_BITS = 0.01  # per pixel, for the brightest color
 
 

@@ -168,7 +168,7 @@ def measures_table(measures: Sequence[Measure]) -> Table:
     return table
 
 
-def groups_table(name: str, groups: Sequence[Group], total: int, nameless: str = "(not known)") -> Table:
+def groups_table(name: str, groups: Sequence[Group], total: int, nameless: str = "(unknown)") -> Table:
     """The photos by folder, camera, format or month; `nameless` stands for ""."""
     sizes = ["Photos", "Before", "After", "Saved", "bpp"]
     table = borderless_table(name, [*sizes, "Score", "PSNR", "rec.", "PSNR-S"])
