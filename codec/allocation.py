@@ -31,7 +31,7 @@ _HEADER_BYTES_PER_BLOCK = 1.5
 
 @dataclasses.dataclass(frozen=True, eq=False)
 class Candidates:
-    """A coded picture, and where each of its blocks may be cut.
+    """A coded picture, and the points at which each of its blocks can be truncated.
 
     log_weights: (blocks,) log10 of what a squared error in each block counts for.
     access: whether its files are arranged for reading parts of them (`arrangement`).
@@ -46,19 +46,19 @@ class Candidates:
 
     @property
     def every_point(self) -> NDArray[np.int32]:
-        """All that was coded and lies on a hull."""
+        """All points on the hulls."""
         return self.hulls.number
 
     def points_above(self, threshold: float) -> NDArray[np.int32]:
-        """How many points each block has whose weighted slope (log10) is at least a threshold."""
+        """How many points of each block have a weighted slope (log10) of at least a threshold."""
         return self.hulls.points_above(self.log_weights, threshold)
 
     def bytes_above(self, threshold: float) -> int:
-        """The bytes of code-blocks that are cut at a weighted slope (log10)."""
+        """The bytes of code-blocks truncated at a weighted slope (log10)."""
         return self.hulls.bytes_above(self.log_weights, threshold)
 
     def threshold_range(self) -> tuple[float, float]:
-        """Weighted slopes (log10) below and above all of a picture's; (0, 0) where there are none."""
+        """Weighted slopes (log10) below and above all those of a picture; (0, 0) if there are none."""
         inside = np.arange(self.hulls.slopes.shape[1]) < self.hulls.number[:, None]
         weighted = (self.hulls.slopes + self.log_weights[:, None])[inside]
         if not len(weighted):
@@ -68,7 +68,7 @@ class Candidates:
 
 @dataclasses.dataclass(frozen=True, eq=False)
 class Choice:
-    """The truncation points kept of each block, in one or more output layers.
+    """The truncation points of each block, in one or more output layers.
 
     points: (output layers, blocks), not decreasing along the first axis.
     threshold: weighted slope (log10) at which blocks are cut, but for what the last bytes are filled with.
@@ -100,11 +100,11 @@ class Choice:
 
     @property
     def gain(self) -> float:
-        """Squared error, unweighted, that all kept passes remove."""
+        """Unweighted squared error that all kept passes remove."""
         return float(self.gains.sum())
 
     def merit(self, slope: float) -> float:
-        """Weighted squared error that all kept passes remove, less what all bytes cost at a slope."""
+        """Weighted squared error that all kept passes remove, minus the cost of all bytes at a slope."""
         removed = float((self.gains * 10**self.candidates.log_weights).sum())
         return removed - slope * encoded_size(self)
 
@@ -115,17 +115,17 @@ class Choice:
 
 
 def cut_at(candidates: Candidates, threshold: float, layers: int = 1) -> Choice:
-    """Every block cut at one weighted slope (log10)."""
+    """Truncates every block at one weighted slope (log10)."""
     return _layered(candidates, candidates.points_above(threshold), threshold, layers)
 
 
 def take_all(candidates: Candidates, layers: int = 1) -> Choice:
-    """Everything on the hulls, in so many output layers."""
+    """Keeps everything on the hulls, in a number of output layers."""
     return _layered(candidates, candidates.every_point, -np.inf, layers)
 
 
 def _layered(candidates: Candidates, points: NDArray[np.int32], threshold: float, layers: int) -> Choice:
-    """Cuts what is kept into output layers, each of as many bytes as all before it."""
+    """Divides what is kept into output layers, each with as many bytes as all before it."""
     if layers == 1:
         return Choice(candidates, points[None], threshold)
     whole = Choice(candidates, points[None], threshold).body_bytes
@@ -138,7 +138,7 @@ def _layered(candidates: Candidates, points: NDArray[np.int32], threshold: float
 
 
 def _threshold_for(candidates: Candidates, size: float) -> float:
-    """The lowest weighted slope at which code-blocks take at most so many bytes."""
+    """The lowest weighted slope at which code-blocks fit into a number of bytes."""
     low, high = candidates.threshold_range()
     if candidates.bytes_above(low) <= size:
         return low
@@ -148,7 +148,7 @@ def _threshold_for(candidates: Candidates, size: float) -> float:
 def narrowed(
     is_below: Callable[[float], bool], low: float, high: float, halvings: int = 40
 ) -> tuple[float, float]:
-    """Halves a range of thresholds so many times, keeping `is_below` true of its lower end only."""
+    """Halves a range of thresholds several times, keeping `is_below` true at its lower end only."""
     for _ in range(halvings):
         middle = (low + high) / 2
         if is_below(middle):
@@ -189,7 +189,7 @@ def fit_bytes(candidates: Candidates, budget: int, layers: int = 1) -> Choice:
 
 
 def _filled(choice: Choice, budget: int) -> Choice:
-    """Adds steps past the threshold while bytes are left; what their headers cost is known only after."""
+    """Adds steps past the threshold while bytes are left; what their headers cost shows only afterwards."""
     candidates = choice.candidates
     order = _next_steps(choice)
     reserve = 0
@@ -210,7 +210,7 @@ def _filled(choice: Choice, budget: int) -> Choice:
 
 
 def _next_steps(choice: Choice) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
-    """Blocks and points of the steps that come next, steepest first."""
+    """Blocks and points of the next steps, steepest first."""
     candidates, points = choice.candidates, choice.points[-1]
     h = candidates.hulls
     weighted = h.slopes + candidates.log_weights[:, None]
@@ -230,6 +230,6 @@ def encoded_size(choice: Choice) -> int:
 
 
 def encode(choice: Choice) -> bytes:
-    """The standard codestream of a choice, in the arrangement that its candidates ask for."""
+    """The standard codestream of a choice, arranged as its candidates ask."""
     c = choice.candidates
     return arrangement.arranged(c.stream, c.layout, c.codewords, choice.layers, access=c.access)

@@ -94,7 +94,7 @@ class Anatomy:
 
 
 def dissect(data: bytes) -> Anatomy:
-    """Takes a JP2 file or a bare codestream apart, as far as it can be read.
+    """Lists the parts of a JP2 file or a bare codestream, as far as they can be read.
 
     Raises:
       BadCodestream: it is neither; the message says how it begins.
@@ -114,7 +114,7 @@ def dissect(data: bytes) -> Anatomy:
 
 
 def _described(data: bytes, found: Iterable[walk.Box], problems: list[str]) -> Iterator[Box]:
-    """The same boxes in words; the last one may be cut off."""
+    """The same boxes with descriptions; the last one may be truncated."""
     for box in found:
         if box.problem:
             problems.append(box.problem)

@@ -23,7 +23,7 @@ _COARSEST, _OTHERS, _FINEST = 6, 7, 8  # log2 of the sides of precincts for acce
 
 
 class _Part(NamedTuple):
-    """A tile-part to be: its tile, and where its packets lie among the tile's."""
+    """A tile-part to write: its tile, and where its packets are among the tile's."""
 
     tile: int
     first: int
@@ -33,7 +33,7 @@ class _Part(NamedTuple):
 def arranged(
     stream: Codestream, layout: Layout, codewords: Codewords, layers: Layers, *, access: bool = False
 ) -> bytes:
-    """A codestream of these layers, by layer or for access.
+    """Writes a codestream with these layers, ordered by layer or for access.
 
     Args:
       stream: where the marker segments of its headers are taken from.
@@ -63,7 +63,7 @@ def arranged(
 def arranged_size(
     stream: Codestream, layout: Layout, codewords: Codewords, layers: Layers, *, access: bool = False
 ) -> int:
-    """The length of what `arranged` would return, in bytes; no codeword is copied."""
+    """The length of the result of `arranged`, in bytes, without copying any codeword."""
     tiles = packets.emitted_packets(layout, codewords, layers, _FOR_ACCESS if access else _BY_LAYER)
     size = int(tiles[-1].ends[-1]) if len(tiles[-1].ends) else tiles[-1].start
     if not access:
@@ -74,7 +74,7 @@ def arranged_size(
 
 
 def _by_resolution(layout: Layout, tiles: tuple[TilePackets, ...]) -> list[_Part]:
-    """The tile-parts of packets in RPCL, the coarsest resolution of all tiles first."""
+    """Tile-parts for packets in RPCL order, the coarsest resolution of all tiles first."""
     found: list[tuple[int, _Part]] = []
     for number, tile in enumerate(tiles):
         resolution = layout.precincts.resolution[tile.sequence[:, 0]]

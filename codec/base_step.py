@@ -15,7 +15,7 @@ _GOOD_PHASES = (0.125, 0.5)
 
 
 def fine(threshold: float, most_weight: float, bit_depth: int) -> float:
-    """The largest power of two up to 1 whose bit-planes go as far down as a threshold asks for.
+    """The largest power of two up to 1 whose bit-planes reach as far down as a threshold requires.
 
     Args:
       threshold: log10 of weighted squared error per byte; -inf for all there is.
@@ -29,7 +29,7 @@ def fine(threshold: float, most_weight: float, bit_depth: int) -> float:
 
 
 def in_good_phases(threshold: float) -> list[float]:
-    """Steps within half an octave of 1, between which and their doubles a threshold has a good phase.
+    """Steps within half an octave of 1, one of which suits a threshold well.
 
     `threshold` is log10 of squared error per byte in a usual block, whose errors are not weighted.
     """

@@ -35,14 +35,14 @@ _JOBS_PER_THREAD = 4
 
 
 class BlockCoder:
-    """Holds the coding state of all code-blocks of one picture.
+    """Holds the coding state of all code-blocks of a picture.
 
     Coefficients of a picture in one tile are kept; those of several tiles are made again when their blocks
     are coded, so that memory holds one tile's at a time.
     """
 
     def __init__(self, pixels: Pixels, coding: Coding) -> None:
-        """Lays the picture out; nothing is transformed yet.
+        """Computes the picture's layout without transforming anything yet.
 
         Args:
           pixels: (H, W, C) uint8 or uint16; C = 1 gray, 2 gray + alpha, 3 RGB, 4 RGB + alpha.
@@ -117,12 +117,12 @@ class BlockCoder:
 
     @property
     def unit_errors(self) -> NDArray[np.float64]:
-        """Squared error over all samples for a unit error of a coefficient of each block: (blocks,)."""
+        """Squared error over all samples for a unit error of one coefficient, in each block: (blocks,)."""
         steps = np.array([band.step for band in self.bands])[self._band_of]
         return self.blocks.error * (2.0**dwt.FRACTION_BITS / steps) ** 2
 
     def _most_planes(self) -> int:
-        """More bit-planes than any coefficient can have: transforms grow samples by some bits at most."""
+        """An upper limit for any coefficient's bit-planes: transforms add a few bits at most."""
         extra = max(-np.log2(band.step) for band in self.bands)
         return min(tier1.MAX_PLANES, self.bit_depth + 6 + int(max(0, np.ceil(extra))))
 
@@ -173,7 +173,7 @@ class BlockCoder:
         return out
 
     def forget_coefficients(self) -> None:
-        """Makes room: they are made again when they are needed, after a `restart`."""
+        """Frees memory: coefficients are computed again when needed, after a `restart`."""
         self._coefficients, self._saved = None, []
 
     def _grids(self, first: int, end: int, offset: int) -> dwt.BandGrids:
@@ -235,26 +235,26 @@ class BlockCoder:
     # ------------------------------------------------------------ coding
 
     def transform(self) -> None:
-        """Makes the coefficients of a picture in one tile, which would else be made when they are needed."""
+        """Computes the coefficients of a single-tile picture now instead of on first use."""
         if self.layout.tiles == 1:
             self._transformed(0)
 
     @property
     def contents(self) -> Contents | None:
-        """All coefficients of a picture in one tile; None of several tiles, of which not all are kept."""
+        """All coefficients of a single-tile picture; None for several tiles, which are not all kept."""
         if self.layout.tiles > 1:
             return None
         return Contents(self._transformed(0), self.blocks, (1 << self.bit_depth) - 1)
 
     def leave_out(self, weights: WeightMap, means: NDArray[np.float64], prices: NDArray[np.float64]) -> None:
-        """Leaves out coefficients of a picture in one tile, before it is coded: `place_weights.leave_out`."""
+        """Drops coefficients of a single-tile picture before coding: `place_weights.leave_out`."""
         contents = self.contents
         if contents is not None:
             leave_out(contents, self.layout, weights, means, prices)
             self._left_out, self._saved = True, []
 
     def survey(self) -> NDArray[np.float32]:
-        """How many coefficients of each block have their highest bit in each plane: (blocks, 33).
+        """Counts the coefficients of each block by the plane of their highest bit: (blocks, 33).
 
         Entry p + 1 counts those of bit-plane p, entry 0 those below the step; from a quarter of all lines.
         """
@@ -266,7 +266,7 @@ class BlockCoder:
         return counts
 
     def restart(self, base_step: float) -> None:
-        """Forgets all that was coded, and quantizes by another step, in sample values (not with 5/3)."""
+        """Forgets everything coded, and quantizes with another step, in sample values (not with 5/3)."""
         before = np.array([band.step for band in self.bands])
         self._quantize(base_step)
         after = np.array([band.step for band in self.bands])
@@ -287,7 +287,7 @@ class BlockCoder:
 
     @property
     def can_go_on(self) -> bool:
-        """Whether blocks can be coded on: left out coefficients of several tiles are not kept."""
+        """Whether coding can continue: dropped coefficients of several tiles are not kept."""
         return not self._left_out or self.layout.tiles == 1
 
     def code(
@@ -296,7 +296,7 @@ class BlockCoder:
         todo: NDArray[np.int64] | None = None,
         prices: NDArray[np.float64] | None = None,
     ) -> None:
-        """Codes blocks down to thresholds: where a block was left, it goes on.
+        """Codes blocks down to thresholds, continuing where each block stopped.
 
         Args:
           thresholds: (blocks,) squared error per byte below which a pass is not worth it; 0 codes everything.
@@ -324,7 +324,7 @@ class BlockCoder:
         self.body = np.concatenate(pieces)  # there is at least one block
 
     def _save(self, todo: NDArray[np.int64] | None) -> None:
-        """Keeps coefficients of some blocks before any is left out; those of all blocks would be too many."""
+        """Saves coefficients of some blocks before any are dropped; all blocks' would take too much."""
         self._saved = []
         if todo is not None and not self._left_out and self.layout.tiles == 1:
             coefficients = self._transformed(0).values
@@ -338,7 +338,7 @@ class BlockCoder:
     def _coded(
         self, todo: NDArray[np.int64], coefficients: tier1.Coefficients, rule: tier1.Rule
     ) -> Iterator[tuple[NDArray[np.int64], tuple[NDArray[np.uint8], int]]]:
-        """Codes blocks of one tile, on as many threads as there should be."""
+        """Codes blocks of one tile on several threads."""
         threads = self.coding.threads
 
         def work(own: NDArray[np.int64]) -> tuple[NDArray[np.uint8], int]:
@@ -358,7 +358,7 @@ class BlockCoder:
     # ------------------------------------------------------------ results
 
     def finished(self) -> tuple[Codestream, Layout, Codewords]:
-        """Headers with as many guard bits as the magnitudes need, the geometry, and all that was coded."""
+        """Headers with enough guard bits for the magnitudes, the geometry, and everything coded."""
         spare = self.layout.blocks.planes - np.maximum(self.passes.planes, 0)
         guard_bits = max(0, quantization.GUARD_BITS - int(spare.min(initial=quantization.GUARD_BITS)))
         planes = self.layout.blocks.planes + np.int32(guard_bits - quantization.GUARD_BITS)

@@ -30,7 +30,7 @@ _INVERSE_ICT = np.array([[1, 0, 1.402], [1, -0.344136, -0.714136], [1, 1.772, 0]
 def seen_in(
     choice: Choice, coder: BlockCoder, visible: NDArray[np.float64], derivative: Derivative
 ) -> NDArray[np.float64]:
-    """Factors for the weights of all blocks by what their errors cost of a score, when a choice is decoded.
+    """Factors for the weights of all blocks, from what their errors cost in score in a decoded choice.
 
     Weights by saliency are no part of it: they multiply as before.
 
@@ -101,7 +101,7 @@ def factors_of(
     visible: NDArray[np.float64],
     areas: NDArray[np.int64],
 ) -> NDArray[np.float64]:
-    """Factors for weights that count errors for more or less than they cost.
+    """Factors for weights that count errors more or less than they cost.
 
     A block's cost is noisy where its error is small, so each is taken to have a share of all errors that
     costs what it should; and the ratio to a power. With that, weights by masking may be weaker, which brings
@@ -144,7 +144,7 @@ def _mixed(samples, factors):  # type: ignore[no-untyped-def]
 
 @compiled
 def _mixed_difference(before, after, factors):  # type: ignore[no-untyped-def]
-    """Likewise of what `after` has more than `before`."""
+    """The same for the difference between `after` and `before`."""
     height, width, _ = before.shape
     plane = np.empty((height, width), np.float32)
     for row in range(height):
@@ -159,7 +159,7 @@ def _mixed_difference(before, after, factors):  # type: ignore[no-untyped-def]
 
 @compiled
 def _add_products(first, second, starts, sums):  # type: ignore[no-untyped-def]
-    """Adds products of coefficients to the sums of their blocks; each begins at `starts[b]`, one by one."""
+    """Adds products of coefficients to the sums of their blocks; each block begins at `starts[b]`."""
     for b in range(len(starts)):
         end = starts[b + 1] if b + 1 < len(starts) else len(first)
         total = 0.0

@@ -50,7 +50,7 @@ def block_weights(
     visible: Callable[[], NDArray[np.float64]],
     salient: Callable[[], NDArray[np.float64]],
 ) -> NDArray[np.float64]:
-    """The weight of a squared error in each of a photo's code-blocks: (blocks,), positive.
+    """The weight of squared errors in each of a photo's code-blocks: (blocks,), positive.
 
     `visible` gives the weights of `masking.visibility`, `salient` those by saliency; each is asked only where
     it has a say.

@@ -56,7 +56,7 @@ class TilePart:
 
 @dataclasses.dataclass(frozen=True)
 class Codestream(Parameters):
-    """A parsed codestream; `data` is the whole of it, markers included.
+    """A parsed codestream; `data` is all of it, including markers.
 
     Its parameters are those of the main header; `of_tile` gives those of a tile.
     """
@@ -74,18 +74,18 @@ class Codestream(Parameters):
     tile_notes: Mapping[int, tuple[bytes, ...]] = dataclasses.field(default_factory=dict)
 
     def of_tile(self, tile: int) -> Parameters:
-        """How a tile is coded: as its own tile-part headers say, else as the main header does."""
+        """The parameters of a tile: those of its own tile-part headers, else of the main header."""
         return self.tile_parameters.get(tile, self)
 
     @property
     def reversible(self) -> bool:
-        """Whether every component of every tile goes through the reversible wavelet."""
+        """Whether every component of every tile uses the reversible wavelet."""
         parameters = (self, *self.tile_parameters.values())
         return all(coding.transformation == REVERSIBLE for own in parameters for coding in own.coding)
 
     @property
     def max_layers(self) -> int:
-        """The number of quality layers of the tile that has most."""
+        """The largest number of quality layers of any tile."""
         own = [parameters.layers for parameters in self.tile_parameters.values()]
         every_tile = len(own) == self.size.tiles_across * self.size.tiles_down
         return max(own if every_tile else [self.layers, *own])
@@ -136,7 +136,7 @@ def parse(data: bytes) -> Codestream:
 
 
 def of_header(segments: Sequence[bytes]) -> Codestream:
-    """A codestream of which there is nothing yet but the marker segments of its main header, SIZ first."""
+    """A codestream that so far consists only of the marker segments of its main header, SIZ first."""
     parsed = [(int.from_bytes(segment[:2]), segment[4:]) for segment in segments]
     size = parse_size(parsed[0][1])
     main = parse_parameters(parsed, len(size.components))
@@ -144,7 +144,7 @@ def of_header(segments: Sequence[bytes]) -> Codestream:
 
 
 def main_header(data: walk.Readable, start: int) -> tuple[list[tuple[int, bytes]], int]:
-    """The marker segments (marker, payload) of the main header of a codestream, and where its first SOT is.
+    """The marker segments (marker, payload) of a codestream's main header, and the position of its first SOT.
 
     Raises: like `parse`.
     """
@@ -154,7 +154,7 @@ def main_header(data: walk.Readable, start: int) -> tuple[list[tuple[int, bytes]
 
 
 def _read_header(data: walk.Readable, found: Iterable[walk.Segment], stop: int) -> tuple[list[_Segment], int]:
-    """The marker segments up to the marker `stop`, and where that stands."""
+    """The marker segments up to the marker `stop`, and its position."""
     segments: list[_Segment] = []
     for segment in strict(found):
         if segment.marker == stop:
@@ -205,7 +205,7 @@ def _find_tile_parts(data: bytes, position: int, tiles: int) -> Iterator[_TilePa
 
 
 def _check_turn(part: walk.TilePart, seen: dict[int, int], tiles: int) -> None:
-    """Whether a tile-part is its tile's next one; `seen` counts those that have been, by tile."""
+    """Checks that a tile-part is the next one of its tile; `seen` counts earlier ones by tile."""
     if part.tile >= tiles:
         raise BadCodestream(f"a tile-part of tile {part.tile}, but there are {tiles} tiles")
     due = seen.get(part.tile, 0)
@@ -249,7 +249,7 @@ def _own_segments(parts: Sequence[_TilePart]) -> dict[int, list[_Segment]]:
 
 
 def _packed_headers(segments: Sequence[_Segment], parts: Sequence[_TilePart]) -> dict[int, bytes]:
-    """Packet headers that stand in PPM or PPT instead of before their packets, by tile (A.7.4, A.7.5)."""
+    """Packet headers in PPM or PPT instead of before their packets, by tile (A.7.4, A.7.5)."""
     packed: dict[int, list[bytes]] = {}
     for part in parts:
         if (joined := _in_order(PPT, part.segments)) is not None:
@@ -270,7 +270,7 @@ def _packed_headers(segments: Sequence[_Segment], parts: Sequence[_TilePart]) ->
 
 
 def _in_order(marker: int, segments: Sequence[_Segment]) -> bytes | None:
-    """The contents of a header's PPM or PPT segments, joined in order of Zppm or Zppt; None without any."""
+    """The contents of a header's PPM or PPT segments, joined by Zppm or Zppt; None if there are none."""
     pieces = sorted((payload[:1], payload[1:]) for other, payload in segments if other == marker)
     indices = [index for index, _ in pieces]
     if b"" in indices or len(set(indices)) < len(indices):
@@ -279,7 +279,7 @@ def _in_order(marker: int, segments: Sequence[_Segment]) -> bytes | None:
 
 
 class NewTilePart(NamedTuple):
-    """A tile-part to write: its tile, its packets, and the length of each, where PLT is to list them."""
+    """A tile-part to write: its tile, its packets and, if PLT should list them, the length of each."""
 
     tile: int
     packets: bytes
@@ -334,7 +334,7 @@ def emit(
 def emitted_overhead(
     source: Codestream, tile_parts: int, lengths: Sequence[NDArray[np.int64]] | None = None
 ) -> int:
-    """Bytes of what `emit` writes beside the packets, where every tile has a tile-part.
+    """Bytes that `emit` writes besides the packets, if every tile has a tile-part.
 
     `lengths` are of the packets of each tile-part, where PLT and TLM list them.
     """
@@ -346,7 +346,7 @@ def emitted_overhead(
 
 
 def _with_layers(segment: bytes, layers: int, progression: int) -> bytes:
-    """COD with layer count and progression, and neither SOP nor EPH; other segments as they are."""
+    """COD with layer count and progression, and neither SOP nor EPH; other segments unchanged."""
     if segment[:2] != struct.pack(">H", COD):
         return segment
     scod = segment[4] & 1

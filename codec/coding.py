@@ -12,7 +12,7 @@ Pixels = NDArray[np.uint8] | NDArray[np.uint16]
 
 @dataclasses.dataclass(frozen=True)
 class Coding:
-    """How a picture is coded, beside its content.
+    """The parameters that a picture is coded with.
 
     reversible: 5/3 wavelet, so that all passes together are lossless, instead of 9/7.
     block_size: side of a code-block, a power of two from 4 to 64; None for 64, or 32 where `Encoder` finds
@@ -35,7 +35,7 @@ class Coding:
 
 
 def checked_depth(pixels: Pixels, coding: Coding) -> int:
-    """The bit depth of pixels that can be coded so; raises ValueError for others."""
+    """The bit depth of pixels that can be coded with these parameters; raises ValueError for others."""
     if pixels.dtype not in (np.uint8, np.uint16):
         raise ValueError(f"pixels are {pixels.dtype}, not uint8 or uint16")
     if pixels.ndim != 3 or not 1 <= pixels.shape[2] <= 4 or 0 in pixels.shape:

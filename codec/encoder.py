@@ -46,7 +46,7 @@ Effort = Literal["fast", "normal", "best"]
 
 
 class Encoder:
-    """A photo that can be encoded to one target after another; what comes of one does not depend on others.
+    """Encodes a photo to one target after another; the results do not depend on each other.
 
     All of it is coded for one slope, its aim: passes that bring much less are not coded, and coefficients
     whose bits cost more than they bring are left out. Where a target needs another slope, it is coded again.
@@ -59,7 +59,7 @@ class Encoder:
         coding: Coding | None = None,
         effort: Effort = "normal",
     ) -> None:
-        """Lays out and weighs the photo.
+        """Computes the photo's layout and weights.
 
         Photos of more than 33 megapixels are coded in tiles of up to 4096 x 4096, so that memory stays near
         that of one; the choice is over all of them.
@@ -121,12 +121,12 @@ class Encoder:
     # ------------------------------------------------------------ targets
 
     def whole(self, layers: int = 1) -> Choice:
-        """Every pass of every block: lossless, where the wavelet is reversible."""
+        """Every pass of every block, which is lossless if the wavelet is reversible."""
         self._aim_at(-math.inf)
         return allocation.take_all(self._candidates(), layers)
 
     def at_slope(self, slope: float, layers: int = 1) -> Choice:
-        """Every block cut where one more byte brings less than `slope` of weighted squared error.
+        """Truncates every block where one more byte would gain less than `slope` of weighted squared error.
 
         Squared errors are in units of the photo's own samples, summed over its channels.
         """
@@ -140,7 +140,7 @@ class Encoder:
         return self._best_of(cut(self._fine_step(threshold)), cut)
 
     def moved_to_slope(self, slope: float, layers: int = 1) -> Choice:
-        """Like `at_slope`, but continues what was coded last where that was for a similar slope.
+        """Like `at_slope`, but continues from the last coding if that was for a similar slope.
 
         It is many times as quick then, but coefficients were left out for the former slope.
         """
@@ -154,7 +154,7 @@ class Encoder:
 
     @property
     def least_bytes(self) -> int:
-        """The length of a codestream without any pass."""
+        """The length of a codestream without any passes."""
         return allocation.encoded_size(allocation.cut_at(self._candidates(), math.inf))
 
     def within(self, budget: int, layers: int = 1) -> Choice:
@@ -203,7 +203,7 @@ class Encoder:
         return self._best_of(choice, search)
 
     def _best_of(self, choice: Choice, again: Callable[[float], Choice]) -> Choice:
-        """The choice, or with effort a better one: other quantization steps, weights that know the choice."""
+        """The choice or, with effort, a better one: other quantization steps, weights that know the choice."""
         if self.effort != "best" or not math.isfinite(choice.threshold):
             return choice
         weights, rivals = self.weights, [choice]
@@ -221,7 +221,7 @@ class Encoder:
         return best
 
     def _weigh(self, weights: NDArray[np.float64]) -> None:
-        """Takes other weights, for which nothing is coded yet."""
+        """Sets new weights, for which nothing is coded yet."""
         self.weights, self._log_weights = weights, np.log10(weights)
         self._aim, self._model = None, None
 
@@ -231,7 +231,7 @@ class Encoder:
     # ------------------------------------------------------------ coding
 
     def _aim_at(self, threshold: float, step: float | None = None, depth: float | None = None) -> None:
-        """Codes all blocks for a threshold, unless they are coded for it already.
+        """Codes all blocks for a threshold, unless they already are.
 
         `depth` is how far down, a little below the threshold by default.
         """
@@ -269,13 +269,13 @@ class Encoder:
         return self._is_whole and np.array_equal(choice.points[-1], choice.candidates.every_point)
 
     def _is_well_aimed(self, choice: Choice) -> bool:
-        """Whether what was left out is what should be, at the slope that a choice ended at."""
+        """Whether the right coefficients were dropped, given the slope that a choice ended at."""
         if not (self._leaves_out or self._places) or self._aim in (None, -math.inf):
             return True
         return -_TOO_HIGH <= choice.threshold - self._aim <= _TOO_LOW and not self._is_everything(choice)
 
     def _fitted(self, budget: int, layers: int) -> Choice:
-        """The best choice of at most so many bytes, for which all has been coded far enough down."""
+        """The best choice within a number of bytes, for which everything has been coded far enough down."""
         for _ in range(_MOST_ROUNDS):
             choice = allocation.fit_bytes(self._candidates(), budget, layers)
             if self._is_whole:
@@ -294,7 +294,7 @@ class Encoder:
     # ------------------------------------------------------------ predictions
 
     def _predicted(self, budget: int) -> float:
-        """The threshold at which a budget will be used up, as far as a sample tells."""
+        """The threshold at which a budget will be used up, predicted from a sample."""
         size = max(1, budget / 2, budget - _HEADER_BYTES_PER_BLOCK * len(self.weights))
         if self._model is None:
             self.coder.restart(1.0)
@@ -305,7 +305,7 @@ class Encoder:
         return threshold
 
     def _predicted_at_error(self, error: float) -> float:
-        """The threshold that leaves so much squared error, as far as a sample tells."""
+        """The threshold that leaves a given squared error, predicted from a sample."""
         per_pixel = error / self.coder.pixels[..., 0].size
         sample = self._sample(math.log10(_SLOPE_PER_ERROR * per_pixel) + _SAMPLE_DEPTH)
         threshold = sample.slope_of_error(error)
@@ -313,7 +313,7 @@ class Encoder:
         return threshold
 
     def _try_leaving_out(self, threshold: float, blocks: NDArray[np.int64]) -> None:
-        """Finds out on a sample whether leaving out coefficients pays: it does in photos, not in drawings.
+        """Finds out on a sample whether dropping coefficients pays: it does in photos, not in drawings.
 
         Args:
           threshold: what all will be coded for.
@@ -335,7 +335,7 @@ class Encoder:
         return float((choice.gains * self.weights)[blocks].sum()) - cost, cost
 
     def _sample(self, depth: float) -> Sample:
-        """Codes some of the blocks, without leaving out anything."""
+        """Codes some of the blocks without dropping anything."""
         self.coder.restart(1.0)
         self._aim, self._depth = None, math.inf
         count = len(self.weights)
@@ -357,7 +357,7 @@ class Encoder:
     def _searched(
         self, goal: Goal, quality: Callable[[Choice], float], decibels: float, layers: int
     ) -> Choice | None:
-        """Tries one choice after the other, to begin with one that is predicted to leave that error."""
+        """Tries one choice after another, starting with one predicted to leave that error."""
         search = Search(goal)
         for _ in range(_QUALITY_TRIALS):
             choice = self._leaving(decibels, layers)
@@ -374,12 +374,12 @@ class Encoder:
         return search.best
 
     def _decibels(self, choice: Choice) -> float:
-        """The squared error that a choice leaves, as far as coefficients tell: -10 log10."""
+        """The squared error that a choice leaves, according to coefficients: -10 log10."""
         energy = float(self.coder.passes.energy.sum())
         return -10 * math.log10(max(energy - choice.gain, 1e-6 * energy + 1e-12))
 
     def _leaving(self, decibels: float, layers: int) -> Choice:
-        """The coarsest choice that leaves at most a squared error (`_decibels`); coded for, if need be."""
+        """The coarsest choice that leaves at most a squared error (`_decibels`); codes more if needed."""
         candidates = self._candidates()
         while not self._is_whole:
             missing = decibels - self._decibels(allocation.cut_at(candidates, self._depth))

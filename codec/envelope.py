@@ -22,7 +22,7 @@ _INDICES = (b"cidx", b"fidx", b"iptr", b"prxy", b"mani")
 
 @dataclasses.dataclass(frozen=True)
 class Envelope:
-    """All boxes of a file but those of its codestream and of Foveate's record, as they are.
+    """All boxes of a file, unchanged, except those of its codestream and Foveate's record.
 
     head: before the codestream.
     tail: behind it.
@@ -97,7 +97,7 @@ class Envelope:
 
 
 def _counts_as_ycc(codestream: bytes) -> bool:
-    """Whether a bare codestream is taken for sYCC when it is decoded: three components, coarser chroma."""
+    """Whether a bare codestream decodes as sYCC: three components, coarser chroma."""
     (count,) = struct.unpack_from(">H", codestream, 40)
     return count == 3 and codestream[43:45] == b"\1\1" and codestream[46:47] != b"\1"
 

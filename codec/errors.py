@@ -8,8 +8,8 @@ class BadCodestream(ValueError):  # noqa: N818
 
 
 class UnsupportedCodestream(ValueError):  # noqa: N818
-    """The data are legal JPEG 2000, but use something that is not supported; the message names it."""
+    """The data are legal JPEG 2000, but use something unsupported; the message names it."""
 
 
 class BudgetTooSmall(ValueError):  # noqa: N818
-    """Not even headers and metadata fit into the bytes asked for."""
+    """Not even headers and metadata fit into the requested bytes."""

@@ -34,11 +34,11 @@ _POINTERS = (pointers.TLM, pointers.PLT, PLM, COM)  # not copied: what they say 
 
 
 class _CannotCut(Exception):  # noqa: N818 (never leaves this file)
-    """Some of a file can be read only with all of it."""
+    """A part of a file that can only be read with all of it."""
 
 
 class Plan(NamedTuple):
-    """The parts of which a smaller file is put together.
+    """The parts that make up a smaller file.
 
     pieces: bytes that are known, and stretches of the file to copy, in order.
     reads: stretches of the file that are still to be read for them.
@@ -75,7 +75,7 @@ class _Main(NamedTuple):
 
 
 class _Part(NamedTuple):
-    """A tile-part that is needed: the segments of its header, and where its packets lie."""
+    """A tile-part that is needed: the segments of its header, and where its packets are."""
 
     segments: list[tuple[int, bytes]]
     packets: Span
@@ -83,7 +83,7 @@ class _Part(NamedTuple):
 
 
 class _Parts:
-    """The tile-parts of one tile, each read when it is asked for."""
+    """The tile-parts of one tile, each read on demand."""
 
     def __init__(self, data: RangedBytes, tile: int, places: list[Span]) -> None:
         self.data, self.tile, self.places = data, tile, places
@@ -126,7 +126,7 @@ class _Parts:
 
 
 def picture_size(data: RangedBytes) -> Size:
-    """SIZ of a JP2 file or a bare codestream, from its beginning.
+    """SIZ of a JP2 file or a bare codestream, read from its beginning.
 
     Raises:
       BadCodestream, UnsupportedCodestream: its main header cannot be read.
@@ -222,7 +222,7 @@ def _length(pieces: list[bytes | Span]) -> int:
 
 
 def _tile_parts(data: RangedBytes, main: _Main, tiles: list[int]) -> dict[int, _Parts]:
-    """The tile-parts of some tiles: found by TLM, else by going from one to the next."""
+    """The tile-parts of some tiles, found through TLM or else by going from one to the next."""
     listed = pointers.parse_tlm(payload for marker, payload in main.segments if marker == pointers.TLM)
     places: dict[int, list[Span]] = {tile: [] for tile in tiles}
     position = main.first_part
@@ -242,7 +242,7 @@ def _tile_parts(data: RangedBytes, main: _Main, tiles: list[int]) -> dict[int, _
 def _prefetch_headers(
     data: RangedBytes, stream: Codestream, parts: Collection[_Parts], reduce: int, layers: int
 ) -> None:
-    """Fetches the headers of the tile-parts that will be asked for, as far as that is known, all at once."""
+    """Fetches all at once the headers of the tile-parts that will be needed, as far as that is known."""
     places: list[Span] = []
     for found in parts:
         likely = 1
@@ -267,7 +267,7 @@ def _known_end(data: RangedBytes, part: Span) -> int:
 
 
 def _precincts_of(layout: Layout, blocks: NDArray[np.bool_]) -> NDArray[np.bool_]:
-    """Which precincts hold any of these blocks: (precincts,)."""
+    """Which precincts contain any of these blocks: (precincts,)."""
     bands = np.zeros(len(layout.precinct_bands.first_block), np.bool_)
     bands[layout.blocks.precinct_band[blocks]] = True
     precinct = np.repeat(np.arange(len(layout.precincts.tile)), layout.precincts.bands)

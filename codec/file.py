@@ -38,19 +38,19 @@ _SALIENCY_SHARE = 100  # the embedded map may take one byte in so many of a file
 
 @dataclasses.dataclass(frozen=True)
 class Lossless:
-    """Every bit."""
+    """Keep every bit."""
 
 
 @dataclasses.dataclass(frozen=True)
 class AtMost:
-    """As good as so many bytes allow, those of all boxes included."""
+    """As good as possible within a number of bytes, including all boxes."""
 
     bytes: int
 
 
 @dataclasses.dataclass(frozen=True)
 class AtSlope:
-    """Every code-block cut where one more byte would bring less than `slope`.
+    """Truncate every code-block where one more byte would gain less than `slope`.
 
     That is squared error of samples from 0 to 255, summed over the channels, weighted as the emphasis says.
     """
@@ -60,7 +60,7 @@ class AtSlope:
 
 @dataclasses.dataclass(frozen=True)
 class AtLeast:
-    """As small as a quality allows; lossless where nothing short of it is that good.
+    """As small as a quality allows; lossless if nothing else is good enough.
 
     value: the least quality.
     tolerance: how far above it the file may end.
@@ -78,7 +78,7 @@ class AtLeast:
 
 @dataclasses.dataclass(frozen=True)
 class NearScore:
-    """As near to a score as a predicted slope comes, corrected twice at most; with effort "fast" never.
+    """As close to a score as a predicted slope comes, corrected at most twice; with effort "fast", never.
 
     value: the score, of at most 100.
     measure: the score of decoded pixels.
@@ -124,7 +124,7 @@ class Recipe:
 
 @dataclasses.dataclass(frozen=True)
 class Boxes:
-    """Everything that a file holds besides its codestream."""
+    """Everything in a file besides its codestream."""
 
     metadata: PhotoMetadata = dataclasses.field(default_factory=PhotoMetadata)
     record: ArchiveRecord | None = None
@@ -132,7 +132,7 @@ class Boxes:
 
 @dataclasses.dataclass(frozen=True, eq=False)
 class EncodedFile:
-    """A file, and what became of the photo.
+    """A file, and what it decodes to.
 
     jp2: the file.
     pixels: what it decodes to: (H, W, C), of the source's type.
@@ -183,14 +183,14 @@ def encode_file(pixels: Pixels, recipe: Recipe, boxes: Boxes | None = None) -> E
 
 
 def _or_lossless(found: EncodedFile, pixels: Pixels, recipe: Recipe, boxes: Boxes) -> EncodedFile:
-    """The file, or a lossless one if that takes fewer bytes."""
+    """The file, or a lossless one if that is smaller."""
     if len(found.jp2) <= _NEARLY_LOSSLESS * pixels.nbytes:
         return found
     return min(_lossless(pixels, recipe, boxes), found, key=lambda encoded: len(encoded.jp2))
 
 
 def _lossless(pixels: Pixels, recipe: Recipe, boxes: Boxes) -> EncodedFile:
-    """Every bit; what matters decides nothing but the order of layers."""
+    """A lossless file, in which saliency affects only the order of layers."""
     emphasis = recipe.emphasis if recipe.layers > 1 else Emphasis()
     choice = Encoder(pixels, emphasis, recipe.coding(reversible=True)).whole(recipe.layers)
     encoded = _decoded_back(choice, wrapped(choice, boxes))
@@ -226,7 +226,7 @@ def within(source: Encoder, budget: int, boxes: Boxes, layers: int = 1) -> tuple
 
 
 def wrapped(choice: Choice, boxes: Boxes, saliency_bytes: int = SALIENCY_BYTES) -> bytes:
-    """The file of a choice; one of several layers may be cut after any of them."""
+    """The file of a choice; one with several layers can be cut after any of them."""
     return jp2.wrap(
         allocation.encode(choice),
         metadata=boxes.metadata,
@@ -237,7 +237,7 @@ def wrapped(choice: Choice, boxes: Boxes, saliency_bytes: int = SALIENCY_BYTES) 
 
 
 def _of_quality(pixels: Pixels, goal: AtLeast, recipe: Recipe, boxes: Boxes) -> EncodedFile | None:
-    """The smallest file of a quality, None where only a lossless one would do."""
+    """The smallest file of a quality; None if only a lossless one reaches it."""
     wanted = goal.decibels(goal.value)
     tolerance = min(goal.decibels(goal.value + goal.tolerance) - wanted, _MOST_TOLERANCE_DB)
     good_enough: tuple[Choice, EncodedFile] | None = None
@@ -261,7 +261,7 @@ def _of_quality(pixels: Pixels, goal: AtLeast, recipe: Recipe, boxes: Boxes) -> 
 
 
 def _of_score(pixels: Pixels, goal: NearScore, recipe: Recipe, boxes: Boxes) -> EncodedFile:
-    """The file that comes nearest to a score."""
+    """The file that comes closest to a score."""
     tried: list[tuple[Choice, EncodedFile]] = []
 
     def score(choice: Choice) -> float:
@@ -279,7 +279,7 @@ def _of_score(pixels: Pixels, goal: NearScore, recipe: Recipe, boxes: Boxes) -> 
 
 
 def _decoded_back(choice: Choice, file: bytes) -> EncodedFile:
-    """Decodes a file, in its own right and not from what the encoder knows."""
+    """Decodes a file on its own, without the encoder's knowledge."""
     is_lossless = choice.candidates.stream.reversible
     try:
         pixels = openjpeg.decode(file).pixels
@@ -291,13 +291,13 @@ def _decoded_back(choice: Choice, file: bytes) -> EncodedFile:
 
 
 def decibels_of_similarity(similarity: float) -> float:
-    """A similarity in (-inf, 1] in decibels, as its distance from 1."""
+    """A similarity in (-inf, 1] in decibels, by its distance from 1."""
     return -10 * math.log10(max(1 - similarity, 1e-9))
 
 
 @dataclasses.dataclass(frozen=True, eq=False)
 class DecodedFile:
-    """All that restoring a photo takes.
+    """Everything needed to restore a photo.
 
     decoded: its pixels and what OpenJPEG said of them.
     metadata, record: of the file's boxes.
@@ -376,7 +376,7 @@ def _noise_of(parsed: Jp2, layers: int) -> tuple[NDArray[np.float32] | None, str
 
 
 def _noise_in(noise_map: NDArray[np.float32], region: Region) -> NDArray[np.float32] | None:
-    """The cells of a region; None where it does not begin at a whole one."""
+    """The cells of a region; None if it does not start at a whole cell."""
     if region.left % noise.CELL or region.top % noise.CELL:
         return None
     rows = slice(region.top // noise.CELL, -(-region.bottom // noise.CELL))
@@ -384,7 +384,7 @@ def _noise_in(noise_map: NDArray[np.float32], region: Region) -> NDArray[np.floa
 
 
 def _unusual(parsed: Jp2, size: Size) -> str:
-    """Why the cells of a noise map would not lie over the picture's pixels; "" if they do."""
+    """Why the cells of a noise map would not align with the picture's pixels; "" if they do."""
     if parsed.has_palette or any((c.dx, c.dy) != (1, 1) for c in size.components):
         return "it has a palette or subsampled components"
     if size.x0 % noise.CELL or size.y0 % noise.CELL:

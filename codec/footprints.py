@@ -11,7 +11,7 @@ from foveate.codec.layout import Layout
 
 
 def footprints(stream: Codestream, layout: Layout) -> NDArray[np.float64]:
-    """Where in the picture the energy of each code-block's basis functions lies: (blocks, 4), x0 y0 x1 y1.
+    """Where in the picture the energy of each code-block's basis functions is: (blocks, 4), x0 y0 x1 y1.
 
     Boxes in pixels with the center and the spread that the energy has, each axis for itself: wider than the
     block's own square by the overlap of the wavelet's basis functions, and for low-pass bands half a
@@ -41,7 +41,7 @@ def _spread(irreversible: bool, level: int, high: bool) -> float:
 
 
 def summed(weight: NDArray[np.float64]) -> NDArray[np.float64]:
-    """The summed-area table, a row and a column larger."""
+    """The summed-area table, larger by a row and a column."""
     table = np.zeros((weight.shape[0] + 1, weight.shape[1] + 1))
     table[1:, 1:] = weight.cumsum(0).cumsum(1)
     return table

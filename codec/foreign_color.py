@@ -34,7 +34,7 @@ Pixels = npt.NDArray[np.uint8] | npt.NDArray[np.uint16]
 
 
 def check_color(parsed: Jp2, channels: int) -> None:
-    """Refuses a file whose pixels would be taken for what they are not.
+    """Rejects a file whose pixels would be misinterpreted.
 
     Args:
         parsed: its boxes; a bare codestream says nothing, and is taken for gray or RGB, with alpha behind.
@@ -92,7 +92,7 @@ def _check_places(parsed: Jp2, colors: int) -> None:
 
 
 def as_straight_rgb(pixels: Pixels, bit_depth: int, parsed: Jp2) -> Pixels:
-    """Pixels (H, W, C) of `bit_depth` bits with CMY made RGB, and premultiplied alpha divided out."""
+    """Pixels (H, W, C) of `bit_depth` bits, with CMY converted to RGB and premultiplied alpha divided out."""
     peak = (1 << bit_depth) - 1
     if parsed.color == _CMY and pixels.shape[2] >= 3:
         pixels = pixels.copy()

@@ -48,7 +48,7 @@ class Integrity:
 
 
 def is_edited(data: bytes) -> bool:
-    """Whether somebody has changed the boxes around a codestream that is as it was written: tags, for one.
+    """Whether somebody has changed the boxes around an unchanged codestream, such as tags.
 
     Raises:
         BadCodestream: a box is malformed, or there is no codestream.
@@ -58,7 +58,7 @@ def is_edited(data: bytes) -> bool:
 
 
 def check(data: bytes) -> Integrity:
-    """Holds a file against its record.
+    """Checks a file against its record.
 
     Raises:
         BadCodestream: a box is malformed, or there is no codestream.
@@ -86,7 +86,7 @@ def check(data: bytes) -> Integrity:
 
 
 def _cut_after(data: bytes) -> tuple[int, int] | None:
-    """How many quality layers are left of how many, of a codestream cut between two; None if it is not."""
+    """(layers left, layers) of a codestream cut between two layers; None if it is not."""
     try:
         stream = codestream.parse(data)
     except (BadCodestream, UnsupportedCodestream):
@@ -97,7 +97,7 @@ def _cut_after(data: bytes) -> tuple[int, int] | None:
 
 
 def _is_flipped_bit(data: bytes, difference: int) -> bool:
-    """Whether one bit of some bytes, or of their CRC-32, was flipped, but not by an edited value.
+    """Whether one bit of some bytes, or of their CRC-32, was flipped, other than by editing a value.
 
     A digit that is another digit now, or a small number another one, may be a date or a rating.
     """

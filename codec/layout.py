@@ -27,7 +27,7 @@ _Said = TypeVar("_Said")
 
 
 class Blocks(NamedTuple):
-    """One entry a code-block, in the order of the precinct bands."""
+    """One entry per code-block, in the order of the precinct bands."""
 
     tile: NDArray[np.int32]
     component: NDArray[np.int32]
@@ -42,7 +42,7 @@ class Blocks(NamedTuple):
 
 
 class PrecinctBands(NamedTuple):
-    """One entry a precinct band."""
+    """One entry per precinct band."""
 
     first_block: NDArray[np.int64]
     across: NDArray[np.int64]
@@ -51,7 +51,7 @@ class PrecinctBands(NamedTuple):
 
 
 class Precincts(NamedTuple):
-    """One entry a precinct, tile by tile."""
+    """One entry per precinct, tile by tile."""
 
     tile: NDArray[np.int64]
     component: NDArray[np.int64]
@@ -65,7 +65,7 @@ class Precincts(NamedTuple):
 
 @dataclasses.dataclass(frozen=True, eq=False)
 class Layout:
-    """All the geometry of a codestream."""
+    """The geometry of a codestream."""
 
     blocks: Blocks
     precinct_bands: PrecinctBands
@@ -103,7 +103,7 @@ class Layout:
     def _in_order(
         self, progression: str, chosen: NDArray[np.int64], start: NDArray[np.int64], end: int
     ) -> NDArray[np.int64]:
-        """The packets of some precincts, of each those of the layers from its own `start` to `end`."""
+        """The packets of some precincts: for each, those of the layers from its own `start` to `end`."""
         p = self.precincts
         count = end - start
         precinct = np.repeat(chosen, count)
@@ -142,7 +142,7 @@ def lay_out(stream: Codestream) -> Layout:
 
 
 def lay_out_at_most(stream: Codestream, packets: int) -> Layout:
-    """Finds every code-block that the headers of a codestream describe, if these are at most so many packets.
+    """Finds every code-block that a codestream's headers describe, if they have at most a number of packets.
 
     Raises: like `lay_out`.
     """

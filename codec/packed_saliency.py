@@ -63,7 +63,7 @@ def unpack_saliency(packed: bytes) -> npt.NDArray[np.float32]:
 
 
 def _average_down(saliency: npt.NDArray[np.float32], cells: int) -> npt.NDArray[np.float64]:
-    """Area means on a grid of the same shape whose longer side has at most so many cells."""
+    """Area means on a grid of the same shape whose longer side has a limited number of cells."""
     scale = min(1.0, cells / max(saliency.shape))
     rows, columns = (max(1, round(side * scale)) for side in saliency.shape)
     over_rows, over_columns = _overlaps(saliency.shape[0], rows), _overlaps(saliency.shape[1], columns)

@@ -15,7 +15,7 @@ from foveate.codec.packets import Codewords, Layers
 
 @dataclasses.dataclass(frozen=True, eq=False)
 class PacketStream:
-    """A codestream, the geometry of its code-blocks, and what its packets hold of each of them.
+    """A codestream, the geometry of its code-blocks, and what its packets contain of each.
 
     header_bytes: of packet headers, by layer.
     """
@@ -28,13 +28,13 @@ class PacketStream:
 
     @classmethod
     def parse(cls, data: bytes) -> PacketStream:
-        """Takes a codestream apart; raises like `codestream.parse`, `lay_out` and `packets.parse`."""
+        """Parses a codestream; raises like `codestream.parse`, `lay_out` and `packets.parse`."""
         stream = codestream.parse(data)
         geometry = layout.lay_out(stream)
         return cls(stream, geometry, *packets.parse(stream, geometry))
 
     def upto(self, layers: int) -> PacketStream:
-        """The same without the layers after the first so many."""
+        """The same with only the first layers."""
         return dataclasses.replace(
             self, layers=self.layers.upto(layers), header_bytes=self.header_bytes[:layers]
         )

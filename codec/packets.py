@@ -51,7 +51,7 @@ class Codewords:
 
 
 class Layers(NamedTuple):
-    """How much of each code-block the layers up to each one hold: tables (layers, blocks), not decreasing.
+    """How much of each code-block the layers up to each one contain: tables (layers, blocks), not decreasing.
 
     passes: coding passes.
     sizes: bytes.
@@ -61,7 +61,7 @@ class Layers(NamedTuple):
     sizes: NDArray[np.int32]
 
     def upto(self, count: int) -> Layers:
-        """The first so many layers."""
+        """The first layers."""
         return Layers(self.passes[:count], self.sizes[:count])
 
     def merged(self) -> Layers:
@@ -165,7 +165,7 @@ def _check_status(status: int, at: int, tile: int) -> None:
 
 
 def _check_volumes(stream: Codestream, layout: Layout) -> None:
-    """Refuses what would take too long to put in order: a tile of sense has a handful of volumes."""
+    """Rejects progressions that would take too long to sort; sensible tiles have a handful of volumes."""
     volumes = np.full(layout.tiles, len(stream.volumes))
     for tile, parameters in stream.tile_parameters.items():
         volumes[tile] = len(parameters.volumes)
@@ -229,7 +229,7 @@ class TilePackets(NamedTuple):
 
 @dataclasses.dataclass(frozen=True, eq=False)
 class Emitted:
-    """Packets as bytes, and where each tile's lie in them.
+    """Packets as bytes, and where each tile's are.
 
     In LRCP a tile's layer lies at `data[bounds[tile, layer]:bounds[tile, layer + 1]]`.
     """
@@ -245,7 +245,7 @@ class Emitted:
 
 
 def emit(layout: Layout, codewords: Codewords, layers: Layers, progression: str = "LRCP") -> Emitted:
-    """Packets that hold so much of each codeword, in the code-block styles of the layout.
+    """Writes packets with a given part of each codeword, in the code-block styles of the layout.
 
     Args:
       layout: the geometry of the code-blocks.
@@ -262,13 +262,13 @@ def emit(layout: Layout, codewords: Codewords, layers: Layers, progression: str 
 def emitted_packets(
     layout: Layout, codewords: Codewords, layers: Layers, progression: str = "LRCP"
 ) -> tuple[TilePackets, ...]:
-    """Where packets would lie in what `emit` returns, without copying any codeword."""
+    """Where packets would be in the result of `emit`, without copying any codeword."""
     room = np.empty(_header_room(layout, codewords, layers), np.uint8)
     return _emit_into(layout, codewords, layers, progression, room, False)
 
 
 def emitted_size(layout: Layout, codewords: Codewords, layers: Layers, progression: str = "LRCP") -> int:
-    """The length of what `emit` would return, in bytes."""
+    """The length of the result of `emit`, in bytes."""
     return _end(emitted_packets(layout, codewords, layers, progression))
 
 
@@ -277,7 +277,7 @@ def _end(tiles: Sequence[TilePackets]) -> int:
 
 
 def _header_room(layout: Layout, codewords: Codewords, layers: Layers) -> int:
-    """Enough bytes for the headers of any emission: generously so many per block, packet and segment."""
+    """An upper limit for the headers of any emission, by block, packet and segment."""
     blocks, count = len(layout.blocks.tile), len(layers.passes)
     packets = count * (len(layout.precincts.tile) + 1)
     return 16 * packets + (64 + 8 * count) * (blocks + 1) + 5 * len(codewords.cuts)

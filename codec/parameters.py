@@ -71,7 +71,7 @@ class Size:
 
 @dataclasses.dataclass(frozen=True)
 class CodingStyle:
-    """COD or COC: how one component is transformed and cut into code-blocks (A.6.1, A.6.2)."""
+    """COD or COC: how one component is transformed and divided into code-blocks (A.6.1, A.6.2)."""
 
     levels: int
     block_width_log2: int
@@ -117,7 +117,7 @@ class ProgressionVolume:
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class Parameters:
-    """How a tile is coded: what the main header says, or with what its own tile-part headers change."""
+    """Coding parameters of a tile: those of the main header, or as changed by its own tile-part headers."""
 
     progression: str
     layers: int

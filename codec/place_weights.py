@@ -171,7 +171,7 @@ def _add_means(values, blocks, chosen, grid, bounds, means):  # type: ignore[no-
 
 @compiled
 def _leave_out(values, blocks, chosen, grid, means, limits):  # type: ignore[no-untyped-def]
-    """Leaves out coefficients of the chosen blocks; `limits` (blocks,) is squared error."""
+    """Drops coefficients of the chosen blocks; `limits` (blocks,) is squared error."""
     least = np.empty(MAX_BLOCK_SAMPLES)  # of a squared magnitude that stays, in each column
     for k in range(len(chosen.numbers)):
         b, band = chosen.numbers[k], chosen.bands[k]

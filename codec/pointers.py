@@ -45,7 +45,7 @@ def emit_tlm(parts: Sequence[TilePartLength]) -> bytes:
 
 
 def tlm_bytes(parts: int) -> int:
-    """The length of what `emit_tlm` returns for so many tile-parts."""
+    """The length of the result of `emit_tlm` for a number of tile-parts."""
     per_segment = (_MOST_PAYLOAD - _TLM_HEAD) // _ENTRY
     segments = -(-parts // per_segment)
     return segments * (4 + _TLM_HEAD) + parts * _ENTRY if segments <= _MOST_SEGMENTS else 0

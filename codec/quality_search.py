@@ -16,7 +16,7 @@ _MOST_RATE = 4.0  # of decibels reached to those predicted, and the other way ro
 
 @dataclasses.dataclass(frozen=True)
 class Goal:
-    """A quality to be reached, in decibels or a unit like them: ten of them are a tenth of the error.
+    """A quality to reach, in decibels or a similar unit: ten of them are a tenth of the error.
 
     tolerance: by how much it may be exceeded.
     psnr_db: the PSNR that usual photos have then, to begin with.
@@ -50,7 +50,7 @@ class Search:
         return excess >= 0
 
     def is_known(self, choice: Choice) -> bool:
-        """Whether a trial would tell nothing new: between the best and what missed there is nothing else."""
+        """Whether a trial would tell nothing new: nothing lies between the best and a miss."""
         ends = [other for other in (self.best, self.missed) if other is not None]
         return any(np.array_equal(choice.points[-1], other.points[-1]) for other in ends)
 

@@ -14,7 +14,7 @@ _MOST_DRIFT = 0.4  # of the model's residual per decade of slope, when it is dra
 
 @dataclasses.dataclass(frozen=True)
 class ScoreGoal:
-    """A score to come near to.
+    """A score to approach.
 
     tolerance: how near is near enough, in points.
     corrections: how often the slope may be corrected; with 0 nothing is decoded or scored.
@@ -82,7 +82,7 @@ def prospect_of(encoder: Encoder) -> Prospect:
 def _corrected(
     prospect: Prospect, model: ScoreModel, residuals: list[tuple[float, float]], wanted: float
 ) -> float:
-    """The threshold at which the model and its residuals so far, on a straight line, give a distance."""
+    """The threshold at which the model, with its residuals so far on a straight line, gives a distance."""
     (t1, r1), drift = residuals[-1], 0.0
     if len(residuals) > 1 and residuals[-2][0] != t1:
         t0, r0 = residuals[-2]

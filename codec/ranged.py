@@ -38,7 +38,7 @@ class RangedBytes:
 
     @staticmethod
     def of(data: bytes) -> RangedBytes:
-        """Bytes that are there already, to count what reading them in parts would take."""
+        """Bytes already in memory, for counting what reading parts of them would take."""
         return RangedBytes(len(data), lambda start, end: data[start:end])
 
     def __len__(self) -> int:
@@ -79,7 +79,7 @@ class RangedBytes:
         return all(page in self._pages for page in range(start // _PAGE, -(-end // _PAGE)))
 
     def prefetch(self, spans: Iterable[Span]) -> None:
-        """Fetches the pages that hold these stretches, all that are missing at once."""
+        """Fetches the missing pages of these ranges, all at once."""
         wanted: set[int] = set()
         for start, end in spans:
             first, last = start // _PAGE, -(-min(end, self.size) // _PAGE)
@@ -95,12 +95,12 @@ class RangedBytes:
                 self._pages[(read.start + at) // _PAGE] = data[at : at + _PAGE]
 
     def reads_for(self, spans: Sequence[Span]) -> list[Span]:
-        """The stretches that `read_spans` would fetch."""
+        """The ranges that `read_spans` would fetch."""
         rest = [self._missing(span) for span in spans]
         return merged([span for span in rest if span.start < span.end])
 
     def read_spans(self, spans: Sequence[Span]) -> list[bytes]:
-        """The bytes of stretches in ascending order, no more than that but for small gaps between them."""
+        """The bytes of ranges in ascending order, reading nothing more than small gaps between them."""
         reads = self.reads_for(spans)
         data = self._get(reads)
         pieces, number = [], 0
@@ -146,7 +146,7 @@ class RangedBytes:
 
 
 def merged(spans: Sequence[Span], gap: int = _GAP) -> list[Span]:
-    """Stretches in ascending order, those joined that lie no further apart than a gap."""
+    """Ranges in ascending order, joined where they are no further apart than a gap."""
     found: list[Span] = []
     for span in spans:
         if found and span.start - found[-1].end <= gap:

@@ -70,13 +70,13 @@ class RateModel:
         return float((self.size * parts).sum())
 
     def threshold_for(self, size: float) -> float:
-        """The weighted slope (log10) at which so many bytes are used up."""
+        """The weighted slope (log10) at which a number of bytes is used up."""
         return narrowed(lambda slope: self.bytes_at(slope) > size, -8.0, 14.0)[1]
 
 
 @dataclasses.dataclass(frozen=True, eq=False)
 class Sample:
-    """Some of a picture's blocks that were coded down to a weighted slope (log10).
+    """Some of a picture's blocks, coded down to a weighted slope (log10).
 
     blocks: their numbers.
     share: of the picture's coefficients that they hold.
@@ -94,7 +94,7 @@ class Sample:
     depth: float
 
     def slope_of_bytes(self, size: float, model: RateModel) -> float:
-        """The slope at which a picture takes so many bytes: as a model says, corrected by the sample."""
+        """The slope at which a picture takes a number of bytes, from a model corrected by the sample."""
         predicted = model.only(self.blocks)
         sizes = np.array(
             [
@@ -107,7 +107,7 @@ class Sample:
         return self._slope_where(-np.log(np.minimum.accumulate(sizes) + 1e-9), -math.log(size))
 
     def slope_of_error(self, error: float) -> float:
-        """The slope at which a picture is left with so much squared error."""
+        """The slope that leaves a picture with a given squared error."""
         left = []
         for slope in self.depth + _GRID:
             gains = self.hulls.gains_at(self.hulls.points_above(self.log_weights, slope))
@@ -115,5 +115,5 @@ class Sample:
         return self._slope_where(np.log(np.maximum.accumulate(left)), math.log(error))
 
     def _slope_where(self, rising: NDArray[np.float64], value: float) -> float:
-        """Where a figure that rises along the grid has a value; at its ends, where it is beyond them."""
+        """Where a figure that rises along the grid has a value, clipped to the grid's ends."""
         return float(np.interp(value, rising, self.depth + _GRID))

@@ -23,7 +23,7 @@ from foveate.codec.parameters import PREDTERM, parse_parameters
 
 
 def laid_out_anew(source: PacketStream, access: bool) -> tuple[Codestream, Layout, NDArray[np.int64]]:
-    """The headers and the layout of what is written, and which block of the source each of its blocks is."""
+    """The headers and layout of the new codestream, and which source block each of its blocks is."""
     segments = [_without_promises(segment) for segment in source.stream.header_segments]
     segments[0] = segments[0][:4] + bytes(2) + segments[0][6:]  # Rsiz
     own = {
@@ -83,7 +83,7 @@ def _style_at(segment: bytes, components: int) -> int | None:
 
 
 def _without_promises(segment: bytes) -> bytes:
-    """COD without the promise that codewords end predictably (D.4.2): cut ones do not."""
+    """COD without the promise that codewords end predictably (D.4.2), which truncated ones do not."""
     marker = int.from_bytes(segment[:2])
     if marker not in (COD, COC):
         return segment
@@ -117,7 +117,7 @@ def _with_precincts(segment: bytes, components: int) -> bytes:
 
 
 def _matching(source: Blocks, wanted: Blocks) -> NDArray[np.int64] | None:
-    """Which block of the source each of other ones is, None where they are not the same blocks."""
+    """Which source block each of the other blocks is; None if they are not the same blocks."""
 
     def keys(blocks: Blocks) -> NDArray[np.int64]:
         place = [blocks.tile, blocks.component, blocks.resolution, blocks.band]

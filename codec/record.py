@@ -37,7 +37,7 @@ _LAYOUTS = {1: struct.Struct(">BB8s8s32s"), 2: struct.Struct(">BB6s6s16s16sI")}
 
 @dataclasses.dataclass(frozen=True, eq=False)
 class ArchiveRecord:
-    """How an archived photo came about; the content of our own box.
+    """How an archived photo was made; the content of our own box.
 
     Digests are given whole to be written; read back, they have as many of their first bytes as the box holds.
 
@@ -137,7 +137,7 @@ def saliency_bytes_of(content_bytes: int) -> int:
 
 
 def try_record(content: bytes) -> tuple[ArchiveRecord | None, str | None]:
-    """The record, or why there is none: a picture can be decoded without it."""
+    """The record, or why there is none, since a picture can be decoded without it."""
     try:
         return unpack_record(content), None
     except (BadCodestream, UnsupportedCodestream) as error:

@@ -21,16 +21,16 @@ class Region(NamedTuple):
 
     @property
     def right(self) -> int:
-        """The first column that is no longer inside."""
+        """The first column outside the region."""
         return self.left + self.width
 
     @property
     def bottom(self) -> int:
-        """The first row that is no longer inside."""
+        """The first row outside the region."""
         return self.top + self.height
 
     def clipped(self, width: int, height: int) -> Region:
-        """The part of it that lies inside a picture.
+        """The part of the region inside a picture.
 
         Raises:
           ValueError: nothing does.
@@ -44,7 +44,7 @@ class Region(NamedTuple):
 
 
 def as_stored(region: Region, orientation: int, width: int, height: int) -> Region:
-    """Where a region of a picture as it should be seen lies in the picture as it is stored.
+    """Where a region of the upright picture is in the picture as stored.
 
     Args:
       region: in pixels of the picture after it was turned; what lies outside of it is left away.
@@ -65,7 +65,7 @@ def as_stored(region: Region, orientation: int, width: int, height: int) -> Regi
 
 
 class Window(NamedTuple):
-    """The area to decode for a region, and where the region lies in its pixels."""
+    """The area to decode for a region, and where the region is in its pixels."""
 
     area: Region
     rows: slice
@@ -73,7 +73,7 @@ class Window(NamedTuple):
 
 
 def window(size: Size, region: Region, *, halo: int = 0, reduce: int = 0) -> Window:
-    """The area to decode for a region, outwards to whole samples.
+    """The area to decode for a region, extended to whole samples.
 
     Args:
       size: of the picture.

@@ -127,5 +127,5 @@ class ScoreModel:
 
 
 def distance_of(score: float) -> float:
-    """How far a score is from 100: natural logarithm; of nearly 100 as far as can be told."""
+    """The natural logarithm of a score's distance from 100, bounded for scores close to 100."""
     return math.log(100 - min(score, _BEST_SCORE))

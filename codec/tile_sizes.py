@@ -7,7 +7,7 @@ _MOST_IN_ONE_TILE = 2 * _LARGEST_TILE**2
 
 
 def is_tile_size(side: int) -> bool:
-    """Whether tiles may be of so many pixels a side: a multiple of 64 from 128 to 4096, or 0 for no wish."""
+    """Whether tiles may have this many pixels per side: 64 times 2 to 64, or 0 for the default."""
     return side == 0 or (side % _UNIT == 0 and _LEAST_TILE <= side <= _LARGEST_TILE)
 
 

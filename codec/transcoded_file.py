@@ -27,7 +27,7 @@ _SALIENCY_SHARE = 100  # the embedded map may take one byte in so many of a file
 
 
 class Back(NamedTuple):
-    """A decoded file: pixels like those of its source, and its noise map where something is lost."""
+    """A decoded file: pixels like those of its source, and its noise map if it is lossy."""
 
     pixels: Pixels
     noise: NDArray[np.float32] | None
@@ -49,7 +49,7 @@ class Source(NamedTuple):
 
 
 def transcode_file(source: Source, recipe: Recipe) -> EncodedFile:
-    """Cuts a file's code-blocks and puts them in order, and decodes it as a check.
+    """Truncates and reorders a file's code-blocks, and decodes the result as a check.
 
     Without loss it has every coding pass of the source: in the source's layers, or if the recipe asks for
     several, in those.
@@ -107,7 +107,7 @@ def transcode_file(source: Source, recipe: Recipe) -> EncodedFile:
 def _of_quality(
     coder: Transcoder, goal: AtLeast, layers: int, encoded: Callable[[Choice], EncodedFile]
 ) -> EncodedFile | None:
-    """The smallest file of a quality, None where only all of the source would do."""
+    """The smallest file of a quality; None if it takes all of the source."""
     wanted = goal.decibels(goal.value)
     tried: list[tuple[Choice, EncodedFile]] = []
 
@@ -121,6 +121,6 @@ def _of_quality(
 
 
 def _decoded_back(data: bytes, source: Source) -> EncodedFile:
-    """Decodes a file, in its own right and not from what the transcoder knows."""
+    """Decodes a file on its own, without the transcoder's knowledge."""
     back = source.decode(data)
     return EncodedFile(data, back.pixels, back.noise)

@@ -46,7 +46,7 @@ _OCTAVES = 5  # that the weights of visibility know
 
 
 class Transcoder:
-    """A codestream that can be cut to one target after another."""
+    """Truncates a codestream to one target after another."""
 
     def __init__(
         self,
@@ -57,7 +57,7 @@ class Transcoder:
         access: bool = False,
         threads: int = 1,
     ) -> None:
-        """Lays the blocks out anew and weighs them.
+        """Computes the new layout of the blocks, and their weights.
 
         Args:
           source: the codestream.
@@ -96,7 +96,7 @@ class Transcoder:
     # ------------------------------------------------------------ targets
 
     def reordered(self) -> bytes:
-        """Every pass in every layer of the source; nothing is decoded."""
+        """Every pass in every layer of the source; decodes nothing."""
         return arranged(self.stream, self.layout, self.codewords, self.layers, access=self.access)
 
     def whole(self, layers: int = 1) -> Choice:
@@ -105,7 +105,7 @@ class Transcoder:
         return allocation.take_all(self._candidates(with_last=True), layers)
 
     def at_slope(self, slope: float, layers: int = 1) -> Choice:
-        """Every block cut where one more byte brings less than `slope` of weighted squared error."""
+        """Truncates every block where one more byte gains less than `slope` of weighted squared error."""
         threshold = math.log10(slope)
         self._decode_down_to(threshold + _BELOW)
         return allocation.cut_at(self._candidates(), threshold, layers)
@@ -132,7 +132,7 @@ class Transcoder:
         return choice
 
     def of_quality(self, goal: Goal, quality: Callable[[Choice], float], layers: int = 1) -> Choice | None:
-        """The smallest choice that reaches a goal; None where all there is does not."""
+        """The smallest choice that reaches a goal; None if even the whole source does not."""
         search, decibels = Search(goal), goal.psnr_db + self._peak_decibels()
         if decibels < -10 * math.log10(_NO_ERROR):
             self._decode_down_to(self._guess_for_error(10 ** (-decibels / 10)) + _BELOW)

@@ -23,7 +23,7 @@ _MOST_BOXES = 1 << 12  # side by side: no photo has so many, and to walk through
 
 
 class Readable(Protocol):
-    """Bytes, or what is read like them where it is looked at (`ranged.RangedBytes`)."""
+    """Bytes, or something that is read like them on demand (`ranged.RangedBytes`)."""
 
     def __len__(self) -> int: ...
 
@@ -48,7 +48,7 @@ _Found = TypeVar("_Found", bound=_Walked)
 
 
 def strict(found: Iterable[_Found]) -> Iterator[_Found]:
-    """The same, but what is broken raises BadCodestream."""
+    """The same items, but raises BadCodestream for a broken one."""
     for one in found:
         if one.problem:
             raise BadCodestream(one.problem)
@@ -132,7 +132,7 @@ def segments(data: Readable, position: int, end: int) -> Iterator[Segment]:
 
 
 class TilePart(NamedTuple):
-    """A tile-part (A.4.2): its header from `offset`, its packets from `start` to `end`; cut to what is there.
+    """A tile-part (A.4.2): its header from `offset`, its packets from `start` to `end`; clipped to the data.
 
     promised: how many tile-parts the tile has, 0 where it does not say.
     segments: of its header, SOT and SOD included.
@@ -170,7 +170,7 @@ def tile_parts(data: Readable, position: int, end: int) -> Iterator[TilePart]:
 
 
 def _end_of_tile_part(data: Readable, position: int, length: int, end: int) -> tuple[int, str]:
-    """Where a tile-part of a length ends, or what there is of it; and what is wrong with that."""
+    """Where a tile-part of a given length ends within the data, and what is wrong with that."""
     if length == 0:  # up to EOC, which padding may follow
         stop = data.rfind(_EOC, position + _SOT_BYTES, end)
         return (end, "no end-of-codestream marker: the file is cut off") if stop < 0 else (stop, "")
@@ -208,7 +208,7 @@ def codestream_span(data: Readable) -> Span:
 
 
 def _codestream_place(data: Readable) -> tuple[int, int]:
-    """Where a codestream's content begins and ends as boxes tell."""
+    """Where a codestream's content begins and ends according to the boxes."""
     if data.startswith(CODESTREAM_START):
         return 0, len(data)
     for box in file_boxes(data):
@@ -223,7 +223,7 @@ def _codestream_place(data: Readable) -> tuple[int, int]:
 
 
 def _end_of_codestream(data: Readable, start: int, end: int) -> int | None:
-    """Where a codestream that begins at `start` ends by its own markers; None where its end is missing."""
+    """Where a codestream from `start` ends according to its own markers; None if its end is missing."""
     position = start
     for segment in segments(data, start, end):
         position = segment.offset
