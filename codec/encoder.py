@@ -203,7 +203,7 @@ class Encoder:
         return self._best_of(choice, search)
 
     def _best_of(self, choice: Choice, again: Callable[[float], Choice]) -> Choice:
-        """The choice or, with effort, a better one: other quantization steps, weights that know the choice."""
+        """The choice or, with effort, a better one: other quantization steps, weights that know it."""
         if self.effort != "best" or not math.isfinite(choice.threshold):
             return choice
         weights, rivals = self.weights, [choice]
