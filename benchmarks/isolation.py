@@ -31,7 +31,7 @@ from foveate.sandbox import client
 from foveate.sandbox.client import Limits
 from foveate.storage.source import SourceFile
 from foveate.transforms.decode import Extent, decode_file
-from foveate.transforms.elements import DecodedFile, Pixels
+from foveate.transforms.elements import DecodedPhoto, Pixels
 from foveate.transforms.run_reccnn import restore_file
 
 _HEIGHT, _WIDTH = 1224, 1632
@@ -102,7 +102,7 @@ def _make(photo: Photo, folder: Path) -> dict[Path, dict[str, float]]:
     return seconds
 
 
-def _restore_seconds(path: Path, restored: Callable[[DecodedFile], Pixels]) -> float:
+def _restore_seconds(path: Path, restored: Callable[[DecodedPhoto], Pixels]) -> float:
     """Processor time that an archive file takes, from reading to the bytes of a PNG."""
     element = NamedFile(SourceFile(str(path), path.name, path.stat().st_size, 0.0), "photo.png")
     taken = []

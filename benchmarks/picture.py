@@ -24,7 +24,7 @@ from foveate.quality.overlay import heat_over
 from foveate.quality.psnr import psnr_s
 from foveate.storage.source import SourceFile
 from foveate.transforms.elements import Coded, Photo, Pixels, SalientPhoto
-from foveate.transforms.encode import Encoder, encode
+from foveate.transforms.encode import EncodeOptions, encode
 
 _GAP, _CAPTION = 8, 30
 
@@ -73,7 +73,7 @@ def main() -> int:
 def _coded(pixels: Pixels, saliency: NDArray[np.float32] | None, bpp: float) -> Coded:
     source = SourceFile("", "", 1, 0.0)
     photo = Photo(source, pixels, PhotoMetadata(), "png", 8, "00" * 32, (), 0.0)
-    encoder = Encoder(CompressSettings(Target("bpp", bpp)), bytes(8), "", resume=False)
+    encoder = EncodeOptions(CompressSettings(Target("bpp", bpp)), bytes(8), "", resume=False)
     return encode(SalientPhoto(photo, saliency, 0.0), pixels, encoder, prefiltered=False)
 
 

@@ -19,7 +19,7 @@ from benchmarks.archived import child_seconds
 from benchmarks.kept import Kept
 from benchmarks.photos import photo_paths, pixel_count
 from benchmarks.tables import Section, Table, number
-from foveate.transforms.in_sample import is_in_sample
+from foveate.archive.in_sample import is_in_sample
 
 COMMANDS = (
     "compress",

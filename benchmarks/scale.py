@@ -127,7 +127,7 @@ def loop(photos: str, archive: str) -> None:
     from foveate.pipelines.running.arguments import add_limits, limits_of
     from foveate.storage.listing import find_files
     from foveate.transforms import encode, map_saliency, measure, read, run_reccnn, write
-    from foveate.transforms.keep_journal import KeepJournal
+    from foveate.transforms.keep_journal import JournalWriter
     from foveate.transforms.progress import Progress
 
     parser = argparse.ArgumentParser()
@@ -135,8 +135,8 @@ def loop(photos: str, archive: str) -> None:
     limits = limits_of(parser.parse_args([]))
     settings = CompressSettings(Target("bpp", 1.0), "none", comcnn="off")
     labels = RunLabels(archive, settings.target, settings.digest().hex(), "00" * 8, "0", "r1")
-    encoder = encode.Encoder(settings, bytes(8), archive, True)
-    journal, progress = KeepJournal(labels), Progress(f"{archive}.progress")
+    encoder = encode.EncodeOptions(settings, bytes(8), archive, True)
+    journal, progress = JournalWriter(labels), Progress(f"{archive}.progress")
     rows: list[MetricsRow] = []
     for source in find_files(photos, frozenset({".jpg"}), archive):
         for photo in read.read_photo(source, limits):

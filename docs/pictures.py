@@ -30,7 +30,7 @@ from foveate.reports.inspection.examination import examine
 from foveate.reports.inspection.sheet import render_sheet
 from foveate.storage.source import SourceFile
 from foveate.transforms.elements import Coded, Photo, Pixels, SalientPhoto
-from foveate.transforms.encode import Encoder, encode
+from foveate.transforms.encode import EncodeOptions, encode
 
 PHOTOS = Path(__file__).parents[1] / "examples" / "photos"
 OUTPUT = Path(__file__).parent / "images"
@@ -82,7 +82,7 @@ def _coded(
     pixels: Pixels, saliency: NDArray[np.float32] | None, bpp: float, sha256: str = "00" * 32
 ) -> Coded:
     photo = Photo(SourceFile("", "", 1, 0.0), pixels, PhotoMetadata(), "png", 8, sha256, (), 0.0)
-    encoder = Encoder(CompressSettings(Target("bpp", bpp)), bytes(8), "", resume=False)
+    encoder = EncodeOptions(CompressSettings(Target("bpp", bpp)), bytes(8), "", resume=False)
     return encode(SalientPhoto(photo, saliency, 0.0), pixels, encoder, prefiltered=False)
 
 

@@ -41,6 +41,17 @@ def read_arrays(path: str | Path) -> dict[str, NDArray[np.floating[Any]]]:
     return arrays
 
 
+def set_layer_weights(network: Any, arrays: Arrays, prefix: str = "") -> None:
+    """Gives each layer of a Keras model its arrays, named `prefix` and "layer/kernel" or "layer/bias".
+
+    Raises KeyError for a missing array, ValueError for one of another shape.
+    """
+    for layer in network.layers:
+        if layer.weights:
+            names = (f"{prefix}{layer.name}/{weight.name}" for weight in layer.weights)
+            layer.set_weights([arrays[name].astype(np.float32) for name in names])
+
+
 def file_sha256(path: str | Path) -> str:
     """SHA-256 of a weights file, as hexadecimal digits: the name of the weights in archives and tables."""
     return hashlib.sha256(Path(path).read_bytes()).hexdigest()

@@ -13,11 +13,13 @@ Fully convolutional; batch normalization is folded into the convolutions; paddin
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
+
+from foveate.models.array_files import Arrays, set_layer_weights
 
 if TYPE_CHECKING:
     import keras
@@ -36,8 +38,6 @@ FEATURE_CHANNELS = {"stride4": 24, "stride8": 40, "stride16": 112, "stride32": 3
 STEM_CHANNELS, HEAD_CHANNELS, CLASSES = 32, 1280, 1000
 BATCH_NORM_EPSILON = 1e-3
 STRIDE = 32
-
-Arrays = Mapping[str, NDArray[np.floating[Any]]]
 
 
 def build() -> keras.Model:
@@ -63,11 +63,7 @@ def build() -> keras.Model:
 def load(arrays: Arrays) -> keras.Model:
     """`build` with the folded arrays of `convert`. Raises KeyError or ValueError where they don't fit."""
     network = build()
-    for layer in network.layers:
-        if layer.weights:
-            layer.set_weights(
-                [arrays[f"{layer.name}/{part}"].astype(np.float32) for part in ("kernel", "bias")]
-            )
+    set_layer_weights(network, arrays)
     return network
 
 

@@ -13,12 +13,13 @@ Fully convolutional: the original takes windows of 192×192; here any multiples 
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
 
+from foveate.models.array_files import Arrays, set_layer_weights
 from foveate.models.layers import depth_to_space, twice_as_fine
 
 if TYPE_CHECKING:
@@ -32,7 +33,6 @@ PYRAMID = ((48, 96, 2), (32, 64, 2), (24, 48, 1))  # likewise, coarse to fine
 HEADS = {"scores": 1, "boxes": 16}  # values at each place
 WINDOW = 192  # pixels: the unit of the original's boxes
 
-Arrays = Mapping[str, NDArray[np.floating[Any]]]
 Convolution = tuple[NDArray[np.floating[Any]], NDArray[np.floating[Any]]]  # kernel and bias
 
 
@@ -65,11 +65,7 @@ def build() -> keras.Model:
 def load(arrays: Arrays) -> keras.Model:
     """`build` with the arrays of `convert`. Raises KeyError or ValueError where they don't fit."""
     network = build()
-    for layer in network.layers:
-        if layer.weights:
-            layer.set_weights(
-                [arrays[f"{layer.name}/{part}"].astype(np.float32) for part in ("kernel", "bias")]
-            )
+    set_layer_weights(network, arrays)
     return network
 
 

@@ -29,7 +29,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from foveate.models import efficientnet
-from foveate.models.array_files import file_sha256, read_arrays
+from foveate.models.array_files import Arrays, file_sha256, read_arrays, set_layer_weights
 from foveate.models.quiet import quiet_import
 from foveate.models.scaling import check_pixels, scaled
 
@@ -76,7 +76,7 @@ def load(path: str | Path = WEIGHTS) -> MsRoi:
             for part in ("kernel", "bias")
         ]
     except KeyError as error:
-        raise ValueError(f"{path}: MS-ROI weights without the array {error}") from error
+        raise ValueError(f"{path}: the weights of MS-ROI lack the array {error}") from error
 
     def predict(thumbnails: Any) -> dict[str, Any]:
         features = backbone(thumbnails, training=False)
@@ -208,12 +208,9 @@ def decoder_weights(decoder: keras.Model) -> dict[str, NDArray[np.float32]]:
     }
 
 
-def set_decoder_weights(decoder: keras.Model, arrays: efficientnet.Arrays) -> None:
+def set_decoder_weights(decoder: keras.Model, arrays: Arrays) -> None:
     """The other half of `decoder_weights`. Raises KeyError for a missing array."""
-    for layer in decoder.layers:
-        if layer.weights:
-            names = (f"decoder/{layer.name}/{part}" for part in ("kernel", "bias"))
-            layer.set_weights([arrays[name].astype(np.float32) for name in names])
+    set_layer_weights(decoder, arrays, "decoder/")
 
 
 def multiply_accumulates(height: int, width: int) -> int:

@@ -18,11 +18,13 @@ each. Fully convolutional, but for what squeeze-and-excitation sees of the whole
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
+
+from foveate.models.array_files import Arrays, set_layer_weights
 
 if TYPE_CHECKING:
     import keras
@@ -53,8 +55,6 @@ BLOCKS = (
 )
 LEVELS = {2: 12, 4: 18, 9: 42, 13: 360}  # the last block of each resolution: channels that go on from it
 
-Arrays = Mapping[str, NDArray[np.floating[Any]]]
-
 
 def build() -> keras.Model:
     """The network: RGB (batch, H, W, 3) float32 in 0..255, H and W multiples of 32, to probabilities.
@@ -81,11 +81,7 @@ def build() -> keras.Model:
 def load(arrays: Arrays) -> keras.Model:
     """`build` with the arrays of `convert`. Raises KeyError or ValueError where they don't fit."""
     network = build()
-    for layer in network.layers:
-        if layer.weights:
-            layer.set_weights(
-                [arrays[f"{layer.name}/{weight.name}"].astype(np.float32) for weight in layer.weights]
-            )
+    set_layer_weights(network, arrays)
     return network
 
 

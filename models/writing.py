@@ -74,7 +74,7 @@ def load(path: str | Path = WEIGHTS) -> WritingFinder:
     try:
         network = text_detector.load(read_arrays(path))
     except KeyError as error:
-        raise ValueError(f"{path}: weights of the text network without the array {error}") from error
+        raise ValueError(f"{path}: the weights of the text network lack the array {error}") from error
 
     @tf.function(input_signature=[tf.TensorSpec((None, None, None, 3), tf.float32)])  # type: ignore[untyped-decorator, unused-ignore]  # TensorFlow is untyped
     def predict(pictures: Any) -> Any:

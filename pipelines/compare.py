@@ -27,11 +27,11 @@ from foveate.archive.tables import open_whole
 from foveate.pictures.formats import PICTURE_EXTENSIONS
 from foveate.pipelines import flag_types
 from foveate.pipelines.compress_options import add_allocation
-from foveate.pipelines.logs import user_log
+from foveate.pipelines.logs import printable, user_log
 from foveate.pipelines.running import runner
 from foveate.pipelines.running.arguments import add_limits, limits_of, parse_beam_flags
 from foveate.pipelines.running.status import OK, RUN_FAILED, SOME_FAILED, WRONG_USAGE
-from foveate.pipelines.versions import Comparer, printable
+from foveate.pipelines.versions import Comparer
 from foveate.reports.figures import bytes_text
 from foveate.reports.viewer.contents import ComparedPhoto, compared
 from foveate.reports.viewer.page import render_viewer

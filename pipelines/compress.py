@@ -22,9 +22,9 @@ from foveate.archive.compact import compact, keep_journal, small_parts
 from foveate.archive.journal import clear_journal
 from foveate.archive.keys import BadKey
 from foveate.archive.leases import wait_for_signs_of_life
+from foveate.archive.left_photos import note_left
 from foveate.archive.planning.plan import clear_plan, part_urls
 from foveate.archive.planning.tasks import Asked
-from foveate.archive.rows import MetricsRow
 from foveate.archive.tables import BadTable
 from foveate.pipelines import metrics_flag, watching
 from foveate.pipelines.compress_options import CompressOptions, add_arguments, parse_options
@@ -42,7 +42,6 @@ from foveate.transforms.clean_jpeg import CleanJpegs
 from foveate.transforms.encode import EncodeJpeg2000, EncodePrefiltered
 from foveate.transforms.feeds import BatchFeed, PlanMade, Round, RoundFeed, StreamFeed
 from foveate.transforms.keep_journal import KeepJournal
-from foveate.transforms.left_photos import note_left
 from foveate.transforms.map_saliency import MapSaliency
 from foveate.transforms.measure import Measure
 from foveate.transforms.prefilter import Prefilter
@@ -110,10 +109,7 @@ def build(
     stages += [photos, salient, plain, restored, archived, written, copied]
     rows = [written.good, copied.good]
     if not isinstance(feed, StreamFeed):  # a streaming engine keeps rows itself until they are in a table
-        rows = [
-            done | f"Keep journal {number}" >> beam.ParDo(KeepJournal(labels)).with_output_types(MetricsRow)
-            for number, done in enumerate(rows)
-        ]
+        rows = [done | f"Keep journal {number}" >> KeepJournal(labels) for number, done in enumerate(rows)]
     table = (*fed.rows, *rows) | "All rows" >> beam.Flatten()
     failures = (
         (fed.failures, *(stage[FAILURES] for stage in stages))

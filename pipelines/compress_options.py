@@ -30,7 +30,7 @@ from foveate.pipelines.running.key import add_key, key_of
 from foveate.pipelines.weights_digest import weights_digest
 from foveate.sandbox.client import Limits
 from foveate.transforms.arrivals import Watched
-from foveate.transforms.encode import Encoder
+from foveate.transforms.encode import EncodeOptions
 from foveate.transforms.frames import DicomFrames
 from foveate.transforms.run_reccnn import RecCnn
 
@@ -83,10 +83,10 @@ class CompressOptions:
             key=self.key,
         )
 
-    def encoder(self) -> Encoder:
+    def encoder(self) -> EncodeOptions:
         """The parameters of the encoding stages."""
         weights = bytes.fromhex(self.labels.weights_digest)
-        return Encoder(self.settings, weights, self.archive, not self.force, self.key, self.limits)
+        return EncodeOptions(self.settings, weights, self.archive, not self.force, self.key, self.limits)
 
     def watched(self) -> Watched:
         """Where to watch, and how to tell that a photo is done."""

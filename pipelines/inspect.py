@@ -23,7 +23,7 @@ from foveate.archive.tables import open_whole
 from foveate.codec.errors import BadCodestream
 from foveate.codec.regions import Region
 from foveate.pipelines import flag_types
-from foveate.pipelines.logs import user_log
+from foveate.pipelines.logs import printable, user_log
 from foveate.pipelines.running import runner
 from foveate.pipelines.running.arguments import parse_beam_flags
 from foveate.pipelines.running.key import add_key, key_of
@@ -94,7 +94,7 @@ def run(args: argparse.Namespace) -> int:
         described, said = _inspect(file, shown, None if args.json else console)
         found.append(described)
         for problem in said:
-            user_log.error(f"foveate inspect: {_shown(file.url)}: {problem}")
+            user_log.error(f"foveate inspect: {printable(file.url)}: {problem}")
         problems += len(said)
     if args.json:
         print(json.dumps({"schema": SCHEMA, "files": found}, indent=1))
@@ -111,7 +111,7 @@ class Shown(NamedTuple):
 
 def _inspect(file: SourceFile, shown: Shown, console: Console | None) -> tuple[dict[str, Any], Sequence[str]]:
     """Prints one file to a console, if given, and draws it; returns its JSON and what is wrong with it."""
-    name = _shown(file.url)
+    name = printable(file.url)
     try:
         data = read_stored(file.url, shown.key)
         inspection = examine(name, data, shown.region)
@@ -137,7 +137,7 @@ def _draw(inspection: Inspection, data: bytes, url: str) -> list[str]:
         return [f"no picture: {error}"]
     except (OSError, BeamIOError) as error:
         return [f"{url} cannot be written: {error}"]
-    user_log.info(f"Wrote {_shown(url)}{f' ({note})' if note else ''}")
+    user_log.info(f"Wrote {printable(url)}{f' ({note})' if note else ''}")
     return []
 
 
@@ -161,8 +161,3 @@ def _picture_urls(files: Sequence[SourceFile], output: str | None) -> list[str |
         again = f".{count}" if count > 1 else ""  # two of the same name, from two folders
         urls.append(join(output, f"{file.relative_path}{again}.png"))
     return urls
-
-
-def _shown(name: str) -> str:
-    """A printable form of a name: not every file name is valid text."""
-    return name.encode("utf-8", "backslashreplace").decode()

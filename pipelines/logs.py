@@ -54,6 +54,11 @@ def set_up_logging(log_format: str = "text", quiet: bool = False) -> None:
     warnings.filterwarnings("ignore", "You are using a Python version", FutureWarning)
 
 
+def printable(name: str) -> str:
+    """A printable form of a name: not every file name is valid text."""
+    return name.encode("utf-8", "backslashreplace").decode()
+
+
 def speaks_json() -> bool:
     """Whether JSON lines were asked for: then no progress bar is drawn."""
     return any(isinstance(handler.formatter, _Json) for handler in user_log.handlers)

@@ -34,7 +34,7 @@ from foveate.reports.gates import BadGate, Gate, check_names, judge, parse_gate
 from foveate.reports.headlines import figure_names
 from foveate.reports.page import render_page
 from foveate.reports.pictures import gallery_loader
-from foveate.reports.staging import Asked, staged
+from foveate.reports.staging import Subject, staged
 from foveate.reports.terminal import print_comparison, print_report
 
 __all__ = ["add_arguments", "parse_beam_flags", "run"]
@@ -133,7 +133,7 @@ def run(args: argparse.Namespace, load_gallery: LoadGallery | None = None) -> in
     return GATE_FAILED if any(gate.failed for gate in found.gates) else OK
 
 
-def asked_of(archives: Sequence[str], runs: Sequence[str]) -> list[Asked]:
+def asked_of(archives: Sequence[str], runs: Sequence[str]) -> list[Subject]:
     """The archives or runs to report on.
 
     Raises:
@@ -142,11 +142,11 @@ def asked_of(archives: Sequence[str], runs: Sequence[str]) -> list[Asked]:
     if len(archives) > 1 and runs:
         raise ValueError("compare either several archives or several runs (--run) of one archive, not both")
     if runs:
-        return [Asked(archives[0], run) for run in runs]
-    return [Asked(archive) for archive in archives]
+        return [Subject(archives[0], run) for run in runs]
+    return [Subject(archive) for archive in archives]
 
 
-def make_report(asked: Sequence[Asked], gallery_photos: int, price: float) -> Report | Comparison:
+def make_report(asked: Sequence[Subject], gallery_photos: int, price: float) -> Report | Comparison:
     """The report on one archive or run, or the comparison of several; raises as `staged` does."""
     with staged(asked) as db:
         reports = [
@@ -155,7 +155,7 @@ def make_report(asked: Sequence[Asked], gallery_photos: int, price: float) -> Re
         return compare(db, reports) if len(reports) > 1 else reports[0]
 
 
-def default_output(asked: Sequence[Asked], encrypted: bool = False) -> str:
+def default_output(asked: Sequence[Subject], encrypted: bool = False) -> str:
     """Where the page goes by default: into a local archive, else into the current folder.
 
     An encrypted archive's page goes there too, since its storage should not see the pictures.

@@ -206,14 +206,14 @@ def _train_restoration(args: argparse.Namespace) -> None:
         )
 
 
-def _coding(args: argparse.Namespace) -> restoration.Coding:
+def _coding(args: argparse.Namespace) -> restoration.PatchSource:
     """The source of RecCNN's patches; if ComCNN's weights are in --output, it prefilters some of them."""
     from foveate.models.training import restoration
 
     weights = args.output / comcnn.WEIGHTS_FILE.name
     prefilter = comcnn.load(weights) if weights.exists() else None
     origin = f"{args.photos.resolve()}, {CODER}, ComCNN {prefilter.sha256 if prefilter else 'none'}"
-    return restoration.Coding(
+    return restoration.PatchSource(
         functools.partial(code_region, prefilter=prefilter),
         origin,
         folder=args.region_store,

@@ -14,6 +14,7 @@ from foveate.archive.rows import KeptSource
 from foveate.archive.settings import CompressSettings, Target
 from foveate.codec.errors import BudgetTooSmall
 from foveate.pictures.peers import PEERS, PeerFiles
+from foveate.pipelines.logs import printable
 from foveate.reports.viewer.versions import (
     PhotoInVersions,
     Version,
@@ -25,7 +26,7 @@ from foveate.sandbox.client import Limits
 from foveate.storage.errors import BadInput
 from foveate.storage.source import SourceFile
 from foveate.transforms.elements import Photo, SalientPhoto
-from foveate.transforms.encode import Encoder, encode
+from foveate.transforms.encode import EncodeOptions, encode
 from foveate.transforms.map_saliency import DrawSaliency, FindStructures
 from foveate.transforms.read import read_photo
 
@@ -103,7 +104,7 @@ class Comparer:
         """The version of a target, made as compress makes it; or why there is none, in a sentence."""
         name = f"Quality {target.value:g}" if target.kind == "quality" else f"{target.value:g} bpp"
         settings = dataclasses.replace(self.settings, target=target)
-        encoder = Encoder(settings, bytes(8), archive="", resume=False, limits=self.limits)
+        encoder = EncodeOptions(settings, bytes(8), archive="", resume=False, limits=self.limits)
         try:
             coded = encode(salient, salient.photo.pixels, encoder, prefiltered=False)
         except BudgetTooSmall as error:
@@ -128,8 +129,3 @@ def _threads(photo: Photo) -> int:
     """As many encoders as there are cores for, and memory."""
     cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
     return max(1, min(cores, _PIXELS_AT_ONCE // photo.pixels[..., 0].size))
-
-
-def printable(name: str) -> str:
-    """A name that can be printed: not every file name is text."""
-    return name.encode("utf-8", "backslashreplace").decode()

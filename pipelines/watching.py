@@ -23,6 +23,7 @@ from typing import NoReturn
 import apache_beam as beam
 
 from foveate.archive.journal import clear_journal
+from foveate.archive.left_photos import LeftPhotos
 from foveate.archive.rows import Failure
 from foveate.archive.tables import BadTable
 from foveate.pipelines.logs import user_log
@@ -32,7 +33,6 @@ from foveate.storage.listing import NothingFound
 from foveate.storage.source import SourceFile
 from foveate.transforms.arrivals import Arrivals, Watched
 from foveate.transforms.feeds import Round
-from foveate.transforms.left_photos import LeftPhotos
 from foveate.transforms.progress import Progress
 
 _PHOTOS = 500  # per round; after each round, rows are written and sources listed again

@@ -38,7 +38,7 @@ from foveate.reports.contents import (
     Step,
 )
 from foveate.reports.headlines import report_figures
-from foveate.reports.staging import PHOTO_COLUMNS, STEPS, Asked
+from foveate.reports.staging import PHOTO_COLUMNS, STEPS, Subject
 
 PRICE_PER_GB_MONTH = 0.02  # of standard storage in object stores, about, in US dollars (2026)
 GROUPS_SHOWN = 30
@@ -84,7 +84,7 @@ FROM written GROUP BY run_id
 def aggregate(
     db: Any,
     schema: str,
-    asked: Asked,
+    asked: Subject,
     gallery_photos: int = 6,
     price_per_gb_month: float = PRICE_PER_GB_MONTH,
 ) -> Report:

@@ -88,7 +88,7 @@ class NoTables(ValueError):  # noqa: N818
 
 
 @dataclasses.dataclass(frozen=True)
-class Asked:
+class Subject:
     """The subject of a report: an archive, and a run of it or (None) the latest state over all."""
 
     archive_url: str
@@ -96,7 +96,7 @@ class Asked:
 
 
 @contextlib.contextmanager
-def staged(asked: Sequence[Asked]) -> Iterator[Any]:
+def staged(asked: Sequence[Subject]) -> Iterator[Any]:
     """A DuckDB connection whose schemas `r0`, `r1`, ... hold the tables of what is asked, in this order.
 
     photos: one row a photo, its latest state: `REPORT_COLUMNS`, `folder`, `month` ("YYYY-MM", when it was
@@ -127,7 +127,7 @@ def staged(asked: Sequence[Asked]) -> Iterator[Any]:
             yield db
 
 
-def _load(db: Any, asked: Asked, parts: pathlib.Path) -> None:
+def _load(db: Any, asked: Subject, parts: pathlib.Path) -> None:
     schema = _nullable_schema()
 
     def fetched() -> tuple[list[str], list[str], set[str], pa.Table]:
@@ -221,7 +221,7 @@ def _utc(text: str) -> datetime.datetime:
     return time.astimezone(datetime.UTC).replace(tzinfo=None) if time.tzinfo else time
 
 
-def _nothing_there(asked: Asked) -> str:
+def _nothing_there(asked: Subject) -> str:
     archive = asked.archive_url
     if asked.run_id:
         folders = (METRICS_FOLDER, FAILURES_FOLDER)

@@ -17,7 +17,7 @@ from foveate.archive.settings import CompressSettings, Target
 from foveate.codec.metadata import PhotoMetadata
 from foveate.storage.source import SourceFile
 from foveate.transforms.elements import Photo, Pixels, SalientPhoto
-from foveate.transforms.encode import Encoder
+from foveate.transforms.encode import EncodeOptions
 
 WEIGHTS = bytes(range(8))
 
@@ -72,10 +72,10 @@ def corner(rows: int = 24, columns: int = 32) -> NDArray[np.float32]:
 
 def encoder(
     kind: Any = "bpp", value: float = 1.0, archive: str = "/nowhere", resume: bool = False, **settings: Any
-) -> Encoder:
+) -> EncodeOptions:
     """An encoder for a target."""
     chosen = CompressSettings(Target(kind, value), **{"roi": "none", "comcnn": "off"} | settings)
-    return Encoder(chosen, WEIGHTS, archive, resume)
+    return EncodeOptions(chosen, WEIGHTS, archive, resume)
 
 
 def labels(

@@ -203,6 +203,7 @@ class _Memory:
     open: bool = False
 
 
+@dataclasses.dataclass
 class TakeOnce(beam.PTransform):  # type: ignore[misc]  # Beam is untyped
     """`SourceFile`s and `Failure`s → each version of a source once; outputs: "sources" (main), "failures"."""
 

@@ -25,7 +25,7 @@ from foveate.storage.errors import BadInput
 from foveate.storage.files import read_range, reads_at_once
 from foveate.storage.object_store import StoredFile
 from foveate.storage.source import SourceFile
-from foveate.transforms.elements import DecodedFile
+from foveate.transforms.elements import DecodedPhoto
 from foveate.transforms.read import require_place
 from foveate.transforms.steps import PhotoStage
 
@@ -50,7 +50,7 @@ class Extent:
 
 
 def decode_file(element: NamedFile, extent: Extent, key: ArchiveKey | None = None) -> Iterator[Any]:
-    """Reads one archive file: a `DecodedFile`, or the element itself under "copies" if it is no JPEG 2000.
+    """Reads one archive file: a `DecodedPhoto`, or the element itself under "copies" if it is no JPEG 2000.
 
     Of a region no more is read than it takes, where the file's markers allow that.
 
@@ -76,7 +76,7 @@ def decode_file(element: NamedFile, extent: Extent, key: ArchiveKey | None = Non
         about = "" if extent.region is not None else f"cannot be reduced {extent.reduce} times: "
         raise BadInput(f"{about}{error}") from error
     record = found.record
-    yield DecodedFile(
+    yield DecodedPhoto(
         source=file,
         output_path=element.path,
         pixels=full_range(found.decoded.pixels, found.decoded.bit_depth),
@@ -121,7 +121,7 @@ def _read(file: SourceFile, extent: Extent, key: ArchiveKey | None) -> tuple[byt
 
 @dataclasses.dataclass
 class DecodeJpeg2000(PhotoStage):
-    """`NamedFile` → `DecodedFile`; files that are not JPEG 2000 leave under the tag "copies"."""
+    """`NamedFile` → `DecodedPhoto`; files that are not JPEG 2000 leave under the tag "copies"."""
 
     extent: Extent
     key: ArchiveKey | None

@@ -126,7 +126,7 @@ class Archived:
 
 
 @dataclasses.dataclass(frozen=True, eq=False)
-class DecodedFile:
+class DecodedPhoto:
     """A decoded JPEG 2000 file: pixels like `Photo`, and its noise map (None: lossless or unknown)."""
 
     source: SourceFile

@@ -46,7 +46,7 @@ MOST_ALPHA_ERROR = 48.0
 
 
 @dataclasses.dataclass(frozen=True)
-class Encoder:
+class EncodeOptions:
     """Everything the encoding steps need to know besides the photo."""
 
     settings: CompressSettings
@@ -74,7 +74,7 @@ class Encoder:
         return stored_overhead(f"{photo.source.relative_path}.jp2", self.key)
 
 
-def encode_plain(salient: SalientPhoto, encoder: Encoder) -> Iterator[Any]:
+def encode_plain(salient: SalientPhoto, encoder: EncodeOptions) -> Iterator[Any]:
     """A photo → `CodedPhoto` as it is, or a `KeptSource` under the tag "kept".
 
     A file that an interrupted run made of the same source with the same settings is taken as it is.
@@ -104,7 +104,7 @@ def encode_plain(salient: SalientPhoto, encoder: Encoder) -> Iterator[Any]:
         yield CodedPhoto(salient, coded)
 
 
-def encode_prefiltered(element: PrefilteredPhoto, encoder: Encoder) -> Iterator[CodedPhoto]:
+def encode_prefiltered(element: PrefilteredPhoto, encoder: EncodeOptions) -> Iterator[CodedPhoto]:
     """The same photo with the file of its prefiltered pixels, if there are any."""
     coded = element.coded
     if element.prefiltered is None:
@@ -150,7 +150,7 @@ def too_coarse(pixels: Pixels, decoded: Pixels) -> tuple[Reason, str] | None:
     return Reason.TRANSPARENCY, "its alpha channel would be coded too coarsely"
 
 
-def already_archived(salient: SalientPhoto, encoder: Encoder) -> Coded | None:
+def already_archived(salient: SalientPhoto, encoder: EncodeOptions) -> Coded | None:
     """The file that an interrupted run made from the same source with the same settings, or None."""
     url = stored_name(archive_url(encoder.archive, salient.photo.source), encoder.key)
     try:
@@ -179,7 +179,7 @@ def already_archived(salient: SalientPhoto, encoder: Encoder) -> Coded | None:
     return Coded(data, pixels, back.noise, record.prefiltered, 0.0)
 
 
-def encode(salient: SalientPhoto, pixels: Pixels, encoder: Encoder, *, prefiltered: bool) -> Coded:
+def encode(salient: SalientPhoto, pixels: Pixels, encoder: EncodeOptions, *, prefiltered: bool) -> Coded:
     """One JP2 of `pixels` (the photo's own, or ComCNN's) with the photo's metadata, and its decoded pixels.
 
     Raises:
@@ -216,7 +216,7 @@ def encode(salient: SalientPhoto, pixels: Pixels, encoder: Encoder, *, prefilter
 class EncodeJpeg2000(PhotoStage):
     """`SalientPhoto` → `CodedPhoto`; photos that are not worth it leave under the tag "kept"."""
 
-    encoder: Encoder
+    encoder: EncodeOptions
     step = "encode"
     tags = (KEPT,)
 
@@ -229,7 +229,7 @@ class EncodeJpeg2000(PhotoStage):
 class EncodePrefiltered(PhotoStage):
     """`PrefilteredPhoto` → `CodedPhoto`: codes prefiltered photos again."""
 
-    encoder: Encoder
+    encoder: EncodeOptions
     step = "encode prefiltered"
 
     def work(self) -> Callable[[PrefilteredPhoto], Iterator[CodedPhoto]]:

@@ -13,7 +13,7 @@ from typing import Any, NamedTuple
 
 import apache_beam as beam
 
-from foveate.archive.planning.join import Skipped
+from foveate.archive.planning.join import UpToDate
 from foveate.archive.planning.tasks import Asked
 from foveate.archive.rows import Failure, RunLabels
 from foveate.storage.source import SourceFile
@@ -42,7 +42,7 @@ class PlanMade:
 
     parts: tuple[str, ...]
     todo: int
-    skipped: Skipped
+    skipped: UpToDate
 
 
 @dataclasses.dataclass

@@ -11,7 +11,7 @@ from typing import Any
 
 import apache_beam as beam
 
-from foveate.archive.planning.join import Skipped
+from foveate.archive.planning.join import UpToDate
 from foveate.archive.planning.plan import Planned, read_slice
 from foveate.archive.planning.settle import is_up_to_date, skipped_row
 from foveate.archive.planning.slices import cut_part
@@ -62,7 +62,7 @@ def settle(planned: Planned, run: RunLabels | None, progress: Progress) -> Itera
     elif run is None or not is_up_to_date(planned, run.archive, run.settings_digest, run.weights_digest):
         yield planned.source
     elif planned.former is not None and planned.former.known:
-        skipped = Skipped(1, planned.source.size_bytes, planned.former.archive_bytes)
+        skipped = UpToDate(1, planned.source.size_bytes, planned.former.archive_bytes)
         yield beam.pvalue.TaggedOutput(SKIPPED, progress.skip_all(skipped))
     else:
         row: MetricsRow = progress.skip_row(skipped_row(planned, run))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import errno
 import os
 import threading
@@ -9,6 +10,7 @@ import time
 import uuid
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import apache_beam as beam
 
@@ -27,7 +29,22 @@ _PROCESS = uuid.uuid4().hex  # several may append at once, each to a file of its
 _appending = threading.Lock()
 
 
-class KeepJournal(beam.DoFn):  # type: ignore[misc]  # Beam is untyped
+@dataclasses.dataclass
+class KeepJournal(beam.PTransform):  # type: ignore[misc]  # Beam is untyped
+    """`MetricsRow`s → the same, written to the run's journal.
+
+    Args:
+      run: names the archive and the run.
+    """
+
+    run: RunLabels
+
+    def expand(self, rows: Any) -> Any:
+        """Writes and passes on."""
+        return rows | "Write" >> beam.ParDo(JournalWriter(self.run)).with_output_types(MetricsRow)
+
+
+class JournalWriter(beam.DoFn):  # type: ignore[misc]  # Beam is untyped
     """Writes rows to the run's journal, and passes them on."""
 
     def __init__(self, run: RunLabels) -> None:

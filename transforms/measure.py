@@ -10,6 +10,7 @@ from collections.abc import Callable, Iterator
 
 import numpy as np
 
+from foveate.archive.in_sample import is_in_sample
 from foveate.archive.keys import stored_name, stored_overhead
 from foveate.archive.losses import emit_losses
 from foveate.archive.names import archive_url
@@ -30,7 +31,6 @@ from foveate.transforms.elements import (
     RestoredPhoto,
     SalientPhoto,
 )
-from foveate.transforms.in_sample import is_in_sample
 from foveate.transforms.steps import PhotoStage
 
 _NAMES = {"icc": "ICC profile", "exif": "EXIF", "dpi": "resolution"}  # as readers of sources have them

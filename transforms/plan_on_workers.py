@@ -16,7 +16,7 @@ import apache_beam as beam
 from apache_beam.transforms.window import GlobalWindows
 
 from foveate.archive.planning.collect import rows_schema
-from foveate.archive.planning.join import Skipped, join_bucket
+from foveate.archive.planning.join import UpToDate, join_bucket
 from foveate.archive.planning.plan import PlanWriter, Summary, plan_folder, write_summary
 from foveate.archive.planning.planner import request_of
 from foveate.archive.planning.spool import BUCKETS, Kind, Spool, Spooled
@@ -60,7 +60,7 @@ class _Written:
 
     rows: dict[str, int]
     bytes: int
-    skipped: Skipped
+    skipped: UpToDate
 
 
 @dataclasses.dataclass
@@ -181,7 +181,7 @@ def _join(bucket: _Bucket, asked: Asked, folder: str) -> Iterator[Any]:
 
 def _summarize(gathered: tuple[int, Iterable[_Written]], asked: Asked, run_id: str, start: float) -> None:
     rows: dict[str, int] = {}
-    skipped, size = Skipped(0, 0, 0), 0
+    skipped, size = UpToDate(0, 0, 0), 0
     for written in gathered[1]:
         skipped = skipped.plus(written.skipped)
         size += written.bytes

@@ -16,7 +16,7 @@ from typing import NamedTuple
 from apache_beam.metrics import Metrics
 
 from foveate.archive.losses import loss_names
-from foveate.archive.planning.join import Skipped
+from foveate.archive.planning.join import UpToDate
 from foveate.archive.rows import Failure, MetricsRow
 from foveate.transforms.steps import NAMESPACE
 
@@ -72,7 +72,7 @@ class Progress:
         self._append("failed", 0, 0, 0)
         return failure
 
-    def skip_all(self, skipped: Skipped) -> Skipped:
+    def skip_all(self, skipped: UpToDate) -> UpToDate:
         """Counts what a plan has skipped, and passes it on."""
         Metrics.counter(NAMESPACE, "skipped").inc(skipped.photos)
         Metrics.counter(NAMESPACE, "source-bytes").inc(skipped.source_bytes)
@@ -83,7 +83,7 @@ class Progress:
 
     def skip_row(self, row: MetricsRow) -> MetricsRow:
         """Counts one skipped photo whose row says something new, and passes it on."""
-        self.skip_all(Skipped(1, row.source_bytes, row.archive_bytes))
+        self.skip_all(UpToDate(1, row.source_bytes, row.archive_bytes))
         return row
 
     def _append(

@@ -9,10 +9,10 @@ import time
 from collections.abc import Callable, Iterator
 from typing import TYPE_CHECKING, Any
 
+from foveate.archive.in_sample import is_in_sample
 from foveate.models.reccnn import SIZES, restore_pixels, restore_window
 from foveate.quality import sample
-from foveate.transforms.elements import CodedPhoto, DecodedFile, Pixels, RestoredPhoto
-from foveate.transforms.in_sample import is_in_sample
+from foveate.transforms.elements import CodedPhoto, DecodedPhoto, Pixels, RestoredPhoto
 from foveate.transforms.networks import NetworkStage, PhotoHandler
 from foveate.transforms.steps import PhotoStage
 
@@ -48,7 +48,7 @@ def without_reccnn(coded: CodedPhoto) -> Iterator[RestoredPhoto]:
     yield RestoredPhoto(coded, None, 0.0)
 
 
-def restore_file(network: Network, file: DecodedFile) -> DecodedFile:
+def restore_file(network: Network, file: DecodedPhoto) -> DecodedPhoto:
     """A decoded file with RecCNN's pixels in place of its own; says so where RecCNN cannot help."""
     restored = restore_pixels(network, file.pixels, file.noise, file.prefiltered)
     if restored is None:
@@ -106,7 +106,7 @@ class SkipRestoring(PhotoStage):
 
 @dataclasses.dataclass
 class RestorePixels(NetworkStage):
-    """`DecodedFile` → `DecodedFile` with RecCNN's pixels."""
+    """`DecodedPhoto` → `DecodedPhoto` with RecCNN's pixels."""
 
     network: RecCnn
 

@@ -26,7 +26,7 @@ from foveate.storage.errors import BadInput
 from foveate.storage.files import read_source
 from foveate.storage.source import SourceFile
 from foveate.transforms.elements import Coded, CodedPhoto, Photo, SalientPhoto
-from foveate.transforms.encode import Encoder, already_archived, not_worth_it, too_coarse
+from foveate.transforms.encode import EncodeOptions, already_archived, not_worth_it, too_coarse
 from foveate.transforms.read import KEPT, require_place
 from foveate.transforms.steps import PhotoStage
 
@@ -65,7 +65,7 @@ def read_master(source: SourceFile, limits: Limits) -> Iterator[Any]:
     )
 
 
-def transcode(salient: SalientPhoto, encoder: Encoder) -> Iterator[Any]:
+def transcode(salient: SalientPhoto, encoder: EncodeOptions) -> Iterator[Any]:
     """A JPEG 2000 file → `CodedPhoto`, or a `KeptSource` under the tag "kept".
 
     Raises:
@@ -95,7 +95,7 @@ def transcode(salient: SalientPhoto, encoder: Encoder) -> Iterator[Any]:
         yield CodedPhoto(salient, coded)
 
 
-def _transcoded(salient: SalientPhoto, encoder: Encoder) -> Coded:
+def _transcoded(salient: SalientPhoto, encoder: EncodeOptions) -> Coded:
     start = time.perf_counter()
     photo, settings = salient.photo, encoder.settings
     data = read_source(photo.source, encoder.limits.file_bytes)
@@ -135,7 +135,7 @@ class ReadMasters(PhotoStage):
 class TranscodeJpeg2000(PhotoStage):
     """`SalientPhoto` → `CodedPhoto`; files that are not worth it leave under the tag "kept"."""
 
-    encoder: Encoder
+    encoder: EncodeOptions
     step = "transcode"
     tags = (KEPT,)
 

@@ -16,7 +16,7 @@ from foveate.archive.planning.restore_plan import NamedFile
 from foveate.pictures.formats import PictureFormat, as_it_should_be_seen, encode_picture
 from foveate.storage.errors import BadInput
 from foveate.storage.files import join, write_whole
-from foveate.transforms.elements import DecodedFile, Pixels
+from foveate.transforms.elements import DecodedPhoto, Pixels
 from foveate.transforms.progress import Progress
 from foveate.transforms.steps import PhotoStage
 
@@ -30,7 +30,7 @@ class Output:
     progress: Progress
 
 
-def write_picture(file: DecodedFile, output: Output, file_format: PictureFormat) -> Iterator[bytes]:
+def write_picture(file: DecodedPhoto, output: Output, file_format: PictureFormat) -> Iterator[bytes]:
     """Writes a decoded file as a photo with its metadata; gives its url, as bytes: not every name is text.
 
     Raises:
@@ -71,14 +71,14 @@ def copy_unchanged(
 
 @dataclasses.dataclass
 class WritePictures(PhotoStage):
-    """`DecodedFile` → the url of the picture written, as bytes."""
+    """`DecodedPhoto` → the url of the picture written, as bytes."""
 
     destination: Output
     file_format: PictureFormat
     step = "write"
     output = bytes
 
-    def work(self) -> Callable[[DecodedFile], Iterator[bytes]]:
+    def work(self) -> Callable[[DecodedPhoto], Iterator[bytes]]:
         """`write_picture`."""
         return functools.partial(write_picture, output=self.destination, file_format=self.file_format)
 

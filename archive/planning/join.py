@@ -76,21 +76,21 @@ CREATE TEMP TABLE judged AS SELECT *, {_VERDICT} FROM (
 PLAN_COLUMNS = ("action", *_SOURCE_COLUMNS, *_KNOWN_COLUMNS, "as_written", "same_source", "known")
 
 
-class Skipped(NamedTuple):
+class UpToDate(NamedTuple):
     """The part of a bucket that is up to date and needs no row: photos, their bytes, their files' bytes."""
 
     photos: int
     source_bytes: int
     archive_bytes: int
 
-    def plus(self, other: Skipped) -> Skipped:
+    def plus(self, other: UpToDate) -> UpToDate:
         """Both together."""
-        return Skipped(*(one + two for one, two in zip(self, other, strict=True)))
+        return UpToDate(*(one + two for one, two in zip(self, other, strict=True)))
 
 
 def join_bucket(
     spooled: Sequence[Spooled], bucket: int | None, archive: str, settings: str, weights: str
-) -> Iterator[Skipped | Taken | pa.Table]:
+) -> Iterator[UpToDate | Taken | pa.Table]:
     """Decides what to do with each source of a bucket.
 
     Yields what was skipped once, each source whose place another has, and tables of `PLAN_COLUMNS`.
@@ -112,7 +112,7 @@ def join_bucket(
             "SELECT count(*), coalesce(sum(size), 0), coalesce(sum(archive_bytes), 0) FROM judged "
             "WHERE action = 'skip'"
         ).fetchall()
-        yield Skipped(*map(int, counts))
+        yield UpToDate(*map(int, counts))
         todo = db.sql(f"SELECT {', '.join(PLAN_COLUMNS)} FROM judged WHERE action <> 'skip'")
         for batch in todo.to_arrow_reader(_AT_ONCE):
             yield pa.Table.from_batches([batch])

@@ -20,7 +20,7 @@ import pyarrow.parquet as pq
 
 from foveate.archive.planning.collect import columns_of, source_of
 from foveate.archive.planning.first import Taken
-from foveate.archive.planning.join import Skipped
+from foveate.archive.planning.join import UpToDate
 from foveate.archive.planning.slices import Slice, rows_of
 from foveate.archive.planning.spool import put_parquet
 from foveate.archive.tables import BadTable, open_whole, run_folder, table_text
@@ -105,7 +105,7 @@ class Summary:
     listed: int
     rows: dict[str, int]  # by action
     to_compress_bytes: int
-    skipped: Skipped
+    skipped: UpToDate
     other_kinds: dict[str, int] = dataclasses.field(default_factory=dict)
 
     @property
@@ -134,12 +134,12 @@ class PlanWriter:
         self.parts: list[str] = []
         self.rows: dict[str, int] = {}
         self.to_compress_bytes = 0
-        self.skipped = Skipped(0, 0, 0)
+        self.skipped = UpToDate(0, 0, 0)
         self._tables: list[pa.Table] = []
 
-    def add(self, found: Skipped | Taken | pa.Table) -> None:
+    def add(self, found: UpToDate | Taken | pa.Table) -> None:
         """Adds the results of a join."""
-        if isinstance(found, Skipped):
+        if isinstance(found, UpToDate):
             self.skipped = self.skipped.plus(found)
         elif isinstance(found, Taken):
             self._keep(pa.Table.from_pylist([_taken_row(found)], schema=_SCHEMA))
@@ -233,7 +233,7 @@ def read_summary(archive: str, run_id: str) -> Summary | None:
     try:
         values = json.loads(data)
         values["planned"] = datetime.datetime.fromisoformat(values["planned"])
-        values["skipped"] = Skipped(*values["skipped"])
+        values["skipped"] = UpToDate(*values["skipped"])
         return Summary(**values)
     except (ValueError, KeyError, TypeError) as error:
         raise BadTable(f"{url} is not a plan: {error}") from error

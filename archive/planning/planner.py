@@ -19,7 +19,7 @@ import numpy as np
 import pyarrow as pa
 
 from foveate.archive.planning.collect import rows_schema, source_table
-from foveate.archive.planning.join import Skipped, join_bucket
+from foveate.archive.planning.join import UpToDate, join_bucket
 from foveate.archive.planning.plan import (
     Planned,
     PlanWriter,
@@ -74,7 +74,7 @@ def make_plan(
         if asked.trust_tables:
             spooled += collect_archive(asked, scratch, told)
         rows: dict[str, int] = {}
-        skipped, size = Skipped(0, 0, 0), 0
+        skipped, size = UpToDate(0, 0, 0), 0
         for bucket in buckets_of(spooled):
             writer = PlanWriter(folder or plan_folder(asked.archive, run_id), bucket)
             for found in join_bucket(

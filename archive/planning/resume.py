@@ -9,7 +9,7 @@ import time
 
 import pyarrow as pa
 
-from foveate.archive.planning.join import Skipped, local_copy, opened
+from foveate.archive.planning.join import UpToDate, local_copy, opened
 from foveate.archive.planning.plan import (
     PlanWriter,
     Summary,
@@ -94,7 +94,7 @@ def resume_plan(asked: Asked, former: Summary, run_id: str) -> Summary:
                     },
                 )
                 (sums,) = db.execute(_SKIPPED).fetchall()
-                skipped = skipped.plus(Skipped(*map(int, sums)))
+                skipped = skipped.plus(UpToDate(*map(int, sums)))
                 for batch in db.sql(_LEFT).to_arrow_reader(_AT_ONCE):
                     writer.add(pa.Table.from_batches([batch]))
             writer.close()

@@ -18,6 +18,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from foveate.models import array_files, efficientnet, msroi
+from foveate.models.array_files import Arrays
 from foveate.models.training.compositions import Material
 from foveate.models.training.salient_views import Mix, Pair, Plane, View, prepare, read_pairs, resized
 
@@ -147,7 +148,7 @@ def mean_score(scores: Sequence[Score]) -> Score:
 
 
 def _fit(
-    arrays: efficientnet.Arrays, views: Sequence[View], tests: Sequence[Pair], output: Path, recipe: Recipe
+    arrays: Arrays, views: Sequence[View], tests: Sequence[Pair], output: Path, recipe: Recipe
 ) -> Score | None:
     import keras
 

@@ -105,7 +105,7 @@ def train_comcnn_alone(
 
 
 @dataclasses.dataclass(frozen=True)
-class Coding:
+class PatchSource:
     """Where RecCNN's patches come from.
 
     coder: what to code with.
@@ -125,7 +125,7 @@ class Coding:
 def train_on_codec(
     photos: Path,
     output: Path,
-    coding: Coding,
+    coding: PatchSource,
     *,
     steps: int,
     size: str = "fast",

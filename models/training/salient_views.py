@@ -18,6 +18,7 @@ from numpy.typing import NDArray
 from PIL import Image, ImageEnhance
 
 from foveate.models import efficientnet, msroi
+from foveate.models.array_files import Arrays
 from foveate.models.training.compositions import Material, with_cutout, with_writing
 
 Plane = NDArray[np.float32]
@@ -75,9 +76,7 @@ def read_pairs(images: Path, masks: Path) -> list[Pair]:
     return [(photo, mask.astype(np.float32)) for photo, mask in pairs]
 
 
-def prepare(
-    arrays: efficientnet.Arrays, pairs: Sequence[Pair], mix: Mix, material: Material, seed: int
-) -> list[View]:
+def prepare(arrays: Arrays, pairs: Sequence[Pair], mix: Mix, material: Material, seed: int) -> list[View]:
     """Features of every view of every photo, with the backbone's and classifier's `arrays`."""
     from keras import ops
 

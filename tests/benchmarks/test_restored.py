@@ -20,7 +20,7 @@ from foveate.codec.metadata import PhotoMetadata
 from foveate.models import comcnn, reccnn, tiling
 from foveate.storage.source import SourceFile
 from foveate.transforms.elements import CodedPhoto, Photo, SalientPhoto
-from foveate.transforms.encode import Encoder, encode, encode_prefiltered
+from foveate.transforms.encode import EncodeOptions, encode, encode_prefiltered
 from foveate.transforms.measure import measure_photo
 from foveate.transforms.prefilter import prefilter_where_it_helps
 from foveate.transforms.run_reccnn import restore_coded
@@ -43,7 +43,7 @@ def test_figures_are_those_of_the_pipelines_rows(favored: bool, tmp_path: Path) 
     source = SourceFile("a.png", "a.png", 10**6, 0.0)
     photo = Photo(source, task.photo, PhotoMetadata(), "png", 8, "00" * 32, (), 0.0)
     salient = SalientPhoto(photo, task.map, 0.0)
-    encoder = Encoder(settings, bytes(8), "", resume=False)
+    encoder = EncodeOptions(settings, bytes(8), "", resume=False)
     coded = CodedPhoto(salient, encode(salient, task.photo, encoder, prefiltered=False))
     (coded,) = encode_prefiltered(prefilter_where_it_helps(comcnn.load(), coded), encoder)
     labels = RunLabels(str(tmp_path), settings.target, "", "", "", "")

@@ -9,7 +9,7 @@ import pytest
 
 from benchmarks import runs
 from benchmarks.kept import Kept
-from foveate.transforms.in_sample import is_in_sample
+from foveate.archive.in_sample import is_in_sample
 
 
 def test_of_the_photos_by_which_runs_differ_one_is_measured_in_full(tmp_path: Path) -> None:

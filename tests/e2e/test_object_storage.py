@@ -26,7 +26,7 @@ from foveate.storage import files
 from foveate.storage.errors import BadInput
 from foveate.storage.listing import find_files
 from foveate.storage.requests import requests_made
-from foveate.transforms.keep_journal import KeepJournal
+from foveate.transforms.keep_journal import JournalWriter
 from tests import servers
 from tests.archive.test_tables import a_row
 from tests.photos import labels
@@ -289,7 +289,7 @@ def test_a_source_that_changes_between_being_listed_and_read_is_told(
 
 
 def test_a_journal_in_a_bucket_is_read_until_its_run_has_tables(cloud: Cloud) -> None:
-    journal = KeepJournal(labels(cloud.url("archive")))
+    journal = JournalWriter(labels(cloud.url("archive")))
     for name in ("a.jpg", "b.jpg", "c.jpg"):
         assert list(journal.process(a_row(name))) == [a_row(name)]
     assert set(rows_of(cloud, "compressed")) == {"a.jpg"}  # the others wait for a minute, or the bundle's end

@@ -199,7 +199,7 @@ def test_a_weights_file_of_another_kind_is_refused_in_a_sentence(tmp_path: Path)
     with pytest.raises(ValueError, match="format 99, expected 1"):
         msroi.load(path)
     np.savez(path, format_version=np.int32(array_files.FORMAT_VERSION))
-    with pytest.raises(ValueError, match="without the array"):
+    with pytest.raises(ValueError, match="lack the array"):
         msroi.load(path)
     path.write_bytes(b"PK\x03\x04 and then nothing")
     with pytest.raises(ValueError, match="not a weights file"):

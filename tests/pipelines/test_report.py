@@ -20,7 +20,7 @@ from foveate.archive.rows import Failure, MetricsRow
 from foveate.archive.skipped import write_skipped
 from foveate.pipelines import report
 from foveate.reports import contents, figures
-from foveate.reports.staging import REPORT_COLUMNS, Asked
+from foveate.reports.staging import REPORT_COLUMNS, Subject
 from foveate.reports.terminal import print_report
 from tests.reports.archives import (
     HOUR,
@@ -211,9 +211,11 @@ def test_wrong_usage_is_told_in_a_sentence(
 
 
 def test_a_remote_archives_page_is_written_here() -> None:
-    assert report.default_output([Asked("gs://photos/archive")]) == "report.html"
-    assert report.default_output([Asked("/photos/archive")], encrypted=True) == "report.html"
-    assert report.default_output([Asked("file:///photos/archive")]) == "/photos/archive/_foveate/report.html"
+    assert report.default_output([Subject("gs://photos/archive")]) == "report.html"
+    assert report.default_output([Subject("/photos/archive")], encrypted=True) == "report.html"
+    assert (
+        report.default_output([Subject("file:///photos/archive")]) == "/photos/archive/_foveate/report.html"
+    )
 
 
 def test_the_terminal_obeys_no_name(tmp_path: pathlib.Path) -> None:

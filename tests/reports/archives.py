@@ -16,7 +16,7 @@ from foveate.archive import tables
 from foveate.archive.rows import Failure, MetricsRow
 from foveate.pipelines import report
 from foveate.reports.contents import Comparison, Report
-from foveate.reports.staging import Asked
+from foveate.reports.staging import Subject
 
 NOON = datetime.datetime(2026, 3, 1, 12, tzinfo=datetime.UTC)
 HOUR = datetime.timedelta(hours=1)
@@ -104,13 +104,13 @@ def write_made_up(root: pathlib.Path, photos: int, seed: int = 7, reconstructed:
 
 def report_on(archive: str, run_id: str | None = None, gallery: int = 6) -> Report:
     """The report on one archive or run."""
-    found = report.make_report([Asked(archive, run_id)], gallery, 0.02)
+    found = report.make_report([Subject(archive, run_id)], gallery, 0.02)
     assert isinstance(found, Report)
     return found
 
 
 def compare_archives(*archives: str) -> Comparison:
     """The comparison of several archives."""
-    found = report.make_report([Asked(archive) for archive in archives], 6, 0.02)
+    found = report.make_report([Subject(archive) for archive in archives], 6, 0.02)
     assert isinstance(found, Comparison)
     return found

@@ -8,7 +8,7 @@ import pathlib
 import pytest
 
 from foveate.pipelines import cli, report
-from foveate.reports.staging import Asked
+from foveate.reports.staging import Subject
 from tests.reports.archives import HOUR, NOON, a_kept_row, a_row, compare_archives, write_archive
 
 
@@ -72,4 +72,4 @@ def test_archives_and_runs_at_once_are_wrong_usage(
 
 
 def test_a_comparison_belongs_to_no_archive() -> None:
-    assert report.default_output([Asked("/a"), Asked("/b")]) == "report.html"
+    assert report.default_output([Subject("/a"), Subject("/b")]) == "report.html"

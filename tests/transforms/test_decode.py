@@ -23,7 +23,7 @@ from foveate.sandbox.client import Limits
 from foveate.storage.errors import BadInput
 from foveate.storage.source import SourceFile
 from foveate.transforms.decode import COPIES, Extent, decode_file
-from foveate.transforms.elements import DecodedFile
+from foveate.transforms.elements import DecodedPhoto
 from foveate.transforms.encode import encode_plain
 from foveate.transforms.progress import Progress, ProgressLine, read_progress
 from foveate.transforms.run_reccnn import RecCnn, RestorePixels
@@ -37,10 +37,10 @@ def file(path: str, root: str = "/in") -> SourceFile:
     return SourceFile(f"{root}/{path}", path, 7, 1.0)
 
 
-def decoded(folder: Path, data: bytes, name: str = "a.jp2", reduce: int = 0, layers: int = 0) -> DecodedFile:
+def decoded(folder: Path, data: bytes, name: str = "a.jp2", reduce: int = 0, layers: int = 0) -> DecodedPhoto:
     (folder / name).write_bytes(data)
     extent = Extent(Limits(10**6), reduce, layers)
-    result: DecodedFile = one(decode_file, NamedFile(source(folder / name), "a.png"), extent)
+    result: DecodedPhoto = one(decode_file, NamedFile(source(folder / name), "a.png"), extent)
     return result
 
 

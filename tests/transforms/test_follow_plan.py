@@ -13,7 +13,7 @@ from apache_beam.testing.test_pipeline import TestPipeline
 from apache_beam.testing.util import assert_that, equal_to
 
 from foveate.archive import tables
-from foveate.archive.planning.join import Skipped
+from foveate.archive.planning.join import UpToDate
 from foveate.archive.planning.plan import part_urls
 from foveate.archive.planning.planner import judge, make_plan
 from foveate.archive.planning.tasks import Asked
@@ -82,7 +82,7 @@ def test_a_plan_in_parts_is_followed_whole(tmp_path: Path) -> None:
     run = labels(str(tmp_path / "out"), "r2", SETTINGS, NETWORKS)
     asked = Asked(sources, frozenset({".jpg"}), run.archive, SETTINGS, NETWORKS)
     summary = make_plan(asked, "r2", lambda page: page)
-    assert (summary.rows, summary.skipped) == ({"compress": 2, "taken": 1}, Skipped(0, 0, 0))
+    assert (summary.rows, summary.skipped) == ({"compress": 2, "taken": 1}, UpToDate(0, 0, 0))
     with TestPipeline(runner="FnApiRunner") as root:
         parts = root | beam.Create(part_urls(run.archive, "r2"))
         followed = parts | FollowPlan(run, Progress())

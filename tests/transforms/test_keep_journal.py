@@ -15,14 +15,14 @@ from foveate.archive import tables
 from foveate.archive.journal import clear_journal
 from foveate.archive.rows import MetricsRow
 from foveate.storage.errors import CannotGoOn
-from foveate.transforms.keep_journal import KeepJournal, _append
+from foveate.transforms.keep_journal import JournalWriter, KeepJournal, _append
 from foveate.transforms.write_tables import WriteMetrics
 from tests.archive.test_tables import a_row
 from tests.photos import labels
 
 
 def note(archive: Path, *rows: MetricsRow, run_id: str = "r1") -> Path:
-    journal = KeepJournal(labels(str(archive), run_id))
+    journal = JournalWriter(labels(str(archive), run_id))
     assert [list(journal.process(row)) for row in rows] == [[row] for row in rows]
     (file,) = (archive / tables.METRICS_FOLDER / f"run={run_id}").glob(f"{tables.JOURNAL}*")
     return file
@@ -78,7 +78,7 @@ def test_a_run_that_ended_has_tables_only(tmp_path: Path) -> None:
     rows = [a_row(f"{number}.jpg") for number in range(3)]
     other = note(tmp_path, a_row("z.jpg", run_id="r2"), run_id="r2")
     with TestPipeline(runner="FnApiRunner") as pipeline:
-        kept = pipeline | beam.Create(rows) | beam.ParDo(KeepJournal(labels(str(tmp_path))))
+        kept = pipeline | beam.Create(rows) | KeepJournal(labels(str(tmp_path)))
         kept | WriteMetrics(str(tmp_path), "r1", shards=1)
         names = kept | beam.Map(lambda row: row.relative_path)
         assert_that(names, equal_to(["0.jpg", "1.jpg", "2.jpg"]))

@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 import pytest
 
+from foveate.archive.in_sample import is_in_sample
 from foveate.archive.rows import KeptSource, RunLabels, row_of_kept
 from foveate.archive.settings import Target
 from foveate.codec import jp2
@@ -22,7 +23,6 @@ from foveate.quality.ssimulacra2 import ssimulacra2
 from foveate.storage.source import SourceFile
 from foveate.transforms.elements import Archived, CodedPhoto, RestoredPhoto, SalientPhoto
 from foveate.transforms.encode import encode, encode_plain
-from foveate.transforms.in_sample import is_in_sample
 from foveate.transforms.measure import measure_photo
 from tests import picture_files
 from tests.photos import corner, encoder, one, salient

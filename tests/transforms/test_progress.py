@@ -9,7 +9,7 @@ from pathlib import Path
 
 import apache_beam as beam
 
-from foveate.archive.planning.join import Skipped
+from foveate.archive.planning.join import UpToDate
 from foveate.pipelines.running.display import summary, total_counts
 from foveate.transforms.progress import LOST, Progress, ProgressLine, read_progress
 from foveate.transforms.steps import NAMESPACE
@@ -21,8 +21,8 @@ def test_every_outcome_adds_its_line(tmp_path: Path) -> None:
     progress.add(a_row(width=30, height=20))
     progress.add(a_row(outcome="kept", width=None, height=None, archive_bytes=1000))
     row, failure = a_row(outcome="skipped"), a_failure()
-    assert progress.skip_all(Skipped(12, 700, 70)) == Skipped(12, 700, 70)
-    assert progress.skip_all(Skipped(0, 0, 0)) == Skipped(0, 0, 0)
+    assert progress.skip_all(UpToDate(12, 700, 70)) == UpToDate(12, 700, 70)
+    assert progress.skip_all(UpToDate(0, 0, 0)) == UpToDate(0, 0, 0)
     assert progress.skip_row(row) is row
     assert progress.fail(failure) is failure
     progress.add_restored(600, 250)

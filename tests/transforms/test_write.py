@@ -23,7 +23,7 @@ from foveate.storage import files
 from foveate.storage.errors import BadInput
 from foveate.storage.source import SourceFile
 from foveate.transforms import write
-from foveate.transforms.elements import Archived, DecodedFile
+from foveate.transforms.elements import Archived, DecodedPhoto
 from foveate.transforms.progress import Progress
 from foveate.transforms.write_pictures import Output, write_picture
 from tests import streams
@@ -244,7 +244,7 @@ def test_the_plain_file_of_an_earlier_run_goes_when_the_encrypted_one_is_there(
 
 def restored(folder: Path, original: bytes, overwrite: bool) -> None:
     pixels = np.full((4, 5, 3), 7, np.uint8)
-    file = DecodedFile(
+    file = DecodedPhoto(
         SourceFile("/x", "x", 1, 0.0), "a.png", pixels, PhotoMetadata(), None, False, "",
         hashlib.sha256(original).digest()[:16],
     )  # fmt: skip

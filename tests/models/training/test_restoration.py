@@ -108,8 +108,8 @@ def test_some_regions_are_prefiltered_and_say_so() -> None:
     assert 0 < prefiltered < 12
 
 
-def coding(count: int = 6) -> restoration.Coding:
-    return restoration.Coding(code_region, "generated photos", regions=count, side=128)
+def coding(count: int = 6) -> restoration.PatchSource:
+    return restoration.PatchSource(code_region, "generated photos", regions=count, side=128)
 
 
 @pytest.fixture(scope="module")

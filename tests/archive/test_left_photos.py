@@ -8,9 +8,9 @@ from pathlib import Path
 
 import pytest
 
+from foveate.archive import left_photos
+from foveate.archive.left_photos import LeftPhotos, note_left
 from foveate.storage.source import SourceFile
-from foveate.transforms import left_photos
-from foveate.transforms.left_photos import LeftPhotos, note_left
 
 
 def test_only_what_nobody_has_done_is_given_back_once_and_when_others_have_ended(
