@@ -171,7 +171,7 @@ def test_restoring_brings_a_photo_nearer() -> None:
     assert psnr(PIXELS, foveate.restore(data)) > psnr(PIXELS, foveate.decode(data))
 
 
-def test_restoring_leaves_alone_what_lost_nothing_and_what_is_marked(tmp_path: Path) -> None:
+def test_restoring_leaves_lossless_and_marked_files_alone(tmp_path: Path) -> None:
     lossless = foveate.encode(PIXELS, lossless=True)
     assert np.array_equal(foveate.restore(lossless), PIXELS)
     (tmp_path / "a.png").write_bytes(png(PIXELS))
@@ -212,7 +212,7 @@ def test_the_command_line_codes_the_same(tmp_path: Path) -> None:
         ({"saliency": np.zeros((3, 3, 1))}, r"must be \(h, w\)"),
     ],
 )
-def test_what_cannot_be_is_said(arguments: dict[str, Any], said: str) -> None:
+def test_impossible_combinations_are_reported(arguments: dict[str, Any], said: str) -> None:
     with pytest.raises(ValueError, match=said):
         foveate.encode(PIXELS, **arguments)
 

@@ -16,7 +16,7 @@ def test_a_function_without_a_place_for_its_code_is_compiled_all_the_same() -> N
     assert twice.stats.cache_path is None  # type: ignore[attr-defined]
 
 
-def test_what_is_compiled_is_seen_while_it_is_and_once() -> None:
+def test_compilations_are_seen_while_they_happen_and_once() -> None:
     seen: list[bool] = []
 
     names: dict[str, Any] = {}

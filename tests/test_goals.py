@@ -53,6 +53,6 @@ def test_qualities_are_measured_against_the_photo(kind: str, value: float, expec
     assert goal.measure(WORSE) == expected
 
 
-def test_without_a_map_all_places_count_alike() -> None:
+def test_without_a_map_all_places_count_the_same() -> None:
     goal = goal_of(Target("roi-psnr", 34), PIXELS, None, 1000)
     assert isinstance(goal, AtLeast) and goal.measure(WORSE) == psnr(PIXELS, WORSE)

@@ -61,7 +61,7 @@ def has_its_module(test: str) -> bool:
     return any(alternative.is_file() for alternative in alternatives)
 
 
-def test_every_test_stands_where_its_module_does() -> None:
+def test_every_test_is_where_its_module_is() -> None:
     assert not [test for test in unit_tests() if not has_its_module(test) and test not in EXCEPTIONS]
 
 

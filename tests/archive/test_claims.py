@@ -132,7 +132,7 @@ def test_a_claim_of_a_run_that_died_is_taken_over_and_one_of_several_does(tmp_pa
         assert one.take(photo("1.jpg")) is True  # a bundle that is tried again
 
 
-def test_a_claim_of_a_run_that_ended_beside_this_one_stands_until_the_next_look(tmp_path: Path) -> None:
+def test_a_claim_of_a_run_that_ended_during_this_one_counts_until_the_next_look(tmp_path: Path) -> None:
     leases.renew(str(tmp_path), "a")
     leases.renew(str(tmp_path), "c")
     with leases.held(str(tmp_path), "b") as since, claims_of(tmp_path, "a") as ended:
@@ -191,7 +191,7 @@ def test_a_compaction_is_no_run_that_works_on_photos(tmp_path: Path) -> None:
     assert others_alive(str(tmp_path), "a") == {"b"}
 
 
-def test_a_run_that_renews_its_lease_is_told_from_one_that_died(
+def test_a_run_that_renews_its_lease_is_distinguished_from_a_dead_one(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(leases, "ALIVE_SECONDS", 0.4)

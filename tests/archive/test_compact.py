@@ -178,7 +178,7 @@ def test_readers_and_a_writer_beside_it_see_every_row(tmp_path: Path) -> None:
     assert not wrong and len(tables.read_metrics(archive)) == count + 5
 
 
-def test_what_is_no_table_ends_it_and_nothing_has_changed(tmp_path: Path) -> None:
+def test_a_bad_table_ends_it_without_changing_anything(tmp_path: Path) -> None:
     archive = an_archive(tmp_path)
     bad = Path(archive, "_foveate/metrics/run=r02/00000.parquet")
     bad.write_bytes(b"no parquet")

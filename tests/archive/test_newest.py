@@ -51,7 +51,7 @@ def test_a_row_in_the_journal_of_a_killed_run_counts(tmp_path: pathlib.Path) -> 
     assert row is not None and row["relative_path"] == "b.jpg"
 
 
-def test_what_is_no_table_is_told(tmp_path: pathlib.Path) -> None:
+def test_a_bad_table_is_reported(tmp_path: pathlib.Path) -> None:
     place = tmp_path / "_foveate/metrics/run=r1/0.parquet"
     place.parent.mkdir(parents=True)
     place.write_bytes(b"no parquet")
@@ -59,7 +59,7 @@ def test_what_is_no_table_is_told(tmp_path: pathlib.Path) -> None:
         newest_row(str(tmp_path), "a.jpg")
 
 
-def test_a_skipped_row_renews_what_was_seen_and_describes_no_file(tmp_path: pathlib.Path) -> None:
+def test_a_skipped_row_updates_what_was_seen_but_describes_no_file(tmp_path: pathlib.Path) -> None:
     later, latest = (NOON + datetime.timedelta(hours=hours) for hours in (1, 2))
     written = a_row(width=640, archive_bytes=70, archive_version="md5:old", source_url="/old/a.jpg")
     skipped = a_row(

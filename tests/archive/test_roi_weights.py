@@ -14,7 +14,7 @@ def test_weights_are_read_as_they_are_written() -> None:
     assert weights.values == (0, 2.5, 1)
 
 
-def test_what_is_not_named_keeps_its_default() -> None:
+def test_structures_that_are_not_named_keep_their_defaults() -> None:
     assert parse_roi_weights("writing=0") == RoiWeights(writing=0)
     assert RoiWeights() == DEFAULT_ROI_WEIGHTS
 
@@ -32,6 +32,6 @@ def test_what_is_not_named_keeps_its_default() -> None:
         ("objects=0,faces=0,writing=0", "above 0"),
     ],
 )
-def test_what_is_no_weight_is_refused_with_a_reason(text: str, reason: str) -> None:
+def test_an_invalid_weight_is_rejected_with_a_reason(text: str, reason: str) -> None:
     with pytest.raises(ValueError, match=reason):
         parse_roi_weights(text)

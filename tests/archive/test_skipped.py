@@ -38,7 +38,7 @@ def test_a_run_that_skipped_nothing_leaves_nothing(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("content", ["", "[]", '{"photos": 1}', "{"])
-def test_what_is_not_such_a_file_is_named(tmp_path: Path, content: str) -> None:
+def test_a_wrong_file_is_named(tmp_path: Path, content: str) -> None:
     place = tmp_path / "_foveate/metrics/run=r1/skipped.json"
     place.parent.mkdir(parents=True)
     place.write_text(content)

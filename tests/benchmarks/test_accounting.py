@@ -59,7 +59,7 @@ def test_a_cost_above_one_percent_is_seen(
     ("problems", "outcome"),
     [(("XMP: 4 bytes",), "unnamed: 1996 of 2000"), (("a: 1,000 bytes", "b: x (1,000 bytes)"), "named")],
 )
-def test_what_is_lost_unnamed_is_seen(
+def test_unnamed_losses_are_detected(
     problems: tuple[str, ...], outcome: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     picture = decode_picture(odd_files.sound("png"))

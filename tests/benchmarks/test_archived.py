@@ -41,7 +41,7 @@ def test_a_set_without_a_score_has_a_dash() -> None:
     assert default[3:7] == ("0.0", "100", "–", "–")
 
 
-def test_rows_of_jpegs_stand_by_setting() -> None:
+def test_rows_of_jpegs_are_ordered_by_setting() -> None:
     archive = Archived(Path("archive"), ROWS, 4000.0)
     found = [
         jpegs.JpegArchive(quality, setting, archive) for quality in (50, 92) for setting in jpegs.SETTINGS
@@ -61,7 +61,7 @@ def test_archives_need_a_folder(tmp_path: Path) -> None:
 
 
 @pytest.mark.slow
-def test_an_interrupted_archive_is_resumed_and_its_cost_is_of_what_was_done(tmp_path: Path) -> None:
+def test_an_interrupted_archive_is_resumed_and_only_the_work_done_is_counted(tmp_path: Path) -> None:
     photos = tmp_path / "photos"
     photos.mkdir()
     for name in ("a.png", "b.png"):

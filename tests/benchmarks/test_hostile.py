@@ -21,7 +21,7 @@ TOO_SLOW = {"precincts.j2k"}  # whatever time it is given
 
 
 @pytest.mark.parametrize("ending", SOUND)
-def test_what_is_not_damaged_is_read(ending: str) -> None:
+def test_undamaged_parts_are_read(ending: str) -> None:
     assert hostile.outcome_of(ending, SOUND[ending]) == "decoded" or ending == "dcm"
 
 
@@ -70,7 +70,7 @@ def test_a_png_with_mended_checksums_is_read_again() -> None:
         (RuntimeError("Traceback ..."), "bug"),
     ],
 )
-def test_what_went_wrong_is_told_apart(
+def test_different_errors_are_distinguished(
     error: Exception, outcome: str, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
     def fail(*_: object) -> None:

@@ -61,7 +61,7 @@ def test_a_server_knows_the_sizes_of_a_file(server: ImageServer, name: str) -> N
 
 
 @pytest.mark.parametrize("name", FILES)
-def test_tiles_and_sizes_show_what_the_file_holds(server: ImageServer, folder: Path, name: str) -> None:
+def test_tiles_and_sizes_show_the_files_contents(server: ImageServer, folder: Path, name: str) -> None:
     data = (folder / f"{name}.jp2").read_bytes()
     whole, half = foveate.decode(data).astype(int), foveate.decode(data, reduce=1).astype(int)
     for left, top, width, height in ((0, 0, 256, 256), (256, 256, 256, 244), (490, 37, 210, 300)):

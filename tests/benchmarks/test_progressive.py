@@ -12,7 +12,7 @@ from tests import streams
 
 
 @pytest.mark.parametrize("tiles", [False, True])
-def test_each_prefix_decodes_to_the_layers_that_stand_before_the_cut(
+def test_each_prefix_decodes_to_the_layers_before_the_cut(
     tiles: bool, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     if tiles:

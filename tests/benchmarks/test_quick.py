@@ -14,7 +14,7 @@ def test_a_figure_is_off_when_it_is_farther_than_its_tolerance_or_not_published(
     assert not quick.is_off(Figure("speed", 100.0, None), published)  # another machine's
 
 
-def test_measured_and_published_stand_side_by_side() -> None:
+def test_measured_and_published_figures_are_side_by_side() -> None:
     lines = quick.compared(
         [Figure("score", 70.4, 0.5), Figure("speed", 100.0, None)], {"score": 70.0}
     ).splitlines()
@@ -22,7 +22,7 @@ def test_measured_and_published_stand_side_by_side() -> None:
     assert lines[3].split() == ["speed", "100.00", "–", "–"]
 
 
-def test_what_is_off_is_named() -> None:
+def test_wrong_values_are_named() -> None:
     figures = [Figure("score", 70.4, 0.5), Figure("PSNR", 35.0, 0.1)]
     assert quick.judged(figures, {"score": 70.0, "PSNR": 34.95}) == ""
     assert quick.judged(figures, {"score": 70.0, "PSNR": 34.5}) == "Off by more than their tolerance: PSNR"

@@ -174,7 +174,7 @@ def test_boxes_are_read_as_shares_of_the_sides() -> None:
     assert (whole, quarter, tiny) == (0.25, 1, 1)
 
 
-def test_the_boxes_lie_in_their_photos() -> None:
+def test_the_boxes_are_inside_their_photos() -> None:
     boxes = json.loads(saliency_places.BOXES.read_text())
     for kind in saliency_places.KINDS:
         for those in boxes[kind].values():

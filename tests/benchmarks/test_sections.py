@@ -80,7 +80,7 @@ def test_bd_rates_and_scores_of_tuned_files_are_those_of_the_curves() -> None:
     assert [bar.met for bar in section.bars] == [False, False, False, True]
 
 
-def test_all_codecs_stand_in_all_tables_and_in_the_picture() -> None:
+def test_all_codecs_are_in_all_tables_and_in_the_picture() -> None:
     shares = {"OpenJPEG": 1, "Foveate": 1, "Foveate + RecCNN best": 0.75, "JPEG": 1.3, "AVIF": 0.81}
     photo = Measured(PIXELS, {codec: _curve(share) for codec, share in shares.items()})
     section = codecs.codecs_section([photo, photo])
@@ -169,7 +169,7 @@ def test_speeds_are_of_the_megapixels_and_shares_of_the_peak() -> None:
     assert [bar.met for bar in section.bars] == [True, False]
 
 
-def test_an_error_outside_of_the_mask_is_none_inside() -> None:
+def test_an_error_outside_the_mask_does_not_count_inside() -> None:
     photo = streams.texture(40, 60, 3)
     decoded = photo.copy()
     decoded[0, :] ^= 8
@@ -178,7 +178,7 @@ def test_an_error_outside_of_the_mask_is_none_inside() -> None:
     assert figures["outside"] < figures["psnr"] < figures["weighted"] < math.inf
 
 
-def test_files_hold_the_boxes_that_are_counted_for_them() -> None:
+def test_files_have_the_boxes_that_are_counted_for_them() -> None:
     photo = streams.texture(200, 256, 3)
     mask = photos.middle_quarter(200, 256)
     data = ours.file_within(Encoder(photo, Emphasis(mask, 12.0)), 16_000, mask)

@@ -159,7 +159,7 @@ def test_photos_are_the_same_again_and_bad_ones_of_all_kinds() -> None:
     assert len(shapes) > 30 and {shape[2] for shape in shapes} == {1, 3}
 
 
-def test_a_moody_store_refuses_as_often_as_it_is_told_and_counts() -> None:
+def test_a_moody_store_refuses_as_often_as_configured_and_counts() -> None:
     def application(environ: dict[str, Any], start_response: Callable[..., Any]) -> Iterable[bytes]:
         start_response("200 OK", [])
         return [b"stored"]

@@ -93,7 +93,7 @@ def test_a_budget_beyond_everything_keeps_everything() -> None:
     assert np.array_equal(choice.points[-1], candidates.hulls.number)
 
 
-def test_the_smallest_budget_holds_headers_alone_and_less_is_an_error() -> None:
+def test_the_smallest_budget_has_room_for_headers_only_and_less_is_an_error() -> None:
     candidates = candidates_of("texture")
     smallest = nothing(candidates)
     assert len(fitted(candidates, smallest)) == smallest

@@ -80,7 +80,7 @@ def test_the_parts_of_others_codestreams_add_up_to_them(name: str) -> None:
     assert parts == [(p.tile, p.start, p.end - p.start) for p in stream.tile_parts]
 
 
-def test_boxes_say_what_they_hold() -> None:
+def test_boxes_describe_their_contents() -> None:
     data = archived()
     found = anatomy.dissect(data)
     check_sums(found, data)
@@ -188,7 +188,7 @@ def test_a_broken_file_is_read_as_far_as_it_goes(cut: Callable[[bytes], bytes], 
 
 
 @pytest.mark.parametrize("data", [b"", b"hello world", b"\x89PNG\r\n\x1a\n", b"\xff\x4f"])
-def test_what_is_no_jpeg_2000_is_refused(data: bytes) -> None:
+def test_anything_but_jpeg_2000_is_rejected(data: bytes) -> None:
     with pytest.raises(BadCodestream):
         anatomy.dissect(data)
 

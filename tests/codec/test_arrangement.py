@@ -76,7 +76,7 @@ def test_every_byte_of_a_file_for_access_is_counted(
 
 
 @pytest.mark.parametrize(("shape", "layers", "tile_size"), CASES)
-def test_tile_parts_and_packets_are_where_they_are_said_to_be(
+def test_tile_parts_and_packets_are_where_the_markers_say(
     shape: tuple[int, int, int], layers: int, tile_size: int | None
 ) -> None:
     data = allocation.encode(choice(shape, layers, tile_size))
@@ -112,7 +112,7 @@ def test_access_costs_little() -> None:
     assert plain < access <= 1.005 * plain
 
 
-def test_a_budget_holds_the_markers_too() -> None:
+def test_a_budget_includes_the_markers() -> None:
     pixels = photo((400, 500, 3))
     for tile_size in (None, 128):
         data = allocation.encode(

@@ -20,7 +20,7 @@ def busy_corner() -> bytes:
 
 
 @pytest.mark.parametrize("name", streams.FOREIGN)
-def test_layers_and_bands_hold_the_same_bytes_which_are_those_of_the_packets(name: str) -> None:
+def test_layers_and_bands_add_up_to_the_bytes_of_the_packets(name: str) -> None:
     found = PacketStream.parse(streams.foreign(streams.FOREIGN[name]))
     stream, layout = found.stream, found.layout
     layers, bands = bit_usage.by_layer(found), bit_usage.by_band(found)
@@ -37,7 +37,7 @@ def test_layers_and_bands_hold_the_same_bytes_which_are_those_of_the_packets(nam
 
 @pytest.mark.parametrize("name", ["tiles and offsets", "chroma of half size", "precincts"])
 @pytest.mark.parametrize(("rows", "columns"), [(97, 131), (13, 7), (1, 1), (300, 401)])
-def test_the_map_holds_all_bits_at_any_resolution(name: str, rows: int, columns: int) -> None:
+def test_the_map_has_all_bits_at_any_resolution(name: str, rows: int, columns: int) -> None:
     found = PacketStream.parse(streams.foreign(streams.FOREIGN[name]))
     bits = bit_usage.bits_per_pixel(found, rows, columns)
     assert bits.shape == (rows, columns)
@@ -45,7 +45,7 @@ def test_the_map_holds_all_bits_at_any_resolution(name: str, rows: int, columns:
     assert bits.mean(dtype=np.float64) * pixels == pytest.approx(8 * int(found.sizes.sum()), rel=1e-4)
 
 
-def test_bits_lie_where_the_picture_is_busy() -> None:
+def test_bits_go_where_the_picture_is_busy() -> None:
     bits = bit_usage.bits_per_pixel(PacketStream.parse(busy_corner()), 300, 420)
     inside = bits[BUSY].sum()
     assert inside > 0.75 * bits.sum()  # on a tenth of the picture

@@ -114,7 +114,7 @@ def test_derived_steps_follow_from_that_of_the_coarsest_band() -> None:
         (with_segment(0xFF53, b"\x01"), "too short"),
     ],
 )
-def test_what_is_broken_is_refused_with_the_reason(broken: bytes, complaint: str) -> None:
+def test_broken_input_is_rejected_with_the_reason(broken: bytes, complaint: str) -> None:
     with pytest.raises(BadCodestream, match=complaint):
         PacketStream.parse(broken)
 
@@ -131,7 +131,7 @@ def test_what_is_broken_is_refused_with_the_reason(broken: bytes, complaint: str
         (patched(start_of("COD") + 12, b"\x40"), "style 0x40"),
     ],
 )
-def test_what_is_legal_but_unknown_is_named(legal: bytes, complaint: str) -> None:
+def test_legal_but_unknown_parts_are_named(legal: bytes, complaint: str) -> None:
     with pytest.raises(UnsupportedCodestream, match=complaint):
         PacketStream.parse(legal)
 

@@ -210,7 +210,7 @@ def test_effort_makes_files_of_a_quality_smaller() -> None:
     assert sizes[1] <= 1.001 * sizes[0]
 
 
-def test_a_quality_out_of_reach_is_none() -> None:
+def test_a_quality_out_of_reach_gives_no_choice() -> None:
     assert Encoder(photo()).of_quality(Goal(99.0, 0.05, 40.0), lambda choice: 98.0) is None
 
 

@@ -38,7 +38,7 @@ def test_all_boxes_come_along_but_for_an_index_and_a_former_record(open_ended: b
     assert made.endswith(NEW) == open_ended
 
 
-def test_without_a_record_there_is_none() -> None:
+def test_without_a_record_none_is_returned() -> None:
     envelope = Envelope.of(master())
     made = envelope.around(NEW, None)
     assert jp2.read_record(made) is None

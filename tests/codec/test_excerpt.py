@@ -73,7 +73,7 @@ def test_a_region_and_a_size_take_a_share_of_the_bytes() -> None:
     assert check_same_pixels(plain, Region(700, 500, 64, 64)).fetched > 0.9 * len(plain)
 
 
-def test_what_a_plan_costs_is_what_is_read() -> None:
+def test_a_plan_costs_what_is_read() -> None:
     for region, reduce in ((Region(300, 300, 90, 90), 0), (Region(0, 0, 900, 700), 2)):
         ranged = RangedBytes.of(ours())
         read, requests = excerpt.plan(ranged, region, reduce=reduce).cost()
@@ -81,7 +81,7 @@ def test_what_a_plan_costs_is_what_is_read() -> None:
         assert (read, requests) == (again.fetched, again.requests)
 
 
-def test_boxes_are_copied_and_those_behind_can_be_left_out() -> None:
+def test_boxes_are_copied_and_those_after_the_codestream_can_be_skipped() -> None:
     metadata = PhotoMetadata(xmp=b"<x/>" * 5000, dpi=(300.0, 300.0))
     data = jp2.wrap(ours(), metadata=metadata)
     ranged = RangedBytes.of(data)

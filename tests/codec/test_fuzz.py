@@ -20,7 +20,7 @@ def test_damaged_streams_end_in_a_result_or_a_typed_error() -> None:
     )
 
 
-def test_what_is_not_damaged_is_read() -> None:
+def test_undamaged_parts_are_read() -> None:
     assert {fuzz.read(data) for data in fuzz.corpus()} == {"read"}
 
 

@@ -44,7 +44,7 @@ def after(data: bytes, layers: int) -> bytes:
     return data[: start + part.end] + b"\xff\xd9"
 
 
-def test_a_file_says_by_itself_that_it_is_whole() -> None:
+def test_a_file_shows_on_its_own_that_it_is_intact() -> None:
     found = integrity.check(FILE)
     assert found.whole
     assert found.record is not None
@@ -116,7 +116,7 @@ def test_a_flipped_bit_is_no_edit(bit: int) -> None:
         (b"Ann\0", "<x>\u00e4</x>".encode("utf-16"), True),
     ],
 )
-def test_an_edit_of_boxes_is_told_from_their_damage(value: bytes, packet: bytes, edited: bool) -> None:
+def test_edited_boxes_are_distinguished_from_damaged_ones(value: bytes, packet: bytes, edited: bool) -> None:
     """The new boxes stand in a file whose record is still that of the first."""
     first, then = with_exif(b"Ann\0"), with_exif(value, packet)
     sum_of = jp2.boxes_crc32(first).to_bytes(4)
@@ -145,7 +145,7 @@ def test_any_truncation_is_found_by_the_file_alone(length: int, open_ended: bool
 
 
 @pytest.mark.parametrize("layers", [1, 2])
-def test_a_file_cut_after_a_layer_is_told_from_a_damaged_one(layers: int) -> None:
+def test_a_file_cut_after_a_layer_is_distinguished_from_a_damaged_one(layers: int) -> None:
     whole = in_layers()
     assert integrity.check(whole).whole
     found = integrity.check(after(whole, layers))
@@ -155,7 +155,7 @@ def test_a_file_cut_after_a_layer_is_told_from_a_damaged_one(layers: int) -> Non
     assert integrity.check(after(whole, layers)[:-1]).problems
 
 
-def test_what_was_added_behind_the_codestream_is_found() -> None:
+def test_data_added_after_the_codestream_is_found() -> None:
     free = (13).to_bytes(4) + b"free" + b"added"
     assert integrity.check(FILE + free).problems == ("its boxes have changed since it was written: CRC-32",)
 

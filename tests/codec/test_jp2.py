@@ -233,7 +233,7 @@ def test_a_soft_map_keeps_its_bright_spot_in_place_in_a_few_hundred_bytes() -> N
     assert abs(column - 20) <= 2
 
 
-def test_a_packed_map_never_holds_what_ffmpeg_takes_for_the_end_of_a_codestream() -> None:
+def test_a_packed_map_never_contains_an_end_marker_for_ffmpeg() -> None:
     blobs = [np.roll(blob(30, 40), shift, 1) for shift in range(40)]
     maps = [np.clip(map_ * gain / 40, 0, 1) for map_ in blobs for gain in range(1, 41, 3)]
     packed = [pack_saliency(map_.astype(np.float32), 480) for map_ in maps]
@@ -403,7 +403,7 @@ def test_a_malformed_box_is_named_by_its_offset(tail: bytes, message: str) -> No
 @pytest.mark.parametrize(
     "tail", [b"\0\0", struct.pack(">I4s", 7, b"free"), struct.pack(">I4s", 1 << 30, b"free")]
 )
-def test_a_whole_codestream_is_read_whatever_stands_behind_it(tail: bytes) -> None:
+def test_a_whole_codestream_is_read_whatever_follows_it(tail: bytes) -> None:
     inside = codestream()
     data = jp2.wrap(inside, metadata=FULL) + tail
     assert jp2.parse(data).codestream == inside
@@ -468,7 +468,7 @@ def test_metadata_of_every_kind_come_back(open_ended: bool) -> None:
 
 
 @hypothesis.given(st.lists(st.tuples(st.text(max_size=20), st.text(max_size=50)), max_size=5))
-def test_any_text_that_xml_can_hold_comes_back(texts: list[tuple[str, str]]) -> None:
+def test_any_text_that_is_valid_in_xml_comes_back(texts: list[tuple[str, str]]) -> None:
     held = tuple((name, text) for name, text in texts if jp2_metadata.can_be_text(name + text))
     metadata = PhotoMetadata(texts=held)
     assert jp2.parse(jp2.wrap(codestream(), metadata=metadata)).metadata == metadata

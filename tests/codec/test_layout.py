@@ -19,7 +19,7 @@ def areas(found: layout.Layout) -> np.ndarray[tuple[int, ...], np.dtype[np.int64
 
 
 @pytest.mark.parametrize("shape", streams.SHAPES)
-def test_blocks_hold_every_sample_once(shape: tuple[int, int, int, int, int, bool]) -> None:
+def test_blocks_contain_every_sample_once(shape: tuple[int, int, int, int, int, bool]) -> None:
     stream = codestream.parse(streams.layered(*shape))
     found = layout.lay_out(stream)
     assert areas(found).sum() == streams.component_samples(stream)
@@ -27,7 +27,7 @@ def test_blocks_hold_every_sample_once(shape: tuple[int, int, int, int, int, boo
 
 
 @pytest.mark.parametrize("name", streams.FOREIGN)
-def test_blocks_hold_every_sample_once_whatever_the_encoder(name: str) -> None:
+def test_blocks_contain_every_sample_once_whatever_the_encoder(name: str) -> None:
     stream = codestream.parse(streams.foreign(streams.FOREIGN[name]))
     found = layout.lay_out(stream)
     assert areas(found).sum() == streams.component_samples(stream)
@@ -57,7 +57,7 @@ def test_no_two_blocks_overlap() -> None:
                 assert plane.max() == 1
 
 
-def test_bands_of_a_small_picture_lie_as_the_standard_says() -> None:
+def test_bands_of_a_small_picture_are_laid_out_as_the_standard_says() -> None:
     blocks = layout.lay_out(codestream.parse(streams.layered(97, 131, 1, 8, 64))).blocks
     finest = blocks.level == 1
     box = {band: (blocks.box[finest & (blocks.band == band)][:, 2:].max(0)).tolist() for band in (HL, LH, HH)}

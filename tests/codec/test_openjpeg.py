@@ -200,7 +200,7 @@ def test_damaged_bytes_end_in_pixels_or_a_typed_error(data: st.DataObject) -> No
             assert str(error)
 
 
-def test_what_is_no_jpeg_2000_is_refused_in_a_sentence() -> None:
+def test_anything_but_jpeg_2000_is_rejected_in_a_sentence() -> None:
     with pytest.raises(BadCodestream, match="begins with 89 50 4e 47"):
         openjpeg.decode(b"\x89PNG\r\n\x1a\n" + bytes(40))
     with pytest.raises(BadCodestream, match="nothing"):

@@ -125,7 +125,7 @@ def test_headers_and_bodies_of_a_source_add_up_to_its_packets() -> None:
         assert source.header_bytes.sum() + source.sizes.sum() == part.end - part.start
 
 
-def test_bounds_say_where_each_layer_of_each_tile_lies() -> None:
+def test_bounds_say_where_each_layer_of_each_tile_is() -> None:
     source = PacketStream.parse(streams.foreign(streams.FOREIGN["tiles"]))
     found = packets.emit(source.layout, source.codewords, source.layers)
     assert (np.diff(found.bounds, axis=1) > 0).all()

@@ -74,7 +74,7 @@ def half_salient(side: int = 256) -> tuple[Pixels, NDArray[np.float32]]:
     return streams.texture(side, side, 1), mask
 
 
-def test_what_is_worth_less_beside_a_salient_place_is_left_out_and_nothing_else() -> None:
+def test_only_coefficients_worth_less_next_to_a_salient_place_are_dropped() -> None:
     pixels, mask = half_salient()
     coder = BlockCoder(pixels, Coding())
     weights = WeightMap(10.0 ** mask.astype(np.float64), 256, 256)

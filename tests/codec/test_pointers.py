@@ -62,7 +62,7 @@ def test_many_packets_take_several_segments_and_none_is_split() -> None:
     assert np.array_equal(pointers.parse_plt(segments[::-1]), expected)
 
 
-def test_what_256_segments_cannot_hold_is_left_out() -> None:
+def test_what_does_not_fit_into_256_segments_is_omitted() -> None:
     assert pointers.emit_plt(np.full(1 << 24, 5, np.int64)) == b""
     assert pointers.tlm_bytes(1 << 22) == 0
 

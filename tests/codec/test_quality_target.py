@@ -70,7 +70,7 @@ def test_a_better_score_takes_more_bytes() -> None:
     assert sizes == sorted(sizes)
 
 
-def test_what_is_salient_does_not_change_the_score_asked_for() -> None:
+def test_saliency_does_not_change_the_requested_score() -> None:
     saliency = np.zeros((8, 8), np.float32)
     saliency[2:5, 2:5] = 1
     found, _, _ = reached(astronaut(), ScoreGoal(70.0, 1.0, 2), emphasis=Emphasis(saliency, 12.0, "visual"))

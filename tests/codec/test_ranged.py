@@ -41,7 +41,7 @@ def test_near_spans_are_read_together_and_far_ones_apart() -> None:
     assert (ranged.fetched, ranged.requests) == (610, 2)
 
 
-def test_what_is_fetched_at_once_is_waited_for_once() -> None:
+def test_ranges_fetched_together_are_waited_for_once() -> None:
     ranged = RangedBytes(len(DATA), lambda start, end: DATA[start:end], at_once=4)
     ranged.prefetch([Span(30_000, 30_001), Span(10, 20), Span(30_200, 32_000)])
     assert (ranged.fetched, ranged.requests, ranged.rounds) == (4096 + 5 * 512, 2, 1)
@@ -55,7 +55,7 @@ def test_what_is_fetched_at_once_is_waited_for_once() -> None:
     st.lists(st.tuples(st.integers(0, 50_000), st.integers(0, 50_000)), max_size=6),
     st.lists(st.integers(0, 50_000), min_size=2, max_size=12),
 )
-def test_spans_are_put_together_of_what_is_there_and_what_is_not(
+def test_spans_are_assembled_from_cached_and_missing_parts(
     before: list[tuple[int, int]], places: list[int]
 ) -> None:
     ranged = RangedBytes.of(DATA)

@@ -359,7 +359,7 @@ def options_of_opj_compress(draw: st.DrawFn) -> str:
 @given(options_of_opj_compress(), st.integers(1, 3), st.integers(0, 1 << 30))
 @example("-p RPCL -n 4 -r 40 -b 8,256 -M 8 -t 65,107 -c [16,32],[128,128] -TLM -TP C", 1, 1372)
 @settings(deadline=None, max_examples=15, phases=[Phase.explicit, Phase.generate])
-def test_any_choice_from_any_stream_decodes_alike_everywhere(options: str, layers: int, seed: int) -> None:
+def test_any_choice_from_any_stream_decodes_the_same_everywhere(options: str, layers: int, seed: int) -> None:
     try:
         source = streams.foreign(options)
         expected = openjpeg.decode(source).pixels

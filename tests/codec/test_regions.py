@@ -19,7 +19,7 @@ SIZE = Size(300, 200, 0, 0, 128, 128, 0, 0, (Component(8, False, 1, 1),) * 3)
     st.integers(0, 299), st.integers(0, 199), st.integers(1, 400), st.integers(1, 400), st.integers(0, 4),
     st.sampled_from([0, 40, 88]),
 )  # fmt: skip
-def test_a_window_shows_the_region_and_lies_in_the_picture(
+def test_a_window_covers_the_region_inside_the_picture(
     left: int, top: int, width: int, height: int, reduce: int, halo: int
 ) -> None:
     found = window(SIZE, Region(left, top, width, height), halo=halo, reduce=reduce)

@@ -85,7 +85,7 @@ def test_a_blocks_weight_is_the_mean_over_where_its_energy_lies() -> None:
         assert found[i] == pytest.approx(expected**0.85, rel=0.01)
 
 
-def test_a_map_counts_alike_at_any_resolution() -> None:
+def test_a_map_has_the_same_effect_at_any_resolution() -> None:
     stream, layout = taken_apart()
     coarse = np.array([[0, 1, 0.5], [0.2, 0, 1]], np.float32)
     fine = coarse.repeat(40, 0).repeat(30, 1)

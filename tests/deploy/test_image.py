@@ -76,7 +76,7 @@ def test_the_image_installs_nothing_whose_hash_is_not_known() -> None:
         assert all(re.fullmatch(r"[\w.-]+==\S+ --hash=sha256:[0-9a-f]{64}", line) for line in lines)
 
 
-def test_what_the_image_installs_is_what_is_tested() -> None:
+def test_the_image_installs_what_is_tested() -> None:
     tested = _pins((ROOT / "constraints.txt").read_text())
     setup = (ROOT / "setup.py").read_text()
     for name in ("requirements.txt", "requirements-build.txt"):
@@ -112,7 +112,7 @@ def test_hadolint_finds_nothing() -> None:
     assert done.returncode == 0, done.stdout
 
 
-def test_the_package_that_beam_sends_to_workers_holds_everything(tmp_path: Path) -> None:
+def test_the_package_that_beam_sends_to_workers_contains_everything(tmp_path: Path) -> None:
     source = tmp_path / "source"
     shutil.copytree(ROOT, source, ignore=_only_what_is_packed, symlinks=True)
     archive = Stager._build_setup_package(str(source / "setup.py"), str(tmp_path))

@@ -60,7 +60,7 @@ def test_every_marked_figure_is_the_measured_one() -> None:
         )
 
 
-def test_every_mark_stands_behind_a_figure() -> None:
+def test_every_mark_follows_a_figure() -> None:
     for page in figures.PAGES:
         text = (ROOT / page).read_text(encoding="utf-8")
         assert len(figures.MARKED.findall(text)) == text.count("<!-- ="), page

@@ -87,7 +87,7 @@ def test_every_command_line_is_one(page: str) -> None:
     assert not [problem for block in blocks(page) for problem in wrong_commands(block)]
 
 
-def test_a_command_line_with_a_typing_slip_is_none() -> None:
+def test_a_command_line_with_a_typo_is_invalid() -> None:
     text = "foveate compress photos --output a --bp 1\nfoveate squeeze x\nmake demmo\n"
     text += (
         "foveate compress photos --output a \\\n    --tune sim | head\nfoveate report a --json > b # a note\n"

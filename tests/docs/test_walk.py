@@ -117,7 +117,7 @@ def walk(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Walk]:
 
 
 @pytest.mark.parametrize("page", [page for page in MARKED if any(b.mark == "run" for b in blocks(page))])
-def test_what_a_page_tells_to_run_runs(page: str, walk: Walk) -> None:
+def test_commands_on_a_page_run(page: str, walk: Walk) -> None:
     for block in blocks(page):
         if block.mark == "run" and page != "README.md":  # that ran before
             walk.run(block)

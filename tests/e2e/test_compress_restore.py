@@ -448,7 +448,7 @@ def tags(path: Path) -> dict[str, Any]:
 
 
 @pytest.mark.parametrize("format", ["jp2", "png", "jpeg", "tiff", "webp", "avif"])
-def test_the_sources_metadata_stand_in_archive_and_restored_photo(
+def test_the_sources_metadata_is_in_archive_and_restored_photo(
     first: Run, restored: Path, tmp_path: Path, format: str
 ) -> None:
     tool("exiftool")
@@ -527,7 +527,7 @@ def test_files_of_others_are_restored_and_broken_ones_reported(tmp_path: Path) -
 # Told
 
 
-def test_the_report_tells_of_the_run(first: Run, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_the_report_describes_the_run(first: Run, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["report", str(first.archive)]) == 0
     told = capsys.readouterr().out
     total = len(good_photos()) + len(KEPT) + len(BROKEN)
@@ -567,7 +567,7 @@ def test_twenty_megapixels_are_archived(tmp_path: Path) -> None:
     assert jp2.parse((tmp_path / "archive" / "large.jpg.jp2").read_bytes()).record is not None
 
 
-def test_a_photo_that_is_kept_after_all_does_not_stand_twice_in_the_archive(tmp_path: Path) -> None:
+def test_a_photo_that_is_kept_later_is_not_in_the_archive_twice(tmp_path: Path) -> None:
     (tmp_path / "in").mkdir()
     (tmp_path / "in" / "a.png").write_bytes(png(texture(97, 131, 3)))
     command = ["compress", str(tmp_path / "in"), "--output", str(tmp_path / "out"), *WITHOUT_NETWORKS]

@@ -69,7 +69,7 @@ def test_an_interrupt_while_a_command_is_loaded_ends_it_quietly(photos: Path, tm
     assert done.stderr.decode().splitlines() == ["foveate: stopped"]
 
 
-def test_an_interrupted_run_says_one_sentence_and_nothing_about_what_python_leaves_behind(
+def test_an_interrupted_run_prints_one_sentence_and_no_noise_from_python(
     photos: Path, tmp_path: Path
 ) -> None:
     code = (

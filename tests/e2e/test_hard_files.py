@@ -217,7 +217,7 @@ def test_codestreams_with_wrong_counts_or_reserved_markers_are_restored_whole(
     assert below.std(axis=(0, 1)).min() > 5
 
 
-def test_bytes_behind_the_last_box_are_no_reason_to_refuse_a_file(tmp_path: Path) -> None:
+def test_bytes_after_the_last_box_are_no_reason_to_reject_a_file(tmp_path: Path) -> None:
     source = str(_FILES / "trailing_bytes.jp2")
     assert main(["restore", source, "--output", str(tmp_path), "--reccnn", "off"]) == 0
 

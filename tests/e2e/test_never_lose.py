@@ -49,7 +49,7 @@ def assert_all_there(photos: Path) -> None:
 @pytest.mark.parametrize(
     "output", ["photos/2019", "photos", "photos/2019/deeper"], ids=["same", "above", "inside"]
 )
-def test_sources_outlive_archives_that_lie_among_them(photos: Path, output: str) -> None:
+def test_sources_outlive_archives_among_them(photos: Path, output: str) -> None:
     archive = photos.parent / output
     command = ["compress", str(photos / "2019"), "--output", str(archive)]
     for settings in (QUICK, (*QUICK, "--force"), (*QUICK, "--min-saving", "0.99"), QUICK):

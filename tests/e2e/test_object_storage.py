@@ -275,7 +275,7 @@ def test_two_runs_that_meet_at_one_object_do_not_both_believe_that_they_wrote_it
     assert cloud.get("archive/a.jp2").startswith(b"theirs")
 
 
-def test_a_source_that_changes_between_being_listed_and_read_is_told(
+def test_a_source_that_changes_between_listing_and_reading_is_reported(
     cloud: Cloud, request: pytest.FixtureRequest
 ) -> None:
     if request.node.callspec.params["cloud"] == "gs, fake-gcs-server":
@@ -300,7 +300,7 @@ def test_a_journal_in_a_bucket_is_read_until_its_run_has_tables(cloud: Cloud) ->
     assert cloud.types() == {}
 
 
-def test_what_is_not_there_is_told_so(cloud: Cloud) -> None:
+def test_a_missing_object_is_reported(cloud: Cloud) -> None:
     with pytest.raises(FileNotFoundError, match="in/gone"):
         files.read_whole(cloud.url("in/gone.png"))
     assert files.read_if_there(cloud.url("in/gone.png")) is None
@@ -341,7 +341,7 @@ def test_thousands_of_objects_are_listed_a_page_a_call(kind: str) -> None:
 
 @pytest.mark.timeout(120)  # and not tried for hours
 @pytest.mark.parametrize("url", ["gs://nowhere/in", "s3://nowhere/in"])
-def test_a_store_that_does_not_answer_is_told_in_a_sentence(
+def test_a_store_that_does_not_answer_is_reported_in_a_sentence(
     tmp_path: Path, url: str, capsys: pytest.CaptureFixture[str]
 ) -> None:
     (tmp_path / "a.png").write_bytes(PHOTOS["a.png"])
@@ -367,7 +367,7 @@ def test_a_bucket_that_is_not_there_is_named(cloud: Cloud, capsys: pytest.Captur
     assert "there is no bucket gone" in capsys.readouterr().err
 
 
-def test_what_has_credentials_but_no_right_is_told_so(
+def test_credentials_without_permission_are_reported(
     cloud: Cloud, capsys: pytest.CaptureFixture[str]
 ) -> None:
     cloud.listener.meddle = lambda request: Answer(403, {"Content-Type": "text/plain"}, b"no")

@@ -91,7 +91,7 @@ def test_every_good_photo_has_a_map_of_its_size_and_the_broken_one_a_reason(
     assert failed["url"] == str(photos / "header-only.jpg") and "truncated" in failed["message"]
 
 
-def test_maps_lie_as_the_photo_is_seen(mapped: Path) -> None:
+def test_maps_are_oriented_as_the_photo_is_seen(mapped: Path) -> None:
     upright, turned = ((mapped / f"{name}.png.png").read_bytes() for name in ("upright", "turned"))
     assert upright == turned
 
@@ -168,7 +168,7 @@ def test_a_box_moves_quality_into_it_and_percent_mean_the_same_box(
     np.testing.assert_array_equal(shared, pixels)
 
 
-def test_boxes_lie_in_the_upright_photo(boxed: Path, tmp_path: Path) -> None:
+def test_boxes_are_in_the_upright_photo(boxed: Path, tmp_path: Path) -> None:
     (tmp_path / "turned").mkdir()
     (tmp_path / "turned/turned.png").write_bytes(turned_left(astronaut()))
     upright = pixels_in(boxed)

@@ -108,9 +108,7 @@ def test_two_runs_share_the_photos_and_code_none_twice(bucket: tuple[str, ...], 
 
 
 @pytest.mark.slow
-def test_a_run_ends_complete_though_the_one_beside_it_is_killed(
-    bucket: tuple[str, ...], photos: Path
-) -> None:
+def test_a_run_completes_even_if_a_concurrent_one_is_killed(bucket: tuple[str, ...], photos: Path) -> None:
     killed = start(photos, bucket, alive=20.0)
     other = start(photos, bucket, alive=20.0)
     end = time.monotonic() + 600

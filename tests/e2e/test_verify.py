@@ -143,7 +143,7 @@ def test_any_truncation_is_found(archive: Path, name: str) -> None:
     assert kinds_in(archive, quick=True) == {name: "truncated"}
 
 
-def test_a_file_cut_after_a_layer_is_told_from_a_damaged_one(archive: Path) -> None:
+def test_a_file_cut_after_a_layer_is_distinguished_from_a_damaged_one(archive: Path) -> None:
     file = archive / "color.png.jp2"
     data = file.read_bytes()
     start, _ = walk.codestream_span(data)
@@ -165,7 +165,7 @@ def test_swapped_files_are_named_with_whose_they_are(archive: Path) -> None:
         (archive / other).write_bytes(second)
 
 
-def test_what_is_missing_and_what_is_nobodys_is_named(archive: Path) -> None:
+def test_missing_and_untracked_files_are_named(archive: Path) -> None:
     (archive / "trip" / "other.png.jp2").unlink()
     (archive / "notes.txt").write_text("mine")
     shutil.copy(archive / "color.png.jp2", archive / "copy.jp2")
@@ -203,7 +203,7 @@ def test_a_photo_is_measured_again_where_its_source_is(archive: Path, made: Path
     assert found_in(archive, recheck=100) == {}
 
 
-def test_what_an_undecodable_file_has_is_said(archive: Path) -> None:
+def test_the_contents_of_an_undecodable_file_are_listed(archive: Path) -> None:
     limits = verify.Verifier(Limits(pixels=100), None, Progress())
     found = found_in(archive, verifier=limits)
     assert {finding.kind for finding in found.values()} == {"undecodable"}
@@ -257,7 +257,7 @@ def test_a_copy_that_a_later_run_compressed_is_stale(
     assert main(["verify", str(tmp_path / "archive")]) == 0
 
 
-def test_the_command_tells_all_in_terminal_json_and_table(
+def test_the_command_reports_everything_in_terminal_json_and_table(
     archive: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     data = bytearray((archive / "color.png.jp2").read_bytes())

@@ -125,7 +125,7 @@ def hostile(tmp_path: Path) -> Path:
     return tmp_path
 
 
-def test_the_wheel_holds_every_module_and_what_they_read(wheel: Path) -> None:
+def test_the_wheel_contains_every_module_and_its_data(wheel: Path) -> None:
     held = {name for name in zipfile.ZipFile(wheel).namelist() if name.startswith("foveate/")}
     files = [path for folder in ALLOWED for path in (ROOT / folder).rglob("*") if path.is_file()]
     needed = [path for path in files if path.suffix in (".py", ".html", ".css", ".js", ".npz", ".h5")]
@@ -149,7 +149,7 @@ def test_the_source_distribution_gives_the_same_wheel(wheel: Path, tmp_path: Pat
 
 
 @pytest.mark.slow
-def test_the_wheel_works_beside_packages_of_the_same_names(installed: Path, hostile: Path) -> None:
+def test_the_wheel_works_next_to_packages_of_the_same_names(installed: Path, hostile: Path) -> None:
     variables = {"PYTHONPATH": str(hostile / "elsewhere")}
     command = installed / "bin" / "foveate"
     said = run(command, "--version", folder=hostile, **variables).stdout

@@ -69,7 +69,7 @@ def test_color_differences_and_alpha_stay() -> None:
     assert np.abs(change[inside] - change[inside][:, :1]).max() <= 1
 
 
-def test_gray_and_16_bits_are_cleaned_alike() -> None:
+def test_gray_and_16_bits_are_cleaned_the_same_way() -> None:
     gray = texture(32, 40, 1)
     eight = dncnn.clean(network(), gray).astype(float)
     sixteen = dncnn.clean(network(), (gray.astype(np.uint16) * 257)).astype(float) / 257
@@ -79,7 +79,7 @@ def test_gray_and_16_bits_are_cleaned_alike() -> None:
 
 
 @pytest.mark.slow
-def test_training_writes_weights_that_serve_and_goes_on_where_it_was(tmp_path: Path) -> None:
+def test_training_writes_usable_weights_and_resumes(tmp_path: Path) -> None:
     folder = tmp_path / "photos"
     folder.mkdir()
     for seed in range(2):

@@ -121,7 +121,7 @@ def test_a_thumbnail_is_the_same_in_bands_as_at_once() -> None:
 
 
 @pytest.mark.parametrize("shape", [(0, 4, 3), (4, 4), (4, 4, 5)])
-def test_what_is_no_photo_is_refused(model: msroi.MsRoi, shape: tuple[int, ...]) -> None:
+def test_anything_but_a_photo_is_rejected(model: msroi.MsRoi, shape: tuple[int, ...]) -> None:
     with pytest.raises(ValueError, match="expected"):
         msroi.saliency(model, np.zeros(shape, np.uint8))
 

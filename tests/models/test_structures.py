@@ -127,7 +127,7 @@ def test_a_page_is_looked_at_all_over() -> None:
     np.testing.assert_array_equal(combine(Structures(nothing, nothing, writing, ())), writing)
 
 
-def test_where_nothing_is_found_all_places_are_alike() -> None:
+def test_if_nothing_is_found_all_places_are_alike() -> None:
     assert combine(maps(0, 0, 0)).max() == 0
 
 

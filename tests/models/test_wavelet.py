@@ -41,7 +41,7 @@ def test_synthesis_undoes_analysis_at_every_even_length(size: int) -> None:
     np.testing.assert_allclose(product, np.eye(size), atol=2e-5)
 
 
-def test_a_constant_lies_in_the_low_band_alone_and_keeps_its_value() -> None:
+def test_a_constant_is_only_in_the_low_band_and_keeps_its_value() -> None:
     bands = wavelet.analysis_matrix(32) @ np.full(32, 0.7)
     np.testing.assert_allclose(bands[:16], 0.7, atol=1e-6)
     np.testing.assert_allclose(bands[16:], 0, atol=1e-6)

@@ -49,7 +49,7 @@ def test_unknown_parts_keep_the_file_by_their_sum() -> None:
         settle([unknown("parts", n, 1 + MOST_UNKNOWN // 4) for n in range(4)], "a file")
 
 
-def test_what_stands_behind_a_picture_is_looked_at_up_to_its_end_only() -> None:
+def test_data_after_a_picture_is_read_only_up_to_its_end() -> None:
     data = b"picture" + b"few bytes" + b"\0\0\0\x18ftypmp42"
     assert behind(data, 7, 16).name == "unknown bytes after the picture"
     assert behind(data, 16).kind is Kind.HOLDS_DATA

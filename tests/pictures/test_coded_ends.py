@@ -123,7 +123,7 @@ def chunks_with(data: bytes, content: bytes) -> bytes:
 
 @pytest.mark.parametrize("channels", [1, 2, 3, 4])
 @pytest.mark.parametrize("bits", [8, 16])
-def test_what_stands_behind_the_pixels_of_a_png_is_named(channels: int, bits: int) -> None:
+def test_data_after_the_pixels_of_a_png_is_named(channels: int, bits: int) -> None:
     data = png(texture(13, 9, channels, bits))
     assert decode_picture(data).metadata_problems == ()
     problem = f"unknown bytes after the coded pixels: {len(HIDDEN)} bytes"
@@ -141,7 +141,7 @@ def test_interlaced_and_packed_pngs_have_no_rest(mode: str) -> None:
 
 @pytest.mark.parametrize("compression", [None, "lzw", "zlib", "jpeg", "packbits", "zstd", "lzma"])
 @pytest.mark.parametrize("tile", [None, (16, 16)])
-def test_what_stands_behind_the_pixels_in_a_strip_is_named(
+def test_data_after_the_pixels_in_a_strip_is_named(
     compression: str | None, tile: tuple[int, int] | None
 ) -> None:
     file = io.BytesIO()
@@ -169,7 +169,7 @@ def test_what_stands_behind_the_pixels_in_a_strip_is_named(
 
 @pytest.mark.parametrize("boxed", [False, True])
 @pytest.mark.parametrize("lossless", [False, True])
-def test_what_stands_behind_the_codestream_of_a_jpeg_xl_is_named(boxed: bool, lossless: bool) -> None:
+def test_data_after_the_codestream_of_a_jpeg_xl_is_named(boxed: bool, lossless: bool) -> None:
     codestream = bytes(imagecodecs.jpegxl_encode(texture(61, 83, 3), lossless=lossless))
 
     def lost(rest: bytes) -> tuple[str, ...]:
@@ -187,7 +187,7 @@ def test_what_stands_behind_the_codestream_of_a_jpeg_xl_is_named(boxed: bool, lo
 
 @pytest.mark.parametrize("options", [{"quality": 80}, {"quality": 10}, {"lossless": True}])
 @pytest.mark.parametrize("channels", [3, 4])
-def test_what_stands_behind_the_pixels_of_a_webp_is_named(options: dict[str, int], channels: int) -> None:
+def test_data_after_the_pixels_of_a_webp_is_named(options: dict[str, int], channels: int) -> None:
     for side in (1, 40, 133):
         file = io.BytesIO()
         Image.fromarray(texture(side, side, channels)).save(file, "WEBP", **options)

@@ -89,7 +89,7 @@ def test_color_that_no_profile_says_exactly_keeps_the_file(chunks: dict[bytes, b
     assert caught.value.reason == Reason.COLOR
 
 
-def test_a_profile_counts_beside_a_coding_that_says_nothing() -> None:
+def test_a_profile_counts_when_the_coding_says_nothing() -> None:
     iccp = b"p\0\0" + zlib.compress(icc_profile())
     for coding in (bytes([2, 2, 0, 1]), bytes(3)):
         data = picture_files.png(RGB, {b"cICP": coding, b"iCCP": iccp})

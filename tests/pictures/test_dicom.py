@@ -220,7 +220,7 @@ def test_a_deflated_file_is_read() -> None:
 
 
 @needs_tfio
-def test_the_profile_of_a_color_picture_is_carried_and_the_dataset_is_said_to_be_lost() -> None:
+def test_the_profile_of_a_color_picture_is_carried_and_the_dataset_is_named_as_lost() -> None:
     profile = icc_profile()
     picture = decode_picture(dicom(sample(9, 13, 3), also=[(0x00282000, b"OB", profile)]))
     assert picture.metadata.icc == profile
@@ -279,7 +279,7 @@ def test_compressed_frames_are_told_apart_by_their_fragments_or_offsets() -> Non
         decode_picture(unclear, frame=1)
 
 
-def test_what_is_not_several_sound_frames_counts_as_one() -> None:
+def test_anything_but_several_sound_frames_counts_as_one() -> None:
     whole = dicom(np.concatenate(cine()), 12, frames=3)
     assert [frame_count(data) for data in (b"", whole[:-1], dicom(scan(), 12))] == [1, 1, 1]
 
@@ -320,14 +320,14 @@ BROKEN = {
 
 
 @pytest.mark.parametrize("name", KEPT)
-def test_what_is_not_understood_is_kept_and_the_reason_given(name: str) -> None:
+def test_files_that_are_not_understood_are_kept_with_a_reason(name: str) -> None:
     data, reason = KEPT[name]
     with pytest.raises(NotForJpeg2000, match=reason):
         decode_picture(data)
 
 
 @pytest.mark.parametrize("name", BROKEN)
-def test_what_is_broken_is_refused_and_the_reason_given(name: str) -> None:
+def test_broken_input_is_rejected_with_a_reason(name: str) -> None:
     data, reason = BROKEN[name]
     with pytest.raises(BadPicture, match=reason):
         decode_picture(data)

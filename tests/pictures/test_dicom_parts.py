@@ -51,17 +51,17 @@ def test_the_dataset_and_private_elements_are_named_with_their_bytes(syntax: str
         (0x30060020, "radiotherapy"),
     ],
 )
-def test_what_is_drawn_or_measured_beside_the_pixels_keeps_the_file(tag: int, name: str) -> None:
+def test_overlays_and_measurements_besides_the_pixels_keep_the_file(tag: int, name: str) -> None:
     with pytest.raises(NotForJpeg2000, match=f"a DICOM file that holds {name}"):
         losses((tag, b"OB", b"abcd"))
 
 
-def test_much_of_what_a_device_wrote_for_itself_keeps_the_file() -> None:
+def test_much_private_data_of_a_device_keeps_the_file() -> None:
     with pytest.raises(NotForJpeg2000, match="private elements of the device"):
         losses((0x00291010, b"OB", bytes(range(1, 101)) * 700))
 
 
-def test_what_stands_around_the_elements_is_named() -> None:
+def test_data_around_the_elements_is_named() -> None:
     data = dicoms.dicom(scan(bits=8))
     assert "unknown preamble: 7 bytes" in dicom.losses(b"anybody".ljust(128, b"\0") + data[128:])
     assert any("bytes after the picture" in loss for loss in dicom.losses(data + b"behind it"))
@@ -84,7 +84,7 @@ def test_pixels_beyond_those_described_are_named() -> None:
     assert len(dicom.losses(padded)) == 1
 
 
-def test_what_stands_behind_a_deflated_dataset_is_named() -> None:
+def test_data_after_a_deflated_dataset_is_named() -> None:
     plain = dicoms.dicom(scan(bits=8), syntax=DEFLATED)
     at = plain.index(struct.pack("<HH", 8, 0x60))
     packer = zlib.compressobj(wbits=-15)

@@ -96,7 +96,7 @@ def test_a_damaged_block_raises_nothing_but_bad_exif(data: st.DataObject) -> Non
 
 @pytest.mark.parametrize("order", ["<", ">"])
 @pytest.mark.parametrize("dpi", [(300.0, 300.0), (72.5, 96.25)])
-def test_a_resolution_is_added_and_all_else_kept(order: str, dpi: tuple[float, float]) -> None:
+def test_a_resolution_is_added_and_everything_else_kept(order: str, dpi: tuple[float, float]) -> None:
     block = picture_files.exif_block(1, order, thumbnail=True)
     stated = exif.with_resolution(block, dpi)
     assert stated is not None

@@ -82,7 +82,7 @@ def test_tiff_and_png_give_every_sample_as_it_is(channels: int, bits: int, order
 
 
 @pytest.mark.parametrize("name", KEPT)
-def test_a_file_that_jpeg2000_should_not_hold_is_named_and_kept(name: str) -> None:
+def test_a_file_that_should_not_become_jpeg2000_is_named_and_kept(name: str) -> None:
     with pytest.raises(NotForJpeg2000) as caught:
         decode_picture(KEPT[name])
     assert caught.value.reason == picture_files.REASONS[name]
@@ -198,7 +198,7 @@ def test_the_resolution_turns_with_the_picture() -> None:
 
 
 @pytest.mark.parametrize("format", ["JPEG", "WEBP", "PNG"])
-def test_what_is_broken_of_exif_is_named_and_never_costs_the_pixels(format: str) -> None:
+def test_broken_exif_is_named_and_never_costs_the_pixels(format: str) -> None:
     looped = bytearray(exif_block(6, thumbnail=True))
     struct.pack_into("<I", looped, len(looped) - 4, 8)
     for block, turned in ((b"garbage, no EXIF at all", False), (bytes(looped), True)):
@@ -367,7 +367,7 @@ def test_png_and_tiff_keep_every_bit_and_all_metadata(
 @given(
     st.integers(1, 40), st.integers(1, 40), st.integers(1, 4), st.booleans(), st.sampled_from(["png", "tiff"])
 )
-def test_what_png_and_tiff_hold_comes_back(
+def test_everything_in_png_and_tiff_comes_back(
     height: int, width: int, channels: int, deep: bool, format: PictureFormat
 ) -> None:
     pixels = np.random.default_rng(height).integers(0, 65536 if deep else 256, (height, width, channels))
@@ -442,7 +442,7 @@ def test_wrong_arguments_are_refused() -> None:
 
 
 @pytest.mark.parametrize("format", FORMATS)
-def test_what_is_written_has_an_extension_that_is_matched(format: PictureFormat) -> None:
+def test_written_files_have_extensions_that_are_matched(format: PictureFormat) -> None:
     assert extension(format) in PICTURE_EXTENSIONS
     assert decode_picture(encode_picture(sample(7, 9, 3), NOTHING, format)).format == format
 
@@ -568,7 +568,7 @@ def test_a_jpeg_damaged_inside_is_kept_as_it_is() -> None:
         decode_picture(whole[:middle] + whole[middle + 500 :])
 
 
-def test_what_libjpeg_reads_is_what_is_read_whatever_the_sampling() -> None:
+def test_pixels_are_those_of_libjpeg_whatever_the_sampling() -> None:
     pixels = sample(61, 83, 3)
     for options in ({"subsampling": "4:1:1"}, {"subsampling": "4:4:4"}, {"keep_rgb": True}):
         data = picture_files.jpeg(pixels, **options)

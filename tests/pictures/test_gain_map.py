@@ -64,7 +64,7 @@ def test_a_gain_map_is_dropped_on_request_and_named(behind: bytes | None) -> Non
     assert int(problem.split()[2].replace(",", "")) >= len(MAP if behind is None else behind)
 
 
-def test_what_is_no_gain_map_keeps_the_file_all_the_same() -> None:
+def test_anything_but_a_gain_map_still_keeps_the_file() -> None:
     video = struct.pack(">I4s", 16, b"ftyp") + b"mp42" + bytes(range(1, 250)) * 30
     for behind in (jpeg(PLAIN), MAP + MAP, MAP + video, video, MAP[:-2]):
         with pytest.raises(NotForJpeg2000):
@@ -106,7 +106,7 @@ def test_an_item_of_a_tone_map_and_what_it_is_made_of_are_a_gain_map() -> None:
     assert names == [ITEMS["picture"].name, *["gain map"] * 3]
 
 
-def test_only_parts_that_hold_gain_maps_become_descriptions() -> None:
+def test_only_parts_with_gain_maps_become_descriptions() -> None:
     parts = [part_of(known, 0, 10) for known in ITEMS.values()]
     changed = [new for old, new in zip(parts, gain_map.dropped(parts), strict=True) if new is not old]
     assert [(part.kind, part.name, part.most) for part in changed] == [(Kind.DESCRIBES, "gain map", ANY_SIZE)]

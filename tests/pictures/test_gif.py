@@ -46,7 +46,7 @@ def test_comments_xmp_and_profiles_are_carried() -> None:
     assert picture.metadata_problems == ()
 
 
-def test_text_to_be_drawn_and_a_payload_behind_keep_the_file() -> None:
+def test_text_to_be_drawn_and_a_trailing_payload_keep_the_file() -> None:
     for data in (
         with_blocks(b"\x21\x01" + sub_blocks(bytes(12))),
         PLAIN + PLAIN,

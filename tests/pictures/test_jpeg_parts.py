@@ -50,13 +50,13 @@ def kept_for(data: bytes) -> NotForJpeg2000:
     ],
 )
 @pytest.mark.parametrize("data", [PLAIN, PROGRESSIVE])
-def test_a_payload_behind_the_picture_keeps_the_file(data: bytes, payload: bytes, reason: Reason) -> None:
+def test_a_payload_after_the_picture_keeps_the_file(data: bytes, payload: bytes, reason: Reason) -> None:
     kept = kept_for(data + payload)
     assert kept.reason == reason
     assert "after the picture" in str(kept)
 
 
-def test_padding_behind_the_picture_is_no_loss() -> None:
+def test_padding_after_the_picture_is_no_loss() -> None:
     assert decode_picture(PLAIN + bytes(9000)).metadata_problems == ()
     assert decode_picture(PLAIN + b"\xff" * 9000).metadata_problems == ()
 
@@ -70,7 +70,7 @@ def test_padding_behind_the_picture_is_no_loss() -> None:
         (0xE7, b"NEWDATA\0" + bytes(range(256)) * 20, "unknown JPEG segments: APP7 NEWDATA"),
     ],
 )
-def test_segments_that_hold_data_keep_the_file(marker: int, payload: bytes, words: str) -> None:
+def test_segments_with_data_keep_the_file(marker: int, payload: bytes, words: str) -> None:
     assert words in str(kept_for(with_segments((marker, payload))))
 
 
@@ -203,7 +203,7 @@ def test_a_jpeg_xt_box_keeps_the_file_however_it_is_cut() -> None:
     assert kept.reason == Reason.HIGH_DYNAMIC_RANGE and "RESI" in str(kept)
 
 
-def test_whole_jumbf_boxes_survive_beside_a_damaged_one() -> None:
+def test_whole_jumbf_boxes_survive_next_to_a_damaged_one() -> None:
     good, bad = box(b"jumb", box(b"jumd", b"good")), box(b"jumb", box(b"jumd", b"bad"))[:-1]
     data = with_segments(
         (0xEB, b"JP" + struct.pack(">HI", 1, 1) + good), (0xEB, b"JP" + struct.pack(">HI", 2, 1) + bad)

@@ -39,7 +39,7 @@ def kept_for(data: bytes) -> NotForJpeg2000:
         (bytes(range(256)) * 20, Reason.EXTRA_DATA),
     ],
 )
-def test_a_payload_behind_the_picture_keeps_the_file(behind: bytes, reason: Reason) -> None:
+def test_a_payload_after_the_picture_keeps_the_file(behind: bytes, reason: Reason) -> None:
     assert kept_for(PLAIN + behind).reason == reason
 
 

@@ -150,7 +150,7 @@ def directory(at: int, *fields: tuple[int, int, bytes]) -> bytes:
     return found
 
 
-def test_what_a_preview_holds_beside_pixels_is_no_preview() -> None:
+def test_data_other_than_pixels_in_a_preview_is_not_a_preview() -> None:
     at = len(with_further(b""))
     layers = (37724, 7, bytes(range(256)) * 20)
     assert "layers" in str(kept_for(with_further(directory(at, (254, 4, b"\1\0\0\0"), layers))))
@@ -183,7 +183,7 @@ def test_a_different_iptc_among_photoshop_resources_is_named() -> None:
 
 
 @pytest.mark.parametrize("tag", [700, 33723, 34675])
-def test_metadata_that_should_lie_beyond_the_end_keep_the_file(tag: int) -> None:
+def test_metadata_that_points_beyond_the_end_keeps_the_file(tag: int) -> None:
     data = bytearray(with_tags({tag: (7, bytes(range(200)))}))
     at = data.rindex(struct.pack("<HHI", tag, 7, 200))
     data[at + 4 : at + 8] = struct.pack("<I", 10**6)
@@ -191,7 +191,7 @@ def test_metadata_that_should_lie_beyond_the_end_keep_the_file(tag: int) -> None
     assert kept.reason == Reason.DAMAGED and "beyond its end" in str(kept)
 
 
-def test_a_maker_note_that_should_lie_beyond_the_end_is_named() -> None:
+def test_a_maker_note_that_points_beyond_the_end_is_named() -> None:
     data = picture_files.tiff(sample(9, 13, 3), tags={34665: (4, bytes(4))})
     data += bytes(len(data) % 2)
     at = data.rindex(struct.pack("<HHI", 34665, 4, 1)) + 8

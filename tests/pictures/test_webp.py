@@ -27,7 +27,7 @@ def with_chunks(chunks: list[tuple[bytes, bytes]], data: bytes = PLAIN) -> bytes
     return b"RIFF" + struct.pack("<I", len(body) + 4) + b"WEBP" + body
 
 
-def test_large_unknown_chunks_and_a_payload_behind_keep_the_file() -> None:
+def test_large_unknown_chunks_and_a_trailing_payload_keep_the_file() -> None:
     large = bytes(range(256)) * 20
     for data in (with_chunks([(b"DEEP", large)]), PLAIN + large, PLAIN + picture_files.jpeg(sample(8, 8, 3))):
         with pytest.raises(NotForJpeg2000):

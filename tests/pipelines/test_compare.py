@@ -40,7 +40,7 @@ def photos(tmp_path: Path) -> Path:
     return folder
 
 
-def test_photos_are_shown_at_each_quality_beside_other_codecs(photos: Path, tmp_path: Path) -> None:
+def test_photos_are_shown_at_each_quality_next_to_other_codecs(photos: Path, tmp_path: Path) -> None:
     page = tmp_path / "new" / "page.html"
     assert run(photos, "--output", page, "--roi", "none", "--quality", "70,50", "--beside", "webp,jpeg") == 0
     first, gray = data_of(page)
@@ -118,7 +118,7 @@ def test_wrong_usage_is_refused_before_anything_is_read(
             run(photos, *flags)
 
 
-def test_a_place_that_cannot_be_written_is_said(photos: Path, capfd: pytest.CaptureFixture[str]) -> None:
+def test_a_place_that_cannot_be_written_is_reported(photos: Path, capfd: pytest.CaptureFixture[str]) -> None:
     (photos / "file").write_bytes(b"")
     page = photos / "file" / "page.html"
     assert run(photos / "gray.png", "--output", page, "--roi", "none", "--quality", "30") == 1

@@ -105,7 +105,7 @@ def test_layers_say_what_a_file_that_ended_with_them_would_take() -> None:
     assert ends[2].bits_per_pixel == pytest.approx(8 * sizes[2] / (150 * 149))
 
 
-def test_what_sizes_and_regions_take_to_read_is_said(
+def test_the_cost_of_reading_sizes_and_regions_is_listed(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     data = allocation.encode(Encoder(streams.texture(700, 900, 3), coding=Coding(access=True)).at_slope(90.0))
@@ -240,7 +240,7 @@ def test_any_kind_of_photo_has_a_picture(height: int, width: int, channels: int,
     assert image.getcolors(100) is None  # there are more
 
 
-def test_a_photo_of_many_pixels_is_decoded_at_what_is_needed(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_photo_of_many_pixels_is_decoded_at_the_resolution_needed(monkeypatch: pytest.MonkeyPatch) -> None:
     reduced: list[int] = []
     whole = client.decode_jpeg2000
 
@@ -381,7 +381,7 @@ def test_wrong_usage_is_refused_with_a_sentence(
     assert sentence in said and "Traceback" not in said
 
 
-def test_a_place_that_cannot_be_written_is_said(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_a_place_that_cannot_be_written_is_reported(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
     file = folder / "layers.j2k"
     assert inspect(file, "--picture", f"{folder}/notes.txt/one.png") == 1
     assert "cannot be written" in capsys.readouterr().err

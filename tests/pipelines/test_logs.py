@@ -49,7 +49,7 @@ def test_quiet_says_only_what_goes_wrong(photos: Path) -> None:
     assert (done.returncode, done.stderr) == (0, "")
 
 
-def test_what_goes_wrong_is_said_however_quiet(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_errors_are_reported_however_quiet(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert cli.main(["report", str(tmp_path / "nowhere"), "--quiet", "--log-format", "json"]) == 2
     entry = json.loads(capsys.readouterr().err)
     assert entry["severity"] == "ERROR" and "nowhere" in entry["message"]

@@ -37,9 +37,7 @@ def test_a_plan_is_shown_with_its_photos(asked: Asked, capsys: pytest.CaptureFix
     assert sorted(photo["action"] for photo in plan["photos"]) == ["compress", "compress", "taken"]
 
 
-def test_a_plan_that_is_not_there_or_not_whole_is_told(
-    asked: Asked, capsys: pytest.CaptureFixture[str]
-) -> None:
+def test_a_missing_or_incomplete_plan_is_reported(asked: Asked, capsys: pytest.CaptureFixture[str]) -> None:
     make_plan(asked, "r1", lambda page: page)
     (Path(asked.archive) / "_foveate/plans/run=r1/plan.json").unlink()
     assert main(["plan", asked.archive]) == 0

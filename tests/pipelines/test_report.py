@@ -319,7 +319,7 @@ def test_a_table_whose_pages_are_broken_is_named(tmp_path: pathlib.Path) -> None
         report_on(archive)
 
 
-def test_reading_what_is_no_table_is_wrong_usage(
+def test_reading_something_that_is_not_a_table_is_wrong_usage(
     tmp_path: pathlib.Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     place = tmp_path / "_foveate/metrics/run=r1/0.parquet"

@@ -62,7 +62,7 @@ def test_wide_planes_are_worked_on_in_panels_that_do_not_show(width: int) -> Non
         assert np.array_equal(part[:, inside], whole[:, left : left + 40])
 
 
-def test_planes_that_are_alike_have_no_error_to_lose() -> None:
+def test_equal_planes_have_no_error_to_lose() -> None:
     a, _ = planes(20, 30)
     assert not map_gradient(a, a, FACTORS).any()
     flat = np.full((20, 30), 0.5, np.float32)

@@ -112,7 +112,7 @@ def test_both_directions_measure_the_same_but_for_vif(a: Pixels, seed: int) -> N
     assert vif(a, b) >= 0
 
 
-def test_masking_forgives_noise_in_texture_and_not_beside_an_edge() -> None:
+def test_masking_forgives_noise_in_texture_but_not_next_to_an_edge() -> None:
     texture = np.random.default_rng(2).integers(40, 216, (64, 64, 1), dtype=np.uint8)
     edge = np.full((64, 64, 1), 40, np.uint8)
     edge[:, 4::8] = edge[:, 5::8] = edge[:, 6::8] = edge[:, 7::8] = 215

@@ -42,6 +42,6 @@ def test_all_samples_are_those_of_the_finite_filter_with_zeros_around(shape: tup
 
 
 @pytest.mark.parametrize("cuts", [(1,), (3, 4), (16, 32), (17, 18, 40), (5, 5, 44)])
-def test_rows_are_blurred_alike_however_they_arrive(cuts: tuple[int, ...]) -> None:
+def test_rows_are_blurred_the_same_however_they_arrive(cuts: tuple[int, ...]) -> None:
     planes = np.random.default_rng(1).random((2, 45, 21), np.float32)
     assert np.array_equal(blurred(planes, *cuts), blurred(planes))

@@ -55,6 +55,6 @@ def test_a_fused_product_and_sum_is_rounded_once() -> None:
     assert both(a, a, c) == (2**-24, 0)
 
 
-def test_brightness_by_itself_is_that_of_the_three_colors() -> None:
+def test_brightness_alone_is_that_of_the_three_colors() -> None:
     light = np.random.default_rng(3).random((3, 7, 9)).astype(np.float32)
     np.testing.assert_array_equal(rescaled_brightness(light), rescaled_xyb(light)[1])

@@ -46,7 +46,7 @@ def test_a_condition_is_a_figure_a_comparison_and_a_number(
         "psnr < ３",
     ],
 )
-def test_anything_else_is_no_condition(text: str) -> None:
+def test_anything_else_is_not_a_condition(text: str) -> None:
     with pytest.raises(BadGate, match="is not a condition"):
         parse_gate(text)
 
@@ -72,7 +72,7 @@ def test_a_figure_without_a_value_fails_no_gate() -> None:
     assert not result.failed and result.value is None
 
 
-def test_an_unknown_figure_is_told_with_those_that_exist() -> None:
+def test_an_unknown_figure_is_reported_along_with_the_known_ones() -> None:
     with pytest.raises(
         BadGate, match=r"no figure 'psnr_s\.p5'; nearest: .*psnr_s\.p05.*There are: sources, "
     ):

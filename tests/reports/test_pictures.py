@@ -54,7 +54,7 @@ def test_a_source_that_is_another_picture_by_now_is_not_compared(tmp_path: pathl
     assert shown is not None and shown.original is None and shown.archived is not None
 
 
-def test_a_broken_file_is_told(tmp_path: pathlib.Path) -> None:
+def test_a_broken_file_is_reported(tmp_path: pathlib.Path) -> None:
     photo = archived(tmp_path, b"")
     (tmp_path / "a.png.jp2").write_bytes(b"no picture")
     with pytest.raises(BadCodestream):

@@ -150,7 +150,7 @@ def test_a_record_and_what_it_says_of_its_file_are_those_that_are_found_here() -
     assert client.check_integrity(bare, Limits()).record is None
 
 
-def test_where_bits_went_is_what_is_found_here() -> None:
+def test_bits_are_found_where_they_went() -> None:
     data = archived()
     here = bit_usage.bits_per_pixel(PacketStream.parse(parse(data).codestream), 12, 17)
     np.testing.assert_array_equal(client.bits_per_pixel(data, Limits(), 12, 17), here)
@@ -175,7 +175,7 @@ def test_errors_are_of_the_same_kind_with_the_same_words() -> None:
     assert found.type is ValueError
 
 
-def test_a_bug_is_told_with_its_traceback() -> None:
+def test_a_bug_is_reported_with_its_traceback() -> None:
     with pytest.raises(RuntimeError, match=r"(?s)Traceback.*TypeError.*color"):
         client._decoded("picture", GOOD["color.png"], {"color": "green"}, Limits())
 
@@ -312,7 +312,7 @@ def test_a_forked_process_has_children_of_its_own(children: Children) -> None:
     assert pid_of(children) == parents
 
 
-def test_where_no_process_starts_photos_are_decoded_here_and_it_is_said_once(
+def test_without_processes_photos_are_decoded_here_with_one_warning(
     monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
     monkeypatch.setattr(client, "_warned", threading.Event())

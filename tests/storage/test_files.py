@@ -110,7 +110,7 @@ def test_results_below_a_source_are_no_sources(tmp_path: Path, monkeypatch: pyte
     assert sorted(found(tmp_path, "./archive")) == expected
 
 
-def test_results_beside_their_sources_leave_these_sources(tmp_path: Path) -> None:
+def test_results_next_to_their_sources_leave_these_untouched(tmp_path: Path) -> None:
     place(tmp_path, "a.jpg", "archive/kept.png")
     assert sorted(found(tmp_path, tmp_path)) == ["a.jpg", "archive/kept.png"]
     assert found(tmp_path / "archive", tmp_path) == ["kept.png"]
@@ -219,7 +219,7 @@ def test_what_grows_while_it_is_read_is_read_to_its_end() -> None:
 
 
 @pytest.mark.parametrize("what", ["pipe", "device", "socket"])
-def test_what_became_no_file_after_it_was_listed_is_told_at_once(tmp_path: Path, what: str) -> None:
+def test_a_file_that_vanished_after_listing_is_reported_at_once(tmp_path: Path, what: str) -> None:
     path = tmp_path / "a.jpg"
     with socket.socket(socket.AF_UNIX) as server:
         if what == "pipe":
@@ -275,7 +275,7 @@ def test_what_may_not_be_looked_at_is_listed_so_that_a_row_can_say_so(
 @pytest.mark.parametrize(
     "name", ["._a.jpg", "@eaDir/a.jpg", ".Trash-1000/files/a.jpg", ".thumbnails/a.jpg", "#recycle/a.jpg"]
 )
-def test_what_systems_leave_beside_photos_is_no_source_unless_it_is_named(tmp_path: Path, name: str) -> None:
+def test_files_of_the_system_are_no_sources_unless_they_are_named(tmp_path: Path, name: str) -> None:
     for place in (name, "b.jpg"):
         (tmp_path / place).parent.mkdir(parents=True, exist_ok=True)
         (tmp_path / place).write_bytes(b"x")

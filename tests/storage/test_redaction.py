@@ -62,7 +62,7 @@ def test_redacting_twice_changes_nothing_more(text: str) -> None:
     assert redacted(redacted(text)) == redacted(text)
 
 
-def test_a_failure_row_holds_no_secret() -> None:
+def test_a_failure_row_contains_no_secret() -> None:
     def refused() -> None:
         raise ConnectionError(TEXTS[0])
 
@@ -71,7 +71,7 @@ def test_a_failure_row_holds_no_secret() -> None:
     assert SECRET not in row.message and "X-Amz-Date=2026" in row.message
 
 
-def test_a_log_holds_no_secret_not_even_in_a_traceback(capsys: pytest.CaptureFixture[str]) -> None:
+def test_a_log_contains_no_secrets_even_in_tracebacks(capsys: pytest.CaptureFixture[str]) -> None:
     for form in ("text", "json"):
         set_up_logging(form)
         try:

@@ -104,7 +104,7 @@ def test_an_answer_without_objects_is_an_empty_page(port: int, monkeypatch: pyte
     assert listed_page(quick.list_objects_v2(Bucket="b"), "s3://b/") == Page((), (), (), (), ())
 
 
-def test_an_error_in_an_answer_is_told(port: int, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_an_error_in_an_answer_is_reported(port: int, monkeypatch: pytest.MonkeyPatch) -> None:
     body = "<Error><Code>SlowDown</Code><Message>Reduce your request rate.</Message></Error>"
     monkeypatch.setattr(_Answers, "body", body)
     quick = client(port)

@@ -83,7 +83,7 @@ def test_a_change_while_a_file_is_written_is_not_lost(tmp_path: Path) -> None:
     assert names(seen.look(NOW + 180)) == ["a.jpg"]
 
 
-def test_what_the_archive_holds_is_not_new_to_a_run_that_starts_again(tmp_path: Path) -> None:
+def test_archived_photos_are_not_new_to_a_run_that_starts_again(tmp_path: Path) -> None:
     put(tmp_path, "a.jpg")
     put(tmp_path, "b.jpg")
     (first,) = (file for file in Arrivals(watched(tmp_path)).look(NOW) if file.url.endswith("a.jpg"))
@@ -120,7 +120,7 @@ def test_a_place_that_another_source_has_is_a_failure_once(tmp_path: Path) -> No
     assert names(seen.look(NOW + 60)) == []
 
 
-def test_one_look_passes_on_so_many_and_the_next_the_others(
+def test_one_look_passes_on_some_and_the_next_the_others(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(arrivals, "MOST_AT_ONCE", 2)
@@ -132,7 +132,7 @@ def test_one_look_passes_on_so_many_and_the_next_the_others(
     assert names(seen.look(NOW)) == ["4.jpg"] and not seen.more
 
 
-def test_what_is_gone_is_forgotten(tmp_path: Path) -> None:
+def test_files_that_are_gone_are_forgotten(tmp_path: Path) -> None:
     put(tmp_path, "a.jpg")
     seen = Arrivals(watched(tmp_path))
     assert names(seen.look(NOW)) == ["a.jpg"]
@@ -140,7 +140,7 @@ def test_what_is_gone_is_forgotten(tmp_path: Path) -> None:
     assert names(seen.look(NOW)) == [] and not seen._state._seen
 
 
-def test_a_place_that_cannot_be_listed_is_told_and_nothing_forgotten(
+def test_a_place_that_cannot_be_listed_is_reported_and_nothing_is_forgotten(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     put(tmp_path, "a.jpg")

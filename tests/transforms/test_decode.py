@@ -160,7 +160,7 @@ def test_the_first_layers_alone_are_coarser_and_the_noise_map_knows(tmp_path: Pa
     assert np.all(np.diff(steps) < 0) and np.all(np.diff(errors) < 0)
 
 
-def test_layers_of_a_lossless_file_that_hold_nothing_yet_are_not_taken_for_everything(tmp_path: Path) -> None:
+def test_empty_layers_of_a_lossless_file_do_not_count_as_everything(tmp_path: Path) -> None:
     flat = np.full((64, 48, 3), 77, np.uint8)
     data = one(encode_plain, salient(flat), encoder("lossless", 0, layers=4)).file.jp2
     first, all_of_it = (decoded(tmp_path, data, layers=layers) for layers in (1, 4))
@@ -246,7 +246,7 @@ def test_a_picture_is_written_with_its_metadata_and_counted(tmp_path: Path) -> N
     ]
 
 
-def test_a_picture_that_a_format_cannot_hold_is_an_error_that_says_so(tmp_path: Path) -> None:
+def test_a_picture_that_a_format_cannot_represent_is_an_error_that_says_so(tmp_path: Path) -> None:
     wide = np.zeros((1, 70_000, 3), np.uint8)
     result = dataclasses.replace(decoded(tmp_path, ours().jp2), pixels=wide, output_path="a.webp")
     with pytest.raises(BadInput, match="cannot be written as webp"):

@@ -48,7 +48,7 @@ def met(size: int, budget: int) -> bool:
 
 
 @pytest.mark.parametrize("layers", [1, 3])
-def test_a_thumbnail_stands_in_no_file_of_several_layers(layers: int) -> None:
+def test_files_of_several_layers_have_no_thumbnail(layers: int) -> None:
     """Its end would be taken for that of the picture by decoders that look for markers alone."""
     photo = salient(picture(*SHAPE))
     metadata = PhotoMetadata(exif=exif_with_jpeg())
@@ -158,7 +158,7 @@ def test_the_same_photo_gives_the_same_bytes() -> None:
     assert first.jp2 == again.jp2
 
 
-def test_the_file_says_what_made_it_and_holds_the_metadata() -> None:
+def test_the_file_says_what_made_it_and_has_the_metadata() -> None:
     pixels = picture(97, 131, 3)
     photo = SalientPhoto(
         a_photo(pixels, 60_000, icc=icc_profile(), exif=exif_block(), xmp=xmp_packet(), dpi=(300.0, 300.0)),

@@ -46,7 +46,7 @@ def test_rows_are_there_as_soon_as_they_are_noted(tmp_path: Path) -> None:
     assert read(tmp_path, "r2") == []
 
 
-def test_a_row_that_stands_in_its_runs_tables_too_is_one_row(tmp_path: Path) -> None:
+def test_a_row_that_is_also_in_its_runs_tables_counts_once(tmp_path: Path) -> None:
     note(tmp_path, a_row("a.jpg"), a_row("b.jpg"))
     tables.write_metrics([a_row("a.jpg", width=77)], f"{tmp_path}/_foveate/metrics/run=r1/00000.parquet")
     note(tmp_path, a_row("a.jpg", run_id="r2"), run_id="r2")
@@ -59,7 +59,7 @@ def test_a_bundle_that_was_repeated_leaves_its_last_row(tmp_path: Path) -> None:
     assert [row.width for row in read(tmp_path)] == [2]
 
 
-def test_a_line_that_was_cut_off_is_passed_over_and_any_other_is_told(tmp_path: Path) -> None:
+def test_a_truncated_line_is_ignored_and_any_other_bad_line_is_reported(tmp_path: Path) -> None:
     file = note(tmp_path, a_row("a.jpg"), a_row("b.jpg"))
     whole = file.read_bytes()
     file.write_bytes(whole[:-10])

@@ -76,7 +76,7 @@ def test_a_missing_mask_is_an_error_that_says_what_was_looked_for(tmp_path: Path
         list(map_saliency.with_mask(a_photo(texture(48, 64, 3)), folder=str(tmp_path), limits=Limits()))
 
 
-def test_a_mask_that_is_no_picture_is_an_error_that_names_it(tmp_path: Path) -> None:
+def test_a_mask_that_is_not_a_picture_is_an_error_that_names_it(tmp_path: Path) -> None:
     (tmp_path / "trip").mkdir()
     (tmp_path / "trip" / "a.png").write_text("no picture")
     with pytest.raises(BadInput, match=r"the mask trip/a\.png cannot be read"):
@@ -109,7 +109,7 @@ def test_a_mask_that_moves_is_an_error_that_names_it(tmp_path: Path) -> None:
         list(map_saliency.with_mask(a_photo(texture(48, 64, 3)), folder=str(tmp_path), limits=Limits()))
 
 
-def test_what_is_inside_a_box_matters() -> None:
+def test_the_inside_of_a_box_matters() -> None:
     photo = a_photo(texture(48, 64, 3))
     salient = one(map_saliency.with_boxes, photo, boxes=(parse_box("75%,50%,999,999"), parse_box("0,0,1,1")))
     assert salient.photo is photo and not salient.mask_sha256

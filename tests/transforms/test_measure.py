@@ -113,7 +113,7 @@ def test_the_score_that_the_encoder_measured_is_that_of_the_file(weighted: bool)
     assert row.ssimulacra2 == row.target_reached == score
 
 
-def test_what_restoring_gains_stands_in_the_row() -> None:
+def test_the_gain_of_restoring_is_in_the_row() -> None:
     element = coded()
     archived = measured(element, nearer(element))
     assert archived.row.rec_psnr_db is not None and archived.row.psnr_db is not None

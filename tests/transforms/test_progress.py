@@ -36,7 +36,7 @@ def test_every_outcome_adds_its_line(tmp_path: Path) -> None:
     ]
 
 
-def test_what_metadata_was_lost_is_counted_and_said(tmp_path: Path) -> None:
+def test_lost_metadata_is_counted_and_reported(tmp_path: Path) -> None:
     progress = Progress(str(tmp_path / "progress"))
     progress.add(a_row(metadata_lost="preview: 312 bytes; IPTC: it cannot be read"))
     progress.add(a_row(metadata_lost="IPTC: it cannot be read"))

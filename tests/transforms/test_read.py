@@ -70,7 +70,7 @@ def test_a_photo_of_too_many_pixels_is_refused_by_their_number(tmp_path: Path) -
     one(read_photo, source(path), Limits(pixels=975))
 
 
-def test_a_profile_that_a_jp2_cannot_hold_keeps_the_file(tmp_path: Path) -> None:
+def test_a_profile_that_a_jp2_cannot_represent_keeps_the_file(tmp_path: Path) -> None:
     from PIL import ImageCms
 
     lab = ImageCms.ImageCmsProfile(ImageCms.createProfile("LAB")).tobytes()

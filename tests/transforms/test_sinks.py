@@ -57,7 +57,7 @@ def test_a_run_writes_csv_where_it_is_asked_for(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("sink", ["tsv", "bigquery://project", "bigquery://project/table", "bigquery:p.d.t"])
-def test_what_is_no_sink_is_wrong_usage(sink: str, capsys: pytest.CaptureFixture[str]) -> None:
+def test_an_unknown_sink_is_wrong_usage(sink: str, capsys: pytest.CaptureFixture[str]) -> None:
     with pytest.raises(SystemExit):
         main(["compress", "in", "--output", "out", f"--metrics={sink}"])
     assert "bigquery://PROJECT/DATASET.TABLE" in capsys.readouterr().err
@@ -69,7 +69,7 @@ def test_bigquery_wants_a_bucket_for_its_files(tmp_path: Path, capsys: pytest.Ca
     assert "--temp_location=gs://" in capsys.readouterr().err
 
 
-def test_bigquery_without_credentials_is_told_and_does_not_wait_for_a_browser(
+def test_bigquery_without_credentials_fails_at_once_without_waiting_for_a_browser(
     tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     def nobody(**_: Any) -> Any:

@@ -167,7 +167,7 @@ def test_an_archived_photo_is_written_and_its_row_passed_on(tmp_path: Path) -> N
     assert element.source.url == str(tmp_path / "a.jpg")
 
 
-def test_what_is_there_already_is_left_alone(tmp_path: Path) -> None:
+def test_existing_files_are_left_alone(tmp_path: Path) -> None:
     one(write.write_archived, archived(tmp_path, write=False), labels(tmp_path), Progress())
     assert not (tmp_path / "archive").exists()
 

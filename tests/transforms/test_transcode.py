@@ -76,7 +76,7 @@ def test_damaged_files_fail_and_changed_ones_too(tmp_path: Path) -> None:
         list(read_master(source(path), Limits()))
 
 
-def test_what_is_not_read_is_kept(tmp_path: Path) -> None:
+def test_unsupported_pictures_are_kept(tmp_path: Path) -> None:
     path = tmp_path / "a.j2k"
     path.write_bytes(
         streams.coded(streams.texture(9, 9, 1)).replace(

@@ -21,7 +21,7 @@ ANY_NAME = st.text(st.characters(codec=None, exclude_characters="\0"), max_size=
 
 
 @given(PATHS)
-def test_places_are_alike_where_folded_claims_are(paths: list[str]) -> None:
+def test_places_are_equal_if_folded_claims_are(paths: list[str]) -> None:
     places = places_of(pa.chunked_array([paths[:3], paths[3:]], pa.string())).tolist()
     keys = [folded(claim_of(path)) for path in paths]
     assert [places.index(place) for place in places] == [keys.index(key) for key in keys]

@@ -120,7 +120,7 @@ def test_a_plan_names_files_as_they_would_be_named_together(
     assert sorted(taken) == ["c/d.jpg.png", "d.jpg.png"]
 
 
-def test_a_source_that_names_nothing_is_told(tmp_path: Path) -> None:
+def test_a_source_that_names_nothing_is_reported(tmp_path: Path) -> None:
     with pytest.raises(NothingFound, match="nowhere"):
         plan_restore((str(tmp_path / "nowhere"),), "out", "png", str(tmp_path / "plan"))
 

@@ -96,7 +96,7 @@ def archive(tmp_path: Path, request: pytest.FixtureRequest) -> Archive:
     return Archive(root, file)
 
 
-def test_what_is_archived_alike_is_up_to_date(archive: Archive) -> None:
+def test_a_photo_archived_with_the_same_settings_is_up_to_date(archive: Archive) -> None:
     assert archive.up_to_date()
 
 
@@ -141,7 +141,7 @@ def test_a_file_that_a_killed_run_made_otherwise_is_not_whatever_the_rows_say(
 
 
 @pytest.mark.parametrize("archive", [".jp2"], indirect=True)
-def test_a_file_whose_record_stands_behind_much_metadata_is_up_to_date(archive: Archive) -> None:
+def test_a_file_whose_record_comes_after_much_metadata_is_up_to_date(archive: Archive) -> None:
     put(archive, a_jp2(xmp=100_000))
     assert archive.up_to_date()
 

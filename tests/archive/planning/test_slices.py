@@ -21,7 +21,7 @@ def test_slices_are_all_of_a_part_in_order(tmp_path: Path, count: int, largest: 
     assert max((part.end - part.start for part in found), default=0) == largest
 
 
-def test_a_broken_part_is_told(tmp_path: Path) -> None:
+def test_a_broken_part_is_reported(tmp_path: Path) -> None:
     (tmp_path / "broken.parquet").write_bytes(b"no table")
     with pytest.raises(BadTable, match="broken"):
         rows_of(Slice(str(tmp_path / "broken.parquet"), 0, 1))

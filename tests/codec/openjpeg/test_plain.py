@@ -93,7 +93,7 @@ def test_only_tiles_without_samples_are_left_out() -> None:
     assert without_empty_tiles(whole) is whole
 
 
-def test_tiles_that_begin_behind_the_picture_are_an_error() -> None:
+def test_tiles_that_begin_beyond_the_picture_are_an_error() -> None:
     data = bytearray(tiles_of_3([(4, 4)], b"\0"))
     struct.pack_into(">I", data, 32, 15)  # XTOsiz
     with pytest.raises(BadCodestream):
@@ -106,7 +106,7 @@ def test_tiles_without_packets_are_not_taken_for_black(steps: list[tuple[int, in
         openjpeg.decode(tiles_of_3(steps, b""))
 
 
-def test_a_tile_that_ends_behind_a_packet_is_not_taken_for_whole() -> None:
+def test_a_tile_that_ends_after_a_packet_does_not_count_as_whole() -> None:
     source = PacketStream.parse(streams.foreign(streams.FOREIGN["bypass"]))
     emitted = packets.emit(source.layout, source.codewords, source.layers)
     first_layer = emitted.data[: emitted.bounds[0, 1]]

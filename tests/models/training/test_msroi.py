@@ -55,7 +55,7 @@ def test_scores_by_hand() -> None:
 
 
 @pytest.mark.slow
-def test_training_learns_and_goes_on_where_it_was_cut(
+def test_training_learns_and_resumes_where_it_was_interrupted(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     np.savez(tmp_path / "backbone.npz", **original_arrays())
@@ -118,7 +118,7 @@ def test_a_photo_without_its_mask_is_named(tmp_path: Path) -> None:
         read_pairs(images, masks)
 
 
-def test_folds_hold_every_photo_once_and_are_nearly_equal() -> None:
+def test_folds_contain_every_photo_once_and_are_nearly_equal() -> None:
     parts = training.folds(103, 10, seed=4)
     assert sorted(index for part in parts for index in part) == list(range(103))
     assert {len(part) for part in parts} == {10, 11}
@@ -145,7 +145,7 @@ def test_a_split_with_an_empty_side_is_refused(share: float) -> None:
 
 
 @pytest.mark.slow
-def test_cross_validation_scores_each_part_and_goes_on_where_it_was_cut(
+def test_cross_validation_scores_each_part_and_resumes_where_it_was_interrupted(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     images, masks = disc_photos(tmp_path, 3)

@@ -49,7 +49,7 @@ def test_a_run_that_fails_of_it_ends_at_once() -> None:
     assert (status, "can't start new thread" in said) == (1, True)
 
 
-def test_a_run_that_ends_by_itself_is_left_to_it_and_so_is_one_whose_thread_had_a_bug() -> None:
+def test_a_run_that_ends_on_its_own_is_left_alone_even_if_a_thread_had_a_bug() -> None:
     assert run(NO_THREAD, "threading.Thread(target=die).start()", grace=60) == (0, "over\n")
     assert run("KeyError()", "threading.Thread(target=die).start(); time.sleep(0.5)") == (0, "over\n")
 

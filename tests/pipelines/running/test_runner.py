@@ -19,7 +19,7 @@ def test_a_lost_worker_process_is_named_as_such() -> None:
     assert said.startswith("a worker process was killed, perhaps for lack of memory")
 
 
-def test_other_errors_are_said_as_they_are_without_what_beam_wraps_around_them() -> None:
+def test_other_errors_are_reported_without_what_beam_wraps_around_them() -> None:
     error = RuntimeError("wrapped")
     error.__cause__ = CannotGoOn("gs://x cannot be written: no")
     assert runner._cause(error) == "gs://x cannot be written: no"

@@ -138,7 +138,7 @@ def test_the_worst_block_is_shown_large_and_in_its_pixels(first: Any) -> None:
         assert picture.evaluate(SCALE) == scale
 
 
-def test_layers_lie_over_the_gray_photo(first: Any) -> None:
+def test_layers_are_drawn_over_the_gray_photo(first: Any) -> None:
     page, layers = first.page, first.locator("img.layer:visible")
     assert layers.count() == 0
     page.keyboard.press("l")

@@ -50,7 +50,7 @@ def test_a_large_photo_is_shown_in_crops_or_as_a_whole() -> None:
         assert compared(photo, Limits(), full=True).is_whole
 
 
-def test_what_a_person_should_know_is_said() -> None:
+def test_important_events_are_logged() -> None:
     deep = compared(in_versions(60, 80, 4, 16), Limits())
     assert any("16 bits" in note for note in deep.notes) and any("over gray" in note for note in deep.notes)
     assert small().notes == ()

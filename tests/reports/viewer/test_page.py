@@ -18,7 +18,7 @@ def test_names_are_escaped_and_nothing_comes_from_outside() -> None:
     assert "http" not in re.sub(r"http-equiv", "", re.sub(r'"data:[^"]*"', "", text))
 
 
-def test_figures_and_commands_stand_in_the_page() -> None:
+def test_figures_and_commands_are_in_the_page() -> None:
     text = render_viewer([small()])
     version = small().versions[0]
     assert f"{version.score:.1f}" in text and f"{version.psnr_db:.2f}" in text

@@ -43,7 +43,7 @@ def test_photos_of_two_megapixels_are_shown_whole_and_larger_ones_on_demand() ->
     assert len(places_of(2000, 3000, None, [spot(0, 0)], full=False)) == 2
 
 
-def test_crops_hold_what_matters_most_and_what_is_worst() -> None:
+def test_crops_show_what_matters_most_and_what_is_worst() -> None:
     salient, worst = places_of(2000, 3000, spot(10, 12), [spot(240, 370), spot(245, 372, 1e6)], full=False)
     assert salient.title == "Most salient place" and worst.title == "Worst place"
     for place, (row, column) in ((salient, (10, 12)), (worst, (240, 370))):
@@ -53,7 +53,7 @@ def test_crops_hold_what_matters_most_and_what_is_worst() -> None:
         assert place.left + place.width <= 3000 and place.top + place.height <= 2000
 
 
-def test_every_version_counts_alike_for_the_worst_place_however_large_its_errors() -> None:
+def test_every_version_counts_the_same_for_the_worst_place_however_large_its_errors() -> None:
     coarse, fine = spot(10, 10, 5.0), spot(240, 370, 1e-2) * 1e-3
     coarse[10:30, 10:30] = 1e-3
     worst = places_of(2000, 3000, None, [coarse, fine, fine], full=False)[1]
