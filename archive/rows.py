@@ -23,7 +23,7 @@ Outcome = Literal["compressed", "kept", "skipped"]
 class MetricsRow:
     """One photo's outcome: the only definition of the metrics table's columns.
 
-    Units stand in the names; PSNR in dB, infinite where nothing was lost; SSIM in [-1, 1]. Fields of a photo
+    Names contain units; PSNR is in dB, infinite where nothing was lost; SSIM in [-1, 1]. Fields of a photo
     that was not compressed (outcome "kept" or "skipped") and of measures that do not apply are None.
     `psnr_s` and `ssim_s` are weighted by the saliency map; `rec_*` measure what RecCNN makes of the archive.
     """
@@ -87,7 +87,7 @@ class MetricsRow:
     rec_ssimulacra2: float | None = None
     alpha_max_error: float | None = None  # of 255; None without an alpha channel
     faces: int | None = None  # that the network found; None where none was asked
-    writing_share: float | None = None  # of the photo; likewise
+    writing_share: float | None = None  # of the photo; None as above
 
 
 @dataclasses.dataclass(frozen=True)

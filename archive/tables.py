@@ -273,7 +273,7 @@ def journal_rows(
 ) -> pa.Table:
     """The journal rows of killed runs: those that are in no table of the same run.
 
-    A run that watches writes tables as it goes on, and may compress a photo again after it is in one.
+    A watch writes tables as it runs, and may compress a photo again after it is in one.
     """
     rows: dict[tuple[str, str], dict[str, Any]] = {}
     for url in urls:

@@ -78,7 +78,7 @@ def _by_resolution(layout: Layout, tiles: tuple[TilePackets, ...]) -> list[_Part
     found: list[tuple[int, _Part]] = []
     for number, tile in enumerate(tiles):
         resolution = layout.precincts.resolution[tile.sequence[:, 0]]
-        if not len(resolution):  # a tile without any packet needs a tile-part all the same
+        if not len(resolution):  # even a tile without packets needs a tile-part
             found.append((0, _Part(number, 0, 0)))
             continue
         starts = np.flatnonzero(np.diff(resolution, prepend=-1))

@@ -8,7 +8,7 @@ from __future__ import annotations
 import math
 
 _LAST_SLOPE = 6.0  # what the last pass of a bit-plane brings, in squared steps per byte over all colors
-_FINEST, _DEEP = 1 / 32, 12  # of pictures up to so many bits; deeper ones have no need of one below 1
+_FINEST, _DEEP = 1 / 32, 12  # for pictures of up to _DEEP bits; deeper ones need none below 1
 # Where a slope's square root may lie between two quantization steps, in octaves, with the best outcome on
 # average; for any one photo, another may be better.
 _GOOD_PHASES = (0.125, 0.5)

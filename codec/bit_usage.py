@@ -80,7 +80,7 @@ def bits_per_pixel(packets: PacketStream, rows: int, columns: int) -> NDArray[np
 
     Args:
       packets: a codestream.
-      rows, columns: of the map, any number: cells are the picture's height and width in so many parts.
+      rows, columns: of the map, any number: cells divide the picture's height and width into that many parts.
     """
     size, blocks = packets.stream.size, packets.layout.blocks
     grid = np.array([(c.dx, c.dy, c.dx, c.dy) for c in size.components])[blocks.component]

@@ -310,7 +310,7 @@ class BlockCoder:
             prices = np.zeros_like(thresholds)
         rule = tier1.Rule(thresholds, prices, self.coding.reversible)
         pieces, size = [self.body], len(self.body)
-        if todo is None:  # all codewords are written anew
+        if todo is None:  # all codewords are written again
             todo = np.arange(len(self.blocks.start))
             pieces, size = [], 0
         for tile in range(self.layout.tiles):

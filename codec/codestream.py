@@ -230,7 +230,7 @@ def _layers_there(main: Parameters, parts: Sequence[_TilePart]) -> int:
 def _own_segments(parts: Sequence[_TilePart]) -> dict[int, list[_Segment]]:
     """COD to POC of the tile-part headers, by tile.
 
-    A tile's first header may hold any of them. Later ones may only go on with POC, if the first began it.
+    A tile's first header may hold any of them. Later ones may only continue POC, if the first began it.
     """
     own: dict[int, list[_Segment]] = {}
     begun = set()

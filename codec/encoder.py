@@ -29,7 +29,7 @@ from foveate.codec.rate_model import RateModel, Sample
 from foveate.codec.saliency_weights import block_size, saliency_weights, weights_of_places
 from foveate.codec.tile_sizes import tile_side
 
-_SAMPLE_SHARE, _LEAST_SAMPLE, _LARGEST_SAMPLE = 10, 24, 160  # every tenth block, but so many of them
+_SAMPLE_SHARE, _LEAST_SAMPLE, _LARGEST_SAMPLE = 10, 24, 160  # every tenth block, within these limits
 _SAMPLE_DEPTH = math.log10(0.5)  # how far below the predicted slope a sample is coded
 _SAFETY = math.log10(0.8)  # and all blocks below the corrected one
 _DEEPER = math.log10(0.6)  # at least so much, where that was not far enough
@@ -66,7 +66,7 @@ class Encoder:
 
         Args:
           pixels: (H, W, C) uint8 or uint16; C = 1 gray, 2 gray + alpha, 3 RGB, 4 RGB + alpha.
-          emphasis: what errors count for; None for all the same.
+          emphasis: what errors count for; None for the same everywhere.
           coding: how to code; the bytes are the same for any number of threads.
           effort: "best" codes some times more, with other quantization steps, and takes the best; with
             weights that know what a first choice looks like, where `emphasis` can tell.

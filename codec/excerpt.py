@@ -93,7 +93,7 @@ class _Parts:
         """The first so many.
 
         Raises:
-          _CannotCut: there are not so many, or they are not where they should be.
+          _CannotCut: there are fewer, or they are not where they should be.
         """
         for number in range(len(self._read), count):
             if number >= len(self.places):
@@ -300,7 +300,7 @@ def _tile_packets(
 
 
 def _packet_places(parts: _Parts, count: int) -> NDArray[np.int64] | None:
-    """Where at least the first so many packets of a tile lie, (packets, 2).
+    """Where at least the first packets of a tile are, (packets, 2).
 
     None where PLT does not say, or not rightly. Headers of tile-parts behind them are not read.
     """

@@ -33,7 +33,7 @@ MOST_LAYERS = 50  # a tile has at most 255 tile-parts, one per layer
 _NEARLY_LOSSLESS = 0.3  # of the bytes of all samples: where a file takes more, a lossless one may take less
 _MOST_TOLERANCE_DB = 1.0
 _SCORE_TOLERANCE, _CORRECTIONS = 2.0, 2  # points of a score, and how often a slope is corrected
-_SALIENCY_SHARE = 100  # the embedded map may take one byte in so many of a file
+_SALIENCY_SHARE = 100  # the embedded map may take one in this many of a file's bytes
 
 
 @dataclasses.dataclass(frozen=True)
@@ -357,7 +357,7 @@ def decode_file(
 
 
 def _noise_of(parsed: Jp2, layers: int) -> tuple[NDArray[np.float32] | None, str]:
-    """The coding-noise map of so many layers (0: all), or None and why not: "" where nothing was lost.
+    """The coding-noise map of the first layers (0: all), or None and why not: "" where nothing was lost.
 
     Raises:
       BadCodestream: packets are missing; OpenJPEG takes a tile that ends behind any packet for whole.

@@ -92,7 +92,7 @@ def _without_promises(segment: bytes) -> bytes:
 
 
 def _coc_style(segment: bytes) -> int:
-    """Where the code-block style stands in COC: its component's number takes one or two bytes."""
+    """Where the code-block style is in COC: its component's number takes one or two bytes."""
     length = int.from_bytes(segment[2:4])
     for number in (1, 2):
         at = 4 + number + 1

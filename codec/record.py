@@ -43,7 +43,7 @@ class ArchiveRecord:
 
     source_sha256: of the source file; 32 bytes, 16 where version 2 was read.
     settings_digest: of all settings that shaped the archive; 8 bytes, 6 where version 2 was read.
-    weights_digest: of the networks' weights, all zero if there was no network; likewise.
+    weights_digest: of the networks' weights, all zero if there was no network; as long as `settings_digest`.
     prefiltered: whether the pixels went through ComCNN before they were coded.
     plain_decode: whether the photo measured better without RecCNN than with it.
     saliency: (h, w) float32 in [0, 1], or None. It is packed with loss: what is read back is coarser.

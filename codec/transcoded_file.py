@@ -23,7 +23,7 @@ from foveate.codec.quality_search import Goal as QualityGoal
 from foveate.codec.record import SALIENCY_BYTES, ArchiveRecord
 from foveate.codec.transcoder import Transcoder
 
-_SALIENCY_SHARE = 100  # the embedded map may take one byte in so many of a file
+_SALIENCY_SHARE = 100  # the embedded map may take one in this many of a file's bytes
 
 
 class Back(NamedTuple):

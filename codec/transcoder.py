@@ -34,7 +34,7 @@ from foveate.codec.rearrangement import in_order, laid_out_anew
 from foveate.codec.saliency_weights import saliency_weights
 
 _FIRST_SAMPLE = 24  # blocks that are decoded to the end, for a first guess
-_SAMPLE_SHARE, _LEAST_SAMPLE, _LARGEST_SAMPLE = 10, 40, 160  # every tenth block, but so many of them
+_SAMPLE_SHARE, _LEAST_SAMPLE, _LARGEST_SAMPLE = 10, 40, 160  # every tenth block, within these limits
 _BELOW = math.log10(0.55)  # how far below a guess blocks are decoded
 _NEAR = math.log10(1.25)  # a choice that ends nearer to what is decoded than this may lack passes
 _DEEPER = math.log10(0.5)
@@ -61,7 +61,7 @@ class Transcoder:
 
         Args:
           source: the codestream.
-          emphasis: what errors count for; None for all the same.
+          emphasis: what errors count for; None for the same everywhere.
           pixels: (H, W, C) what it decodes to, where the emphasis asks what is visible.
           access: arrange it for reading parts of it.
           threads: how many to decode with; the bytes do not depend on it.
@@ -168,7 +168,7 @@ class Transcoder:
         return best
 
     def _cut_at_error(self, decibels: float, layers: int) -> Choice:
-        """The coarsest choice with at least so many `_decibels`."""
+        """The coarsest choice with at least a number of `_decibels`."""
         for _ in range(_MOST_ROUNDS):
             candidates = self._candidates()
             low, high = candidates.threshold_range()

@@ -19,7 +19,7 @@ JP2_START = b"\x00\x00\x00\x0cjP  \r\n\x87\n"
 
 _SOT, _EOC = b"\xff\x90", b"\xff\xd9"
 _SOT_BYTES = 12
-_MOST_BOXES = 1 << 12  # side by side: no photo has so many, and to walk through millions takes minutes
+_MOST_BOXES = 1 << 12  # side by side: no photo has that many, and walking through millions takes minutes
 
 
 class Readable(Protocol):

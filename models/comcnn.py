@@ -31,7 +31,7 @@ _HELPS_FROM, _HELPS_TO = 0.03, 0.15
 def build() -> Any:
     """The network as a Keras model: ((h, w, 3) in [0, 1], (h/8, w/8, 4)) -> (h, w, 3); h, w multiples of 8.
 
-    Built anew it changes nothing: its last layer starts at zero.
+    Freshly built, it changes nothing: its last layer starts at zero.
     """
     import keras
     from keras import layers

@@ -33,7 +33,7 @@ _LUMA = np.array([0.299, 0.587, 0.114], np.float32)
 def build(normalized: bool = False) -> Any:
     """The network as a Keras model: luminance (h, w, 1) in [0, 1] -> the same, cleaned; h, w even.
 
-    Built anew it changes nothing: its last layer starts at zero.
+    Freshly built, it changes nothing: its last layer starts at zero.
 
     Args:
       normalized: with batch normalization, to train; without, to serve what `folded` gives.

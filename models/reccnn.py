@@ -51,7 +51,7 @@ SIZES = {"fast": Size(32, (1, 2, 1), 40), "best": Size(64, (3, 6, 3), 88)}
 def build(size: str = "fast", precision: str = "float32") -> Any:
     """The network as a Keras model: ((h, w, 3) in [0, 1], (h/8, w/8, 5)) -> (h, w, 3); h, w multiples of 8.
 
-    Built anew it changes nothing: its last layer starts at zero.
+    Freshly built, it changes nothing: its last layer starts at zero.
 
     Args:
       size: one of `SIZES`.

@@ -16,10 +16,10 @@ from foveate.pictures.picture import NotForJpeg2000
 from foveate.pictures.reasons import Reason
 
 MOST_UNKNOWN = 4096
-"""Bytes of unknown parts in one file beyond which they are taken for data."""
+"""Limit for the bytes of unknown parts in one file, beyond which they count as data."""
 
 MOST_DESCRIBED = 1 << 16
-"""Bytes of all descriptions of one name in a file beyond which they are taken for data all the same."""
+"""Limit for the bytes of all descriptions of one name in a file, beyond which they count as data."""
 
 ANY_SIZE = 1 << 62
 """`Known.most` of smaller copies of the picture."""

@@ -33,7 +33,7 @@ class Rest(NamedTuple):
 
 
 def behind_zlib(pieces: Iterable[bytes], most: int) -> Rest:
-    """How many bytes stand behind the end of zlib's data, in pieces, and how many these hold beyond `most`.
+    """How many bytes follow the end of zlib's data, in pieces, and how many these have beyond `most`.
 
     Unfinished data have no rest, and no damage: whoever decodes them will say so. Of data that go on and on,
     no more than some is inflated.
@@ -101,7 +101,7 @@ def _end_of_zstd(data: bytes) -> int | None:
 
 
 def behind_packbits(data: bytes, most: int) -> Rest:
-    """How many bytes stand behind runs (TIFF 6.0, section 9) that make `most` bytes."""
+    """How many bytes follow the runs (TIFF 6.0, section 9) that make `most` bytes."""
     usual = data[:-1] if data.endswith(b"\0") and len(data) % 2 == 0 else data
     for whole in dict.fromkeys((data, usual)):  # most strips end where their pixels do
         with contextlib.suppress(imagecodecs.PackbitsError):
@@ -162,7 +162,7 @@ def end_by_trial(size: int, decodes: Callable[[int], bool], slack: int) -> int:
 
     Args:
       size: bytes that there are, which decode.
-      decodes: whether a first part of so many bytes gives the same picture.
+      decodes: whether the first bytes, up to a number, give the same picture.
       slack: bytes at the end that an encoder may have written in vain. If so many fewer do not decode, all
         of them are needed, and there is no other trial.
     """

@@ -135,7 +135,7 @@ def _transfer_curves(transfer: tuple[int, ...]) -> list[Curve]:
 def of_exif(block: bytes | None, gray: bool) -> bytes | None:
     """The profile of an EXIF block that says Adobe RGB, as cameras do (DCF 2.0), or states primaries.
 
-    None where it says sRGB, nothing, or what is no color.
+    None where it says sRGB, nothing, or something that is not a color.
 
     Raises:
       NotForJpeg2000: it says what no profile can be made of.

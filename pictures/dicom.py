@@ -306,7 +306,7 @@ def _frame_pixels(dataset: Dataset, what: _Description, frame: int) -> bytes:
     if element.end - element.value < size * what.frames:
         has = f"{element.end - element.value:,} bytes of pixels, and {size * what.frames:,} are described"
         raise BadPicture(f"broken DICOM: it has {has}")
-    if what.frames > 1 and dataset.syntax == BIG_ENDIAN:  # bytes stand in swapped pairs across frames
+    if what.frames > 1 and dataset.syntax == BIG_ENDIAN:  # bytes are in swapped pairs across frames
         raise NotForJpeg2000(Reason.SEVERAL_PICTURES, "a big-endian DICOM file of several frames")
     at = element.value + (frame - 1) * size
     vr = b"OW" if what.allocated == 16 or dataset.syntax == BIG_ENDIAN else b"OB"

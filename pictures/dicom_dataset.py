@@ -33,7 +33,7 @@ class Dataset:
 
     elements: up to the pixels, by their tags.
     every: all elements, those behind the pixels and several of one tag too.
-    rest: what stands behind a deflated dataset.
+    rest: what follows a deflated dataset.
     """
 
     data: bytes
@@ -91,7 +91,7 @@ def parse_dataset(data: bytes) -> Dataset:
             if len(elements) > _MOST_ELEMENTS:
                 raise BadPicture(f"broken DICOM: it has more than {_MOST_ELEMENTS:,} elements")
         found = {element.tag: element for element in elements}
-        with contextlib.suppress(BadPicture, struct.error):  # what is no element is named
+        with contextlib.suppress(BadPicture, struct.error):  # anything but an element is named
             elements.extend(itertools.takewhile(_may_stand_behind_pixels, following))
         return Dataset(body, syntax, found, tuple(elements), rest)
 

@@ -76,7 +76,7 @@ _MOST_VALUE = {0x00020000: 4, 0x00020010: 64, 0x00280004: 16, 0x00280008: 12}
 class Use(NamedTuple):
     """The elements that a picture of a dataset needs.
 
-    is_color, has_palette: whether it is no gray picture, and whether its colors are those of a palette.
+    is_color, has_palette: whether it is not gray, and whether its colors come from a palette.
     frames: how many compressed frames there are; 0 where they are not compressed.
     """
 

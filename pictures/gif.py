@@ -113,7 +113,7 @@ def _require_the_whole_screen(data: bytes, image: _Block) -> None:
 
 
 def _packet(data: bytes, block: _Block) -> bytes:
-    """An XMP packet, which stands in its block as it is; or cut into sub-blocks, as some writers do."""
+    """An XMP packet, which is in its block as a whole or, from some writers, cut into sub-blocks."""
     stored = data[block.start + 14 : block.end]
     return stored.removesuffix(_XMP_TRAILER) if stored.endswith(_XMP_TRAILER) else block.content
 

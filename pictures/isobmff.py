@@ -156,7 +156,7 @@ def walk(data: bytes) -> IsoWalk:
 
 
 def _bounded(found: IsoWalk) -> Iterator[Part]:
-    """The parts; bytes of structure beyond what so many items need are unknown."""
+    """The parts; bytes of structure beyond what the items need are unknown."""
     most = _MOST_OF_STRUCTURE + _MOST_OF_ITEM * len(found.items)
     for part in found.parts:
         yield dataclasses.replace(part, most=most) if part.name == _STRUCTURE.name else part

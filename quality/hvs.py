@@ -19,7 +19,7 @@ from foveate.quality.planes import Plane64, at_least, luma_255
 from foveate.quality.psnr import decibels
 
 SIDE = 8
-_BAND_BLOCKS = 4096  # blocks are taken in bands of about so many, so that the work stays in cache
+_BAND_BLOCKS = 4096  # per band of blocks, so that the work stays in cache
 
 # JPEG's luminance table (ITU-T T.81, table K.1): both papers take their weights from it.
 _STEPS = np.array(

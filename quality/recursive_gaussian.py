@@ -20,8 +20,8 @@ from numpy.typing import NDArray
 from foveate.compiled import compiled, fused
 
 SIGMA = 1.5
-DELAY = 4  # a blurred sample needs so many after it
-_REACH = 6  # and so many before it
+DELAY = 4  # samples needed after a blurred one
+_REACH = 6  # and before it
 _MARGIN = _REACH + DELAY  # a recursion starts 4 outputs early, with nothing but zeros before
 LANES = 16  # rows blurred side by side
 _SINGLY, _TOGETHER = 8, 4  # outputs of a row: so many first are computed singly, the next ones by fours

@@ -12,7 +12,7 @@ from foveate.quality.psnr import squared_errors
 from foveate.quality.saliency import StretchedMap, WeightedMean
 from foveate.quality.ssimulacra2 import ssimulacra2
 
-_WHOLE_PIXELS = 3 << 19  # up to so many, a photo is its own sample
+_WHOLE_PIXELS = 3 << 19  # up to this size, a photo is its own sample
 _WINDOW = 512  # pixels of a side
 
 Window = tuple[slice, slice]  # rows and columns

@@ -151,7 +151,7 @@ def _by_light(light: list[Planes], top: int, bottom: int, factors: NDArray[np.fl
 
 
 def _of_scale(light: list[Planes], top: int, bottom: int, factors: NDArray[np.float32]) -> Planes:
-    """Likewise, as far as the error maps of one scale go; `light` is used up."""
+    """The same through the error maps of one scale; overwrites `light`."""
     b = rescaled_xyb(light.pop())
     a = rescaled_xyb(light.pop())
     by_xyb = np.zeros_like(b)

@@ -42,7 +42,7 @@ _BOTH = (Key("decoded", "decoded"), Key("restored", "reconstructed"))
 
 
 def report_charts(report: Report) -> dict[str, list[Chart]]:
-    """The charts of a report by the section they stand in: distributions, rate, months."""
+    """The charts of a report by section: distributions, rate, months."""
     found = {histogram.name: histogram for histogram in report.histograms}
     shown = [name for name in HISTOGRAMS_SHOWN if name in found]
     months = [month for month in report.months if month.name]

@@ -129,7 +129,7 @@ class Group:
 
 @dataclasses.dataclass(frozen=True)
 class Reason:
-    """Why so many photos were kept as they are, or skipped."""
+    """Why a number of photos were kept unchanged, or skipped."""
 
     outcome: str
     reason: str
@@ -139,7 +139,7 @@ class Reason:
 
 @dataclasses.dataclass(frozen=True)
 class Loss:
-    """Metadata of one kind that so many compressed photos lost, and a photo of those."""
+    """Metadata of one kind that a number of compressed photos lost, and one of these photos."""
 
     name: str
     photos: int

@@ -40,7 +40,7 @@ def json_schema() -> dict[str, Any]:
 
 
 def schema_text() -> str:
-    """`json_schema` as it stands in docs/report.schema.json."""
+    """`json_schema` as in docs/report.schema.json."""
     return json.dumps(json_schema(), ensure_ascii=False, indent=1) + "\n"
 
 

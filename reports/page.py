@@ -97,7 +97,7 @@ def _policy(scripts: Sequence[str]) -> str:
 
 
 def _script_json(value: Any) -> Markup:
-    """`value` as JSON that cannot end the script element it stands in."""
+    """`value` as JSON that cannot end the script element around it."""
     text = json.dumps(value, ensure_ascii=True, separators=(",", ":"), allow_nan=False)
     return Markup(text.replace("<", r"\u003c").replace(">", r"\u003e").replace("&", r"\u0026"))
 

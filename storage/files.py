@@ -69,7 +69,7 @@ def _not_more(data: bytes, most: int | None) -> bytes:
 
 
 def _read(url: str, count: int | None = None, start: int = 0) -> bytes:
-    """The bytes of a file in no store of ours from `start` on, at most so many."""
+    """The bytes of a file outside our stores, at most `count` from `start`."""
     if "://" in url and not url.startswith("file://"):
         with FileSystems.open(url, compression_type=CompressionTypes.UNCOMPRESSED) as handle:
             if start:
@@ -95,7 +95,7 @@ def _read(url: str, count: int | None = None, start: int = 0) -> bytes:
 
 
 def read_head(url: str, count: int) -> bytes:
-    """A file's first bytes, at most so many."""
+    """A file's first bytes, at most `count`."""
     store = store_of(url)
     if store is not None:
         return store.read(url, first=count)
@@ -106,7 +106,7 @@ def read_range(url: str, start: int, end: int, version: StoredFile | None = None
     """A file's bytes from `start` to before `end`; fewer where it has no more.
 
     Raises:
-      BadInput: it is no longer that `version`, as far as the place knows; or as `read_whole`.
+      BadInput: it is no longer that `version`, as far as the storage knows; or as for `read_whole`.
     """
     store = store_of(url)
     try:

@@ -63,7 +63,7 @@ def google_store(emulator: str, options: PipelineOptions) -> Store:
 
 
 def _google_credentials_found() -> bool:
-    """Whether Google's own search finds credentials: asked once, where Beam would go on asking for 20 s."""
+    """Whether Google's own search finds credentials: asked once, where Beam would keep asking for 20 s."""
     logger = logging.getLogger("google.auth")
     level = logger.level
     logger.setLevel(logging.ERROR)  # three warnings that this is no machine of Google's

@@ -116,7 +116,7 @@ class Store(Protocol):
     def folders_below(self, prefix: str, most: int) -> list[str]:
         """The urls, up to and including the next slash, of folders directly below a prefix, in order.
 
-        At most about so many: where there are more, the first ones. One call per thousand entries.
+        At most about `most`: if there are more, the first ones. One call per thousand entries.
         """
 
     def find(self, url: str) -> StoredFile | None:

@@ -4,7 +4,7 @@
 
 Beam's MatchContinuously would send every file of every listing through a shuffle into state of its own, and
 keep that for ever. Here a listing is compared with the one before on disk, a new process knows from the
-archive's tables what is done, and only what arrives goes on.
+archive's tables what is done, and only what arrives is passed on.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""Runs a function per photo as a Beam step: results go on, problems become failure rows.
+"""Runs a function per photo as a Beam step: results are passed on, problems become failure rows.
 
 A failure leaves a step as a tagged output, which runs on every engine. No photo stops a run.
 """
@@ -90,7 +90,7 @@ beam.coders.registry.register_coder(Element, ElementCoder)
 
 
 class PhotoStep(beam.DoFn):  # type: ignore[misc]  # Beam is untyped
-    """Applies a function to each element; its outputs go on, its errors to the tag "failures"."""
+    """Applies a function to each element: passes on its outputs, and tags its errors "failures"."""
 
     def __init__(self, step: str, work: Callable[[Any], Iterable[Any]]) -> None:
         self.step, self.work = step, work

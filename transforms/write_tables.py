@@ -50,7 +50,7 @@ class WriteMetrics(beam.PTransform):  # type: ignore[misc]
     Args:
         archive_url: the archive's root, local or of any filesystem Beam knows.
         run_id: names the run's folder: letters, digits, `.`, `_`, `-`.
-        shards: at most so many files a window (none for no rows).
+        shards: at most this many files per window (none if there are no rows).
         part: how the files' names begin, where a run writes several times.
 
     A stream is written once a minute of event time, unless it comes windowed already.

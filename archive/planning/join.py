@@ -1,6 +1,6 @@
 """Joins one bucket of sources with the newest rows and the archive's files, and decides what to do.
 
-The rules of "up to date" stand in `_VERDICT`; what they leave in doubt, since a file must be read, is for
+The rules for "up to date" are in `_VERDICT`; what they leave in doubt, since a file must be read, is for
 `settle`.
 """
 
@@ -173,7 +173,7 @@ def _query(
     if kind == "failures":
         return f"SELECT url, max(failed) AS failed FROM {read} GROUP BY url"
     where = "" if bucket is None else f" WHERE (place % {BUCKETS} + {BUCKETS}) % {BUCKETS} = {bucket}"
-    if kind == "files":  # an encrypted one stands in two places
+    if kind == "files":  # an encrypted one is in two places
         read = f"(SELECT path, size, version FROM {read}{where})"
         encrypted = f"ends_with(path, '{ENDING}')"
         return f"FROM {read} WHERE NOT {encrypted} UNION ALL SELECT DISTINCT * FROM {read} WHERE {encrypted}"

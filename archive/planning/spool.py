@@ -108,7 +108,7 @@ class Spool:
       folder: where files are written.
       kind: of what; see `SCHEMAS`.
       schema: the columns of a kind that is not among these; the first is "place".
-      may_mix: whether few rows may stand in one file for all buckets.
+      may_mix: whether a few rows may share one file for all buckets.
       place: makes numbers of paths, alike for those whose rows are to be in one bucket.
     """
 

@@ -122,6 +122,6 @@ def _rows(listing: Iterable[Listed]) -> Iterator[tuple[Any, ...]]:
 
 
 def few(found: Iterator[SourceFile], count: int) -> tuple[list[SourceFile], Iterator[SourceFile]]:
-    """All sources if there are less than so many, and nothing more; else none yet, and all to come."""
+    """All sources if there are fewer than `count`, else none yet; and an iterator over the rest."""
     first = list(itertools.islice(found, count))
     return (first, iter(())) if len(first) < count else ([], itertools.chain(first, found))

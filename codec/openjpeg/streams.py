@@ -81,7 +81,7 @@ def require_decoded(succeeded: int, messages: Messages) -> None:
 
 
 def set_threads(library: Any, codec: int, threads: int) -> None:
-    """Lets a codec use so many threads, where the library can."""
+    """Lets a codec use several threads, if the library can."""
     if threads < 1:
         raise ValueError(f"{threads} threads are not at least one")
     if threads > 1 and library.opj_has_thread_support():

@@ -2,7 +2,7 @@
 
     batch (seed, step) ──▶ loss ──▶ gradients, clipped ──▶ optimizer ──▶ weights ──▶ averages
                                                                                   │
-    every so many steps:  checkpoint ◀── log line ◀── best weights so far ◀── validation
+    every few steps:  checkpoint ◀── log line ◀── best weights so far ◀── validation
 
 A batch depends on the seed and its step alone, and a checkpoint holds all that the next step needs. So a run
 that is killed at any moment, and started again with the same command, ends with the same weights.
@@ -59,7 +59,7 @@ class Course:
         return self.rate * min(1.0, rising, falling)
 
     def reports_after(self, step: int) -> bool:
-        """Whether there is a log line after so many steps."""
+        """Whether there is a log line after this step."""
         return step % self.every == 0 or step == self.steps
 
 

@@ -85,7 +85,7 @@ def train(
 
     `images` and `masks` hold pictures of the same stems; a mask is white where the object is. `validation` is
     a folder with images/ and masks/ of its own, scored at every checkpoint and at the end (the returned
-    score). A run that was cut short goes on from its last checkpoint, beside `output`.
+    score). An interrupted run resumes from its last checkpoint, next to `output`.
     """
     arrays = _backbone_arrays(recipe.backbone)
     views = prepare(arrays, read_pairs(images, masks), recipe.mix, recipe.material, recipe.seed)

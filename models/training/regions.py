@@ -92,7 +92,7 @@ class _Window:
 
 
 def _window(region: int, patch: int, rng: np.random.Generator) -> _Window:
-    """A random patch of a region, of so many pixels a side each; one pixel is left for mirroring."""
+    """A random patch of a region, with a number of pixels per side; one pixel is left for mirroring."""
     top, left = rng.integers((region - 1 - patch) // CELL + 1, size=2).tolist()
     mirror_y, mirror_x, transposed = (rng.random(3) < 0.5).tolist()
     return _Window(top, left, patch // CELL, (mirror_y, mirror_x), transposed)
@@ -108,7 +108,7 @@ def code_regions(
     seed: int,
     origin: str,
 ) -> RegionStore:
-    """A store of so many random regions (size, size, 3) of photos, coded; the same for the same seed.
+    """A store of random coded regions (size, size, 3) of photos; the same for the same seed.
 
     What is there already is not coded again, also after an interruption.
 

@@ -145,7 +145,7 @@ def account(inspection: Inspection) -> Account:
 
 
 def _headers_between_packets(packets: PacketStream) -> int:
-    """The bytes of packet headers that do not stand in PPM or PPT segments."""
+    """The bytes of packet headers outside PPM and PPT segments."""
     packed = packets.stream.packed_headers
     if len(packed) == packets.layout.tiles:
         return 0

@@ -58,7 +58,7 @@ class _Panel:
 
 @dataclasses.dataclass(frozen=True, eq=False)
 class _Cell:
-    """A part of the sheet: its height, and what paints it: on a sheet, at x and y, so many pixels wide."""
+    """A part of the sheet: its height, and what paints it on a sheet, at x and y, with a width in pixels."""
 
     height: int
     paint: Callable[[Image.Image, int, int, int], None]
@@ -115,7 +115,7 @@ def _photo(data: bytes, width: int, height: int, panel_width: int, panel_height:
 
 
 def _decode(data: bytes, width: int, height: int, enough: int) -> openjpeg.Decoded:
-    """The smallest resolution of at least so many pixels on the longer side, of those that there are."""
+    """The smallest resolution with at least a number of pixels on the longer side, or the largest."""
     most = max(0, math.floor(math.log2(max(max(width, height) / enough, 1))))
     for reduce in range(most, -1, -1):
         pixels = (width >> reduce) * (height >> reduce)

@@ -93,7 +93,7 @@ def _add_marker(table: Table, marker: Marker) -> None:
 
 
 def tile_parts_table(inspection: Inspection) -> Table:
-    """The tile-parts, with the names of what stands in their headers."""
+    """The tile-parts, with the names of the markers in their headers."""
     table = borderless_table("Tile", ["Part", "At byte", "Header", "Packets"])
     table.add_column("In its header", overflow="fold")
     parts = inspection.anatomy.tile_parts

@@ -36,7 +36,7 @@ class View:
 
     pictures: data URIs, the original's first, then each version's.
     saliency: a data URI to lay over them, None where all places matter alike.
-    bits, errors: likewise, one for each version; None where there is none.
+    bits, errors: maps for each version, or None.
     blocks: the worst of each version.
     """
 
