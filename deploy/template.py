@@ -44,7 +44,7 @@ def arguments_of(parameters: Sequence[str]) -> list[str]:
         else:
             flags.append(parameter)
     if flag := next((source for source in sources if source.startswith("-")), None):
-        raise BadParameter(f"{flag} is no source")
+        raise BadParameter(f"{flag} is not a source")
     return [*sources, *flags]
 
 
