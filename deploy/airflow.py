@@ -1,4 +1,4 @@
-"""An Airflow DAG that compresses every night what is new; put it and launch.json into the folder of DAGs.
+"""An Airflow DAG that compresses new photos every night; put it and launch.json into the folder of DAGs.
 
 Unlike Cloud Scheduler it waits for the job's end, tries again after a failure (a run resumes where the last
 one stopped), and never starts a run while the one before still works.

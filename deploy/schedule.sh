@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
 # Makes Cloud Scheduler start the template every night: deploy/schedule.sh PROJECT REGION BUCKET
-# The body of the request is deploy/launch.json, with these three put in. One run at a time may write to an
-# archive: let the hour between runs be longer than a run.
+# The body of the request is deploy/launch.json, with these three filled in. A run that is still going when the
+# next one starts shares the photos with it.
 set -euo pipefail
 if (($# != 3)); then
     echo "usage: deploy/schedule.sh PROJECT REGION BUCKET" >&2
