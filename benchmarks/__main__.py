@@ -57,16 +57,16 @@ _NAME = "benchmarks"
 _PICTURE = "images/benchmarks-curves.svg"
 _SERVED = 2  # large photos whose restoring is timed
 _INTRODUCTION = """\
-Made by `make bench PHOTOS=folder ARGS='--output docs --keep cache'`. With `--only plain,encode` those
-sections are repeated and the others stay as they were; the folder that `--keep` names holds what other
-codecs and the networks did, so that an interrupted run can be resumed. What Foveate publishes is of its 47
-validation photos, on which nothing was trained: 41 of 512 x 512 pixels (CID22) and 6 of some 2048 x 1300
-(CLIC 2025); or, where a table says so, of the former (`--count 41`). The last three sections are of archives
-that the command itself makes; the last two of [other photos](photos.md) (`--cameras build/photos`).
+Made by `make bench PHOTOS=folder ARGS='--output docs --keep cache'`. `--only plain,encode` repeats those
+sections and leaves the others unchanged; `--keep` caches the results of other codecs and the networks, so
+that an interrupted run can resume. The published figures are for our 47 validation photos, which were never
+trained on: 41 of 512 x 512 pixels (CID22) and 6 of some 2048 x 1300 (CLIC 2025) or, where a table says so,
+only for the first 41 (`--count 41`). The last three sections measure archives made by the command itself, the
+last two on [other photos](photos.md) (`--cameras build/photos`).
 
-Every byte of every file counts: Foveate's with its archive record, OpenJPEG's with the few boxes of its JP2.
-OpenJPEG is taken at the better of its two rate controls for each photo, size and figure, interpolated to
-exactly the same bytes."""
+Every byte of every file counts: Foveate's archive record, and the few boxes of OpenJPEG's JP2. For OpenJPEG,
+the better of its two rate controls is used for each photo, size and figure, interpolated to exactly the same
+bytes."""
 
 Result = TypeVar("Result")
 
@@ -195,7 +195,7 @@ def write(folder: Path, found: Sequence[Section]) -> None:
 
 def document(saved: dict[str, dict[str, object]], has_picture: bool) -> str:
     """The document of all sections that there are."""
-    lines = ["# Foveate measured", "", _INTRODUCTION]
+    lines = ["# Benchmarks", "", _INTRODUCTION]
     if has_picture:
         lines += ["", f"![Mean PSNR, MS-SSIM and PSNR-S of all codecs over bits per pixel]({_PICTURE})"]
     for name in SECTIONS:

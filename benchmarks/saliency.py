@@ -30,10 +30,10 @@ SECTIONS = ("maps", "calibration", "steadiness", "bytes", "places", "structures"
 _NAME = "benchmarks-saliency"
 _SHEETS = ("best", "worst")
 _INTRODUCTION = """\
-Made by `make bench-saliency PHOTOS=folder ARGS='--output docs --places photos build/places'`; with `--only
-maps,bytes` those sections are repeated and the others stay as they were. What Foveate publishes is of 100
-photos of ECSSD, on which nothing was trained, and of labeled photos (`make places`, and those that it does
-not fetch). How the maps look, and where they fail, stands in [saliency.md](saliency.md)."""
+Made by `make bench-saliency PHOTOS=folder ARGS='--output docs --places photos build/places'`. `--only
+maps,bytes` repeats those sections and leaves the others unchanged. The published figures are for 100 photos
+from ECSSD, which were never trained on, and for labeled photos (those that `make places` fetches, and some
+that it does not). For how the maps look, and where they fail, see [saliency.md](saliency.md)."""
 
 
 def main(argv: Sequence[str] | None = None, show: Callable[[str], None] = print) -> None:
