@@ -115,7 +115,7 @@ def _cropped(data: bytes, walked: isobmff.IsoWalk, pixels: Pixels) -> Pixels:
         raise NotForJpeg2000(Reason.NOT_READ, "an AVIF that is cropped between pixels")
     x0, y0, x1, y1 = (int(one) for one in (left, top, left + wide, top + high))
     if not (0 <= x0 < x1 <= pixels.shape[1] and 0 <= y0 < y1 <= pixels.shape[0]):
-        raise damaged("an AVIF", "its clean aperture leaves the picture")
+        raise damaged("an AVIF", "its clean aperture reaches outside the picture")
     return with_channels(pixels[y0:y1, x0:x1])
 
 
@@ -143,9 +143,9 @@ def _require_avif(data: bytes) -> None:
             raise NotForJpeg2000(Reason.HIGH_DYNAMIC_RANGE, "an AVIF with an HDR gain map")
         return
     if brands & _HEIC_BRANDS:
-        raise NotForJpeg2000(Reason.NOT_READ, "HEIC is not read unless asked for")
+        raise NotForJpeg2000(Reason.NOT_READ, "HEIC is only decoded on request (--also heic)")
     name = first.decode("latin-1").strip()
-    raise NotForJpeg2000(Reason.NOT_READ, f"an ISO media file of the brand {name!r}, which is not read")
+    raise NotForJpeg2000(Reason.NOT_READ, f"an ISO media file of the brand {name!r}, which is not supported")
 
 
 def encode_avif(pixels: Pixels, metadata: PhotoMetadata, quality: int) -> bytes:

@@ -238,7 +238,7 @@ def _run_lengths(data: bytes, header: _Header) -> tuple[int, NDArray[np.uint8]]:
     pairs = np.tile(np.hstack([values >> 4, values & 15] if four else [values, values]), 128)
     for _ in range(_MOST_RUNS):
         if at + 2 > len(data):
-            raise damaged("a BMP", "its run lengths do not end")
+            raise damaged("a BMP", "its run lengths have no end")
         count, value = data[at], data[at + 1]
         at += 2
         if count:
@@ -250,7 +250,7 @@ def _run_lengths(data: bytes, header: _Header) -> tuple[int, NDArray[np.uint8]]:
             break
         elif value == 2:
             if at + 2 > len(data):
-                raise damaged("a BMP", "its run lengths do not end")
+                raise damaged("a BMP", "its run lengths have no end")
             x, y, at = x + data[at], y + data[at + 1], at + 2
             continue
         else:
@@ -259,7 +259,7 @@ def _run_lengths(data: bytes, header: _Header) -> tuple[int, NDArray[np.uint8]]:
             run = _unpacked(plain[np.newaxis], 4)[0, :value] if four else plain
             at += stored + stored % 2
         if y >= height or x + len(run) > width + (7 if four else 0):
-            raise damaged("a BMP", "its run lengths leave the picture")
+            raise damaged("a BMP", "its run lengths run past the picture")
         canvas[y, x : x + len(run)] = run[: width - x] if x < width else run[:0]
         x += len(run)
     return at, canvas if header.upside_down else canvas[::-1]

@@ -10,7 +10,7 @@ from PIL import Image, ImageCms
 from foveate.pictures.picture import NotForJpeg2000, Pixels, reading, with_channels
 from foveate.pictures.reasons import Reason
 
-CONVERTED = "CMYK: its inks became sRGB by the picture's profile, which is left out"
+CONVERTED = "CMYK: converted to sRGB by the picture's profile, which is dropped"
 
 
 def srgb_of_cmyk_jpeg(data: bytes, profile: bytes | None) -> Pixels:
@@ -21,7 +21,7 @@ def srgb_of_cmyk_jpeg(data: bytes, profile: bytes | None) -> Pixels:
       NotForJpeg2000: nothing says what color its inks are.
     """
     if profile is None or profile[16:20] != b"CMYK":
-        raise NotForJpeg2000(Reason.COLOR, "a CMYK or YCCK JPEG without a profile of its inks")
+        raise NotForJpeg2000(Reason.COLOR, "a CMYK or YCCK JPEG without a color profile")
     with reading("JPEG"):
         with Image.open(io.BytesIO(data), formats=("JPEG",)) as inks:
             converted = ImageCms.profileToProfile(

@@ -112,7 +112,7 @@ def behind_packbits(data: bytes, most: int) -> Rest:
         head = data[at]
         decoded += head + 1 if head < _NO_RUN else 257 - head if head > _NO_RUN else 0
         at += head + 2 if head < _NO_RUN else 2 if head > _NO_RUN else 1
-    damage = "a run reaches beyond them" if decoded > most else ""
+    damage = "a run reaches past them" if decoded > most else ""
     return Rest(_unless_padding(data[at:].replace(b"\x80", b"")), 0, damage)
 
 

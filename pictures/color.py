@@ -155,7 +155,7 @@ def of_exif(block: bytes | None, gray: bool) -> bytes | None:
         curve = icc.gamma_curve(_ADOBE_GAMMA)
         return of_numbers(icc.ADOBE_PRIMARIES, curve, gray, "Adobe RGB (1998) by EXIF")
     if space == _WIDE_GAMUT:
-        raise NotForJpeg2000(Reason.COLOR, "a picture in wide gamut RGB by its EXIF, without a profile")
+        raise NotForJpeg2000(Reason.COLOR, "a wide-gamut RGB picture by its EXIF, without a profile")
     white, stated = (exif.ratios(block, first, tag) for tag in (_WHITE, _PRIMARIES))
     gamma = exif.ratios(block, camera, _GAMMA)
     if len(stated) != 6 or gray:
@@ -171,7 +171,7 @@ def of_exif(block: bytes | None, gray: bool) -> bytes | None:
     try:
         own_curve = icc.gamma_curve(gamma[0]) if gamma else None
     except CannotBeAProfile as error:
-        raise _color("a picture with color by EXIF", error) from error
+        raise _color("a picture with color according to EXIF", error) from error
     return by_exif if own_curve is None else icc.matrix_profile(primaries, own_curve, "Primaries by EXIF")
 
 

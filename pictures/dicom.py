@@ -269,7 +269,7 @@ def _describe(dataset: Dataset) -> _Description:
         if _VIDEO.fullmatch(dataset.syntax):
             raise NotForJpeg2000(Reason.ANIMATED, "a DICOM video")
         if not _ENCAPSULATED.fullmatch(dataset.syntax):
-            raise NotForJpeg2000(Reason.NOT_READ, f"DICOM of transfer syntax {dataset.syntax} is not read")
+            raise NotForJpeg2000(Reason.NOT_READ, f"DICOM of unsupported transfer syntax {dataset.syntax}")
     if any(tag in dataset.elements for tag in FLOAT_PIXELS):
         raise NotForJpeg2000(Reason.NOT_READ, "a DICOM file of floating-point samples")
     if PIXEL_DATA not in dataset.elements:
@@ -332,7 +332,7 @@ def _frame_fragments(dataset: Dataset, what: _Description, frame: int) -> bytes:
         base = fragments[0][0]
         chosen = [part for part in fragments if bounds[frame - 1] <= part[0] - base < bounds[frame]]
     else:
-        raise NotForJpeg2000(Reason.SEVERAL_PICTURES, "a DICOM file whose frames cannot be told apart")
+        raise NotForJpeg2000(Reason.SEVERAL_PICTURES, "a DICOM file whose frames cannot be separated")
     if not any(end > start for _, start, end in chosen):
         raise BadPicture("broken DICOM: a frame has no compressed pixels")
     head = struct.pack("<HH2sHI", 0x7FE0, 0x10, b"OB", 0, UNDEFINED) + struct.pack("<HHI", 0xFFFE, 0xE000, 0)

@@ -80,8 +80,8 @@ PICTURE_EXTENSIONS: frozenset[str] = frozenset(f"{_READ} {_KEPT} {_RAW}".split()
 """Suffixes of photos, in lower case with the dot: formats that are read, and those kept unchanged."""
 
 _NOT_READ = (
-    (0, b"\xff\x0a", Reason.NOT_READ, "JPEG XL is not read unless asked for"),
-    (0, b"\0\0\0\x0cJXL ", Reason.NOT_READ, "JPEG XL is not read unless asked for"),
+    (0, b"\xff\x0a", Reason.NOT_READ, "JPEG XL is only decoded on request (--also jxl)"),
+    (0, b"\0\0\0\x0cJXL ", Reason.NOT_READ, "JPEG XL is only decoded on request (--also jxl)"),
     (0, b"\0\0\0\x0cjP  ", Reason.NOT_READ, "it is already JPEG 2000"),
     (0, b"\xff\x4f\xff\x51", Reason.NOT_READ, "it is already JPEG 2000"),
     (0, b"FUJIFILMCCD-RAW", Reason.RAW, "a RAW photo"),
@@ -219,7 +219,7 @@ def _decoded(data: bytes, max_pixels: int | None, drop_gain_map: bool) -> Pictur
         return decode_avif(data, max_pixels, drop_gain_map=drop_gain_map)
     if data.startswith(b"BM") or is_dib(data):
         return decode_bmp(data, max_pixels)
-    raise BadPicture(f"not a picture Foveate knows: it starts with {bytes(data[:8])!r}")
+    raise BadPicture(f"not a known picture format: it starts with {bytes(data[:8])!r}")
 
 
 def _refuse_what_is_not_read(data: bytes) -> None:

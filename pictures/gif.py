@@ -86,7 +86,7 @@ def decode_gif(data: bytes, max_pixels: int | None) -> Picture:
     shape = pixel_shape(aspect + 15, 64) if aspect else []
     problems = settle([*_parts(data, blocks, end), *lost, *shape], "a GIF")
     if end is None:
-        raise damaged("a GIF", "it ends too early")
+        raise damaged("a GIF", "it ends early")
     with decoding("a GIF"):
         image: Any = GifImagePlugin.GifImageFile(io.BytesIO(data))
         mode = "RGBA" if "transparency" in image.info else {"P": "RGB", "1": "L"}.get(image.mode, image.mode)

@@ -313,9 +313,9 @@ def _icc(segments: Sequence[Segment]) -> bytes | None:
     if not pieces:
         return None
     if len(parts) != len(pieces) or any(piece[1] != len(pieces) for piece in pieces):
-        raise NotForJpeg2000(Reason.COLOR, "a JPEG whose color profile lacks some of its parts, or has more")
+        raise NotForJpeg2000(Reason.COLOR, "a JPEG whose color profile has missing or extra parts")
     if set(parts) != set(range(1, len(pieces) + 1)):
-        raise NotForJpeg2000(Reason.COLOR, "a JPEG whose color profile lacks some of its parts")
+        raise NotForJpeg2000(Reason.COLOR, "a JPEG whose color profile has missing parts")
     return b"".join(parts[number] for number in sorted(parts))
 
 

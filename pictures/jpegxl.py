@@ -85,7 +85,7 @@ def decode_jpeg_xl(data: bytes, max_pixels: int | None, *, drop_gain_map: bool =
     header = _header(_codestream(data, boxes))
     check_size(header.width, header.height, max_pixels)
     if header.is_xyb and header.points != (1, 13):
-        raise NotForJpeg2000(Reason.COLOR, "a lossy JPEG XL in another color space than sRGB")
+        raise NotForJpeg2000(Reason.COLOR, "a lossy JPEG XL in a color space other than sRGB")
     profile = color.of_cicp(*header.points, "a JPEG XL", header.channels <= 2)
     with decoding("a JPEG XL"):
         pixels = with_channels(imagecodecs.jpegxl_decode(data))
@@ -260,11 +260,11 @@ def _color(bits: _Bits) -> tuple[bool, tuple[int, int]]:
         return False, (1, 13)
     profile, space = bits.take(1), bits.choice(_ENUM)
     if profile or space > _GRAY:
-        raise NotForJpeg2000(Reason.COLOR, "a JPEG XL with a color profile, which is not read")
+        raise NotForJpeg2000(Reason.COLOR, "a JPEG XL with a color profile, which is not supported")
     gray = space == _GRAY
     if bits.choice(_ENUM) != _D65:
         raise NotForJpeg2000(Reason.COLOR, "a JPEG XL with a white point other than D65")
     primaries = 1 if gray else bits.choice(_ENUM)
     if bits.take(1):
-        raise NotForJpeg2000(Reason.COLOR, "a JPEG XL with a gamma of its own")
+        raise NotForJpeg2000(Reason.COLOR, "a JPEG XL with a custom gamma")
     return gray, (_P3_CICP if primaries == _P3 else primaries, bits.choice(_ENUM))

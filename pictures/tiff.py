@@ -157,20 +157,18 @@ def _refuse_what_jpeg2000_should_not_hold(data: bytes, directory: exif.Directory
         raise NotForJpeg2000(Reason.NOT_READ, "a floating-point TIFF")
     if kinds:
         raise NotForJpeg2000(
-            Reason.NOT_READ, f"a TIFF of samples that are no plain numbers (format {min(kinds)})"
+            Reason.NOT_READ, f"a TIFF whose samples are not plain numbers (format {min(kinds)})"
         )
     if photometric not in (_WHITE_IS_ZERO, _BLACK_IS_ZERO, _RGB, _MAPPED, _YCBCR):
         name = _PHOTOMETRIC_NAMES.get(photometric, f"photometric {photometric}")
         raise NotForJpeg2000(Reason.COLOR, f"a TIFF in {name}")
     _refuse_other_levels(data, directory, photometric, (1 << bits[0]) - 1)
     if compression in _FAX:
-        raise NotForJpeg2000(Reason.NOT_READ, "a TIFF of a fax, whose decoder hides damage")
+        raise NotForJpeg2000(Reason.NOT_READ, "a fax in TIFF, whose decoder hides damage")
     if compression not in _READ_COMPRESSIONS or (photometric == _YCBCR and compression != _JPEG):
-        raise NotForJpeg2000(
-            Reason.NOT_READ, f"a TIFF with compression {compression} in a form that is not read"
-        )
+        raise NotForJpeg2000(Reason.NOT_READ, f"a TIFF with compression {compression} in an unsupported form")
     if tiff_parts.missing_strips(data, directory):
-        raise damaged("a TIFF", "parts of its pixels are missing")
+        raise damaged("a TIFF", "some of its pixels are missing")
     if samples > 4:
         raise NotForJpeg2000(Reason.NOT_READ, f"a TIFF of {samples} channels")
     if len(set(bits)) > 1 or bits[0] not in (1, 2, 4, 8, 16) or (bits[0] < 8 and samples > 1):
@@ -183,10 +181,10 @@ def _refuse_other_levels(data: bytes, directory: exif.Directory, photometric: in
     levels = exif.ratios(data, directory, _REFERENCE_LEVELS)
     usual = (0, peak, 128, peak, 128, peak), (0, peak) * 3, (0, peak, 127, peak, 127, peak)
     if photometric in (_RGB, _YCBCR) and levels and levels not in usual:
-        raise NotForJpeg2000(Reason.COLOR, "a TIFF with its own levels of black and white")
+        raise NotForJpeg2000(Reason.COLOR, "a TIFF with custom black and white levels")
     luma = exif.ratios(data, directory, _LUMA)
     if photometric == _YCBCR and luma and not np.allclose(luma, _LUMA_OF_JPEG, atol=0.002):
-        raise NotForJpeg2000(Reason.COLOR, "a TIFF of YCbCr with coefficients of its own")
+        raise NotForJpeg2000(Reason.COLOR, "a YCbCr TIFF with custom coefficients")
 
 
 def _refuse_pages(data: bytes) -> None:

@@ -62,9 +62,9 @@ def is_unusual(data: bytes) -> bool:
 def _require_part_1(data: bytes, segment: walk.Segment) -> None:
     name = _EXTENSIONS.get(segment.marker)
     if name is not None:
-        raise UnsupportedCodestream(f"the codestream has {name}, an extension of JPEG 2000 that is not read")
+        raise UnsupportedCodestream(f"the codestream has {name}, an unsupported extension of JPEG 2000")
     if segment.marker == _RGN and segment.end - segment.start in (3, 4) and data[segment.end - 2]:
-        raise UnsupportedCodestream("the codestream has regions of a kind that is not read")
+        raise UnsupportedCodestream("the codestream has regions of a kind that is not supported")
 
 
 def plain(data: bytes) -> bytes:

@@ -136,7 +136,7 @@ def test_run_lengths_of_four_and_eight_bits_are_read() -> None:
     expected[3] = [1, 10, 1, 10, 1, 11, 12, 13]
     expected[2, :3] = 7
     np.testing.assert_array_equal(decode_picture(bmp(8, 4, 4, 2, four, GRAYS)).pixels[:, :, 0], expected * 17)
-    with pytest.raises(NotForJpeg2000, match="run lengths do not end"):
+    with pytest.raises(NotForJpeg2000, match="run lengths have no end"):
         decode_picture(bmp(8, 4, 4, 2, four[:-2], GRAYS))
 
 
