@@ -150,7 +150,7 @@ def test_a_frame_that_cannot_be_decoded_is_a_failure_and_the_others_are_archived
     run = compress(photos, tmp_path / "archive", "--dicom-frames", "all", *WITHOUT_NETWORKS)
     assert run.status == 3
     assert set(hashes(run.archive)) == {"cine.dcm.0001.jp2", "cine.dcm.0003.jp2"}
-    assert "frame 2 cannot be archived by itself" in run.failures()["cine.dcm"]["message"]
+    assert "frame 2 cannot be archived on its own" in run.failures()["cine.dcm"]["message"]
 
 
 @needs_tfio

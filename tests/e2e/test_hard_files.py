@@ -97,7 +97,7 @@ def photos() -> dict[str, bytes]:
 # What becomes of each photo: words of the reason for which it is kept, "" for those that are compressed.
 EXPECTED = {
     "plain.jpg": "",
-    "motion.jpg": "a video behind the picture",
+    "motion.jpg": "a video after the picture",
     "stereo.mpo": "several pictures",
     "no-end.jpg": "damaged",
     "thermal.jpg": "thermal data",

@@ -83,7 +83,7 @@ def test_sources_outlive_links_from_the_archive_to_them(photos: Path, tmp_path: 
         assert main(["compress", str(photos / "2019"), "--output", str(archive), *settings]) == 3
         assert_all_there(photos)
     (reason,) = {row["message"].partition(" at ")[0] for row in read_failures(str(archive)).to_pylist()}
-    assert reason == "there is another file"
+    assert reason == "another file already exists"
 
 
 # What runs out

@@ -360,11 +360,11 @@ def test_a_store_that_does_not_answer_is_reported_in_a_sentence(
 
 def test_a_bucket_that_is_not_there_is_named(cloud: Cloud, capsys: pytest.CaptureFixture[str]) -> None:
     assert cloud.run("compress", f"{cloud.scheme}://gone/in", "--output", cloud.url("archive")) == 2
-    assert "there is no bucket gone" in capsys.readouterr().err
+    assert "no such bucket gone" in capsys.readouterr().err
     cloud.put("in/a.png", PHOTOS["a.png"])
     arguments = (cloud.url("in"), "--output", f"{cloud.scheme}://gone/archive", *WITHOUT_NETWORKS)
     assert cloud.run("compress", *arguments) == 1
-    assert "there is no bucket gone" in capsys.readouterr().err
+    assert "no such bucket gone" in capsys.readouterr().err
 
 
 def test_credentials_without_permission_are_reported(

@@ -147,10 +147,10 @@ def test_masters_that_arrive_are_transcoded(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("flags", "sentence"),
     [
-        (("--watch", "--force"), "not with --force"),
+        (("--watch", "--force"), "cannot be combined with --force"),
         (("--watch", "--dry-run"), "or --dry-run"),
         (("--watch-subscription", "projects/project/subscriptions/photos"), "--runner=DataflowRunner"),
-        (("--watch", "--watch-interval", "0"), "from 1 second"),
+        (("--watch", "--watch-interval", "0"), "from 1 to 86400 seconds"),
         (("--watch-subscription", "photos"), "projects/PROJECT/subscriptions/NAME"),
     ],
 )

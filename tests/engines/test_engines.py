@@ -211,7 +211,7 @@ def test_an_interrupt_ends_the_job_too(engine: Engine, work: Path) -> None:
     assert status == 130, said
     assert "run the same command again to resume" in said, said
     if engine.rest:  # Beam's job server leaves it to a batch job whether it ends now or when it is done
-        assert "the engine is asked to end the job" in said
+        assert "asked the engine to end the job" in said
         assert _states_in_the_end(engine, known) <= {"CANCELED", "FINISHED"}
 
 

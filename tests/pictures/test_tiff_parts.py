@@ -302,7 +302,7 @@ def test_whatever_is_planted_is_named_or_keeps_the_file(
 @pytest.mark.parametrize(
     ("tag", "values", "words"),
     [
-        (532, (16, 235, 128, 240, 128, 240), "levels of black"),
+        (532, (16, 235, 128, 240, 128, 240), "custom black and white levels"),
         (532, (0, 255, 128, 255, 128, 255), ""),
         (529, (0.2126, 0.7152, 0.0722), "coefficients"),
         (529, (0.299, 0.587, 0.114), ""),

@@ -46,7 +46,7 @@ def test_key_ids_and_tokens_of_clouds_are_hidden() -> None:
     [
         "gs://bucket/trip [1]/ü #1?sig=the first of all signs.jpg",
         "/home/somebody/photos/token=1/secret garden.jpg",
-        "there is no bucket photos",
+        "no such bucket photos",
         "s3://bucket/key=a/b.jpg cannot be written: access refused",
         "https://example.org/photos/a.jpg?size=large",
         "--encrypt-key /keys/archive.key",
