@@ -219,7 +219,7 @@ def _decoded(data: bytes, max_pixels: int | None, drop_gain_map: bool) -> Pictur
         return decode_avif(data, max_pixels, drop_gain_map=drop_gain_map)
     if data.startswith(b"BM") or is_dib(data):
         return decode_bmp(data, max_pixels)
-    raise BadPicture(f"not a known picture format: it starts with {bytes(data[:8])!r}")
+    raise BadPicture(f"not a picture in a known format: it starts with {bytes(data[:8])!r}")
 
 
 def _refuse_what_is_not_read(data: bytes) -> None:

@@ -188,7 +188,7 @@ def test_a_file_that_is_not_what_its_row_says_is_found(archive: Path) -> None:
     found = found_in(archive)
     assert found["color.png.jp2"].detail == "not the file that its row describes"
     assert "are 53, 41, 3, 16, but should be 54, 41, 3, 16" in found["deep.tif.jp2"].detail
-    assert "other settings" in found["trip/other.png.jp2"].detail
+    assert "different settings" in found["trip/other.png.jp2"].detail
     assert len(found) == 3
 
 

@@ -98,7 +98,7 @@ def test_a_broken_file_is_a_bad_picture(name: str) -> None:
 def test_the_reasons_are_sentences() -> None:
     for data, reason in (
         (b"", "the file is empty"),
-        (b"hello world", "not a known picture format: it starts with b'hello wo'"),
+        (b"hello world", "not a picture in a known format: it starts with b'hello wo'"),
         (KEPT["no-end.jpg"], "a damaged JPEG (it has no end marker)"),
         (KEPT["floating.tif"], "a floating-point TIFF"),
         (KEPT["phone.heic"], "HEIC is only decoded on request (--also heic)"),
