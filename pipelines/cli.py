@@ -49,10 +49,10 @@ def end(status: int) -> NoReturn:
     at any moment, so nothing is lost.
     """
     if status in (INTERRUPTED, RUN_FAILED):
-        with contextlib.suppress(OSError):
-            atexit._run_exitfuncs()  # they remove temporary folders, end helper processes, write logs out
-            sys.stdout.flush()
-            sys.stderr.flush()
+        # Exit functions remove temporary folders, end helper processes and write logs out.
+        for finish in (atexit._run_exitfuncs, sys.stdout.flush, sys.stderr.flush):
+            with contextlib.suppress(BaseException):  # of closed streams, or a second interrupt
+                finish()
         os._exit(status)
     sys.exit(status)
 
