@@ -302,7 +302,7 @@ def _add_processing(group: argparse._ArgumentGroup) -> None:
         choices=("sample", "ssimulacra2", "all"),
         default="sample",
         help="which photos to measure in full. sample: one in eight (default); ssimulacra2: measure "
-        "SSIMULACRA 2, a measure of what people see, for every photo (0.1 seconds per megapixel); all: also "
+        "SSIMULACRA 2, a measure of what people see, for every photo (0.06 seconds per megapixel); all: also "
         "measure what restoring gains, even for photos above 1.5 megapixels (0.2 seconds per megapixel)",
     )
     plans.add_arguments(group)
