@@ -43,5 +43,5 @@ def test_the_gradient_is_finite_for_flat_and_equal_patches() -> None:
 
 def test_patches_too_small_for_its_scales_are_refused() -> None:
     small = batch(texture(63, 96, 3))
-    with pytest.raises(ValueError, match="64 pixels a side"):
+    with pytest.raises(ValueError, match="64 pixels per side"):
         perception.lost_points(small, small)
