@@ -49,10 +49,12 @@ def end(status: int) -> NoReturn:
     at any moment, so nothing is lost.
     """
     if status in (INTERRUPTED, RUN_FAILED):
-        # Exit functions remove temporary folders, end helper processes and write logs out.
-        for finish in (atexit._run_exitfuncs, sys.stdout.flush, sys.stderr.flush):
-            with contextlib.suppress(BaseException):  # of closed streams, or a second interrupt
-                finish()
+        for flush in (sys.stdout.flush, sys.stderr.flush):
+            with contextlib.suppress(OSError, ValueError):  # full, or closed by an engine
+                flush()
+        os.dup2(os.open(os.devnull, os.O_WRONLY), 2)  # threads cut off in their work would complain
+        with contextlib.suppress(BaseException):  # a second interrupt, too
+            atexit._run_exitfuncs()  # remove temporary folders, end helper processes, write logs out
         os._exit(status)
     sys.exit(status)
 
