@@ -36,6 +36,7 @@ from foveate.transforms.steps import Element
 
 SKIPPED = "skipped"
 _WRITTEN = "written"
+_SPENT = "spent"
 
 
 @dataclasses.dataclass(frozen=True)
@@ -61,7 +62,6 @@ class _Written:
     rows: dict[str, int]
     bytes: int
     skipped: UpToDate
-    spent: tuple[str, ...]  # urls of the spools that only this bucket needed
 
 
 @dataclasses.dataclass
@@ -97,12 +97,12 @@ class PlanOnWorkers(beam.PTransform):  # type: ignore[misc]  # Beam is untyped
             | "Join"
             >> beam.FlatMap(_join, self.asked, folder)
             .with_output_types(str)
-            .with_outputs(SKIPPED, _WRITTEN, main="parts")
+            .with_outputs(SKIPPED, _WRITTEN, _SPENT, main="parts")
         )
         (
-            joined[_WRITTEN]
+            joined[_SPENT]
             | "Commit joins" >> beam.Reshuffle()  # a join that is repeated finds its spools
-            | "Delete spools" >> beam.Map(_delete_spools)
+            | "Delete spools" >> beam.Map(delete_file)
         )
         (
             joined[_WRITTEN]
@@ -179,14 +179,10 @@ def _join(bucket: _Bucket, asked: Asked, folder: str) -> Iterator[Any]:
         writer.add(found)
     yield from writer.close()
     yield beam.pvalue.TaggedOutput(SKIPPED, writer.skipped)
-    spent = tuple(file.url for file in bucket.spooled if file.kind != "failures")  # other buckets need those
-    written = _Written(writer.rows, writer.to_compress_bytes, writer.skipped, spent)
-    yield beam.pvalue.TaggedOutput(_WRITTEN, written)
-
-
-def _delete_spools(written: _Written) -> None:
-    for url in written.spent:
-        delete_file(url)
+    yield beam.pvalue.TaggedOutput(_WRITTEN, _Written(writer.rows, writer.to_compress_bytes, writer.skipped))
+    for file in bucket.spooled:
+        if file.kind != "failures":  # other buckets need them
+            yield beam.pvalue.TaggedOutput(_SPENT, file.url)
 
 
 def _summarize(gathered: tuple[int, Iterable[_Written]], asked: Asked, run_id: str, start: float) -> None:
