@@ -192,16 +192,21 @@ def _cube_root_and(value, addend):  # type: ignore[no-untyped-def]
 
 
 @compiled
+def _response(share, red, green, blue):  # type: ignore[no-untyped-def]
+    """What a kind of cone, which absorbs these shares, makes of linear light: 0 for black."""
+    return _cube_root_and(
+        fused(share[0], red, fused(share[1], green, fused(share[2], blue, _BIAS))), -_BIAS_ROOT
+    )
+
+
+@compiled
 def _convert(light, absorbed, converted):  # type: ignore[no-untyped-def]
     """Converts (3, n) samples."""
     for at in range(light.shape[1]):
         red, green, blue = light[0, at], light[1, at], light[2, at]
-        long = fused(absorbed[0, 0], red, fused(absorbed[0, 1], green, fused(absorbed[0, 2], blue, _BIAS)))
-        medium = fused(absorbed[1, 0], red, fused(absorbed[1, 1], green, fused(absorbed[1, 2], blue, _BIAS)))
-        short = fused(absorbed[2, 0], red, fused(absorbed[2, 1], green, fused(absorbed[2, 2], blue, _BIAS)))
-        long = _cube_root_and(long, -_BIAS_ROOT)
-        medium = _cube_root_and(medium, -_BIAS_ROOT)
-        short = _cube_root_and(short, -_BIAS_ROOT)
+        long = _response(absorbed[0], red, green, blue)
+        medium = _response(absorbed[1], red, green, blue)
+        short = _response(absorbed[2], red, green, blue)
         brightness = _HALF * (long + medium)
         converted[0, at] = _HALF * (long - medium) * _X_SCALE + _X_OFFSET
         converted[1, at] = brightness + _Y_OFFSET
@@ -213,9 +218,8 @@ def _convert_brightness(light, absorbed, converted):  # type: ignore[no-untyped-
     """The second row of `_convert`."""
     for at in range(light.shape[1]):
         red, green, blue = light[0, at], light[1, at], light[2, at]
-        long = fused(absorbed[0, 0], red, fused(absorbed[0, 1], green, fused(absorbed[0, 2], blue, _BIAS)))
-        medium = fused(absorbed[1, 0], red, fused(absorbed[1, 1], green, fused(absorbed[1, 2], blue, _BIAS)))
-        brightness = _HALF * (_cube_root_and(long, -_BIAS_ROOT) + _cube_root_and(medium, -_BIAS_ROOT))
+        long = _response(absorbed[0], red, green, blue)
+        brightness = _HALF * (long + _response(absorbed[1], red, green, blue))
         converted[at] = brightness + _Y_OFFSET
 
 
