@@ -165,9 +165,10 @@ def _add_lines(
         return False
     # Every place counts for the cell that it is in, every cell for the place that its center is in: either
     # may be the finer.
-    rows, columns = _cells(look, lines.shape, cell, result.shape)
-    np.maximum.at(result, (rows[y], columns[x]), lines[y, x])
     step_y, step_x = _PLACE * look.scale_y, _PLACE * look.scale_x
+    rows = np.minimum(((look.top + (y + 0.5) * step_y) / cell[0]).astype(int), result.shape[0] - 1)
+    columns = np.minimum(((look.left + (x + 0.5) * step_x) / cell[1]).astype(int), result.shape[1] - 1)
+    np.maximum.at(result, (rows, columns), lines[y, x])
     rows = np.floor(((np.arange(result.shape[0]) + 0.5) * cell[0] - look.top) / step_y).astype(int)
     columns = np.floor(((np.arange(result.shape[1]) + 0.5) * cell[1] - look.left) / step_x).astype(int)
     down, across = (
@@ -176,18 +177,6 @@ def _add_lines(
     part = np.ix_(down, across)
     result[part] = np.maximum(result[part], lines[np.ix_(rows[down], columns[across])])
     return True
-
-
-def _cells(
-    look: Look, places: tuple[int, ...], cell: tuple[float, float], shape: tuple[int, ...]
-) -> tuple[NDArray[np.intp], NDArray[np.intp]]:
-    """The map's row that each row of a look's places is in, and likewise its columns."""
-    rows = (look.top + (np.arange(places[0]) + 0.5) * _PLACE * look.scale_y) / cell[0]
-    columns = (look.left + (np.arange(places[1]) + 0.5) * _PLACE * look.scale_x) / cell[1]
-    return (
-        np.minimum(rows.astype(np.intp), shape[0] - 1),
-        np.minimum(columns.astype(np.intp), shape[1] - 1),
-    )
 
 
 def grown_lines(probability: NDArray[np.float32], thickest: float = LEVEL.thickest) -> NDArray[np.float32]:
