@@ -83,7 +83,6 @@ def main(argv: Sequence[str] | None = None) -> int:
             raise
         place = f"{error.filename}: " if error.filename else ""
         print(f"foveate: the output is incomplete: {place}{error.strerror}", file=sys.stderr)
-    os.dup2(os.open(os.devnull, os.O_WRONLY), 1)  # Python would fail again when it flushes at its end
     return RUN_FAILED
 
 
