@@ -36,6 +36,12 @@ def foveate(*arguments: str, **variables: str) -> subprocess.CompletedProcess[by
     return subprocess.run(command, capture_output=True, check=False, env=os.environ | variables)
 
 
+def compress_by(code: str, photos: Path, output: Path) -> subprocess.CompletedProcess[bytes]:
+    """Runs code in a process of its own, with the arguments that compress photos."""
+    command = [sys.executable, "-c", code, "compress", str(photos), "--output", str(output), *_PLAIN]
+    return subprocess.run(command, capture_output=True, check=False)
+
+
 @pytest.mark.parametrize("flags", [(), ("--quiet", "--log-format", "json")])
 def test_a_disk_that_takes_no_more_ends_the_run_with_a_sentence(
     photos: Path,
@@ -63,8 +69,7 @@ def test_an_interrupt_while_a_command_is_loaded_ends_it_quietly(photos: Path, tm
         "        if name == 'foveate.pipelines.compress': _thread.interrupt_main()\n"
         "sys.meta_path.insert(0, Interrupting()); sys.exit(main(sys.argv[1:]))"
     )
-    command = [sys.executable, "-c", code, "compress", str(photos), "--output", str(tmp_path), *_PLAIN]
-    done = subprocess.run(command, capture_output=True, check=False)
+    done = compress_by(code, photos, tmp_path)
     assert done.returncode == 130
     assert done.stderr.decode().splitlines() == ["foveate: stopped"]
 
@@ -82,8 +87,7 @@ def test_an_interrupted_run_ends_with_one_sentence_and_no_noise_from_python(
         "plain, encode.encode_plain = encode.encode_plain, interrupted\n"
         "sys.argv[0] = 'foveate'; cli.entry()"
     )
-    command = [sys.executable, "-c", code, "compress", str(photos), "--output", str(tmp_path), *_PLAIN]
-    done = subprocess.run(command, capture_output=True, check=False)
+    done = compress_by(code, photos, tmp_path)
     last = done.stderr.decode().splitlines()[-1]
     assert (done.returncode, last) == (130, "foveate: stopped; run the same command again to resume")
 
