@@ -192,11 +192,10 @@ def _cube_root_and(value, addend):  # type: ignore[no-untyped-def]
 
 
 @compiled
-def _response(share, red, green, blue):  # type: ignore[no-untyped-def]
-    """What a kind of cone, which absorbs these shares, makes of linear light: 0 for black."""
-    return _cube_root_and(
-        fused(share[0], red, fused(share[1], green, fused(share[2], blue, _BIAS))), -_BIAS_ROOT
-    )
+def _response(absorbed, cone, red, green, blue):  # type: ignore[no-untyped-def]
+    """What a kind of cone makes of linear light: 0 for black."""
+    light = fused(absorbed[cone, 1], green, fused(absorbed[cone, 2], blue, _BIAS))
+    return _cube_root_and(fused(absorbed[cone, 0], red, light), -_BIAS_ROOT)
 
 
 @compiled
@@ -204,9 +203,9 @@ def _convert(light, absorbed, converted):  # type: ignore[no-untyped-def]
     """Converts (3, n) samples."""
     for at in range(light.shape[1]):
         red, green, blue = light[0, at], light[1, at], light[2, at]
-        long = _response(absorbed[0], red, green, blue)
-        medium = _response(absorbed[1], red, green, blue)
-        short = _response(absorbed[2], red, green, blue)
+        long = _response(absorbed, 0, red, green, blue)
+        medium = _response(absorbed, 1, red, green, blue)
+        short = _response(absorbed, 2, red, green, blue)
         brightness = _HALF * (long + medium)
         converted[0, at] = _HALF * (long - medium) * _X_SCALE + _X_OFFSET
         converted[1, at] = brightness + _Y_OFFSET
@@ -218,8 +217,8 @@ def _convert_brightness(light, absorbed, converted):  # type: ignore[no-untyped-
     """The second row of `_convert`."""
     for at in range(light.shape[1]):
         red, green, blue = light[0, at], light[1, at], light[2, at]
-        long = _response(absorbed[0], red, green, blue)
-        brightness = _HALF * (long + _response(absorbed[1], red, green, blue))
+        long = _response(absorbed, 0, red, green, blue)
+        brightness = _HALF * (long + _response(absorbed, 1, red, green, blue))
         converted[at] = brightness + _Y_OFFSET
 
 
