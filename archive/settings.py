@@ -28,7 +28,7 @@ class Target:
 
     `value` is a score of SSIMULACRA 2, bits per pixel of the whole file, source bytes over archive bytes, dB,
     dB weighted by saliency, SSIM, a JPEG quality from 1 to 100 whose file size is not to be exceeded, the
-    weighted squared error that a byte must remove (`codec.file.AtSlope`), or 0 for lossless.
+    weighted squared error that a byte must remove (`codec.goals.AtSlope`), or 0 for lossless.
     """
 
     kind: TargetKind

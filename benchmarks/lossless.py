@@ -12,7 +12,8 @@ from benchmarks.photos import deepened, gray, read_photo, with_alpha
 from benchmarks.tables import Section, Table, number
 from foveate.codec import jp2
 from foveate.codec.coding import Pixels
-from foveate.codec.file import Lossless, Recipe, encode_file
+from foveate.codec.file import Recipe, encode_file
+from foveate.codec.goals import Lossless
 from foveate.codec.metadata import PhotoMetadata
 
 Sizes = Mapping[str, tuple[int, int]]  # Foveate's and OpenJPEG's bytes, by kind of picture

@@ -16,7 +16,8 @@ from benchmarks.photos import Photo, read_photo
 from benchmarks.tables import Bar, Section, Table, number
 from foveate.codec.block_weights import Emphasis
 from foveate.codec.encoder import Effort
-from foveate.codec.file import AtMost, Goal, NearScore, Recipe, encode_file
+from foveate.codec.file import Recipe, encode_file
+from foveate.codec.goals import AtMost, Goal, NearScore
 from foveate.quality.ssimulacra2 import ssimulacra2
 
 SCORES = (40.0, 50.0, 60.0, 70.0, 80.0, 90.0)

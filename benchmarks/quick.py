@@ -26,7 +26,8 @@ from foveate.api import decode, restore
 from foveate.codec import openjpeg
 from foveate.codec.block_weights import Emphasis
 from foveate.codec.coding import Pixels
-from foveate.codec.file import AtMost, Recipe, encode_file
+from foveate.codec.file import Recipe, encode_file
+from foveate.codec.goals import AtMost
 from foveate.pictures.peers import PEERS, PeerFiles
 from foveate.quality.psnr import psnr
 from foveate.quality.ssimulacra2 import ssimulacra2

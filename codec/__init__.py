@@ -2,6 +2,7 @@
 
 Where to start:
   file                 every JP2 file that Foveate writes, from pixels to bytes; and back
+  goals                what a file is made for: no loss, bytes, a slope, a quality
   encoder              pixels to a codestream: `dwt`, `block_coder` and `tier1` code the blocks, `hulls` and
                        `allocation` choose what to keep
   saliency_weights     how many more bits a salient block gets; `masking` what is visible (`--tune`);

@@ -6,8 +6,7 @@ pixels, Emphasis ─▶ Encoder ─▶ choice that meets the goal ─▶ codestr
 from __future__ import annotations
 
 import dataclasses
-import math
-from collections.abc import Callable
+from typing import TYPE_CHECKING
 
 import numpy as np
 from numpy.typing import NDArray
@@ -19,6 +18,7 @@ from foveate.codec.coding import Coding, Pixels
 from foveate.codec.encoder import Effort, Encoder
 from foveate.codec.errors import BadCodestream, BudgetTooSmall, UnsupportedCodestream
 from foveate.codec.foreign_color import as_straight_rgb, check_color
+from foveate.codec.goals import AtLeast, AtMost, Goal, Lossless, NearScore
 from foveate.codec.jp2 import Jp2
 from foveate.codec.metadata import PhotoMetadata
 from foveate.codec.openjpeg import Decoded
@@ -26,69 +26,16 @@ from foveate.codec.packet_stream import PacketStream
 from foveate.codec.parameters import Size
 from foveate.codec.quality_search import Goal as QualityGoal
 from foveate.codec.quality_target import ScoreGoal, nearest_to_score
-from foveate.codec.record import SALIENCY_BYTES, ArchiveRecord
+from foveate.codec.record import SALIENCY_BYTES, ArchiveRecord, saliency_bytes_within
 from foveate.codec.regions import Region
+
+if TYPE_CHECKING:
+    from foveate.codec.transcoder import Transcoder
 
 MOST_LAYERS = 50  # a tile has at most 255 tile-parts, one per layer
 _NEARLY_LOSSLESS = 0.3  # of the bytes of all samples: where a file takes more, a lossless one may take less
 _MOST_TOLERANCE_DB = 1.0
 _SCORE_TOLERANCE, _CORRECTIONS = 2.0, 2  # points of a score, and how often a slope is corrected
-_SALIENCY_SHARE = 100  # the embedded map may take one in this many of a file's bytes
-
-
-@dataclasses.dataclass(frozen=True)
-class Lossless:
-    """Keep every bit."""
-
-
-@dataclasses.dataclass(frozen=True)
-class AtMost:
-    """As good as possible within a number of bytes, including all boxes."""
-
-    bytes: int
-
-
-@dataclasses.dataclass(frozen=True)
-class AtSlope:
-    """Truncate every code-block where one more byte would gain less than `slope`.
-
-    That is squared error of samples from 0 to 255, summed over the channels, weighted as the emphasis says.
-    """
-
-    slope: float
-
-
-@dataclasses.dataclass(frozen=True)
-class AtLeast:
-    """As small as a quality allows; lossless if nothing else is good enough.
-
-    value: the least quality.
-    tolerance: how far above it the file may end.
-    measure: the quality of decoded pixels.
-    decibels: a quality in decibels, or a unit like them: ten of them are a tenth of the error.
-    usual_psnr_db: the PSNR of usual photos of that quality, which is tried first.
-    """
-
-    value: float
-    tolerance: float
-    measure: Callable[[Pixels], float]
-    usual_psnr_db: float
-    decibels: Callable[[float], float] = float
-
-
-@dataclasses.dataclass(frozen=True)
-class NearScore:
-    """As close to a score as a predicted slope comes, corrected at most twice; with effort "fast", never.
-
-    value: the score, of at most 100.
-    measure: the score of decoded pixels.
-    """
-
-    value: float
-    measure: Callable[[Pixels], float]
-
-
-Goal = Lossless | AtMost | AtSlope | AtLeast | NearScore
 
 
 @dataclasses.dataclass(frozen=True)
@@ -177,7 +124,7 @@ def encode_file(pixels: Pixels, recipe: Recipe, boxes: Boxes | None = None) -> E
                 return lossless
         choice, file = within(recipe.encoder(pixels), goal.bytes, boxes, recipe.layers)
         return _decoded_back(choice, file)
-    slope = goal.slope * _peak_of(pixels) ** 2 / 255**2
+    slope = goal.of_samples(int(np.iinfo(pixels.dtype).max))
     choice = recipe.encoder(pixels).at_slope(slope, recipe.layers)
     return _or_lossless(_decoded_back(choice, wrapped(choice, boxes)), pixels, recipe, boxes)
 
@@ -199,30 +146,35 @@ def _lossless(pixels: Pixels, recipe: Recipe, boxes: Boxes) -> EncodedFile:
     return encoded
 
 
-def _peak_of(pixels: Pixels) -> int:
-    return int(np.iinfo(pixels.dtype).max)
-
-
 def within(source: Encoder, budget: int, boxes: Boxes, layers: int = 1) -> tuple[Choice, bytes]:
     """The best file of at most `budget` bytes.
 
     Raises:
       BudgetTooSmall: not even headers and boxes fit.
     """
-    saliency_bytes = min(SALIENCY_BYTES, max(0, budget) // _SALIENCY_SHARE)
+    saliency_bytes = saliency_bytes_within(budget)
     overhead = jp2.overhead(
         source.coder.pixels.shape[2],
         metadata=boxes.metadata,
         record=boxes.record,
         saliency_bytes=saliency_bytes,
     )
+    choice = chosen_within(source, budget, overhead, layers)
+    return choice, wrapped(choice, boxes, saliency_bytes)
+
+
+def chosen_within(source: Encoder | Transcoder, budget: int, overhead: int, layers: int) -> Choice:
+    """The best choice for a file of at most `budget` bytes, of which boxes take `overhead`.
+
+    Raises:
+      BudgetTooSmall: not even headers and boxes fit.
+    """
     try:
-        choice = source.within(budget - overhead, layers)
+        return source.within(budget - overhead, layers)
     except BudgetTooSmall as error:
         least = overhead + source.least_bytes
         message = f"{budget} bytes asked for, but headers and metadata alone take {least}"
         raise BudgetTooSmall(message) from error
-    return choice, wrapped(choice, boxes, saliency_bytes)
 
 
 def wrapped(choice: Choice, boxes: Boxes, saliency_bytes: int = SALIENCY_BYTES) -> bytes:
@@ -288,11 +240,6 @@ def _decoded_back(choice: Choice, file: bytes) -> EncodedFile:
             raise MemoryError(f"not enough memory to decode the file for checking it: {error}") from error
         raise
     return EncodedFile(file, pixels, None if is_lossless else choice.noise_map)
-
-
-def decibels_of_similarity(similarity: float) -> float:
-    """A similarity in (-inf, 1] in decibels, by its distance from 1."""
-    return -10 * math.log10(max(1 - similarity, 1e-9))
 
 
 @dataclasses.dataclass(frozen=True, eq=False)

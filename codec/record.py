@@ -27,6 +27,7 @@ from foveate.codec.packed_saliency import pack_saliency, unpack_saliency
 
 RECORD_VERSION = 2
 SALIENCY_BYTES = 480
+_SALIENCY_SHARE = 100  # the saliency map may take one in this many of a file's bytes
 FLAGS_AT, CRC_AT = 1, 46  # bytes of the content
 PLAIN_DECODE = 2  # a flag
 
@@ -74,6 +75,11 @@ class ArchiveRecord:
         return settings_digest.startswith(self.settings_digest) and weights_digest.startswith(
             self.weights_digest
         )
+
+
+def saliency_bytes_within(file_bytes: int) -> int:
+    """How many bytes the saliency map may take in a file of at most so many."""
+    return min(SALIENCY_BYTES, max(0, file_bytes) // _SALIENCY_SHARE)
 
 
 def pack_record(

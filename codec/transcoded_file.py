@@ -15,15 +15,14 @@ from foveate.codec import allocation
 from foveate.codec.allocation import Choice
 from foveate.codec.coding import Pixels
 from foveate.codec.envelope import Envelope
-from foveate.codec.errors import BudgetTooSmall, UnsupportedCodestream
-from foveate.codec.file import AtLeast, AtMost, AtSlope, EncodedFile, Lossless, Recipe
+from foveate.codec.errors import UnsupportedCodestream
+from foveate.codec.file import EncodedFile, Recipe, chosen_within
+from foveate.codec.goals import AtLeast, AtMost, AtSlope, Lossless
 from foveate.codec.jp2 import parse
 from foveate.codec.packet_stream import PacketStream
 from foveate.codec.quality_search import Goal as QualityGoal
-from foveate.codec.record import SALIENCY_BYTES, ArchiveRecord
+from foveate.codec.record import SALIENCY_BYTES, ArchiveRecord, saliency_bytes_within
 from foveate.codec.transcoder import Transcoder
-
-_SALIENCY_SHARE = 100  # the embedded map may take one in this many of a file's bytes
 
 
 class Back(NamedTuple):
@@ -77,17 +76,12 @@ def transcode_file(source: Source, recipe: Recipe) -> EncodedFile:
         )
 
     if isinstance(goal, AtMost):
-        saliency_bytes = min(SALIENCY_BYTES, max(0, goal.bytes) // _SALIENCY_SHARE)
+        saliency_bytes = saliency_bytes_within(goal.bytes)
         overhead = envelope.overhead(source.record, saliency_bytes)
-        try:
-            choice = coder.within(goal.bytes - overhead, recipe.layers)
-        except BudgetTooSmall as error:
-            least = overhead + coder.least_bytes
-            message = f"{goal.bytes} bytes asked for, but headers and metadata alone take {least}"
-            raise BudgetTooSmall(message) from error
+        choice = chosen_within(coder, goal.bytes, overhead, recipe.layers)
         return _decoded_back(wrapped(choice, saliency_bytes), source)
     if isinstance(goal, AtSlope):
-        choice = coder.at_slope(goal.slope * coder.peak**2 / 255**2, recipe.layers)
+        choice = coder.at_slope(goal.of_samples(coder.peak), recipe.layers)
         return _decoded_back(wrapped(choice), source)
     if isinstance(goal, AtLeast):
         found = _of_quality(coder, goal, recipe.layers, lambda choice: _decoded_back(wrapped(choice), source))

@@ -28,6 +28,7 @@ from foveate.checks import (
 from foveate.codec import file, tile_sizes
 from foveate.codec.block_weights import Emphasis, Tune
 from foveate.codec.encoder import Effort
+from foveate.codec.goals import AtMost, Goal
 from foveate.codec.metadata import PhotoMetadata
 from foveate.goals import goal_of
 from foveate.models.structures import Structures
@@ -174,10 +175,10 @@ def one_target(values: dict[str, float | None]) -> tuple[str, float]:
 
 def goal_of_target(
     kind: str, value: float, pixels: Pixels, mask: SaliencyMap | None, source_bytes: int
-) -> file.Goal:
+) -> Goal:
     """The goal of a target by its name; `source_bytes` is what a ratio is of."""
     if kind == "max_bytes":
-        return file.AtMost(int(value))
+        return AtMost(int(value))
     target = Target(cast(TargetKind, kind.replace("_", "-")), value)
     return goal_of(target, pixels, mask, source_bytes)
 

@@ -8,7 +8,15 @@ import numpy as np
 from numpy.typing import NDArray
 
 from foveate.archive.settings import Target
-from foveate.codec import file
+from foveate.codec.goals import (
+    AtLeast,
+    AtMost,
+    AtSlope,
+    Goal,
+    Lossless,
+    NearScore,
+    decibels_of_similarity,
+)
 from foveate.pictures.formats import jpeg_bytes
 from foveate.pictures.picture import Pixels
 from foveate.quality.psnr import psnr, psnr_s
@@ -26,7 +34,7 @@ def goal_of(
     saliency: NDArray[np.float32] | None,
     source_bytes: int,
     stored_overhead: int = 0,
-) -> file.Goal:
+) -> Goal:
     """The goal that the codec has to reach.
 
     Args:
@@ -37,22 +45,22 @@ def goal_of(
       stored_overhead: how many more bytes the file takes when stored, for example by encryption.
     """
     if target.kind == "lossless":
-        return file.Lossless()
+        return Lossless()
     if target.kind == "quality":
-        return file.NearScore(target.value, functools.partial(ssimulacra2, pixels))
+        return NearScore(target.value, functools.partial(ssimulacra2, pixels))
     if target.kind == "slope":
-        return file.AtSlope(target.value)
+        return AtSlope(target.value)
     if target.kind == "ssim":
-        decibels = file.decibels_of_similarity
+        decibels = decibels_of_similarity
         usual_psnr_db = _PSNR_OVER_SSIM_DB + decibels(target.value)
         measured = functools.partial(ssim, pixels)
-        return file.AtLeast(target.value, _SSIM_TOLERANCE, measured, usual_psnr_db, decibels)
+        return AtLeast(target.value, _SSIM_TOLERANCE, measured, usual_psnr_db, decibels)
     if target.kind == "roi-psnr" and saliency is not None:
         weighted = functools.partial(psnr_s, pixels, saliency=saliency)
-        return file.AtLeast(target.value, _PSNR_TOLERANCE_DB, weighted, target.value)
+        return AtLeast(target.value, _PSNR_TOLERANCE_DB, weighted, target.value)
     if target.kind in ("psnr", "roi-psnr"):
-        return file.AtLeast(target.value, _PSNR_TOLERANCE_DB, functools.partial(psnr, pixels), target.value)
-    return file.AtMost(byte_budget(target, pixels, source_bytes) - stored_overhead)
+        return AtLeast(target.value, _PSNR_TOLERANCE_DB, functools.partial(psnr, pixels), target.value)
+    return AtMost(byte_budget(target, pixels, source_bytes) - stored_overhead)
 
 
 def byte_budget(target: Target, pixels: Pixels, source_bytes: int) -> int:

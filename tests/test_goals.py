@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from foveate.archive.settings import Target
-from foveate.codec.file import AtLeast, AtMost, AtSlope, Lossless, NearScore
+from foveate.codec.goals import AtLeast, AtMost, AtSlope, Lossless, NearScore
 from foveate.goals import byte_budget, goal_of
 from foveate.pictures.formats import jpeg_bytes
 from foveate.quality.psnr import psnr, psnr_s

@@ -12,7 +12,8 @@ from numpy.typing import NDArray
 from foveate.codec import file, jp2, openjpeg
 from foveate.codec.block_weights import Emphasis
 from foveate.codec.errors import BadCodestream, BudgetTooSmall
-from foveate.codec.file import AtLeast, AtMost, AtSlope, Boxes, Lossless, Recipe
+from foveate.codec.file import Boxes, Recipe
+from foveate.codec.goals import AtLeast, AtMost, AtSlope, Lossless, decibels_of_similarity
 from foveate.codec.metadata import PhotoMetadata
 from foveate.codec.record import ArchiveRecord
 from foveate.quality.psnr import psnr
@@ -83,8 +84,8 @@ def test_a_psnr_is_reached_by_little_more_than_it_takes(target: float) -> None:
 @pytest.mark.parametrize("effort", ["normal", "best"])
 def test_a_similarity_is_reached_by_little_more_than_it_takes(target: float, effort: Any) -> None:
     pixels = picture()
-    usual = 21 + file.decibels_of_similarity(target)
-    goal = AtLeast(target, 0.001, functools.partial(ssim, pixels), usual, file.decibels_of_similarity)
+    usual = 21 + decibels_of_similarity(target)
+    goal = AtLeast(target, 0.001, functools.partial(ssim, pixels), usual, decibels_of_similarity)
     encoded = file.encode_file(pixels, Recipe(goal, effort=effort))
     assert target <= ssim(pixels, encoded.pixels) <= target + 0.005
 

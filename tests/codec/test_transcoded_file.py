@@ -10,7 +10,8 @@ from PIL import Image
 
 from foveate.codec import file, integrity, jp2
 from foveate.codec.errors import BudgetTooSmall, UnsupportedCodestream
-from foveate.codec.file import AtLeast, AtMost, AtSlope, Lossless, Recipe
+from foveate.codec.file import Recipe
+from foveate.codec.goals import AtLeast, AtMost, AtSlope, Lossless
 from foveate.codec.jp2_boxes import pack_box
 from foveate.codec.metadata import PhotoMetadata
 from foveate.codec.packet_stream import PacketStream

@@ -22,6 +22,7 @@ from PIL import Image, ImageCms
 import foveate
 from docs.interoperability import FILES, METADATA, PROGRAMS, Program, outcome
 from foveate.codec import file, openjpeg, tile_sizes
+from foveate.codec.goals import AtSlope, Lossless
 from foveate.codec.metadata import PhotoMetadata
 from foveate.codec.record import ArchiveRecord
 from foveate.pictures import icc
@@ -85,7 +86,7 @@ def files(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
     folder = tmp_path_factory.mktemp("files")
     found = {}
     for name in FILES:
-        goal = file.Lossless() if name == "lossless" else file.AtSlope(3.0)
+        goal = Lossless() if name == "lossless" else AtSlope(3.0)
         access = name in ("for image servers", "transcoded")
         recipe = file.Recipe(goal, layers=4 if name == "layers" else 1, access=access)
         with pytest.MonkeyPatch.context() as patch:
