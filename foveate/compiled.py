@@ -6,7 +6,6 @@ Nothing is fused or reordered but what a function says, so that results do not d
 from __future__ import annotations
 
 import contextlib
-import functools
 import threading
 from collections.abc import Callable, Iterator
 from typing import Any
@@ -15,6 +14,7 @@ import numba
 from llvmlite import ir
 from numba import types
 from numba.core import event
+from numba.core.caching import FunctionCache
 from numba.extending import intrinsic
 
 
@@ -49,12 +49,26 @@ def compiled_inline(function: Callable[..., Any]) -> Callable[..., Any]:
 
 
 def _compiled(function: Callable[..., Any], error_model: str, **options: Any) -> Callable[..., Any]:
-    compile_as = functools.partial(numba.njit, nogil=True, error_model=error_model, **options)
-    try:
-        result: Callable[..., Any] = compile_as(cache=True)(function)
-    except RuntimeError:  # numba's "no locator available": nowhere to keep the code
-        result = compile_as()(function)
-    return result
+    result = numba.njit(nogil=True, error_model=error_model, **options)(function)
+    with contextlib.suppress(RuntimeError):  # numba's "no locator available": nowhere to keep the code
+        result._cache = _Cache(function)  # as `enable_caching` does
+    return result  # type: ignore[no-any-return]
+
+
+class _Cache(FunctionCache):  # type: ignore[misc]  # numba is untyped
+    """Numba's cache, which survives renames.
+
+    The index of kept code pickles the types of arguments, and cannot be read any more when a class among them
+    has another name since. Numba reads it before it compares the age of the source.
+    """
+
+    def load_overload(self, sig: Any, target_context: Any) -> Any:
+        """The kept code for a signature, or None; an index that names missing classes is emptied."""
+        try:
+            return super().load_overload(sig, target_context)
+        except (AttributeError, ImportError):
+            self.flush()
+            return None
 
 
 class Compilations(event.Listener):  # type: ignore[misc]  # numba is untyped

@@ -2,6 +2,10 @@
 
 from __future__ import annotations
 
+import os
+import subprocess
+import sys
+from pathlib import Path
 from typing import Any
 
 from foveate.compiled import compilations, compiled
@@ -14,6 +18,26 @@ def test_a_function_without_a_place_for_its_code_is_compiled_all_the_same() -> N
     twice = compiled(names["twice"])
     assert twice(21) == 42
     assert twice.stats.cache_path is None  # type: ignore[attr-defined]
+
+
+def test_code_that_was_kept_before_a_class_was_renamed_is_compiled_again(tmp_path: Path) -> None:
+    """As in a package that is replaced by its next version, where numba keeps code beside the modules."""
+    module = tmp_path / "renaming.py"
+    source = (
+        "from typing import NamedTuple\n\nfrom foveate.compiled import compiled\n\n\n"
+        "class Old(NamedTuple):\n    value: int\n\n\n"
+        "@compiled\ndef twice(pair):\n    return 2 * pair.value\n\n\n"
+        "print(twice(Old(21)), len(twice.stats.cache_hits))\n"
+    )
+    run = [sys.executable, "-c", "import renaming"]
+    environment = os.environ | {"PYTHONPATH": os.pathsep.join([str(tmp_path), *sys.path])}
+    said = []
+    for name in ("Old", "Old", "New", "New"):
+        module.write_text(source.replace("Old", name))
+        done = subprocess.run(run, env=environment, capture_output=True, text=True, timeout=120)
+        assert not done.returncode, done.stderr
+        said.append(done.stdout.strip())
+    assert said == ["42 0", "42 1", "42 0", "42 1"]
 
 
 def test_compilations_are_seen_while_they_happen_and_once() -> None:
