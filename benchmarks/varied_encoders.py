@@ -106,9 +106,26 @@ def by_pillow(number: int, rng: np.random.Generator) -> Varied:
         options["precinct_size"] = (128, 128)
     if rng.random() < 0.4:
         options["tile_size"] = (int(rng.integers(50, 150)), int(rng.integers(50, 150)))
+        if options["irreversible"]:
+            sides = zip(pixels.shape[1::-1], options["tile_size"], strict=True)
+            most = min(_most_resolutions(side, tile) for side, tile in sides)
+            options["num_resolutions"] = min(options["num_resolutions"], most)
     stream = io.BytesIO()
     Image.fromarray(pixels[..., 0] if channels == 1 else pixels).save(stream, "JPEG2000", **options)
     return Varied(f"{number}: Pillow {options}", stream.getvalue())
+
+
+def _most_resolutions(side: int, tile: int) -> int:
+    """How many resolutions the 9/7 wavelet may have along a side that is cut into tiles.
+
+    OpenJPEG 2.5.4 fails an assertion, which ends the process, where it has to transform a single sample.
+    """
+    edges = [(start, min(start + tile, side)) for start in range(0, side, tile)]
+    resolutions = 1
+    while all(end - start > 1 for start, end in edges):
+        edges = [((start + 1) // 2, (end + 1) // 2) for start, end in edges]
+        resolutions += 1
+    return resolutions
 
 
 def by_us(number: int, rng: np.random.Generator) -> Varied:
