@@ -5,14 +5,13 @@ from __future__ import annotations
 import dataclasses
 import hashlib
 import struct
-import zlib
 
 from foveate.codec import jp2, walk
 from foveate.codec.errors import UnsupportedCodestream
-from foveate.codec.jp2 import RECORD_UUID
-from foveate.codec.jp2_boxes import SRGB, SYCC, pack_box, pack_box_head
+from foveate.codec.jp2 import RECORD_UUID, joined
+from foveate.codec.jp2_boxes import SRGB, SYCC, pack_box
 from foveate.codec.metadata import PhotoMetadata
-from foveate.codec.record import CRC_AT, SALIENCY_BYTES, ArchiveRecord, pack_record
+from foveate.codec.record import SALIENCY_BYTES, ArchiveRecord, pack_record
 from foveate.codec.walk import CODESTREAM_START, codestream_span, strict
 
 _END_MARK = b"\xff\xd9"
@@ -88,12 +87,7 @@ class Envelope:
         if record is not None:
             content = pack_record(record, hashlib.sha256(codestream).digest(), saliency_bytes)
             head += pack_box(b"uuid", RECORD_UUID + content)
-        box_head = struct.pack(">I4s", 0, b"jp2c") if open_ended else pack_box_head(b"jp2c", len(codestream))
-        if content is not None:
-            crc = zlib.crc32(tail, zlib.crc32(head + box_head))
-            at = len(head) - len(content) + CRC_AT
-            head = head[:at] + struct.pack(">I", crc) + head[at + 4 :]
-        return b"".join([head, box_head, codestream, tail])
+        return joined(head, content, codestream, tail, open_ended=open_ended)
 
 
 def _counts_as_ycc(codestream: bytes) -> bool:

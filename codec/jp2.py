@@ -123,10 +123,25 @@ def wrap(
     tail = metadata_boxes(metadata)
     if open_ended:
         head, tail = tail.join(_apart(head, content)), b""
+    return joined(head, content, codestream, tail, open_ended=open_ended)
+
+
+def joined(
+    head: bytes, record_content: bytes | None, codestream: bytes, tail: bytes, *, open_ended: bool
+) -> bytes:
+    """A file of boxes before and behind a codestream, with the CRC of its record filled in.
+
+    Args:
+      head: boxes before the codestream.
+      record_content: the content of the record, with which `head` ends; None if there is no record.
+      codestream: the codestream, for which a box is made.
+      tail: boxes behind it; empty if `open_ended`.
+      open_ended: as for `wrap`.
+    """
     box_head = struct.pack(">I4s", 0, b"jp2c") if open_ended else pack_box_head(b"jp2c", len(codestream))
-    if content is not None:
+    if record_content is not None:
         crc = zlib.crc32(tail, zlib.crc32(head + box_head))
-        at = len(head) - len(content) + CRC_AT
+        at = len(head) - len(record_content) + CRC_AT
         head = head[:at] + struct.pack(">I", crc) + head[at + 4 :]
     return b"".join([head, box_head, codestream, tail])
 
