@@ -29,7 +29,7 @@ class Length:
 
 
 @dataclasses.dataclass(frozen=True)
-class Box:
+class RoiBox:
     """A box in an upright photo: left and upper edge, width and height; it is clipped to the photo."""
 
     x: Length
@@ -41,7 +41,7 @@ class Box:
         return ",".join(map(str, (self.x, self.y, self.width, self.height)))
 
 
-def parse_box(text: str) -> Box:
+def parse_box(text: str) -> RoiBox:
     """Parses "x,y,w,h", each a whole number of pixels or a share of the photo's side ("12.5%").
 
     Raises:
@@ -53,7 +53,7 @@ def parse_box(text: str) -> Box:
         raise ValueError(
             f"expected x,y,width,height in whole pixels or in percent (such as 100,40,25%,50%), not {text}"
         )
-    box = Box(*found)
+    box = RoiBox(*found)
     if not (box.width.value and box.height.value):
         raise ValueError(f"the box is empty: its width and height must be above 0: {text}")
     if any(length.percent and length.value > 100 for length in found):
@@ -63,17 +63,17 @@ def parse_box(text: str) -> Box:
     return box
 
 
-def parse_boxes(text: str) -> tuple[Box, ...]:
+def parse_boxes(text: str) -> tuple[RoiBox, ...]:
     """The inverse of `emit_boxes`; raises ValueError like `parse_box`."""
     return tuple(parse_box(part) for part in text.split(";"))
 
 
-def emit_boxes(boxes: Sequence[Box]) -> str:
+def emit_boxes(boxes: Sequence[RoiBox]) -> str:
     """A text that is the same for the same boxes, whatever their order and repetitions."""
     return ";".join(sorted({str(box) for box in boxes}))
 
 
-def saliency_of_boxes(boxes: Sequence[Box], height: int, width: int) -> NDArray[np.float32]:
+def saliency_of_boxes(boxes: Sequence[RoiBox], height: int, width: int) -> NDArray[np.float32]:
     """1 inside the boxes and 0 outside, for a photo of that size: (h, w) float32, at most 1024 per side.
 
     A cell that an edge runs through has the share of it that is inside. Edges are hard: ramps of 8 to 32

@@ -7,7 +7,7 @@ import hashlib
 import json
 from typing import Literal
 
-from foveate.archive.roi_boxes import Box, parse_boxes
+from foveate.archive.roi_boxes import RoiBox, parse_boxes
 from foveate.archive.roi_weights import DEFAULT_ROI_WEIGHTS, RoiWeights
 from foveate.codec.block_weights import Tune
 from foveate.codec.encoder import Effort
@@ -82,7 +82,7 @@ class CompressSettings:
         return self.roi.removeprefix("masks:") if self.roi.startswith("masks:") else None
 
     @property
-    def boxes(self) -> tuple[Box, ...]:
+    def boxes(self) -> tuple[RoiBox, ...]:
         """The boxes for all photos, or ()."""
         return parse_boxes(self.roi.removeprefix("boxes:")) if self.roi.startswith("boxes:") else ()
 

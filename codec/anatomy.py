@@ -113,7 +113,7 @@ def dissect(data: bytes) -> Anatomy:
     return _with_codestream(data, boxes, span, problems)
 
 
-def _described(data: bytes, found: Iterable[walk.Box], problems: list[str]) -> Iterator[Box]:
+def _described(data: bytes, found: Iterable[walk.BoxSpan], problems: list[str]) -> Iterator[Box]:
     """The same boxes with descriptions; the last one may be truncated."""
     for box in found:
         if box.problem:
@@ -212,7 +212,7 @@ class _Codestream:
             self.width, self.height = max(0, x1 - x0), max(0, y1 - y0)
             (self.components,) = struct.unpack_from(">H", payload, 34)
 
-    def marker(self, segment: walk.Segment) -> Marker:
+    def marker(self, segment: walk.SegmentSpan) -> Marker:
         payload = self.data[segment.start : segment.end]
         says = describe_marker(segment.marker, payload, self.components)
         return Marker(marker_name(segment.marker), segment.offset, segment.end - segment.offset, says)

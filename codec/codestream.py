@@ -46,7 +46,7 @@ _Segment = tuple[int, bytes]  # marker, payload
 
 
 @dataclasses.dataclass(frozen=True)
-class TilePart:
+class TilePartPackets:
     """Where the packets of one tile-part lie in the codestream."""
 
     tile: int
@@ -63,7 +63,7 @@ class Codestream(Parameters):
 
     data: bytes
     size: Size
-    tile_parts: tuple[TilePart, ...]
+    tile_parts: tuple[TilePartPackets, ...]
     header_segments: tuple[bytes, ...]  # SIZ, COD to RGN as they stand, marker and length included
     # By tile, where it has any: its own parameters, their segments, and packet headers from PPM or PPT.
     tile_parameters: Mapping[int, Parameters] = dataclasses.field(default_factory=dict)
@@ -125,7 +125,7 @@ def parse(data: bytes) -> Codestream:
         **vars(dataclasses.replace(main, layers=_layers_there(main, parts))),
         data=data,
         size=size,
-        tile_parts=tuple(TilePart(part.tile, part.start, part.end) for part in parts),
+        tile_parts=tuple(TilePartPackets(part.tile, part.start, part.end) for part in parts),
         header_segments=(emit_segment(*segments[0]), *_kept(segments)),
         tile_parameters={tile: parse_parameters(found, count, main) for tile, found in own.items()},
         tile_segments={tile: kept for tile, found in own.items() if (kept := _kept(found))},
@@ -153,7 +153,9 @@ def main_header(data: walk.Readable, start: int) -> tuple[list[tuple[int, bytes]
     return _read_header(data, walk.segments(data, start + 2, len(data)), SOT)
 
 
-def _read_header(data: walk.Readable, found: Iterable[walk.Segment], stop: int) -> tuple[list[_Segment], int]:
+def _read_header(
+    data: walk.Readable, found: Iterable[walk.SegmentSpan], stop: int
+) -> tuple[list[_Segment], int]:
     """The marker segments up to the marker `stop`, and its position."""
     segments: list[_Segment] = []
     for segment in strict(found):
@@ -204,7 +206,7 @@ def _find_tile_parts(data: bytes, position: int, tiles: int) -> Iterator[_TilePa
         raise BadCodestream(f"no end-of-codestream marker at byte {position}: the file is cut off")
 
 
-def _check_turn(part: walk.TilePart, seen: dict[int, int], tiles: int) -> None:
+def _check_turn(part: walk.TilePartSpan, seen: dict[int, int], tiles: int) -> None:
     """Checks that a tile-part is the next one of its tile; `seen` counts earlier ones by tile."""
     if part.tile >= tiles:
         raise BadCodestream(f"a tile-part of tile {part.tile}, but there are {tiles} tiles")

@@ -70,7 +70,7 @@ class _Main(NamedTuple):
     stream: Codestream
     segments: list[tuple[int, bytes]]
     place: Span
-    box: walk.Box | None
+    box: walk.BoxSpan | None
     first_part: int
 
 

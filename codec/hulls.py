@@ -47,7 +47,7 @@ class Hulls(NamedTuple):
         return np.where(points > 0, gains, 0.0)
 
 
-class Coded(Protocol):
+class CodedPasses(Protocol):
     """The passes of blocks: how many, and tables (blocks, passes) of bytes and gains."""
 
     @property
@@ -63,7 +63,7 @@ class Coded(Protocol):
         """Squared error that each removes."""
 
 
-def hulls_of(passes: Coded, *, with_last: bool = False) -> Hulls:
+def hulls_of(passes: CodedPasses, *, with_last: bool = False) -> Hulls:
     """The truncation points of all blocks.
 
     Args:

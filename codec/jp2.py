@@ -42,7 +42,7 @@ from foveate.codec.record import (
 from foveate.codec.walk import (
     CODESTREAM_START,
     JP2_START,
-    Box,
+    BoxSpan,
     Readable,
     codestream_span,
     file_boxes,
@@ -190,7 +190,7 @@ def parse(data: bytes) -> Jp2:
     header: Header | None = None
     record, problem = None, None
     others: list[tuple[bytes, bytes, bytes]] = []
-    layers: list[Box] = []
+    layers: list[BoxSpan] = []
     for box in _boxes_around(data):
         content = data[box.start : box.end]
         if box.kind == b"jp2h" and header is None:
@@ -234,7 +234,7 @@ def metadata_beside(data: Readable) -> PhotoMetadata:
     return read_metadata(found)
 
 
-def _boxes_around(data: bytes) -> Iterator[Box]:
+def _boxes_around(data: bytes) -> Iterator[BoxSpan]:
     """The outermost boxes but the codestream's; behind the header box they end where one is broken.
 
     Raises:

@@ -9,7 +9,7 @@ from fractions import Fraction
 
 from foveate.codec.errors import BadCodestream
 from foveate.codec.metadata import PhotoMetadata
-from foveate.codec.walk import Box, boxes, strict
+from foveate.codec.walk import BoxSpan, boxes, strict
 
 SRGB, GRAYSCALE, SYCC = 16, 17, 18
 
@@ -120,7 +120,7 @@ def pack_box_head(kind: bytes, content_length: int) -> bytes:
     return struct.pack(">I4sQ", 1, kind, content_length + 16)
 
 
-def parse_header(data: bytes, header: Box) -> Header:
+def parse_header(data: bytes, header: BoxSpan) -> Header:
     """Parses the JP2 header box; raises BadCodestream if a box in it is malformed."""
     found, seen_resolution = Header(), False
     for box in strict(boxes(data, header.start, header.end)):
@@ -168,7 +168,7 @@ def _parse_channels(content: bytes, offset: int) -> tuple[tuple[int, ...], tuple
     return tuple(kind for _, kind, _ in entries), tuple(place for _, _, place in entries)
 
 
-def with_layer(header: Header, data: bytes, layer: Box) -> Header:
+def with_layer(header: Header, data: bytes, layer: BoxSpan) -> Header:
     """The header with the color of a compositing layer (`jplh`), which counts more.
 
     See ISO/IEC 15444-2, M.11.7.
@@ -185,7 +185,7 @@ def with_layer(header: Header, data: bytes, layer: Box) -> Header:
     return header
 
 
-def _parse_resolution(data: bytes, superbox: Box) -> tuple[float, float] | None:
+def _parse_resolution(data: bytes, superbox: BoxSpan) -> tuple[float, float] | None:
     """(Horizontal, vertical) dots per inch: of the capture, else for display; None if it is not a number."""
     found: dict[bytes, tuple[float, float]] = {}
     for box in strict(boxes(data, superbox.start, superbox.end)):

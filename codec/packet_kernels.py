@@ -74,7 +74,7 @@ class TileBytes(NamedTuple):
     eph: bool
 
 
-class Found(NamedTuple):
+class HeaderContents(NamedTuple):
     """The contents of packet headers. Tables are (layers, blocks).
 
     passes, sizes: of each contribution, in bytes.
@@ -99,7 +99,7 @@ class Kept(NamedTuple):
 
     passes, sizes: passes and bytes up to each layer's end.
     body, start: codewords, and where each block's begins.
-    zero_planes: as in `Found`.
+    zero_planes: as in `HeaderContents`.
     cuts, first_cut: as in `codec.packets.Codewords`.
     """
 

@@ -17,7 +17,7 @@ from foveate.codec import packet_kernels
 from foveate.codec.codestream import Codestream
 from foveate.codec.errors import BadCodestream, UnsupportedCodestream
 from foveate.codec.layout import Layout
-from foveate.codec.packet_kernels import Cuts, Found, Grid, Kept, TileBytes
+from foveate.codec.packet_kernels import Cuts, Grid, HeaderContents, Kept, TileBytes
 from foveate.codec.parameters import BYPASS, TERMALL
 
 _MAX_CELLS = 1 << 27  # layers times blocks: 2 GB of tables
@@ -98,7 +98,7 @@ def parse(stream: Codestream, layout: Layout) -> Parsed:
     _check_volumes(stream, layout)
     body, bounds = _tile_bodies(stream, layout.tiles)
     heads, head_bounds = _joined_headers(stream)
-    found = Found(
+    found = HeaderContents(
         passes=np.zeros((layers, blocks), np.uint8),
         sizes=np.zeros((layers, blocks), np.int32),
         offsets=np.zeros((layers, blocks), np.int64),

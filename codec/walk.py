@@ -55,7 +55,7 @@ def strict(found: Iterable[_Found]) -> Iterator[_Found]:
         yield one
 
 
-class Box(NamedTuple):
+class BoxSpan(NamedTuple):
     """A box (I.4): its head at `offset`, its content from `start` to `end`; cut to what there is of it.
 
     One whose head cannot be read ends where it begins.
@@ -68,12 +68,12 @@ class Box(NamedTuple):
     problem: str = ""
 
 
-def boxes(data: Readable, start: int, end: int) -> Iterator[Box]:
+def boxes(data: Readable, start: int, end: int) -> Iterator[BoxSpan]:
     """The boxes from `start` to `end`, one after the other."""
     offset, count = start, 0
     while offset < end:
         if count == _MOST_BOXES:
-            yield Box(b"", offset, offset, offset, f"more than {_MOST_BOXES} boxes up to byte {offset}")
+            yield BoxSpan(b"", offset, offset, offset, f"more than {_MOST_BOXES} boxes up to byte {offset}")
             return
         head, count = 8, count + 1
         length, kind = struct.unpack(">I4s", data[offset : offset + 8]) if end - offset >= head else (0, b"")
@@ -83,19 +83,19 @@ def boxes(data: Readable, start: int, end: int) -> Iterator[Box]:
         elif length == 0:  # up to the end of the file
             length = end - offset
         if end - offset < head:
-            yield Box(kind, offset, offset, offset, f"the box at byte {offset} is cut off in its head")
+            yield BoxSpan(kind, offset, offset, offset, f"the box at byte {offset} is cut off in its head")
             return
         if length < head:
             problem = f"the box at byte {offset} has the impossible length {length}"
-            yield Box(kind, offset, offset, offset, problem)
+            yield BoxSpan(kind, offset, offset, offset, problem)
             return
         missing = length - (end - offset)
         problem = f"the box at byte {offset} ends {missing:,} bytes past the end" if missing > 0 else ""
-        yield Box(kind, offset, offset + head, min(offset + length, end), problem)
+        yield BoxSpan(kind, offset, offset + head, min(offset + length, end), problem)
         offset += length
 
 
-class Segment(NamedTuple):
+class SegmentSpan(NamedTuple):
     """A marker at `offset`, and its segment if it has one (A.1.4): its payload from `start` to `end`.
 
     One that cannot be read ends where it begins.
@@ -108,7 +108,7 @@ class Segment(NamedTuple):
     problem: str = ""
 
 
-def segments(data: Readable, position: int, end: int) -> Iterator[Segment]:
+def segments(data: Readable, position: int, end: int) -> Iterator[SegmentSpan]:
     """Markers with their segments from a position up to and including SOT, SOD or EOC."""
     while True:
         marker = int.from_bytes(data[position : position + 2]) if position + 2 <= end else 0
@@ -122,16 +122,16 @@ def segments(data: Readable, position: int, end: int) -> Iterator[Segment]:
         elif not alone and (length < 2 or position + 2 + length > end):
             problem = f"marker 0x{marker:04x} at byte {position}: length {length} is impossible"
         if problem:
-            yield Segment(marker, position, position, position, problem)
+            yield SegmentSpan(marker, position, position, position, problem)
             return
         start, stop = (position + 2, position + 2) if alone else (position + 4, position + 2 + length)
-        yield Segment(marker, position, start, stop)
+        yield SegmentSpan(marker, position, start, stop)
         if marker in (SOT, SOD, EOC):
             return
         position = stop
 
 
-class TilePart(NamedTuple):
+class TilePartSpan(NamedTuple):
     """A tile-part (A.4.2): its header from `offset`, its packets from `start` to `end`; clipped to the data.
 
     promised: how many tile-parts the tile has, 0 where it does not say.
@@ -144,26 +144,26 @@ class TilePart(NamedTuple):
     offset: int
     start: int
     end: int
-    segments: tuple[Segment, ...]
+    segments: tuple[SegmentSpan, ...]
     problem: str = ""
 
 
-def tile_parts(data: Readable, position: int, end: int) -> Iterator[TilePart]:
+def tile_parts(data: Readable, position: int, end: int) -> Iterator[TilePartSpan]:
     """Follows Psot from tile-part to tile-part, as long as there is an SOT."""
     while position + 2 <= end and data[position : position + 2] == _SOT:
         if position + _SOT_BYTES > end:
             problem = f"the tile-part at byte {position} is cut off"
-            yield TilePart(0, 0, 0, position, position, position, (), problem)
+            yield TilePartSpan(0, 0, 0, position, position, position, (), problem)
             return
         tile, length, number, promised = struct.unpack(">HIBB", data[position + 4 : position + 12])
         stop, problem = _end_of_tile_part(data, position, length, end)
-        header = [Segment(SOT, position, position + 4, position + _SOT_BYTES)]
+        header = [SegmentSpan(SOT, position, position + 4, position + _SOT_BYTES)]
         header += segments(data, position + _SOT_BYTES, stop)
         last = header[-1]
         problem = problem or last.problem
         if not problem and last.marker != SOD:
             problem = f"no marker segment at byte {last.offset} of a header: 0x{last.marker:04x}"
-        yield TilePart(tile, number, promised, position, last.end, stop, tuple(header), problem)
+        yield TilePartSpan(tile, number, promised, position, last.end, stop, tuple(header), problem)
         if problem:
             return
         position = stop
@@ -234,7 +234,7 @@ def _end_of_codestream(data: Readable, start: int, end: int) -> int | None:
     return position + 2 if data.startswith(_EOC, position, end) else None
 
 
-def file_boxes(data: Readable) -> Iterator[Box]:
+def file_boxes(data: Readable) -> Iterator[BoxSpan]:
     """The outermost boxes of a JP2 file.
 
     Raises:

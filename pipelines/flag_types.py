@@ -7,7 +7,7 @@ import math
 from collections.abc import Sequence
 from typing import Any
 
-from foveate.archive.roi_boxes import Box, parse_box
+from foveate.archive.roi_boxes import RoiBox, parse_box
 from foveate.archive.roi_weights import RoiWeights, parse_roi_weights
 from foveate.codec.file import MOST_LAYERS
 from foveate.codec.regions import Region
@@ -131,7 +131,7 @@ def roi(text: str) -> str:
 
 def box(text: str) -> Any:
     """A box of `--roi-box`."""
-    box: Box
+    box: RoiBox
     try:
         box = parse_box(text)
     except ValueError as error:

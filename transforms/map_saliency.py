@@ -14,7 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
-from foveate.archive.roi_boxes import Box, saliency_of_boxes
+from foveate.archive.roi_boxes import RoiBox, saliency_of_boxes
 from foveate.archive.roi_weights import RoiWeights
 from foveate.archive.settings import CompressSettings
 from foveate.pictures.picture import BadPicture, NotForJpeg2000, pillow_image
@@ -73,7 +73,7 @@ def with_mask(photo: Photo, folder: str, limits: Limits) -> Iterator[SalientPhot
     raise BadInput(f"no mask for this photo in {folder}: looked for {' and '.join(names)}")
 
 
-def with_boxes(photo: Photo, boxes: Sequence[Box]) -> Iterator[SalientPhoto]:
+def with_boxes(photo: Photo, boxes: Sequence[RoiBox]) -> Iterator[SalientPhoto]:
     """A photo in which the inside of boxes matters, or everything alike if none of them touches it."""
     height, width = photo.pixels.shape[:2]
     yield SalientPhoto(photo, saliency_of_boxes(boxes, height, width), 0.0)

@@ -43,7 +43,7 @@ def _right_counts(data: bytes, start: int, end: int) -> list[tuple[int, int]]:
         if segment.marker == _COD and segment.end - segment.start >= 4:
             by_layers = data[segment.start + 1] == _LAYERS_FIRST
             layers = int.from_bytes(data[segment.start + 2 : segment.start + 4])
-    parts: dict[int, list[walk.TilePart]] = {}
+    parts: dict[int, list[walk.TilePartSpan]] = {}
     for part in walk.tile_parts(data, position, end):
         if part.problem:
             raise BadCodestream(f"the codestream ends at byte {end}, too early: {part.problem}")

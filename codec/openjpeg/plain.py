@@ -59,7 +59,7 @@ def is_unusual(data: bytes) -> bool:
     return not found.isdisjoint(_UNUSUAL)
 
 
-def _require_part_1(data: bytes, segment: walk.Segment) -> None:
+def _require_part_1(data: bytes, segment: walk.SegmentSpan) -> None:
     name = _EXTENSIONS.get(segment.marker)
     if name is not None:
         raise UnsupportedCodestream(f"the codestream has {name}, an unsupported extension of JPEG 2000")

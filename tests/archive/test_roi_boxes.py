@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from foveate.archive.roi_boxes import Box, Length, emit_boxes, parse_box, parse_boxes, saliency_of_boxes
+from foveate.archive.roi_boxes import Length, RoiBox, emit_boxes, parse_box, parse_boxes, saliency_of_boxes
 
 starts = st.integers(0, 4000).map(lambda value: Length(value, False)) | st.integers(0, 999).map(
     lambda value: Length(value / 10, True)
@@ -15,11 +15,11 @@ starts = st.integers(0, 4000).map(lambda value: Length(value, False)) | st.integ
 extents = st.integers(1, 4000).map(lambda value: Length(value, False)) | st.integers(1, 1000).map(
     lambda value: Length(value / 10, True)
 )
-boxes = st.builds(Box, starts, starts, extents, extents)
+boxes = st.builds(RoiBox, starts, starts, extents, extents)
 
 
 @given(st.lists(boxes, min_size=1, max_size=4))
-def test_a_box_is_what_its_text_says(drawn: list[Box]) -> None:
+def test_a_box_is_what_its_text_says(drawn: list[RoiBox]) -> None:
     assert parse_box(str(drawn[0])) == drawn[0]
     assert set(parse_boxes(emit_boxes(drawn))) == set(drawn)
     assert emit_boxes(drawn) == emit_boxes([*drawn[::-1], drawn[0]])
@@ -55,7 +55,7 @@ def test_wrong_boxes_are_refused_with_a_sentence(text: str, sentence: str) -> No
 
 @given(boxes, st.integers(1, 3000), st.integers(1, 3000))
 def test_the_map_of_a_box_has_its_area_and_is_cut_off_at_the_photos_edges(
-    box: Box, height: int, width: int
+    box: RoiBox, height: int, width: int
 ) -> None:
     drawn = saliency_of_boxes([box], height, width)
     assert drawn.dtype == np.float32 and 0 <= drawn.min() <= drawn.max() <= 1

@@ -41,7 +41,9 @@ def choice(shape: tuple[int, int, int], layers: int, tile_size: int | None, *, a
     return Encoder(photo(shape), coding=coding).at_slope(60.0, layers)
 
 
-def pointers_of(data: bytes) -> tuple[tuple[pointers.TilePartLength, ...], list[tuple[walk.TilePart, Any]]]:
+def pointers_of(
+    data: bytes,
+) -> tuple[tuple[pointers.TilePartLength, ...], list[tuple[walk.TilePartSpan, Any]]]:
     """Entries of TLM, and each tile-part with those of its PLT."""
 
     def of(segments: Any, marker: int) -> list[bytes]:

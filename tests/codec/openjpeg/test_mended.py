@@ -21,7 +21,7 @@ def in_tile_parts() -> bytes:
     return allocation.encode(Encoder(PIXELS).whole(4))
 
 
-def parts_of(data: bytes) -> list[walk.TilePart]:
+def parts_of(data: bytes) -> list[walk.TilePartSpan]:
     first = [segment.offset for segment in walk.segments(data, 0, len(data))][-1]
     return list(walk.tile_parts(data, first, len(data)))
 
