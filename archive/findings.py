@@ -6,6 +6,7 @@ PCollection[Finding] ─▶ shard by path ─▶ FOLDER/findings-<shard>.parquet
 from __future__ import annotations
 
 import dataclasses
+from collections.abc import Iterable
 from typing import Literal
 
 import pyarrow as pa
@@ -30,7 +31,7 @@ Kind = Literal[
     "locked",  # no fault, but encrypted, and there is no key to look inside
 ]
 NO_FAULT: frozenset[Kind] = frozenset({"no_checksum", "locked"})
-FILE_PREFIX = "findings-"
+FILE_PREFIX = "findings"  # how the names of the table's files begin
 
 
 @dataclasses.dataclass(frozen=True)
@@ -52,7 +53,14 @@ class Finding:
         return self.kind not in NO_FAULT
 
 
-def write_table(table: pa.Table, url: str) -> None:
-    """Writes a table of findings whole."""
+_SCHEMA = pa.schema(
+    [pa.field(field.name, pa.string(), nullable=False) for field in dataclasses.fields(Finding)]
+)
+
+
+def write_findings(rows: Iterable[tuple[str, ...]], url: str) -> None:
+    """Writes the values of findings as one file, sorted by path; whole or not at all."""
+    columns = [list(column) for column in zip(*sorted(rows), strict=True)] or [[] for _ in _SCHEMA]
+    arrays = [pa.array(column, pa.string()) for column in columns]
     with open_whole(url) as file:
-        pq.write_table(table, file, compression="zstd")
+        pq.write_table(pa.Table.from_arrays(arrays, schema=_SCHEMA), file, compression="zstd")

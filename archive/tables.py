@@ -23,7 +23,7 @@ import typing
 import uuid
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from pathlib import Path
-from typing import Any, BinaryIO, TypeVar
+from typing import TYPE_CHECKING, Any, BinaryIO, TypeVar
 
 import pyarrow as pa
 import pyarrow.compute as pc
@@ -35,6 +35,9 @@ from foveate.archive.rows import Failure, MetricsRow
 from foveate.storage.files import read_whole
 from foveate.storage.local_disk import move_durably
 from foveate.storage.stores import store_of
+
+if TYPE_CHECKING:
+    from foveate.archive.findings import Finding
 
 METRICS_FOLDER = "_foveate/metrics"
 JOURNAL = "journal-"  # how the names of files begin that hold rows of a run that has not ended
@@ -153,7 +156,7 @@ def open_whole(url: str) -> Iterator[BinaryIO]:
         raise
 
 
-def values_of(row: MetricsRow | Failure) -> tuple[Any, ...]:
+def values_of(row: MetricsRow | Failure | Finding) -> tuple[Any, ...]:
     """The values of a row's fields in order, with texts as in `table_text`."""
     values = (getattr(row, field.name) for field in dataclasses.fields(row))
     return tuple(table_text(value) if isinstance(value, str) else value for value in values)

@@ -23,8 +23,9 @@ from foveate.pictures.formats import decode_picture
 from foveate.quality.overlay import heat_over
 from foveate.quality.psnr import psnr_s
 from foveate.storage.source import SourceFile
-from foveate.transforms.elements import Coded, Photo, Pixels, SalientPhoto
-from foveate.transforms.encode import EncodeOptions, encode
+from foveate.transforms.elements import CodedFile, Photo, Pixels, SalientPhoto
+from foveate.transforms.encode import encode
+from foveate.transforms.encode_options import EncodeOptions
 
 _GAP, _CAPTION = 8, 30
 
@@ -70,7 +71,7 @@ def main() -> int:
     return 0
 
 
-def _coded(pixels: Pixels, saliency: NDArray[np.float32] | None, bpp: float) -> Coded:
+def _coded(pixels: Pixels, saliency: NDArray[np.float32] | None, bpp: float) -> CodedFile:
     source = SourceFile("", "", 1, 0.0)
     photo = Photo(source, pixels, PhotoMetadata(), "png", 8, "00" * 32, (), 0.0)
     encoder = EncodeOptions(CompressSettings(Target("bpp", bpp)), bytes(8), "", resume=False)

@@ -23,7 +23,7 @@ from foveate.codec.metadata import PhotoMetadata
 from foveate.models.reccnn import restore_pixels
 from foveate.storage.source import SourceFile
 from foveate.transforms import elements
-from foveate.transforms.elements import Coded, CodedPhoto, SalientPhoto
+from foveate.transforms.elements import CodedFile, CodedPhoto, SalientPhoto
 from foveate.transforms.prefilter import prefilter_where_it_helps
 
 RATES = (0.125, 0.25, 0.5, 1.0, 2.0)  # bits per pixel
@@ -96,14 +96,14 @@ def our_curves(task: Task, wanted: Sequence[Way], available: Networks, kept: Kep
     return {name: tuple(points) for name, points in curves.items()}
 
 
-def decoded(data: bytes) -> Coded:
+def decoded(data: bytes) -> CodedFile:
     """A file with its decoded pixels and coding-noise map."""
     found = decode_file(data)
-    return Coded(data, found.decoded.pixels, found.noise, False, 0.0)
+    return CodedFile(data, found.decoded.pixels, found.noise, False, 0.0)
 
 
 def _outcome(
-    task: Task, rate: float, coded: Coded, plain: Point, way: Way, available: Networks, kept: Kept
+    task: Task, rate: float, coded: CodedFile, plain: Point, way: Way, available: Networks, kept: Kept
 ) -> Point:
     """Compresses a photo in one of the ways of `foveate compress`."""
     of_file = f"{hashlib.sha256(coded.jp2).hexdigest()}, {networks.msroi_name()}"
@@ -132,14 +132,14 @@ def as_restored(decoded: Point, restored: Point, merit: str) -> Point:
     return Point(point.size, {**point.figures, "marked": float(marked), "unmarked": restored.figures["psnr"]})
 
 
-def _restored(task: Task, coded: Coded, prefiltered: bool, size: str, available: Networks) -> Point:
+def _restored(task: Task, coded: CodedFile, prefiltered: bool, size: str, available: Networks) -> Point:
     pixels = restore_pixels(available.reccnn(size), coded.decoded, coded.noise, prefiltered)
     if pixels is None:
         raise AssertionError("a lossy file has a noise map")
     return task.point(len(coded.jp2), pixels)
 
 
-def _prefiltered(task: Task, rate: float, coded: Coded, size: str, available: Networks) -> Curve:
+def _prefiltered(task: Task, rate: float, coded: CodedFile, size: str, available: Networks) -> Curve:
     """The file of what ComCNN prefilters, decoded and restored; () where compress does not ask it."""
     source = SourceFile("", "", 1, 0.0)
     photo = elements.Photo(source, task.photo, PhotoMetadata(), "png", 8, "", (), 0.0)

@@ -126,7 +126,7 @@ def loop(photos: str, archive: str) -> None:
     from foveate.archive.tables import write_metrics
     from foveate.pipelines.running.arguments import add_limits, limits_of
     from foveate.storage.listing import find_files
-    from foveate.transforms import encode, map_saliency, measure, read, run_reccnn, write
+    from foveate.transforms import encode, encode_options, map_saliency, measure, read, run_reccnn, write
     from foveate.transforms.keep_journal import JournalWriter
     from foveate.transforms.progress import Progress
 
@@ -135,7 +135,7 @@ def loop(photos: str, archive: str) -> None:
     limits = limits_of(parser.parse_args([]))
     settings = CompressSettings(Target("bpp", 1.0), "none", comcnn="off")
     labels = RunLabels(archive, settings.target, settings.digest().hex(), "00" * 8, "0", "r1")
-    encoder = encode.EncodeOptions(settings, bytes(8), archive, True)
+    encoder = encode_options.EncodeOptions(settings, bytes(8), archive, True)
     journal, progress = JournalWriter(labels), Progress(f"{archive}.progress")
     rows: list[MetricsRow] = []
     for source in find_files(photos, frozenset({".jpg"}), archive):

@@ -29,8 +29,9 @@ from foveate.quality.psnr import psnr_s
 from foveate.reports.inspection.examination import examine
 from foveate.reports.inspection.sheet import render_sheet
 from foveate.storage.source import SourceFile
-from foveate.transforms.elements import Coded, Photo, Pixels, SalientPhoto
-from foveate.transforms.encode import EncodeOptions, encode
+from foveate.transforms.elements import CodedFile, Photo, Pixels, SalientPhoto
+from foveate.transforms.encode import encode
+from foveate.transforms.encode_options import EncodeOptions
 
 PHOTOS = Path(__file__).parents[1] / "examples" / "photos"
 OUTPUT = Path(__file__).parent / "images"
@@ -80,13 +81,13 @@ def _bytes(pixels: Pixels) -> NDArray[np.uint8]:
 
 def _coded(
     pixels: Pixels, saliency: NDArray[np.float32] | None, bpp: float, sha256: str = "00" * 32
-) -> Coded:
+) -> CodedFile:
     photo = Photo(SourceFile("", "", 1, 0.0), pixels, PhotoMetadata(), "png", 8, sha256, (), 0.0)
     encoder = EncodeOptions(CompressSettings(Target("bpp", bpp)), bytes(8), "", resume=False)
     return encode(SalientPhoto(photo, saliency, 0.0), pixels, encoder, prefiltered=False)
 
 
-def _bit_panels(photo: Pixels, even: Coded, favored: Coded) -> list[tuple[str, NDArray[np.uint8]]]:
+def _bit_panels(photo: Pixels, even: CodedFile, favored: CodedFile) -> list[tuple[str, NDArray[np.uint8]]]:
     """Where the bits of two files of equal size went, on one scale."""
     bits = [_bits(coded, photo.shape[0] // 8, photo.shape[1] // 8) for coded in (even, favored)]
     top = float(np.percentile(np.stack(bits), _BRIGHTEST))
@@ -95,7 +96,7 @@ def _bit_panels(photo: Pixels, even: Coded, favored: Coded) -> list[tuple[str, N
     return [(f"--roi none, {sizes[0]}", heats[0]), (f"with MS-ROI's map, {sizes[1]}", heats[1])]
 
 
-def _bits(coded: Coded, rows: int, columns: int) -> NDArray[np.float32]:
+def _bits(coded: CodedFile, rows: int, columns: int) -> NDArray[np.float32]:
     return bits_per_pixel(PacketStream.parse(jp2.parse(coded.jp2).codestream), rows, columns)
 
 

@@ -1,7 +1,7 @@
 """Codes for why an archive keeps a source unchanged instead of compressing it.
 
 The sentence for people is written where the reason is found: `NotForJpeg2000(Reason.RAW, "a RAW photo")` in
-this folder, or `transforms.encode.not_worth_it` for photos that would not get smaller.
+this folder, or `transforms.worth_archiving` for photos that would not get smaller.
 """
 
 from __future__ import annotations

@@ -39,11 +39,12 @@ from foveate.storage.errors import CannotGoOn
 from foveate.storage.listing import NothingFound
 from foveate.transforms.claim_photos import LEFT, ClaimPhotos
 from foveate.transforms.clean_jpeg import CleanJpegs
-from foveate.transforms.encode import EncodeJpeg2000, EncodePrefiltered
+from foveate.transforms.encode import EncodeJpeg2000
+from foveate.transforms.encode_prefiltered import EncodePrefiltered
 from foveate.transforms.feeds import BatchFeed, PlanMade, Round, RoundFeed, StreamFeed
 from foveate.transforms.keep_journal import KeepJournal
 from foveate.transforms.map_saliency import MapSaliency
-from foveate.transforms.measure import Measure
+from foveate.transforms.measure import MeasureFiles
 from foveate.transforms.prefilter import Prefilter
 from foveate.transforms.progress import Progress
 from foveate.transforms.read import KEPT, ReadPhotos
@@ -51,7 +52,8 @@ from foveate.transforms.run_reccnn import RestoreCoded, SkipRestoring
 from foveate.transforms.steps import FAILURES
 from foveate.transforms.transcode import ReadMasters, TranscodeJpeg2000
 from foveate.transforms.write import CopyKept, WriteArchives
-from foveate.transforms.write_tables import WriteFailures, WriteMetrics, shards_for
+from foveate.transforms.write_failures import WriteFailures
+from foveate.transforms.write_metrics import WriteMetrics, shards_for
 
 __all__ = ["add_arguments", "build", "parse_beam_flags", "run"]
 
@@ -101,7 +103,7 @@ def build(
     measured_as_restored = options.reccnn is not None and settings.target.kind != "lossless"
     restore = RestoreCoded(options.reccnn, options.restore_all) if measured_as_restored else SkipRestoring()
     restored = coded.good | "Restore" >> restore
-    archived = restored.good | "Measure" >> Measure(labels, options.score_all)
+    archived = restored.good | "Measure" >> MeasureFiles(labels, options.score_all)
     written = archived.good | "Write archives" >> WriteArchives(labels, counts, options.replace_edited)
     kept = (photos[KEPT], plain[KEPT]) | "All kept" >> beam.Flatten()
     copied = kept | "Copy kept" >> CopyKept(labels, counts)

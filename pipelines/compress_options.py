@@ -30,7 +30,7 @@ from foveate.pipelines.running.key import add_key, key_of
 from foveate.pipelines.weights_digest import weights_digest
 from foveate.sandbox.client import Limits
 from foveate.transforms.arrivals import Watched
-from foveate.transforms.encode import EncodeOptions
+from foveate.transforms.encode_options import EncodeOptions
 from foveate.transforms.frames import DicomFrames
 from foveate.transforms.run_reccnn import RecCnn
 

@@ -40,12 +40,12 @@ from foveate.transforms.decode import COPIES, DecodeJpeg2000
 from foveate.transforms.name_restored import NameRestored
 from foveate.transforms.run_reccnn import RecCnn, RestorePixels, halo_of
 from foveate.transforms.steps import FAILURES
+from foveate.transforms.write_failures import WriteFailures
 from foveate.transforms.write_pictures import (
     CopyUnchanged,
     Output,
     WritePictures,
 )
-from foveate.transforms.write_tables import WriteFailures
 
 __all__ = ["add_arguments", "build", "parse_beam_flags", "run"]
 

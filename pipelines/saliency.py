@@ -48,8 +48,8 @@ from foveate.transforms.map_saliency import FindStructures
 from foveate.transforms.plan_on_workers import PlanOnWorkers
 from foveate.transforms.read import KEPT, ReadPhotos
 from foveate.transforms.steps import FAILURES
+from foveate.transforms.write_failures import WriteFailures
 from foveate.transforms.write_maps import WriteMaps
-from foveate.transforms.write_tables import WriteFailures
 
 __all__ = ["add_arguments", "build", "parse_beam_flags", "run"]
 

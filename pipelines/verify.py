@@ -21,7 +21,7 @@ from rich.table import Table
 
 from foveate.archive.findings import Finding, Kind
 from foveate.archive.keys import ArchiveKey, BadKey
-from foveate.archive.planning.found import Found, found_in
+from foveate.archive.planning.findings_database import FindingsDatabase, open_findings
 from foveate.archive.planning.verification import Checks, plan_checks, read_sums
 from foveate.archive.tables import BadTable, read_metrics
 from foveate.pipelines import flag_types
@@ -36,8 +36,9 @@ from foveate.sandbox.client import Limits
 from foveate.storage.files import delete_file, join
 from foveate.storage.listing import NothingFound, find_file, list_folder, list_private
 from foveate.transforms import progress, verify
+from foveate.transforms.plan_checks import FINDINGS, PlanChecks
 from foveate.transforms.steps import FAILURES
-from foveate.transforms.write_tables import WriteFindings
+from foveate.transforms.write_findings import WriteFindings
 
 __all__ = ["add_arguments", "build", "parse_beam_flags", "run"]
 
@@ -134,7 +135,7 @@ def run(args: argparse.Namespace) -> int:
             return status
         try:
             checks = checks or _cleared(options.folder)
-            found = stack.enter_context(found_in(options.findings, archive))
+            found = stack.enter_context(open_findings(options.findings, archive))
         except (OSError, BadTable) as error:
             user_log.error(f"foveate verify: the findings cannot be read: {error}")
             return RUN_FAILED
@@ -173,7 +174,7 @@ def _findings_folder(output: str | None, stack: contextlib.ExitStack) -> str:
 
 def build(root: beam.Pipeline, counts: progress.Progress, options: VerifyOptions) -> None:
     """Wires the pipeline: joins the tables with a listing, then checks each file on its own."""
-    planned = root | "Plan" >> verify.PlanChecks(
+    planned = root | "Plan" >> PlanChecks(
         options.archive, options.parts, options.quick, options.recheck, options.folder
     )
     verified = planned.checks | "Verify files" >> verify.VerifyFiles(
@@ -183,7 +184,7 @@ def build(root: beam.Pipeline, counts: progress.Progress, options: VerifyOptions
         verify.unverified, options.archive, counts
     ).with_output_types(Finding)
     (
-        (planned[verify.FINDINGS], verified.good, failed)
+        (planned[FINDINGS], verified.good, failed)
         | "All findings" >> beam.Flatten()
         | "Write findings" >> WriteFindings(options.findings)
     )
@@ -192,7 +193,7 @@ def build(root: beam.Pipeline, counts: progress.Progress, options: VerifyOptions
 # ---------------------------------------------------------------- what is said
 
 
-def _say(options: VerifyOptions, checks: Checks, found: Found, *, as_json: bool) -> None:
+def _say(options: VerifyOptions, checks: Checks, found: FindingsDatabase, *, as_json: bool) -> None:
     if as_json:
         _print_document(options, checks, found)
         return
@@ -230,7 +231,7 @@ def _summary(
         )
 
 
-def _print_document(options: VerifyOptions, checks: Checks, found: Found) -> None:
+def _print_document(options: VerifyOptions, checks: Checks, found: FindingsDatabase) -> None:
     """Prints one JSON document, one finding at a time, since there may be millions."""
     faults = found.counts(faults=True)
     head = {

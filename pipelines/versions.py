@@ -26,7 +26,8 @@ from foveate.sandbox.client import Limits
 from foveate.storage.errors import BadInput
 from foveate.storage.source import SourceFile
 from foveate.transforms.elements import Photo, SalientPhoto
-from foveate.transforms.encode import EncodeOptions, encode
+from foveate.transforms.encode import encode
+from foveate.transforms.encode_options import EncodeOptions
 from foveate.transforms.map_saliency import DrawSaliency, FindStructures
 from foveate.transforms.read import read_photo
 

@@ -17,7 +17,7 @@ from foveate.archive.settings import CompressSettings, Target
 from foveate.codec.metadata import PhotoMetadata
 from foveate.storage.source import SourceFile
 from foveate.transforms.elements import Photo, Pixels, SalientPhoto
-from foveate.transforms.encode import EncodeOptions
+from foveate.transforms.encode_options import EncodeOptions
 
 WEIGHTS = bytes(range(8))
 

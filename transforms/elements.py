@@ -52,7 +52,7 @@ class SalientPhoto:
 
 
 @dataclasses.dataclass(frozen=True, eq=False)
-class Coded:
+class CodedFile:
     """A JP2 file, its decoded pixels, and how coarsely each place was coded.
 
     `decoded` is like the photo's pixels; `noise` is the coding-noise map (ceil(H/8), ceil(W/8), 4) float32,
@@ -72,7 +72,7 @@ class CodedPhoto:
     """A photo and its file. `archived`: the file is already in the archive."""
 
     salient: SalientPhoto
-    file: Coded
+    file: CodedFile
     archived: bool = False
 
     @property

@@ -25,7 +25,7 @@ from foveate.quality.measures import Measures, measure
 from foveate.quality.psnr import alpha_error
 from foveate.transforms.elements import (
     Archived,
-    Coded,
+    CodedFile,
     Photo,
     Pixels,
     RestoredPhoto,
@@ -88,7 +88,7 @@ def _harms(element: RestoredPhoto, plain: Measures, recovered: Measures | None, 
 
 
 def _recovered(
-    salient: SalientPhoto, coded: Coded, restored: Pixels | None, plain: Measures, *, scored: bool
+    salient: SalientPhoto, coded: CodedFile, restored: Pixels | None, plain: Measures, *, scored: bool
 ) -> Measures | None:
     """The measures after restoring: unchanged for lossless files, None without RecCNN or for a sample."""
     if restored is not None:
@@ -97,7 +97,7 @@ def _recovered(
 
 
 def _row(
-    salient: SalientPhoto, coded: Coded, plain: Measures, recovered: Measures | None, run: RunLabels
+    salient: SalientPhoto, coded: CodedFile, plain: Measures, recovered: Measures | None, run: RunLabels
 ) -> MetricsRow:
     photo = salient.photo
     height, width, channels = photo.pixels.shape
@@ -170,7 +170,7 @@ def _reached(target: Target, photo: Photo, archive_bytes: int, plain: Measures) 
 
 
 @dataclasses.dataclass
-class Measure(PhotoStage):
+class MeasureFiles(PhotoStage):
     """`RestoredPhoto` → `Archived`: the file with its metrics row."""
 
     run: RunLabels

@@ -19,7 +19,7 @@ import pyarrow as pa
 
 from foveate.archive.rows import Failure, MetricsRow
 from foveate.archive.tables import failures_schema, metrics_schema, open_whole, run_folder
-from foveate.transforms.write_tables import WriteShards, keyed_values
+from foveate.transforms.write_shards import WriteShards, keyed_values
 
 _BIGQUERY_TYPES = {
     pa.string(): "STRING",

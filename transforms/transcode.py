@@ -25,10 +25,12 @@ from foveate.sandbox.client import Limits, check_file_bytes, decode_archive
 from foveate.storage.errors import BadInput
 from foveate.storage.files import read_source
 from foveate.storage.source import SourceFile
-from foveate.transforms.elements import Coded, CodedPhoto, Photo, SalientPhoto
-from foveate.transforms.encode import EncodeOptions, already_archived, not_worth_it, too_coarse
+from foveate.transforms.elements import CodedFile, CodedPhoto, Photo, SalientPhoto
+from foveate.transforms.encode_options import EncodeOptions
 from foveate.transforms.read import KEPT, require_place
+from foveate.transforms.reuse_archived import already_archived
 from foveate.transforms.steps import PhotoStage
+from foveate.transforms.worth_archiving import NO_ROOM, not_worth_it, too_coarse
 
 _FORMAT = "jpeg2000"
 
@@ -85,7 +87,7 @@ def transcode(salient: SalientPhoto, encoder: EncodeOptions) -> Iterator[Any]:
             kept = not_worth_it(archive_bytes, photo.source.size_bytes, settings.min_saving)
         kept = kept or too_coarse(photo.pixels, coded.decoded)
     except BudgetTooSmall:
-        kept = Reason.NO_ROOM, "the target leaves no room for the picture besides headers and metadata"
+        kept = NO_ROOM
     except UnsupportedCodestream as error:
         kept = Reason.NOT_READ, str(error)
     if kept:
@@ -95,7 +97,7 @@ def transcode(salient: SalientPhoto, encoder: EncodeOptions) -> Iterator[Any]:
         yield CodedPhoto(salient, coded)
 
 
-def _transcoded(salient: SalientPhoto, encoder: EncodeOptions) -> Coded:
+def _transcoded(salient: SalientPhoto, encoder: EncodeOptions) -> CodedFile:
     start = time.perf_counter()
     photo, settings = salient.photo, encoder.settings
     data = read_source(photo.source, encoder.limits.file_bytes)
@@ -115,7 +117,7 @@ def _transcoded(salient: SalientPhoto, encoder: EncodeOptions) -> Coded:
 
     source = Source(data, photo.pixels, encoder.record(salient, False), decode)
     made = transcode_file(source, recipe)
-    return Coded(made.jp2, made.pixels, made.noise, False, time.perf_counter() - start)
+    return CodedFile(made.jp2, made.pixels, made.noise, False, time.perf_counter() - start)
 
 
 @dataclasses.dataclass

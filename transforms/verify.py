@@ -1,8 +1,4 @@
-"""Verifies an archive against its tables, and each file against its record, its row and a decoder.
-
-archive ─▶ tables joined with one listing ─▶ parts ─▶ Check, a file each ─▶ verify_file ─▶ Finding
-                                                   └▶ Finding: missing, untracked, stale, of another size
-"""
+"""Verifies each file of an archive against its record, its row and a decoder."""
 
 from __future__ import annotations
 
@@ -11,16 +7,12 @@ import functools
 import hashlib
 import math
 from collections.abc import Callable, Iterator
-from typing import Any
-
-import apache_beam as beam
 
 from foveate.archive import encryption
 from foveate.archive.expected import Check, Expected, size_mismatch
 from foveate.archive.findings import Finding, Kind
 from foveate.archive.keys import ENDING, ArchiveKey, Misplaced, from_store
 from foveate.archive.names import JP2_ENDINGS, is_jpeg2000
-from foveate.archive.planning.verification import plan_checks, read_checks, write_sums
 from foveate.archive.rows import Failure
 from foveate.codec.errors import BadCodestream, UnsupportedCodestream
 from foveate.codec.integrity import Integrity
@@ -39,9 +31,8 @@ from foveate.storage.files import read_whole
 from foveate.storage.object_store import checksums
 from foveate.transforms.elements import Pixels
 from foveate.transforms.progress import Progress
-from foveate.transforms.steps import Element, PhotoStage
+from foveate.transforms.steps import PhotoStage
 
-FINDINGS = "findings"
 _TOLERANCE_DB = 0.05  # two builds of OpenJPEG differ by one step in a few samples
 
 
@@ -52,12 +43,6 @@ class Verifier:
     limits: Limits
     key: ArchiveKey | None
     progress: Progress
-
-
-def read_part(url: str, archive: bytes) -> Iterator[Any]:
-    """`read_checks` as outputs of a Beam step: findings go to the tag "findings"."""
-    for planned in read_checks(url, archive.decode(errors="surrogatepass")):
-        yield planned if isinstance(planned, Check) else beam.pvalue.TaggedOutput(FINDINGS, planned)
 
 
 def verify_file(check: Check, verifier: Verifier) -> Iterator[Finding]:
@@ -229,49 +214,6 @@ def _measured_again(pixels: Pixels, known: Expected, verifier: Verifier) -> Iter
     noted = known.psnr_db if known.psnr_db is not None else math.nan
     if measured != noted and not abs(measured - noted) <= _TOLERANCE_DB:
         yield "quality", f"its PSNR is {measured:.2f} dB, but its row says {noted:.2f} dB"
-
-
-@dataclasses.dataclass
-class PlanChecks(beam.PTransform):  # type: ignore[misc]  # Beam is untyped
-    """An archive → a `Check` for each file to look at; outputs: "checks" (main) and "findings".
-
-    Args:
-      archive: its root, or one file.
-      parts: the urls of a plan that is there already; None: a worker plans.
-      quick, recheck, folder: as of `plan_checks`, for a worker that plans.
-    """
-
-    archive: str
-    parts: tuple[str, ...] | None
-    quick: bool
-    recheck: int
-    folder: str
-
-    def expand(self, root: Any) -> Any:
-        """Plans, if need be, and reads parts in parallel; a part's files stay on one worker."""
-        name = self.archive.encode(errors="surrogatepass")
-        if self.parts is not None:
-            parts = root | "Name parts" >> beam.Create(list(self.parts)).with_output_types(str)
-        else:
-            parts = (
-                root
-                | "Name the archive" >> beam.Create([name])
-                | "Join tables and listing"
-                >> beam.FlatMap(plan_on_worker, self.quick, self.recheck, self.folder).with_output_types(str)
-            )
-        return (
-            parts
-            | "Spread parts" >> beam.Reshuffle()
-            | "Read parts"
-            >> beam.FlatMap(read_part, name).with_output_types(Element).with_outputs(FINDINGS, main="checks")
-        )
-
-
-def plan_on_worker(archive: bytes, quick: bool, recheck: int, folder: str) -> Iterator[str]:
-    """`plan_checks` as a Beam step; gives the urls of the parts, and leaves its sums in the folder."""
-    checks = plan_checks(archive.decode(errors="surrogatepass"), quick, recheck, folder)
-    write_sums(checks, folder)
-    yield from checks.parts
 
 
 @dataclasses.dataclass

@@ -16,7 +16,8 @@ from apache_beam.testing.test_pipeline import TestPipeline
 from foveate.archive import tables
 from foveate.archive.journal import journal_line
 from foveate.archive.rows import Failure, MetricsRow
-from foveate.transforms.write_tables import WriteFailures, WriteMetrics
+from foveate.transforms.write_failures import WriteFailures
+from foveate.transforms.write_metrics import WriteMetrics
 
 NOON = datetime.datetime(2026, 3, 1, 12, tzinfo=datetime.UTC)
 

@@ -20,7 +20,9 @@ from foveate.codec.metadata import PhotoMetadata
 from foveate.models import comcnn, reccnn, tiling
 from foveate.storage.source import SourceFile
 from foveate.transforms.elements import CodedPhoto, Photo, SalientPhoto
-from foveate.transforms.encode import EncodeOptions, encode, encode_prefiltered
+from foveate.transforms.encode import encode
+from foveate.transforms.encode_options import EncodeOptions
+from foveate.transforms.encode_prefiltered import encode_prefiltered
 from foveate.transforms.measure import measure_photo
 from foveate.transforms.prefilter import prefilter_where_it_helps
 from foveate.transforms.run_reccnn import restore_coded

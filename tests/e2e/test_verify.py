@@ -18,9 +18,9 @@ import pytest
 
 from foveate.archive import keys
 from foveate.archive.expected import Check
-from foveate.archive.findings import Finding
+from foveate.archive.findings import FILE_PREFIX, Finding, write_findings
 from foveate.archive.keys import ArchiveKey
-from foveate.archive.planning.found import found_in as read_found
+from foveate.archive.planning.findings_database import open_findings
 from foveate.archive.planning.verification import plan_checks, read_checks
 from foveate.archive.rows import MetricsRow
 from foveate.archive.tables import read_metrics, write_metrics
@@ -29,7 +29,6 @@ from foveate.pipelines.cli import main
 from foveate.sandbox.client import Limits
 from foveate.transforms import verify
 from foveate.transforms.progress import Progress
-from foveate.transforms.write_tables import write_findings
 from tests import picture_files
 
 FLIPS = int(os.environ.get("FOVEATE_FLIPS", "50"))
@@ -74,8 +73,8 @@ def found_in(
     for planned in planned_of(archive, quick, recheck):
         found += [planned] if isinstance(planned, Finding) else verify.verify_file(planned, verifier)
     with tempfile.TemporaryDirectory() as folder:
-        write_findings((0, [dataclasses.astuple(finding) for finding in found]), folder)
-        with read_found(folder, str(archive)) as named:
+        write_findings(map(dataclasses.astuple, found), f"{folder}/{FILE_PREFIX}-00000.parquet")
+        with open_findings(folder, str(archive)) as named:
             return {finding.path: finding for finding in named.in_order()}
 
 

@@ -1,10 +1,9 @@
-"""Every target is met, every byte counted; what is not worth it is kept; what is there already is taken."""
+"""Every target is met, and every byte counts."""
 
 from __future__ import annotations
 
 import dataclasses
 import functools
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -13,17 +12,13 @@ import skimage.data
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from foveate.archive.rows import KeptSource
 from foveate.codec import jp2, openjpeg
 from foveate.codec.metadata import PhotoMetadata
 from foveate.pictures.formats import jpeg_bytes
-from foveate.pictures.reasons import Reason
 from foveate.quality.psnr import psnr, psnr_s
 from foveate.quality.saliency import resize_saliency
-from foveate.sandbox.client import Limits
-from foveate.transforms.elements import Coded, CodedPhoto, PrefilteredPhoto, SalientPhoto
-from foveate.transforms.encode import encode_plain, encode_prefiltered
-from foveate.transforms.read import KEPT
+from foveate.transforms.elements import CodedFile, CodedPhoto, SalientPhoto
+from foveate.transforms.encode import encode_plain
 from tests import streams
 from tests.photos import WEIGHTS, a_photo, corner, encoder, one, outputs, salient
 from tests.picture_files import exif_block, exif_with_jpeg, icc_profile, xmp_packet
@@ -33,7 +28,7 @@ picture = functools.cache(texture)
 SHAPE = (251, 330, 3)
 
 
-def coded(photo: SalientPhoto, kind: str, value: float, **options: Any) -> Coded:
+def coded(photo: SalientPhoto, kind: str, value: float, **options: Any) -> CodedFile:
     result: CodedPhoto = one(encode_plain, photo, encoder(kind, value, **options))
     assert result.salient is photo and not result.archived
     candidate = result.file
@@ -184,36 +179,6 @@ def test_the_noise_map_is_finer_where_it_matters() -> None:
     assert favored[24:, 32:].mean() < 0.8 * even[24:, 32:].mean()
 
 
-@pytest.mark.parametrize(
-    ("source_bytes", "reason"), [(4_000, Reason.NO_SAVING), (10_400, Reason.LITTLE_SAVING)]
-)
-def test_what_saves_too_little_is_kept(source_bytes: int, reason: Reason) -> None:
-    photo = salient(picture(*SHAPE), source_bytes=source_bytes)  # 1 bit a pixel is 10,353 bytes
-    (kept,) = outputs(encode_plain(photo, encoder("bpp", 1)))[KEPT]
-    assert isinstance(kept, KeptSource)
-    assert (kept.source, kept.source_sha256) == (photo.photo.source, photo.photo.source_sha256)
-    assert kept.reason == reason and "JPEG 2000 would" in kept.detail
-
-
-def test_an_alpha_channel_that_would_be_coarse_keeps_the_photo() -> None:
-    pixels = streams.with_ramp(picture(*SHAPE[:2], 4))
-    (fine,) = outputs(encode_plain(salient(pixels, source_bytes=10**6), encoder("bpp", 1)))[""]
-    assert isinstance(fine, CodedPhoto)
-    pixels[..., 3] = np.random.default_rng(0).integers(0, 256, pixels.shape[:2])
-    (kept,) = outputs(encode_plain(salient(pixels, source_bytes=10**6), encoder("bpp", 1)))[KEPT]
-    assert kept.reason == Reason.TRANSPARENCY
-
-
-def test_what_saves_little_is_compressed_if_that_is_enough() -> None:
-    assert coded(salient(picture(*SHAPE), source_bytes=10_400), "bpp", 1, min_saving=0.0)
-
-
-@pytest.mark.parametrize("shape", [(1, 1, 3), (9, 13, 4)])
-def test_a_target_without_room_for_the_picture_keeps_it(shape: tuple[int, int, int]) -> None:
-    (kept,) = outputs(encode_plain(salient(picture(*shape)), encoder("bpp", 0.5)))[KEPT]
-    assert kept.reason == Reason.NO_ROOM
-
-
 @pytest.mark.parametrize("side", [1, 2, 5, 8, 13, 21, 34, 55])
 @pytest.mark.parametrize(("channels", "bits"), [(4, 8), (1, 8), (4, 16)])
 def test_the_smallest_photos_are_coded_at_a_rate_they_have_room_for(
@@ -225,95 +190,3 @@ def test_the_smallest_photos_are_coded_at_a_rate_they_have_room_for(
     bpp = 8 * 400 / (side * (side + 4)) + 2
     result = coded(salient(pixels, source_bytes=10**6), "bpp", bpp)
     assert len(result.jp2) <= bpp * side * (side + 4) / 8
-
-
-def test_metadata_larger_than_the_budget_keep_the_file() -> None:
-    photo = SalientPhoto(a_photo(picture(97, 131, 3), xmp=b"x" * 5000), None, 0.1)
-    (kept,) = outputs(encode_plain(photo, encoder("bpp", 1)))[KEPT]
-    assert kept.reason == Reason.NO_ROOM
-
-
-# What ComCNN prefiltered
-
-
-def after_comcnn(prefiltered: Any) -> CodedPhoto:
-    settings = encoder("bpp", 0.5, comcnn="auto")
-    plain = one(encode_plain, salient(picture(*SHAPE)), settings)
-    element = PrefilteredPhoto(plain, prefiltered, 0.5)
-    assert element.source.url == "/in/trip/a.png"
-    result: CodedPhoto = one(encode_prefiltered, element, settings)
-    return result
-
-
-def blurred() -> Any:
-    pixels = picture(*SHAPE).astype(np.uint16)
-    return ((pixels + np.roll(pixels, 1, 0) + 1) // 2).astype(np.uint8)
-
-
-def test_without_a_prefiltered_photo_the_plain_file_stays() -> None:
-    assert not after_comcnn(None).file.prefiltered
-
-
-def test_a_prefiltered_photo_is_coded_in_its_place_with_the_same_budget() -> None:
-    file = after_comcnn(blurred()).file
-    assert file.prefiltered
-    assert met(len(file.jp2), int(0.5 * SHAPE[0] * SHAPE[1] / 8))
-    record = jp2.parse(file.jp2).record
-    assert record is not None and record.prefiltered
-    assert file.encode_seconds > 0.5
-
-
-# What an interrupted run left
-
-
-def archived(folder: Path, photo: SalientPhoto, data: bytes) -> Path:
-    path = folder / "trip" / "a.png.jp2"
-    path.parent.mkdir(parents=True)
-    path.write_bytes(data)
-    return path
-
-
-def test_a_file_that_an_interrupted_run_left_is_taken_as_it_is(tmp_path: Path) -> None:
-    photo = salient(picture(97, 131, 3), corner())
-    first = coded(photo, "bpp", 1)
-    marked = jp2.marked_for_plain_decode(first.jp2)
-    archived(tmp_path, photo, marked)
-    result = one(encode_plain, photo, encoder("bpp", 1, str(tmp_path), resume=True))
-    assert result.archived
-    found = result.file
-    assert found.jp2 == marked
-    np.testing.assert_array_equal(found.decoded, first.decoded)
-    assert found.noise is None  # it is marked: RecCNN has nothing to do
-
-
-@pytest.mark.parametrize("change", ["settings", "weights", "source", "truncated", "foreign", "no picture"])
-def test_any_other_file_in_its_place_is_made_again(tmp_path: Path, change: str) -> None:
-    photo = salient(picture(97, 131, 3), corner())
-    wanted = encoder("bpp", 1, str(tmp_path), resume=True)
-    other, made_by = photo, wanted
-    if change == "settings":
-        made_by = encoder("bpp", 2, str(tmp_path))
-    elif change == "weights":
-        made_by = dataclasses.replace(wanted, weights_digest=bytes(8), resume=False)
-    elif change == "source":
-        other = salient(255 - picture(97, 131, 3), corner())
-    data = one(encode_plain, other, dataclasses.replace(made_by, resume=False)).file.jp2
-    if change == "truncated":
-        data = data[:-200]
-    elif change == "foreign":
-        data = jp2.wrap(streams.coded(photo.photo.pixels), metadata=photo.photo.metadata)
-    elif change == "no picture":
-        data = b"no picture"
-    archived(tmp_path, photo, data)
-    assert not one(encode_plain, photo, wanted).archived
-
-
-def test_a_file_with_our_record_and_another_picture_is_not_taken(tmp_path: Path) -> None:
-    photo, wanted = salient(texture(64, 64, 3)), encoder("bpp", 2, str(tmp_path), resume=True)
-    other = salient(texture(48, 64, 3))
-    forged = one(encode_plain, other, wanted).file.jp2
-    archived(tmp_path, photo, forged)
-    assert one(encode_plain, other, wanted).archived  # all that it says is true of this one
-    assert not one(encode_plain, photo, wanted).archived
-    strict = dataclasses.replace(wanted, limits=Limits(pixels=64 * 48 - 1))
-    assert not one(encode_plain, other, strict).archived

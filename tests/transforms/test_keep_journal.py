@@ -16,7 +16,7 @@ from foveate.archive.journal import clear_journal
 from foveate.archive.rows import MetricsRow
 from foveate.storage.errors import CannotGoOn
 from foveate.transforms.keep_journal import JournalWriter, KeepJournal, _append
-from foveate.transforms.write_tables import WriteMetrics
+from foveate.transforms.write_metrics import WriteMetrics
 from tests.archive.test_tables import a_row
 from tests.photos import labels
 

@@ -12,7 +12,7 @@ from foveate.codec.metadata import PhotoMetadata
 from foveate.models import reccnn, tiling
 from foveate.quality import sample
 from foveate.storage.source import SourceFile
-from foveate.transforms.elements import Coded, CodedPhoto, Photo, SalientPhoto
+from foveate.transforms.elements import CodedFile, CodedPhoto, Photo, SalientPhoto
 from foveate.transforms.run_reccnn import RecCnn, RestoreCoded, restore_coded
 from tests.streams import texture
 
@@ -42,7 +42,7 @@ def coded(height: int, width: int, sha256: str) -> CodedPhoto:
     source = SourceFile("/photos/a.png", "a.png", 10**6, 0.0)
     photo = Photo(source, pixels, PhotoMetadata(), "png", 8, sha256, (), 0.0)
     noise = np.full((-(-height // 8), -(-width // 8), 4), 4.0, np.float32)
-    return CodedPhoto(SalientPhoto(photo, None, 0.0), Coded(b"", pixels // 16 * 16, noise, False, 0.0))
+    return CodedPhoto(SalientPhoto(photo, None, 0.0), CodedFile(b"", pixels // 16 * 16, noise, False, 0.0))
 
 
 def test_of_a_large_photo_a_sample_is_restored_and_of_one_in_eight_all() -> None:

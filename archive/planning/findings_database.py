@@ -35,7 +35,7 @@ FROM found AS f LEFT JOIN owned AS o
 """
 
 
-class Found:
+class FindingsDatabase:
     """The findings of one verification."""
 
     def __init__(self, db: Any) -> None:
@@ -55,7 +55,7 @@ class Found:
 
 
 @contextlib.contextmanager
-def found_in(folder: str, archive: str) -> Iterator[Found]:
+def open_findings(folder: str, archive: str) -> Iterator[FindingsDatabase]:
     """The findings in the tables below a folder.
 
     Raises:
@@ -81,7 +81,7 @@ def found_in(folder: str, archive: str) -> Iterator[Found]:
             db.execute("CREATE TABLE owners (sha256 VARCHAR, path VARCHAR)")
             _find_owners(db, archive, scratch)
             db.execute(_NAMED)
-            yield Found(db)
+            yield FindingsDatabase(db)
 
 
 def _find_owners(db: Any, archive: str, scratch: str) -> None:
