@@ -124,7 +124,7 @@ def loop(photos: str, archive: str) -> None:
     from foveate.archive.rows import MetricsRow, RunLabels
     from foveate.archive.settings import CompressSettings, Target
     from foveate.archive.tables import write_metrics
-    from foveate.pipelines.running.arguments import add_limits, limits_of
+    from foveate.pipelines.shared_flags import add_limits, limits_of
     from foveate.storage.listing import find_files
     from foveate.transforms import encode, encode_options, map_saliency, measure, read, run_reccnn, write
     from foveate.transforms.keep_journal import JournalWriter

@@ -12,9 +12,9 @@ import argparse
 
 from foveate.archive.compact import compact
 from foveate.pipelines.logs import user_log
-from foveate.pipelines.running.arguments import output_folder, parse_beam_flags
 from foveate.pipelines.running.runner import set_up_filesystems
 from foveate.pipelines.running.status import OK, RUN_FAILED
+from foveate.pipelines.shared_flags import output_folder, parse_beam_flags
 from foveate.reports.figures import count_text
 from foveate.storage.errors import CannotGoOn
 

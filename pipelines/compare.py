@@ -26,11 +26,11 @@ from foveate.archive.settings import DEFAULT_QUALITY, CompressSettings, Target
 from foveate.archive.tables import open_whole
 from foveate.pictures.formats import PICTURE_EXTENSIONS
 from foveate.pipelines import flag_types
-from foveate.pipelines.compress_options import add_allocation
+from foveate.pipelines.allocation_flags import add_allocation, roi_of
 from foveate.pipelines.logs import printable, user_log
 from foveate.pipelines.running import runner
-from foveate.pipelines.running.arguments import add_limits, limits_of, parse_beam_flags
 from foveate.pipelines.running.status import OK, RUN_FAILED, SOME_FAILED, WRONG_USAGE
+from foveate.pipelines.shared_flags import add_limits, limits_of, parse_beam_flags
 from foveate.pipelines.versions import Comparer
 from foveate.reports.figures import bytes_text
 from foveate.reports.viewer.contents import ComparedPhoto, compared
@@ -170,7 +170,7 @@ def comparer_of(args: argparse.Namespace) -> Comparer:
     qualities = args.quality or (() if args.bpp else QUALITIES)
     return Comparer(
         settings=CompressSettings(
-            roi=f"boxes:{emit_boxes(args.roi_box)}" if args.roi_box else args.roi or "msroi",
+            roi=roi_of(args),
             roi_gain_db=args.roi_gain,
             roi_weights=args.roi_weights,
             comcnn="off",

@@ -31,10 +31,10 @@ from foveate.pipelines.compress_options import CompressOptions, add_arguments, p
 from foveate.pipelines.contradictions import contradiction
 from foveate.pipelines.logs import user_log
 from foveate.pipelines.running import engines, plans, runner
-from foveate.pipelines.running.arguments import parse_beam_flags
 from foveate.pipelines.running.lock import run_alone
 from foveate.pipelines.running.requests import RequestTally, say_requests
 from foveate.pipelines.running.status import OK, RUN_FAILED, SOME_FAILED, WRONG_USAGE
+from foveate.pipelines.shared_flags import parse_beam_flags
 from foveate.storage.errors import CannotGoOn
 from foveate.storage.listing import NothingFound
 from foveate.transforms.claim_photos import LEFT, ClaimPhotos

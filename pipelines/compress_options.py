@@ -1,7 +1,8 @@
 """The flags of `foveate compress`, and the options that they give.
 
-Flags about sources are in `source_flags`, those of watch mode in `watching`, those of planning in
-`running.plans`, and those that several commands share in `running.arguments` and `running.key`.
+Its groups of flags are in files of their own: `target_flags`, `allocation_flags`, `source_flags`,
+`metrics_flag`, `key_flag`, `shared_flags`; those of watch mode are in `watching`, those of planning in
+`running.plans`.
 """
 
 from __future__ import annotations
@@ -9,32 +10,30 @@ from __future__ import annotations
 import argparse
 import dataclasses
 import functools
-from typing import get_args
+from typing import Any
 
 from foveate.archive.keys import ArchiveKey
 from foveate.archive.names import JPEG2000_EXTENSIONS
-from foveate.archive.roi_boxes import emit_boxes
 from foveate.archive.rows import RunLabels
-from foveate.archive.settings import DEFAULT_QUALITY, Comcnn, CompressSettings, Target, TargetKind
+from foveate.archive.settings import DEFAULT_QUALITY, Comcnn, CompressSettings
 from foveate.pictures.formats import PICTURE_EXTENSIONS
 from foveate.pipelines import flag_types, metrics_flag, source_flags, watching
+from foveate.pipelines.allocation_flags import add_allocation, roi_of
+from foveate.pipelines.key_flag import add_key, key_of
 from foveate.pipelines.running import plans, runner
-from foveate.pipelines.running.arguments import (
+from foveate.pipelines.shared_flags import (
     add_limits,
     add_reccnn,
-    add_roi_weights,
     limits_of,
     output_folder,
 )
-from foveate.pipelines.running.key import add_key, key_of
+from foveate.pipelines.target_flags import add_targets, target_of
 from foveate.pipelines.weights_digest import weights_digest
 from foveate.sandbox.client import Limits
 from foveate.transforms.arrivals import Watched
 from foveate.transforms.encode_options import EncodeOptions
 from foveate.transforms.frames import DicomFrames
 from foveate.transforms.run_reccnn import RecCnn
-
-_VALUED_TARGETS: tuple[TargetKind, ...] = tuple(kind for kind in get_args(TargetKind) if kind != "lossless")
 
 
 @dataclasses.dataclass(frozen=True)
@@ -113,7 +112,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "sources", nargs="+", metavar="SRC", help="a photo, a folder, a glob, or a URL (gs://, s3://)"
     )
     parser.add_argument("--output", required=True, metavar="DEST", help="the archive: a folder or a URL")
-    _add_targets(
+    add_targets(
         parser.add_argument_group(f"size or quality (one of these; default: --quality {DEFAULT_QUALITY:g})")
     )
     add_allocation(parser.add_argument_group("where the bits go"))
@@ -125,145 +124,6 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "Other flags are Beam's (--runner, --direct_num_workers, --temp_location, ...).\n"
         "Exit status: 0 all well, 1 the run failed, 2 wrong usage, 3 some photos failed (see "
         "DEST/_foveate/failures)."
-    )
-
-
-def _add_targets(group: argparse._ArgumentGroup) -> None:
-    one = group.add_mutually_exclusive_group()
-    one.add_argument(
-        "--quality",
-        type=flag_types.score,
-        metavar="Q",
-        help="SSIMULACRA 2 score to reach, so that all photos look equally good: 90 is visually lossless, 80 "
-        "is hard to tell from the source side by side, 70 is high quality, 50 medium",
-    )
-    add_byte_targets(one)
-    one.add_argument(
-        "--psnr",
-        type=flag_types.positive,
-        metavar="DB",
-        help="the smallest file with a PSNR of at least DB dB",
-    )
-    one.add_argument(
-        "--roi-psnr",
-        type=flag_types.positive,
-        metavar="DB",
-        help="like --psnr, with errors weighted by saliency",
-    )
-    one.add_argument(
-        "--ssim",
-        type=flag_types.similarity,
-        metavar="S",
-        help="the smallest file with a structural similarity of at least S",
-    )
-    one.add_argument(
-        "--slope",
-        type=flag_types.positive,
-        metavar="E",
-        help="keep every coding pass that removes at least E squared error per byte (samples from 0 to 255): "
-        "similar quality for all photos, without a search",
-    )
-    one.add_argument(
-        "--jpeg-quality",
-        type=flag_types.quality,
-        metavar="Q",
-        help="no more bytes than a JPEG of quality Q",
-    )
-    one.add_argument(
-        "--lossless", action="store_true", help="keep every pixel bit for bit (reversible 5/3 wavelet)"
-    )
-
-
-def add_byte_targets(one: argparse._MutuallyExclusiveGroup) -> None:
-    """Adds the flags that limit the bytes of a file."""
-    one.add_argument(
-        "--bpp",
-        type=flag_types.positive,
-        metavar="B",
-        help="at most B bits per pixel, counting every byte of the file",
-    )
-    one.add_argument(
-        "--ratio", type=flag_types.positive, metavar="R", help="at most 1/R of the source file's bytes"
-    )
-
-
-def add_roi(group: argparse._ArgumentGroup) -> None:
-    """Adds the flags that say what matters in a photo."""
-    what = group.add_mutually_exclusive_group()
-    what.add_argument(
-        "--roi",
-        type=flag_types.roi,
-        metavar="WHAT",
-        help="what matters. msroi: the objects, faces and writing that the networks find (default); none: "
-        "treat the whole photo alike; masks:DIR: grayscale masks at DIR/<relative path>.png, white is "
-        "important",
-    )
-    what.add_argument(
-        "--roi-box",
-        type=flag_types.box,
-        action="append",
-        metavar="X,Y,W,H",
-        help="favor this box in every photo instead: left, top, width and height, each in pixels of the "
-        "upright photo or in percent of its width or height (10%%,200,50%%,300). May be repeated. Boxes are "
-        "clipped to the photo; a photo that no box touches is coded evenly",
-    )
-    add_roi_weights(group)
-    group.add_argument(
-        "--roi-gain",
-        type=flag_types.decibels,
-        default=12.0,
-        metavar="DB",
-        help="how much more errors count in the most salient places (default: %(default)g dB)",
-    )
-    group.add_argument(
-        "--tune",
-        choices=("visual", "psnr"),
-        default="visual",
-        help="visual: allow larger errors where people notice them less, in texture and fine color "
-        "(default); psnr: minimize squared error, for measuring and editing",
-    )
-    group.add_argument(
-        "--layers",
-        type=flag_types.layers,
-        default=1,
-        metavar="N",
-        help="number of quality layers, salient places first: viewers can show a file while it is still "
-        "loading, and a file can be cut after any layer (default: %(default)s)",
-    )
-
-
-def add_allocation(group: argparse._ArgumentGroup) -> None:
-    """Adds the flags that say where the bits of a file go."""
-    add_roi(group)
-    add_arrangement(group)
-    group.add_argument(
-        "--tile-size",
-        type=flag_types.tile_size,
-        default=0,
-        metavar="N",
-        help="split photos into tiles of N x N pixels (a multiple of 64 from 128 to 4096), for readers that "
-        "can only decode whole tiles; tiles of 1024 cost about 1%% more bytes (default: one tile, or tiles "
-        "of up to 4096 for photos above 33 megapixels)",
-    )
-    group.add_argument(
-        "--effort",
-        choices=("fast", "normal", "best"),
-        default="normal",
-        help="fast: with --quality, use the predicted settings without measuring and correcting them; best: "
-        "encode with several quantization steps and keep the best; with --tune visual, also correct the "
-        "weights after a first try. best takes about five times as long and saves about 3%% of the bytes "
-        "(default: %(default)s)",
-    )
-
-
-def add_arrangement(group: argparse._ArgumentGroup) -> None:
-    """Adds the flags that say how a file's packets are arranged."""
-    group.add_argument(
-        "--access",
-        action="store_true",
-        help="arrange files for image servers (IIIF) and viewers that read only parts of them: resolution by "
-        "resolution, in small precincts, with TLM and PLT markers (docs/access.md). Costs 0.3%% more bytes; "
-        "files with --layers can then no longer be cut after a layer",
     )
 
 
@@ -333,36 +193,21 @@ def parse_options(args: argparse.Namespace) -> CompressOptions:
     """
     comcnn: Comcnn = "off" if args.reccnn == "off" and args.comcnn == "auto" else args.comcnn
     key = key_of(args)
-    settings = CompressSettings(
-        target=_target(args),
-        roi=f"boxes:{emit_boxes(args.roi_box)}" if args.roi_box else args.roi or "msroi",
-        roi_gain_db=args.roi_gain,
-        roi_weights=args.roi_weights,
+    settings = settings_of(
+        args,
+        key,
         comcnn=comcnn,
-        min_saving=args.min_saving,
-        tune=args.tune,
-        layers=args.layers,
-        key_id=key.key_id if key else "",
         clean_jpeg=args.clean_jpeg,
         effort=args.effort,
         also=args.also,
         drop=args.drop,
-        access=args.access,
         tile_size=args.tile_size,
     )
-    return CompressOptions(
-        sources=tuple(args.sources),
-        archive=output_folder(args.output),
-        settings=settings,
-        reccnn=None if args.reccnn == "off" else RecCnn(args.reccnn, args.precision),
-        force=args.force,
-        limits=limits_of(args),
+    return options_of(
+        args,
+        settings,
+        key,
         dicom_frames=args.dicom_frames,
-        run_id=runner.new_run_id(),
-        plan=args.plan,
-        key=key,
-        watch=watching.Watch.of(args),
-        sinks=tuple(args.metrics or ()),
         score_all=args.measure in ("ssimulacra2", "all"),
         restore_all=args.measure == "all",
         replace_edited=args.replace_edited,
@@ -371,11 +216,37 @@ def parse_options(args: argparse.Namespace) -> CompressOptions:
     )
 
 
-def _target(args: argparse.Namespace) -> Target:
-    if args.lossless:
-        return Target("lossless", 0.0)
-    for kind in _VALUED_TARGETS:
-        value = getattr(args, kind.replace("-", "_"))
-        if value is not None:
-            return Target(kind, float(value))
-    return Target("quality", DEFAULT_QUALITY)
+def settings_of(args: argparse.Namespace, key: ArchiveKey | None, **more: Any) -> CompressSettings:
+    """The settings of the flags that `compress` and `transcode` share, and `more` of one of them."""
+    return CompressSettings(
+        target=target_of(args),
+        roi=roi_of(args),
+        roi_gain_db=args.roi_gain,
+        roi_weights=args.roi_weights,
+        min_saving=args.min_saving,
+        tune=args.tune,
+        layers=args.layers,
+        key_id=key.key_id if key else "",
+        access=args.access,
+        **more,
+    )
+
+
+def options_of(
+    args: argparse.Namespace, settings: CompressSettings, key: ArchiveKey | None, **more: Any
+) -> CompressOptions:
+    """The options of the flags that `compress` and `transcode` share, and `more` of one of them."""
+    return CompressOptions(
+        sources=tuple(args.sources),
+        archive=output_folder(args.output),
+        settings=settings,
+        reccnn=None if args.reccnn == "off" else RecCnn(args.reccnn, args.precision),
+        force=args.force,
+        limits=limits_of(args),
+        run_id=runner.new_run_id(),
+        plan=args.plan,
+        key=key,
+        watch=watching.Watch.of(args),
+        sinks=tuple(args.metrics or ()),
+        **more,
+    )

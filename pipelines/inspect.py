@@ -23,11 +23,11 @@ from foveate.archive.tables import open_whole
 from foveate.codec.errors import BadCodestream
 from foveate.codec.regions import Region
 from foveate.pipelines import flag_types
+from foveate.pipelines.key_flag import add_key, key_of
 from foveate.pipelines.logs import printable, user_log
 from foveate.pipelines.running import runner
-from foveate.pipelines.running.arguments import parse_beam_flags
-from foveate.pipelines.running.key import add_key, key_of
 from foveate.pipelines.running.status import OK, RUN_FAILED, WRONG_USAGE
+from foveate.pipelines.shared_flags import parse_beam_flags
 from foveate.reports.inspection.examination import SCHEMA, Inspection, as_json, broken_as_json, examine
 from foveate.reports.inspection.sheet import SheetFormat, render_sheet
 from foveate.reports.inspection.terminal import print_inspection

@@ -17,9 +17,9 @@ from foveate.archive.planning.plan import Summary, part_urls, planned_runs, read
 from foveate.archive.tables import BadTable, run_folder, table_text
 from foveate.pipelines import flag_types
 from foveate.pipelines.logs import user_log
-from foveate.pipelines.running.arguments import output_folder, parse_beam_flags
 from foveate.pipelines.running.runner import set_up_filesystems
 from foveate.pipelines.running.status import OK, WRONG_USAGE
+from foveate.pipelines.shared_flags import output_folder, parse_beam_flags
 from foveate.reports.figures import bytes_text, count_text
 
 __all__ = ["add_arguments", "parse_beam_flags", "run"]

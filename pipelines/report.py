@@ -19,11 +19,11 @@ from rich.console import Console
 
 from foveate.archive.tables import open_whole
 from foveate.pipelines import flag_types
+from foveate.pipelines.key_flag import add_key, key_of
 from foveate.pipelines.logs import user_log
-from foveate.pipelines.running.arguments import parse_beam_flags
-from foveate.pipelines.running.key import add_key, key_of
 from foveate.pipelines.running.runner import set_up_filesystems
 from foveate.pipelines.running.status import OK, WRONG_USAGE
+from foveate.pipelines.shared_flags import parse_beam_flags
 from foveate.reports.aggregate import PRICE_PER_GB_MONTH, aggregate
 from foveate.reports.compare import compare
 from foveate.reports.contents import Comparison, Report

@@ -21,18 +21,18 @@ from foveate.archive.planning.plan import clear_plan, plan_folder
 from foveate.archive.planning.restore_plan import RestorePlan, plan_restore
 from foveate.pictures.formats import PictureFormat
 from foveate.pipelines import flag_types
+from foveate.pipelines.key_flag import add_key, key_of
 from foveate.pipelines.logs import user_log
 from foveate.pipelines.running import engines, plans, runner
-from foveate.pipelines.running.arguments import (
+from foveate.pipelines.running.lock import run_alone
+from foveate.pipelines.running.status import WRONG_USAGE
+from foveate.pipelines.shared_flags import (
     add_limits,
     add_reccnn,
     limits_of,
     output_folder,
     parse_beam_flags,
 )
-from foveate.pipelines.running.key import add_key, key_of
-from foveate.pipelines.running.lock import run_alone
-from foveate.pipelines.running.status import WRONG_USAGE
 from foveate.storage.listing import NothingFound
 from foveate.transforms import decode, progress
 from foveate.transforms.clear_plan import ClearPlan

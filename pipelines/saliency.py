@@ -29,14 +29,14 @@ from foveate.archive.tables import table_text
 from foveate.pictures.formats import PICTURE_EXTENSIONS
 from foveate.pipelines.logs import user_log
 from foveate.pipelines.running import engines, plans, runner
-from foveate.pipelines.running.arguments import (
+from foveate.pipelines.running.status import WRONG_USAGE
+from foveate.pipelines.shared_flags import (
     add_limits,
     add_roi_weights,
     limits_of,
     output_folder,
     parse_beam_flags,
 )
-from foveate.pipelines.running.status import WRONG_USAGE
 from foveate.sandbox.client import Limits
 from foveate.storage.listing import NothingFound, list_private
 from foveate.storage.source import SourceFile

@@ -10,27 +10,19 @@ from __future__ import annotations
 import argparse
 
 from foveate.archive.keys import BadKey
-from foveate.archive.roi_boxes import emit_boxes
-from foveate.archive.settings import CompressSettings, Target
 from foveate.pipelines import compress, contradictions, flag_types, metrics_flag, watching
-from foveate.pipelines.compress_options import (
-    CompressOptions,
-    add_arrangement,
-    add_byte_targets,
-    add_roi,
-)
+from foveate.pipelines.allocation_flags import add_arrangement, add_roi
+from foveate.pipelines.compress_options import CompressOptions, options_of, settings_of
+from foveate.pipelines.key_flag import add_key, key_of
 from foveate.pipelines.logs import user_log
 from foveate.pipelines.running import engines, plans, runner
-from foveate.pipelines.running.arguments import (
+from foveate.pipelines.running.status import WRONG_USAGE
+from foveate.pipelines.shared_flags import (
     add_limits,
     add_reccnn,
-    limits_of,
-    output_folder,
     parse_beam_flags,
 )
-from foveate.pipelines.running.key import add_key, key_of
-from foveate.pipelines.running.status import WRONG_USAGE
-from foveate.transforms.run_reccnn import RecCnn
+from foveate.pipelines.target_flags import add_byte_targets
 
 __all__ = ["add_arguments", "parse_beam_flags", "run"]
 
@@ -86,57 +78,22 @@ def _add_targets(group: argparse._ArgumentGroup) -> None:
     )
 
 
-def options_of(args: argparse.Namespace) -> CompressOptions:
+def parse_options(args: argparse.Namespace) -> CompressOptions:
     """The options that parsed arguments ask for.
 
     Raises:
       BadKey: the key file holds no key.
     """
     key = key_of(args)
-    settings = CompressSettings(
-        target=_target(args),
-        roi=f"boxes:{emit_boxes(args.roi_box)}" if args.roi_box else args.roi or "msroi",
-        roi_gain_db=args.roi_gain,
-        roi_weights=args.roi_weights,
-        comcnn="off",
-        min_saving=args.min_saving,
-        tune=args.tune,
-        layers=args.layers,
-        key_id=key.key_id if key else "",
-        access=args.access,
-        transcode=True,
-    )
-    return CompressOptions(
-        sources=tuple(args.sources),
-        archive=output_folder(args.output),
-        settings=settings,
-        reccnn=None if args.reccnn == "off" else RecCnn(args.reccnn, args.precision),
-        force=args.force,
-        limits=limits_of(args),
-        dicom_frames="keep",
-        run_id=runner.new_run_id(),
-        plan=args.plan,
-        key=key,
-        watch=watching.Watch.of(args),
-        sinks=tuple(args.metrics or ()),
-    )
-
-
-def _target(args: argparse.Namespace) -> Target:
-    if args.lossless:
-        return Target("lossless", 0.0)
-    if args.bpp is not None:
-        return Target("bpp", args.bpp)
-    if args.ratio is not None:
-        return Target("ratio", args.ratio)
-    return Target("slope", args.slope) if args.psnr is None else Target("psnr", args.psnr)
+    settings = settings_of(args, key, comcnn="off", transcode=True)
+    return options_of(args, settings, key, dicom_frames="keep")
 
 
 def run(args: argparse.Namespace) -> int:
     """Runs `foveate transcode`, a run of `compress` with other stages; returns the exit status."""
     try:
         runner.set_up_filesystems(args.beam_flags)  # the key may be in one of them
-        options = options_of(engines.with_workers_paths(args))
+        options = parse_options(engines.with_workers_paths(args))
     except BadKey as error:
         user_log.error(f"foveate transcode: {error}")
         return WRONG_USAGE

@@ -25,11 +25,11 @@ from foveate.archive.planning.findings_database import FindingsDatabase, open_fi
 from foveate.archive.planning.verification import Checks, plan_checks, read_sums
 from foveate.archive.tables import BadTable, read_metrics
 from foveate.pipelines import flag_types
+from foveate.pipelines.key_flag import add_key, key_of
 from foveate.pipelines.logs import user_log
 from foveate.pipelines.running import engines, runner
-from foveate.pipelines.running.arguments import add_limits, limits_of, output_folder, parse_beam_flags
-from foveate.pipelines.running.key import add_key, key_of
 from foveate.pipelines.running.status import OK, RUN_FAILED, SOME_FAILED, WRONG_USAGE
+from foveate.pipelines.shared_flags import add_limits, limits_of, output_folder, parse_beam_flags
 from foveate.reports.figures import bytes_text, count_text
 from foveate.reports.terminal import plain_text
 from foveate.sandbox.client import Limits

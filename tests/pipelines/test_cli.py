@@ -9,8 +9,8 @@ from pathlib import Path
 import pytest
 
 from foveate.pipelines.cli import COMMANDS, main
-from foveate.pipelines.running.arguments import parse_beam_flags
 from foveate.pipelines.running.display import summary
+from foveate.pipelines.shared_flags import parse_beam_flags
 from tests.picture_files import jpeg, sample
 
 ROOT = Path(__file__).parents[2]

@@ -10,7 +10,7 @@ from apache_beam.options.pipeline_options import PipelineOptions, S3Options
 from apache_beam.runners.worker import sdk_worker_main
 
 from foveate.pipelines.running import engines
-from foveate.pipelines.running.arguments import parse_beam_flags
+from foveate.pipelines.shared_flags import parse_beam_flags
 
 ROOT = Path(__file__).parents[3]
 CLUSTER = ["--runner=PortableRunner", "--job_endpoint=localhost:8099", "--environment_type=PROCESS"]
