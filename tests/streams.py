@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import functools
-import os
-import shutil
 import subprocess
 import tempfile
 from collections.abc import Sequence
@@ -12,7 +10,6 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-import pytest
 from numpy.typing import NDArray
 
 from foveate.codec import codestream, packets
@@ -23,6 +20,7 @@ from foveate.codec.coding import Coding
 from foveate.codec.encoder import Encoder
 from foveate.codec.layout import Layout
 from foveate.codec.packets import Layers
+from tests.tools import tool
 
 SLOPES = (30_000.0, 9_000.0, 2_000.0, 600.0, 150.0, 40.0, 0.0)  # of 8 bits per sample
 
@@ -143,10 +141,7 @@ def foreign(options: str) -> bytes:
 
 def compress(pixels: NDArray[np.uint8], options: str) -> bytes:
     """Codes (H, W, 3) pixels with opj_compress, or their subsampled planes where -F says so."""
-    if shutil.which("opj_compress") is None:
-        if os.environ.get("FOVEATE_REQUIRE_TOOLS") == "1":
-            pytest.fail("opj_compress is not installed, and FOVEATE_REQUIRE_TOOLS=1")
-        pytest.skip("opj_compress is not installed")
+    program = tool("opj_compress")
     height, width, _ = pixels.shape
     with tempfile.TemporaryDirectory() as folder:
         source, target = Path(folder) / "in.ppm", Path(folder) / "out.j2k"
@@ -158,7 +153,7 @@ def compress(pixels: NDArray[np.uint8], options: str) -> bytes:
                 p.tobytes() for p in (pixels[..., 0], *pixels[::dy, ::dx, 1:].transpose(2, 0, 1))
             )
         source.write_bytes(content)
-        command = ["opj_compress", "-i", str(source), "-o", str(target), *options.split()]
+        command = [program, "-i", str(source), "-o", str(target), *options.split()]
         done = subprocess.run(command, capture_output=True, text=True, check=False, timeout=60)
         assert target.exists(), f"{options}: {done.stdout} {done.stderr}"
         return target.read_bytes()

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import io
 import json
-import os
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -16,6 +15,7 @@ from PIL import Image
 import foveate
 from benchmarks.image_server import ImageServer, server_program, serving
 from tests import streams
+from tests.tools import required
 
 WIDTH, HEIGHT = 700, 500
 FILES = ("default", "access", "tiles", "transcoded")
@@ -39,11 +39,7 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture(scope="module")
 def server(folder: Path) -> Iterator[ImageServer]:
-    program = server_program()
-    if program is None:
-        if os.environ.get("FOVEATE_REQUIRE_TOOLS") == "1":
-            pytest.fail("iipsrv is not installed, and FOVEATE_REQUIRE_TOOLS=1")
-        pytest.skip("iipsrv (Debian's iipimage-server) is not installed")
+    program = required(server_program(), "iipsrv (Debian's iipimage-server)")
     with serving(folder, program) as running:
         yield running
 

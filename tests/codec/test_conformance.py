@@ -21,7 +21,7 @@ from foveate.codec import openjpeg
 from foveate.codec.errors import UnsupportedCodestream
 from foveate.codec.file import decode_file
 from foveate.codec.walk import segments
-from tests.codec.test_openjpeg import tool
+from tests.tools import tool
 
 Plane = NDArray[np.int64]
 

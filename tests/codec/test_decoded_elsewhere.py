@@ -15,7 +15,7 @@ from PIL import Image
 import foveate
 from foveate.codec.walk import codestream_span
 from tests import streams
-from tests.codec.test_rearranged import tool
+from tests.tools import tool
 
 Pixels = NDArray[Any]
 KINDS = ("texture", "noise", "constant", "drawing", "extremes")

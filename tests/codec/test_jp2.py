@@ -5,9 +5,7 @@ from __future__ import annotations
 import dataclasses
 import io
 import json
-import os
 import pathlib
-import shutil
 import struct
 import subprocess
 import uuid
@@ -27,6 +25,7 @@ from foveate.codec.metadata import PhotoMetadata
 from foveate.codec.packed_saliency import _average_down, pack_saliency, unpack_saliency
 from foveate.codec.record import SALIENCY_BYTES, ArchiveRecord, pack_record, unpack_record
 from tests import streams
+from tests.tools import tool
 
 SRGB_ICC = ImageCms.ImageCmsProfile(ImageCms.createProfile("sRGB")).tobytes()
 LAB_ICC = ImageCms.ImageCmsProfile(ImageCms.createProfile("LAB")).tobytes()
@@ -89,16 +88,6 @@ def with_header_box(data: bytes, extra: bytes) -> bytes:
     (length,) = struct.unpack_from(">I", data, start)
     end = start + length
     return data[:start] + struct.pack(">I", length + len(extra)) + data[start + 4 : end] + extra + data[end:]
-
-
-def tool(name: str) -> str:
-    """The path of an independent program; skips without it, fails if FOVEATE_REQUIRE_TOOLS=1."""
-    path = shutil.which(name)
-    if path is None:
-        if os.environ.get("FOVEATE_REQUIRE_TOOLS") == "1":
-            pytest.fail(f"{name} is required, but not on PATH")
-        pytest.skip(f"{name} is not on PATH")
-    return path
 
 
 @pytest.fixture(params=[(c, d) for c in (1, 2, 3, 4) for d in ("uint8", "uint16")], ids=str)

@@ -3,9 +3,7 @@
 from __future__ import annotations
 
 import multiprocessing
-import os
 import resource
-import shutil
 import struct
 import subprocess
 import sys
@@ -26,6 +24,7 @@ from foveate.codec.errors import BadCodestream, UnsupportedCodestream
 from foveate.codec.metadata import PhotoMetadata
 from foveate.codec.openjpeg.mended import mended
 from tests import streams
+from tests.tools import tool
 
 SLOPES = (5000.0, 1500.0, 500.0, 150.0, 0.0)
 
@@ -43,16 +42,6 @@ def photo(height: int, width: int, channels: int, dtype: type = np.uint8) -> Pix
 def psnr_db(first: npt.NDArray[np.integer], second: npt.NDArray[np.integer], peak: int = 255) -> float:
     error = np.mean((first.astype(np.float64) - second) ** 2)
     return float(10 * np.log10(peak**2 / max(error, 1e-12)))
-
-
-def tool(name: str) -> str:
-    """The path of an independent program; skips without it, fails if FOVEATE_REQUIRE_TOOLS=1."""
-    path = shutil.which(name)
-    if path is None:
-        if os.environ.get("FOVEATE_REQUIRE_TOOLS") == "1":
-            pytest.fail(f"{name} is not on the PATH, and FOVEATE_REQUIRE_TOOLS=1 asks for it")
-        pytest.skip(f"{name} is not installed")
-    return path
 
 
 def encode_planes(planes: Sequence[Pixels], steps: Sequence[tuple[int, int]]) -> bytes:

@@ -9,9 +9,7 @@ from __future__ import annotations
 
 import dataclasses
 import io
-import os
 import re
-import shutil
 import struct
 import subprocess
 from collections.abc import Sequence
@@ -33,6 +31,7 @@ from foveate.codec.metadata import PhotoMetadata
 from foveate.codec.packet_stream import PacketStream
 from tests import streams
 from tests.codec import test_packets
+from tests.tools import tool
 
 Pixels = NDArray[Any]
 SOURCES = (
@@ -52,16 +51,6 @@ class Packet:
     @property
     def whole(self) -> bytes:
         return self.sop + self.header + b"\xff\x92" + self.body
-
-
-def tool(name: str) -> str:
-    """The path of an independent program; skips without it, fails if FOVEATE_REQUIRE_TOOLS=1."""
-    path = shutil.which(name)
-    if path is None:
-        if os.environ.get("FOVEATE_REQUIRE_TOOLS") == "1":
-            pytest.fail(f"{name} is not installed, and FOVEATE_REQUIRE_TOOLS=1")
-        pytest.skip(f"{name} is not installed")
-    return path
 
 
 def by_ffmpeg(data: bytes, shape: tuple[int, ...]) -> Pixels:

@@ -29,7 +29,7 @@ from foveate.pictures import icc
 from foveate.pictures.exif_turn import without_thumbnail
 from foveate.pictures.picture import as_8_bit, with_channels
 from tests import picture_files, streams
-from tests.codec.test_openjpeg import tool
+from tests.tools import tool
 
 _RECORD = ArchiveRecord(bytes(32), bytes(8), saliency=np.eye(4, dtype=np.float32))
 _EVERYTHING = PhotoMetadata(

@@ -9,7 +9,6 @@ import hashlib
 import io
 import json
 import os
-import shutil
 import signal
 import subprocess
 import sys
@@ -36,6 +35,7 @@ from tests import picture_files
 from tests.picture_files import exif_block, icc_profile, jpeg, png, tiff, webp, xmp_packet
 from tests.streams import compress as compressed_by_others
 from tests.streams import texture, with_ramp
+from tests.tools import tool
 
 ROOT = Path(__file__).parents[2]
 WITHOUT_NETWORKS = ("--roi", "none", "--comcnn", "off", "--reccnn", "off")
@@ -114,16 +114,6 @@ def contents(folder: Path) -> dict[str, tuple[str, int]]:
 def hashes(folder: Path) -> dict[str, str]:
     """SHA-256 of every file below a folder but Foveate's own, by relative path."""
     return {path: sha for path, (sha, _) in contents(folder).items() if not path.startswith("_foveate/")}
-
-
-def tool(name: str) -> str:
-    """The path of an independent program; skips without it, fails if FOVEATE_REQUIRE_TOOLS=1."""
-    path = shutil.which(name)
-    if path is None:
-        if os.environ.get("FOVEATE_REQUIRE_TOOLS") == "1":
-            pytest.fail(f"{name} is required, but not on PATH")
-        pytest.skip(f"{name} is not on PATH")
-    return path
 
 
 @pytest.fixture(scope="module")

@@ -20,9 +20,9 @@ from PIL import Image, ImageCms
 
 from foveate.archive import tables
 from foveate.pipelines.cli import main
-from tests.e2e.test_compress_restore import tool
 from tests.picture_files import exif_block, icc_profile, image, jpeg, saved
 from tests.streams import texture
+from tests.tools import tool
 
 _PLAIN = ("--roi", "none", "--comcnn", "off", "--reccnn", "off", "--bpp", "2")
 _FILES = Path(__file__).parent / "files"

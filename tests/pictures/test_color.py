@@ -19,6 +19,7 @@ from foveate.pictures.formats import NotForJpeg2000, decode_picture
 from foveate.pictures.reasons import Reason
 from tests import picture_files
 from tests.picture_files import exif_block, icc_profile, sample
+from tests.tools import tool
 
 ADOBE = (31270, 32900, 64000, 33000, 21000, 71000, 15000, 6000)
 WIDE = (34570, 35850, 73470, 26530, 11520, 82640, 15660, 1770)
@@ -138,7 +139,7 @@ def test_a_camera_that_says_adobe_rgb_in_exif_alone_is_believed(by: str, tmp_pat
     path = tmp_path / "camera.jpg"
     path.write_bytes(picture_files.jpeg(RGB, exif=exif_block(1)))
     tags = ["-ColorSpace=2"] if by == "ColorSpace" else ["-ColorSpace=65535", "-InteropIndex=R03"]
-    subprocess.run(["exiftool", "-q", "-n", "-overwrite_original", *tags, str(path)], check=True)
+    subprocess.run([tool("exiftool"), "-q", "-n", "-overwrite_original", *tags, str(path)], check=True)
     picture = decode_picture(path.read_bytes())
     assert picture.metadata.icc is not None
     expected = computed(RGB, ADOBE, 563 / 256)

@@ -6,8 +6,6 @@ import contextlib
 import dataclasses
 import io
 import json
-import os
-import shutil
 import struct
 import subprocess
 import zlib
@@ -38,6 +36,7 @@ from foveate.pictures.formats import (
 from foveate.pictures.reasons import Reason
 from tests import picture_files
 from tests.picture_files import exif_block, icc_profile, sample, xmp_packet
+from tests.tools import tool
 
 GOOD, KEPT, BROKEN = (
     picture_files.good_pictures(),
@@ -516,14 +515,11 @@ def test_jpeg_bytes_is_the_size_of_pillows_jpeg() -> None:
 
 def exiftool(data: bytes, folder: Path, name: str) -> dict[str, Any]:
     """Tags that ExifTool reads from a file, by group and name."""
-    tool = shutil.which("exiftool")
-    if tool is None:
-        if os.environ.get("FOVEATE_REQUIRE_TOOLS") == "1":
-            pytest.fail("exiftool is not on the PATH, and FOVEATE_REQUIRE_TOOLS=1 asks for it")
-        pytest.skip("exiftool is not on the PATH")
     path = folder / name
     path.write_bytes(data)
-    answer = subprocess.run([tool, "-j", "-n", "-G1", "-a", path], capture_output=True, check=False)
+    answer = subprocess.run(
+        [tool("exiftool"), "-j", "-n", "-G1", "-a", path], capture_output=True, check=False
+    )
     read: dict[str, Any] = json.loads(answer.stdout)[0]
     return read
 

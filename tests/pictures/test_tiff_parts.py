@@ -24,6 +24,7 @@ from foveate.pictures.reasons import Reason
 from tests import picture_files, streams
 from tests.picture_files import exif_block, sample
 from tests.pictures.test_color import ADOBE, RGB, computed, shown
+from tests.tools import tool
 
 GEO: dict[int, tuple[int, bytes]] = {
     33550: (12, struct.pack("<3d", 0.5, 0.5, 0)),
@@ -76,7 +77,7 @@ def test_geotiff_becomes_a_box_that_exiftool_reads_and_comes_back(tmp_path: Path
         assert again.tags[33922].value == (0, 0, 0, 500000, 4100000, 0)
         assert again.tags[34735].value == (1, 1, 0, 1, 3072, 0, 1, 32633)
     (tmp_path / "geo.jp2").write_bytes(archived)
-    command = ["exiftool", "-j", "-G1", str(tmp_path / "geo.jp2")]
+    command = [tool("exiftool"), "-j", "-G1", str(tmp_path / "geo.jp2")]
     (tags,) = json.loads(subprocess.run(command, check=True, capture_output=True).stdout)
     assert tags["GeoTiff:ProjectedCSType"] == "WGS84 UTM zone 33N"
 

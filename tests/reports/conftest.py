@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import os
-import shutil
 from collections.abc import Iterator
 from typing import Any
 
 import pytest
 
 from tests.reports.browsers import PATIENCE_MS
+from tests.tools import tool
 
 BROWSERS = ("chromium", "chromium-browser", "google-chrome")
 QUIET = ["--no-sandbox", "--disable-gpu", "--disable-background-networking", "--disable-component-update"]
@@ -19,11 +18,7 @@ QUIET += ["--no-first-run", "--disable-sync", "--disable-dev-shm-usage"]
 @pytest.fixture(scope="session")
 def browser() -> Iterator[Any]:
     """A browser of the machine's own; Playwright's is not downloaded."""
-    program = next(filter(None, map(shutil.which, BROWSERS)), None)
-    if program is None:
-        if os.environ.get("FOVEATE_REQUIRE_TOOLS") == "1":
-            pytest.fail("chromium is not on the PATH, and FOVEATE_REQUIRE_TOOLS=1 asks for it")
-        pytest.skip("chromium is not on the PATH")
+    program = tool(*BROWSERS)
     from playwright.sync_api import sync_playwright
 
     with sync_playwright() as playwright:
