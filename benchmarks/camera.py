@@ -141,9 +141,9 @@ def camera_section(sets: Sequence[CameraSet]) -> Section:
 
 
 _TEXT = (
-    "Made by `python -m benchmarks ... --only camera --cameras build/photos`, of [the photos](photos.md) "
-    "that `make photos` fetches and makes. Each set is archived by the command itself: what would save less "
-    "than 5 % is kept unchanged and counts as it is. Scores are those of compressed color photos against "
-    "their sources, which hold noise and JPEG's artifacts. Time is processor time of all processes, the "
-    "start of the program and the measures included."
+    "Measured by `python -m benchmarks ... --only camera --cameras build/photos` on [the "
+    "photos](photos.md) that `make photos` fetches and generates. Each set is archived by the command "
+    "itself: files that would save less than 5 % are kept unchanged and counted as they are. Scores "
+    "compare compressed color photos with their sources, which contain noise and JPEG artifacts. Time is "
+    "the processor time of all processes, including the start of the program and the measures."
 )

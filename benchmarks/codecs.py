@@ -25,11 +25,12 @@ def codecs_section(photos: Sequence[Measured]) -> Section:
     text = (
         f"`--roi none`. OpenJPEG {openjpeg.library_version()}; {peers.versions()}. JPEG: optimized tables, "
         "progressive, 4:2:0 or 4:4:4, whichever is better at a size; WebP: method 6; AVIF: speed 6, 4:4:4; "
-        "JPEG XL: effort 7. Whole files without metadata, over ten or more quality settings, interpolated "
-        "between these; where even the best setting takes fewer bytes, it counts. A dash: the codec's "
-        "settings do not make every photo so small. RecCNN restores what the file does not say is better "
-        "without; ComCNN prepares photos where the file made with it is the better one. SSIM and MS-SSIM "
-        f"are of BT.601 luma, their BD-rates over -10 log10(1 - x). {HOW}"
+        "JPEG XL: effort 7. Each codec encodes whole files without metadata at ten or more quality "
+        "settings, and figures are interpolated between them; if even its best setting takes fewer bytes, "
+        "that setting counts. A dash means that the codec cannot make every photo that small. RecCNN "
+        "restores all files except those marked as better without it; ComCNN prefilters photos where that "
+        "gives the better file. SSIM and MS-SSIM are computed on BT.601 luma, and their BD-rates over -10 "
+        f"log10(1 - x). {HOW}"
     )
     figures = {
         "percent": {

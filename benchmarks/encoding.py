@@ -233,12 +233,12 @@ def _loss(reference: float, reached: float) -> float:
 def encoding_section(found: Sequence[Timed], losses: Sequence[Stopped]) -> Section:
     """Times, stages, memory, threads, and what early stop costs."""
     text = (
-        "From pixels to a codestream, on one thread; medians of processor time over "
-        f"{ROUNDS} rounds in which the encoders take turns. OpenJPEG with {len(_MANY_LAYERS)} quality layers "
-        "is what Foveate once chose from. The photo is the largest of the folder, continued by its mirror "
-        "images; the scan and the screenshot are drawn. Memory is what the resident size of a process of its "
-        "own grows by at most beyond the picture. Threads are timed by the clock: on a machine that does "
-        "other work, as here, those two columns say little."
+        f"From pixels to a codestream on one thread: medians of processor time over {ROUNDS} rounds in "
+        "which the encoders take turns. Earlier versions of Foveate chose from the "
+        f"{len(_MANY_LAYERS)} quality layers of an OpenJPEG file. The photo is the largest in the folder, "
+        "extended by its mirror images; the scan and the screenshot are drawn by the program. Memory is the "
+        "most by which the resident size of a separate process grows beyond the picture. Threads are "
+        "measured in wall time: on a machine with other load, as here, those two columns say little."
     )
     return Section(
         "encode",

@@ -21,9 +21,9 @@ from foveate.codec.encoder import Encoder
 REFERENCE = "OpenJPEG"
 TUNED = "Foveate, visual"
 HOW = (
-    "A photo's BD-rate is how far its two curves, of log bytes over the figure, are apart on average "
-    "(piecewise cubic, PCHIP, the `bjontegaard` package), over the figures that both reach, in percent of "
-    "bytes; negative is better. Means are over the photos' BD-rates."
+    "A photo's BD-rate is the average distance between its two curves of log bytes over the figure "
+    "(piecewise cubic interpolation, PCHIP, by the `bjontegaard` package), over the range that both reach, "
+    "in percent of bytes; negative is better. Means are over the BD-rates of the photos."
 )
 
 

@@ -31,10 +31,10 @@ def gains_section(photos: Sequence[Measured]) -> Section:
     worst = {way: [min(_changes(photos, way, rate, "psnr")) for rate in RATES] for way in found}
     bars = [*_gain_bars(photos), *_worst_bars(photos)]
     text = (
-        "`--roi none`: mean change against the plain decode of Foveate's file of as many bytes. `worst` is "
-        "the photo that gains least or loses most, as who restores the archive gets it: compress measures "
-        "what RecCNN will do, and a file that is better without it says so (`marked`: their share); "
-        "`unmarked` is the worst if no file said so."
+        "`--roi none`: the mean change from the plain decode of Foveate's file of the same size. `worst` "
+        "is the photo that gains least or loses most when the archive is restored: compress measures what "
+        "RecCNN will do, and marks files that are better without it (`marked` is their share); `unmarked` "
+        "would be the worst without these marks."
     )
     tables = (_gain_table(photos, measures),)
     return Section("gains", "What the networks bring", text, tables, tuple(bars), {"worst_db": worst})
@@ -53,9 +53,9 @@ def favored_section(photos: Sequence[Measured]) -> Section:
         what = f"PSNR-S over OpenJPEG's, {_SALIENT_RATE:g} bpp, {way}"
         bars.append(Bar(what, mine - theirs, _SALIENT_GAIN_DB, "dB", False))
     text = (
-        f"`--roi msroi --roi-gain {GAIN_DB:g}`: Foveate's files favor what MS-ROI finds, and hold its map. "
-        "PSNR-S counts errors by that map; the other figures count all places alike, and so show what "
-        f"favoring costs. Here compress marks files by PSNR-S. {HOW}"
+        f"`--roi msroi --roi-gain {GAIN_DB:g}`: Foveate's files favor what MS-ROI finds, and contain its "
+        "map. PSNR-S weights errors by that map; the other figures weight all places equally, and so show "
+        f"what favoring costs. Here, compress marks files by PSNR-S. {HOW}"
     )
     tables = (
         mean_table(photos, "psnr_s"),

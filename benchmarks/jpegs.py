@@ -103,11 +103,11 @@ def jpegs_section(archives: Sequence[JpegArchive]) -> Section:
         if figure["setting"] == "--ratio 1.75" and figure["jpeg_quality"] >= _FINE
     )
     text = (
-        "`--roi none`, the photos written as JPEGs of each quality first (4:2:0, as Pillow writes them). The "
-        "ratio is that of all sources' bytes to the archive's, with what was kept unchanged since it would "
-        "not become 5 % smaller; restored by RecCNN `fast`. The paper that Foveate began with reports a "
-        f"ratio of 1.62 to {_PAPER_RATIO} at 37 to 38 dB for such sources ({_PAPER_DB} dB and an SSIM of "
-        "0.9602 on 50 photos), without saying of what quality they were."
+        "`--roi none`; the photos are first written as JPEGs of each quality (4:2:0, by Pillow). The ratio "
+        "is the bytes of all sources over those of the archive, including files that were kept unchanged "
+        "because they would not get 5 % smaller; restored by RecCNN `fast`. The paper that Foveate started "
+        f"from reports a ratio of 1.62 to {_PAPER_RATIO} at 37 to 38 dB for such sources ({_PAPER_DB} dB "
+        "and an SSIM of 0.9602 on 50 photos), without giving their quality."
     )
     table = Table(caption, head, tuple(rows))
     return Section("jpegs", "JPEGs as sources", text, (table,), bars, {"settings": figures})

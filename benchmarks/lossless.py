@@ -63,9 +63,9 @@ def lossless_section(photos: Sequence[Sizes]) -> Section:
         )
         figures[kind] = {"ours_bytes": int(mine.sum()), "openjpeg_bytes": int(theirs.sum())}
     text = (
-        "`--lossless`, whole files; every one is decoded and compared with its source, and all are exact. "
-        "The 16-bit pictures are the photos at half their sides: the mean light of 2 x 2 samples in sRGB's "
-        "curve. Alpha is an ellipse with a soft edge."
+        "`--lossless`, whole files; each is decoded and compared with its source, and all are exact. The "
+        "16-bit pictures are the photos at half width and height: 2 x 2 samples are averaged in linear "
+        "light and stored with sRGB's curve. The alpha channel is an ellipse with a soft edge."
     )
     head = ("pictures", "Foveate, bytes", "OpenJPEG, bytes", "more, %", "worst, %")
     table = Table(f"Bytes of {len(photos)} photos", head, tuple(rows))

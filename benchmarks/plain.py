@@ -41,7 +41,7 @@ def plain_section(photos: Sequence[Measured]) -> Section:
         Bar("the goal, codestreams", curves.mean(bare), 0.0, "%", True),
     )
     text = (
-        "`--roi none --tune psnr`: nothing is favored, so a file should cost no more than plain "
+        "`--roi none --tune psnr`: nothing is favored, so a file should take no more bytes than "
         f"OpenJPEG's. Foveate's boxes take {ours.overhead(3)} bytes, OpenJPEG's {reference.OVERHEAD}: the "
         f"archive record makes the difference. {HOW}"
     )

@@ -107,10 +107,11 @@ def progressive_section(photos: Sequence[Progress]) -> Section:
     extra = [found.layered_bytes - found.single_layer_bytes for found in photos]
     text = (
         f"`--layers {LAYERS} --bpp {RATE:g}` with the middle quarter favored (`--roi-gain {GAIN_DB:g}`): "
-        "the file is cut where a layer's tile-part begins and closed by an end marker. OpenJPEG's is a file "
-        "of its own for each size, so it pays for no layers. PSNR-S is that of the quarter, the weighted "
-        f"PSNR counts errors inside {GAIN_DB:g} dB more. Six layers instead of one cost {np.mean(extra):.0f} "
-        f"bytes per photo for the same picture, {np.mean(costs):.2f} % of the codestream (means)."
+        "the file is cut before a layer's tile-part and closed with an end marker. OpenJPEG writes a "
+        "separate file for each size, which spends no bytes on layers. PSNR-S is measured inside the "
+        f"quarter; the weighted PSNR counts errors there {GAIN_DB:g} dB more. On average, six layers "
+        f"instead of one cost {np.mean(extra):.0f} bytes per photo for the same picture, "
+        f"{np.mean(costs):.2f} % of the codestream."
     )
     figures = {"cost_percent": costs, "cost_bytes": extra}
     return Section("progressive", "Beginnings of files", text, (table,), (), figures)

@@ -111,9 +111,10 @@ def quality_section(photos: Sequence[Reached], others: Sequence[Sequence[File]])
         Bar("the same, `--effort fast`", seconds[0] / seconds[2], _FAST_SLOWER, "", True),
     )
     text = (
-        "`--roi none --quality Q`: SSIMULACRA 2 of each photo. Predicted: `--effort fast`; corrected: by the "
-        "score of up to two decodes. At the same bytes: all photos at the bits per pixel that the corrected "
-        "files take together (`--bpp`); the tenth percentile is of the photos' scores."
+        "`--roi none --quality Q`: SSIMULACRA 2 of each photo. Predicted: with `--effort fast`; corrected: "
+        "by the scores of up to two decodes. For comparison, all photos are also encoded at the bits per "
+        "pixel of the corrected files as a whole (`--bpp`). `10 %` is the tenth percentile of the photos' "
+        "scores."
     )
     head = (
         *("Q", "bits per pixel", "mean, predicted", f"within {_PREDICTED:g}", "mean, corrected"),

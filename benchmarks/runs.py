@@ -116,11 +116,11 @@ def runs_section(found: Sequence[Cost]) -> Section:
     )
     head = ("command", "megapixels per core-hour", "seconds for one photo, the start included")
     text = (
-        f"Processor time of all processes for {found[0].megapixels:.0f} megapixels in JPEGs of cameras ([the "
-        "photos](photos.md)): the difference between runs on nine photos and on one, so without the start of "
-        "the program. Reading, checking, measuring and writing are included; one of the eight photos is "
-        "measured in full, as one in eight is. One run each, on two cores that other work shared; a busy "
-        "machine takes more processor time for the same work than an idle one."
+        f"Processor time of all processes for {found[0].megapixels:.0f} megapixels of camera JPEGs ([the "
+        "photos](photos.md)): the difference between runs on nine photos and on one, which excludes the "
+        "start of the program. Reading, checking, measuring and writing are included; one of the eight "
+        "photos is measured in full, as in any run. One run each, on two cores shared with other work; a "
+        "busy machine takes more processor time for the same work than an idle one."
     )
     table = Table("Processor time of whole runs", head, rows)
     return Section(

@@ -82,11 +82,12 @@ def bytes_section(photos: Sequence[Compared]) -> Section:
     ]
     rows = tuple((name, *(number(values[figure]) for figure in FIGURES)) for name, values in means.items())
     text = (
-        f"Files of {RATE:g} bits per pixel, `--roi-gain {GAIN_DB:g} --tune psnr`, every byte counted, the "
-        "embedded map too. Inside and outside of the true mask; PSNR-S (Prakash et al. 2017) under MS-ROI's "
-        f"map. Of what the true mask brings inside ({gains[MASK]:.2f} dB) MS-ROI's maps bring "
-        f"{gains[NETWORK]:.2f} dB; photo by photo the median is {100 * float(np.median(shares)):.0f} %, and "
-        f"a tenth of the photos is below {100 * float(np.percentile(shares, 10)):.0f} %."
+        f"Files of {RATE:g} bits per pixel, `--roi-gain {GAIN_DB:g} --tune psnr`, counting every byte, "
+        "including the embedded map. PSNR inside and outside the true mask; PSNR-S (Prakash et al. 2017) "
+        f"weights errors by MS-ROI's map. The true mask gains {gains[MASK]:.2f} dB inside, MS-ROI's maps "
+        f"{gains[NETWORK]:.2f} dB. The median over the photos is {100 * float(np.median(shares)):.0f} % of "
+        "the true mask's gain, and a tenth of the photos is below "
+        f"{100 * float(np.percentile(shares, 10)):.0f} %."
     )
     table = Table(f"Mean PSNR in dB of {len(photos)} photos", ("", *FIGURES), rows)
     bar = Bar("share of the true mask's gain inside", share, _SHARE, "%", False)

@@ -75,10 +75,11 @@ def maps_section(pairs: Sequence[Pair], model: msroi.MsRoi) -> Section:
     rows = tuple((name, *(number(value, ".3f") for value in values)) for name, values in scores.items())
     ours = dict(zip(_HEAD, scores[MSROI], strict=True))
     text = (
-        "Maps are stretched over the photo and taken as they are. F-measures with beta² = 0.3: max F at the "
-        "best of 256 thresholds, of precision and recall averaged over the photos; mean F averaged over "
-        "thresholds and photos; weighted F after Margolin et al. 2014; S-measure after Fan et al. 2017; AUC "
-        "after Judd et al. 2009, with every pixel of the mask taken for a fixation, since the set has none."
+        "Maps are stretched over the photo and otherwise used as they are. F-measures use beta² = 0.3: max "
+        "F takes precision and recall averaged over the photos, at the best of 256 thresholds; mean F is "
+        "averaged over thresholds and photos; weighted F follows Margolin et al. 2014, the S-measure Fan "
+        "et al. 2017, and AUC Judd et al. 2009, treating every pixel of the mask as a fixation, since the "
+        "set has none."
     )
     bars = (
         Bar("mean absolute error", 100 * ours["MAE"], 10.0, "%", True),
@@ -129,8 +130,9 @@ def steadiness_section(pairs: Sequence[Pair], model: msroi.MsRoi) -> Section:
         figures[name] = float(np.mean(differences))
         rows.append((name, number(figures[name], ".4f"), number(float(np.max(differences)), ".4f")))
     text = (
-        f"The photo without {_SHIFT} pixels at the top and the left, made smaller to {_SCALE:.0%}, and "
-        "mirrored: mean absolute difference from the map of the whole photo, changed alike."
+        "Mean absolute difference between the map of a changed photo and the equally changed map of the "
+        f"original. The photo is cropped by {_SHIFT} pixels at the top and left, scaled to {_SCALE:.0%}, or "
+        "mirrored."
     )
     table = Table("Difference of maps", ("the photo", "mean", "most of any photo"), tuple(rows))
     return Section("steadiness", "Steadiness", text, (table,), (), figures)

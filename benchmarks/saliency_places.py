@@ -49,9 +49,9 @@ def places_section(folders: Sequence[Path], pairs: Sequence[Pair], model: msroi.
     head = ("", "inside", "whole photo", f"above {_FOUND:g}")
     table = Table("Mean of the map, and the share of boxes in which it is that bright", head, tuple(means))
     text = (
-        "Boxes are drawn by hand about heads and writing, in photos on which nothing was trained "
-        "(`benchmarks/places.json`). The words are written in Pillow's own font, which training did not use, "
-        "outside of the mask of the photos of the other sections."
+        "Boxes were drawn by hand around heads and writing, in photos that nothing was trained on "
+        "(`benchmarks/places.json`). The words are written in Pillow's built-in font, which training did "
+        "not use, outside the masks of the photos of the other sections."
     )
     return Section("places", "People and writing", text, (table,), (), figures)
 

@@ -80,8 +80,8 @@ def speed_section(found: Timed) -> Section:
         ),
     )
     text = (
-        "A photo of 2 megapixels, scaling it down included. Maps and encodes take turns in one process that "
-        f"is held to one core; medians of {ROUNDS} rounds, of processor time."
+        "A photo of 2 megapixels, including the time to scale it down. Maps and encodes take turns in one "
+        f"process that is pinned to one core; medians of processor time over {ROUNDS} rounds."
     )
     table = Table("Milliseconds", ("", "ms", "MS-ROI's share of it"), rows)
     bar = Bar("a photo, on one core", found.maps, _LIMIT_MS, "ms", True)

@@ -87,10 +87,10 @@ def structures_section(folders: Sequence[Path]) -> Section:
         ),
     )
     text = (
-        "Photos labeled by hand by the rules in `benchmarks/label.py`; no network was trained on them "
-        "(`make places` fetches them; `benchmarks/place_photos.csv` says whose they are). Settings were "
-        "chosen by the development half; nothing was chosen by the test half, whose photos come from other "
-        "sources. Sizes are of a box's smaller side, in pixels of the photo."
+        "The photos were labeled by hand, following the rules in `benchmarks/label.py`; no network was "
+        "trained on them (`make places` fetches them; `benchmarks/place_photos.csv` names their authors). "
+        "Settings were chosen on the development half; nothing was chosen on the test half, whose photos "
+        "come from other sources. Sizes are those of a box's smaller side, in pixels of the photo."
     )
     tested = [each for each in photos if each.half == "test"]
     return Section(

@@ -92,8 +92,9 @@ def salient_section(photos: Sequence[Compared]) -> Section:
         bars += _bars(kind, gain)
         gains[kind] = gain
     text = (
-        f"A mask over the middle quarter, `--roi-gain {GAIN_DB:g} --bpp {RATE:g} --tune psnr`; the weighted "
-        f"PSNR counts errors inside {GAIN_DB:g} dB more. Foveate's files have the mask in their record."
+        f"The mask covers the middle quarter of each photo; `--roi-gain {GAIN_DB:g} --bpp {RATE:g} --tune "
+        f"psnr`. The weighted PSNR counts errors inside the mask {GAIN_DB:g} dB more. Foveate's files "
+        "contain the mask in their record."
     )
     return Section("salient", "A quarter favored", text, tuple(tables), tuple(bars), {"gain_db": gains})
 

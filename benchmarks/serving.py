@@ -169,11 +169,12 @@ def serving_section(found: Sequence[Served]) -> Section:
     ]
     peaks = ", ".join(f"{on.peak / 1e9:.0f} on {on.cores}" for on in found)
     text = (
-        f"Files of `--roi none`; the quickest of {ROUNDS} rounds, in which decoding, restoring and the peak "
-        "take turns: processor time on one core, wall time on all (of a machine that does nothing else), "
-        f"where OpenJPEG has a thread for each. The peak, in GMAC per second by cores ({peaks}), is that of "
-        f"the quicker of two: a convolution ({_CHANNELS} to {_CHANNELS} channels, 3 x 3, {_SIDE} x {_SIDE} "
-        f"places) and a matrix product ({_MATRIX} x {_MATRIX}), in float32, by the same library."
+        f"Files of `--roi none`; the fastest of {ROUNDS} rounds in which decoding, restoring and measuring "
+        "the peak take turns: processor time on one core, wall time on all cores of an otherwise idle "
+        "machine, where OpenJPEG has one thread per core. The peak, in GMAC per second by number of cores "
+        f"({peaks}), is that of the faster of two operations: a convolution ({_CHANNELS} to {_CHANNELS} "
+        f"channels, 3 x 3, {_SIDE} x {_SIDE} places) and a matrix product ({_MATRIX} x {_MATRIX}), in "
+        "float32, by the same library."
     )
     decodes = (f"decodes at {rate} bpp" for rate in RATES)
     head = ("", "megapixels per second", *decodes, "kMAC per pixel", "GMAC per second", "of the peak")

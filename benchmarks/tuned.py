@@ -30,8 +30,8 @@ def visual_section(photos: Sequence[Measured]) -> Section:
     )
     text = (
         "`--roi none --tune visual`. SSIMULACRA 2 is a score of at most 100: 90 is visually lossless, 70 "
-        "high and 50 medium quality. BD-rates are taken over SSIMULACRA 2 and -10 log10(1 - MS-SSIM), over "
-        f"the figures of OpenJPEG's files from 0.125 to 2 bits per pixel. {HOW}"
+        "high and 50 medium quality. BD-rates are over SSIMULACRA 2 and -10 log10(1 - MS-SSIM), in the "
+        f"range that OpenJPEG's files reach from 0.125 to 2 bits per pixel. {HOW}"
     )
     head = (
         *("codec", "BD-rate, SSIMULACRA 2, %", "BD-rate, MS-SSIM, %", "BD-rate, PSNR, %"),
