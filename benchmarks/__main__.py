@@ -1,8 +1,8 @@
-"""Foveate's files, plain and restored, against other codecs', at equal bytes: `python -m benchmarks PHOTOS`.
+"""Compares Foveate's files with other codecs' at equal bytes: `python -m benchmarks PHOTOS`.
 
 Prints a table for each section; `--output DIR` also writes benchmarks.md, the figures as benchmarks.json and
-images/benchmarks-curves.svg there. Sections that were not run stay as they were in that folder, so each can
-be repeated alone. With `--keep DIR` an interrupted run can be resumed.
+images/benchmarks-curves.svg there. Sections that were not run stay unchanged in that folder, so each can be
+repeated alone. With `--keep DIR` an interrupted run can be resumed.
 """
 
 from __future__ import annotations
@@ -73,7 +73,7 @@ Result = TypeVar("Result")
 
 @dataclasses.dataclass(frozen=True)
 class Run:
-    """The photos, and how to go through them."""
+    """The photos, and how to process them."""
 
     paths: Sequence[Path]
     networks: Networks
@@ -85,7 +85,7 @@ class Run:
         """Results of each photo, in order."""
         if self.jobs == 1:
             return [measure(path) for path in self.paths]
-        context = multiprocessing.get_context("spawn")  # what runs networks can't be forked
+        context = multiprocessing.get_context("spawn")  # processes that run networks cannot be forked
         with ProcessPoolExecutor(self.jobs, mp_context=context) as pool:
             return list(pool.map(measure, self.paths))
 

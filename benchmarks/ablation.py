@@ -1,9 +1,9 @@
 """Measures the gain of each network and of joint training: `python -m benchmarks.ablation PHOTOS --alone X`.
 
 The ablations of Jiang et al. 2017, section IV: ComCNN alone, RecCNN alone, both trained apart, both trained
-together, at equal bytes. `--alone` is a ComCNN of `foveate train comcnn-alone`. Every photo goes through
-ComCNN here, whether it pays or not; compress takes the better file. RecCNN is the same in all ways: one that
-also learned what ComCNN prepares.
+together, at equal bytes. `--alone` is a ComCNN of `foveate train comcnn-alone`. Here, every photo goes
+through ComCNN, even if it does not help; compress takes the better file. RecCNN is the same in all cases: it
+has also been trained on the output of ComCNN.
 """
 
 from __future__ import annotations

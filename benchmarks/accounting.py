@@ -1,4 +1,4 @@
-"""Odd files of every format: whatever is planted is carried, named with its bytes, or keeps the file.
+"""Checks that each part planted into odd files is carried, named with its bytes, or keeps the file.
 
     python -m benchmarks.accounting [--files 1000] [--seed 1] [--save FOLDER]
     python -m benchmarks.accounting --cost PHOTO...
@@ -7,9 +7,9 @@ Plants parts with recognizable bytes into sound files (`benchmarks.odd_files`) a
 becomes a picture has to account for each of the parts: by carrying its bytes, or by a `metadata_lost` that
 counts them. Prints the outcomes; the exit status is 1 if a byte is lost unnamed.
 
-With `--cost` it measures what all this costs for plain JPEGs: the processor time of reading a photo beyond
-that of decoding its pixels (walk, classification, metadata, orientation), and its share of compressing the
-photo with `--bpp 1 --roi none`, the fastest of all targets. The status is 1 if a share is above 1 %.
+With `--cost`, measures what this costs for plain JPEGs: the processor time of reading a photo without
+decoding its pixels (walk, classification, metadata, orientation), as a share of compressing the photo with
+`--bpp 1 --roi none`, the fastest of all targets. The status is 1 if a share is above 1 %.
 """
 
 from __future__ import annotations
@@ -39,7 +39,7 @@ _MOST_SHARE = 0.01
 
 
 def outcome_of(data: bytes, tokens: Sequence[bytes]) -> str:
-    """One word, "unnamed: ..." where some of the tokens are neither carried nor counted."""
+    """The outcome in one word, or "unnamed: ..." if some tokens are neither carried nor counted."""
     try:
         metadata, problems = account(data)
     except NotForJpeg2000:
@@ -60,19 +60,19 @@ def account(data: bytes) -> tuple[PhotoMetadata, tuple[str, ...]]:
       BadPicture: the file is broken.
       NotForJpeg2000: it is kept unchanged.
     """
-    if dicom_dataset.is_dicom(data):  # what is lost is known without the extra that decodes it
+    if dicom_dataset.is_dicom(data):  # losses are known without the extra that decodes the file
         return PhotoMetadata(), dicom.losses(data)
     picture = decode_picture(data, also=_ALSO)
     return picture.metadata, picture.metadata_problems
 
 
 def named_bytes(problem: str) -> int:
-    """How many bytes a loss says that it is of."""
+    """The number of bytes that a loss names."""
     return sum(int(number.replace(",", "")) for number in _BYTES.findall(problem))
 
 
 def _is_carried(token: bytes, metadata: PhotoMetadata) -> bool:
-    """Whether the metadata hold a token, as bytes or as the text that they are."""
+    """Whether the metadata contain a token, as bytes or as text."""
     fields = (getattr(metadata, field.name) for field in dataclasses.fields(metadata))
     if any(isinstance(value, bytes) and token in value for value in fields):
         return True
@@ -80,7 +80,7 @@ def _is_carried(token: bytes, metadata: PhotoMetadata) -> bool:
 
 
 def names_of(data: bytes) -> tuple[str, ...]:
-    """The names under which a file's losses are counted; () for one that becomes no picture."""
+    """The names under which a file's losses are counted; () if it does not become a picture."""
     try:
         return loss_names("; ".join(account(data)[1]))
     except (BadPicture, NotForJpeg2000):
@@ -89,19 +89,19 @@ def names_of(data: bytes) -> tuple[str, ...]:
 
 @dataclasses.dataclass(frozen=True)
 class Cost:
-    """Processor time for one photo: of everything but pixels in reading it, and of compressing it at all."""
+    """Processor time for one photo: of reading it without its pixels, and of compressing it."""
 
     accounting_seconds: float
     whole_seconds: float
 
     @property
     def share(self) -> float:
-        """The part of the whole that accounting takes."""
+        """The share of the total that accounting takes."""
         return self.accounting_seconds / self.whole_seconds
 
 
 def cost_of(data: bytes, repeats: int = 9) -> Cost:
-    """The cost for a JPEG of three components that is upright; the least of several runs counts."""
+    """The cost for an upright JPEG of three components: the least of several runs."""
     read = _least(lambda: decode_picture(data), repeats)
     pixels_alone = _least(lambda: simplejpeg.decode_jpeg(data, "RGB", strict=True), repeats)
     pixels = decode_picture(data).pixels

@@ -1,7 +1,7 @@
-"""A second writer of packets, to compare `codec.packets` with: ISO/IEC 15444-1 Annex B as it is written.
+"""A second writer of packets, to compare with `codec.packets`: ISO/IEC 15444-1 Annex B, taken literally.
 
-Slow and plain: order and headers of packets follow the standard's loops and figures word for word, by other
-means than `codec.packets` where there are any.
+Slow and simple: the order and headers of packets follow the standard's loops and figures word for word, with
+other methods than `codec.packets` where there are any.
 """
 
 from __future__ import annotations
@@ -64,7 +64,7 @@ class Bits:
                 self.bits = [0] if self.out[-1] == 0xFF else []
 
     def finish(self) -> bytes:
-        """All of them, filled up to whole bytes."""
+        """All bits, padded to whole bytes."""
         while self.bits:
             self.put(0)
         return bytes(self.out)
@@ -83,7 +83,7 @@ class TagTree:
         self.known = [np.zeros(v.shape, bool) for v in self.values]
 
     def encode(self, bits: Bits, y: int, x: int, threshold: int) -> None:
-        """Says as much as is needed to know whether the value at (y, x) is below the threshold."""
+        """Writes just enough to tell whether the value at (y, x) is below the threshold."""
         low = 0
         for level in reversed(range(len(self.values))):
             node = y >> level, x >> level

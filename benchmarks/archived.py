@@ -1,4 +1,4 @@
-"""Folders of photos archived by the command itself, as a user would, with what that took."""
+"""Archives folders of photos with the command itself, as a user would, and measures what that takes."""
 
 from __future__ import annotations
 
@@ -20,9 +20,9 @@ from foveate.archive.tables import read_metrics
 class Archived:
     """An archive.
 
-    rows: the metrics row of each photo, in the order of their paths; `pixels` with the source's own, since
-        those of kept files have no size.
-    megapixels_per_core_hour: of processor time, with the start of the program; of the runs that ended.
+    rows: the metrics row of each photo, in the order of their paths; `pixels` from the source, since rows of
+        kept files have no size.
+    megapixels_per_core_hour: in processor time, including the start of the program; of completed runs.
     """
 
     folder: Path

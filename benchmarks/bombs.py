@@ -1,4 +1,4 @@
-"""Bombs: small files that want to become large, or to take long, by their pixels or by their metadata."""
+"""Makes bombs: small files that expand hugely or take long to read, through their pixels or metadata."""
 
 from __future__ import annotations
 
@@ -29,11 +29,11 @@ _HUGE = 0xFFFFFFFF
 
 @functools.cache
 def bombs(side: int = 6000, inflated: int = 1 << 28) -> dict[str, bytes]:
-    """Small files that want to become large, or to take long: as their header says, and otherwise.
+    """Small files that expand hugely or take long to read, with or without saying so in their header.
 
     Args:
-      side: of pictures that are allowed, and flat: what they take has to be held in bounds.
-      inflated: bytes that deflated data grow to where the header says nothing of it.
+      side: of flat pictures of a permitted size, whose cost must stay bounded.
+      inflated: the size to which deflated data expand without the header saying so.
     """
     return {
         **_png_bombs(side, inflated),
@@ -159,7 +159,7 @@ def _other_bombs(side: int, inflated: int) -> dict[str, bytes]:
 
 @functools.cache
 def metadata_bombs(inflated: int = 1 << 28) -> dict[str, bytes]:
-    """Sound pixels with metadata that are giant, endless or explosive; `inflated` as for `bombs`."""
+    """Good pixels with metadata that are giant, endless or explosive; `inflated` as for `bombs`."""
     zeros = deflated_zeros(inflated)
     rows = zlib.compress(bytes(41 * 58), 9)
     whole = sound_files()["jpg"]
@@ -209,7 +209,7 @@ def _segment(marker: int, payload: bytes) -> bytes:
 
 
 def _expanding_xml() -> bytes:
-    """Nine entities, each ten times the one before: a thousand million of the first."""
+    """Nine entities, each ten times the one before: a billion of the first."""
     entities = [b'<!ENTITY e0 "lol">'] + [
         b'<!ENTITY e%d "%b">' % (level, b"&e%d;" % (level - 1) * 10) for level in range(1, 10)
     ]

@@ -24,7 +24,7 @@ SETS = {
     "published": "published photos",
     "other": "scans, screenshots, gray, 16 bits",
 }
-_COLOR = (3, 8)  # channels and bits of what is scored here: others keep their table's score
+_COLOR = (3, 8)  # channels and bits of photos that are scored here: others keep their table's score
 _LEAST_RATIO = 3.0
 _PSNR_DB = 38.0
 
@@ -43,10 +43,10 @@ class CameraSet:
 
 
 def camera_sets(folder: Path, kept: Kept) -> list[CameraSet]:
-    """Archives of the sets that `benchmarks.photo_set` makes, in the folder of what is kept.
+    """Archives the sets that `benchmarks.photo_set` makes, in the folder of `kept`.
 
     Raises:
-      ValueError: no folder to keep archives in, or none of photos.
+      ValueError: there is no folder to keep archives in, or no photos.
     """
     if kept.folder is None:
         raise ValueError("the section camera writes archives: say where with --keep FOLDER")

@@ -1,7 +1,7 @@
-"""JPEGs as cameras write them, made of photos: mosaic, noise, demosaicing, high quality, 4:2:2 or 4:2:0.
+"""Makes JPEGs like those of cameras from photos: mosaic, noise, demosaicing, high quality, 4:2:2 or 4:2:0.
 
 A published photo has been scaled, smoothed and coded coarsely; a camera's own file has not. What makes the
-latter costly, noise that demosaicing has spread, is put in where it arises: in linear light, on the sensor.
+latter costly, noise spread by demosaicing, is added where it arises: in linear light, on the sensor.
 """
 
 from __future__ import annotations
@@ -26,8 +26,8 @@ class Camera:
     """How a camera takes and writes photos.
 
     megapixels: of its files; 0 for as many as the photo has.
-    iso: sensitivity: 100 is as good as noiseless, 1600 is a dim room.
-    quality, subsampling: of its JPEGs, as Pillow has them.
+    iso: sensitivity: 100 is nearly noiseless, 1600 is for a dim room.
+    quality, subsampling: of its JPEGs, in Pillow's terms.
     mirrored: whether photos are turned left to right, so that two cameras' files differ.
     """
 
@@ -47,7 +47,7 @@ LEAST_MEGAPIXELS = 8.02  # so many have all files
 
 
 def camera_file(photo: Image.Image, camera: Camera, seed: int) -> bytes:
-    """The JPEG that a camera would write of a photo, with EXIF that says what it is.
+    """The JPEG that a camera would write of a photo, with its EXIF.
 
     Args:
       photo: RGB, of sRGB samples.
@@ -88,7 +88,7 @@ def _taken(photo: Photo, iso: int, random: np.random.Generator) -> Photo:
 
 
 def _full(mosaic: NDArray[np.float32], channel: int) -> NDArray[np.float32]:
-    """One color at all places: the weighted mean of its samples in 3 x 3."""
+    """One color at every place: the weighted mean of its samples in 3 x 3."""
     known = np.zeros_like(mosaic)
     for row, column in ((0, 0),) if channel == 0 else ((1, 1),) if channel == 2 else ((0, 1), (1, 0)):
         known[row::2, column::2] = 1
@@ -103,7 +103,7 @@ def _spread(samples: NDArray[np.float32]) -> NDArray[np.float32]:
 
 
 def _coded(light: NDArray[np.float32]) -> NDArray[np.float32]:
-    """Samples from 0 to 255 in sRGB's curve (IEC 61966-2-1)."""
+    """Samples from 0 to 255 on sRGB's curve (IEC 61966-2-1)."""
     light = light.clip(0, 1)
     curve = np.where(light <= 0.0031308, 12.92 * light, 1.055 * light ** (1 / 2.4) - 0.055)
     return (255 * curve).astype(np.float32)

@@ -51,7 +51,7 @@ def main() -> int:
 
 
 def _measure(network: Network, photo: NDArray[np.uint8], quality: int) -> list[tuple[float, float]]:
-    """(PSNR, SSIM) of the JPEG and of what DnCNN makes of it."""
+    """(PSNR, SSIM) of the JPEG and of DnCNN's output."""
     decoded = jpeg_of(photo, quality, _HALVED_BOTH_WAYS)
     cleaned = dncnn.clean(network, decoded)
     return [(psnr_y(photo, other), ssim(photo, other)) for other in (decoded, cleaned)]

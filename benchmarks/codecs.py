@@ -1,4 +1,4 @@
-"""All codecs against OpenJPEG in all measures, nothing favored: with networks and without."""
+"""Compares all codecs with OpenJPEG in all measures, with and without networks, favoring nothing."""
 
 from __future__ import annotations
 

@@ -1,8 +1,8 @@
-"""Compacts nightly tables beside a report and a run: python -m benchmarks.compaction [--nights N].
+"""Compacts nightly tables while a report and a run use them: python -m benchmarks.compaction [--nights N].
 
 Each night left a table of a few made-up rows, failures and a sum. While `foveate compact` works, one thread
 counts all rows again and again, and another adds nights. Then the figures of the report are compared with
-those of a copy of the tables that was never compacted. The exit status is 1 where anything differs.
+those of a copy of the tables that was never compacted. The exit status is 1 if anything differs.
 """
 
 from __future__ import annotations
@@ -59,7 +59,7 @@ def main() -> int:
 
 
 def compacted_beside(archive: Path, plain: Path, nights: int) -> dict[str, Any]:
-    """Compacts an archive beside a reader and a writer, who writes into the copy as well; figures of it."""
+    """Compacts an archive beside a reader and a writer, who also writes into the copy; gives the figures."""
     ended = threading.Event()
     counts: list[tuple[int, int, int]] = []
     written = [0]
@@ -119,7 +119,7 @@ def figures(archive: Path) -> dict[str, Any]:
 
 
 def are_equal(one: dict[str, Any], other: dict[str, Any]) -> bool:
-    """Whether figures are equal, but for the last digits of means, whose terms come in any order."""
+    """Whether figures are equal, except for the last digits of means, which are summed in any order."""
     return one.keys() == other.keys() and all(
         math.isclose(value, other[name], rel_tol=1e-12) if isinstance(value, float) else value == other[name]
         for name, value in one.items()

@@ -1,4 +1,4 @@
-"""The curves as a picture: mean figures of all codecs over bits per pixel."""
+"""Draws the curves: mean figures of all codecs over bits per pixel."""
 
 from __future__ import annotations
 

@@ -1,6 +1,6 @@
-"""Rate-distortion curves: files of one codec, what they look like, and how codecs compare.
+"""Rate-distortion curves of a codec's files, and comparisons of codecs by them.
 
-All figures are on scales that run nearly straight over the logarithm of the bytes: SSIMULACRA 2 in points and
+All figures are on scales that are nearly linear in the logarithm of the bytes: SSIMULACRA 2 in points and
 PSNRs in dB as they are, SSIM and MS-SSIM in dB as -10 log10(1 - x).
 """
 
@@ -34,7 +34,7 @@ Figures = dict[str, float]
 
 @dataclasses.dataclass(frozen=True)
 class Point:
-    """One file: its bytes, and its figures by their names."""
+    """One file: its bytes, and its figures by name."""
 
     size: float
     figures: Mapping[str, float]
@@ -70,8 +70,8 @@ def similarity(decibels: float) -> float:
 def bd_rate(reference: Curve, other: Curve, figure: str) -> float:
     """Bytes that `other` takes beyond those of `reference` at equal figures, in percent (Bjontegaard 2001).
 
-    Piecewise cubic (PCHIP) interpolation of log bytes over the figure, averaged over the figures that both
-    curves have; NaN where they have none in common.
+    Piecewise cubic (PCHIP) interpolation of log bytes over the figure, averaged over the range of figures
+    that both curves cover; NaN if they do not overlap.
     """
     (sizes, values), (other_sizes, other_values) = _rising(reference, figure), _rising(other, figure)
     if min(len(values), len(other_values)) < 2:
@@ -87,7 +87,7 @@ def bd_rate(reference: Curve, other: Curve, figure: str) -> float:
 def at_size(curve: Curve, size: float, figure: str) -> float:
     """The figure at so many bytes, by PCHIP over the log of the bytes.
 
-    NaN for fewer bytes than the curve's smallest file; for more than its best file's, that file's figure.
+    NaN below the size of the curve's smallest file; above the size of its best file, that file's figure.
     """
     sizes, values = _rising(curve, figure)
     if len(sizes) < 2 or size < sizes[0]:
@@ -110,7 +110,7 @@ def _rising(curve: Curve, figure: str) -> tuple[list[float], list[float]]:
 
 
 def without(curve: Curve, overhead: int) -> Curve:
-    """The curve of files that are so many bytes shorter."""
+    """The curve of the same files with fewer bytes."""
     return tuple(dataclasses.replace(point, size=point.size - overhead) for point in curve)
 
 
@@ -120,5 +120,5 @@ def share_of_the_way(percent: float, whole_percent: float) -> float:
 
 
 def mean(values: Sequence[float]) -> float:
-    """The mean; NaN as soon as one of them is, so that all codecs' means are over the same photos."""
+    """The mean; NaN if any value is, so that the means of all codecs are over the same photos."""
     return float(np.mean(values)) if values else math.nan

@@ -2,7 +2,7 @@
 
     python -m benchmarks.durability FOLDER [--files 200] [--bytes 300000]
 
-Writes files as an archive gets them, and the same with fsync left out, in turn.
+Writes files as an archive does, with and without fsync in turn.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ from foveate.storage.files import write_whole
 
 
 def main() -> None:
-    """Prints milliseconds a file, with and without."""
+    """Prints milliseconds per file, with and without."""
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )

@@ -33,9 +33,9 @@ LAYERED, SINGLE, OURS = "OpenJPEG, 59 layers", "OpenJPEG, one layer", "Foveate"
 STAGES = ("lay out", "transform", "survey", "code and choose", "emit")
 _STAGED_RATE = 0.5
 _THREADS = (1, 2, 4)
-# The layers that Foveate once chose among, of 8-bit photos, in decibels.
+# The layers that earlier versions of Foveate chose from, for 8-bit photos, in decibels.
 _MANY_LAYERS = (*(17 + 0.75 * k for k in range(58)), 0.0)
-_WRONG_BY = math.log10(8)  # of a first guess of the slope
+_WRONG_BY = math.log10(8)  # error of a first guess of the slope, as a factor
 
 Seconds = dict[str, float]
 
@@ -44,10 +44,10 @@ Seconds = dict[str, float]
 class Timed:
     """One picture's medians over the rounds, in seconds of processor time.
 
-    by_target: of each target, what each encoder takes.
-    stages: what the stages of ours take at half a bit per pixel.
-    memory: bytes per pixel that ours holds at most beyond the picture.
-    threads: seconds on the clock by number of threads.
+    by_target: the time of each encoder, for each target.
+    stages: the time of our encoder's stages at half a bit per pixel.
+    memory: our encoder's peak in bytes per pixel, without the picture.
+    threads: seconds of wall time by number of threads.
     """
 
     name: str
@@ -70,7 +70,7 @@ class Stopped:
 
 
 def pictures(paths: Sequence[Path], sizes: Sequence[str] = tuple(SIZES)) -> dict[str, Photo]:
-    """The largest of the photos at each size, continued by its mirror images, a scan and a screenshot."""
+    """The largest photo at each size, extended by its mirror images; a scan and a screenshot."""
     photo = max(map(read_photo, paths), key=lambda p: p.size)
     found = {f"photo, {name}": mirrored_to(photo, *SIZES[name]) for name in sizes}
     side = SIZES["2 MP"] if "2 MP" in sizes else SIZES["0.25 MP"]
@@ -85,7 +85,7 @@ def pictures(paths: Sequence[Path], sizes: Sequence[str] = tuple(SIZES)) -> dict
 
 
 def timed(name: str, photo: Photo, rounds: int = ROUNDS) -> Timed:
-    """All encoders and targets of a picture; encoders take turns, so that they meet the same load."""
+    """Times all encoders and targets for a picture; encoders take turns, so that they see the same load."""
     by_target = {}
     for target, ways in _ways(photo).items():
         seconds: dict[str, list[float]] = {way: [] for way in ways}
@@ -160,7 +160,7 @@ def _stages(photo: Photo) -> Seconds:
 
 
 def _peak_memory(photo: Photo) -> float:
-    """Bytes that an encode holds at most beyond the photo, in a process of its own."""
+    """The peak memory of an encode beyond the photo, in bytes, in a separate process."""
     context = multiprocessing.get_context("spawn")
     ours_end, theirs = context.Pipe()
     process = context.Process(target=_report_peak, args=(theirs,))
@@ -175,8 +175,8 @@ def _peak_memory(photo: Photo) -> float:
 
 def _report_peak(pipe: Any) -> None:
     photo = pipe.recv()
-    _encoded(np.ascontiguousarray(photo[:256, :256]), _STAGED_RATE)  # loads what is compiled
-    ctypes.CDLL(None).malloc_trim(0)  # what earlier work left free goes back
+    _encoded(np.ascontiguousarray(photo[:256, :256]), _STAGED_RATE)  # loads the compiled loops
+    ctypes.CDLL(None).malloc_trim(0)  # memory freed by earlier work is returned
     Path("/proc/self/clear_refs").write_text("5")  # proc(5): the peak resident size starts anew
     before = _status_bytes("VmRSS")
     _encoded(photo, _STAGED_RATE)
@@ -194,7 +194,7 @@ def _status_bytes(field: str) -> int:
 
 
 class _Misled(Encoder):
-    """Guesses the slope wrong, by a factor of its own."""
+    """An encoder that guesses the slope wrong by a fixed factor."""
 
     wrong_by = 0.0
 
@@ -231,7 +231,7 @@ def _loss(reference: float, reached: float) -> float:
 
 
 def encoding_section(found: Sequence[Timed], losses: Sequence[Stopped]) -> Section:
-    """Times, stages, memory, threads, and what early stop costs."""
+    """Times, stages, memory, threads, and the cost of stopping early."""
     text = (
         f"From pixels to a codestream on one thread: medians of processor time over {ROUNDS} rounds in "
         "which the encoders take turns. Earlier versions of Foveate chose from the "

@@ -1,4 +1,4 @@
-"""A photo's curves of rate and fidelity, of all codecs, and what photos' curves say together."""
+"""Measures a photo's rate-distortion curves for all codecs, and sums up the curves of many photos."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ class Wanted:
 
     tuned: Foveate's files of `--tune visual`.
     others: the other codecs'.
-    alike, favored: what networks make of files that favor nothing, and MS-ROI's map.
+    alike, favored: files that favor nothing, and MS-ROI's map, restored by the networks.
     """
 
     tuned: bool = False
@@ -90,7 +90,7 @@ def _peer_curve(peer: str, task: Task, kept: Kept) -> Curve:
 
 
 def _tuned_curve(task: Task) -> Curve:
-    """Whole files at `RATES`, nothing favored but what people see."""
+    """Whole files at `RATES`, tuned for the eye, favoring no place."""
     source = Encoder(task.photo, Emphasis(tune="visual"))
     files = [ours.file_within(source, budget) for budget in _budgets(task.photo)]
     return tuple(task.point(len(data), openjpeg.decode(data).pixels) for data in files)
@@ -101,7 +101,7 @@ def _budgets(photo: Photo) -> list[int]:
 
 
 def codecs_of(photos: Sequence[Measured]) -> list[str]:
-    """Those whose curves all the photos have."""
+    """The codecs that all the photos have curves for."""
     return [codec for codec in photos[0].curves if all(codec in found.curves for found in photos)]
 
 
@@ -128,8 +128,8 @@ def mean_at(
 ) -> float:
     """The mean of a figure over all photos at so many bits per pixel, brought `back` from decibels.
 
-    NaN where the codec's smallest file of a photo is larger; a codec that was asked for the rate has it,
-    though its files end a few bytes short.
+    NaN if the codec's smallest file of any photo is larger. A codec that was given the rate counts as
+    reaching it, even if its files end a few bytes short.
     """
     return curves.mean([back(figure_at(found, codec, rate, figure)) for found in photos])
 

@@ -1,8 +1,8 @@
 """Fits the score model to training photos: `python -m benchmarks.fit_scores PHOTOS`.
 
-Each photo is cut at slopes over the whole range of use, decoded and scored by SSIMULACRA 2. Ridge regression
-of the logarithm of 100 - score on `score_model.FEATURES` gives codec/score_model.json, and four fifths of the
-photos say how well the others are predicted. Nothing but training photos may be in the folder.
+Each photo is truncated at slopes over the whole useful range, decoded and scored by SSIMULACRA 2. Ridge
+regression of the logarithm of 100 - score on `score_model.FEATURES` gives codec/score_model.json, and four
+fifths of the photos say how well the others are predicted. Nothing but training photos may be in the folder.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ from foveate.quality.ssimulacra2 import ssimulacra2
 
 THRESHOLDS = (1.2, 1.8, 2.3, 2.7, 3.1, 3.5, 3.9)  # log10 of weighted slopes
 _SCORES = (20.0, 96.0)  # what is fitted
-_GRAY_SHARE = 6  # every so many photos are fitted in gray too
+_GRAY_SHARE = 6  # one in so many photos is also fitted in gray
 _RIDGE = 0.3
 _PARTS = 5
 
@@ -47,7 +47,7 @@ def rows_of(pixels: Pixels) -> Rows:
 
 
 def fitted(rows: Rows) -> NDArray[np.float64]:
-    """The coefficients, by least squares that make for like errors of good and bad scores."""
+    """The coefficients, by least squares weighted so that high and low scores get similar errors."""
     features, distances = rows[:, :-1], rows[:, -1]
     weights = np.exp(distances) / np.exp(distances).mean()
     mean, spread = features.mean(0), features.std(0)

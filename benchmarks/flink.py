@@ -1,9 +1,10 @@
 """Kills the task manager of a Flink cluster while it compresses: python -m benchmarks.flink FOLDER...
 
 The photos of some folders, at most 300, are compressed by the local runner, and on a cluster of two slots
-whose task manager is killed with all its workers twice: when a third, and when two thirds of the files are
-there. Each time another one is started. Every file has to be the local run's, byte for byte, and every photo
-must have one row. The exit status is 1 where anything differs. Flink is fetched as for `make test-engines`.
+whose task manager is killed twice with all its workers: when a third and when two thirds of the files are
+written. Each time, a new one is started. Every file has to equal the local run's byte for byte, and every
+photo must have one row. The exit status is 1 if anything differs. Flink is fetched as for `make
+test-engines`.
 """
 
 from __future__ import annotations
@@ -54,7 +55,7 @@ def main() -> int:
 
 
 def link_photos(folders: list[Path], into: Path, most: int) -> int:
-    """Makes links to the photos of some folders, at most so many; how many they are."""
+    """Links at most so many photos of some folders; returns how many."""
     paths = [path for folder in folders for path in sorted(folder.rglob("*")) if path.is_file()]
     taken = [path for path in paths if path.suffix.lower() in PICTURE_EXTENSIONS][:most]
     into.mkdir()
@@ -66,7 +67,7 @@ def link_photos(folders: list[Path], into: Path, most: int) -> int:
 def run_and_lose(
     photos: Path, archive: Path, flags: tuple[str, ...], engine: Engine, kills: int
 ) -> tuple[list[int], int]:
-    """Compresses on a cluster that loses its task manager; how many files there were then, and the status."""
+    """Compresses on a cluster that loses its task manager; gives the number of files then, and the status."""
     if engine.lose_tasks is None:
         raise AssertionError("only a cluster has a task manager")
     count = len(list(photos.iterdir()))

@@ -1,14 +1,14 @@
-"""Damaged codestreams and JP2 files: each must end in a result or a typed error, in bounded time and memory.
+"""Reads damaged files: each must give a result or a typed error, in bounded time and memory.
 
     python -m benchmarks.fuzz [--inputs N] [--seed S] [--decode] [--save FOLDER]
 
-Damages a corpus made on the spot, of random structures (`benchmarks.structures`) and small coded pictures, by
-flipped bits, cuts, splices and edited header fields, and reads each with `codec.jp2`, `codec.codestream`,
-`codec.layout`, `codec.packets` (also writing it again) and `codec.noise`. A child process does so, within
-limits of time and memory for each input; what breaks them, crashes it, or ends in another exception than
-BadCodestream and UnsupportedCodestream is saved. The same seed gives the same inputs. `--decode` also hands
-them to OpenJPEG. Prints outcomes, the slowest input and the peak of memory; exit status 1 if anything is
-saved.
+Generates a corpus of random structures (`benchmarks.structures`) and small coded pictures, damages it by
+flipped bits, cuts, splices and edited header fields, and reads each file with `codec.jp2`,
+`codec.codestream`, `codec.layout`, `codec.packets` (also writing it again) and `codec.noise`. A child process
+does so, with limits of time and memory for each input; inputs that exceed them, crash it, or raise anything
+but BadCodestream and UnsupportedCodestream are saved. The same seed gives the same inputs. `--decode` also
+hands them to OpenJPEG. Prints outcomes, the slowest input and the peak of memory; exit status 1 if anything
+is saved.
 """
 
 from __future__ import annotations
@@ -38,7 +38,7 @@ from foveate.codec.packet_stream import PacketStream
 from foveate.codec.record import ArchiveRecord
 
 SECONDS = 20.0  # for one input
-MEMORY_BYTES = 4 << 30  # beyond what the program itself takes
+MEMORY_BYTES = 4 << 30  # beyond the program itself
 CORPUS_STRUCTURES = 32
 LARGEST_STRUCTURE = 6000  # bytes: small inputs are damaged in more places
 _MAX_CELLS_EMITTED = 1 << 24
@@ -99,7 +99,7 @@ def corpus() -> tuple[bytes, ...]:
 
 
 def damaged(seed: int, index: int) -> bytes:
-    """One input: something of the corpus, damaged one to three times, and often mended at the end."""
+    """One input: a file of the corpus, damaged one to three times, and often mended at the end."""
     rng = np.random.default_rng([seed, index])
     data = _any_of_corpus(rng)
     for _ in range(int(rng.integers(1, 4))):
@@ -111,7 +111,7 @@ def damaged(seed: int, index: int) -> bytes:
 
 
 def _mended(data: bytes) -> bytes:
-    """The last tile-part goes on to the end, which has its marker: so that other damage is come to."""
+    """Extends the last tile-part to the end and adds the end marker, so that other damage is reached."""
     last = data.rfind(b"\xff\x90\x00\x0a")
     if last < 0 or data[:1] != b"\xff":
         return data
@@ -154,7 +154,7 @@ def _edit_field(rng: np.random.Generator, data: bytes) -> bytes:
 
 
 def _edit_segments(rng: np.random.Generator, data: bytes) -> bytes:
-    """Leaves out a marker segment, says it twice, or brings one from another stream."""
+    """Removes a marker segment, repeats it, or inserts one from another stream."""
     bounds, others = _segments(data), _segments(other := _any_of_corpus(rng))
     if not bounds or not others:
         return data
@@ -165,7 +165,7 @@ def _edit_segments(rng: np.random.Generator, data: bytes) -> bytes:
 
 
 def _segments(data: bytes) -> list[tuple[int, int]]:
-    """Where marker segments of the main header, and those that look like it beyond, begin and end."""
+    """Where marker segments of the main header begin and end, and whatever looks like one behind it."""
     found, at = [], data.find(b"\xff\x4f\xff\x51") + 2
     while 2 <= at < len(data) - 4 and data[at] == 0xFF:
         end = at + 2 + struct.unpack_from(">H", data, at + 2)[0]
@@ -187,7 +187,7 @@ def _splice(rng: np.random.Generator, data: bytes) -> bytes:
 
 
 def read(data: bytes) -> str:
-    """Reads an input all the way, and says how far that went."""
+    """Reads an input to the end if possible; returns how far it got."""
     step = "boxes"
     try:
         found = jp2.parse(data).codestream
@@ -206,7 +206,7 @@ def read(data: bytes) -> str:
         noise.noise_map(stream, geometry, source.codewords.zero_planes, source.passes)
     except (BadCodestream, UnsupportedCodestream) as error:
         return f"{type(error).__name__} in {step}"
-    except Exception as error:  # whatever else is raised is a bug, and the run is to go on
+    except Exception as error:  # any other exception is a bug, and the run must go on
         return f"failed: {type(error).__name__} in {step}: {error}"
     return "read"
 
@@ -241,7 +241,7 @@ def run(
       seed: of the damage.
       target: turns an input into an outcome.
       seconds: for each input.
-      memory_bytes: that the child may take beside what it begins with.
+      memory_bytes: that the child may use beyond what it starts with.
     """
     corpus()
     findings = Findings()
@@ -278,7 +278,7 @@ def _work(pipe: Connection, target: Target, seed: int, first: int, last: int, me
 def _collect(
     pipe: Connection, findings: Findings, index: int, inputs: int, seconds: float
 ) -> tuple[int, str]:
-    """Counts what a child reports; the input where it stopped, and why if that was not the last one."""
+    """Counts what a child reports; gives the input where it stopped, and why unless it was the last one."""
     while index < inputs:
         if not pipe.poll(seconds):
             return index, f"failed: not done in {seconds:g} seconds"

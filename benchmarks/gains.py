@@ -41,7 +41,7 @@ def gains_section(photos: Sequence[Measured]) -> Section:
 
 
 def favored_section(photos: Sequence[Measured]) -> Section:
-    """All codecs and the networks' gains in PSNR-S where Foveate's files favor what MS-ROI finds.
+    """All codecs and the networks' gains in PSNR-S, with Foveate's files favoring what MS-ROI finds.
 
     Args:
       photos: curves of each photo, those of favored files among them.
@@ -98,7 +98,7 @@ def _gain_cells(photos: Sequence[Measured], way: str, rate: float, measures: Seq
 
 
 def _changes(photos: Sequence[Measured], way: str, rate: float, figure: str) -> list[float]:
-    """Each photo's change, similarities as they are and not in dB."""
+    """Each photo's change; similarities are not in dB here."""
     back = curves.similarity if figure in SIMILARITIES else float
     at = RATES.index(rate)
     return [

@@ -1,4 +1,4 @@
-"""A store that answers listings of any number of objects in S3's own protocol; it generates them.
+"""Serves listings of any number of generated objects in S3's protocol.
 
     python -m benchmarks.generated_store PORT COUNT
 
@@ -55,7 +55,7 @@ class Listing(BaseHTTPRequestHandler):
         self._send(200, f'<?xml version="1.0"?><ListBucketResult>{body}</ListBucketResult>'.encode())
 
     def do_HEAD(self) -> None:
-        """No object is there by itself."""
+        """No object can be read."""
         type(self).requests += 1
         self._send(404, b"")
 

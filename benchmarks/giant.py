@@ -2,9 +2,9 @@
 
     python -m benchmarks.giant PHOTOS
 
-A mosaic of enlarged photos, blended and with grain so that nothing of it is smooth, is written in each format
-and goes through the real command line, RecCNN on. Memory is that of all its processes together, sampled.
-Linux only.
+A mosaic of enlarged photos, blended and grained so that nothing in it is smooth, is written in each format
+and processed by the real command line with RecCNN. Memory is sampled over all its processes together. Linux
+only.
 """
 
 from __future__ import annotations
@@ -90,7 +90,7 @@ def _read(path: Path) -> Pixels:
 
 
 def mosaic(paths: list[Path], height: int, width: int) -> Pixels:
-    """A picture (height, width, 3): photos enlarged to cells, each blended with another, larger one."""
+    """A picture (height, width, 3) of enlarged photos, each blended with another, larger one."""
     rng = np.random.default_rng(5)
     result: Pixels = np.empty((height, width, 3), np.uint8)
     rows, columns = (np.linspace(0, side, _CELLS + 1).astype(int) for side in (height, width))
@@ -108,9 +108,9 @@ def mosaic(paths: list[Path], height: int, width: int) -> Pixels:
 
 
 def edge_ratios(original: Pixels, decoded: Pixels, tile_width: int, tile_height: int) -> tuple[float, float]:
-    """Squared error within 8 pixels of inner tile edges over that at 32 to 64 pixels from them.
+    """Squared error within 8 pixels of inner tile edges, divided by that at 32 to 64 pixels from them.
 
-    Edges between columns of tiles first, then those between rows; not a number where there are none.
+    First for edges between columns of tiles, then between rows; NaN if there are none.
     """
     return (
         _ratio(original.swapaxes(0, 1), decoded.swapaxes(0, 1), tile_width),

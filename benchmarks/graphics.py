@@ -1,4 +1,4 @@
-"""Pictures that are no photos, drawn: a scanned page of text, and a screenshot."""
+"""Draws pictures that are not photos: a scanned page of text, and a screenshot."""
 
 from __future__ import annotations
 

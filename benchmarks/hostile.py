@@ -1,12 +1,12 @@
-"""Hostile files: each must end as a good archive or as a clear failure row, and cost nobody else anything.
+"""Checks that hostile files become good archive files or clear failure rows, without harming others.
 
     python -m benchmarks.hostile [--flips 10000] [--seed 1] [--save FOLDER]
 
 Hands bombs, metadata bombs, files cut at every power of two and files with flipped bits, of every format that
-is read, to the isolated decoder. Then compresses a folder of all of them but most of the flipped ones, with
-names and places that clash, by the command line, and restores what came of it together with hostile archives.
-Prints outcomes; the exit status is 1 if one of them is a bug (an untyped error), if a run does not end as it
-should, if a file has no outcome or two, or if an archive file cannot be decoded.
+is read, to the isolated decoder. Then compresses a folder of all of them (except most of the flipped ones),
+with clashing names and places, by the command line, and restores the result together with hostile archives.
+Prints outcomes; the exit status is 1 if one of them is a bug (an untyped error), a run does not end as it
+should, a file has no outcome or several, or an archive file cannot be decoded.
 """
 
 from __future__ import annotations
@@ -78,7 +78,7 @@ def outcome_of(ending: str, data: bytes, limits: Limits = LIMITS) -> str:
             if mark in str(error):
                 return f"{word}: {error}"
         return f"crashed: {error}"
-    except Exception as error:  # what else is raised is a bug, and the run is to go on
+    except Exception as error:  # any other exception is a bug, and the run must go on
         return f"bug: {type(error).__name__}: {error}"
     return "decoded"
 
@@ -97,7 +97,7 @@ def inputs(flips: int, seed: int) -> Iterator[tuple[str, str, bytes]]:
 
 
 def decode_all(flips: int, seed: int, save: Path | None = None) -> Findings:
-    """Hands all inputs to the isolated decoder; saves those that crash it or find a bug."""
+    """Hands all inputs to the isolated decoder; saves those that crash it or reveal a bug."""
     findings = Findings()
 
     def work(item: tuple[str, str, bytes]) -> tuple[tuple[str, str, bytes], str, float]:

@@ -1,4 +1,4 @@
-"""Files made to harm whoever reads them: cut off, with flipped bits, under awkward names; and sound ones."""
+"""Makes files that harm careless readers: truncated, with flipped bits, with awkward names; and good ones."""
 
 from __future__ import annotations
 
@@ -59,9 +59,9 @@ def cuts(data: bytes) -> dict[str, bytes]:
 
 
 def flipped(data: bytes, seed: int, index: int) -> bytes:
-    """A file with one to eight bits flipped, in its head every third time; a PNG's checksums mended mostly.
+    """A file with one to eight flipped bits, every third time in its head; most PNGs get correct checksums.
 
-    Without that, nothing behind the checksums would be reached.
+    Otherwise, readers would stop at the checksums.
     """
     rng = np.random.default_rng([seed, index])
     broken = np.frombuffer(data, np.uint8).copy()
@@ -73,7 +73,7 @@ def flipped(data: bytes, seed: int, index: int) -> bytes:
 
 
 def mended_png(data: bytes) -> bytes:
-    """A PNG whose chunks have the checksums that their contents ask for, as far as chunks can be found."""
+    """A PNG with correct checksums in all chunks that can be found."""
     parts, at = [data[:8]], 8
     while at + 12 <= len(data):
         length = int.from_bytes(data[at : at + 4])
@@ -89,7 +89,7 @@ def mended_png(data: bytes) -> bytes:
 
 
 def write_hostile_names(folder: Path, data: bytes) -> int:
-    """Lays the same photo (of any format) under names that somebody may stumble over; how many."""
+    """Writes the same photo (of any format) under awkward names; returns how many."""
     names: list[bytes] = [
         b"new\nline.png",
         b"tab\tand\rreturn.png",

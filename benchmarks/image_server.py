@@ -1,4 +1,4 @@
-"""iipsrv, a IIIF image server, as a process of its own, and a FastCGI client that asks it for parts."""
+"""Runs iipsrv, an IIIF image server, in a separate process, and requests parts from it by FastCGI."""
 
 from __future__ import annotations
 

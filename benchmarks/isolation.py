@@ -2,11 +2,11 @@
 
     python -m benchmarks.isolation PHOTOS [--rounds 15]
 
-Makes a photo of two megapixels of the folder's largest one, as JPEG, PNG and JP2, decodes each in turn here
-and in isolation, and compresses and restores it (one worker, with networks, restored without RecCNN too) to
-know what it takes in all. Prints processor time, of both processes together, and medians by the clock, which
-wait for others on a machine that is not idle; and what a child takes to start and to stay. The exit status is
-1 if isolation costs more than a twentieth of a photo's processor time.
+Scales the folder's largest photo to two megapixels, as JPEG, PNG and JP2; decodes each in turn here and in
+isolation; and compresses and restores it (one worker, with networks, and restored without RecCNN as well) to
+find the total cost. Prints the processor time of both processes together, medians of wall time (which depend
+on other load), and what it takes to start and keep a child. The exit status is 1 if isolation costs more than
+a twentieth of a photo's processor time.
 """
 
 from __future__ import annotations
@@ -69,7 +69,7 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 @dataclasses.dataclass(frozen=True)
 class Taken:
-    """Median seconds by the clock, and of processors."""
+    """Median seconds of wall time and of processor time."""
 
     clock: float
     processor: float
@@ -79,7 +79,7 @@ class Taken:
 
 
 def _make(photo: Photo, folder: Path) -> dict[Path, dict[str, float]]:
-    """The files to decode, each with the seconds that one such photo takes from reading to writing."""
+    """The files to decode, each with the seconds that such a photo takes from reading to writing."""
     sources, archive = folder / "sources", folder / "archive"
     sources.mkdir()
     for name, file_format in _FORMATS.items():
@@ -149,7 +149,7 @@ def _processor_seconds() -> float:
 
 
 def _resident_megabytes() -> float:
-    """The memory of the child that is idle now; 0 where the system does not say."""
+    """The memory of the idle child; 0 if the system does not tell."""
     child = client.idle_processes()[-1]
     status = Path(f"/proc/{child}/status")
     if not status.exists():

@@ -1,7 +1,7 @@
-"""Archives of JPEGs of many qualities: how much smaller, and how close to the JPEG that was read.
+"""Measures how much smaller archives of JPEGs of many qualities are, and how close to the JPEGs.
 
-Nagarsenker, Khandekar and Deshmukh ("JPEG2000-Based Semantic Image Compression using CNN") report for such
-sources a ratio of source bytes to archive bytes of 1.62 to 1.75 at a mean PSNR of 37 to 38 dB.
+Nagarsenker, Khandekar and Deshmukh ("JPEG2000-Based Semantic Image Compression using CNN") report, for such
+sources, a ratio of source bytes to archive bytes of 1.62 to 1.75 at a mean PSNR of 37 to 38 dB.
 """
 
 from __future__ import annotations
@@ -36,7 +36,7 @@ class JpegArchive:
 def jpeg_archives(
     paths: Sequence[Path], kept: Kept, qualities: Sequence[int] = QUALITIES
 ) -> list[JpegArchive]:
-    """Writes the JPEGs and archives them, below the folder of what is kept.
+    """Writes the JPEGs and archives them, below the folder of `kept`.
 
     Raises:
       ValueError: there is no folder to keep archives in.

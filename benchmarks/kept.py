@@ -1,6 +1,6 @@
-"""Figures that were measured before: an interrupted run resumes, a repeated one is quick.
+"""Keeps measured figures, so that an interrupted run resumes and a repeated one is quick.
 
-What is kept is found by the photo's pixels and by words that name all else that it depends on: a codec's
+Figures are looked up by the photo's pixels and by a text that names everything else they depend on: a codec's
 version and settings, the bytes of the file that was decoded, the SHA-256 of a network's weights.
 """
 
@@ -59,7 +59,7 @@ class Kept:
 
 
 def _write(path: Path, data: bytes) -> None:
-    """Whole or not at all, whoever else writes the same."""
+    """Writes a file whole or not at all, even if another process writes the same one."""
     path.parent.mkdir(parents=True, exist_ok=True)
     part = path.with_name(f"{path.name}.{os.getpid()}.part")
     part.write_bytes(data)

@@ -1,17 +1,17 @@
-"""Kills runs at random moments, and compares what the next one completes with a run that nobody disturbed.
+"""Kills runs at random moments, completes them, and compares the result with an undisturbed run.
 
     python -m benchmarks.kill [--kills 20] [--photos 16] [--networks | --flag=--roi=none ...] [--bucket]
         [--nights]
 
-With --bucket archives are in one, of a server on this machine that speaks S3 (moto's). With --nights archives
-hold the tables of so many earlier runs that each run compacts them, and a fifth is killed while it does.
+With --bucket, archives are in a bucket of an S3 server on this machine (moto's). With --nights, archives hold
+the tables of so many earlier runs that each run compacts them, and a fifth of the runs is killed doing so.
 
 Photos are generated. Every trial has an archive and a process group of its own: `foveate compress`, SIGKILL
-to the whole group at a random moment, and the same command again. Moments are drawn by what is done: after so
-many files, and up to a photo's time later; a fifth of them while the run only starts. Afterwards every file
-of the archive has to be the undisturbed run's, byte for byte, every photo must have one row with figures of
-its own, and nothing unfinished may be left; plans and claims in a bucket once the killed run's lease is over
-and one more run has looked. The exit status is 1 if any trial ends otherwise.
+to the whole group at a random moment, and the same command again. Moments are drawn by progress: after so
+many files, and up to a photo's time later; a fifth of them while the run is still starting. Afterwards every
+file of the archive has to equal the undisturbed run's byte for byte, every photo must have one row with its
+own figures, and nothing unfinished may be left (plans and claims in a bucket may remain until the killed
+run's lease is over and another run has looked). The exit status is 1 if any trial ends otherwise.
 """
 
 from __future__ import annotations
@@ -47,11 +47,11 @@ from tests import servers
 
 ROOT = Path(__file__).parents[1]
 FLAGS = ("--bpp=1", "--roi=none", "--comcnn=off", "--reccnn=off")
-# What a row says that has to be the same, whenever it was made.
+# The columns that must be the same whenever a row was made.
 FIGURES = ("outcome", "archive_bytes", "psnr_db", "ssim", "source_sha256")
 NIGHTS = 410  # earlier runs: more than `foveate compress` leaves as they are
 _COMPACTING = 1.0  # seconds, about
-_SECONDS = 300  # for a run to come as far as it is to be killed
+_SECONDS = 300  # for a run to get as far as where it is killed
 
 
 @dataclasses.dataclass(frozen=True)
@@ -63,7 +63,7 @@ class Moment:
     compacts: bool = False
 
     def has_come(self, archive: str) -> bool:
-        """Whether all but the delay is over."""
+        """Whether everything but the delay is over."""
         if self.compacts:
             return any("/run=compacted-" in url for url in list_private(f"{archive}/_foveate/leases"))
         return _finished(archive) >= self.files
@@ -106,7 +106,7 @@ def files_of(archive: str) -> Iterator[str]:
 
 
 def hashes(archive: str) -> dict[str, str]:
-    """SHA-256 of all files of an archive but Foveate's own."""
+    """SHA-256 of all files of an archive except Foveate's own."""
     return {
         path: hashlib.sha256(read_whole(f"{archive}/{path}")).hexdigest()
         for path in files_of(archive)
@@ -115,7 +115,7 @@ def hashes(archive: str) -> dict[str, str]:
 
 
 def rows_of(archive: str) -> dict[str, list[dict[str, object]]]:
-    """The rows with figures of every photo; skipped ones repeat what an earlier row says."""
+    """The rows with figures of every photo; rows of skipped ones repeat earlier figures."""
     rows: dict[str, list[dict[str, object]]] = {}
     for row in read_metrics(archive).to_pylist():
         if row["outcome"] != "skipped":
@@ -161,7 +161,7 @@ def _finished(archive: str) -> int:
 
 
 def left_to_later_runs(archive: str) -> list[str]:
-    """The files of an archive with which runs plan and share work, which the last one removes."""
+    """The files of an archive by which runs plan and share work; the last run removes them."""
     passing = ("_foveate/claims/", "_foveate/noticed/", "_foveate/plans/")
     return [path for path in files_of(archive) if path.startswith(passing)]
 
@@ -204,7 +204,7 @@ def try_once(photos: Path, archive: str, undisturbed: str, flags: tuple[str, ...
 
 @contextlib.contextmanager
 def place_of_archives(folder: str, bucket: bool) -> Iterator[tuple[str, tuple[str, ...]]]:
-    """Where archives are, and the flags that lead there; a bucket's server is a process of its own."""
+    """Where archives are, and the flags for that; a bucket is on a server in a separate process."""
     if not bucket:
         yield folder, ()
         return

@@ -1,9 +1,9 @@
-"""An S3 server on this machine (moto's) that refuses requests at random, as stores do on a bad day.
+"""Runs an S3 server on this machine (moto's) that refuses requests at random, as stores do on a bad day.
 
     python -m benchmarks.moody_store PORT SEED
 
-It refuses nothing until a share is set by a GET of /moody?refused=0.03, and counts: a GET of /moody gives
-requests, refusals, and the objects below the bucket `archive` that were put and are no tables.
+It refuses nothing until a GET of /moody?refused=0.03 sets a share, and it counts: a GET of /moody returns
+requests, refusals, and the objects put into the bucket `archive` that are not tables.
 """
 
 from __future__ import annotations
@@ -34,7 +34,7 @@ WsgiApp = Callable[[dict[str, Any], Callable[..., Any]], Iterable[bytes]]
 
 
 class Moody:
-    """Passes requests on to a WSGI application, or answers 503 or 429 in its stead."""
+    """Passes requests on to a WSGI application, or answers 503 or 429 instead."""
 
     def __init__(self, application: WsgiApp, seed: int) -> None:
         self.application, self.dice = application, random.Random(seed)
@@ -86,7 +86,7 @@ def told(url: str, query: str = "") -> dict[str, int]:
 
 @contextlib.contextmanager
 def moody_store(seed: int, *buckets: str) -> Iterator[str]:
-    """The URL of a server, in a process of its own, with empty buckets."""
+    """The URL of a server with empty buckets, in a separate process."""
     port = servers.free_port()
     command = [sys.executable, "-m", "benchmarks.moody_store", str(port), str(seed)]
     with subprocess.Popen(command, cwd=ROOT, stderr=subprocess.DEVNULL) as server:

@@ -40,11 +40,11 @@ class Networks:
         return _comcnn(self.folder)
 
     def reccnn_name(self, size: str) -> str:
-        """Name for everything besides the input that RecCNN's pixels depend on."""
+        """Names everything besides the input that RecCNN's pixels depend on."""
         return f"RecCNN {size} {_digest(reccnn.weights_file(size, self.folder))}"
 
     def comcnn_name(self) -> str:
-        """Name for everything besides the input that ComCNN's pixels depend on."""
+        """Names everything besides the input that ComCNN's pixels depend on."""
         return f"ComCNN {_digest(_comcnn_file(self.folder))}"
 
 
@@ -54,7 +54,7 @@ def saliency_map(photo: Photo, kept: Kept) -> NDArray[np.float32]:
 
 
 def msroi_name() -> str:
-    """Name for everything besides the photo that a map depends on."""
+    """Names everything besides the photo that a map depends on."""
     return f"MS-ROI {_digest(msroi.WEIGHTS)}"
 
 

@@ -1,7 +1,7 @@
-"""Odd files of every format: sound pictures with parts planted into them that no writer would write there.
+"""Makes odd files of every format: good pictures with planted parts that no program would write there.
 
-Each planter takes a sound file and gives it one part more, in a legal place and under a legal name, known or
-unknown to the readers, with a token in it that can be recognized.
+Each planter adds a part to a good file, in a legal place and under a legal name, known or unknown to the
+readers, with a recognizable token in it.
 """
 
 from __future__ import annotations
@@ -42,7 +42,7 @@ def odd_file(form: str, seed: int, index: int) -> tuple[bytes, list[bytes]]:
 
 @functools.cache
 def sound(form: str) -> bytes:
-    """A small sound file."""
+    """A small good file."""
     if form == "tif":
         return _tiff(())
     if form == "heic":  # no other encoder is installed everywhere
@@ -56,7 +56,7 @@ def sound(form: str) -> bytes:
 
 
 def _token(dice: Dice) -> bytes:
-    """Bytes of no meaning: none of them a zero or FF, so that no padding or marker begins in them."""
+    """Meaningless bytes: none of them zero or FF, so that no padding or marker begins in them."""
     size = int(dice.integers(1, _one_of(dice, _MOST)))
     return dice.integers(1, 255, size, np.uint8).tobytes()
 
@@ -100,7 +100,7 @@ def _stray(dice: Dice, data: bytes, token: bytes) -> bytes:
 
 
 _SEGMENTS = tuple((marker, prefix) for marker, prefix, _ in jpeg_parts.SEGMENTS)
-_FIXED = {b"Adobe": 7, b"iDOT": 28}  # bytes of what is no metadata, but may be any bytes
+_FIXED = {b"Adobe": 7, b"iDOT": 28}  # bytes of segments that are not metadata, and may be any bytes
 
 # PNG ------------------------------------------------------------------------------------------------
 
@@ -155,7 +155,7 @@ def _tiff(fields: Sequence[tuple[int, int, bytes]], tail: bytes = b"") -> bytes:
 
 
 def _field(dice: Dice, data: bytes, token: bytes) -> bytes:
-    """A field more in a file of `_tiff`, whose fields before that are kept."""
+    """Adds a field to a file of `_tiff`."""
     unknown = int(dice.integers(40000, 65000))
     tag = _one_of(dice, (unknown, _one_of(dice, _FIELDS)))
     return _tiff([*_added(data), (tag, 7, token)], _tail(data))
@@ -203,7 +203,7 @@ def _in_riff(dice: Dice, data: bytes, token: bytes) -> bytes:
 
 
 def _behind_webp_pixels(dice: Dice, data: bytes, token: bytes) -> bytes:
-    """In the chunk of pixels, behind these; more than an encoder may write in vain."""
+    """In the chunk of pixels, behind them; longer than padding that encoders write."""
     at = next(data.index(kind) for kind in (b"VP8 ", b"VP8L") if kind in data)
     size = int.from_bytes(data[at + 4 : at + 8], "little")
     token = token if len(token) > 40 else token * 40
@@ -237,7 +237,7 @@ def _before_pixels(dice: Dice, data: bytes, token: bytes) -> bytes:
 
 
 def _media_box(dice: Dice, data: bytes, token: bytes) -> bytes:
-    """A box behind the others; its name, if known, not that of a store of items."""
+    """A box behind the others; its name, if known, is not that of a box that stores items."""
     known = [kind for kind in isobmff.BOXES if kind not in (b"ftyp", b"meta", b"mdat")]
     return data + _box(_one_of(dice, (_name(dice), b"free", b"uuid", _one_of(dice, known))), token)
 
@@ -268,7 +268,7 @@ _XL = [kind for kind, known in jpegxl.BOXES.items() if known.kind is not Kind.PI
 
 
 def _element(dice: Dice, data: bytes, token: bytes) -> bytes:
-    """An element before the pixels or behind them; one that the reader uses stands there twice then."""
+    """An element before or behind the pixels; one that the reader uses then occurs twice."""
     group = int(dice.integers(0x08, 0x7F00))
     unknown = group << 16 | int(dice.integers(1, 0xFFFF))
     tag = _one_of(dice, (unknown, _one_of(dice, _TAGS)))

@@ -13,7 +13,7 @@ from foveate.codec.coding import Pixels
 
 
 def encode(pixels: Pixels, *, psnrs_db: Sequence[float] = (0.0,), reversible: bool = False) -> bytes:
-    """A codestream of a quality layer for each target in decibels, 0 for all that was coded; by Pillow.
+    """A codestream with one quality layer for each target in decibels, by Pillow; 0 is for everything coded.
 
     Args:
       pixels: (H, W, C) uint8; C = 1 gray, 2 gray + alpha, 3 RGB, 4 RGB + alpha.

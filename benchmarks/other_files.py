@@ -1,4 +1,4 @@
-"""Files that archives hold beside color photos: scanned pages, screenshots, gray and 16-bit pictures."""
+"""Makes files that archives hold beside color photos: scans, screenshots, gray and 16-bit pictures."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ _SCREEN = (1440, 2560)
 
 
 def other_files(photo: Photo) -> dict[str, bytes]:
-    """File name and bytes, drawn or made of a photo."""
+    """File names and bytes, drawn or made from a photo."""
     page, deep = scanned_page(*_A4_AT_300_DPI), deepened(photo)
     return {
         "color-16-bit.png": bytes(imagecodecs.png_encode(deep, level=6)),

@@ -1,4 +1,4 @@
-"""Foveate's files, with every box that an archive's file has."""
+"""Makes Foveate's files, with every box that files of an archive have."""
 
 from __future__ import annotations
 

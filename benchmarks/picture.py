@@ -1,4 +1,4 @@
-"""The picture of the README: `python -m benchmarks.picture PHOTO --output FILE`.
+"""Makes the picture of the README: `python -m benchmarks.picture PHOTO --output FILE`.
 
 One crop of a photo at equal file size: the original, JPEG, plain JPEG 2000, and Foveate (region-weighted,
 then restored by RecCNN), with what MS-ROI found in the whole photo.

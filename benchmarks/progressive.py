@@ -29,7 +29,7 @@ class Progress:
     """A photo's prefixes.
 
     sizes: bytes of each prefix with the boxes before it.
-    ours, theirs: figures of what each decodes to, and of OpenJPEG's file of that size, in dB.
+    ours, theirs: figures of each decoded prefix, and of OpenJPEG's file of the same size, in dB.
     single_layer_bytes: of the codestream of the whole picture in one layer.
     layered_bytes: of the same picture in all layers.
     """
@@ -44,7 +44,7 @@ class Progress:
 def prefixes(codestream: bytes) -> tuple[bytes, ...]:
     """The codestreams of the first layer, the first two and so on, up to the whole.
 
-    Each is what stands before a layer's first tile-part (Isot 0, A.4.2), and EOC.
+    Each ends before a layer's first tile-part (Isot 0, A.4.2), with EOC added.
 
     Args:
       codestream: from `allocation.encode`: the tile-parts of all tiles' first layer come first.
@@ -90,7 +90,7 @@ def progress(path: Path, kept: Kept) -> Progress:
 
 
 def progressive_section(photos: Sequence[Progress]) -> Section:
-    """Means over the photos, prefix by prefix, and what the layers cost."""
+    """Means over the photos for each prefix, and the cost of layers."""
     rows = []
     for layer in range(LAYERS):
         cells = [number(float(np.mean([found.bits_per_pixel[layer] for found in photos])), ".3f")]

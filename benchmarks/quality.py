@@ -1,4 +1,4 @@
-"""Whether `--quality` gives all photos the score asked for, and what that is worth at equal bytes."""
+"""Measures whether `--quality` gives all photos the requested score, and what that gains at equal bytes."""
 
 from __future__ import annotations
 
@@ -78,7 +78,7 @@ def mean_rates(photos: Sequence[Reached]) -> list[float]:
 
 
 def quality_section(photos: Sequence[Reached], others: Sequence[Sequence[File]]) -> Section:
-    """How near scores come to those asked for, and those of files of equal bytes.
+    """How close scores come to the requested ones, and the scores of files of equal bytes.
 
     Args:
       photos: for each photo, what `reached` found.

@@ -1,8 +1,8 @@
-"""The headline in about ten minutes: `python -m benchmarks.quick`, or `make bench-quick`.
+"""Measures the headline figures in about ten minutes: `python -m benchmarks.quick`, or `make bench-quick`.
 
 Codes the example photos at equal bytes with Foveate and other codecs, archives them with default flags, and
 prints each figure beside the published one (docs/benchmarks-quick.json). Exit status 1 if any is off by more
-than its tolerance. `--write` writes what was measured as the figures to publish.
+than its tolerance. `--write` saves the measured figures as those to publish.
 """
 
 from __future__ import annotations
@@ -37,7 +37,7 @@ PUBLISHED = ROOT / "docs" / "benchmarks-quick.json"
 _RATES = (0.5, 1.0)  # bits per pixel
 _OTHERS = {"JPEG": "jpeg", "JPEG XL": "jpegxl", "AVIF": "avif"}
 _OURS, _RESTORED, _OPENJPEG = "Foveate", "Foveate, restored by RecCNN fast", "OpenJPEG"
-# By how much a figure may differ elsewhere: other builds of codecs, other processors' sums.
+# By how much a figure may differ elsewhere, with other builds of codecs or other processors.
 _TOLERANCES = {"SSIMULACRA 2": 0.5, "PSNR, dB": 0.1}
 _OTHERS_TOLERANCES = {"SSIMULACRA 2": 2.5, "PSNR, dB": 0.5}
 _ARCHIVE_TOLERANCES = {"bytes saved, %": 1.0, "photos kept": 0.0, "mean score": 0.5, "least score": 1.5}
@@ -48,7 +48,7 @@ _SPEED = "megapixels per core-hour"
 class Figure:
     """A measured figure.
 
-    tolerance: how far from the published one it may be; None for what depends on the machine.
+    tolerance: how far it may be from the published one; None if it depends on the machine.
     """
 
     name: str
@@ -85,11 +85,11 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 
 def _photo(path: Path) -> Photo:
-    return np.array(read_photo(path))  # a copy: compiled loops tell what is read-only apart
+    return np.array(read_photo(path))  # a copy: compiled loops have another version for read-only arrays
 
 
 def is_off(figure: Figure, published: dict[str, float]) -> bool:
-    """Whether a figure is farther from the published one than it may be; one that is not published is."""
+    """Whether a figure is too far from the published one, or not published."""
     if figure.tolerance is None:
         return False
     return not abs(figure.value - published.get(figure.name, float("nan"))) <= figure.tolerance
@@ -134,7 +134,7 @@ def at_equal_bytes(photos: Sequence[Photo]) -> Iterator[Figure]:
 
 
 def _decoded(photo: Photo, budget: int, others: dict[str, list[PeerFiles]]) -> Iterator[tuple[str, Pixels]]:
-    """The photo as each codec gives it back within the budget, by the codec's name."""
+    """The photo decoded from each codec's file within the budget, by the codec's name."""
     for codec, peers in others.items():
         if within := [file.pixels for peer in peers if (file := peer.within(budget))]:
             yield codec, max(within, key=lambda pixels: psnr(photo, pixels))

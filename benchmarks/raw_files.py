@@ -1,4 +1,4 @@
-"""Files of several formats put together byte by byte, for files that no writer would write."""
+"""Puts together files of several formats byte by byte, even such as no program would write."""
 
 from __future__ import annotations
 

@@ -1,7 +1,7 @@
-"""Plain OpenJPEG, at exactly the bytes that are asked for, by the better of its two rate controls.
+"""Measures plain OpenJPEG at exactly the requested bytes, with the better of its two rate controls.
 
-Its two controls (a fixed quality, a fixed rate) end within a percent of the bytes wanted and not always at
-equally good files, so for each figure the better one counts, each interpolated between files just below and
+Its two controls (a fixed quality, a fixed rate) end within a percent of the requested bytes, and not always
+at equally good files; so for each figure the better one counts, interpolated between files just below and
 just above. Its JP2 file is counted with the few boxes that it needs.
 """
 
@@ -30,7 +30,7 @@ File = tuple[int, bytes]  # bytes of the whole JP2 file; it, or its codestream
 
 
 def plain(photo: Pixels, size: int, judge: Judge) -> Point:
-    """OpenJPEG's figures at `size` bytes of the whole file, or at all that there is to code.
+    """OpenJPEG's figures at `size` bytes of the whole file, or with everything coded.
 
     Args:
       photo: (H, W, 3) uint8.
@@ -78,7 +78,7 @@ def _around_quality(photo: Pixels, size: int, near_db: float) -> list[File]:
 
 
 def _next_target(points: Sequence[tuple[float, float]]) -> float:
-    """Between the nearest points on both sides, a little past the size; or a step to the side that lacks."""
+    """Between the nearest points on both sides, a little past the size; or a step to the side without one."""
     below, above = [p for p in points if p[1] <= 0], [p for p in points if p[1] > 0]
     target, miss = points[-1]
     if not below or not above:
@@ -89,7 +89,7 @@ def _next_target(points: Sequence[tuple[float, float]]) -> float:
 
 
 def interpolated(files: Sequence[File], size: int, judge: Judge) -> tuple[Figures, int]:
-    """Figures at a size, and the size that they are of.
+    """Figures at a size, and that size.
 
     On the line, over log bytes, through the nearest file on each side, or the nearest two; where all files
     are of one size, those of that size.

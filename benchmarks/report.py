@@ -3,9 +3,9 @@
     python -m benchmarks.report [--rows 1000000] [--runs 8] [--archives 1] [--keep DIR]
 
 The rows are made up: distributions like a photo archive's, names of 60 characters, eight runs of four tables
-each, every twentieth photo again in each later run, one in fifty kept, one failure for a hundred photos.
-Time is that of all cores, which the load of a machine hardly changes; memory is that of all the processes of
-the command. Linux only. The exit status is 1 where a limit is not met.
+each, every twentieth photo again in each later run, one in fifty kept, one failure for a hundred photos. Time
+is processor time of all cores, which depends little on other load; memory is that of all processes of the
+command. Linux only. The exit status is 1 if a limit is exceeded.
 """
 
 from __future__ import annotations

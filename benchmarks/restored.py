@@ -1,4 +1,4 @@
-"""Foveate's files of a photo, plain and restored, each as who restores the archive gets it."""
+"""Makes Foveate's files of a photo, plain and restored, as a user would get them from the archive."""
 
 from __future__ import annotations
 
@@ -32,14 +32,14 @@ PLAIN = "Foveate"
 
 @dataclasses.dataclass(frozen=True)
 class Way:
-    """Which networks a user runs: a size of RecCNN, "" for none; before it ComCNN where it pays, or not."""
+    """Which networks a user runs: a size of RecCNN or "" for none, with or without ComCNN where it helps."""
 
     reccnn: str = ""
     comcnn: bool = False
 
     @property
     def name(self) -> str:
-        """As tables call it."""
+        """Its name in tables."""
         if not self.reccnn:
             return PLAIN
         return f"{PLAIN} + {'ComCNN, ' if self.comcnn else ''}RecCNN {self.reccnn}"
@@ -71,7 +71,7 @@ class Task:
         return "psnr_s" if self.favored else "psnr"
 
     def files(self, pixels: Pixels, rates: Sequence[float]) -> list[bytes]:
-        """Whole files of the photo, or of what ComCNN made of it."""
+        """Whole files of the photo, or of ComCNN's output."""
         source = Encoder(pixels, Emphasis(self.map, GAIN_DB))
         budgets = (ours.budget_of(rate, *pixels.shape[:2]) for rate in rates)
         return [ours.file_within(source, budget, self.map) for budget in budgets]
@@ -84,7 +84,7 @@ class Task:
 def our_curves(task: Task, wanted: Sequence[Way], available: Networks, kept: Kept) -> dict[str, Curve]:
     """The curve of each way, by its name, at `RATES`.
 
-    Files are made anew; what networks make of the same file is not.
+    Files are always encoded again; the networks' output for the same file is kept.
     """
     curves: dict[str, list[Point]] = {way.name: [] for way in wanted}
     for rate, data in zip(RATES, task.files(task.photo, RATES), strict=True):
@@ -123,7 +123,7 @@ def _outcome(
 
 
 def as_restored(decoded: Point, restored: Point, merit: str) -> Point:
-    """The point that users get: where restoring is worse than decoding, compress marks the file.
+    """The point that users get: compress marks files that restoring would make worse.
 
     The figure "unmarked" is the PSNR that it would have without the mark.
     """
@@ -140,7 +140,7 @@ def _restored(task: Task, coded: CodedFile, prefiltered: bool, size: str, availa
 
 
 def _prefiltered(task: Task, rate: float, coded: CodedFile, size: str, available: Networks) -> Curve:
-    """The file of what ComCNN prefilters, decoded and restored; () where compress does not ask it."""
+    """The file of ComCNN's output, decoded and restored; () if compress would not use ComCNN."""
     source = SourceFile("", "", 1, 0.0)
     photo = elements.Photo(source, task.photo, PhotoMetadata(), "png", 8, "", (), 0.0)
     element = CodedPhoto(SalientPhoto(photo, task.map, 0.0), coded)

@@ -1,7 +1,7 @@
-"""Measures the processor time of whole runs of the command, by settings: what a megapixel more costs.
+"""Measures the processor time of whole runs of the command per megapixel, for several settings.
 
-Each command runs on one photo and on nine; the difference is that of eight photos without the start of the
-program. One of the eight is of those that `compress` measures in full, which are one in eight.
+Each command runs on one photo and on nine; the difference is the cost of eight photos without the start of
+the program. One of the eight is measured in full, as `compress` does with one in eight.
 """
 
 from __future__ import annotations
@@ -52,21 +52,21 @@ class Cost:
 
 
 def chosen(paths: Sequence[Path]) -> list[Path]:
-    """One photo, and up to eight more, of which one is measured in full if any is."""
+    """One photo, and up to eight more, one of which is measured in full if possible."""
     full = [path for path in paths if is_in_sample(hashlib.sha256(path.read_bytes()).hexdigest())]
     others = [path for path in paths if path not in full]
     return [*others[:_MORE], *full[:1]]
 
 
 def costs(cameras: Path, kept: Kept) -> list[Cost]:
-    """Runs each command twice, in the folder of what is kept.
+    """Runs each command twice, in the folder of `kept`.
 
     Args:
       cameras: the folder that `benchmarks.photo_set` makes.
       kept: commands that were measured there are not run again.
 
     Raises:
-      ValueError: no folder to keep archives in, or none of photos.
+      ValueError: there is no folder to keep archives in, or no photos.
       subprocess.CalledProcessError: a run failed.
     """
     if kept.folder is None or not (cameras / _SET).is_dir():

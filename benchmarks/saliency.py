@@ -1,4 +1,4 @@
-"""How well MS-ROI finds what matters, and what that is worth: `python -m benchmarks.saliency FOLDER`.
+"""Measures how well MS-ROI finds what matters, and what that gains: `python -m benchmarks.saliency FOLDER`.
 
 FOLDER holds images/ and masks/ of the same stems, of photos that nothing was trained on. Prints a table for
 each section; `--output DIR` also writes benchmarks-saliency.md, and the figures as benchmarks-saliency.json;

@@ -1,8 +1,8 @@
-"""Saliency without learning, to hold MS-ROI against.
+"""Saliency without learning, as baselines for MS-ROI.
 
-OpenCV's contributed module has the last two; they are written anew because it is 70 MB for these few lines.
-Over 25 of the validation photos they correlate with OpenCV 4.11's by 0.9998 (fine-grained) and 0.87 (spectral
-residual, where OpenCV smooths with another window than the paper's).
+OpenCV's contributed module has the last two; they are reimplemented here because it takes 70 MB. Over 25 of
+the validation photos they correlate with OpenCV 4.11's by 0.9998 (fine-grained) and 0.87 (spectral residual,
+where OpenCV's smoothing window differs from the paper's).
 """
 
 from __future__ import annotations

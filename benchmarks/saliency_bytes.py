@@ -23,7 +23,7 @@ RATE = 0.5  # bits per pixel
 GAIN_DB = 12.0
 NONE, NETWORK, MASK = "--roi none", "--roi msroi", "--roi masks:DIR"
 FIGURES = ("inside", "outside", "PSNR-S", "all over")
-_SHARE = 75.0  # percent of what the true mask brings inside
+_SHARE = 75.0  # percent of the true mask's gain inside
 
 
 @dataclasses.dataclass(frozen=True)
@@ -34,7 +34,7 @@ class Compared:
 
 
 def compared(pairs: Sequence[Pair], model: msroi.MsRoi) -> list[Compared]:
-    """Files of `RATE` at equal bytes that favor nothing, the network's map, and the mask."""
+    """Files of `RATE` at equal bytes, favoring nothing, the network's map, and the mask."""
     maps = msroi.saliency_maps(model, [photo for photo, _ in pairs])
     result = []
     for saliency, (photo, mask) in zip(maps, pairs, strict=True):
@@ -48,7 +48,7 @@ def compared(pairs: Sequence[Pair], model: msroi.MsRoi) -> list[Compared]:
 
 
 def coded(photo: Photo, saliency: Map | None) -> Photo:
-    """The photo after a file of `RATE`, every byte counted, the map in its record too."""
+    """The photo decoded from a file of `RATE`, counting every byte, including the map in its record."""
     budget = ours.budget_of(RATE, *photo.shape[:2])
     source = Encoder(photo, Emphasis(saliency, GAIN_DB))
     decoded: Photo = openjpeg.decode(ours.file_within(source, budget, saliency)).pixels.astype(np.uint8)

@@ -1,4 +1,4 @@
-"""Maps against masks: MS-ROI and baselines, what values mean, and how steady maps are."""
+"""Compares maps with masks: MS-ROI and baselines, the meaning of values, and the stability of maps."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ class Scored:
 
 
 def stretched(maps: Sequence[Map], pairs: Sequence[Pair]) -> list[Map]:
-    """Each map bilinearly over its photo, in [0, 1]."""
+    """Each map stretched bilinearly over its photo, in [0, 1]."""
     return [resized(m, *mask.shape).clip(0, 1) for m, (_, mask) in zip(maps, pairs, strict=True)]
 
 
@@ -62,7 +62,7 @@ def score(maps: Sequence[Map], masks: Sequence[NDArray[np.bool_]]) -> Scored:
 
 
 def maps_section(pairs: Sequence[Pair], model: msroi.MsRoi) -> Section:
-    """MS-ROI against what needs no training with masks."""
+    """MS-ROI compared with methods that need no training on masks."""
     ways: dict[str, Callable[[list[Photo]], Sequence[Map]]] = {
         "center prior": lambda photos: [center_prior(*photo.shape[:2]) for photo in photos],
         "spectral residual (Hou, Zhang 2007)": lambda photos: [spectral_residual(p) for p in photos],
@@ -94,7 +94,7 @@ def maps_section(pairs: Sequence[Pair], model: msroi.MsRoi) -> Section:
 
 
 def calibration_section(pairs: Sequence[Pair], model: msroi.MsRoi) -> Section:
-    """How often a pixel is salient where the map says so."""
+    """How often pixels are salient, by value of the map."""
     said, true, count = np.zeros(_BINS), np.zeros(_BINS), np.zeros(_BINS)
     for saliency, (_, mask) in zip(maps_of(model, pairs), pairs, strict=True):
         index = np.minimum((saliency * _BINS).astype(np.intp), _BINS - 1).ravel()
@@ -116,7 +116,7 @@ def calibration_section(pairs: Sequence[Pair], model: msroi.MsRoi) -> Section:
 
 
 def steadiness_section(pairs: Sequence[Pair], model: msroi.MsRoi) -> Section:
-    """How much maps change when the photo hardly does."""
+    """How much maps change when the photo changes slightly."""
     changes: dict[str, Callable[[Any], Any]] = {
         "cropped": _cropped, "smaller": _smaller, "mirrored": _mirrored,
     }  # fmt: skip

@@ -1,8 +1,8 @@
-"""How well a saliency map matches a mask: the measures of the field, each for one photo.
+"""Standard measures of how well a saliency map matches a mask, each for one photo.
 
-Maps are (H, W) float in [0, 1], taken as they are (most libraries stretch each to its range first, which
-would hide what values mean); masks are (H, W) bool. PySODMetrics 1.6.2 gives the same figures; it is no
-dependency because it forbids the NumPy and scikit-image of this project.
+Maps are (H, W) float in [0, 1], used as they are (most libraries first stretch each to its range, which would
+hide what values mean); masks are (H, W) bool. PySODMetrics 1.6.2 gives the same figures; it is not a
+dependency because it excludes this project's versions of NumPy and scikit-image.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""Whether maps are bright where people and writing are: boxes drawn by hand, words written onto photos."""
+"""Measures whether maps are bright at people and writing: boxes drawn by hand, words written onto photos."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ _LETTER_HEIGHT, _FOUND = 0.09, 0.5
 
 
 def places_section(folders: Sequence[Path], pairs: Sequence[Pair], model: msroi.MsRoi) -> Section:
-    """Brightness in the boxes, against the whole photo's."""
+    """Brightness in the boxes, compared with the whole photo."""
     boxes = json.loads(BOXES.read_text())
     photos = dict(labeled_photos(folders, {name for kind in KINDS for name in boxes[kind]}))
     maps = dict(zip(photos, msroi.saliency_maps(model, list(photos.values())), strict=True))
@@ -93,7 +93,7 @@ def _written(pairs: Sequence[Pair], model: msroi.MsRoi) -> tuple[list[float], li
 
 
 def _with_words(pair: Pair, index: int) -> tuple[Photo, NDArray[np.bool_]]:
-    """A photo with words somewhere, and where they are but for the object."""
+    """A photo with words somewhere, and where they are outside the object."""
     photo, mask = pair
     generator = np.random.default_rng(index)
     size = max(8, round(_LETTER_HEIGHT * min(mask.shape)))

@@ -1,4 +1,4 @@
-"""Contact sheets: each photo, its mask, and MS-ROI's map; or photos with their maps over them.
+"""Makes contact sheets: each photo, its mask, and MS-ROI's map; or photos with their maps over them.
 
 python -m benchmarks.saliency_sheets PHOTO... --output FILE
 """

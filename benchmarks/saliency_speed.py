@@ -26,7 +26,7 @@ _RATE = 1.0
 
 @dataclasses.dataclass(frozen=True)
 class Timed:
-    """Medians over the rounds, in milliseconds a photo of processor time."""
+    """Medians over the rounds, in milliseconds of processor time per photo."""
 
     maps: float
     ours: float
@@ -36,7 +36,7 @@ class Timed:
 def timed(
     photo: Photo, weights: Path, rounds: int = ROUNDS, size: tuple[int, int] = (HEIGHT, WIDTH)
 ) -> Timed:
-    """Maps in batches of 8 and OpenJPEG's encodes take turns, in a process that has one core."""
+    """Times maps in batches of 8 and OpenJPEG's encodes in turn, in a process with one core."""
     context = multiprocessing.get_context("spawn")
     with context.Pool(1, _to_one_core) as pool:
         return pool.apply(_timed, (mirrored_to(photo, *size), weights, rounds))

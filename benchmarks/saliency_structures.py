@@ -1,4 +1,4 @@
-"""Whether faces and writing are found, by size; what is taken for them; what maps cost where nothing is."""
+"""Measures which faces and writing are found, what is mistaken for them, and what maps cost without any."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ from foveate.models.structures import StructureFinder, Structures, stretched
 from foveate.quality.psnr import psnr
 
 _FOUND = 0.5
-_SIZES = (24, 48, 96, 10**6)  # pixels of a box's smaller side, up to which it is of a class
+_SIZES = (24, 48, 96, 10**6)  # upper limits of classes, in pixels of a box's smaller side
 _CHANNELS = {"faces": "faces", "heads": "faces", "writing": "writing", "things": "objects"}
 _PEOPLE_AND_WRITING = ("faces", "heads", "writing")
 _LEAST_FACES, _LEAST_WRITING, _MOST_FALSE = 0.95, 0.9, 0.03
@@ -35,7 +35,7 @@ _FLAT = ("landscape", "building", "texture", "page")  # kinds in which often not
 class Labeled:
     """A photo, its labels, what was found in it, and MS-ROI's map as it was before.
 
-    unclear: kinds of places of which the photo has some that are too blurred or too small to be labeled.
+    unclear: the kinds of which the photo has instances too blurred or too small to label.
     """
 
     kind: str
@@ -151,7 +151,7 @@ def _false_alarms(photos: Sequence[Labeled], half: str) -> list[tuple[str, ...]]
 
 
 def _false_areas(photos: Sequence[Labeled], kind: str) -> list[float]:
-    """The area of each photo without people and writing that is taken for a kind of these."""
+    """The area that is mistaken for a kind, of each photo without people and writing."""
     return [
         float((getattr(each.found, kind) > _FOUND).mean())
         for each in photos
@@ -160,7 +160,7 @@ def _false_areas(photos: Sequence[Labeled], kind: str) -> list[float]:
 
 
 def _bars(photos: Sequence[Labeled]) -> Iterator[Bar]:
-    """The bars that the test half is held to."""
+    """The limits that the test half must meet."""
     for kind, what, least in (
         ("faces", f"faces of {_SIZES[0]} pixels and more, share found", _LEAST_FACES),
         ("writing", "writing, share found", _LEAST_WRITING),

@@ -38,7 +38,7 @@ class Compared:
 
 
 def judge(photo: Photo, mask: NDArray[np.float32], gain_db: float) -> Callable[[Pixels], Figures]:
-    """PSNRs inside the mask and outside, with errors inside worth so many decibels more, and over all."""
+    """PSNR inside the mask, outside it, weighted (errors inside count so many decibels more), and overall."""
     weight = np.float32(10) ** (np.float32(gain_db / 10) * mask)
 
     def figures(decoded: Pixels) -> Figures:
@@ -52,7 +52,7 @@ def judge(photo: Photo, mask: NDArray[np.float32], gain_db: float) -> Callable[[
 
 
 def compared(path: Path, kept: Kept) -> Compared:
-    """The middle quarter of a photo favored, against OpenJPEG, which knows of nothing."""
+    """A photo with its middle quarter favored, compared with OpenJPEG, which favors nothing."""
     photo = read_photo(path)
     height, width, _ = photo.shape
     mask = middle_quarter(height, width)

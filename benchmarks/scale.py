@@ -2,8 +2,8 @@
 
     python -m benchmarks.scale [overhead] [workers] [memory] [growth] [planning] [serving] [--share 1.0]
 
-Photos are generated. Every run is a process of its own, and times are processor seconds of it and of all that
-it started, since they hardly depend on who else uses the machine. `--share 0.1` takes a tenth of the photos.
+Photos are generated. Every run is a separate process, and times are processor seconds of it and all its
+children, which depend little on other load. `--share 0.1` takes a tenth of the photos.
 """
 
 from __future__ import annotations
@@ -33,7 +33,7 @@ _SAMPLE_SECONDS = 0.5
 
 @dataclasses.dataclass(frozen=True)
 class Cost:
-    """Cost of a process and all that it started."""
+    """Cost of a process and all its children."""
 
     cpu_seconds: float
     wall_seconds: float
@@ -152,7 +152,7 @@ def loop(photos: str, archive: str) -> None:
 
 
 def overhead(folder: Path, share: float) -> dict[str, float]:
-    """Processor time of a run against that of a plain loop, both with what starting takes."""
+    """Processor time of a run compared with that of a plain loop, both including the start."""
     count = max(2, round(200 * share))
     make_photos(folder / "in", count, TWO_MEGAPIXELS)
     code = f"from benchmarks.scale import loop; loop({str(folder / 'in')!r}, {str(folder / 'loop')!r})"
@@ -167,7 +167,7 @@ def overhead(folder: Path, share: float) -> dict[str, float]:
 
 
 def workers(folder: Path, share: float) -> dict[str, float]:
-    """Two workers' time against one's, in turns; and how much of two cores was to be had meanwhile."""
+    """Time of two workers compared with one, in turns, and how much of two cores was available meanwhile."""
     count = max(4, round(60 * share))
     make_photos(folder / "in", count, TWO_MEGAPIXELS)
     runs: dict[int, list[Cost]] = {1: [], 2: []}
@@ -237,7 +237,7 @@ def _plot(samples: Sequence[tuple[float, float]], place: Path) -> None:
 
 
 def growth(folder: Path, share: float) -> dict[str, float]:
-    """Processor time a photo of 100, 300 and 1000 photos, without what one photo takes to start."""
+    """Processor time per photo for 100, 300 and 1000 photos, without the start."""
     sizes = [max(3, round(count * share)) for count in (100, 300, 1000)]
     found: dict[str, float] = {}
     make_photos(folder / "one", 1, (400, 560))
@@ -255,7 +255,7 @@ def growth(folder: Path, share: float) -> dict[str, float]:
 
 
 def planning(folder: Path, share: float) -> dict[str, float]:
-    """Finding a thousandth of a million listed sources that is new, with the store that lists them."""
+    """Plans with a million listed sources of which a thousandth is new, including the store's listing."""
     count = round(1_000_000 * share)
     cost = cost_of([sys.executable, "-m", "benchmarks.planning", str(count), str(folder)])
     highest = max(size for _, size in cost.memory)
@@ -268,7 +268,7 @@ def planning(folder: Path, share: float) -> dict[str, float]:
 
 
 def serving(folder: Path, share: float) -> dict[str, float]:
-    """RecCNN in two processes: a network each, or one that both ask."""
+    """RecCNN in two processes, with a network each or a shared one."""
     found: dict[str, float] = {}
     for how in ("each", "shared"):
         count = max(2, round(8 * share))

@@ -1,7 +1,7 @@
-"""How quickly RecCNN restores, beside OpenJPEG's decode of the same files, and its share of the peak.
+"""Measures the speed of RecCNN beside OpenJPEG's decode of the same files, and its share of the peak.
 
-Each number of cores has a process of its own that may run on no others. Decoding, restoring and what the
-machine can do at most take turns there, so that other load on the machine falls on all alike.
+For each number of cores, a separate process is pinned to as many. Decoding, restoring and measuring the
+machine's peak take turns in it, so that other load affects all of them equally.
 """
 
 from __future__ import annotations
@@ -31,7 +31,7 @@ from foveate.models.tiling import Network
 from foveate.models.wavelet import CELL
 
 RATES = ("0.5", "1", "2")  # bits per pixel of the files that are decoded
-_JUDGED = "1"  # what compress aims at unless told otherwise
+_JUDGED = "1"  # the default target of compress
 ROUNDS = 3
 _MOST_DECODES = 8.0  # that `fast` may take
 _CHANNELS, _SIDE, _MATRIX = 64, 256, 2048  # of the convolution and the matrix product that show the peak
@@ -39,11 +39,11 @@ _CHANNELS, _SIDE, _MATRIX = 64, 256, 2048  # of the convolution and the matrix p
 
 @dataclasses.dataclass(frozen=True)
 class Served:
-    """Times so many cores: seconds for all photos, of the quickest round.
+    """Times on so many cores: seconds for all photos, in the fastest round.
 
     decode_seconds: by bits per pixel, of `RATES`.
     restore_seconds: by size of RecCNN; the rate makes no difference.
-    peak: multiply-accumulates a second of the quicker of a large convolution and a matrix product.
+    peak: multiply-accumulates per second, by the faster of a large convolution and a matrix product.
     """
 
     cores: int
@@ -54,7 +54,7 @@ class Served:
 
 
 def served(paths: Sequence[Path], available: Networks) -> list[Served]:
-    """On one core, and on all that there are."""
+    """Times on one core, and on all."""
     every = sorted(os.sched_getaffinity(0))
     context = multiprocessing.get_context("spawn")
     found = []
@@ -67,7 +67,7 @@ def served(paths: Sequence[Path], available: Networks) -> list[Served]:
 
 
 def _keep_to(cores: Sequence[int]) -> None:
-    """Before TensorFlow starts its threads, of which it takes as many as there are cores."""
+    """Pins this process, before TensorFlow starts one thread per core."""
     os.sched_setaffinity(0, cores)
 
 
@@ -103,7 +103,7 @@ def _coded(photo: Photo, rate: float) -> bytes:
 
 
 def _quickest(works: dict[str, Callable[[], Any]], clock: Callable[[], float]) -> dict[str, float]:
-    """Seconds of each, the least of all rounds but the first, in which graphs are traced; they take turns."""
+    """The least seconds of each, taking turns, over all rounds but the first, which traces graphs."""
     seconds: dict[str, list[float]] = {name: [] for name in works}
     for _ in range(ROUNDS + 1):
         for name, work in works.items():
@@ -114,7 +114,7 @@ def _quickest(works: dict[str, Callable[[], Any]], clock: Callable[[], float]) -
 
 
 def _peak_works() -> dict[str, tuple[Callable[[], Any], float]]:
-    """Well-shaped work and its multiply-accumulates: a convolution of 3 x 3, and a matrix product."""
+    """Efficient operations and their multiply-accumulates: a convolution of 3 x 3, and a matrix product."""
     import tensorflow as tf
 
     generator = np.random.default_rng(0)
@@ -135,7 +135,7 @@ def _peak_works() -> dict[str, tuple[Callable[[], Any], float]]:
 
 
 def multiply_accumulates(network: Any) -> float:
-    """A Keras model's per pixel: each kernel's weights once for each place of its output.
+    """Multiply-accumulates of a model per pixel: each kernel's weights once for each place of its output.
 
     Args:
       network: takes a picture and, if it has two inputs, a noise map.
@@ -155,7 +155,7 @@ def multiply_accumulates(network: Any) -> float:
 
 
 def serving_section(found: Sequence[Served]) -> Section:
-    """Megapixels a second, decodes' worth of time, and the share of the peak."""
+    """Megapixels per second, time in units of a decode, and the share of the peak."""
     bars = [
         Bar(
             f"RecCNN fast, {_cores(on)}, files of {_JUDGED} bpp",

@@ -1,6 +1,6 @@
-"""A network for each of two processes, or one for both: python -m benchmarks.shared_network each|shared N.
+"""Compares one network per process with a shared one: python -m benchmarks.shared_network each|shared N.
 
-Each process restores N photos of a megapixel with RecCNN. What is shared lives in a process of its own
+Each process restores N photos of a megapixel with RecCNN. The shared network lives in a separate process
 (Beam's MultiProcessShared, as `share_model_across_processes` does), and pixels cross to it and back.
 """
 
@@ -32,7 +32,7 @@ class Served:
 
 
 def shared(folder: str) -> Any:
-    """Asks the shared process for predictions; whoever is first starts it."""
+    """Asks the shared process for predictions; the first one starts it."""
     from apache_beam.utils.multi_process_shared import MultiProcessShared
 
     return MultiProcessShared(Served, "reccnn", path=folder, spawn_process=True).acquire()

@@ -1,16 +1,16 @@
-"""Ten thousand small photos on a bad day, and whether every one is accounted for in the end.
+"""Compresses ten thousand small photos on a bad day, and checks that every one is accounted for.
 
     python -m benchmarks.soak [--photos 10000] [--bad 0.05] [--refused 0.03] [--output soak]
 
 Photos are generated, one in twenty of them bad, and put into a bucket of a server on this machine that
-refuses requests at random (503, 429); the archive is in one too (or both are folders: --local).
-`foveate compress` is started and killed (SIGKILL), after one of its decoders was; started with two worker
-processes, one of which is killed; started again until it is through, and once more. Some photos go through
-the networks as well. All the while the memory of each run with its children is sampled. In the end every
-photo must have one outcome, by name; every failed one must be a bad one, every good one must have a file, and
-`foveate verify` nothing to say; nothing may be left of any run: no file, no process; memory must have been
-flat; exit statuses must be as documented. The exit status is 1 if anything is otherwise. A run that stores
-nothing for --patience seconds is killed, so that this ends by itself.
+refuses requests at random (503, 429); the archive is in one too (or both are folders: --local). `foveate
+compress` is started and killed (SIGKILL) after one of its decoders was; started with two worker processes,
+one of which is killed; started again until it completes, and once more. Some photos also go through the
+networks. The memory of each run with its children is sampled throughout. In the end, every photo must have
+exactly one outcome, every failed one must be bad, every good one must have a file, and `foveate verify` must
+find nothing; no file or process of any run may be left; memory must have stayed flat; exit statuses must be
+as documented. Otherwise the exit status is 1. A run that stores nothing for --patience seconds is killed, so
+that the benchmark always ends.
 """
 
 from __future__ import annotations
@@ -78,7 +78,7 @@ def moody_place(photos: Iterable[SoakPhoto], refused: float, seed: int) -> Itera
 
 
 def all_runs(place: Place, supervisor: Supervisor, photos: int, networks: bool) -> list[Run]:
-    """All that is run, in order."""
+    """All runs, in order."""
     compress = ("compress", place.photos, "--output", place.archive, "--log-format=json", *_PLAIN)
     run_failed, some_failed, killed = 1, 3, -signal.SIGKILL
     early = (Kill(photos // 20, "decoder"), Kill(photos // 8, "run"))
@@ -112,7 +112,7 @@ def first_hundred(photos: Sequence[SoakPhoto]) -> list[SoakPhoto]:
 
 
 def table(runs: Sequence[Run]) -> Iterator[str]:
-    """The figures of all runs, as lines; how memory grew where that is judged."""
+    """The figures of all runs, as lines, with the growth of memory where that is judged."""
     yield f"{'run':18} status  minutes  CPU s  highest MiB  growth  MiB/1000  outcomes"
     for run in runs:
         highest = max(sample.mib for sample in run.samples)
@@ -152,7 +152,7 @@ def plot(runs: Sequence[Run], place: Path) -> None:
 
 
 def main(argv: Sequence[str] | None = None) -> int:
-    """Runs all of it; the exit status."""
+    """Runs everything; returns the exit status."""
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )

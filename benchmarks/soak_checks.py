@@ -44,7 +44,7 @@ def growth_of(run: Run) -> float:
 
 
 def slope_of(run: Run) -> float:
-    """MiB that a run's memory grows by in a thousand photos, by least squares, after its warm-up."""
+    """Growth of a run's memory in MiB per thousand photos, by least squares, after its warm-up."""
     stored, sizes = _warm(run)
     return float(1000 * np.polyfit(stored, sizes, 1)[0]) if np.ptp(stored) else 0.0
 
@@ -67,8 +67,8 @@ def problems_of_photos(
       photos: what was to be compressed.
       rows: of the metrics table, of all runs.
       failures: likewise; urls are relative to the photos' place.
-      stored: the files of the archive, but Foveate's own; relative to its place.
-      last_run: the run that was left with the failures that count.
+      stored: the files of the archive except Foveate's own, relative to its place.
+      last_run: the run whose failures count.
     """
     archived = collections.Counter(row["relative_path"] for row in rows if row["outcome"] != "skipped")
     failed = collections.Counter(row["url"] for row in failures if row["run_id"] == last_run)
@@ -112,5 +112,5 @@ def check_archive(archive: str, source: str, photos: Sequence[SoakPhoto], last: 
 
 
 def last_run(runs: Sequence[Run], name: str) -> str:
-    """Foveate's id of a run, "" where it did not come to its end."""
+    """Foveate's id of a run, "" if it did not complete."""
     return next((str(run.said["run"]) for run in runs if run.name == name and run.said), "")

@@ -1,4 +1,4 @@
-"""Many small photos of varied sizes and formats, some of them bad; the same ones for the same seed."""
+"""Makes many small photos of varied sizes and formats, some of them bad; reproducible by their seed."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ class SoakPhoto:
     """A file to be compressed.
 
     damage: how it is bad, "" for a good one.
-    hopeless: whether it must not be compressed: there is no whole picture in it.
+    hopeless: whether it contains no whole picture and so must not be compressed.
     """
 
     name: str
@@ -60,7 +60,7 @@ def soak_photos(count: int, bad_share: float, seed: int = 1) -> Iterator[SoakPho
 
 
 def _spoilt(good: SoakPhoto, name: str, turn: int, bombs: list[tuple[str, bytes]]) -> SoakPhoto:
-    """A bad file in a photo's stead, or made of it; a file's outline stays legible, its picture does not."""
+    """A bad file instead of a photo, or made from it: its structure stays legible, its picture does not."""
     way, index = turn % 4, turn // 4
     if way == 0:
         cut = len(good.data) * (1 + index % 6) // 10
@@ -76,7 +76,7 @@ def _spoilt(good: SoakPhoto, name: str, turn: int, bombs: list[tuple[str, bytes]
 
 
 def _bombs() -> list[tuple[str, bytes]]:
-    """Small files that want to become large, of pixels or of metadata."""
+    """Small files that expand hugely, through pixels or metadata."""
     found = bombs.bombs(_BOMB_SIDE, _INFLATED) | bombs.metadata_bombs(_INFLATED)
     wanted = tuple(f".{ending}" for ending in _FORMATS)
     return [(name, data) for name, data in found.items() if name.endswith(wanted) and len(data) < _SMALL]
@@ -99,7 +99,7 @@ def _picture(generator: np.random.Generator) -> Image.Image:
 
 
 def _photo(picture: Image.Image, generator: np.random.Generator, ending: str) -> bytes:
-    """A part of a picture, of a size and at a place of its own."""
+    """A part of a picture, of random size and place."""
     width, height = (int(side) for side in generator.integers(_LEAST, _MOST + 1, 2))
     left, top = (int(start) for start in generator.integers(0, _SIDE - _MOST, 2))
     part = picture.crop((left, top, left + width, top + height))

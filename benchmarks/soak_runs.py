@@ -1,4 +1,4 @@
-"""Runs a command, samples its memory, kills what is to be killed, and finds what is left behind."""
+"""Runs a command, samples its memory, kills processes as planned, and finds what is left behind."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ class Kill:
 
 @dataclasses.dataclass(frozen=True)
 class Sample:
-    """A run's memory, with that of its children, and the files in the archive by then."""
+    """A run's memory including its children's, and the number of files in the archive by then."""
 
     seconds: float
     mib: float
@@ -46,7 +46,7 @@ class Run:
     """How a command went.
 
     status: negative for a signal; None if nothing was stored for too long.
-    said: the fields of the last line that accounts for photos, none if it did not come to that.
+    said: the fields of the last line that accounts for photos, or none if there was no such line.
     kills: seconds after its start.
     """
 
@@ -56,7 +56,7 @@ class Run:
     cpu_seconds: float
     samples: tuple[Sample, ...]
     kills: tuple[float, ...]
-    spared: tuple[str, ...]  # what was to be killed, and was not
+    spared: tuple[str, ...]  # kills that were planned and did not happen
     left: tuple[str, ...]  # command lines of processes that outlived it
     litter: tuple[str, ...]  # what it left in the folder for temporary files
     said: Mapping[str, Any]
@@ -70,7 +70,7 @@ class Run:
 
 @dataclasses.dataclass(frozen=True)
 class Place:
-    """Where photos and archives are, the flags that lead there, and how many files are stored by now."""
+    """Where photos and archives are, the flags for that, and how many files are stored so far."""
 
     photos: str
     archive: str
@@ -81,7 +81,7 @@ class Place:
 
 
 class Supervisor:
-    """Starts commands, samples their memory, kills what is to be killed, and sees what is left of them."""
+    """Starts commands, samples their memory, kills processes as planned, and finds what they leave behind."""
 
     def __init__(self, place: Place, logs: Path, temporary: Path, patience: float, seed: int) -> None:
         self.place, self.logs, self.temporary, self.patience = place, logs, temporary, patience
@@ -135,7 +135,7 @@ class Supervisor:
         )
 
     def _kill(self, victim: str, family: Sequence[int]) -> bool:
-        """Kills one process of a run; whether there was one."""
+        """Kills one process of a run; returns whether there was one."""
         mark = _VICTIMS.get(victim)
         found = [pid for pid in family if _is_python(pid, mark)] if mark else [family[0]]
         if found:
@@ -159,7 +159,7 @@ def _is_python(pid: int, module: str) -> bool:
 
 
 def _began(pid: int) -> str:
-    """When a process was started, which tells it from a later one of its number; "" if it has ended."""
+    """When a process was started, which tells it from a later one with the same id; "" if it has ended."""
     try:
         fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
     except OSError:
@@ -168,7 +168,7 @@ def _began(pid: int) -> str:
 
 
 def _left(seen: Mapping[tuple[int, str], str]) -> list[str]:
-    """The command lines of processes that do not go."""
+    """The command lines of processes that do not end."""
     deadline = time.monotonic() + _PARTING_SECONDS
     while left := [what for (pid, began), what in seen.items() if began and _began(pid) == began]:
         if time.monotonic() > deadline:

@@ -1,7 +1,7 @@
-"""Random legal codestreams of every structure that Part 1 knows; `benchmarks.annex_b` writes their packets.
+"""Makes random legal codestreams of every structure in Part 1; `benchmarks.annex_b` writes their packets.
 
-Tests compare that writer with `codec.packets`, and `benchmarks.fuzz` damages what comes out. Contents of
-code-blocks are noise: nothing here is a picture.
+Tests compare that writer with `codec.packets`, and `benchmarks.fuzz` damages what comes out. The code-blocks
+contain noise, not pictures.
 """
 
 from __future__ import annotations
@@ -30,7 +30,7 @@ def random_structure(seed: int) -> Structure:
     """A small codestream in which everything is left to chance."""
     rng = np.random.default_rng(seed)
     main, tiles = _random_headers(rng)
-    # Geometry, and precedence of headers, are taken from a draft with room for any packets.
+    # Geometry and precedence of headers come from a draft with room for any packets.
     draft = codestream.parse(assemble(main, [(tile, own, bytes(1 << 16)) for tile, own in enumerate(tiles)]))
     geometry = layout.lay_out(draft)
     blocks = _random_blocks(rng, draft, geometry)
@@ -60,7 +60,7 @@ def _random_headers(rng: np.random.Generator) -> tuple[list[bytes], list[list[by
 
 
 def _random_parameters(rng: np.random.Generator, count: int, main: bool) -> list[bytes]:
-    """COD to POC: all that a main header must have, or some of it for a tile."""
+    """COD to POC: everything that a main header must have, or some of it for a tile."""
     layers = int(rng.integers(1, 6))
     found = []
     if main or rng.random() < 0.5:
@@ -108,7 +108,7 @@ def _random_steps(rng: np.random.Generator) -> bytes:
 
 
 def _random_volumes(rng: np.random.Generator, count: int) -> bytes:
-    """Overlapping volumes, of which the last has every packet."""
+    """Overlapping volumes, the last of which has every packet."""
     volumes = []
     for _ in range(int(rng.integers(0, 5))):
         first, start = int(rng.integers(0, 4)), int(rng.integers(count))

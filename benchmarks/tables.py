@@ -29,7 +29,7 @@ class Bar:
 
     @property
     def met(self) -> bool:
-        """Whether the figure is on the right side; one that is not a number is not."""
+        """Whether the figure meets the limit; NaN does not."""
         return self.value <= self.limit if self.at_most else self.value >= self.limit
 
 

@@ -1,4 +1,4 @@
-"""Plots the logs of training: what the network adds to the PSNR of validation photos, rate by rate.
+"""Plots the logs of training: the gain in PSNR of validation photos, for each rate.
 
 python -m benchmarks.training_curve training/codec-best/log.csv --output curve.svg
 """

@@ -1,13 +1,14 @@
-"""Measures transcoding against decoding and coding anew at equal bytes, and tries it on all structures.
+"""Compares transcoding with decoding and re-encoding at equal bytes, and tries it on all structures.
 
     python -m benchmarks.transcoding PHOTOS [--varied 200]
 
-Makes 9/7 files of several rates and a lossless 5/3 file of each photo, cuts each to smaller sizes either way,
-and prints processor time (one thread, the median over photos) and PSNR against the photo. What is decoded as
-a check afterwards is the same for both, and not counted. Then makes `--varied` small files with OpenJPEG,
-Pillow, GDAL, FFmpeg and our encoder, of all progressions, precincts, styles and bit depths: without loss each
-must keep its pixels, cut to half its bytes meet that within 1 %, and either way show the same in a region
-and be read by other programs without a warning. The exit status is 1 if one does not.
+Makes 9/7 files of several rates and a lossless 5/3 file of each photo, reduces each to smaller sizes both
+ways, and prints processor time (one thread, the median over photos) and PSNR against the photo. The decode
+that checks the result is the same for both, and is not counted. Then makes `--varied` small files with
+OpenJPEG, Pillow, GDAL, FFmpeg and our encoder, of all progressions, precincts, styles and bit depths.
+Transcoded without loss, each must keep its pixels; reduced to half its bytes, it must meet that within 1 %;
+in both cases a region must decode to the same pixels, and other programs must read the file without a
+warning. The exit status is 1 if any file fails.
 """
 
 from __future__ import annotations
@@ -49,7 +50,7 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 
 def _compare(photo: Photo, data: bytes, bpp: float) -> tuple[float, float, float]:
-    """Seconds of transcoding, of decoding and coding, and how many dB more the latter gives."""
+    """Seconds of transcoding, and of decoding and re-encoding, and how many dB more the latter gives."""
     budget = int(bpp * photo[..., 0].size / 8)
     begun = time.process_time()
     cut = allocation.encode(Transcoder(PacketStream.parse(data)).within(budget))
@@ -75,7 +76,7 @@ def _row(source: str, bpp: float, found: list[tuple[float, float, float]]) -> st
 
 
 def _try_varied(count: int) -> int:
-    """Transcodes files of all structures; how many went wrong."""
+    """Transcodes files of all structures; returns how many failed."""
     wrong = 0
     for name, problem in _problems(count):
         wrong += 1

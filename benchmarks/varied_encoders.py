@@ -1,4 +1,4 @@
-"""JPEG 2000 files by several encoders, of structures that are left to chance."""
+"""Makes JPEG 2000 files of random structures with several encoders."""
 
 from __future__ import annotations
 
@@ -48,7 +48,7 @@ def picture(rng: np.random.Generator, channels: int, bits: int) -> NDArray[Any]:
 
 
 def by_openjpeg(number: int, rng: np.random.Generator) -> Varied | None:
-    """By opj_compress; None where that is not installed."""
+    """By opj_compress; None if it is not installed."""
     if shutil.which("opj_compress") is None:
         return None
     bits = int(rng.choice([8, 8, 8, 12, 12, 16, 4]))
@@ -118,7 +118,7 @@ def by_pillow(number: int, rng: np.random.Generator) -> Varied:
 def _most_resolutions(side: int, tile: int) -> int:
     """How many resolutions the 9/7 wavelet may have along a side that is cut into tiles.
 
-    OpenJPEG 2.5.4 fails an assertion, which ends the process, where it has to transform a single sample.
+    OpenJPEG 2.5.4 fails an assertion, which ends the process, if it has to transform a single sample.
     """
     edges = [(start, min(start + tile, side)) for start in range(0, side, tile)]
     resolutions = 1
@@ -147,7 +147,7 @@ def by_us(number: int, rng: np.random.Generator) -> Varied:
 
 
 def by_gdal(number: int, rng: np.random.Generator) -> Varied | None:
-    """By GDAL's JP2OpenJPEG, some with a place on earth; None where that is not installed."""
+    """By GDAL's JP2OpenJPEG, some georeferenced; None if it is not installed."""
     if shutil.which("gdal_translate") is None:
         return None
     channels, bits = ((1, 8), (3, 8), (4, 8), (1, 16))[rng.integers(4)]
@@ -173,7 +173,7 @@ def by_gdal(number: int, rng: np.random.Generator) -> Varied | None:
 
 
 def by_ffmpeg(number: int, rng: np.random.Generator) -> Varied | None:
-    """By FFmpeg's encoder; None where that is not installed."""
+    """By FFmpeg's encoder; None if it is not installed."""
     if shutil.which("ffmpeg") is None:
         return None
     shape = str(rng.choice(["rgb24", "gray", "yuv420p", "yuv444p", "gray16le", "rgb48le"]))

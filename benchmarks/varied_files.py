@@ -1,6 +1,6 @@
-"""JPEG 2000 files of all structures by several encoders, and what is wrong after transcoding one.
+"""Makes JPEG 2000 files of all structures, and finds what is wrong after transcoding one.
 
-Which structures they have is left to chance, by their numbers: the same number makes the same file.
+Structures are random, seeded by a file's number: the same number gives the same file.
 """
 
 from __future__ import annotations
@@ -22,14 +22,14 @@ from benchmarks.varied_encoders import MAKERS, Varied, by_pillow
 from foveate.codec import codestream, jp2, openjpeg
 from foveate.codec.errors import BudgetTooSmall
 
-_SHARE = 0.5  # of a codestream's bytes, that it is cut to
-_TOLERANCE, _STEP = 0.01, 200  # of these, and bytes that a pass of a small file may take
+_SHARE = 0.5  # of a codestream's bytes, to which it is reduced
+_TOLERANCE, _STEP = 0.01, 200  # of that size, and the bytes that one pass of a small file may take
 _SIDE = 40  # of a region
-_FINE_LEVELS = 8  # of 16 bits, by which OpenJPEG may round otherwise in a region
+_FINE_LEVELS = 8  # of 16 bits, by which OpenJPEG's rounding may differ in a region
 
 
 def varied(count: int, first: int = 0) -> Iterator[Varied]:
-    """So many files, in turn by each of `MAKERS`; by Pillow where a program is not installed."""
+    """So many files, by each of `MAKERS` in turn; by Pillow if a program is not installed."""
     for number in range(first, first + count):
         rng = np.random.default_rng(number)
         made = MAKERS[number % len(MAKERS)](number, rng)
@@ -63,7 +63,7 @@ def problems(made: Varied) -> Iterator[str]:
 
 
 def _other_regions(name: str, data: bytes, bits: int) -> Iterator[str]:
-    """A region that is not that of the whole picture; the 9/7 wavelet may round otherwise at its edges."""
+    """Regions that differ from the whole picture, beyond the rounding of the 9/7 wavelet at their edges."""
     whole = foveate.decode(data).astype(int)
     left, top = (int(np.random.default_rng(len(data)).integers(side)) for side in whole.shape[1::-1])
     part = foveate.decode(data, region=(left, top, _SIDE, _SIDE))
@@ -77,7 +77,7 @@ def _other_regions(name: str, data: bytes, bits: int) -> Iterator[str]:
 
 
 def _told(data: bytes, pixels: NDArray[Any]) -> Iterator[tuple[str, str]]:
-    """Programs that have something to say of a file, or see other pixels."""
+    """Programs that complain about a file, or decode other pixels."""
     suffix = ".jp2" if data[4:8] == b"jP  " else ".j2k"
     with tempfile.TemporaryDirectory() as folder:
         path, target = Path(folder) / f"in{suffix}", Path(folder) / "out.raw"
@@ -107,9 +107,9 @@ def _differ(seen: NDArray[Any], pixels: NDArray[Any]) -> bool:
 
 
 def _is_complaint(line: str) -> bool:
-    """Whether a program says that something is wrong, rather than what it does.
+    """Whether a program's message is a complaint rather than information.
 
-    FFmpeg names RPCL, and says so where a resolution of a thin tile has no samples, and so no precincts.
+    FFmpeg mentions RPCL, and resolutions of thin tiles that have no samples and so no precincts.
     """
     harmless = ("INFO", "Progression order", "outside limits", "repeated", "Generated", "time:")
     return not any(words in line for words in harmless)
