@@ -17,7 +17,7 @@ Arrays = Mapping[str, NDArray[np.floating[Any]]]
 
 
 def write_arrays(path: str | Path, arrays: Arrays) -> None:
-    """Write arrays as one .npz file, in float16. Raises ValueError where one is too large for that."""
+    """Write arrays as one .npz file, in float16. Raises ValueError if one is too large for that."""
     halves = {name: arrays[name].astype(np.float16) for name in sorted(arrays)}
     if not all(np.isfinite(array).all() for array in halves.values()):
         raise ValueError("weights too large for float16")

@@ -3,9 +3,8 @@
     photo (h, w, 3) ──▶ conv ReLU ─▶ conv ReLU ─▶ conv ─▶ x σ ─▶ + ─▶ compact photo
     noise map (h/8, w/8, 4) ─┘            noise map ──────┘    └─ photo
 
-Three convolutions, residual, at full resolution: a pre-filter that gives up what the codec would spend bits
-on and RecCNN can bring back. It reads the coding-noise map that the photo is about to get, so it fades out at
-high rates.
+Three convolutions, residual, at full resolution: a pre-filter that removes what would cost bits and RecCNN
+can restore. It reads the coding-noise map that the photo is about to get, so it fades out at high rates.
 """
 
 from __future__ import annotations
@@ -23,8 +22,8 @@ SHUFFLE = 2
 RECEPTIVE_FIELD = 16  # pixels to each side that can change a pixel, rounded up to whole cells
 FEATURES = 32
 WEIGHTS_FILE = WEIGHTS / "comcnn.weights.h5"
-# Mean normalized steps between which these weights bring something on average: 0.01 dB, after restoring by
-# `fast`, on 60 training photos at 0.125 to 1 bits per pixel. Coarser files lose by it (0.03 dB).
+# Mean normalized steps between which these weights help on average: by 0.01 dB, after restoring with `fast`,
+# on 60 training photos at 0.125 to 1 bits per pixel. Coarser files lose (0.03 dB).
 _HELPS_FROM, _HELPS_TO = 0.03, 0.15
 
 

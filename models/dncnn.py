@@ -5,9 +5,9 @@
 
 Eighteen convolutions, residual, on luminance alone; blind: one set of weights for all JPEG qualities. Unlike
 the paper's it works in a domain unshuffled by two, at a quarter of the cost, has a shortcut around every two
-convolutions, and sees what stands out of its surroundings, on the scale of artifacts, not the luminance
-itself: so it learns in thousands of steps. Batch normalization is for training: served weights have it folded
-into the convolutions.
+convolutions, and sees contrast to the surroundings on the scale of artifacts instead of the luminance itself,
+so that it learns in thousands of steps. Batch normalization is used in training only: in served weights it is
+folded into the convolutions.
 """
 
 from __future__ import annotations
@@ -36,7 +36,7 @@ def build(normalized: bool = False) -> Any:
     Freshly built, it changes nothing: its last layer starts at zero.
 
     Args:
-      normalized: with batch normalization, to train; without, to serve what `folded` gives.
+      normalized: with batch normalization, for training; without, for serving the result of `folded`.
     """
     import keras
     from keras import layers
@@ -55,7 +55,7 @@ def build(normalized: bool = False) -> Any:
             y = normalization("ones", name=f"norm{i}_a")(y)
         y = layers.ReLU()(y)
         y = layers.Conv2D(FEATURES, 3, padding="same", use_bias=not normalized, name=f"block{i}_b")(y)
-        if normalized:  # a block begins by adding nothing
+        if normalized:  # a block adds nothing at first
             y = normalization("zeros", name=f"norm{i}_b")(y)
         x = layers.Add()([x, y])
     x = sub_pixel_convolution(x, 1, SHUFFLE, name="shuffle")
@@ -64,7 +64,7 @@ def build(normalized: bool = False) -> Any:
 
 
 def folded(trained: Any) -> Any:
-    """A network without batch normalization that computes what a trained one with it does."""
+    """A network without batch normalization that computes the same as a trained one with it."""
     network = build()
     for layer in network.layers:
         if not layer.get_weights():

@@ -61,7 +61,7 @@ def build() -> keras.Model:
 
 
 def load(arrays: Arrays) -> keras.Model:
-    """`build` with the folded arrays of `convert`. Raises KeyError or ValueError where they don't fit."""
+    """`build` with the folded arrays of `convert`. Raises KeyError or ValueError if they do not fit."""
     network = build()
     set_layer_weights(network, arrays)
     return network
@@ -71,7 +71,7 @@ def convert(original: Arrays) -> dict[str, NDArray[np.float32]]:
     """Fold and rename the original's arrays (PyTorch layout) into "layer/kernel" and "layer/bias" (Keras
     layout).
 
-    The classifier comes along as "classifier/kernel" (1280, 1000) and "classifier/bias" (1000,).
+    The classifier is included as "classifier/kernel" (1280, 1000) and "classifier/bias" (1000,).
     """
     result: dict[str, NDArray[np.float32]] = {}
     for layer, convolution, norm in _original_names():
@@ -125,7 +125,7 @@ def _convolve(x: Any, name: str, filters: int, kernel: int, stride: int) -> Any:
 
 
 def _original_names() -> Iterator[tuple[str, str, str]]:
-    """Our layer, the original's convolution and its batch normalization, for every convolution."""
+    """For every convolution: our layer, the original's convolution and its batch normalization."""
     yield "stem", "_conv_stem", "_bn0"
     yield "head", "_conv_head", "_bn1"
     for index, (_, _, expansion, _) in enumerate(_blocks()):

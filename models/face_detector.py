@@ -8,7 +8,7 @@ full-range form, a feature pyramid with one anchor per place. The arrays are Med
                     scores, boxes <- blocks <- + <-up- + <-up- + <-up
 
 A block is depthwise 3×3 -> 1×1 to few channels, ReLU -> depthwise 3×3 -> 1×1 to many, and its input added.
-Fully convolutional: the original takes windows of 192×192; here any multiples of 32 will do.
+Fully convolutional: the original takes windows of 192×192; here any multiples of 32 work.
 """
 
 from __future__ import annotations
@@ -39,8 +39,8 @@ Convolution = tuple[NDArray[np.floating[Any]], NDArray[np.floating[Any]]]  # ker
 def build() -> keras.Model:
     """The network: RGB (batch, H, W, 3) float32 in -1..1, H and W multiples of 32, to scores and boxes.
 
-    "scores" is (batch, H / 4, W / 4, 1), logits. "boxes" is (batch, H / 4, W / 4, 16), in pixels: where a
-    face's center is from the place's own (x, y), its width and height, then six points of the face.
+    "scores" is (batch, H / 4, W / 4, 1), logits. "boxes" is (batch, H / 4, W / 4, 16), in pixels: the offset
+    (x, y) of a face's center from the place, its width and height, then six points of the face.
     """
     import keras
     from keras import layers
@@ -63,7 +63,7 @@ def build() -> keras.Model:
 
 
 def load(arrays: Arrays) -> keras.Model:
-    """`build` with the arrays of `convert`. Raises KeyError or ValueError where they don't fit."""
+    """`build` with the arrays of `convert`. Raises KeyError or ValueError if they do not fit."""
     network = build()
     set_layer_weights(network, arrays)
     return network
@@ -72,8 +72,8 @@ def load(arrays: Arrays) -> keras.Model:
 def convert(original: Sequence[Convolution]) -> dict[str, NDArray[np.floating[Any]]]:
     """Rename and transpose the original's convolutions, given in the order in which it runs them.
 
-    Kernels have TFLite's layout: (1, h, w, channels) where depthwise, else (out, h, w, in). Raises ValueError
-    where there are more or fewer of them than this network has.
+    Kernels have TFLite's layout: (1, h, w, channels) if depthwise, else (out, h, w, in). Raises ValueError
+    unless there are as many as this network has.
     """
     result: dict[str, NDArray[np.floating[Any]]] = {}
     for name, (kernel, bias) in zip(_names(), original, strict=True):
@@ -101,7 +101,7 @@ def multiply_accumulates(height: int, width: int) -> int:
 
 
 def _names() -> Iterator[str]:
-    """The convolutions in the original's order: a lateral leaves each stage as it ends."""
+    """The convolutions in the original's order: each stage ends with a lateral one."""
     yield "stem"
     for stage, (_, _, blocks) in enumerate(STAGES):
         for number in range(blocks):
@@ -130,7 +130,7 @@ def _block(x: Any, name: str, narrow: int, wide: int, stride: int) -> Any:
 
 
 def _head(x: Any, name: str, values: int) -> Any:
-    """Values of four neighboring places at once, then each in its own."""
+    """Values for four neighboring places at once, then each in its own place."""
     coarse = _depthwise(_convolve(x, f"{name}_values", 4 * values, 1), f"{name}_depthwise", 2)
     return depth_to_space(coarse, values, 2)
 
@@ -150,7 +150,7 @@ def _depthwise(x: Any, name: str, stride: int) -> Any:
 
 
 def _padded(x: Any, kernel: int) -> Any:
-    """Zeros on all four sides, where TensorFlow's own padding of strided convolutions has two."""
+    """Pads with zeros on all four sides, whereas TensorFlow pads strided convolutions on two."""
     from keras import layers
 
     return layers.ZeroPadding2D(kernel // 2)(x) if kernel > 1 else x

@@ -3,8 +3,8 @@
     photo -> reduced -> whole, small and smaller --> large faces
                      -> tiles with skin in them -> small faces -> those in doubt once more, at full size
 
-Most photos have large faces or none. Only tiles with something of the color of skin are looked at again, the
-likeliest quarter of them first; the rest where faces were found by then: people are seldom alone.
+Most photos have large faces or none. Only tiles with skin colors are searched again: first the likeliest
+quarter of them, and the rest only if faces have been found by then, since people are seldom alone.
 """
 
 from __future__ import annotations
@@ -25,19 +25,19 @@ from foveate.models.scaling import Pixels, scaled
 
 WEIGHTS = Path(__file__).parent / "weights" / "faces.npz"
 FIRST_SIDES = (128, 352)  # of the whole photo, longer side: for faces that fill it, and for smaller ones
-FIRST_TILES = 2  # that are looked at again at least
+FIRST_TILES = 2  # the least number that is searched again
 TILE, OVERLAP = 384, 48
 WINDOW = 96  # of the third look, pixels of the photo
 HINT, LEAST, SURE = 0.12, 0.4, 0.7  # scores: worth a third look; counts from here on; counts fully
 MOST_WINDOWS = 16
-_SMALL = 24  # pixels of the fine view: a face that a third look can tell more of
+_SMALL = 24  # pixels of the fine view: faces that small gain from a third look
 _SAME = 0.3  # share of two boxes' union that they have in common: one face
 _HEAD = (1.7, 2.0)  # width and height of a head with its hair, in units of its face
 _SKIN = ((80, 128), (132, 180))  # of Cb and Cr
 _SKIN_STEP = 4  # samples of the fine view that are judged together
 _LEAST_SKIN = 3  # places in a tile
 _LEAST_DETAIL = 3.0  # standard deviation of luma in a tile
-_GRAY = 128  # what networks take for nothing
+_GRAY = 128  # values that mean nothing to the networks
 
 
 class Face(NamedTuple):
@@ -94,14 +94,14 @@ def find_faces(finder: FaceFinder, pixels: Pixels, fine: Fine) -> list[Face]:
 
 
 def confidence(face: Face) -> float:
-    """How far a face counts, in 0..1."""
+    """How much a face counts, in 0..1."""
     return min(1.0, max(0.0, (face.score - LEAST) / (SURE - LEAST)))
 
 
 def face_map(faces: Iterable[Face], photo: tuple[int, int], shape: tuple[int, int]) -> NDArray[np.float32]:
     """Where heads are: (h, w) = `shape`, float32 in [0, 1], over a photo of (height, width) pixels.
 
-    Ellipses about the faces, hair and chin included, as bright as they are certain.
+    Ellipses around the faces, including hair and chin, as bright as they are certain.
     """
     result = np.zeros(shape, np.float32)
     tall, wide = (side / cells for side, cells in zip(photo, shape, strict=True))  # a cell in pixels
@@ -147,7 +147,7 @@ def _decoded(
 
 
 def _distinct(faces: Iterable[Face]) -> list[Face]:
-    """The best of those that are the same face, best first."""
+    """The best detection of each face, best first."""
     kept: list[Face] = []
     for face in sorted(faces, reverse=True):
         if all(_overlap(face, other) < _SAME for other in kept):
@@ -166,7 +166,7 @@ def _overlap(one: Face, other: Face) -> float:
 
 
 def _likely_tiles(fine: Fine) -> list[Look]:
-    """The tiles in which a face may be, likeliest first: by skin's color, or by detail in gray photos."""
+    """The tiles that may contain a face, likeliest first: by skin color, or by detail in gray photos."""
     tiles = looks.tiles(fine, TILE, OVERLAP)
     step = _SKIN_STEP
     height, width = fine.picture.shape[:2]
@@ -189,7 +189,7 @@ def _likely_tiles(fine: Fine) -> list[Look]:
 
 
 def _looked_at_again(finder: FaceFinder, pixels: Pixels, faces: Sequence[Face], small: int) -> list[Face]:
-    """The faces, those that are small and unsure with the score that they have at full size."""
+    """The faces; small and uncertain ones get their score at full size."""
     unsure = [face for face in faces if face.score < SURE and face.right - face.left < small][:MOST_WINDOWS]
     rest = [face for face in faces if face not in unsure and face.score >= LEAST]
     windows = [_window(pixels, face) for face in unsure]
@@ -200,7 +200,7 @@ def _looked_at_again(finder: FaceFinder, pixels: Pixels, faces: Sequence[Face], 
 
 
 def _window(pixels: Pixels, face: Face) -> Look:
-    """The photo about a face, not scaled."""
+    """The part of the photo around a face, not scaled."""
     height, width = pixels.shape[:2]
     left = int(min(max((face.left + face.right - WINDOW) / 2, 0), max(width - WINDOW, 0)))
     top = int(min(max((face.top + face.bottom - WINDOW) / 2, 0), max(height - WINDOW, 0)))

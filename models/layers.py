@@ -21,8 +21,8 @@ def noise_features(noise: Any, scale: int) -> Any:
 def normalized_detail(picture: Any, amplitude: Any) -> Any:
     """Contrast to the surroundings in units of the expected coding error: (batch, h, w, 3).
 
-    Artifacts are about as large as the quantization step, whatever that is: seen in its units, all rates look
-    alike. On a logarithmic scale.
+    Artifacts are about as large as the quantization step, so that in units of the step, all rates look alike.
+    The scale is logarithmic.
     """
     from keras import ops
 
@@ -31,10 +31,10 @@ def normalized_detail(picture: Any, amplitude: Any) -> Any:
 
 
 def proportional_detail(picture: Any, amplitude: Any) -> Any:
-    """`normalized_detail` on another scale: proportional up to several times the error, then like its root.
+    """`normalized_detail` on another scale: linear up to several times the error, then like the square root.
 
-    Beside the edges of a finely coded photo, errors stay large enough to be seen: a logarithm flattens them,
-    and a network takes several times as long to learn.
+    Beside edges in finely coded photos, errors remain visible: a logarithm would flatten them, and training
+    would take several times as long.
     """
     from keras import ops
 
@@ -60,10 +60,10 @@ def sub_pixel_convolution(
     start: str = "zeros",
     precision: str = "float32",
 ) -> Any:
-    """A convolution to finer places: (batch, h, w, c) -> (batch, scale * h, scale * w, channels).
+    """A convolution to a finer grid: (batch, h, w, c) -> (batch, scale * h, scale * w, channels).
 
-    What a transposed convolution of `kernel` strides' width computes, several times as fast (Shi et al. 2016,
-    "Real-Time Single Image and Video Super-Resolution", section 3). `start` is its initializer.
+    Computes the same as a transposed convolution `kernel` strides wide, several times as fast (Shi et al.
+    2016, "Real-Time Single Image and Video Super-Resolution", section 3). `start` is its initializer.
     """
     from keras import layers
 
@@ -95,7 +95,7 @@ def depth_to_space(features: Any, channels: int, scale: int, precision: str = "f
 def twice_as_fine(features: Any) -> Any:
     """Features scaled up by two with bilinear interpolation: (batch, h, w, c) -> (batch, 2h, 2w, c).
 
-    Keras's own layer cannot, where height and width are not known beforehand.
+    Keras's own layer cannot do this if height and width are not known beforehand.
     """
     from keras import layers, ops
 
@@ -122,7 +122,7 @@ def twice_as_fine(features: Any) -> Any:
 def noise_amplitude(noise: Any) -> Any:
     """The expected size of the coding error at each pixel, (batch, 8h, 8w, 1), as a share of the peak value.
 
-    What a network adds is multiplied by this, so that it fades to nothing where nearly nothing was lost.
+    The output of a network is multiplied by this, so that it vanishes where almost nothing was lost.
     """
     from keras import layers, ops
 

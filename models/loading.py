@@ -9,7 +9,7 @@ from typing import Any
 
 
 class Deferred:
-    """A network that is loaded on first use: a run that finds nothing to do stays quick."""
+    """A network that is loaded on first use, so that a run with nothing to do stays fast."""
 
     def __init__(self, load: Callable[[], Any]) -> None:
         self._load = load
@@ -32,8 +32,8 @@ _sharing = threading.Lock()
 def shared(name: str, load: Callable[[], Any]) -> Deferred:
     """The network called `name`, the same object for every pipeline and every watch round of a process.
 
-    One network is kept per name: asking for another one under the same name (`best` after `fast`) lets the
-    former go, so that a long-lived process does not collect them.
+    One network is kept per name: requesting another one under the same name (`best` after `fast`) releases
+    the former, so that a long-lived process does not accumulate them.
 
     Args:
       name: of the network, such as "RecCNN".

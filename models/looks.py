@@ -1,6 +1,7 @@
 """Decides where the detectors look: at the whole photo first, then at finer tiles of it.
 
-A photo is reduced once by a whole number (`Fine`); every look is at a part of that, or at all of it, smaller.
+A photo is reduced once by a whole number (`Fine`); every look is at a part of that, or at all of it at a
+smaller size.
 """
 
 from __future__ import annotations
@@ -33,7 +34,7 @@ class Fine:
 
 @dataclasses.dataclass(frozen=True, eq=False)
 class Look:
-    """A picture to be looked at, (h, w, 3) uint8, and where it is in the photo.
+    """A picture to search, (h, w, 3) uint8, and where it is in the photo.
 
     Its sample (x, y) is the photo's pixel (left + x * scale_x, top + y * scale_y).
     """
@@ -46,7 +47,7 @@ class Look:
 
 
 def fine_view(pixels: Pixels) -> Fine:
-    """A photo (H, W, C) at half its resolution, or less where it is large: see `FINE_SIDE`, `WHOLE_SIDE`."""
+    """A photo (H, W, C) at half its resolution, or less if it is large: see `FINE_SIDE`, `WHOLE_SIDE`."""
     check_pixels(pixels)
     longer = max(pixels.shape[:2])
     factor = max(1 if longer <= WHOLE_SIDE else 2, math.ceil(longer / FINE_SIDE))
@@ -63,7 +64,7 @@ def whole(fine: Fine, longest: int) -> Look:
 
 
 def tiles(fine: Fine, side: int, overlap: int) -> list[Look]:
-    """Squares of `side` samples that overlap and cover the fine view; at its ends they overlap more."""
+    """Squares of `side` samples that overlap and cover the fine view; at its edges they overlap more."""
     height, width = fine.picture.shape[:2]
     return [
         Look(

@@ -1,9 +1,9 @@
 """MS-ROI: maps which places of a photo matter, whatever they show (multi-structure region of interest).
 
 After Prakash, Moran, Garber, DiLillo, Storer, "Semantic Perceptual Image Compression using Deep Convolution
-Networks" (2017): a classifier's feature maps tell where each class is; those of all likely classes together
-are one map of every salient structure, no labels needed. Their map (section 3) is `class_activation_map`;
-here it is one input of a small decoder, which sharpens it with the backbone's finer features.
+Networks" (2017): a classifier's feature maps show where each class is; those of all likely classes add up to
+one map of every salient structure, without labels. Their map (section 3) is `class_activation_map`; here it
+is one input of a small decoder, which sharpens it with the backbone's finer features.
 
     photo -> thumbnail -> EfficientNet-Lite0 (frozen) -> head -> class-activation map
                              |      |       |       |               |
@@ -14,7 +14,7 @@ here it is one input of a small decoder, which sharpens it with the backbone's f
               sigmoid -> saliency (h / 4, w / 4) in [0, 1]
 
 The thumbnail is the whole photo: its longer side at most 320 samples, and at most 56 tiles of 32×32 in all,
-so that a photo of whatever size costs at most 0.5 GMAC.
+so that a photo of any size costs at most 0.5 GMAC.
 """
 
 from __future__ import annotations
@@ -43,11 +43,11 @@ WEIGHTS = Path(__file__).parent / "weights" / "msroi.npz"
 MAX_SIDE = 320
 MAX_TILES = 56  # of 32×32 samples
 OUTPUT_STRIDE = 4
-LEVELS = 255  # maps are rounded to this many steps, so that they don't hang on the last bits of a float
+LEVELS = 255  # maps are rounded to this many steps, so that they do not depend on the last bits of a float
 BATCH = 8
 DECODER = {"stride32": 64, "stride16": 64, "stride8": 40, "stride4": 24}  # channels at each resolution
 CLASS_COUNT = 20  # how many likely classes make up the class-activation map
-CLASS_THRESHOLD = 0.2  # of a class map's own peak; what is below does not count
+CLASS_THRESHOLD = 0.2  # of a class map's own peak; values below do not count
 
 
 @dataclasses.dataclass(frozen=True, eq=False)
@@ -87,7 +87,7 @@ def load(path: str | Path = WEIGHTS) -> MsRoi:
 
 
 def _traced(predict: Callable[[Any], dict[str, Any]]) -> Callable[[Any], Mapping[str, Any]]:
-    """One graph for all sizes where TensorFlow runs it; as it is where training uses another backend."""
+    """One graph for all sizes if TensorFlow runs it; unchanged if training uses another backend."""
     import keras
 
     if keras.backend.backend() != "tensorflow":
@@ -100,7 +100,7 @@ def _traced(predict: Callable[[Any], dict[str, Any]]) -> Callable[[Any], Mapping
 
 
 def saliency(model: MsRoi, pixels: Pixels) -> SaliencyMap:
-    """How much each place of a photo matters.
+    """Maps how much each place of a photo matters.
 
     `pixels` is (H, W, C) uint8 or uint16, C in 1..4. Returns (h, w) float32 in [0, 1] in steps of 1/255: a
     quarter of the thumbnail's size, covering the whole photo in its own aspect ratio. Alpha blends the
@@ -110,7 +110,7 @@ def saliency(model: MsRoi, pixels: Pixels) -> SaliencyMap:
 
 
 def saliency_maps(model: MsRoi, photos: Sequence[Pixels]) -> list[SaliencyMap]:
-    """`saliency` of many photos of any sizes, run together where padded thumbnails are alike."""
+    """`saliency` of many photos of any sizes; padded thumbnails of the same size are run together."""
     return [
         (np.rint(level * LEVELS) / LEVELS).astype(np.float32) for level in _run(model, photos, "saliency")
     ]
@@ -119,13 +119,13 @@ def saliency_maps(model: MsRoi, photos: Sequence[Pixels]) -> list[SaliencyMap]:
 def class_activation_maps(model: MsRoi, photos: Sequence[Pixels]) -> list[SaliencyMap]:
     """The plain class-activation maps of photos, (h, w) float32 in [0, 1], h and w at least 1.
 
-    One sample for 32 of the thumbnail; the last row and column may reach past the photo.
+    One sample for 32 samples of the thumbnail; the last row and column may reach beyond the photo.
     """
     return _run(model, photos, "cam")
 
 
 def thumbnail_size(height: int, width: int) -> tuple[int, int]:
-    """Height and width of a photo's thumbnail: multiples of 4, the aspect ratio kept but for rounding."""
+    """Height and width of a photo's thumbnail: multiples of 4, the aspect ratio kept up to rounding."""
     most = MAX_SIDE // efficientnet.STRIDE
     grids = ((rows, min(most, MAX_TILES // rows)) for rows in range(1, most + 1))
     scale, rows, columns = max(
@@ -156,9 +156,9 @@ def class_activation_map(head: Any, kernel: Any, bias: Any) -> Any:
     """Multi-structure map of the likeliest classes, as Prakash et al. 2017, section 3: (batch, h, w, 1) in
     [0, 1].
 
-    `head` are the last features (batch, h, w, 1280) before pooling; `kernel` (1280, classes) and `bias`
-    (classes,) the classifier. Each class's map is cut below a threshold and counts by the root of its
-    probability.
+    `head` is the last features (batch, h, w, 1280) before pooling; `kernel` (1280, classes) and `bias`
+    (classes,) are the classifier. Each class's map is cut off below a threshold and weighted by the root of
+    the class's probability.
     """
     from keras import ops
 
@@ -176,7 +176,7 @@ def build_decoder(dropout: float = 0.0) -> keras.Model:
     """The learned part: features of `efficientnet` and "cam" in, saliency (batch, H / 4, W / 4, 1) in [0,
     1] out.
 
-    `dropout` is the share of feature channels that are left out in training.
+    `dropout` is the share of feature channels that are dropped in training.
     """
     import keras
 
@@ -214,7 +214,7 @@ def set_decoder_weights(decoder: keras.Model, arrays: Arrays) -> None:
 
 
 def multiply_accumulates(height: int, width: int) -> int:
-    """Multiply-accumulate operations that a photo of (height, width) costs, its padding included."""
+    """Multiply-accumulate operations for a photo of (height, width), including its padding."""
     rows, columns = (-(-side // efficientnet.STRIDE) for side in thumbnail_size(height, width))
     places = rows * columns
     total = efficientnet.multiply_accumulates(rows * efficientnet.STRIDE, columns * efficientnet.STRIDE)
@@ -242,7 +242,7 @@ def _run(model: MsRoi, photos: Sequence[Pixels], output: str) -> list[SaliencyMa
 
 
 def _alike(arrays: Sequence[NDArray[np.float32]]) -> Iterable[list[int]]:
-    """Indices of arrays of the same shape, at most `BATCH` together."""
+    """Groups of at most `BATCH` indices of arrays of the same shape."""
     groups: dict[tuple[int, ...], list[int]] = {}
     for index, array in enumerate(arrays):
         groups.setdefault(array.shape, []).append(index)

@@ -10,7 +10,7 @@ _CPU_INFO = Path("/proc/cpuinfo")
 
 @functools.cache
 def multiplies_bfloat16(cpu_info: Path = _CPU_INFO) -> bool:
-    """Whether it multiplies matrices of bfloat16 in hardware (Intel's AMX); False where unknown."""
+    """Whether it multiplies matrices of bfloat16 in hardware (Intel's AMX); False if unknown."""
     try:
         text = cpu_info.read_text()
     except OSError:

@@ -12,9 +12,9 @@ _one_at_a_time = threading.Lock()  # standard error belongs to the whole process
 
 @contextlib.contextmanager
 def quiet_import() -> Iterator[None]:
-    """Around an import of TensorFlow or Keras: discards what native code prints to standard error meanwhile.
+    """Wraps an import of TensorFlow or Keras, and discards whatever native code prints to standard error.
 
-    Errors are exceptions, and pass.
+    Errors are exceptions, and pass through.
     """
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
     with _one_at_a_time:

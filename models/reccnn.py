@@ -7,9 +7,9 @@
                                                                      restored ◀── decoded + ◀────┘
 
 Residual blocks (He et al. 2016) in a domain unshuffled by two, half of them at half its resolution, where
-they see twice as far (Ronneberger et al. 2015, "U-Net"). Beside the picture it reads the coding-noise map:
-how coarsely each place was quantized, from the packet headers of the very file. What it adds is scaled by
-that map. A fifth channel of the map says whether ComCNN prefiltered the photo
+they see twice as far (Ronneberger et al. 2015, "U-Net"). Besides the picture, the network reads the
+coding-noise map: how coarsely each place was quantized, according to the file's packet headers. Its output is
+scaled by that map. A fifth channel of the map says whether ComCNN prefiltered the photo
 (`with_prefiltered_flag`).
 """
 
@@ -33,7 +33,7 @@ PRECISIONS = ("auto", "float32", "bfloat16")
 
 @dataclasses.dataclass(frozen=True)
 class Size:
-    """How large a RecCNN is.
+    """The size of a RecCNN.
 
     features: channels; twice as many at half resolution.
     blocks: before halving, at half resolution, and after.
@@ -55,7 +55,7 @@ def build(size: str = "fast", precision: str = "float32") -> Any:
 
     Args:
       size: one of `SIZES`.
-      precision: of the features, one of `PRECISIONS`; weights, picture and what is added to it are float32.
+      precision: of the features, one of `PRECISIONS`; weights, input and output are float32.
     """
     import keras
     from keras import layers
@@ -70,7 +70,7 @@ def build(size: str = "fast", precision: str = "float32") -> Any:
     features, blocks = SIZES[size].features, SIZES[size].blocks
     policy = "mixed_bfloat16" if takes_bfloat16(precision) else "float32"
     convolution = functools.partial(layers.Conv2D, padding="same", dtype=policy)
-    add = layers.Add(dtype=policy)  # else sums of bfloat16 features would be cast to float32 and back
+    add = layers.Add(dtype=policy)  # otherwise sums of bfloat16 features would be cast to float32 and back
 
     def residual_blocks(x: Any, count: int, name: str) -> Any:
         for i in range(count):
@@ -83,7 +83,7 @@ def build(size: str = "fast", precision: str = "float32") -> Any:
     noise = layers.Input((None, None, 5), name="noise")
     amplitude = noise_amplitude(noise)
     detail = proportional_detail(picture, amplitude)
-    # A convolution of three strides' width is pixel-unshuffle followed by a 3 x 3 convolution.
+    # A convolution three strides wide equals pixel-unshuffle followed by a 3 x 3 convolution.
     x = convolution(features, 3 * SHUFFLE, SHUFFLE, name="unshuffle")(detail)
     x = add([x, convolution(features, 3, name="noise_in")(noise_features(noise, SHUFFLE))])
     x = residual_blocks(x, blocks[0], "before")
@@ -97,7 +97,7 @@ def build(size: str = "fast", precision: str = "float32") -> Any:
 
 
 def takes_bfloat16(precision: str) -> bool:
-    """Whether features are computed in bfloat16: with "auto" where that is several times as fast.
+    """Whether features are computed in bfloat16: with "auto", if that is several times as fast.
 
     Raises:
       ValueError: not one of `PRECISIONS`.
@@ -108,7 +108,7 @@ def takes_bfloat16(precision: str) -> bool:
 
 
 def weights_file(size: str, folder: Path = WEIGHTS) -> Path:
-    """Where the weights of a size are, in the shipped folder or another."""
+    """The weights file of a size, in the shipped folder or another."""
     return folder / f"reccnn_{size}.weights.h5"
 
 
@@ -121,8 +121,8 @@ def with_prefiltered_flag(noise: NDArray[np.float32], prefiltered: bool) -> NDAr
 def load(size: str = "fast", folder: Path = WEIGHTS, precision: str = "float32") -> Network:
     """The network with its shipped (or other) weights, ready for `tiling.run`; raises like `tiling.load`.
 
-    Features in bfloat16 are several times as fast on processors with AMX, and give pixels that differ from
-    float32's by one level here and there.
+    Features in bfloat16 are several times as fast on processors with AMX, and change a few pixels by one
+    level.
     """
     build_size = functools.partial(build, size, precision)
     return tiling.load(build_size, weights_file(size, folder), SIZES[size].receptive_field, (3, 5))
@@ -131,7 +131,7 @@ def load(size: str = "fast", folder: Path = WEIGHTS, precision: str = "float32")
 def restore_pixels(
     network: Network, pixels: Pixels, noise: NDArray[np.float32] | None, prefiltered: bool
 ) -> Pixels | None:
-    """Decoded pixels as RecCNN restores them; None without a noise map."""
+    """Decoded pixels restored by RecCNN; None without a noise map."""
     if noise is None:
         return None
     return tiling.run(network, pixels, with_prefiltered_flag(noise, prefiltered))
@@ -145,5 +145,5 @@ def restore_window(
     *,
     prefiltered: bool,
 ) -> Pixels:
-    """A window of decoded pixels as RecCNN restores it; `pixels` and `noise` are of the whole photo."""
+    """A window of decoded pixels restored by RecCNN; `pixels` and `noise` are of the whole photo."""
     return tiling.run_window(network, pixels, with_prefiltered_flag(noise, prefiltered), window)

@@ -1,4 +1,4 @@
-"""Scales photos of any kind down to the input of the finding networks: RGB, 8 bits, no alpha."""
+"""Scales photos of any kind to the input of the networks that find structures: RGB, 8 bits, no alpha."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ if TYPE_CHECKING:
 Pixels = NDArray[np.uint8] | NDArray[np.uint16]
 
 _BAND_PIXELS = 1 << 22  # a photo is scaled down in bands of about this many pixels
-_GRAY = 127  # what alpha blends into: the networks see nothing there
+_GRAY = 127  # alpha blends into this, which means nothing to the networks
 
 
 def check_pixels(pixels: Pixels) -> None:

@@ -1,7 +1,7 @@
 """Finds what matters in a photo: objects, faces and writing, as one map each and combined.
 
-Prakash et al. 2017 sum up where the structures of many classes are; here a structure may also be a face or a
-line of writing, which people look at first and miss most.
+Prakash et al. 2017 add up where the structures of many classes are. Here a structure may also be a face or a
+line of writing: what people look at first, and miss most.
 
     photo -> MS-ROI -------> objects --> less where nothing stands out --+
         \\-> face network --> faces --------------------------------------+-> the largest, weighted -> map
@@ -27,15 +27,15 @@ SaliencyMap = NDArray[np.float32]
 SIDE = 320  # cells of a map's longer side: 13 pixels of a photo of 12 megapixels
 NAMES = ("objects", "faces", "writing")
 DEFAULT_WEIGHTS = (1.0, 1.3, 1.2)
-_LEVELS = 255  # maps are rounded to this many steps, so that they don't hang on the last bits of a float
-_PHOTO, _PAGE = 0.25, 0.5  # share of writing from which places differ less, and not at all
-_LIKELY = 0.5  # what a structure reaches somewhere that is there
+_LEVELS = 255  # maps are rounded to this many steps, so that they do not depend on the last bits of a float
+_PHOTO, _PAGE = 0.25, 0.5  # share of writing from which on places differ less, and not at all
+_LIKELY = 0.5  # the value that a structure reaches somewhere if it is present
 _DECIDED, _DIFFUSE = 0.2, 0.35  # doubt from which an object map counts less, and not at all
 
 
 @dataclasses.dataclass(frozen=True, eq=False)
 class StructureFinder:
-    """The loaded networks; those of structures that do not count are None."""
+    """The loaded networks; None for structures with a weight of 0."""
 
     objects: msroi.MsRoi | None
     faces: faces.FaceFinder | None
@@ -97,13 +97,12 @@ def find(finder: StructureFinder, pixels: Pixels) -> Structures:
 def combine(structures: Structures, weights: Sequence[float] = DEFAULT_WEIGHTS) -> SaliencyMap:
     """One map of what matters, (h, w) float32 in [0, 1] in steps of 1/255.
 
-    At each place the structure counts that is worth most there. The more of a photo is writing, the less do
-    its places differ: a page is looked at all over. What a structure is worth is relative: if
-    all of a photo's are worth 0.5, they count as much as if all were worth 1. `weights` in the order of
-    `NAMES`, none below 0.
+    At each place, the structure with the largest weighted value counts. The more of a photo is writing, the
+    less its places differ, since people look at all of a page. Weights are relative: if all structures in a
+    photo have 0.5, they count as much as if all had 1. `weights` are in the order of `NAMES`, none below 0.
     """
     maps = [getattr(structures, name) for name in NAMES]
-    for least in (_LIKELY, 0.0):  # what is hardly there does not take anything from the rest
+    for least in (_LIKELY, 0.0):  # a structure that is barely present takes nothing from the others
         present = [w for w, channel in zip(weights, maps, strict=True) if w > 0 and channel.max() > least]
         if present:
             break
@@ -122,22 +121,22 @@ def map_shape(height: int, width: int) -> tuple[int, int]:
 
 
 def doubt(saliency: SaliencyMap) -> float:
-    """How undecided a map of probabilities is, in 0..1: the share of what it claims that it is unsure of.
+    """How undecided a map of probabilities is, in 0..1: the uncertain share of what it claims.
 
-    The expected share of claimed places that are not salient: 0 for a map of zeros and ones, 0.7 where it
-    says 0.3 everywhere. 1 where it claims nothing.
+    That is the expected share of claimed places that are not salient: 0 for a map of zeros and ones, 0.7 for
+    a map of 0.3 everywhere, and 1 for a map that claims nothing.
     """
     claimed = float(saliency.sum())
     return float((saliency * (1 - saliency)).sum()) / claimed if claimed > 0 else 1.0
 
 
 def settled(saliency: SaliencyMap) -> SaliencyMap:
-    """An object map that counts less the more it is in doubt: even places cost nobody anything."""
+    """An object map that counts less the more it is in doubt; a flat map costs nothing."""
     return saliency * np.float32(_trust(doubt(saliency), _DECIDED, _DIFFUSE))
 
 
 def _trust(value: float, most: float, none: float) -> float:
-    """1 up to `most`, 0 from `none` on, a line between."""
+    """1 up to `most`, 0 from `none` on, linear in between."""
     return min(1.0, max(0.0, (none - value) / (none - most)))
 
 

@@ -2,7 +2,8 @@
 
 The detector of PP-OCRv4 (PaddleOCR, 2023): PP-LCNetV3 as the backbone, a feature pyramid with residual
 squeeze-and-excitation, and the head of Liao et al., "Real-Time Scene Text Detection with Differentiable
-Binarization" (2020), without its threshold branch, which only training needs. The arrays are Apache-2.0.
+Binarization" (2020), without its threshold branch, which is only needed in training. The arrays are
+Apache-2.0.
 
     RGB 0..255 -> stem /2 -> blocks at stride 2 -> 4 -> 8 -> 16 -> 32
                                                    |    |     |     |
@@ -13,7 +14,7 @@ Binarization" (2020), without its threshold branch, which only training needs. T
                                                 3×3 -> a place's 4×4 pixels
 
 A block is depthwise k×k -> (squeeze-and-excitation) -> 1×1, hard swish with a learned scale and offset after
-each. Fully convolutional, but for what squeeze-and-excitation sees of the whole input.
+each. Fully convolutional, except that squeeze-and-excitation sees the whole input.
 """
 
 from __future__ import annotations
@@ -38,7 +39,7 @@ MEAN, DEVIATION = (123.675, 116.28, 103.53), (58.395, 57.12, 57.375)  # of Image
 
 
 class Block(NamedTuple):
-    """A block of the backbone: its depthwise kernel and stride, what it makes, whether it squeezes."""
+    """A block of the backbone: its depthwise kernel and stride, output channels, and whether it squeezes."""
 
     kernel: int
     stride: int
@@ -53,14 +54,14 @@ BLOCKS = (
     *(Block(3, 2, 192), *(Block(5, 1, 192),) * 4),
     *(Block(5, 2, 384, True), Block(5, 1, 384, True), *(Block(5, 1, 384),) * 2),
 )
-LEVELS = {2: 12, 4: 18, 9: 42, 13: 360}  # the last block of each resolution: channels that go on from it
+LEVELS = {2: 12, 4: 18, 9: 42, 13: 360}  # the last block of each resolution, and its output channels
 
 
 def build() -> keras.Model:
     """The network: RGB (batch, H, W, 3) float32 in 0..255, H and W multiples of 32, to probabilities.
 
     (batch, H / 4, W / 4, 16) in 0..1: whether each of a place's 4×4 pixels is within a line of writing. They
-    come in quarters: 2×2 quarters of 2×2 pixels, row by row.
+    are ordered in 2×2 quarters of 2×2 pixels, row by row.
     """
     import keras
     from keras import layers
@@ -79,14 +80,14 @@ def build() -> keras.Model:
 
 
 def load(arrays: Arrays) -> keras.Model:
-    """`build` with the arrays of `convert`. Raises KeyError or ValueError where they don't fit."""
+    """`build` with the arrays of `convert`. Raises KeyError or ValueError if they do not fit."""
     network = build()
     set_layer_weights(network, arrays)
     return network
 
 
 def _pyramid(levels: list[Any]) -> Any:
-    """The levels from fine to coarse, each with what the coarser ones add to it, side by side at stride 4."""
+    """The levels from fine to coarse, each with the coarser ones added, side by side at stride 4."""
     from keras import layers
 
     lateral = [
@@ -105,7 +106,7 @@ def _pyramid(levels: list[Any]) -> Any:
 
 
 def _head(x: Any) -> Any:
-    """Two transposed convolutions of 2×2 with stride 2: a place's pixels hang on nothing but the place."""
+    """Two transposed convolutions of 2×2 with stride 2: a place's pixels depend on that place only."""
     from keras import layers
 
     x = layers.ReLU()(_convolve(x, "head", MERGED_CHANNELS, 3))
@@ -118,7 +119,7 @@ def _block(x: Any, name: str, block: Block) -> Any:
 
     depthwise = f"{name}_depthwise"
     pad = block.kernel // 2
-    if block.stride == 2:  # TensorFlow's own padding of strided convolutions is not the same on all sides
+    if block.stride == 2:  # TensorFlow pads strided convolutions differently on opposite sides
         padded = layers.ZeroPadding2D(pad)(x)
         x = layers.DepthwiseConv2D(block.kernel, 2, name=depthwise)(padded)
     else:
@@ -130,7 +131,7 @@ def _block(x: Any, name: str, block: Block) -> Any:
 
 
 def _activated(x: Any, name: str, affine: bool) -> Any:
-    """Hard swish, six times as large; then an affine function where no convolution can do that."""
+    """Hard swish, six times as large; then an affine function if no convolution can absorb it."""
     from keras import layers, ops
 
     class Swish(layers.Layer):  # type: ignore[misc]  # Keras is untyped
@@ -174,8 +175,8 @@ def _convolve(x: Any, name: str, filters: int, kernel: int = 1, stride: int = 1)
 def convert(original: Arrays) -> dict[str, NDArray[np.float32]]:
     """Fold and rename the original's arrays (ONNX layout) into "layer/kernel", "layer/bias" and so on.
 
-    Batch normalizations, scales and offsets go into the convolutions beside them as far as that changes
-    nothing but the last bits. Raises KeyError for a missing array.
+    Batch normalizations, scales and offsets are folded into adjacent convolutions where that only changes the
+    last bits. Raises KeyError for a missing array.
     """
     result = dict(_converted(original))
     return {name: np.asarray(array, np.float32) for name, array in result.items()}
@@ -235,7 +236,7 @@ def _scaled(original: Arrays, index: int) -> tuple[NDArray[Any], NDArray[Any]]:
 
 
 def _affine(original: Arrays, index: int) -> tuple[float, float]:
-    """The scale after a backbone convolution's activation, of which ours is six times as large."""
+    """The scale after a backbone convolution's activation, which is six times as large here."""
     scale, offset = (original[f"whswish_b_{index + 1}.{part}"].item() for part in ("w_0", "w_1"))
     return scale / 6, offset
 
@@ -243,7 +244,7 @@ def _affine(original: Arrays, index: int) -> tuple[float, float]:
 def _converted_squeeze(
     original: Arrays, name: str, first: int, slope: float
 ) -> Iterator[tuple[str, NDArray[Any]]]:
-    """Two convolutions; the slope and offset of the hard sigmoid after them go into the second."""
+    """Two convolutions; the slope and offset of the hard sigmoid after them are folded into the second."""
     yield from _plain(original, f"{name}_squeeze", first)
     kernel, bias = (original[f"conv2d_{first + 1}.{part}"] for part in ("w_0", "b_0"))
     yield from _named(f"{name}_excite", _kernel(kernel) * slope, bias.reshape(-1) * slope + 0.5)

@@ -1,7 +1,7 @@
 """Runs a network over photos of any size, in tiles with a halo to bound memory.
 
-A tile overlaps its neighbors by the network's receptive field, so the result equals that of the whole photo
-at once to rounding.
+A tile overlaps its neighbors by the network's receptive field, so that the result equals that of the whole
+photo, up to rounding.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ Pixels = NDArray[np.uint8] | NDArray[np.uint16]
 
 
 class BadWeights(ValueError):  # noqa: N818
-    """A file that does not hold the weights of the network they are to be loaded into."""
+    """A file that does not contain weights for the network being loaded."""
 
 
 @dataclasses.dataclass(frozen=True)
@@ -39,7 +39,7 @@ class Network:
 
 @dataclasses.dataclass(frozen=True)
 class Tile:
-    """A part of a photo: what to read (with the halo), what to write, where that lies in what was read."""
+    """A part of a photo: what to read (with the halo), what to write, and where that lies in the former."""
 
     source: tuple[slice, slice]
     target: tuple[slice, slice]
@@ -52,7 +52,7 @@ def load(
     """Builds a network and loads its weights, ready to serve.
 
     Args:
-      build: gives the Keras model.
+      build: returns the Keras model.
       weights: the file.
       receptive_field: see `Network`.
       inputs: channels of each of the model's inputs.
@@ -115,7 +115,7 @@ def run(network: Network, pixels: Pixels, noise: NDArray[np.float32], tile: int 
 def run_window(
     network: Network, pixels: Pixels, noise: NDArray[np.float32], window: tuple[slice, slice]
 ) -> Pixels:
-    """The network's result for a part of a photo: what `run` gives there, to rounding.
+    """The network's result for a part of a photo: as by `run`, up to rounding.
 
     Args:
       network: from `load`.
@@ -148,6 +148,6 @@ def tiles(height: int, width: int, tile: int, halo: int) -> Iterator[Tile]:
 
 
 def _whole_cells(picture: NDArray[np.float32]) -> NDArray[np.float32]:
-    """The picture continued to whole cells, at its lower and right edge."""
+    """The picture extended to whole cells at its lower and right edges."""
     height, width = picture.shape[:2]
     return np.pad(picture, ((0, -height % CELL), (0, -width % CELL), (0, 0)), "edge")

@@ -5,7 +5,8 @@
 
 The codec itself has no gradient; this has one, so that ComCNN and RecCNN can be trained through it together.
 Transform, normalization and quantizer are those of ISO/IEC 15444-1 Annexes E, F and G. Steps come from a
-coding-noise map, the same that RecCNN reads from the packet headers of a real file (see `NOISE_CHANNELS`).
+coding-noise map, like the one that RecCNN reads from the packet headers of a real file (see
+`NOISE_CHANNELS`).
 """
 
 from __future__ import annotations
@@ -101,7 +102,7 @@ def code(photo: Any, noise: Any) -> tuple[Any, Any]:
 
 
 def _code_level(low: Any, noise: Any, level: int) -> tuple[Any, Any]:
-    """Codes one low band (batch, n, n, 3) by splitting off details; it decoded, and its bits (batch,)."""
+    """Codes a low band (batch, n, n, 3) by splitting off details: decoded, and its bits (batch,)."""
     from keras import ops
 
     size = low.shape[1]
@@ -148,8 +149,8 @@ def _quantize(coefficients: Any, step: Any) -> tuple[Any, Any]:
     magnitude = ops.abs(coefficients) / step
     index = ops.floor(magnitude)
     decoded = ops.where(index > 0, ops.sign(coefficients) * (index + 0.5) * step, 0.0)
-    # Flat at zero: what the dead zone swallows costs next to nothing, however small it is.
+    # Flat at zero: coefficients in the dead zone cost almost nothing.
     bits = 0.5 * ops.sum(ops.log2(1.0 + ops.square(magnitude)), axis=(1, 2, 3))
-    # The quantizer has no gradient; this smooth curve's is like it: none at zero, one beyond the dead zone.
+    # The quantizer has no useful gradient; this smooth curve's is 0 at zero and 1 beyond the dead zone.
     smooth = coefficients * ops.square(magnitude) / (1.0 + ops.square(magnitude))
     return smooth + ops.stop_gradient(decoded - smooth), bits

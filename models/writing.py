@@ -5,9 +5,9 @@
                      -> whole, turned by a quarter ------------> lines that run up or down
                      -> whole, smaller ------------------------> lines that fill it
 
-The network marks the core of a line, not half as high as its letters, so that lines do not run into each
-other; cores are grown back to lines by how thick they are. It knows lines that lie level, and hardly minds if
-they stand on their heads; so one turned look is enough.
+The network marks the core of a line, less than half as high as its letters, so that lines stay separate;
+cores are grown back to lines in proportion to their thickness. It knows horizontal lines, even upside down,
+so that one turned look is enough.
 """
 
 from __future__ import annotations
@@ -27,12 +27,12 @@ from foveate.models.quiet import quiet_import
 
 
 class Direction(NamedTuple):
-    """How lines of one direction are looked for.
+    """How to look for lines of one direction.
 
     side: longer side of the whole photo, pixels.
-    turns: quarters that the photo is turned by before, counterclockwise.
-    thickest: half of the thickest core that is a line, in places: letters higher than that are objects, and
-      fog looks like them.
+    turns: quarter turns of the photo beforehand, counterclockwise.
+    thickest: half of the thickest core that counts as a line, in places: larger letters are objects, and fog
+      looks like them.
     """
 
     side: int
@@ -43,13 +43,16 @@ class Direction(NamedTuple):
 WEIGHTS = Path(__file__).parent / "weights" / "writing.npz"
 LEVEL = Direction(544, 0, 10.0)
 UPRIGHT = Direction(448, 1, 6.0)  # posts and stripes look like thick lines more often than beams do
-LARGE = Direction(256, 0, 10.0)  # for letters that are too large in the first look
+LARGE = Direction(256, 0, 10.0)  # for letters that are too large for the first look
 TILE, OVERLAP = 384, 32
 SUSPECTED = 0.1  # probability that asks for a second look
 CORE = 0.3  # probability that makes a core
-SURE = 0.6  # mean probability of a core that is writing, as the original's authors have it
+SURE = 0.6  # mean probability of a core that counts as writing, as in the original
 _LEAST_CORE = 3  # places
-_THICK, _LEAST_LENGTH = 3.0, 1.5  # a core thicker than that is longer than so many times its thickness
+_THICK, _LEAST_LENGTH = (
+    3.0,
+    1.5,
+)  # thicker cores must be longer than so many times that
 _PLACE = 2  # pixels of a look each way: a quarter of the network's cell
 _GROWTH = 4.0  # how far a core grows, in units of half its thickness: then lines of a block meet
 _GRAY = 128
@@ -130,7 +133,7 @@ def _look_closer(
     cell: tuple[float, float],
     direction: Direction,
 ) -> bool:
-    """Adds the lines in tiles to a map; whether there were any."""
+    """Adds the lines in tiles to a map; returns whether there were any."""
     seen = _seen(finder, tiles, direction)
     found = [
         _add_lines(result, tile, lines, cell, direction) for tile, lines in zip(tiles, seen, strict=True)
@@ -158,13 +161,13 @@ def _add_lines(
     cell: tuple[float, float],
     direction: Direction,
 ) -> bool:
-    """Adds what a look found to a map of the photo; whether it found anything."""
+    """Adds the findings of a look to a map of the photo; returns whether there were any."""
     lines = grown_lines(probability, direction.thickest)
     y, x = np.nonzero(lines)
     if not len(y):
         return False
-    # Every place counts for the cell that it is in, every cell for the place that its center is in: either
-    # may be the finer.
+    # Every place counts for the cell that contains it, and every cell for the place that contains its center,
+    # since either may be the finer.
     step_y, step_x = _PLACE * look.scale_y, _PLACE * look.scale_x
     rows = np.minimum(((look.top + (y + 0.5) * step_y) / cell[0]).astype(int), result.shape[0] - 1)
     columns = np.minimum(((look.left + (x + 0.5) * step_x) / cell[1]).astype(int), result.shape[1] - 1)
@@ -180,9 +183,9 @@ def _add_lines(
 
 
 def grown_lines(probability: NDArray[np.float32], thickest: float = LEVEL.thickest) -> NDArray[np.float32]:
-    """Cores of lines grown to the lines: (h, w) in 0..1 to (h, w), each line as bright as it is certain.
+    """Grows cores of lines to whole lines: (h, w) in 0..1 to (h, w), each line as bright as it is certain.
 
-    Cores of which half is thicker than `thickest` places are none.
+    Cores whose half thickness exceeds `thickest` places do not count.
     """
     from scipy import ndimage
 
