@@ -1,8 +1,8 @@
 """Accounts for every byte of a source: what each part of a file is, and what happens to it.
 
-A reader walks its file to the last byte and names the parts it finds. What a JP2 cannot hold is either a
-description, whose loss is named, or data, for whose sake the source is kept unchanged. What nobody knows is
-named where it is small, and keeps the source where it is large.
+A reader walks its file to the last byte and names the parts it finds. Whatever a JP2 cannot hold is either a
+description, whose loss is named, or data, in which case the source is kept unchanged. Unknown parts are named
+if they are small, and keep the source if they are large.
 """
 
 from __future__ import annotations
@@ -32,21 +32,22 @@ class Kind(enum.StrEnum):
     """Classes of parts, by what becomes of them."""
 
     PICTURE = "picture"  # pixels, what is needed to decode them, structure, padding
-    CARRIED = "carried"  # metadata that the archive holds too
+    CARRIED = "carried"  # metadata that the archive holds as well
     DESCRIBES = "describes"  # dropped, and named
     HOLDS_DATA = "holds data"  # keeps the source unchanged
-    UNKNOWN = "unknown"  # named where small; large ones hold data
+    UNKNOWN = "unknown"  # named if small; large ones count as data
 
 
 class Known(NamedTuple):
     """Facts about one kind of part.
 
     kind: what becomes of it.
-    name: how people call it, in few words.
-    reason: why the source is kept for its sake, if it is.
-    most: bytes that all parts of this name in a file may have. Of what is carried or a piece of the picture,
-      the rest is unknown (None: there is no limit); a description is taken for data (None: `MOST_DESCRIBED`).
-    once: a reader uses the first of this name, and any other is unknown.
+    name: a short name for people.
+    reason: why the source is kept because of it, if it is.
+    most: bytes that all parts of this name in a file may have together. Beyond that, parts that are carried
+      or belong to the picture count as unknown (None: no limit), and descriptions count as data (None:
+      `MOST_DESCRIBED`).
+    once: whether readers use only the first of this name, so that any other is unknown.
     """
 
     kind: Kind
@@ -66,7 +67,7 @@ class Part:
 
     kind, name: as in `Known`.
     start, length: where they are.
-    detail: which of its kind it is: a keyword, a number.
+    detail: which one of its kind it is: a keyword or a number.
     reason, most, once: as in `Known`.
     """
 
@@ -91,17 +92,17 @@ def part_of(known: Known, start: int, length: int, detail: str = "") -> Part:
 
 
 def unknown(name: str, start: int, length: int, detail: str = "") -> Part:
-    """A part that nobody knows."""
+    """An unknown part."""
     return Part(Kind.UNKNOWN, f"unknown {name}", start, length, detail)
 
 
 def unreadable(known: Known, start: int, length: int, detail: str = "") -> Part:
-    """A part that has a name of this kind, but not its content."""
+    """A part named like one of this kind, with other content."""
     return Part(Kind.UNKNOWN, f"unreadable {known.name}", start, length, detail)
 
 
 def pixel_shape(across: int, down: int) -> list[Part]:
-    """The shape of pixels of which so many across are as long as so many down, unless they are square."""
+    """The shape of pixels of which so many across equal so many down in length, unless they are square."""
     detail = f"{across} to {down}"
     return (
         [] if across == down else [Part(Kind.DESCRIBES, "shape of pixels that are not square", 0, 8, detail)]
@@ -109,12 +110,12 @@ def pixel_shape(across: int, down: int) -> list[Part]:
 
 
 def printable(mark: bytes) -> str:
-    """The beginning of some bytes as text for a message: what cannot be printed as a point."""
+    """The beginning of some bytes as text for a message, with a point for unprintable characters."""
     return "".join(chr(byte) if 0x20 < byte < 0x7F else "." for byte in mark[:24])
 
 
 def is_padding(data: bytes, start: int, end: int) -> bool:
-    """Whether there is nothing but zeros, or nothing but ones: writers fill up to round sizes."""
+    """Whether all bits are zeros, or all are ones, as in padding to round sizes."""
     piece = data[start:end]
     return not piece.strip(b"\0") or not piece.strip(b"\xff")
 
@@ -143,7 +144,7 @@ def behind(data: bytes, at: int, end: int | None = None) -> Part:
     first = at + len(beginning) - len(beginning.lstrip(b"\0"))  # behind padding
     head = data[first : min(first + 16, stop)]
     for mark, offset, name, reason in _TRAILERS:
-        # A box begins with its size, whose first bytes may be zeros too.
+        # A box begins with its size, whose first bytes may also be zeros.
         if any(data.startswith(mark, max(at, first - zeros) + offset, stop) for zeros in range(4)):
             return Part(Kind.HOLDS_DATA, f"{name} after the picture", at, length, reason=reason)
     return unknown("bytes after the picture", at, length, printable(head))
@@ -178,14 +179,14 @@ def _gap(data: bytes, start: int, end: int) -> Part:
 
 
 def settle(parts: Sequence[Part], form: str) -> tuple[str, ...]:
-    """Lists what these parts lose if their picture becomes a JP2: "name: details" for each name.
+    """Lists what is lost of these parts if their picture becomes a JP2: "name: details" for each name.
 
     Args:
-      parts: all that a walk found.
-      form: what the file is called in a reason, such as "a JPEG".
+      parts: everything that a walk found.
+      form: how the file is called in a reason, such as "a JPEG".
 
     Raises:
-      NotForJpeg2000: the source should be kept unchanged for what it holds.
+      NotForJpeg2000: the source should be kept unchanged because of its contents.
     """
     judged = list(_judged(parts))
     large = _too_large(judged)
@@ -201,7 +202,7 @@ def settle(parts: Sequence[Part], form: str) -> tuple[str, ...]:
 
 
 def _judged(parts: Iterable[Part]) -> Iterator[Part]:
-    """The parts; those of which there are too many, or too many bytes, are unknown as far as that goes."""
+    """The parts; those that are too many, or have too many bytes, count as unknown from there on."""
     sizes: dict[str, int] = {}
     for part in parts:
         if part.kind not in (Kind.PICTURE, Kind.CARRIED):
@@ -219,7 +220,7 @@ def _judged(parts: Iterable[Part]) -> Iterator[Part]:
 
 
 def _too_large(parts: Iterable[Part]) -> set[str]:
-    """The names of descriptions that have too many bytes for that."""
+    """The names of descriptions with too many bytes."""
     sizes: dict[str, int] = {}
     most: dict[str, int] = {}
     for part in parts:
@@ -230,7 +231,7 @@ def _too_large(parts: Iterable[Part]) -> set[str]:
 
 
 def _grouped(parts: Iterable[Part]) -> Iterator[str]:
-    """Parts of one name together, with their details and bytes."""
+    """Groups parts by name, with their details and bytes."""
     groups: dict[str, list[Part]] = {}
     for part in parts:
         groups.setdefault(part.name, []).append(part)

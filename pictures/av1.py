@@ -11,10 +11,10 @@ _MOST_BYTES = 4096
 def code_points(data: bytes) -> tuple[int, int] | None:
     """Color primaries and transfer characteristics (ITU-T H.273) of the first sequence header in OBUs.
 
-    None where the header does not state them.
+    None if the header does not state them.
 
     Raises:
-      CannotBeRead: as the class says.
+      CannotBeRead: see the class.
     """
     bits = Bits(_sequence_header(data[:_MOST_BYTES]), "the sequence header")
     profile = bits.take(3)

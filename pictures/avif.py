@@ -38,13 +38,13 @@ _HEIC_BRANDS = frozenset(
 
 
 def decode_avif(data: bytes, max_pixels: int | None, *, drop_gain_map: bool = False) -> Picture:
-    """The picture, turned as the file's own properties ask; raises BadPicture and NotForJpeg2000."""
+    """The picture, turned according to the file's properties; raises BadPicture and NotForJpeg2000."""
     _require_avif(data)
     walked = isobmff.walk(data)
     if walked.is_cut:
         raise damaged("an AVIF", "it ends within its pixels")
     with reading("AVIF"):
-        # Pillow's public class would not open a file with broken EXIF, and takes sound EXIF apart.
+        # Pillow's public class would not open a file with broken EXIF, and splits up good EXIF.
         (width, height), frames, _, profile, block, turn, packet = _avif.AvifDecoder(
             data, "auto", 1
         ).get_info()
@@ -87,7 +87,7 @@ def _code_points(data: bytes, walked: isobmff.IsoWalk) -> tuple[int, int] | None
 
 
 def _picture_data(data: bytes, walked: isobmff.IsoWalk) -> bytes:
-    """Where the coded picture begins: the first bytes of the primary item, or of the first of its tiles."""
+    """Where the coded picture begins: the start of the primary item, or of the first of its tiles."""
     numbers = [walked.primary]
     numbers += [to for kind, start, to in walked.references if kind == b"dimg" and start == walked.primary]
     for number in numbers:
@@ -126,7 +126,7 @@ def is_heic(data: bytes) -> bool:
 
 
 def _brands(data: bytes) -> tuple[bytes, set[bytes]]:
-    """The major brand, and all of them."""
+    """The major brand, and all brands."""
     box = data[8 : max(16, min(int.from_bytes(data[:4], "big"), 256))]
     return box[:4], {box[at : at + 4] for at in (0, *range(8, len(box) - 3, 4))}
 
@@ -153,7 +153,7 @@ def encode_avif(pixels: Pixels, metadata: PhotoMetadata, quality: int) -> bytes:
     gray = pixels.shape[2] == 1
     block = exif.with_resolution(metadata.exif, metadata.dpi)
     if block is not None:
-        # Pillow would take the whole block apart to move its orientation, always 1 here, out of it.
+        # Pillow would split up the whole block to remove its orientation, which is always 1 here.
         block = exif.with_values(block, {}, {exif.ORIENTATION}) if exif.has_orientation(block) else block
     return saved(
         pillow_image(pixels, gray=gray),

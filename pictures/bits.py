@@ -4,13 +4,13 @@ from __future__ import annotations
 
 
 class CannotBeRead(ValueError):  # noqa: N818
-    """Coded data without the header that is looked for, or with one that is cut off or of another kind."""
+    """Coded data without the expected header, or with one that is truncated or of another kind."""
 
 
 class Bits:
-    """Bits from the highest of each byte on, and Exp-Golomb numbers (ITU-T H.265, 9.2).
+    """Reads bits, the highest of each byte first, and Exp-Golomb numbers (ITU-T H.265, 9.2).
 
-    Raises CannotBeRead where none are left; `name` is what they are of.
+    Raises CannotBeRead if none are left; `name` says what they belong to.
     """
 
     def __init__(self, data: bytes, name: str) -> None:

@@ -42,7 +42,7 @@ _MOST_RUNS = 1 << 26
 
 @dataclasses.dataclass(frozen=True)
 class _Header:
-    """Pixel format that a file states; the header begins at `at`, the pixels at `pixels_at`."""
+    """The pixel format of a file; the header begins at `at`, the pixels at `pixels_at`."""
 
     at: int
     size: int
@@ -53,7 +53,7 @@ class _Header:
     compression: int
     masks: tuple[int, int, int, int]
     palette_at: int
-    colors: int  # of a palette; 0 where pixels are colors themselves
+    colors: int  # of a palette; 0 if pixels are colors themselves
     pixels_at: int
     dpi: tuple[float, float] | None
 
@@ -64,12 +64,12 @@ class _Header:
 
     @property
     def row_bytes(self) -> int:
-        """Bytes of a row, filled up to four."""
+        """Bytes of a row, padded to a multiple of four."""
         return (self.width * self.bits + 31) // 32 * 4
 
 
 def is_dib(data: bytes) -> bool:
-    """Whether bytes begin with a bitmap header without a file's before it."""
+    """Whether bytes begin with a bitmap header without a file header before it."""
     if len(data) < 16 or int.from_bytes(data[:4], "little") not in _HEADERS:
         return False
     at = 8 if data[0] == _CORE else 12
@@ -140,7 +140,7 @@ def _header(data: bytes) -> _Header:
 
 
 def _refuse_compression(compression: int, size: int) -> None:
-    """Raises NotForJpeg2000 for what is not read, which a header of `size` bytes states."""
+    """Raises NotForJpeg2000 for unsupported compression, as stated in a header of `size` bytes."""
     if compression in (_MASKS, _JPEG) and size not in _OF_WINDOWS:  # OS/2 means Huffman codes, RLE24
         raise NotForJpeg2000(Reason.NOT_READ, f"a BMP of OS/2 with compression {compression}")
     if compression in (_JPEG, _PNG):
@@ -208,7 +208,7 @@ def _masked(words: NDArray[np.uint32], header: _Header) -> Pixels:
 
 
 def _has_fourth(words: NDArray[np.uint32], header: _Header) -> bool:
-    """Whether the bits that no mask takes, which are unused, are used after all."""
+    """Whether the bits outside all masks, which should be unused, are in use after all."""
     red, green, blue, _ = header.masks
     unused = ((1 << header.bits) - 1) & ~(red | green | blue)
     values = words & np.uint32(unused)
@@ -269,7 +269,7 @@ def _run_lengths(data: bytes, header: _Header) -> tuple[int, NDArray[np.uint8]]:
 
 
 def _profile(data: bytes, header: _Header) -> tuple[bytes | None, Part | None]:
-    """The profile that a V4 or V5 header holds or states (MS-WMF, 2.2.2.11), and where it lies."""
+    """The profile that a V4 or V5 header contains or states (MS-WMF, 2.2.2.11), and where it is."""
     if header.size < _V4:
         return None, None
     kind = struct.unpack_from("<I", data, header.at + 56)[0].to_bytes(4)

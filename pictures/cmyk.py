@@ -18,7 +18,7 @@ def srgb_of_cmyk_jpeg(data: bytes, profile: bytes | None) -> Pixels:
 
     Raises:
       BadPicture: it cannot be decoded.
-      NotForJpeg2000: nothing says what color its inks are.
+      NotForJpeg2000: nothing states the colors of its inks.
     """
     if profile is None or profile[16:20] != b"CMYK":
         raise NotForJpeg2000(Reason.COLOR, "a CMYK or YCCK JPEG without a color profile")

@@ -1,7 +1,7 @@
 """Finds where coded pixels end, since decoders ignore whatever follows them.
 
-A part with pixels has as many bytes as its chunk, strip or block says; its code may end before, with its
-own mark or since the picture is full.
+A chunk, strip or block states how many bytes it has for pixels; the coded data may end earlier, with an end
+mark or because the picture is complete.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 _PIECE = 1 << 20  # bytes that are inflated at once
-_MOST_BEYOND = 1 << 16  # bytes that are inflated beyond a picture, to say that there are some
+_MOST_BEYOND = 1 << 16  # bytes that are inflated beyond a picture, to report that there are some
 _MOST_CODES = 1 << 13  # of LZW, looked at in one go
 _WIDEST = 12
 _CLEAR_TIFF, _BITS_TIFF = 256, 8
@@ -25,7 +25,7 @@ _NO_RUN = 128
 
 
 class Rest(NamedTuple):
-    """Bytes of no use: coded ones behind the end, and decoded ones beyond the picture; and what is wrong."""
+    """Unused bytes: coded ones behind the end, and decoded ones beyond the picture; and what is wrong."""
 
     coded: int
     decoded: int
@@ -33,10 +33,10 @@ class Rest(NamedTuple):
 
 
 def behind_zlib(pieces: Iterable[bytes], most: int) -> Rest:
-    """How many bytes follow the end of zlib's data, in pieces, and how many these have beyond `most`.
+    """How many bytes follow the end of zlib data, given in pieces, and how many decoded ones exceed `most`.
 
-    Unfinished data have no rest, and no damage: whoever decodes them will say so. Of data that go on and on,
-    no more than some is inflated.
+    Unfinished data have no rest and no damage here: the decoder will report them. Endless data are inflated
+    only up to a limit.
     """
     inflater = zlib.decompressobj()
     decoded = coded = 0
@@ -56,7 +56,7 @@ def behind_zlib(pieces: Iterable[bytes], most: int) -> Rest:
 
 
 def behind_xz(data: bytes, most: int) -> Rest:
-    """The same of data in the xz format, in one piece."""
+    """The same for data in the xz format, in one piece."""
     import lzma  # some builds of Python lack it
 
     inflater = lzma.LZMADecompressor(lzma.FORMAT_XZ)
@@ -71,7 +71,7 @@ def behind_xz(data: bytes, most: int) -> Rest:
 
 
 def behind_zstd(data: bytes, most: int) -> Rest:
-    """The same of a frame of Zstandard (RFC 8878): other frames behind it are a rest."""
+    """The same for a frame of Zstandard (RFC 8878): further frames count as a rest."""
     end = _end_of_zstd(data)
     if end is None:
         return Rest(0, 0, "it does not end")
@@ -83,7 +83,7 @@ def behind_zstd(data: bytes, most: int) -> Rest:
 
 
 def _end_of_zstd(data: bytes) -> int | None:
-    """Where the first frame ends; None where it does not."""
+    """Where the first frame ends; None if it does not end."""
     if len(data) < 6 or not data.startswith(_ZSTD):
         return None
     flags = data[4]
@@ -142,7 +142,7 @@ def end_of_lzw(data: bytes, bits: int | None = None) -> int | None:
         if not len(marks):
             if count < len(ends):
                 return None
-            at += int(ends[-1])  # the table is full, and all codes are of the widest
+            at += int(ends[-1])  # the table is full, and all codes have full width
             widths = np.full(_MOST_CODES, _WIDEST)
             ends = np.cumsum(widths)
             starts = ends - widths
@@ -158,13 +158,13 @@ def end_of_lzw(data: bytes, bits: int | None = None) -> int | None:
 
 
 def end_by_trial(size: int, decodes: Callable[[int], bool], slack: int) -> int:
-    """The end of coded pixels of which only a decoder can tell it: the shortest length that decodes.
+    """The end of coded pixels that only a decoder can find: the shortest length that decodes.
 
     Args:
-      size: bytes that there are, which decode.
+      size: of all bytes, which decode.
       decodes: whether the first bytes, up to a number, give the same picture.
-      slack: bytes at the end that an encoder may have written in vain. If so many fewer do not decode, all
-        of them are needed, and there is no other trial.
+      slack: unneeded bytes that an encoder may have written at the end. If the data do not decode without
+        them, all bytes are needed, and nothing else is tried.
     """
     if size <= slack or not decodes(size - slack):
         return size

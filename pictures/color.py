@@ -20,20 +20,20 @@ _WHITE, _PRIMARIES = 318, 319
 _ADOBE_RGB = 2
 _WIDE_GAMUT = 0xFFFD  # as Sony writes it
 _ADOBE_GAMMA = 563 / 256
-_TIFF_GAMMA = 2.2  # where a file states primaries and no transfer function
+_TIFF_GAMMA = 2.2  # for files that state primaries and no transfer function
 _MOST_ENTRIES = 4096
 
 
 def of_numbers(primaries: Primaries, curve: Curve, gray: bool, source: str) -> bytes:
-    """A profile of primaries (not looked at for gray pictures) and a curve; `source` is its name."""
+    """A profile from primaries (ignored for gray pictures) and a curve; `source` is its name."""
     return icc.gray_profile(curve, source) if gray else icc.matrix_profile(primaries, curve, source)
 
 
 def of_cicp(primaries: int, transfer: int, form: str, gray: bool = False) -> bytes | None:
-    """The profile of code points (ITU-T H.273); None where they say sRGB, or nothing.
+    """The profile for code points (ITU-T H.273); None if they mean sRGB, or nothing.
 
     Raises:
-      NotForJpeg2000: high dynamic range, or what no matrix profile says.
+      NotForJpeg2000: high dynamic range, or a color that no matrix profile can express.
     """
     if transfer in _BRIGHTER_THAN_WHITE:
         raise NotForJpeg2000(
@@ -51,15 +51,15 @@ def of_cicp(primaries: int, transfer: int, form: str, gray: bool = False) -> byt
 
 
 def has_coding(chunks: Mapping[bytes, list[bytes]]) -> bool:
-    """Whether a PNG has a cICP chunk that is sound and says something."""
+    """Whether a PNG has a valid and meaningful cICP chunk."""
     coding = chunks.get(b"cICP", [b""])[0]
     return len(coding) == 4 and coding[:2] != bytes([_UNSPECIFIED, _UNSPECIFIED])
 
 
 def of_png_chunks(chunks: Mapping[bytes, list[bytes]], gray: bool) -> bytes | None:
-    """The profile of cICP, or of gAMA and cHRM; None where sRGB or nothing is said.
+    """The profile for cICP, or for gAMA and cHRM; None if they mean sRGB, or are absent.
 
-    A profile in iCCP counts for more than gAMA and cHRM, less than cICP (PNG, third edition, 4.3).
+    A profile in iCCP takes precedence over gAMA and cHRM, but not over cICP (PNG, third edition, 4.3).
 
     Raises:
       NotForJpeg2000: as `of_cicp`.
@@ -94,7 +94,7 @@ def of_tiff(
 ) -> bytes | None:
     """The profile of WhitePoint, PrimaryChromaticities and TransferFunction (TIFF 6.0, section 20).
 
-    Each is () where it is absent; a transfer function has 2**bits entries, once or for three channels.
+    Each is () if it is absent; a transfer function has 2**bits entries, once or for three channels.
 
     Raises:
       NotForJpeg2000: as `of_cicp`.
@@ -133,12 +133,12 @@ def _transfer_curves(transfer: tuple[int, ...]) -> list[Curve]:
 
 
 def of_exif(block: bytes | None, gray: bool) -> bytes | None:
-    """The profile of an EXIF block that says Adobe RGB, as cameras do (DCF 2.0), or states primaries.
+    """The profile for an EXIF block that states Adobe RGB, as cameras do (DCF 2.0), or primaries.
 
-    None where it says sRGB, nothing, or something that is not a color.
+    None if it states sRGB, nothing, or something that is not a color.
 
     Raises:
-      NotForJpeg2000: it says what no profile can be made of.
+      NotForJpeg2000: it states something that no profile can express.
     """
     if not block:
         return None
@@ -176,7 +176,7 @@ def of_exif(block: bytes | None, gray: bool) -> bytes | None:
 
 
 def fitting(profile: bytes, channels: int) -> bytes:
-    """A profile as it fits a picture of 1 to 4 channels: for gray samples the gray of an RGB profile.
+    """A profile made to fit a picture of 1 to 4 channels: gray samples get the gray of an RGB profile.
 
     Raises:
       NotForJpeg2000: a JP2 cannot hold it; the message says why.

@@ -1,9 +1,10 @@
-"""DICOM files: their pixels, through tensorflow-io (the extra `tfio`), which is loaded when one is met.
+"""DICOM files: their pixels, through tensorflow-io (the extra `tfio`), which is loaded for the first such
+file.
 
-A file becomes a picture only if what its pixels mean is known for certain: every other one raises
-NotForJpeg2000, and an archive keeps it as it is. The decoder draws overlays into the picture and applies
-modality tables (slope and intercept rounded to whole numbers), so it is given a file with one frame and its
-description alone (DICOM PS3.3 C.7.6.3): what it returns are the stored values.
+A file becomes a picture only if the meaning of its pixels is certain; any other file raises NotForJpeg2000,
+and the archive keeps it unchanged. The decoder draws overlays into the picture and applies modality tables
+(slope and intercept rounded to whole numbers), so it is given a file with one frame and its description alone
+(DICOM PS3.3 C.7.6.3): what it returns are the stored values.
 """
 
 from __future__ import annotations
@@ -76,7 +77,7 @@ _decoder_lock = threading.Lock()  # its tables of codecs are global
 
 @dataclasses.dataclass(frozen=True)
 class _Description:
-    """The Image Pixel module of a file; all variants listed here are understood."""
+    """The Image Pixel module of a file; all variants listed here are supported."""
 
     rows: int
     columns: int
@@ -94,7 +95,7 @@ class _Description:
 
 
 def frame_count(data: bytes) -> int:
-    """How many frames a file has of which each can be decoded; 1 for every other file, DICOM or not."""
+    """How many separately decodable frames a file has; 1 for every other file, DICOM or not."""
     if not is_dicom(data):
         return 1
     try:
@@ -114,8 +115,8 @@ def decode_dicom(data: bytes, max_pixels: int | None, frame: int = 0) -> Picture
 
     Samples are the stored ones, of 8 to 16 bits: neither window nor rescaling is applied. Signed ones are
     raised by 2**(bits - 1), MONOCHROME1 is inverted, YBR and palette colors are RGB. Raises BadPicture for
-    what is broken, and NotForJpeg2000 for what is no picture, has several frames and none was named, or is
-    not understood by this code or tensorflow-io, or where tensorflow-io is not installed.
+    broken files, and NotForJpeg2000 if the file is not a picture, has several frames and none was named, is
+    not supported by this code or tensorflow-io, or if tensorflow-io is not installed.
     """
     dataset = parse_dataset(data)
     description = _describe(dataset)
@@ -148,7 +149,7 @@ def losses(data: bytes) -> tuple[str, ...]:
 
     Raises:
       BadPicture: it is broken.
-      NotForJpeg2000: it is not understood, or holds what keeps it unchanged.
+      NotForJpeg2000: it is not supported, or contains something that keeps it unchanged.
     """
     dataset = parse_dataset(data)
     return _losses(data, dataset, _describe(dataset))
@@ -211,7 +212,7 @@ def _palette_colors(
 
 
 def load_decoder() -> Callable[..., Any]:
-    """tensorflow-io's decoder; raises NotForJpeg2000 where it is missing or does not load."""
+    """tensorflow-io's decoder; raises NotForJpeg2000 if it is missing or does not load."""
     try:
         import tensorflow_io
 
@@ -229,7 +230,7 @@ def load_decoder() -> Callable[..., Any]:
 
 
 def _decode_alone(decode: Callable[..., Any], file: bytes, syntax: str) -> NDArray[np.uint16]:
-    """A file's frames (N, H, W, 1 or 3); raises NotForJpeg2000 where tensorflow-io cannot decode them."""
+    """A file's frames (N, H, W, 1 or 3); raises NotForJpeg2000 if tensorflow-io cannot decode them."""
     try:
         with _decoder_lock:
             decoded = decode(file, color_dim=True, on_error="strict", scale="preserve", dtype="uint16")
@@ -244,7 +245,7 @@ def _decode_alone(decode: Callable[..., Any], file: bytes, syntax: str) -> NDArr
 
 
 def _one_frame_file(dataset: Dataset, what: _Description, pixel_data: bytes) -> bytes:
-    """A DICOM file of one frame with nothing in it but what its pixels are."""
+    """A DICOM file of one frame, with only the description of its pixels."""
     photometric = _GIVEN_AS.get(what.photometric, what.photometric)
     parts = {
         tag: dataset.data[element.start : element.end]
@@ -264,7 +265,7 @@ def _one_frame_file(dataset: Dataset, what: _Description, pixel_data: bytes) -> 
 
 
 def _describe(dataset: Dataset) -> _Description:
-    """Reads the description, and raises NotForJpeg2000 for all that is not understood."""
+    """Reads the description, and raises NotForJpeg2000 for anything unsupported."""
     if dataset.syntax not in (IMPLICIT, EXPLICIT, DEFLATED, BIG_ENDIAN):
         if _VIDEO.fullmatch(dataset.syntax):
             raise NotForJpeg2000(Reason.ANIMATED, "a DICOM video")

@@ -32,7 +32,7 @@ class Dataset:
     """The top level of a file; `data` begins with the first element, never deflated.
 
     elements: up to the pixels, by their tags.
-    every: all elements, those behind the pixels and several of one tag too.
+    every: all elements, including those behind the pixels and repeated tags.
     rest: what follows a deflated dataset.
     """
 
@@ -48,16 +48,16 @@ class Dataset:
         return ">" if self.syntax == BIG_ENDIAN else "<"
 
     def bytes_of(self, tag: int) -> bytes | None:
-        """The value of an element, None where there is none."""
+        """The value of an element, None if there is none."""
         element = self.elements.get(tag)
         return None if element is None else self.data[element.value : element.end]
 
     def text(self, tag: int) -> str:
-        """The value of an element as text, without padding; "" where there is none."""
+        """The value of an element as text, without padding; "" if there is none."""
         return (self.bytes_of(tag) or b"").rstrip(b" \0").decode("ascii", "replace").strip()
 
     def number(self, tag: int) -> int | None:
-        """An unsigned number of two bytes, None where there is none."""
+        """An unsigned number of two bytes, None if there is none."""
         value = self.bytes_of(tag)
         if value is None or len(value) < 2:
             return None
@@ -71,7 +71,7 @@ def is_dicom(data: bytes) -> bool:
 
 
 def parse_dataset(data: bytes) -> Dataset:
-    """The elements of a file's top level; raises BadPicture where it is cut off or no DICOM."""
+    """The elements of a file's top level; raises BadPicture if it is truncated or not DICOM."""
     with reading("DICOM"):
         at, syntax = _after_meta(data)
         body, rest = data[at:], b""
@@ -97,7 +97,7 @@ def parse_dataset(data: bytes) -> Dataset:
 
 
 def _may_stand_behind_pixels(element: Value) -> bool:
-    """Whether an element is of those that are in order behind the pixels: signatures, padding."""
+    """Whether an element may come behind the pixels: signatures and padding."""
     return element.tag > PIXEL_DATA
 
 

@@ -1,7 +1,7 @@
-"""Sorts the elements of a DICOM file (PS3.6): a JP2 has room for pixels and their profile only.
+"""Sorts the elements of a DICOM file (PS3.6): a JP2 can only hold pixels and their profile.
 
-Whoever has DICOM compressed has decided that the dataset may go; what it says is named. Other things that
-are drawn, measured or written beside the pixels keep the source.
+Users who compress DICOM accept losing the dataset; its contents are named. Anything drawn, measured or
+written beside the pixels keeps the source.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ PRIVATE = Known(Kind.DESCRIBES, "private elements of the device")
 
 
 class Rule(NamedTuple):
-    """Tags (as PS3.6 writes them) that are alike: those whose bits under a mask are of a value."""
+    """A set of tags (as in PS3.6): those that equal a value under a bit mask."""
 
     tags: str
     mask: int
@@ -77,7 +77,7 @@ class Use(NamedTuple):
     """The elements that a picture of a dataset needs.
 
     is_color, has_palette: whether it is not gray, and whether its colors come from a palette.
-    frames: how many compressed frames there are; 0 where they are not compressed.
+    frames: how many compressed frames there are; 0 if they are not compressed.
     """
 
     is_color: bool
@@ -86,7 +86,7 @@ class Use(NamedTuple):
 
 
 class Value(NamedTuple):
-    """An element: its tag, where it and its value begin, and where that ends."""
+    """An element: its tag, where it and its value begin, and where the value ends."""
 
     tag: int
     start: int
@@ -102,9 +102,9 @@ def known_of(tag: int) -> Known:
 
 
 def parts_of(data: bytes, elements: Iterable[Value], use: Use) -> Iterator[Part]:
-    """The elements of a dataset as parts; `data` is what they point into.
+    """The elements of a dataset as parts of `data`.
 
-    Of two elements of one tag a reader uses one; the other is unknown.
+    If a tag occurs twice, readers use one of the elements; the other counts as unknown.
     """
     seen = set()
     for element in elements:
@@ -124,7 +124,7 @@ def parts_of(data: bytes, elements: Iterable[Value], use: Use) -> Iterator[Part]
 
 
 def _is_used(data: bytes, element: Value, known: Known, use: Use) -> bool:
-    """Whether an element is of use for the picture, or for nothing at all, to its last byte."""
+    """Whether all bytes of an element are used for the picture, or are meaningless."""
     size = element.end - element.value
     if known is DESCRIPTION:
         return size <= _MOST_VALUE.get(element.tag, 2)
@@ -136,7 +136,7 @@ def _is_used(data: bytes, element: Value, known: Known, use: Use) -> bool:
 
 
 def of_preamble(preamble: bytes) -> Iterator[Part]:
-    """The 128 bytes before the mark, which any program may use as it likes (PS3.10 clause 7.1)."""
+    """The 128 bytes before the mark, which programs may use freely (PS3.10 clause 7.1)."""
     if not is_padding(preamble, 0, len(preamble)):
         yield unknown("preamble", 0, len(preamble.rstrip(b"\0")))
 

@@ -1,7 +1,7 @@
 """EXIF blocks, and the TIFF structure they share with TIFF files: directories of tagged fields.
 
-Everything here works on the bytes: what is not asked for stays where it is, so that maker notes, whose inner
-offsets nobody may move, survive. Classic TIFF is read and written, BigTIFF is read.
+Everything here works on the bytes: untouched parts stay where they are, so that maker notes survive, whose
+inner offsets must not change. Classic TIFF is read and written, BigTIFF is read.
 """
 
 from __future__ import annotations
@@ -33,11 +33,11 @@ _UNINTERESTING = frozenset((ORIENTATION, X_RESOLUTION, Y_RESOLUTION, RESOLUTION_
 _MOST_DIRECTORIES = 64
 _MOST_RATIOS = 64
 MOST_LEVELS = 3  # of directories, one below the other
-_LONGEST_TEXT = 200  # bytes: a name, not a novel
+_LONGEST_TEXT = 200  # bytes of a name
 
 
 class BadExif(ValueError):  # noqa: N818
-    """The block is not a readable TIFF structure; the message says where it breaks."""
+    """The block is not a readable TIFF structure; the message says where it is broken."""
 
 
 @dataclasses.dataclass(frozen=True)
@@ -50,7 +50,7 @@ class Field:
 
     @property
     def size(self) -> int:
-        """Bytes of the value; 0 for a type that TIFF does not know."""
+        """Bytes of the value; 0 for an unknown type."""
         return _TYPE_SIZES.get(self.type, 0) * self.count
 
 
@@ -133,7 +133,7 @@ def directories(block: bytes) -> Iterator[Directory]:
 
 
 def numbers(block: bytes, directory: Directory, tag: int) -> tuple[int, ...]:
-    """The unsigned whole numbers of a field; () where it is absent or of another type."""
+    """The unsigned whole numbers of a field; () if it is absent or of another type."""
     field = directory.fields.get(tag)
     if field is None or field.type not in _UNSIGNED:
         return ()
@@ -141,7 +141,7 @@ def numbers(block: bytes, directory: Directory, tag: int) -> tuple[int, ...]:
 
 
 def ratios(block: bytes, directory: Directory, tag: int) -> tuple[float, ...]:
-    """The unsigned fractions of a field; () where it is absent, of another type, or has a zero below."""
+    """The unsigned fractions of a field; () if it is absent, of another type, or has a zero below."""
     field = directory.fields.get(tag)
     if field is None or field.type != RATIONAL or field.count > _MOST_RATIOS:
         return ()
@@ -150,18 +150,18 @@ def ratios(block: bytes, directory: Directory, tag: int) -> tuple[float, ...]:
 
 
 def raw(block: bytes, directory: Directory, tag: int) -> bytes:
-    """The bytes of a field's value; b"" where it is absent."""
+    """The bytes of a field's value; b"" if it is absent."""
     field = directory.fields.get(tag)
     return b"" if field is None else bytes(block[field.offset : field.offset + field.size])
 
 
 def orientation(block: bytes) -> int:
-    """The orientation tag, 1 to 8; 1 where there is none that can be read."""
+    """The orientation tag, 1 to 8; 1 if it is missing or unreadable."""
     return stated_orientation(block) or 1
 
 
 def stated_orientation(block: bytes) -> int | None:
-    """The orientation tag, 1 to 8; None where there is none that can be read."""
+    """The orientation tag, 1 to 8; None if it is missing or unreadable."""
     try:
         values = numbers(block, next(directories(block)), ORIENTATION)
     except (BadExif, StopIteration):
@@ -175,7 +175,7 @@ def has_orientation(block: bytes) -> bool:
 
 
 def upright(block: bytes) -> bytes:
-    """The block with its orientation tag set to 1 and every other byte as it was."""
+    """The block with its orientation tag set to 1 and every other byte unchanged."""
     field = read_directory(block, first_directory(block)).fields.get(ORIENTATION)
     if field is None or field.type not in _UNSIGNED:
         return block
@@ -184,7 +184,7 @@ def upright(block: bytes) -> bytes:
 
 
 def camera(block: bytes) -> str | None:
-    """The maker and model of the camera as one name; None where the first directory names neither.
+    """The maker and model of the camera as one name; None if the first directory names neither.
 
     A model that starts with its maker's name stands alone: `Canon EOS 5D`, not `Canon Canon EOS 5D`.
     """
@@ -198,7 +198,7 @@ def camera(block: bytes) -> str | None:
 
 
 def taken(block: bytes) -> datetime.datetime | None:
-    """When the photo was taken by the camera's own clock, without a zone; None where it does not say.
+    """When the photo was taken by the camera's clock, without a zone; None if not stated.
 
     DateTimeOriginal of the Exif directory, else DateTime of the first.
     """
@@ -209,14 +209,14 @@ def taken(block: bytes) -> datetime.datetime | None:
     except (BadExif, StopIteration):
         return None
     for directory, tag in ((exif, DATE_TIME_ORIGINAL), (main, DATE_TIME)):
-        # A clock that was never set leaves zeros or blanks.
+        # A clock that was never set gives zeros or blanks.
         with contextlib.suppress(ValueError):
             return datetime.datetime.strptime(_text(block, directory, tag), "%Y:%m:%d %H:%M:%S")
     return None
 
 
 def resolution(block: bytes) -> tuple[float, float] | None:
-    """(horizontal, vertical) dots per inch; None where the first directory does not say."""
+    """(horizontal, vertical) dots per inch; None if the first directory does not say."""
     try:
         directory = next(directories(block))
     except (BadExif, StopIteration):
@@ -236,7 +236,7 @@ def resolution_values(order: str, dpi: tuple[float, float]) -> dict[int, Value]:
 
 
 def with_resolution(block: bytes | None, dpi: tuple[float, float] | None) -> bytes | None:
-    """The block made to state `dpi`, for formats with no other place for it; as it is where that is None."""
+    """The block with `dpi` added, for formats with no other place for it; unchanged if `dpi` is None."""
     if dpi is None:
         return block
     block = block or empty_block()
@@ -271,9 +271,9 @@ def with_values(block: bytes, values: Mapping[int, Value], without: Collection[i
 def new_first_directory(
     block: bytes, end: int, values: Mapping[int, Value], without: Collection[int] = (), *, alone: bool = False
 ) -> tuple[int, bytes]:
-    """A first directory to stand at byte `end` of a file that starts with `block`: its offset, its bytes.
+    """A first directory for byte `end` of a file that starts with `block`: its offset and bytes.
 
-    It has the fields of the block's first directory but those in `without`, and `values` over them. `alone`
+    It has the fields of the block's first directory except those in `without`, updated by `values`. `alone`
     cuts off the directories that follow (a thumbnail's).
     """
     old = next(directories(block), Directory({}, 0))
@@ -289,7 +289,7 @@ def new_first_directory(
 
 
 def empty_block() -> bytes:
-    """An EXIF block that says nothing."""
+    """An EXIF block without any fields."""
     return b"II*\0" + struct.pack("<IHI", 8, 0, 0)
 
 
@@ -309,9 +309,9 @@ def in_order(value: Value, old: str, new: str) -> Value:
 
 
 def from_tiff(tiff: bytes) -> bytes | None:
-    """An EXIF block of what the first directory of a TIFF file says of the photo; None where that is nothing.
+    """An EXIF block with what the first directory of a TIFF file says about the photo; None if nothing.
 
-    Fields that say how its pixels are stored are left behind, and broken directories below. Raises BadExif.
+    Leaves out fields about how its pixels are stored, and broken nested directories. Raises BadExif.
     """
     order = byte_order(tiff)
     fields = _copied(tiff, first_directory(tiff), DESCRIPTIVE.union(_UNINTERESTING, POINTERS), 0)
@@ -324,7 +324,7 @@ Tree = dict[int, "Value | Tree"]
 
 
 def _copied(block: bytes, offset: int, tags: Collection[int] | None, depth: int) -> Tree:
-    """The fields of a directory (of `tags`; None: all), those below it in place of their offsets."""
+    """The fields of a directory (of `tags`; None: all), with nested directories in place of their offsets."""
     if depth > MOST_LEVELS:
         raise BadExif(f"the directory at byte {offset} lies too deep")
     directory = read_directory(block, offset)
@@ -341,7 +341,7 @@ def _copied(block: bytes, offset: int, tags: Collection[int] | None, depth: int)
 
 
 def _emit_tree(before: bytes, tree: Tree, order: str) -> bytes:
-    """`before` followed by the directory `tree` and those below it."""
+    """`before` followed by the directory `tree` and its nested ones."""
     at = len(before)
     flat = {tag: node if isinstance(node, Value) else long(order, 0) for tag, node in tree.items()}
     below = b""
@@ -370,7 +370,7 @@ def _emit(fields: Mapping[int, Value], at: int, order: str, following: int) -> b
 
 
 def _text(block: bytes, directory: Directory, tag: int) -> str:
-    """An ASCII field up to its first NUL as one line of printable text; "" where it is absent or no text."""
+    """An ASCII field up to its first NUL as one line of printable text; "" if it is absent or no text."""
     field = directory.fields.get(tag)
     if field is None or field.type != ASCII:
         return ""

@@ -26,12 +26,12 @@ _MOST_DIRECTORIES = 64
 
 
 def salvaged(block: bytes) -> tuple[bytes, tuple[str, ...]]:
-    """A block without pointers to directories that cannot be read, and the names of what is lost so.
+    """A block without pointers to unreadable directories, and the names of what is lost.
 
     Every other byte stays where it is, so that maker notes survive.
 
     Raises:
-      BadExif: there is no first directory that can be read.
+      BadExif: the first directory cannot be read.
     """
     if is_big(block):
         raise BadExif("it is a BigTIFF structure")
@@ -85,7 +85,7 @@ def _is_readable(block: bytes, offset: int) -> bool:
 
 
 def _remove_entry(good: bytearray, at: int, tag: int) -> None:
-    """Takes a field out of a directory; what follows moves up."""
+    """Removes a field from a directory; the following ones move up."""
     order = byte_order(bytes(good[:4]))
     (count,) = struct.unpack_from(order + "H", good, at)
     end = at + 2 + 12 * count

@@ -35,7 +35,7 @@ _QUALITIES = (85, 75, 65, 50)  # the first that takes no more bytes than before
 def follow(block: bytes, turn: int) -> tuple[bytes, tuple[str, ...]]:
     """The block of a picture that was turned from orientation `turn` (1 to 8) to 1; and what of it is lost.
 
-    The block has to be sound (`exif_salvage.salvaged`).
+    The block has to be valid (`exif_salvage.salvaged`).
     """
     good = bytearray(block)
     first, *others = directories(block)
@@ -59,7 +59,7 @@ def follow(block: bytes, turn: int) -> tuple[bytes, tuple[str, ...]]:
 
 
 def without_thumbnail(block: bytes) -> bytes:
-    """The block without its thumbnail and the bytes of that; raises BadExif where it is not sound."""
+    """The block without its thumbnail and the thumbnail's bytes; raises BadExif if it is broken."""
     _, *others = directories(block)
     if not others:
         return block
@@ -79,13 +79,13 @@ def already_upright(block: bytes | None) -> bytes | None:
     if not block:
         return None
     block = block.removeprefix(b"Exif\0\0")
-    with contextlib.suppress(BadExif):  # whoever salvages the block will say so
+    with contextlib.suppress(BadExif):  # salvaging the block will report it
         return upright(block)
     return block
 
 
 def _turn_thumbnail(good: bytearray, directory: Directory, turn: int) -> bool:
-    """Turns the thumbnail's pixels; False where it is not a JPEG that can be."""
+    """Turns the thumbnail's pixels; False if it is not a JPEG that can be turned."""
     start, size = (
         (numbers(bytes(good), directory, tag) or (0,))[0] for tag in (_THUMBNAIL_AT, _THUMBNAIL_BYTES)
     )
@@ -124,12 +124,12 @@ def _turn_thumbnail(good: bytearray, directory: Directory, turn: int) -> bool:
 
 
 def _reaches_into(directory: Directory, start: int) -> bool:
-    """Whether some of a thumbnail's own directory lies where its pixels do."""
+    """Whether a thumbnail's own directory overlaps its pixels."""
     return any(field.offset + field.size > start for field in directory.fields.values())
 
 
 def _set_number(good: bytearray, directory: Directory, tag: int, value: int) -> bool:
-    """Sets a field of one whole number; False where it is absent or too small for that."""
+    """Sets a field of one whole number; False if it is absent or too small for that."""
     field = directory.fields.get(tag)
     if field is None or field.type not in _UNSIGNED:
         return False

@@ -1,8 +1,7 @@
 """Decodes and encodes every picture format except JPEG 2000: bytes in, upright arrays out, and back.
 
-What a format cannot say is not invented: a file that JPEG 2000 would not hold whole (an animation, a RAW
-photo, an HDR gain map, CMYK, ...) raises NotForJpeg2000, and one that is broken BadPicture, each with the
-reason as a sentence.
+Nothing is dropped silently: a file that JPEG 2000 cannot hold completely (an animation, a RAW photo, an HDR
+gain map, CMYK, ...) raises NotForJpeg2000, and a broken one BadPicture, each with the reason as a sentence.
 """
 
 from __future__ import annotations
@@ -118,14 +117,14 @@ def decode_picture(
 ) -> Picture:
     """A JPEG, PNG, TIFF, WebP, BMP, AVIF, DICOM or still GIF as upright pixels, EXIF orientation set to 1.
 
-    `also` names formats that are decoded only where they are asked for: "heic", "jxl", and
-    "cmyk" for JPEGs in printing inks, which become sRGB; and what a picture may lose, though it keeps the
-    file otherwise (`DROPPED`).
+    `also` names formats that are decoded only on request: "heic", "jxl", and "cmyk" for JPEGs in printing
+    inks, which become sRGB; and parts that may be dropped although they would otherwise keep the file
+    (`DROPPED`).
 
-    `max_pixels` is compared with the header, before anything is decoded; `frame` chooses one of a DICOM file
-    of several, counted from 1, and 0 refuses such a file. Raises BadPicture for what is
-    broken or no picture, and NotForJpeg2000 for what an archive should keep as it is. Metadata that cannot
-    be read is dropped and named in the picture's `metadata_problems`; it never costs the pixels.
+    `max_pixels` is compared with the header before anything is decoded; `frame` selects one frame of a DICOM
+    file, counted from 1, and 0 refuses files of several. Raises BadPicture for files that are broken or not
+    pictures, and NotForJpeg2000 for files that an archive should keep unchanged. Metadata that cannot be read
+    is dropped and named in the picture's `metadata_problems`; the pixels are still decoded.
     """
     if is_dicom(data):  # by the mark after its preamble, which may be any bytes
         return decode_dicom(data, max_pixels, frame)
@@ -145,9 +144,9 @@ def encode_picture(
     """The file for a restored picture, with its ICC profile, EXIF, XMP and resolution.
 
     `pixels` is (H, W, C) uint8 or uint16, C in 1..4. PNG and TIFF keep every bit; JPEG (`quality` 95 unless
-    given, 4:4:4), WebP (lossless unless `quality` is given) and AVIF (90, 4:4:4) have 8, to which 16 are
+    given, 4:4:4), WebP (lossless unless `quality` is given) and AVIF (90, 4:4:4) have 8 bits, to which 16 are
     rounded. JPEG and PNG state the resolution in whole dots per inch or meter; WebP and AVIF, which have no
-    place for it, in the EXIF block. Raises ValueError for alpha in a JPEG, for metadata or sizes that the
+    field for it, in the EXIF block. Raises ValueError for alpha in a JPEG, for metadata or sizes that the
     format cannot hold, for a quality outside 1 to 100, and for pixels of another shape or type.
     """
     if pixels.ndim != 3 or not 1 <= pixels.shape[2] <= 4 or pixels.dtype not in (np.uint8, np.uint16):
@@ -168,10 +167,11 @@ def encode_picture(
 
 
 def turn_to_be_seen(metadata: PhotoMetadata) -> int:
-    """How the pixels of a decoded JPEG 2000 file have to be turned (1 to 8 as in EXIF); ours are upright.
+    """How the pixels of a decoded JPEG 2000 file have to be turned (1 to 8, as in EXIF); our files are
+    upright.
 
-    Many viewers look at the orientation of no other format than JPEG. What would be wrong once it is turned
-    (map coordinates, paths, depth) or has metadata that cannot be read stays as it is: 1.
+    Many viewers only use the orientation of JPEGs. Pictures that would be wrong when turned (because of map
+    coordinates, paths or depth), or whose metadata cannot be read, are not turned: 1.
     """
     turn = _stated_turn(metadata)
     if turn == 1:
@@ -186,7 +186,7 @@ def turn_to_be_seen(metadata: PhotoMetadata) -> int:
 
 
 def as_it_should_be_seen(pixels: Pixels, metadata: PhotoMetadata) -> tuple[Pixels, PhotoMetadata]:
-    """A decoded JPEG 2000 file turned as its EXIF asks, or else its XMP, tags and all; see above."""
+    """A decoded JPEG 2000 file turned according to its EXIF or else XMP, with its tags; see above."""
     if turn_to_be_seen(metadata) == 1:
         return pixels, metadata
     sound = PhotoMetadata(exif=metadata.exif, xmp=metadata.xmp, dpi=metadata.dpi)
@@ -203,7 +203,7 @@ def extension(format: PictureFormat) -> str:
 
 
 def _decoded(data: bytes, max_pixels: int | None, drop_gain_map: bool) -> Picture:
-    """The picture as stored, by the decoder that the first bytes ask for."""
+    """The picture as stored, by the decoder for the file's first bytes."""
     if not data:
         raise BadPicture("the file is empty")
     if data.startswith(PNG_SIGNATURE):
@@ -236,7 +236,7 @@ def _refuse_what_is_not_read(data: bytes) -> None:
 
 
 def _upright(picture: Picture) -> Picture:
-    """The picture turned as its metadata ask, EXIF before XMP, and the metadata turned with it."""
+    """The picture and its metadata, turned according to EXIF or else XMP."""
     metadata, problems = picture.metadata, list(picture.metadata_problems)
     block, packet = metadata.exif, metadata.xmp or None
     if block:
@@ -276,7 +276,7 @@ def _stated_turn(metadata: PhotoMetadata) -> int:
 
 
 def _turned_exif(block: bytes, turn: int) -> tuple[bytes | None, list[str]]:
-    """The EXIF block of a picture that was turned, None where it cannot be read; and what of it is lost.
+    """The EXIF block of a picture that was turned, None if it cannot be read; and what is lost of it.
 
     Raises:
       NotForJpeg2000: a large block cannot be read.
@@ -299,7 +299,7 @@ def _require_no_data_in_xmp(metadata: PhotoMetadata) -> None:
 
 
 def _require_that_it_may_be_turned(metadata: PhotoMetadata) -> None:
-    """Raises NotForJpeg2000 for what would be wrong about a picture that is turned."""
+    """Raises NotForJpeg2000 for metadata that would be wrong once the picture is turned."""
     if metadata.geo is not None:
         raise NotForJpeg2000(Reason.EXTRA_DATA, "a picture with map coordinates that would have to be turned")
     if photoshop.has_paths(metadata.photoshop):

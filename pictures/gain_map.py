@@ -1,7 +1,7 @@
 """Removes gain maps, on request: what remains is the picture in standard dynamic range.
 
-A file with a gain map holds a picture for screens of standard range, and a smaller one that says how much
-brighter a better screen may show each place (ISO 21496-1, Adobe's and Apple's forms before it).
+A file with a gain map contains a picture for standard screens, and a smaller one that says how much brighter
+an HDR screen may show each place (ISO 21496-1, and the earlier formats of Adobe and Apple).
 """
 
 from __future__ import annotations
@@ -31,7 +31,7 @@ _NAMESPACE = re.compile(rb"""\s+xmlns:hdrgm\s*=\s*(?:"[^"]*"|'[^']*')""")
 
 
 def dropped(parts: Iterable[Part]) -> list[Part]:
-    """Parts of which gain maps are descriptions, which are dropped and named."""
+    """The parts, with gain maps as descriptions, which are dropped and named."""
     return [
         dataclasses.replace(part, kind=Kind.DESCRIBES, name=NAME, most=ANY_SIZE)
         if part.kind is Kind.HOLDS_DATA and part.name == _HELD
@@ -41,7 +41,7 @@ def dropped(parts: Iterable[Part]) -> list[Part]:
 
 
 def without(data: bytes) -> tuple[bytes, tuple[str, ...]]:
-    """A JPEG without its gain map, and the loss; as it is where there is none, or anything else behind it."""
+    """A JPEG without its gain map, and the loss; unchanged if there is none, or anything else behind it."""
     try:
         walked = walk(data)
         if walked.end is None or not marked_with_gain_map(data):
@@ -61,7 +61,7 @@ def without(data: bytes) -> tuple[bytes, tuple[str, ...]]:
 
 
 def _kept(segment: Segment, whole: bytes) -> bytes:
-    """The rest of a segment: all, nothing, or XMP that announces no gain map."""
+    """What is kept of a segment: all, nothing, or XMP that announces no gain map."""
     payload = segment.payload
     if segment.marker == APP2 and payload.startswith((GAIN_MAP, MULTI_PICTURE)):
         return b""

@@ -48,7 +48,7 @@ PARTS: dict[str, Known] = {
     "XMP DataXMP": Known(Kind.CARRIED, "XMP", once=True),
     "ICCRGBG1012": Known(Kind.CARRIED, "ICC profile", once=True),
 }
-# What ends a packet for readers that do not know it: wherever they land, they are led to the end.
+# Ends a packet for readers that do not know it: wherever they start, they are led to its end.
 _XMP_TRAILER = b"\x01" + bytes(range(255, -1, -1)) + b"\0"
 _MOST_BLOCKS = 1 << 20
 _MOST_BITS = 8  # of a sample
@@ -102,7 +102,7 @@ def decode_gif(data: bytes, max_pixels: int | None) -> Picture:
 
 
 def _require_the_whole_screen(data: bytes, image: _Block) -> None:
-    """Raises NotForJpeg2000 for a picture of another size than the screen, around which there is nothing."""
+    """Raises NotForJpeg2000 for a picture that does not fill the screen."""
     screen = struct.unpack_from("<HH", data, 6)
     left, top, width, height = struct.unpack_from("<HHHH", data, image.start + 1)
     if (left, top, width, height) != (0, 0, *screen):
@@ -113,13 +113,13 @@ def _require_the_whole_screen(data: bytes, image: _Block) -> None:
 
 
 def _packet(data: bytes, block: _Block) -> bytes:
-    """An XMP packet, which is in its block as a whole or, from some writers, cut into sub-blocks."""
+    """An XMP packet, stored as a whole or, by some writers, in sub-blocks."""
     stored = data[block.start + 14 : block.end]
     return stored.removesuffix(_XMP_TRAILER) if stored.endswith(_XMP_TRAILER) else block.content
 
 
 def _walk(data: bytes) -> tuple[list[_Block], int | None]:
-    """The blocks, and where the file's end mark ends; None where it is not reached."""
+    """The blocks, and where the file's end mark ends; None if it is not reached."""
     at = 13 + (3 << (data[10] & 7) + 1 if data[10] & 0x80 else 0)
     blocks: list[_Block] = []
     while at < len(data) and len(blocks) < _MOST_BLOCKS:
@@ -159,7 +159,7 @@ def _sub_blocks(data: bytes, at: int) -> tuple[bytes, int, bool]:
 
 
 def _parts(data: bytes, blocks: list[_Block], end: int | None) -> Iterator[Part]:
-    """All parts but the header."""
+    """All parts except the header."""
     for block in blocks:
         known = PARTS.get("picture" if block.name == "image" else block.name)
         length = block.end - block.start

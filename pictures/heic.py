@@ -30,11 +30,11 @@ _MODES = ("L", "LA", "RGB", "RGBA", "L;16", "LA;16", "RGB;16", "RGBA;16")
 
 
 def decode_heic(data: bytes, max_pixels: int | None, *, drop_gain_map: bool = False) -> Picture:
-    """The picture, cropped and turned as the file's own properties ask (libheif does that).
+    """The picture, cropped and turned by libheif according to the file's properties.
 
     Raises:
       BadPicture: it is broken.
-      NotForJpeg2000: it holds more than one picture and its description, or the extra is not installed.
+      NotForJpeg2000: it contains more than a picture and its description, or the extra is not installed.
     """
     walked = isobmff.walk(data)
     if walked.is_cut:
@@ -64,10 +64,10 @@ def decode_heic(data: bytes, max_pixels: int | None, *, drop_gain_map: bool = Fa
 
 
 def _points_of_codestream(data: bytes, walked: isobmff.IsoWalk) -> tuple[int, int] | None:
-    """The color that the coded data state, where the file's boxes are silent; None without any.
+    """The color that the coded data state, for files without a color box; None without any.
 
     Raises:
-      NotForJpeg2000: nobody knows what they state.
+      NotForJpeg2000: their color is unknown.
     """
     box = next((one for one in walked.properties() if one.kind == b"hvcC"), None)
     try:
@@ -77,7 +77,7 @@ def _points_of_codestream(data: bytes, walked: isobmff.IsoWalk) -> tuple[int, in
 
 
 def _library() -> Any:
-    """The module of libheif; raises NotForJpeg2000 where it is not installed."""
+    """The module of libheif; raises NotForJpeg2000 if it is not installed."""
     try:
         import pi_heif
     except ImportError as error:

@@ -14,10 +14,10 @@ _MOST_SETS = 64
 def code_points(configuration: bytes) -> tuple[int, int] | None:
     """Color primaries and transfer characteristics (ITU-T H.273) of the content of an hvcC box.
 
-    None where it does not state them.
+    None if it does not state them.
 
     Raises:
-      CannotBeRead: as the class says.
+      CannotBeRead: see the class.
     """
     bits = Bits(_sequence_parameters(configuration), "its sequence parameter set")
     bits.take(16 + 4)  # NAL unit header, video parameter set
@@ -47,7 +47,7 @@ def code_points(configuration: bytes) -> tuple[int, int] | None:
 
 
 def _sequence_parameters(configuration: bytes) -> bytes:
-    """The first sequence parameter set, without the bytes that keep start codes out (7.4.2)."""
+    """The first sequence parameter set, without emulation prevention bytes (7.4.2)."""
     at = _ARRAYS_AT + 1
     for _ in range(int.from_bytes(configuration[_ARRAYS_AT:at])):
         kind, count = configuration[at : at + 1], int.from_bytes(configuration[at + 1 : at + 3])

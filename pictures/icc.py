@@ -1,7 +1,7 @@
 """Makes and adapts ICC profiles: from primaries and curves, or from other profiles.
 
-Profiles are of version 2 with three matrix columns and tone curves, or a gray curve: what the restricted
-method of JPEG 2000 allows (ISO/IEC 15444-1 I.5.3.3), and every color management understands.
+Profiles have version 2 and three matrix columns with tone curves, or a gray curve: this is what the
+restricted method of JPEG 2000 allows (ISO/IEC 15444-1 I.5.3.3), and every color management system supports.
 """
 
 from __future__ import annotations
@@ -33,7 +33,7 @@ class Primaries:
     white: Chromaticity = D65
 
     def is_like(self, other: Primaries) -> bool:
-        """Whether all are the same as far as files state them."""
+        """Whether all are equal, to the precision of files."""
         pairs = zip(dataclasses.astuple(self), dataclasses.astuple(other), strict=True)
         return all(abs(a - b) < 0.0015 for one, two in pairs for a, b in zip(one, two, strict=True))
 
@@ -57,11 +57,11 @@ Curve = bytes
 
 
 class CannotBeAProfile(ValueError):  # noqa: N818
-    """The color is not one that a matrix profile says exactly; the message says why."""
+    """A matrix profile cannot express the color exactly; the message says why."""
 
 
 def gamma_curve(gamma: float) -> Curve:
-    """Light as a power of the sample, as exact as a profile states it: to 1/512.
+    """Light as a power of the sample, as precisely as a profile can state it: to 1/512.
 
     Raises:
       CannotBeAProfile: it is not the gamma of a picture for a screen.
@@ -109,7 +109,7 @@ def cicp_curve(transfer: int) -> Curve:
 def matrix_profile(primaries: Primaries, curve: Curve, name: str, curves: tuple[Curve, ...] = ()) -> bytes:
     """A display profile of these primaries, its white adapted to D50 by Bradford's matrix (ICC.1, annex E).
 
-    `curves` are those of red, green and blue where they differ; `name` says what the profile was made of.
+    `curves` are those of red, green and blue if they differ; `name` says what the profile was made from.
 
     Raises:
       CannotBeAProfile: the primaries span nothing.
@@ -149,7 +149,7 @@ def gray_of_rgb(icc: bytes) -> bytes:
 
 
 def tags_of(icc: bytes) -> dict[bytes, bytes]:
-    """The contents of a profile's tags; {} where it is broken."""
+    """The contents of a profile's tags; {} if it is broken."""
     if len(icc) < 132 or icc[36:40] != b"acsp":
         return {}
     (count,) = struct.unpack_from(">I", icc, 128)
@@ -187,7 +187,7 @@ def _text(kind: bytes, text: str) -> bytes:
 
 
 def _profile(space: bytes, name: str, tags: dict[bytes, bytes], version: bytes = b"\2\x10\0\0") -> bytes:
-    """A profile of version 2.1, or of another's version whose tags it takes over."""
+    """A profile of version 2.1, or of the version of a profile whose tags it takes over."""
     contents = {
         b"desc": _text(b"desc", name),
         b"cprt": _text(b"text", "No copyright, use freely"),

@@ -63,7 +63,7 @@ ITEMS: Mapping[str, Known] = {
 
 
 class Box(NamedTuple):
-    """A box: its type, where it begins, and where its content does and ends; whether the file ends before."""
+    """A box: its type, where it begins, where its content begins and ends; whether the file ends earlier."""
 
     kind: bytes
     offset: int
@@ -84,7 +84,7 @@ class Item:
 
 @dataclasses.dataclass
 class IsoWalk:
-    """A file taken apart: its items by number, the primary one's, references (type, from, to), all parts."""
+    """The parsed file: items by number, the primary item's number, references (type, from, to), parts."""
 
     items: dict[int, Item] = dataclasses.field(default_factory=dict)
     primary: int = 0
@@ -99,7 +99,7 @@ class IsoWalk:
         return any(box.is_cut for box in self.stores)
 
     def properties(self) -> list[Box]:
-        """The primary item's properties, and those of the first of which it is made, if any."""
+        """The primary item's properties, and those of the first item it is derived from, if any."""
         found = list(self.items.get(self.primary, Item()).properties)
         for kind, start, to in self.references:
             if kind == b"dimg" and start == self.primary and to in self.items:
@@ -108,7 +108,7 @@ class IsoWalk:
 
 
 def boxes(data: bytes, start: int, end: int, may_be_cut: tuple[bytes, ...] = ()) -> Iterator[Box]:
-    """The boxes from `start` to `end`; raises BadPicture where one is malformed.
+    """The boxes from `start` to `end`; raises BadPicture if one is malformed.
 
     Boxes of the types `may_be_cut` may reach beyond `end`.
     """
@@ -131,7 +131,7 @@ def boxes(data: bytes, start: int, end: int, may_be_cut: tuple[bytes, ...] = ())
 
 
 def walk(data: bytes) -> IsoWalk:
-    """Takes a file apart; raises BadPicture where it is malformed."""
+    """Parses a file; raises BadPicture if it is malformed."""
     found = IsoWalk()
     at = 0
     try:
@@ -156,7 +156,7 @@ def walk(data: bytes) -> IsoWalk:
 
 
 def _bounded(found: IsoWalk) -> Iterator[Part]:
-    """The parts; bytes of structure beyond what the items need are unknown."""
+    """The parts; bytes of structure beyond what the items need count as unknown."""
     most = _MOST_OF_STRUCTURE + _MOST_OF_ITEM * len(found.items)
     for part in found.parts:
         yield dataclasses.replace(part, most=most) if part.name == _STRUCTURE.name else part
@@ -328,7 +328,7 @@ def code_points(data: bytes, walked: IsoWalk) -> tuple[int, int] | None:
 
 
 def _items(data: bytes, found: IsoWalk) -> Iterator[Part]:
-    """All items as parts, by what they are to the primary one."""
+    """All items as parts, by their relation to the primary one."""
     kinds: dict[int, set[bytes]] = {}
     for kind, start, _ in found.references:
         kinds.setdefault(start, set()).add(kind)

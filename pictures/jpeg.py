@@ -63,7 +63,7 @@ _LUMINANCE_STEPS = np.array([
 ])  # fmt: skip
 _SOF_LS, _SOS = 0xF7, 0xDA  # of JPEG-LS (ITU-T T.87), and of a scan
 _LARGEST_STEP = 255  # in files of 8 bits
-# How the library's warnings begin that mean lost pixels (jerror.h).
+# Beginnings of the library's warnings that mean lost pixels (jerror.h).
 _DAMAGE = ("Corrupt JPEG data", "Premature end of JPEG", "Inconsistent progression")
 
 
@@ -106,7 +106,8 @@ def decode_jpeg(
 
 
 def quality(segments: Sequence[Segment]) -> float | None:
-    """The quality, 0 to 100, at which libjpeg's luminance table is as coarse as the file's; None without one.
+    """The quality, 0 to 100, at which libjpeg's luminance table is as coarse as the file's; None without a
+    table.
 
     By the ratio of the steps to those of Table K.1 of ITU-T T.81, which libjpeg scales.
     """
@@ -126,8 +127,8 @@ def quality(segments: Sequence[Segment]) -> float | None:
 def _pixels(data: bytes, components: int) -> Pixels:
     """The samples as the library decodes them.
 
-    libjpeg makes a picture of almost anything and only warns: what comes after an error in the entropy-coded
-    data is displaced or gray. Such a file is to be kept, whatever somebody may yet rescue from it.
+    libjpeg decodes almost anything and only warns: whatever follows an error in the entropy-coded data is
+    displaced or gray. Such files are kept, so that they may still be rescued.
 
     Raises:
       NotForJpeg2000: some pixels are damaged, or nothing can be decoded.
@@ -162,7 +163,7 @@ def encode_jpeg(pixels: Pixels, metadata: PhotoMetadata, quality: int) -> bytes:
 
 
 def _emitted(metadata: PhotoMetadata) -> Iterator[bytes]:
-    """The segments of a photo's metadata but the profile's."""
+    """The segments of a photo's metadata, without the profile."""
     if metadata.exif is not None:
         if len(metadata.exif) + len(EXIF) > _MOST_IN_SEGMENT:
             raise ValueError(f"the EXIF block of {len(metadata.exif):,} bytes is more than a JPEG can hold")
@@ -203,7 +204,7 @@ def jpeg_bytes(pixels: Pixels, quality: int) -> int:
 
 
 def _pieces(text: str) -> Iterator[bytes]:
-    """A text in UTF-8, in pieces that fit into segments and cut no character in two."""
+    """A text in UTF-8, in pieces that fit into segments without splitting characters."""
     rest = text.encode()
     while len(rest) > _MOST_IN_SEGMENT:
         end = _MOST_IN_SEGMENT
@@ -215,7 +216,7 @@ def _pieces(text: str) -> Iterator[bytes]:
 
 
 def _first_frame(data: bytes) -> int:
-    """The marker of the first frame or scan; 0 where something else stands between segments."""
+    """The marker of the first frame or scan; 0 if something else stands between segments."""
     at = 2
     while data[at : at + 1] == b"\xff":
         marker = data[at + 1] if at + 1 < len(data) else 0
@@ -306,7 +307,7 @@ def _icc(segments: Sequence[Segment]) -> bytes | None:
     """The ICC profile from its numbered parts; None without any.
 
     Raises:
-      NotForJpeg2000: a part is missing, or there are two of one number: nobody knows the picture's color.
+      NotForJpeg2000: a part is missing or repeated, so the picture's color is unknown.
     """
     pieces = _all(segments, APP2, ICC)
     parts = {piece[0]: piece[2:] for piece in pieces if len(piece) > 2}
@@ -320,7 +321,7 @@ def _icc(segments: Sequence[Segment]) -> bytes | None:
 
 
 def _density(segments: Sequence[Segment]) -> tuple[tuple[float, float] | None, list[Part]]:
-    """Dots per inch from the JFIF segment; or the shape of pixels that are not square, which is lost."""
+    """Dots per inch from the JFIF segment; or the shape of non-square pixels, which is lost."""
     jfif = _first(segments, APP0, b"JFIF\0")
     if jfif is None or len(jfif) < 7:
         return None, []

@@ -87,9 +87,9 @@ class Segment:
 class JpegWalk:
     """A file taken apart.
 
-    segments: in order, those between scans too.
+    segments: in order, including those between scans.
     parts: all of it.
-    end: where the picture ends, after EOI; None where there is no EOI.
+    end: where the picture ends, after EOI; None if there is no EOI.
     """
 
     segments: tuple[Segment, ...]
@@ -98,7 +98,7 @@ class JpegWalk:
 
 
 def walk(data: bytes) -> JpegWalk:
-    """Takes a JPEG file apart; raises BadPicture where it has no scan, or too many."""
+    """Parses a JPEG file; raises BadPicture if it has no scan, or too many."""
     segments: list[Segment] = []
     strays: list[Part] = []
     end = None
@@ -118,7 +118,7 @@ def walk(data: bytes) -> JpegWalk:
 
 
 def _walked(data: bytes) -> Iterator[Segment | Part | int]:
-    """Segments, stray bytes, and last where the picture ends, if it does."""
+    """Segments, stray bytes, and finally the end of the picture, if there is one."""
     stream = np.frombuffer(data, np.uint8)
     after = np.flatnonzero(stream[:-1] == 0xFF) + 1
     kinds = stream[after]
@@ -141,7 +141,7 @@ def _walked(data: bytes) -> Iterator[Segment | Part | int]:
         length = int.from_bytes(data[place + 2 : place + 4])
         if place + 2 + length > len(data) or length < 2:
             if scans:
-                break  # damaged: the decoder will say so
+                break  # damaged: the decoder will report it
             raise BadPicture(f"truncated JPEG: it ends at byte {len(data):,}, before any pixels")
         yield Segment(marker, data[place + 4 : place + 2 + length], place)
         at, in_scan = place + 2 + length, marker == SOS
@@ -178,7 +178,7 @@ def _of_application(segment: Segment, length: int) -> Iterator[Part]:
 
 
 def _is_strange(prefix: bytes, payload: bytes) -> bool:
-    """Whether a segment that is known by its first bytes cannot be what these say."""
+    """Whether a segment cannot be what its first bytes say."""
     if prefix == b"Adobe":
         return len(payload) != _ADOBE_BYTES
     return prefix == MULTI_PICTURE and not payload[len(prefix) :].startswith((b"II*\0", b"MM\0*"))
@@ -197,7 +197,7 @@ def _jfif(segment: Segment, known: Known) -> Iterator[Part]:
 
 
 def _pixels_between(segments: Sequence[Segment], strays: Sequence[Part], end: int) -> Iterator[Part]:
-    """The coded pixels: what is left between segments up to the end."""
+    """The coded pixels: whatever lies between segments up to the end."""
     taken = sorted(
         [(one.start, one.start + len(one.payload) + 4) for one in segments]
         + [(s.start, s.end) for s in strays]
@@ -229,7 +229,7 @@ def _trailers(data: bytes, segments: Sequence[Segment], end: int) -> Iterator[Pa
 
 
 def _preview(data: bytes, start: int, end: int) -> Iterator[Part]:
-    """A preview, and what the same bytes hold beyond it or beside its pixels."""
+    """A preview, and whatever the same bytes contain beyond it or beside its pixels."""
     segments: list[Segment] = []
     stop = end
     with contextlib.suppress(BadPicture):
@@ -257,7 +257,7 @@ def _trailer(data: bytes, at: int, end: int) -> Part:
 
 
 def _previews(segments: Sequence[Segment], end: int) -> Iterator[tuple[int, int]]:
-    """Where the pictures lie that a multi-picture index calls previews of the first."""
+    """The positions of pictures that a multi-picture index calls previews of the first."""
     for segment in segments:
         if segment.marker != APP2 or not segment.payload.startswith(MULTI_PICTURE):
             continue
@@ -269,7 +269,7 @@ def _previews(segments: Sequence[Segment], end: int) -> Iterator[tuple[int, int]
 
 
 def _entries(index: bytes) -> list[tuple[int, int, int]]:
-    """(type, size, offset) of the pictures of a multi-picture index (CIPA DC-007); [] where it is broken."""
+    """(type, size, offset) of the pictures of a multi-picture index (CIPA DC-007); [] if it is broken."""
     try:
         directory = exif.read_directory(index, exif.first_directory(index))
         entries = exif.raw(index, directory, 0xB002)
@@ -283,7 +283,7 @@ def _entries(index: bytes) -> list[tuple[int, int, int]]:
 
 
 def holds_several_pictures(segments: Sequence[Segment]) -> bool:
-    """Whether a multi-picture index lists pictures of their own, not just previews of the first."""
+    """Whether a multi-picture index lists independent pictures, not just previews of the first."""
     for segment in segments:
         if segment.marker == APP2 and segment.payload.startswith(MULTI_PICTURE):
             entries = _entries(segment.payload[len(MULTI_PICTURE) :])
@@ -305,7 +305,7 @@ def marked_with_gain_map(data: bytes) -> bool:
 
 
 def photoshop_parts(segments: Sequence[Segment]) -> tuple[bytes | None, bytes | None, list[Part]]:
-    """IPTC-IIM and other resources of all Photoshop segments, and what of them is not carried."""
+    """IPTC-IIM and other resources of all Photoshop segments, and what is not carried of them."""
     ours = [one for one in segments if one.marker == APP13 and one.payload.startswith(PHOTOSHOP)]
     if not ours:
         return None, None, []

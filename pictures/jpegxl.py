@@ -51,7 +51,7 @@ _GRAY, _D65, _ALPHA, _P3, _P3_CICP = 1, 1, 0, 11, 12
 
 @dataclasses.dataclass(frozen=True)
 class _Header:
-    """Pixel format that a codestream states; `points` are its code points of H.273, where known."""
+    """The pixel format of a codestream; `points` are its code points of H.273, if known."""
 
     width: int
     height: int
@@ -63,11 +63,11 @@ class _Header:
 
 
 def decode_jpeg_xl(data: bytes, max_pixels: int | None, *, drop_gain_map: bool = False) -> Picture:
-    """The picture, upright; of a JPEG that was repacked, that JPEG's.
+    """The picture, upright; for a repacked JPEG, that JPEG's.
 
     Raises:
       BadPicture: it is broken.
-      NotForJpeg2000: it is of several pictures, or of samples or color that are not read.
+      NotForJpeg2000: it has several pictures, or unsupported samples or colors.
     """
     boxes = [] if data.startswith(CODESTREAM) else list(isobmff.boxes(data, 0, len(data), _OF_PIXELS))
     contents, parts = _apart(data, boxes)
@@ -116,7 +116,7 @@ def _rest(codestream: bytes) -> tuple[str, ...]:
             imagecodecs.jpegxl_decode(codestream[:size])
         except MemoryError:
             raise
-        except Exception:  # decoders raise whatever too few bytes lead them to
+        except Exception:  # decoders raise all kinds of exceptions on truncated data
             return False
         return True
 
@@ -155,7 +155,7 @@ def _apart(data: bytes, boxes: list[Box]) -> tuple[dict[bytes, bytes], list[Part
 
 
 def _unpacked(content: bytes) -> bytes | None:
-    """Unpacks Brotli data; None where that fails or would be too large."""
+    """Unpacks Brotli data; None if that fails or would be too large."""
     try:
         return bytes(imagecodecs.brotli_decode(content, out=_MOST_UNPACKED))
     except MemoryError:

@@ -1,4 +1,4 @@
-"""JUMBF boxes (ISO/IEC 19566-5), of which C2PA's manifests are made, in the segments of a JPEG and back."""
+"""Reads JUMBF boxes (ISO/IEC 19566-5), such as C2PA manifests, from segments of a JPEG, and writes them."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ _MOST_IN_SEGMENT = 65_533 - _HEAD
 
 
 def is_whole(data: bytes) -> bool:
-    """Whether data are JUMBF superboxes, one after the other, and nothing else."""
+    """Whether data consist of JUMBF superboxes and nothing else."""
     at = 0
     while at + 8 <= len(data):
         size = int.from_bytes(data[at : at + 4])
@@ -26,7 +26,7 @@ def is_of_jpeg_xt(payload: bytes) -> bool:
 
 
 def from_segments(payloads: Sequence[bytes]) -> tuple[bytes, int]:
-    """The whole boxes in JPEG's APP11 segments, joined, and how many bytes of others are left out."""
+    """The whole boxes in JPEG's APP11 segments, joined, and the bytes of incomplete ones."""
     packets: dict[int, dict[int, bytes]] = {}
     total = 0
     for payload in payloads:

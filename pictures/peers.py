@@ -1,6 +1,6 @@
 """Encodes photos with other codecs at the same size, for comparison: JPEG, WebP, AVIF, JPEG XL.
 
-Each codec is run as its users would: optimized tables, slow methods, no metadata.
+Each codec is run as its users would run it: optimized tables, slow methods, no metadata.
 """
 
 from __future__ import annotations
@@ -21,8 +21,8 @@ Colors = NDArray[np.uint8]  # (H, W, 3), or (H, W, 1) for gray
 class Peer:
     """A codec with everything fixed but one setting.
 
-    name: of the codec, and of what is fixed where that matters.
-    settings: what the setting may be, from the coarsest to the finest.
+    name: of the codec, and of fixed settings that matter.
+    settings: possible values, from the coarsest to the finest.
     encode: (H, W, 3 or 1) uint8 and a setting → a file.
     decode: the file → (H, W, 3 or 1) uint8.
     """
@@ -51,9 +51,9 @@ class PeerFiles:
         self._files: dict[float, bytes] = {}
 
     def within(self, budget: int) -> PeerFile | None:
-        """The file of the finest setting with at most `budget` bytes; None where none is so small.
+        """The file of the finest setting with at most `budget` bytes; None if none is that small.
 
-        Sizes are taken to grow with the setting; where a codec's do not, a finer setting may be missed.
+        Assumes that sizes grow with the setting; if a codec's do not, a finer setting may be missed.
         """
         settings = self._peer.settings
         low, high = -1, len(settings)  # the last known to fit, the first known not to
@@ -109,7 +109,7 @@ def _encode_jpegxl(colors: Colors, distance: float) -> bytes:
 
 
 def _as_rgb(colors: Colors) -> Colors:
-    """Gray as three equal channels: what these encoders take; their own gray is lossless or missing."""
+    """Gray as three equal channels, since these encoders' own gray is lossless or missing."""
     return np.ascontiguousarray(np.repeat(colors, 3, 2) if colors.shape[2] == 1 else colors)
 
 
@@ -134,7 +134,7 @@ JPEGXL = Peer(
     _encode_jpegxl,
     imagecodecs.jpegxl_decode,
 )
-# By the names that a command line gives them. Of several, the best at a size counts.
+# By their names on the command line. Of several, the best at a size counts.
 PEERS: dict[str, tuple[Peer, ...]] = {
     "jpeg": JPEGS,
     "webp": (WEBP,),

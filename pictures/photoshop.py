@@ -23,7 +23,7 @@ RESOURCES: dict[str, Known] = {
 
 
 class Resource(NamedTuple):
-    """One resource: its signature, number, name as stored with its length byte, and content."""
+    """A resource: its signature, number, name (as stored, with its length byte) and content."""
 
     signature: bytes
     number: int
@@ -32,17 +32,17 @@ class Resource(NamedTuple):
 
     @property
     def is_path(self) -> bool:
-        """Whether it is a path, or names one: coordinates, which turn with the picture."""
+        """Whether it is a path or names one: coordinates that turn with the picture."""
         return 0x07D0 <= self.number <= 0x0BB7
 
     @property
     def is_thumbnail(self) -> bool:
-        """Whether it is a small picture of the picture."""
+        """Whether it is a thumbnail."""
         return self.number in _THUMBNAILS
 
 
 def parse_resources(data: bytes) -> tuple[list[Resource], bytes]:
-    """The resources one after the other, and what follows the last that can be read (b"" if nothing does)."""
+    """The resources in order, and whatever follows the last readable one (b"" if nothing does)."""
     found: list[Resource] = []
     at = 0
     while at + 12 <= len(data) and data[at : at + 4] in _SIGNATURES and len(found) < _MOST:
@@ -73,7 +73,7 @@ def _emitted(resources: Sequence[Resource]) -> Iterator[bytes]:
 
 
 def apart(data: bytes) -> tuple[bytes | None, bytes | None, bytes, bytes]:
-    """IPTC-IIM, the other resources to carry, the thumbnails left out, and what cannot be read."""
+    """IPTC-IIM, the other resources to carry, the thumbnails left out, and unreadable bytes."""
     found, rest = parse_resources(data)
     iptc = b"".join(one.content for one in found if one.number == IPTC)
     others = emit_resources([one for one in found if one.number != IPTC and not one.is_thumbnail])
@@ -87,6 +87,6 @@ def has_paths(data: bytes | None) -> bool:
 
 
 def joined(iptc: bytes | None, photoshop: bytes | None) -> bytes:
-    """All resources that a file should hold, IPTC among them; b"" for none."""
+    """All resources that a file should contain, including IPTC; b"" for none."""
     own = emit_resources([Resource(b"8BIM", IPTC, b"\0", iptc)]) if iptc else b""
     return own + (photoshop or b"")

@@ -19,11 +19,11 @@ Pixels = NDArray[np.uint8] | NDArray[np.uint16]
 
 
 class BadPicture(ValueError):  # noqa: N818
-    """The bytes are broken or no picture at all; the message is a sentence that says what is wrong."""
+    """The bytes are broken or not a picture; the message is a sentence that says what is wrong."""
 
 
 class NotForJpeg2000(ValueError):  # noqa: N818
-    """A good file that an archive should keep: `reason` says why to programs, the message to people."""
+    """A good file that an archive should keep: `reason` says why for programs, the message for people."""
 
     def __init__(self, reason: Reason, detail: str) -> None:
         super().__init__(detail)
@@ -32,13 +32,13 @@ class NotForJpeg2000(ValueError):  # noqa: N818
 
 @dataclasses.dataclass(frozen=True, eq=False)
 class Picture:
-    """A picture as it should be looked at, and what came with it.
+    """A picture as it should be viewed, and what came with it.
 
-    `pixels` is (H, W, C), C-contiguous, uint8 in [0, 255] or uint16 in [0, 65535]; C is 1 (gray), 2 (gray
-    and alpha), 3 (RGB) or 4 (RGB and alpha, not premultiplied). `bit_depth` is the source's: 8 or less is
-    given as 8, and samples of 9 to 15 bits are stretched to the whole range of uint16 (round(v * 65535 /
-    (2**bit_depth - 1)), which can be undone exactly). `metadata_problems` says in sentences what of the
-    metadata could not be read or carried. `jpeg_quality` is a JPEG's on libjpeg's scale, None for others.
+    `pixels` is (H, W, C), C-contiguous, uint8 in [0, 255] or uint16 in [0, 65535]; C is 1 (gray), 2 (gray and
+    alpha), 3 (RGB) or 4 (RGB and alpha, not premultiplied). `bit_depth` is the source's: 8 or less is given
+    as 8, and samples of 9 to 15 bits are stretched to the whole range of uint16 (round(v * 65535 /
+    (2**bit_depth - 1)), which can be undone exactly). `metadata_problems` names, in sentences, the metadata
+    that could not be read or carried. `jpeg_quality` is a JPEG's on libjpeg's scale, None for others.
     """
 
     pixels: Pixels
@@ -47,11 +47,11 @@ class Picture:
     bit_depth: int  # 8 to 16
     metadata_problems: tuple[str, ...] = ()
     jpeg_quality: float | None = None
-    color_by_exif: bool = True  # whether EXIF may say what color it is where there is no profile
+    color_by_exif: bool = True  # whether EXIF may state its color if there is no profile
 
 
 def check_size(width: int, height: int, max_pixels: int | None) -> None:
-    """Raises BadPicture where a picture has no pixels, or more than `max_pixels` (None: no limit)."""
+    """Raises BadPicture if a picture has no pixels, or more than `max_pixels` (None: no limit)."""
     if width < 1 or height < 1:
         raise BadPicture(f"the picture is {width} x {height} pixels, so there is nothing in it")
     if max_pixels is not None and width * height > max_pixels:
@@ -61,44 +61,44 @@ def check_size(width: int, height: int, max_pixels: int | None) -> None:
 
 @contextlib.contextmanager
 def reading(name: str) -> Iterator[None]:
-    """Around a library's decoder: what it raises on a broken file of format `name` becomes BadPicture."""
+    """Wraps a library's decoder: exceptions on a broken file of format `name` become BadPicture."""
     try:
         yield
     except (BadPicture, NotForJpeg2000, MemoryError):
         raise
-    except Exception as error:  # decoders raise whatever broken bytes lead them to, SyntaxError included
+    except Exception as error:  # decoders raise all kinds of exceptions on broken data, even SyntaxError
         raise BadPicture(f"broken {name}: {error}") from error
 
 
 @contextlib.contextmanager
 def decoding(form: str) -> Iterator[None]:
-    """Around the decoder of a file whose header is sound: if it fails, the picture is damaged, and kept.
+    """Wraps the decoder of a file whose header is valid: if it fails, the picture is damaged and kept.
 
-    `form` is what the file is called in the reason, such as "a WebP".
+    `form` is how the file is called in the reason, such as "a WebP".
     """
     try:
         yield
     except (BadPicture, NotForJpeg2000, MemoryError):
         raise
-    except Exception as error:  # decoders raise whatever broken bytes lead them to
-        # A library's message may hold bytes of the file that are no text.
+    except Exception as error:  # decoders raise all kinds of exceptions on broken data
+        # A library's message may contain bytes of the file that are not text.
         why = "" if isinstance(error, UnicodeError) else str(error)
         raise damaged(form, why or "its pixels cannot be decoded") from error
 
 
 def damaged(form: str, why: str) -> NotForJpeg2000:
-    """The error of a file that is a picture, but not a whole one; `form` such as "a WebP"."""
+    """The error for a file with an incomplete picture; `form` such as "a WebP"."""
     return NotForJpeg2000(Reason.DAMAGED, f"a damaged {form.partition(' ')[2]} ({why})")
 
 
 def require_size(pixels: Pixels, height: int, width: int, form: str) -> None:
-    """Raises NotForJpeg2000 where a decoder's picture is not of the size that the header says."""
+    """Raises NotForJpeg2000 if a decoder's picture does not have the size that the header states."""
     if pixels.shape[:2] != (height, width):
         raise damaged(form, f"{pixels.shape} decoded where its header says {height} x {width}")
 
 
 def with_channels(pixels: NDArray[Any]) -> Pixels:
-    """(H, W) as (H, W, 1); (H, W, C) as it is; always C-contiguous."""
+    """(H, W) as (H, W, 1), (H, W, C) unchanged; always C-contiguous."""
     whole: Any = np.ascontiguousarray(pixels if pixels.ndim == 3 else pixels[:, :, np.newaxis])
     samples: Pixels = whole
     return samples
@@ -116,7 +116,7 @@ def turned(pixels: Pixels, orientation: int) -> Pixels:
 
 
 def gray_if_neutral(pixels: Pixels) -> Pixels:
-    """(H, W, 3 or 4) whose red, green and blue are equal everywhere as (H, W, 1 or 2); all else as it is."""
+    """(H, W, 3 or 4) whose red, green and blue are equal everywhere, as (H, W, 1 or 2); others unchanged."""
     if pixels.shape[2] < 3:
         return pixels
     red = pixels[:, :, 0]
@@ -134,7 +134,7 @@ def stretched(samples: NDArray[np.uint16], bit_depth: int) -> NDArray[np.uint16]
 
 
 def as_8_bit(pixels: Pixels) -> NDArray[np.uint8]:
-    """Samples in [0, 255]: uint8 as it is, uint16 scaled by 255 / 65535 and rounded to nearest."""
+    """Samples in [0, 255]: uint8 unchanged, uint16 scaled by 255 / 65535 and rounded to nearest."""
     if pixels.dtype == np.uint8:
         return pixels.astype(np.uint8, copy=False)
     table = ((np.arange(65536, dtype=np.uint32) + 128) // 257).astype(np.uint8)
@@ -143,7 +143,7 @@ def as_8_bit(pixels: Pixels) -> NDArray[np.uint8]:
 
 
 def pillow_image(pixels: Pixels, *, gray: bool) -> Image.Image:
-    """An 8-bit RGB or RGBA image, or L where `gray` may stay so."""
+    """An 8-bit RGB or RGBA image, or L if `gray` is allowed."""
     samples: NDArray[np.uint8] = as_8_bit(pixels)
     if samples.shape[2] == 1 and gray:
         return Image.fromarray(np.ascontiguousarray(samples[:, :, 0]))

@@ -53,14 +53,14 @@ _ADAM7 = (
     (1, 0, 2, 2),
     (0, 1, 1, 2),
 )
-# Filtered photos hold few matches: on them runs alone are as small as zlib's default, and far faster.
+# Filtered photos have few matches: coding only runs gives files as small as zlib's default, much faster.
 _RUN_LENGTHS, _EVERY_FILTER = imagecodecs.PNG.STRATEGY.RLE, 0xF8
 _OF_PIXELS = (b"IHDR", b"PLTE", b"tRNS", b"IDAT")
 _COLOR_CHUNKS = {b"sRGB", b"cICP", b"gAMA", b"cHRM"}
 
 
 def decode_png(data: bytes, max_pixels: int | None) -> Picture:
-    """The picture as stored, palettes and 1, 2, 4 bits made 8; raises BadPicture and NotForJpeg2000."""
+    """The picture as stored; palettes and 1 to 4 bits become 8. Raises BadPicture and NotForJpeg2000."""
     walked = walk(data)
     header = walked.chunks[0] if walked.chunks else Chunk(b"", 0, 0)
     if header.kind == b"CgBI":
@@ -88,7 +88,7 @@ def decode_png(data: bytes, max_pixels: int | None) -> Picture:
 
 
 def _rest(data: bytes, walked: PngWalk) -> Iterator[Part]:
-    """The bytes in chunks of pixels that no decoder looks at."""
+    """The bytes in chunks of pixels that decoders ignore."""
     header = walked.chunks[0]
     width, height, bits, kind = struct.unpack_from(">IIBB", data, header.start)
     interlaced = data[header.end - 1] == 1
@@ -106,7 +106,7 @@ def _rest(data: bytes, walked: PngWalk) -> Iterator[Part]:
 
 
 def _pixels(data: bytes, walked: PngWalk) -> Pixels:
-    """The samples; raises NotForJpeg2000 where some of them are damaged, BadPicture where there are none."""
+    """The samples; raises NotForJpeg2000 if some are damaged, BadPicture if there are none."""
     has_pixels = any(chunk.kind == b"IDAT" and chunk.end > chunk.start for chunk in walked.chunks)
     if not has_pixels:
         raise BadPicture(f"broken PNG: {walked.problem or 'it has no pixels'}")
@@ -121,10 +121,10 @@ def _pixels(data: bytes, walked: PngWalk) -> Pixels:
 
 
 def _profile(contents: Mapping[bytes, list[bytes]], gray: bool) -> tuple[bytes | None, tuple[str, ...]]:
-    """The color profile, embedded or made of other chunks; and what is left out.
+    """The color profile, embedded or derived from other chunks; and what is left out.
 
     Raises:
-      NotForJpeg2000: the embedded one cannot be read, so nobody knows the picture's color.
+      NotForJpeg2000: the embedded one cannot be read, so the picture's color is unknown.
     """
     made = color.of_png_chunks(contents, gray)
     if b"iCCP" not in contents:

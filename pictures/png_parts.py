@@ -18,14 +18,21 @@ from foveate.pictures.texts import carried_texts, decoded_text
 
 SIGNATURE = b"\x89PNG\r\n\x1a\n"
 XMP_KEYWORD = b"XML:com.adobe.xmp"
-_MOST_CHUNKS = 1 << 20  # writers cut gigabytes into fewer; empty ones, 12 bytes each, would take minutes
-_MOST_TEXT = 1 << 26  # what all compressed texts of a file, or its profile, may grow to
+_MOST_CHUNKS = 1 << 20  # gigabytes are split into fewer; more of them would take minutes to read
+_MOST_TEXT = 1 << 26  # the size to which all compressed texts of a file, or its profile, may expand
 METERS_PER_INCH = 0.0254
 LONGEST_KEYWORD = 79
 _SIGNATURE = Known(Kind.PICTURE, "signature")
 _SIGNIFICANT = Known(Kind.PICTURE, "significant bits, all of them", most=12 + 4, once=True)
 _NAMES = {"xmp": "XMP", "exif": "EXIF", "iptc": "IPTC", "icc": "ICC profile", "photoshop": "Photoshop data"}
-_SIZES = {b"gAMA": 4, b"cHRM": 32, b"sRGB": 1, b"cICP": 4, b"pHYs": 9, b"iDOT": 28}  # else they are not used
+_SIZES = {
+    b"gAMA": 4,
+    b"cHRM": 32,
+    b"sRGB": 1,
+    b"cICP": 4,
+    b"pHYs": 9,
+    b"iDOT": 28,
+}  # others are ignored
 _RAW_PROFILE = re.compile(rb"Raw profile type (\w+)")
 
 CHUNKS: Mapping[bytes, Known] = {
@@ -80,7 +87,7 @@ class Chunk(NamedTuple):
 
 
 class PngWalk(NamedTuple):
-    """A file taken apart: its chunks, all its parts, and what is wrong with its end, "" if nothing is."""
+    """The parsed file: its chunks, all its parts, and what is wrong with its end, "" if nothing is."""
 
     chunks: list[Chunk]
     parts: list[Part]
@@ -88,7 +95,7 @@ class PngWalk(NamedTuple):
 
 
 def walk(data: bytes) -> PngWalk:
-    """Takes a PNG file apart; raises BadPicture where there are too many chunks."""
+    """Parses a PNG file; raises BadPicture if there are too many chunks."""
     chunks: list[Chunk] = []
     parts = [part_of(_SIGNATURE, 0, len(SIGNATURE))]
     at, problem, kind = len(SIGNATURE), "", b""
@@ -122,7 +129,7 @@ def walk(data: bytes) -> PngWalk:
 
 
 def is_intact(data: bytes, chunk: Chunk) -> bool:
-    """Whether a chunk's checksum, if it is there, is right; decoders only warn where it is not."""
+    """Whether a chunk's checksum, if present, is right; decoders only warn if it is not."""
     stored = data[chunk.end : chunk.end + 4]
     return len(stored) < 4 or zlib.crc32(data[chunk.start - 4 : chunk.end]) == int.from_bytes(stored)
 
@@ -143,7 +150,7 @@ class _Texts:
     room: int = dataclasses.field(default_factory=lambda: _MOST_TEXT)
 
     def take(self, name: str, content: bytes | None) -> None:
-        """Takes metadata of a kind; of several of a kind that differ the first."""
+        """Takes metadata of a kind; if several of a kind differ, the first."""
         if content and self.found.setdefault(name, content) != content:
             self.lost.append(Part(Kind.UNKNOWN, f"a second {_NAMES.get(name, name)}", 0, len(content)))
 
@@ -153,14 +160,14 @@ class _Texts:
         self.lost.append(unknown("texts (they cannot be read)", 0, size, name))
 
     def inflated(self, data: bytes) -> bytes:
-        """Zlib's data, all of which together have to be of a believable size."""
+        """Inflates zlib data, whose total size must be plausible."""
         plain = inflated(data, self.room)
         self.room -= len(plain)
         return plain
 
 
 def metadata_of(chunks: Mapping[bytes, list[bytes]]) -> tuple[PhotoMetadata, list[Part]]:
-    """The metadata of chunks' contents by type, but color; and what cannot be read or carried."""
+    """The metadata (except color) in chunks' contents by type; and what cannot be read or carried."""
     texts = _Texts()
     if chunks.get(b"eXIf"):
         texts.take("exif", chunks[b"eXIf"][0])
@@ -181,7 +188,7 @@ def metadata_of(chunks: Mapping[bytes, list[bytes]]) -> tuple[PhotoMetadata, lis
 
 
 def _take_text(kind: bytes, chunk: bytes, texts: _Texts) -> None:
-    """Takes a text chunk's content; raises ValueError or zlib.error where it cannot be read."""
+    """Takes a text chunk's content; raises ValueError or zlib.error if it cannot be read."""
     keyword, rest = cut(chunk)
     if kind == b"zTXt":
         rest = texts.inflated(rest[1:])
@@ -204,7 +211,7 @@ def _take_text(kind: bytes, chunk: bytes, texts: _Texts) -> None:
 
 
 def _take_raw_profile(kind: bytes, content: bytes, texts: _Texts) -> None:
-    """Takes what ImageMagick writes as hexadecimal text; raises ValueError where it cannot be read."""
+    """Takes ImageMagick's profiles in hexadecimal text; raises ValueError if they cannot be read."""
     lines = content.split(None, 2)
     if len(lines) < 3:
         raise ValueError("it has no data")
@@ -235,7 +242,7 @@ def _take_resources(profile: bytes, texts: _Texts) -> None:
 
 
 def _density(chunks: Mapping[bytes, list[bytes]]) -> tuple[tuple[float, float] | None, list[Part]]:
-    """Dots per inch; or the shape of pixels that are not square, which is lost."""
+    """Dots per inch; or the shape of non-square pixels, which is lost."""
     physical = chunks.get(b"pHYs", [b""])[0]
     if len(physical) != 9:
         return None, []
@@ -256,7 +263,7 @@ def cut(chunk: bytes) -> tuple[bytes, bytes]:
 
 
 def inflated(data: bytes, most: int = _MOST_TEXT) -> bytes:
-    """Zlib's data, of `most` bytes; raises ValueError or zlib.error for others."""
+    """Inflates zlib data of at most `most` bytes; raises ValueError or zlib.error for others."""
     inflater = zlib.decompressobj()
     plain = inflater.decompress(data, max(1, most))
     if not inflater.eof:

@@ -21,7 +21,7 @@ class Reason(enum.StrEnum):
     DAMAGED = "damaged"
     NOT_READ = "not_read"  # a format, or a form of one, that is not decoded
     MISSING_EXTRA = "missing_extra"  # not decoded until an optional package is installed
-    OTHER_KIND = "other_kind"  # no photo: taken along with those beside it
+    OTHER_KIND = "other_kind"  # not a photo: copied along with the photos beside it
     NO_SAVING = "no_saving"
     LITTLE_SAVING = "little_saving"
     TRANSPARENCY = "transparency"  # the alpha channel would be too coarse

@@ -28,13 +28,13 @@ _NAME = "bytes after the coded pixels"
 
 
 def rest_of_strips(data: bytes, directory: Directory) -> Iterator[Part]:
-    """The bytes after the pixels in the strips and tiles of a directory: parts that nobody knows.
+    """The bytes after the pixels in the strips and tiles of a directory, as unknown parts.
 
-    Uncompressed, deflated, LZW, PackBits, xz, Zstandard and JPEG data are looked into.
+    Handles uncompressed, deflated, LZW, PackBits, xz, Zstandard and JPEG data.
 
     Raises:
-      NotForJpeg2000: strips overlap, so that a few bytes may stand for many; or data fail their own check,
-        which libtiff does not get to.
+      NotForJpeg2000: strips overlap, so that a few bytes may stand for many; or data fail a checksum that
+        libtiff does not reach.
     """
 
     def number(tag: int, default: int) -> int:
@@ -112,11 +112,11 @@ def _rest(strip: bytes, end: int) -> Iterator[Part]:
 
 
 def _beside_jpeg(strip: bytes) -> Iterator[Part]:
-    """The parts of JPEG data beside their picture: nobody looks for metadata there."""
+    """The parts of JPEG data beside their picture, where no reader looks for metadata."""
     try:
         parts = jpeg_parts.walk(strip).parts
     except (BadPicture, NotForJpeg2000):
-        return  # whoever decodes it will say so
+        return  # the decoder will report it
     size = sum(part.length for part in parts if part.kind is not Kind.PICTURE and part.name != _JFIF)
     if size:
         yield unknown("metadata within coded pixels", 0, size)

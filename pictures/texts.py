@@ -1,4 +1,4 @@
-"""Comments and other short texts of pictures: which are carried, and how the rest is named."""
+"""Decides which comments and other short texts of pictures are carried, and names the rest."""
 
 from __future__ import annotations
 
@@ -11,9 +11,9 @@ _MOST_TEXTS, _MOST_CHARACTERS = 1 << 10, 1 << 20
 
 
 def carried_texts(found: Iterable[tuple[str, str]]) -> tuple[tuple[tuple[str, str], ...], list[Part]]:
-    """The texts to carry, in order, of pairs of keyword and text; and those that are lost, as parts.
+    """The texts to carry in order, from pairs of keyword and text; and the lost ones, as parts.
 
-    XML, in which they are carried, holds no control characters; and no file needs a thousand comments.
+    They are carried in XML, which cannot contain control characters; and no file needs a thousand comments.
     """
     texts: list[tuple[str, str]] = []
     lost: list[Part] = []
@@ -30,7 +30,7 @@ def carried_texts(found: Iterable[tuple[str, str]]) -> tuple[tuple[tuple[str, st
 
 
 def decoded_text(text: bytes) -> str:
-    """Text of an unknown encoding: UTF-8 where it is, else Latin-1."""
+    """Text in an unknown encoding: UTF-8 if valid, else Latin-1."""
     try:
         return text.decode()
     except UnicodeDecodeError:

@@ -98,7 +98,7 @@ def decode_tiff(data: bytes, max_pixels: int | None) -> Picture:
 
 
 def _stated_color(data: bytes, directory: exif.Directory, pixels: Pixels) -> bytes | None:
-    """The profile of the tags that state a white point, primaries or a transfer function."""
+    """The profile for tags that state a white point, primaries or a transfer function."""
     return color.of_tiff(
         exif.ratios(data, directory, tiff_parts.WHITE),
         exif.ratios(data, directory, tiff_parts.PRIMARIES),
@@ -110,8 +110,9 @@ def _stated_color(data: bytes, directory: exif.Directory, pixels: Pixels) -> byt
 def encode_tiff(pixels: Pixels, metadata: PhotoMetadata) -> bytes:
     """A TIFF of 8 or 16 bits, deflated in strips; pixels (H, W, 1 to 4). Raises ValueError beyond 4 GiB.
 
-    The file begins with the EXIF block as it is, so every offset in it (maker notes too) stays true; a new
-    first directory at the end adds what a TIFF needs. The block's thumbnail is no longer pointed to.
+    The file begins with the unchanged EXIF block, so that every offset in it stays valid, even in maker
+    notes; a new first directory at the end adds what a TIFF needs. Nothing points to the block's thumbnail
+    any more.
     """
     order = exif.byte_order(metadata.exif or metadata.geo or b"II")
     block = metadata.exif or exif.block_of({}, order)
@@ -135,7 +136,7 @@ def _number(data: bytes, directory: exif.Directory, tag: int, default: int) -> i
 
 
 def _refuse_raw(data: bytes, directory: exif.Directory) -> None:
-    """A camera's raw file: by its marks, or by what its directories say of their pixels."""
+    """Refuses raw files of cameras, known by their marks or by the pixels that their directories describe."""
     raw = NotForJpeg2000(Reason.RAW, "a RAW photo")
     if _DNG in directory.fields or data[8:10] == b"CR":
         raise raw
@@ -177,7 +178,7 @@ def _refuse_what_jpeg2000_should_not_hold(data: bytes, directory: exif.Directory
 
 
 def _refuse_other_levels(data: bytes, directory: exif.Directory, photometric: int, peak: int) -> None:
-    """Raises NotForJpeg2000 for levels and luma (TIFF 6.0, sections 20 and 21) that decoders pass over."""
+    """Raises NotForJpeg2000 for levels and luma (TIFF 6.0, sections 20 and 21) that decoders ignore."""
     levels = exif.ratios(data, directory, _REFERENCE_LEVELS)
     usual = (0, peak, 128, peak, 128, peak), (0, peak) * 3, (0, peak, 127, peak, 127, peak)
     if photometric in (_RGB, _YCBCR) and levels and levels not in usual:
@@ -236,7 +237,7 @@ def _pixels(data: bytes, directory: exif.Directory) -> Pixels:
 
 
 def _check_jpegs(data: bytes, directory: exif.Directory, bits: int) -> None:
-    """Raises NotForJpeg2000 where JPEG data are damaged, or of a kind that libtiff decodes wrongly."""
+    """Raises NotForJpeg2000 if JPEG data are damaged, or of a kind that libtiff decodes wrongly."""
     if bits != 8:
         raise NotForJpeg2000(Reason.NOT_READ, f"a TIFF of JPEG data of {bits} bits")
     tables = exif.raw(data, directory, _JPEG_TABLES)
@@ -260,7 +261,7 @@ def _packed_samples(data: bytes) -> NDArray[Any]:
 
 
 def _mapped(indices: NDArray[Any], color_map: tuple[int, ...]) -> Pixels:
-    """(H, W) palette indices as RGB, or gray where all are; the map has all reds first, of 16 bits."""
+    """(H, W) palette indices as RGB, or gray if all colors are; the map has 16-bit values, all reds first."""
     table: NDArray[Any] = np.array(color_map[: len(color_map) // 3 * 3], np.uint16).reshape(3, -1).T
     if indices.ndim == 3 and indices.shape[2] == 2:  # with alpha
         colors = _mapped(indices[:, :, 0], color_map)
@@ -314,7 +315,7 @@ def _metadata(data: bytes, directory: exif.Directory) -> tuple[PhotoMetadata, li
 
 
 def _geo_block(data: bytes, directory: exif.Directory) -> bytes | None:
-    """The tags of GeoTIFF as a picture of one pixel, which is what a GeoJP2 box holds; None without any."""
+    """The tags of GeoTIFF as a picture of one pixel, as in a GeoJP2 box; None if there are none."""
     fields = {tag: field for tag, field in directory.fields.items() if tag in tiff_parts.GEO}
     if not fields:
         return None
@@ -348,7 +349,7 @@ def _strip(pixels: Pixels, order: str) -> bytes:
 
 
 def _values(pixels: Pixels, metadata: PhotoMetadata, order: str, rows: int) -> dict[int, exif.Value]:
-    """Content of the first directory, without the strips' places."""
+    """Content of the first directory, without the positions of strips."""
     height, width, channels = pixels.shape
     values = {
         _WIDTH: exif.long(order, width),
@@ -382,7 +383,7 @@ def _values(pixels: Pixels, metadata: PhotoMetadata, order: str, rows: int) -> d
 
 
 def _geo_values(geo: bytes, order: str) -> dict[int, exif.Value]:
-    """The tags of GeoTIFF in a byte order; {} where the block cannot be read."""
+    """The tags of GeoTIFF in a byte order; {} if the block cannot be read."""
     try:
         own, directory = exif.byte_order(geo), exif.read_directory(geo, exif.first_directory(geo))
     except exif.BadExif:

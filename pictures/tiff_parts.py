@@ -113,7 +113,7 @@ def _of_first(data: bytes, at: int) -> Iterator[Part]:
 
 
 def _further(data: bytes, at: int, seen: set[int]) -> Iterator[Part]:
-    """Directories of further pictures: smaller ones of the same are named, others keep the file."""
+    """Directories of further pictures: smaller versions of the picture are named, others keep the file."""
     while at and at not in seen and len(seen) < _MOST_DIRECTORIES:
         seen.add(at)
         try:
@@ -144,7 +144,7 @@ def _of_further(data: bytes, directory: Directory) -> Iterator[Part]:
 
 
 def _field(data: bytes, directory: Directory, tag: int) -> Part:
-    """The value of a field: unknown where it has more bytes than a picture of this size needs."""
+    """The value of a field: unknown if it has more bytes than a picture of this size needs."""
     known, field = TAGS.get(tag), directory.fields[tag]
     is_strange = known in _BOUNDED and (
         field.size > _most_bytes(data, directory, tag)
@@ -176,7 +176,7 @@ def _most_bytes(data: bytes, directory: Directory, tag: int) -> int:
 
 
 def _below(data: bytes, at: int, seen: set[int], levels: int) -> Iterator[Part]:
-    """A directory of EXIF, and those below it, as far down as they are carried."""
+    """A directory of EXIF, and the nested ones, to the depth that is carried."""
     if at in seen:
         return
     seen.add(at)
@@ -232,9 +232,9 @@ def missing_strips(data: bytes, directory: Directory) -> bool:
 
 
 def without_first_directory(block: bytes) -> bytes:
-    """An EXIF block with zeros where its first directory and a thumbnail's were, once both are written anew.
+    """An EXIF block with zeros in place of its first directory and a thumbnail's, which are both rewritten.
 
-    What the directories below the first use stays.
+    Whatever the directories below the first use stays.
     """
     first = exif.first_directory(block)
     used: list[Part] = []

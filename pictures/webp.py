@@ -31,7 +31,7 @@ from foveate.pictures.reasons import Reason
 
 _PIXELS = (b"VP8 ", b"VP8L", b"ALPH")
 _MOST_CHUNKS = 1 << 16
-_SLACK = 16  # bytes that a lossy encoder may write in vain
+_SLACK = 16  # unneeded bytes that a lossy encoder may write
 _ANOTHER = Known(Kind.HOLDS_DATA, "another picture", Reason.SEVERAL_PICTURES)
 CHUNKS: Mapping[bytes, Known] = {
     b"VP8X": Known(Kind.PICTURE, "canvas", most=18, once=True),
@@ -55,7 +55,7 @@ def decode_webp(data: bytes, max_pixels: int | None) -> Picture:
     if jumb is not None and not jumbf.is_whole(jumb):
         parts.append(Part(Kind.UNKNOWN, "C2PA", 0, len(jumb), "damaged"))
         jumb = None
-    # One byte a pixel before it is compressed; lossless pixels have alpha of their own.
+    # One byte per pixel before compression; lossless pixels include their alpha.
     most = 64 + math.prod(_webp_size(chunks)) if b"VP8 " in chunks else 0
     parts = [dataclasses.replace(part, most=most) if part.name == "alpha" else part for part in parts]
     problems = settle(parts, "a WebP")
@@ -69,7 +69,7 @@ def decode_webp(data: bytes, max_pixels: int | None) -> Picture:
 
 
 def _rest(data: bytes, parts: Sequence[Part], pixels: Pixels) -> tuple[str, ...]:
-    """The losses in the chunk of pixels behind these.
+    """The losses behind the pixels in their chunk.
 
     Raises:
       NotForJpeg2000: it keeps the source.
@@ -84,7 +84,7 @@ def _rest(data: bytes, parts: Sequence[Part], pixels: Pixels) -> tuple[str, ...]
             alone = imagecodecs.webp_decode(b"RIFF" + struct.pack("<I", len(chunk) + 4) + b"WEBP" + chunk)
         except MemoryError:
             raise
-        except Exception:  # decoders raise whatever too few bytes lead them to
+        except Exception:  # decoders raise all kinds of exceptions on truncated data
             return False
         return np.array_equal(with_channels(alone)[:, :, :3], pixels[:, :, :3])
 
@@ -93,9 +93,10 @@ def _rest(data: bytes, parts: Sequence[Part], pixels: Pixels) -> tuple[str, ...]
 
 
 def _walk(data: bytes) -> tuple[dict[bytes, bytes], list[Part]]:
-    """The first RIFF chunk of each name, those of pixels cut to their headers; and all parts of the file.
+    """The first RIFF chunk of each name, with chunks of pixels reduced to their headers; and all parts of the
+    file.
 
-    Raises NotForJpeg2000 where the file ends within its pixels, and BadPicture within anything else.
+    Raises NotForJpeg2000 if the file ends within its pixels, and BadPicture if within anything else.
     """
     chunks: dict[bytes, bytes] = {}
     parts = [Part(Kind.PICTURE, "RIFF header", 0, 12)]
@@ -138,7 +139,7 @@ def _webp_size(chunks: dict[bytes, bytes]) -> tuple[int, int]:
 
 
 def encode_webp(pixels: Pixels, metadata: PhotoMetadata, quality: int | None) -> bytes:
-    """A WebP of 8 bits, lossless where `quality` is None, with ICC, EXIF and XMP; pixels (H, W, 1 to 4)."""
+    """A WebP of 8 bits, lossless if `quality` is None, with ICC, EXIF and XMP; pixels (H, W, 1 to 4)."""
     image = pillow_image(pixels, gray=False)
     options = {"lossless": True, "exact": True} if quality is None else {"quality": quality}
     block = exif.with_resolution(metadata.exif, metadata.dpi)

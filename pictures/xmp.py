@@ -1,4 +1,4 @@
-"""XMP packets: which way is up, what they hold beside descriptions, and JPEG's packets in two parts."""
+"""XMP packets: their orientation, data other than descriptions, and JPEG's packets in two parts."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ _STUB = (
 
 
 def orientation(packet: bytes) -> int:
-    """The orientation that a packet states, 1 to 8; 1 where there is none."""
+    """The orientation that a packet states, 1 to 8; 1 if there is none."""
     found = _ORIENTATION.search(packet)
     return int(found[2]) if found else 1
 
@@ -47,7 +47,7 @@ def upright(packet: bytes) -> bytes:
 
 
 def with_sides_swapped(packet: bytes) -> bytes:
-    """The packet of a picture whose width and height have changed places: so do the names of such values."""
+    """The packet with the names of widths and heights swapped, for a picture turned by a quarter."""
     return _SIDES.sub(lambda found: _OTHER_SIDE[found[0]], packet)
 
 
@@ -60,7 +60,7 @@ def data_within(packet: bytes) -> str:
 
 
 class Joined(NamedTuple):
-    """A packet made of two parts; what of them is lost in bytes, and why ("" if nothing is)."""
+    """A packet joined from two parts; how many bytes are lost, and why ("" if none are)."""
 
     packet: bytes | None
     lost: int = 0
@@ -72,7 +72,7 @@ def joined(packet: bytes | None, pieces: Sequence[bytes]) -> Joined:
 
     Args:
       packet: the main one.
-      pieces: what follows the mark of extended XMP in each segment.
+      pieces: the contents of segments behind the mark of extended XMP.
     """
     if not pieces:
         return Joined(packet)
@@ -97,7 +97,7 @@ def joined(packet: bytes | None, pieces: Sequence[bytes]) -> Joined:
 
 
 def _assembled(digest: bytes, pieces: Sequence[bytes]) -> bytes | None:
-    """The extended packet of an MD5 digest in hexadecimal; None where a piece is missing."""
+    """The extended packet with an MD5 digest in hexadecimal; None if a piece is missing."""
     parts: dict[int, bytes] = {}
     total = 0
     for piece in pieces:
