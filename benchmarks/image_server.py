@@ -19,7 +19,7 @@ _MOST = 0xFFF8  # bytes of a record
 
 
 def server_program() -> str | None:
-    """The path of iipsrv, None where it is not installed."""
+    """The path of iipsrv, None if it is not installed."""
     return shutil.which("iipsrv.fcgi") or next((place for place in _PLACES if Path(place).exists()), None)
 
 

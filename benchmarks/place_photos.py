@@ -26,7 +26,7 @@ _FOLDERS: dict[Kind, str] = {"npm": "package"}  # where in a package its files a
 
 @dataclasses.dataclass(frozen=True)
 class PlacePhoto:
-    """A labeled photo; `package` is None where it comes from no registry."""
+    """A labeled photo; `package` is None if it comes from no registry."""
 
     name: str
     half: Literal["development", "test"]

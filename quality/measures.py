@@ -19,8 +19,8 @@ class Measures:
     """How close a decoded photo is to its original.
 
     `mse` is in squared sample units; ratios are in dB, infinite where nothing was lost; SSIM is at most 1.
-    `psnr_s_db` and `ssim_s` are weighted by the saliency map and equal the plain ones where there is none.
-    `ssimulacra2` is a score of at most 100, None where it was not asked for.
+    `psnr_s_db` and `ssim_s` are weighted by the saliency map and equal the plain ones if there is none.
+    `ssimulacra2` is a score of at most 100, None if it was not asked for.
     """
 
     mse: float

@@ -289,7 +289,7 @@ def _histogram(db: Any, name: str) -> Histogram | None:
 def binned(
     db: Any, name: str, series: Sequence[tuple[str, str]]
 ) -> tuple[tuple[float, ...], list[tuple[int, ...]]] | None:
-    """The edges of bins that several columns share, and each column's counts; None where there are no values.
+    """The edges of bins that several columns share, and each column's counts; None if there are no values.
 
     Args:
         db: the connection.

@@ -167,7 +167,7 @@ class FailureGroup:
 
 @dataclasses.dataclass(frozen=True)
 class Step:
-    """The time of a step, in seconds of one worker, and its speed in megapixels a second of one worker."""
+    """The time of a step, in seconds of one worker, and its speed in megapixels per second of one worker."""
 
     name: str
     photos: int
@@ -257,7 +257,7 @@ class ScatterPoint:
 
 @dataclasses.dataclass(frozen=True)
 class GateResult:
-    """One `--fail-if` condition: what the figure was, None where it has no value, and whether it failed."""
+    """One `--fail-if` condition: what the figure was, None if it has no value, and whether it failed."""
 
     condition: str
     figure: str
@@ -348,7 +348,7 @@ class ComparedHistogram:
 class ChangedPhoto:
     """A photo compressed in the first and in the last report; its change is last − first.
 
-    The score is PSNR-S, or PSNR where there is none.
+    The score is PSNR-S, or PSNR if there is none.
     """
 
     relative_path: str

@@ -28,7 +28,7 @@ Picture = NDArray[np.uint8]
 
 @dataclasses.dataclass(frozen=True, eq=False)
 class GalleryPictures:
-    """One photo in its states, each (h, w, 3) uint8 of any size, or None where there is none.
+    """One photo in its states, each (h, w, 3) uint8 of any size, or None if there is none.
 
     `found` shows faces, objects and writing in colors of their own, `bits` where the bits went; `most_bits`
     is the rate of its brightest places, in bits per pixel.
@@ -60,7 +60,7 @@ class EmbeddedPicture:
 class Stage:
     """Pictures of one size to be laid over one another: what lies left of the slider, and right of it.
 
-    `left` is None where there is but one picture or none to compare the others with.
+    `left` is None if there is but one picture or none to compare the others with.
     """
 
     title: str
@@ -111,7 +111,7 @@ def _whole(pictures: GalleryPictures) -> Stage | None:
 
 
 def _detail(pictures: GalleryPictures) -> Stage | None:
-    """The same pixels of original and result; None where one is missing, or the photo is no larger."""
+    """The same pixels of original and result; None if one is missing, or the photo is no larger."""
     original, result = pictures.original, pictures.reconstructed
     if original is None or result is None or original.shape != result.shape:
         return None

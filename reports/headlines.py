@@ -17,7 +17,7 @@ def short_name(column: str) -> str:
 
 
 def report_figures(report: Report) -> dict[str, float | None]:
-    """All figures of a report by name; None where there is nothing to have one of."""
+    """All figures of a report by name; None if there is nothing to have one of."""
     figures: dict[str, float | None] = dict(dataclasses.asdict(report.accounting))
     ends = report.accounting
     figures["failed_share"] = ends.failed / ends.sources if ends.sources else None

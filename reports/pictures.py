@@ -76,7 +76,7 @@ def _found_over(small: Picture, original: Picture) -> Picture:
 
 
 def _original(url: str, shape: tuple[int, ...], limits: Limits) -> Picture | None:
-    """The source's picture; None where it is not there any more, or is another one by now."""
+    """The source's picture; None if it is not there any more, or is another one by now."""
     data = read_if_there(url, limits.file_bytes)
     try:
         picture = None if data is None else as_rgb(decode_picture(data, limits).pixels)
@@ -89,7 +89,7 @@ def _bits_over(photo: Picture, data: bytes, limits: Limits) -> tuple[Picture | N
     """Where the bits went, as heat over the photo, and the rate in bits per pixel of its brightest color.
 
     By the square root, as most of a photo has few bits and some places have many times the mean. (None, None)
-    where the packets cannot be read.
+    if the packets cannot be read.
     """
     try:
         bits = bits_per_pixel(data, limits, *photo.shape[:2])

@@ -100,9 +100,9 @@ def staged(asked: Sequence[Subject]) -> Iterator[Any]:
     """A DuckDB connection whose schemas `r0`, `r1`, ... hold the tables of what is asked, in this order.
 
     photos: one row a photo, its latest state: `REPORT_COLUMNS`, `folder`, `month` ("YYYY-MM", when it was
-        taken, else when the file was changed; "" where neither is known), `score` (PSNR-S, else PSNR), `rank`
-        (SSIMULACRA 2 where all compressed photos have it, else `score`),
-        `seconds` of all steps, `last_seen`. A photo that failed after its newest row is not among them.
+        taken, else when the file was changed; "" if neither is known), `score` (PSNR-S, else PSNR), `rank`
+        (SSIMULACRA 2 where all compressed photos have it, else `score`), `seconds` of all steps, `last_seen`.
+        A photo that failed after its newest row is not among them.
     failed: the last failure of each photo that failed last.
     skipped: for each run, how much of what was up to date it left alone without a row for each photo.
     written: for each run, outcome and version how many rows it wrote, and when it ended.

@@ -201,7 +201,7 @@ def palette_png(transparent: bool = False) -> bytes:
 
 
 def bilevel_png() -> bytes:
-    """A PNG of one bit a pixel, 13 x 9."""
+    """A PNG of one bit per pixel, 13 x 9."""
     return saved(image(sample(9, 13, 1)).convert("1"), "PNG")
 
 

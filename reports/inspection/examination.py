@@ -59,7 +59,7 @@ class Inspection:
 
     name: how the file was named.
     anatomy: its boxes, markers and tile-parts.
-    packets: None where they, or all markers up to the end, could not be read.
+    packets: None if they, or all markers up to the end, could not be read.
     record: our box, None without one.
     saliency_bytes: what the record's map takes.
     readings: the bytes that every size of it, and a region, take to read; none where packets are not known.
@@ -78,14 +78,14 @@ class Inspection:
 
     @property
     def bits_per_pixel(self) -> float:
-        """Of the whole file; 0 where the size of the picture is not known."""
+        """Of the whole file; 0 if the size of the picture is not known."""
         return _bits_per_pixel(self.anatomy.file_bytes, self.anatomy)
 
 
 def examine(name: str, data: bytes, region: Region | None = None) -> Inspection:
     """Reads whatever can be read of a JP2 file or a bare codestream; no pixel is decoded.
 
-    `region` is one to say the bytes of; 512 x 512 pixels in the middle, where there is none.
+    `region` is one to say the bytes of; 512 x 512 pixels in the middle, if there is none.
 
     Raises:
       BadCodestream: it is neither.

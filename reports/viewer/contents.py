@@ -35,7 +35,7 @@ class View:
     """A place of a photo in all versions.
 
     pictures: data URIs, the original's first, then each version's.
-    saliency: a data URI to lay over them, None where all places matter alike.
+    saliency: a data URI to lay over them, None if all places matter alike.
     bits, errors: maps for each version, or None.
     blocks: the worst of each version.
     """

@@ -48,7 +48,7 @@ class PhotoInVersions:
     source_format, source_bytes: of its file.
     pixels: (H, W, C) uint8 or uint16.
     icc: the color profile that the pixels are to be shown with, None for sRGB.
-    saliency: (h, w) in [0, 1], None where all places matter alike.
+    saliency: (h, w) in [0, 1], None if all places matter alike.
     versions: at least one of ours.
     notes: what could not be made, in sentences.
     """
@@ -82,7 +82,7 @@ def version_of_ours(
 def version_of_peer(
     codec: str, files: tuple[PeerFiles, ...], ours: Version, pixels: Pixels, metadata: PhotoMetadata
 ) -> Version | None:
-    """The best version of another codec that takes no more bytes than ours; None where it cannot.
+    """The best version of another codec that takes no more bytes than ours; None if it cannot.
 
     Its file counts with the bytes of the metadata that ours holds, since any archive would keep them.
 

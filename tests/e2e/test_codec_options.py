@@ -99,7 +99,7 @@ def test_what_contradicts_itself_is_wrong_usage(folder: Path, tmp_path: Path, ca
 
 @pytest.fixture(scope="module")
 def layered(folder: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """The photo at 1 bit a pixel in several layers, its right half first."""
+    """The photo at 1 bit per pixel in several layers, its right half first."""
     archive = tmp_path_factory.mktemp("layered")
     compressed(folder, archive, "--bpp", "1", "--layers", str(LAYERS), *masked(folder))
     return archive / "astronaut.png.jp2"

@@ -19,7 +19,7 @@ from tests.transforms.test_encode import SHAPE, coded, picture
     ("source_bytes", "reason"), [(4_000, Reason.NO_SAVING), (10_400, Reason.LITTLE_SAVING)]
 )
 def test_what_saves_too_little_is_kept(source_bytes: int, reason: Reason) -> None:
-    photo = salient(picture(*SHAPE), source_bytes=source_bytes)  # 1 bit a pixel is 10,353 bytes
+    photo = salient(picture(*SHAPE), source_bytes=source_bytes)  # 1 bit per pixel is 10,353 bytes
     (kept,) = outputs(encode_plain(photo, encoder("bpp", 1)))[KEPT]
     assert isinstance(kept, KeptSource)
     assert (kept.source, kept.source_sha256) == (photo.photo.source, photo.photo.source_sha256)
