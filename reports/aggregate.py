@@ -2,7 +2,7 @@
 
     photos, failed, written ─▶ counts, statistics, histograms, samples
 
-Nothing here grows with the number of photos: a report holds aggregates and samples.
+Nothing here grows with the number of photos: a report contains aggregates and samples.
 """
 
 from __future__ import annotations
@@ -91,11 +91,11 @@ def aggregate(
     """The figures of an archive or a run.
 
     Args:
-        db: a connection as `staged` gives it.
-        schema: of what is asked.
-        asked: named in the report.
+        db: a connection from `staged`.
+        schema: of the tables.
+        asked: the subject, as named in the report.
         gallery_photos: how many photos to choose for the gallery.
-        price_per_gb_month: what 10^9 bytes cost a month.
+        price_per_gb_month: the price of 10^9 bytes per month.
     """
     db.execute(f"USE {schema}")
     # A run's own account has what it left alone; an archive's has those photos' rows of earlier runs.
@@ -293,7 +293,7 @@ def binned(
 
     Args:
         db: the connection.
-        name: of the measure, which says whether bins are of equal ratio.
+        name: of the measure, which decides whether bins have equal ratios.
         series: (table, column) of each; the finite values of compressed photos count.
     """
     place = "ln({})" if name in LOGARITHMIC else "{}"
@@ -320,7 +320,7 @@ def binned(
 
 
 def _widened(low: float, high: float) -> tuple[float, float]:
-    """An interval that is not empty, whatever the photos: a single value sits in its middle."""
+    """A non-empty interval: a single value is in its middle."""
     margin = max(abs(low) * 0.05, 1e-3)
     return (low, high) if high - low > margin / 10 else (low - margin, high + margin)
 
@@ -334,7 +334,7 @@ def _scatter(db: Any) -> tuple[ScatterPoint, ...]:
 
 
 def _photos(db: Any, condition: str, order: str, limit: int, offset: int = 0) -> tuple[PhotoFigures, ...]:
-    """Compressed photos in an order, chosen before their columns are read, or all would be sorted."""
+    """Compressed photos in an order, chosen before their columns are read: sorting these would be costly."""
     chosen = f"""
         SELECT rowid FROM photos WHERE outcome = 'compressed' AND {condition}
         ORDER BY {order}, relative_path LIMIT {limit} OFFSET {offset}"""

@@ -54,7 +54,7 @@ def report_charts(report: Report) -> dict[str, list[Chart]]:
 
 
 def comparison_charts(comparison: Comparison) -> list[Chart]:
-    """The distributions of all reports over one another."""
+    """The distributions of all reports, overlaid."""
     found = {histogram.name: histogram for histogram in comparison.histograms}
     shown = [found[name] for name in HISTOGRAMS_SHOWN if name in found]
     medians = {measure.name: measure.medians for measure in comparison.measures}
@@ -65,7 +65,7 @@ def comparison_charts(comparison: Comparison) -> list[Chart]:
 
 
 def histogram_chart(histogram: Histogram, measure: Measure) -> Chart:
-    """Bars for the decoded photos and, over them, an outline for the reconstructed ones."""
+    """Bars for the decoded photos, overlaid with an outline for the reconstructed ones."""
     bars = [
         {"a": a, "b": b, "n": n}
         for (a, b), n in zip(itertools.pairwise(histogram.edges), histogram.decoded, strict=True)
@@ -94,7 +94,7 @@ def histogram_chart(histogram: Histogram, measure: Measure) -> Chart:
 def compared_chart(
     histogram: ComparedHistogram, names: Sequence[str], medians: Sequence[float | None]
 ) -> Chart:
-    """An outline for each report, of another color and dash."""
+    """An outline for each report, with its own color and dash."""
     axes = {"x": _bins(histogram), "y": _photos_axis(*histogram.counts)}
     layers = [
         _outline(histogram.edges, counts, f"var(--series-{place % SERIES})", _DASHES[place % SERIES], **axes)
@@ -123,7 +123,7 @@ def _outline(
     x: Any = "a:Q",
     y: Any = "n:Q",
 ) -> Any:
-    """A stepped line over bins; over bars it takes their axes."""
+    """A stepped line over bins; over bars, it shares their axes."""
     steps = [{"a": a, "n": n} for a, n in zip(edges, (*counts, counts[-1]), strict=True)]
     line = alt.Chart(data(steps)).mark_line(
         color=color, interpolate="step-after", strokeWidth=2, strokeDash=dash
@@ -140,7 +140,7 @@ def _bins(histogram: Histogram | ComparedHistogram) -> Any:
 
 
 def _photos_axis(*series: Sequence[int]) -> Any:
-    """Counts from 0; every whole number where they are few, for Vega would name halves."""
+    """Counts from 0; with every whole number if they are few, since Vega would label halves."""
     most = max(map(max, series))
     few = {"values": list(range(most + 1))} if most <= FEW else {}
     return alt.Y("n:Q", title="photos", axis=alt.Axis(format=",d", **few))
@@ -180,7 +180,7 @@ def _histogram_sentence(measure: Measure) -> str:
 
 
 def scatter_chart(points: tuple[ScatterPoint, ...]) -> Chart:
-    """PSNR against the rate: one dot a decoded photo, and one for what RecCNN makes of it."""
+    """PSNR against the rate: one dot per decoded photo, and one for its reconstruction."""
     values = [
         {"f": p.relative_path, "b": round(p.bits_per_pixel, 4), "p": round(p.psnr_db, 2)}
         | ({} if p.rec_psnr_db is None else {"r": round(p.rec_psnr_db, 2)})
@@ -226,7 +226,7 @@ def scatter_chart(points: tuple[ScatterPoint, ...]) -> Chart:
 
 
 def like_rates(values: list[dict[str, Any]], field: str) -> list[dict[str, float]]:
-    """Groups of photos of like rate: the median rate (b), the median of `field` (m), how many (n)."""
+    """Groups of photos of similar rate: the median rate (b), the median of `field` (m), how many (n)."""
     ordered = sorted((value["b"], value[field]) for value in values if field in value)
     groups = max(1, min(MEDIAN_GROUPS, len(ordered) // MEDIAN_PHOTOS))
     cuts = [len(ordered) * group // groups for group in range(groups + 1)]
@@ -239,7 +239,7 @@ def like_rates(values: list[dict[str, Any]], field: str) -> list[dict[str, float
 
 
 def _rate_rows(series: list[list[dict[str, float]]]) -> tuple[tuple[str, ...], ...]:
-    """A row for each group of like rate; the reconstructed photos' groups are the decoded ones' or fewer."""
+    """A row for each group of similar rate; reconstructed photos have no more groups than decoded ones."""
     return tuple(
         (
             f"{count_text(int(group[0]['n']))} at {measure_text(group[0]['b'], 'bpp')} bpp",
@@ -265,7 +265,7 @@ def _scatter_sentence(points: tuple[ScatterPoint, ...]) -> str:
 
 
 def months_chart(months: Sequence[Group]) -> Chart:
-    """A column for each month's bytes, what is archived below what is saved."""
+    """A column for each month's bytes: archived ones below saved ones."""
     largest = max(months, key=lambda month: month.source_bytes)
     unit, scale = next(
         (name, size) for name, size in _UNITS if largest.source_bytes >= size or name == _UNITS[-1][0]

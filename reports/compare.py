@@ -25,7 +25,7 @@ def compare(db: Any, reports: Sequence[Report]) -> Comparison:
     """The reports that are compared, and how they differ.
 
     Args:
-        db: a connection as `staged` gives it, the reports' tables in its schemas r0, r1, ... in order.
+        db: a connection from `staged`, with the reports' tables in its schemas r0, r1, ... in order.
         reports: two or more.
     """
     schemas = [f"r{number}" for number in range(len(reports))]
@@ -44,7 +44,7 @@ def compare(db: Any, reports: Sequence[Report]) -> Comparison:
 
 
 def _names(reports: Sequence[Report]) -> tuple[str, ...]:
-    """Names that tell the reports apart: their runs, else the ends of their archives' urls that differ."""
+    """Names that distinguish the reports: their runs, or else the differing ends of their archives' urls."""
     if len({report.archive_url for report in reports}) == 1:
         return tuple(report.run_id or "all runs" for report in reports)
     parts = [report.archive_url.rstrip("/").split("/") for report in reports]

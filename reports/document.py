@@ -28,7 +28,7 @@ def to_json(report: Report | Comparison) -> str:
 
 
 def json_schema() -> dict[str, Any]:
-    """The JSON Schema (2020-12) of what `to_json` gives, of one archive or of several compared."""
+    """The JSON Schema (2020-12) of the output of `to_json`, for one archive or several compared."""
     definitions: dict[str, Any] = {}
     either = [_schema(kind, definitions) for kind in (Report, Comparison)]
     return {

@@ -25,7 +25,7 @@ def bytes_text(count: float | None) -> str:
 
 
 def count_text(count: int | None) -> str:
-    """A count with thousands apart: `12,345`."""
+    """A count with thousands separators: `12,345`."""
     return NOTHING if count is None else f"{count:,}"
 
 
@@ -35,7 +35,7 @@ def share_text(share: float | None) -> str:
 
 
 def measure_text(value: float | None, unit: str = "") -> str:
-    """A measure with the figures that its unit deserves; infinite PSNR is `lossless`."""
+    """A measure with digits to suit its unit; infinite PSNR is `lossless`."""
     if value is None or math.isnan(value):
         return NOTHING
     if math.isinf(value):
@@ -54,7 +54,7 @@ def gain_text(value: float | None, unit: str = "") -> str:
 
 
 def signed(write: Callable[[float], str]) -> Callable[[float | None], str]:
-    """How a difference is written whose size `write` would write: with its sign."""
+    """A difference with its sign, its size formatted by `write`."""
 
     def text(value: float | None) -> str:
         if value is None:
@@ -93,7 +93,7 @@ def money_text(amount: float | None) -> str:
 
 
 def month_text(month: str) -> str:
-    """`2024-05` as `May 2024`; anything else as it is."""
+    """`2024-05` as `May 2024`; anything else unchanged."""
     try:
         return f"{datetime.datetime.strptime(month, '%Y-%m'):%b %Y}"
     except ValueError:

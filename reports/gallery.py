@@ -30,8 +30,8 @@ Picture = NDArray[np.uint8]
 class GalleryPictures:
     """One photo in its states, each (h, w, 3) uint8 of any size, or None if there is none.
 
-    `found` shows faces, objects and writing in colors of their own, `bits` where the bits went; `most_bits`
-    is the rate of its brightest places, in bits per pixel.
+    `found` shows faces, objects and writing in different colors, `bits` where the bits went; `most_bits` is
+    the rate of its brightest places, in bits per pixel.
     """
 
     original: Picture | None
@@ -48,7 +48,7 @@ LoadGallery = Callable[[PhotoFigures], GalleryPictures | None]
 
 @dataclasses.dataclass(frozen=True)
 class EmbeddedPicture:
-    """A picture as the page holds it: its state's label, data, and size in pixels."""
+    """A picture in the page: its state's label, data, and size in pixels."""
 
     label: str
     data_uri: str
@@ -58,9 +58,9 @@ class EmbeddedPicture:
 
 @dataclasses.dataclass(frozen=True)
 class Stage:
-    """Pictures of one size to be laid over one another: what lies left of the slider, and right of it.
+    """Overlaid pictures of one size: those left of the slider, and those right of it.
 
-    `left` is None if there is but one picture or none to compare the others with.
+    `left` is None if there is only one picture, or none to compare the others with.
     """
 
     title: str
@@ -81,8 +81,8 @@ class GalleryEntry:
 def gallery_entries(chosen: Sequence[GalleryPhoto], load_gallery: LoadGallery | None) -> list[GalleryEntry]:
     """The chosen photos with their pictures embedded.
 
-    What `load_gallery` raises as `OSError` or `ValueError` (the source has moved, the file is broken) becomes
-    the entry's text; without `load_gallery` there are no entries.
+    `OSError` and `ValueError` from `load_gallery` (the source has moved, the file is broken) become the
+    entry's text; without `load_gallery` there are no entries.
     """
     return [_entry(each.kind, each.photo, load_gallery) for each in chosen] if load_gallery else []
 
@@ -133,7 +133,7 @@ def worst_place(original: Picture, result: Picture, side: int) -> tuple[int, int
 
     Args:
         original, result: (h, w, 3) of one size.
-        side: cut to the picture's own.
+        side: limited to the picture's own sides.
     """
     height, width = original.shape[:2]
     rows, columns = -(-height // _STEP), -(-width // _STEP)
@@ -161,7 +161,7 @@ def _embed(label: str, image: Image.Image, quality: int) -> EmbeddedPicture:
 
 
 def shrink(picture: Picture) -> Image.Image:
-    """`picture`, its longer side at most `LONGER_SIDE` pixels.
+    """`picture` scaled down to at most `LONGER_SIDE` pixels on its longer side.
 
     Raises `ValueError` for anything but (h, w, 3) uint8.
     """

@@ -26,7 +26,7 @@ _NEAREST = 5
 
 
 class BadGate(ValueError):  # noqa: N818
-    """A text that is not a condition, or whose figure does not exist; the message says what would be."""
+    """A text that is not a condition, or whose figure does not exist; the message says what is valid."""
 
 
 @dataclasses.dataclass(frozen=True)
@@ -40,10 +40,10 @@ class Gate:
 
 
 def parse_gate(text: str) -> Gate:
-    """`FIGURE < NUMBER`, with <, <=, >, >=, == or !=; a number with % is a hundredth of it.
+    """`FIGURE < NUMBER`, with <, <=, >, >=, == or !=; a number may be in percent (%).
 
     Raises:
-      BadGate: it is not like that.
+      BadGate: the text does not have this form.
     """
     found = _CONDITION.fullmatch(text)
     if found is None:
@@ -53,7 +53,7 @@ def parse_gate(text: str) -> Gate:
 
 
 def check_names(gates: Sequence[Gate], names: Sequence[str]) -> None:
-    """Raises `BadGate` for the first gate whose figure is not among `names`, which it tells."""
+    """Raises `BadGate` for the first gate whose figure is not among `names`; the message lists them."""
     for gate in gates:
         if gate.figure not in names:
             near = difflib.get_close_matches(gate.figure, names, _NEAREST, 0.5)
@@ -62,7 +62,7 @@ def check_names(gates: Sequence[Gate], names: Sequence[str]) -> None:
 
 
 def judge(gates: Sequence[Gate], figures: Mapping[str, float | None]) -> tuple[GateResult, ...]:
-    """The result of each gate; a figure without a value (nothing was measured) fails none."""
+    """The result of each gate; figures without a value (nothing was measured) do not fail."""
     return tuple(_judged(gate, figures[gate.figure]) for gate in gates)
 
 

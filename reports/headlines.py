@@ -17,7 +17,7 @@ def short_name(column: str) -> str:
 
 
 def report_figures(report: Report) -> dict[str, float | None]:
-    """All figures of a report by name; None if there is nothing to have one of."""
+    """All figures of a report by name; None for figures without a value."""
     figures: dict[str, float | None] = dict(dataclasses.asdict(report.accounting))
     ends = report.accounting
     figures["failed_share"] = ends.failed / ends.sources if ends.sources else None
@@ -36,7 +36,7 @@ def report_figures(report: Report) -> dict[str, float | None]:
 
 
 def comparison_figures(comparison: Comparison) -> dict[str, float | None]:
-    """The figures of the last report; under `change.`, by how much each is above the first report's."""
+    """The figures of the last report, and under `change.`, their differences from the first report."""
     first, last = comparison.reports[0].figures, comparison.reports[-1].figures
     changes = {
         f"change.{name}": None if value is None or before is None else value - before

@@ -27,9 +27,9 @@ def render_page(found: Report | Comparison, load_gallery: LoadGallery | None = N
 
     Args:
         found: the figures.
-        load_gallery: gives the pictures of a photo; without it a report's page has no gallery.
+        load_gallery: returns the pictures of a photo; without it, a report's page has no gallery.
 
-    Every name is escaped, and the page's content security policy lets nothing run but its own scripts.
+    Every name is escaped, and the page's content security policy allows only its own scripts.
     """
     if isinstance(found, Comparison):
         charts = comparison_charts(found)
@@ -69,9 +69,9 @@ def render_template(
     Args:
         template: extends `layout.html`.
         styles: names of style sheets beside this module.
-        scripts: texts of all that may run.
-        data: what scripts find as JSON in the element `data`.
-        names: what else the template shows; every text is escaped.
+        scripts: texts of all scripts that may run.
+        data: given to scripts as JSON in the element `data`.
+        names: whatever else the template shows; every text is escaped.
     """
     return (
         _environment()

@@ -25,7 +25,7 @@ _FEWEST_BITS = 0.01  # per pixel, for the brightest color
 def gallery_loader(key: ArchiveKey | None = None) -> LoadGallery:
     """Reads a photo's pictures from its archive file; loads RecCNN when first needed.
 
-    Files are decoded in isolation: one that brings a decoder down costs its own pictures, not the report.
+    Files are decoded in isolation, so that one that crashes a decoder does not affect the rest of the report.
 
     Args:
         key: of an encrypted archive.
@@ -67,7 +67,7 @@ def _load_reccnn() -> object:
 
 
 def _found_over(small: Picture, original: Picture) -> Picture:
-    """Draws what the networks find in a photo, over it."""
+    """Draws what the networks find in a photo over the photo."""
     from foveate.models import structures
 
     finder = shared("MS-ROI", functools.partial(structures.load, structures.DEFAULT_WEIGHTS)).get()
@@ -76,7 +76,7 @@ def _found_over(small: Picture, original: Picture) -> Picture:
 
 
 def _original(url: str, shape: tuple[int, ...], limits: Limits) -> Picture | None:
-    """The source's picture; None if it is not there any more, or is another one by now."""
+    """The source's picture; None if it is gone or has changed."""
     data = read_if_there(url, limits.file_bytes)
     try:
         picture = None if data is None else as_rgb(decode_picture(data, limits).pixels)
@@ -88,8 +88,8 @@ def _original(url: str, shape: tuple[int, ...], limits: Limits) -> Picture | Non
 def _bits_over(photo: Picture, data: bytes, limits: Limits) -> tuple[Picture | None, float | None]:
     """Where the bits went, as heat over the photo, and the rate in bits per pixel of its brightest color.
 
-    By the square root, as most of a photo has few bits and some places have many times the mean. (None, None)
-    if the packets cannot be read.
+    On a square-root scale, since most of a photo has few bits and some places have many times the mean.
+    (None, None) if the packets cannot be read.
     """
     try:
         bits = bits_per_pixel(data, limits, *photo.shape[:2])

@@ -4,7 +4,7 @@
     DEST/_foveate/metrics/**/journal-* ──────────────────────────────────┴▶ photos (latest state), written
     DEST/_foveate/failures/**.jsonl ───────────────────────────────────────▶ failures_at, failed
 
-Parquet is read by DuckDB itself, column by column: no row of it passes through Python.
+Parquet is read by DuckDB itself, column by column: no rows pass through Python.
 """
 
 from __future__ import annotations
@@ -84,12 +84,12 @@ UNION ALL SELECT run_id, 'failed', NULL, count(*), max(failed_at) FROM failures_
 
 
 class NoTables(ValueError):  # noqa: N818
-    """There is no archive, or not that run of it; the message says what there is."""
+    """There is no archive, or not this run of it; the message says what exists."""
 
 
 @dataclasses.dataclass(frozen=True)
 class Subject:
-    """The subject of a report: an archive, and a run of it or (None) the latest state over all."""
+    """The subject of a report: an archive, and a run of it or, if None, the latest state of all runs."""
 
     archive_url: str
     run_id: str | None = None
@@ -97,23 +97,23 @@ class Subject:
 
 @contextlib.contextmanager
 def staged(asked: Sequence[Subject]) -> Iterator[Any]:
-    """A DuckDB connection whose schemas `r0`, `r1`, ... hold the tables of what is asked, in this order.
+    """A DuckDB connection whose schemas `r0`, `r1`, ... hold the tables of the subjects, in this order.
 
     photos: one row a photo, its latest state: `REPORT_COLUMNS`, `folder`, `month` ("YYYY-MM", when it was
-        taken, else when the file was changed; "" if neither is known), `score` (PSNR-S, else PSNR), `rank`
-        (SSIMULACRA 2 where all compressed photos have it, else `score`), `seconds` of all steps, `last_seen`.
-        A photo that failed after its newest row is not among them.
-    failed: the last failure of each photo that failed last.
-    skipped: for each run, how much of what was up to date it left alone without a row for each photo.
-    written: for each run, outcome and version how many rows it wrote, and when it ended.
+        taken, or else when the file was changed; "" if neither is known), `score` (PSNR-S, else PSNR), `rank`
+        (SSIMULACRA 2 if all compressed photos have it, else `score`), `seconds` of all steps, `last_seen`.
+        Photos that failed after their newest row are left out.
+    failed: the last failure of each photo whose latest outcome is a failure.
+    skipped: for each run, how many up-to-date photos it skipped without a row for each.
+    written: for each run, outcome and version, how many rows it wrote, and when it ended.
 
-    It all goes when the block ends.
+    Everything is removed at the end of the block.
 
     Raises:
       NoTables: there are none.
       BadTable: a file is not the table it should be.
-      ValueError: a run id that cannot be one, or a URL that Beam does not know.
-      OSError: what cannot be read.
+      ValueError: an invalid run id, or a URL that Beam does not know.
+      OSError: a file cannot be read.
     """
     with tempfile.TemporaryDirectory(prefix="foveate-report-") as folder:
         place = pathlib.Path(folder)
@@ -169,7 +169,7 @@ def _load(db: Any, asked: Subject, parts: pathlib.Path) -> None:
 
 
 def _fetch(url: str, number: int, parts: pathlib.Path) -> set[str]:
-    """Puts a table under a number, for DuckDB takes names for patterns; the columns that it has."""
+    """Links a table under a number, since DuckDB treats names as patterns; returns its columns."""
     place = parts / f"{number}.parquet"
     local = pathlib.Path(url).absolute()
     if "://" in url:
@@ -188,7 +188,7 @@ def _fetch(url: str, number: int, parts: pathlib.Path) -> set[str]:
 
 
 def _rows_query(parts: pathlib.Path, present: set[str]) -> str:
-    """All rows of tables and journals, each with the number of its part and its place in it."""
+    """All rows of tables and journals, each with its part's number and its position in the part."""
     schema = _nullable_schema()
     sql_types = {pa.int64(): "BIGINT", pa.float64(): "DOUBLE", pa.string(): "VARCHAR", pa.bool_(): "BOOLEAN"}
     types = {field.name: sql_types.get(field.type, "TIMESTAMPTZ") for field in schema}
@@ -213,7 +213,7 @@ def _nullable_schema() -> pa.Schema:
 
 
 def _utc(text: str) -> datetime.datetime:
-    """An ISO 8601 time as UTC without a zone; what cannot be read counts as long ago."""
+    """An ISO 8601 time as UTC without a zone; unreadable times count as long ago."""
     try:
         time = datetime.datetime.fromisoformat(text)
     except ValueError:

@@ -99,7 +99,7 @@ def sides_table(comparison: Comparison) -> Table:
 
 
 def compared_table(comparison: Comparison) -> Table:
-    """The median of every measure, and how photos that are in both changed on average."""
+    """The median of every measure, and the mean change of photos in both."""
     names = [plain_text(name) for name in comparison.names]
     columns = [names[0], *(heading for name in names[1:] for heading in (name, "change"))]
     table = borderless_table("Median of", columns)
@@ -128,7 +128,7 @@ def changed_table(comparison: Comparison) -> Table:
 
 
 def photos_table(name: str, photos: Sequence[PhotoFigures]) -> Table:
-    """Single photos and what they cost."""
+    """Single photos and their costs."""
     table = borderless_table(name, ["After", "bpp", "Score", "PSNR", "PSNR-S", "Time"])
     for photo in photos:
         table.add_row(
@@ -210,7 +210,7 @@ def losses_table(report: Report) -> Table:
 
 
 def failures_table(report: Report) -> Table:
-    """Failures by kind, one example each."""
+    """Failures by kind, with one example each."""
     table = borderless_table("Failed with", ["Step", "Photos"])
     table.add_column("For example", overflow="fold")
     for group in report.failures:
@@ -231,7 +231,7 @@ def steps_table(report: Report) -> Table:
 
 
 def borderless_table(first: str, others: Sequence[str]) -> Table:
-    """An empty table of one column of text and others of figures."""
+    """An empty table with a column of text and columns of figures."""
     table = Table(
         box=None, header_style="bold dim", pad_edge=False, padding=(0, 1, 0, 0), caption_justify="left"
     )
@@ -242,5 +242,5 @@ def borderless_table(first: str, others: Sequence[str]) -> Table:
 
 
 def plain_text(text: str) -> str:
-    """`text` as it is: no markup, and no control characters that a terminal would obey."""
+    """`text` without markup and without control characters for terminals."""
     return markup.escape("".join(sign if sign.isprintable() else "\ufffd" for sign in text))

@@ -1,6 +1,6 @@
 """Parts that all charts share: the drawing library, the style, and figures as a table.
 
-Colors are the page's CSS variables, so that light, dark and paper need no second drawing.
+Colors are the page's CSS variables, so that light and dark mode and print need no second drawing.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ NARROW, WIDE = 190, 340  # heights in pixels
 
 @dataclasses.dataclass(frozen=True)
 class Key:
-    """One entry of a chart's legend: what it says, and the CSS class that has its color."""
+    """One entry of a chart's legend: its text, and the CSS class with its color."""
 
     label: str
     style: str
@@ -27,9 +27,9 @@ class Key:
 
 @dataclasses.dataclass(frozen=True)
 class Chart:
-    """One figure: what it is called, what it shows in a sentence, its Vega-Lite specification, its figures.
+    """A chart: its title, a sentence on what it shows, its Vega-Lite specification, and its figures.
 
-    `rows` are texts under `headings`, the first of each the row's name.
+    `rows` are texts under `headings`, starting with the row's name.
     """
 
     name: str
@@ -56,7 +56,7 @@ def data(values: list[dict[str, Any]]) -> Any:
 
 
 def logarithmic(low: float, high: float) -> dict[str, Any]:
-    """Scale and axis of [low, high] by its logarithm, with ticks at round numbers."""
+    """A logarithmic scale and axis for [low, high], with ticks at round numbers."""
     return {
         "scale": alt.Scale(type="log", domain=[low, high], nice=False),
         "axis": alt.Axis(values=ticks(low, high), format="~g"),
@@ -64,7 +64,7 @@ def logarithmic(low: float, high: float) -> dict[str, Any]:
 
 
 def ticks(low: float, high: float) -> list[float]:
-    """Round numbers within [low, high]: 1, 2, 5 times powers of ten, or finer where those are few."""
+    """Round numbers within [low, high]: 1, 2, 5 times powers of ten, or finer if those are few."""
     powers = range(math.floor(math.log10(low)), math.ceil(math.log10(high)) + 1)
     for digits in ((1, 2, 5), (1, 1.5, 2, 3, 4, 5, 6, 8), [tenth / 10 for tenth in range(10, 100)]):
         found = [digit * 10.0**power for power in powers for digit in digits]
@@ -75,7 +75,7 @@ def ticks(low: float, high: float) -> list[float]:
 
 
 def finished(chart: Any, height: int) -> dict[str, Any]:
-    """The specification: as wide as its place, without frame, in the page's colors."""
+    """The complete specification: as wide as its container, without frame, in the page's colors."""
     axis = {
         "labelColor": "var(--muted)",
         "titleColor": "var(--muted)",

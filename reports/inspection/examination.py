@@ -20,15 +20,15 @@ SCHEMA = 1  # of the JSON; docs/inspect.md describes it
 
 @dataclasses.dataclass(frozen=True)
 class Account:
-    """Where every byte of a file is; the fields add up to the file.
+    """The bytes of a file by purpose; the fields add up to its size.
 
     boxes: all but the first codestream.
-    main_header, tile_part_headers: markers and their segments, packed packet headers among them.
+    main_header, tile_part_headers: markers and their segments, including packed packet headers.
     packet_headers: those between the packets.
     code_blocks: what the arithmetic coder wrote.
-    sop_and_padding: what else lies among the packets.
+    sop_and_padding: anything else among the packets.
     end: the EOC marker.
-    unread: what follows the end, and what could not be read.
+    unread: whatever follows the end, or could not be read.
     """
 
     boxes: int
@@ -43,7 +43,7 @@ class Account:
 
 @dataclasses.dataclass(frozen=True)
 class LayerEnd:
-    """A layer, and what a file would be that ended with it: bytes, everything counted, and bits per pixel."""
+    """A layer, and the size of a file that ends with it: bytes in total, and bits per pixel."""
 
     layer: int
     header_bytes: int
@@ -55,15 +55,15 @@ class LayerEnd:
 
 @dataclasses.dataclass(frozen=True, eq=False)
 class Inspection:
-    """All that could be learnt of one file.
+    """Everything that could be found out about a file.
 
     name: how the file was named.
     anatomy: its boxes, markers and tile-parts.
     packets: None if they, or all markers up to the end, could not be read.
     record: our box, None without one.
-    saliency_bytes: what the record's map takes.
-    readings: the bytes that every size of it, and a region, take to read; none where packets are not known.
-    notes: sentences on what of a sound file could not be read.
+    saliency_bytes: of the record's map.
+    readings: the bytes to read for each size, and for a region; none if packets are not known.
+    notes: sentences on what could not be read of a valid file.
     problems: sentences on what is broken.
     """
 
@@ -85,7 +85,7 @@ class Inspection:
 def examine(name: str, data: bytes, region: Region | None = None) -> Inspection:
     """Reads whatever can be read of a JP2 file or a bare codestream; no pixel is decoded.
 
-    `region` is one to say the bytes of; 512 x 512 pixels in the middle, if there is none.
+    `region` is one for `readings`; by default 512 x 512 pixels in the middle.
 
     Raises:
       BadCodestream: it is neither.
@@ -116,7 +116,7 @@ def examine(name: str, data: bytes, region: Region | None = None) -> Inspection:
 
 
 def _read_record(data: bytes, found: Anatomy) -> tuple[ArchiveRecord | None, int]:
-    """Our record and the bytes of its saliency map; a file that is cut off behind it still has it."""
+    """Our record and the bytes of its saliency map, even if the file is truncated behind it."""
     record = jp2.read_record(data) if found.boxes else None
     if record is None or record.saliency is None:
         return record, 0
@@ -125,7 +125,7 @@ def _read_record(data: bytes, found: Anatomy) -> tuple[ArchiveRecord | None, int
 
 
 def account(inspection: Inspection) -> Account:
-    """Where the bytes are. Packets that could not be read count as `unread`."""
+    """Accounts for the bytes. Packets that could not be read count as `unread`."""
     found, packets = inspection.anatomy, inspection.packets
     area = sum(part.packet_bytes for part in found.tile_parts)
     headers = blocks = 0
@@ -154,7 +154,7 @@ def _headers_between_packets(packets: PacketStream) -> int:
 
 
 def layer_ends(inspection: Inspection) -> tuple[LayerEnd, ...]:
-    """The layers in order, each with the size of the file up to it; none where packets are not known."""
+    """The layers in order, each with the size of the file up to it; none if packets are not known."""
     if inspection.packets is None:
         return ()
     layers = bit_usage.by_layer(inspection.packets)

@@ -14,11 +14,11 @@ _SIDE = 512  # pixels of the region that is shown if none is asked for
 
 @dataclasses.dataclass(frozen=True)
 class Reading:
-    """The bytes that it takes to read a part of a file.
+    """The bytes needed to read a part of a file.
 
-    left, top, width, height: the region at full size; all of the picture, or some of it.
+    left, top, width, height: the region, in full-size pixels.
     reduce: how often it is halved.
-    bytes: that have to be read, headers included.
+    bytes: that have to be read, including headers.
     requests: in how many pieces.
     """
 
@@ -36,7 +36,7 @@ def readings(data: bytes, packets: PacketStream, region: Region | None = None) -
 
     Raises:
       UnsupportedCodestream: regions of it cannot be read.
-      ValueError: the region lies outside of the picture.
+      ValueError: the region is outside the picture.
     """
     size = packets.stream.size
     whole = Region(0, 0, size.width, size.height)

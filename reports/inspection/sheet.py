@@ -65,12 +65,12 @@ class _Cell:
 
 
 def render_sheet(inspection: Inspection, data: bytes, file_format: SheetFormat) -> tuple[bytes, str]:
-    """One labeled picture of a file; and a sentence on what of it could not be shown, "" if all could.
+    """A labeled picture of a file; and a sentence on what could not be shown, "" if everything could.
 
     Args:
       inspection: of the file, without problems.
       data: the file.
-      file_format: what the bytes returned are.
+      file_format: of the returned bytes.
 
     Raises:
       BadCodestream: the pixels cannot be decoded.
@@ -105,7 +105,7 @@ def _panel_size(width: int, height: int) -> tuple[int, int]:
 
 
 def _photo(data: bytes, width: int, height: int, panel_width: int, panel_height: int) -> Picture:
-    """The decoded photo at a panel's size, from as few resolutions as that needs."""
+    """The decoded photo at a panel's size, from as few resolutions as needed."""
     decoded = _decode(data, width, height, max(panel_width, panel_height))
     pixels = full_range(decoded.pixels, decoded.bit_depth)
     image = Image.fromarray(_rgb_of_cmyk(pixels) if decoded.color_space == "cmyk" else as_rgb(pixels))
@@ -130,7 +130,7 @@ def _decode(data: bytes, width: int, height: int, enough: int) -> openjpeg.Decod
 
 
 def _rgb_of_cmyk(pixels: Pixels) -> Picture:
-    """A plain conversion: without a profile nobody knows the inks."""
+    """A simple conversion, since the inks are unknown without a profile."""
     peak = int(np.iinfo(pixels.dtype).max)
     shares = 1 - pixels[..., :4].astype(np.float32) / peak
     rgb: Picture = np.rint(255 * shares[..., :3] * shares[..., 3:]).astype(np.uint8)
@@ -144,7 +144,7 @@ def _bits_panel(inspection: Inspection, photo: Picture) -> _Panel:
     height, width = photo.shape[:2]
     bits = bit_usage.bits_per_pixel(packets, height, width)
     top = _scale_top(bits)
-    # By the square root, as most of a photo has few bits and some places have many times the mean.
+    # On a square-root scale, since most of a photo has few bits and some places have many times the mean.
     heat = heat_over(np.sqrt(np.clip(bits / top, 0, 1)), _dimmed(photo))
     more = "+" if float(bits.max()) > 1.005 * top else ""
     marks = [(math.sqrt(share), f"{top * share:.3g}") for share in (0, 0.1, 0.25, 0.5)]
@@ -153,12 +153,12 @@ def _bits_panel(inspection: Inspection, photo: Picture) -> _Panel:
 
 
 def _dimmed(photo: Picture) -> Picture:
-    """A photo dark and flat enough not to change the colors over it for the eye."""
+    """A photo made so dark and flat that colors over it keep their look."""
     return (photo // 2 + 16).astype(np.uint8)
 
 
 def _scale_top(bits: NDArray[np.float32]) -> float:
-    """A round number that nearly all of a map lies below."""
+    """A round number above nearly all values of a map."""
     high = float(np.percentile(bits, _BRIGHTEST_SHARE))
     if high <= 0:
         return 1.0
@@ -200,14 +200,14 @@ def _compose(inspection: Inspection, panels: Sequence[_Panel], width: int, heigh
 
 
 def _columns(cells: int, width: int, height: int) -> int:
-    """How many cells stand side by side: all of an upright photo's, two of a wide one's, one panorama."""
+    """How many cells are side by side: all for an upright photo, two for a wide one, one for a panorama."""
     if width > 2.4 * height and width > _CELL_WIDTH:
         return 1
     return max(1, cells) if height > 1.1 * width or cells < 3 else 2
 
 
 def _titles(inspection: Inspection, room: int) -> list[tuple[str, int, tuple[int, int, int]]]:
-    """(text, font size, color) of the lines at the top, as long as there is room for."""
+    """(text, font size, color) of the lines at the top, as many as fit."""
     found = inspection.anatomy
     figures = [
         f"{found.width} x {found.height}",
@@ -259,7 +259,7 @@ def _panel_cell(panel: _Panel, picture_height: int) -> _Cell:
 
 
 def _paint_legend(sheet: Image.Image, x: int, y: int, width: int, ticks: Sequence[tuple[float, str]]) -> None:
-    """The colors as they look over mid-gray, dark to light, with what they stand for."""
+    """The colors as they look over mid-gray, dark to light, with their values."""
     ramp = np.linspace(0, 1, width, dtype=np.float32)[np.newaxis]
     gray = _dimmed(np.full((16, width, 3), _MID_GRAY, np.uint8))
     sheet.paste(Image.fromarray(heat_over(ramp, gray)), (x, y))
@@ -270,7 +270,7 @@ def _paint_legend(sheet: Image.Image, x: int, y: int, width: int, ticks: Sequenc
 
 
 def _chart_cell(inspection: Inspection) -> _Cell:
-    """Bars of the bytes of each resolution, stacked by component, and of all else."""
+    """Bars of the bytes of each resolution, stacked by component, and of everything else."""
     rows = _chart_rows(inspection)
     total = inspection.anatomy.file_bytes
     step = min(_BAR_STEP, _CHART_HEIGHT / len(rows))
@@ -294,7 +294,7 @@ def _chart_cell(inspection: Inspection) -> _Cell:
 
 
 def _paint_bar(draw: ImageDraw.ImageDraw, box: tuple[int, int, int, int], shares: Sequence[float]) -> None:
-    """A bar in pieces, each a share of the box; one piece alone is no component's."""
+    """A bar of pieces, each a share of the box; a single piece belongs to no component."""
     left, top, right, bottom = box
     draw.rectangle(box, _TRACK)
     end = float(left)
@@ -305,7 +305,7 @@ def _paint_bar(draw: ImageDraw.ImageDraw, box: tuple[int, int, int, int], shares
 
 
 def _chart_rows(inspection: Inspection) -> list[tuple[str, tuple[int, ...]]]:
-    """Each resolution's bytes by component (all from the fourth on as one), the headers', all else."""
+    """The bytes of each resolution by component (from the fourth on as one), of headers, and of the rest."""
     packets = inspection.packets
     if packets is None:
         return []
@@ -343,7 +343,7 @@ def _paint_key(draw: ImageDraw.ImageDraw, x: int, y: int, names: Sequence[str]) 
 
 
 def _fitting(text: str, size: int, room: int) -> str:
-    """The text in letters that the font has, cut off where the room ends."""
+    """The text in characters that the font has, cut off to fit."""
     text = "".join(sign if (sign.isascii() and sign.isprintable()) or sign == "·" else "?" for sign in text)
     font = _font(size)
     if font.getlength(text) <= room:

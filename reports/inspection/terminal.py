@@ -57,7 +57,7 @@ def print_inspection(inspection: Inspection, console: Console) -> None:
 
 
 def boxes_table(inspection: Inspection) -> Table:
-    """The boxes, those inside others set in."""
+    """The boxes, with nested ones indented."""
     table = _listing("Box")
     for row in _ends_of(list(_nested(inspection.anatomy.boxes)), _BOXES_SHOWN):
         if row is None:
@@ -111,7 +111,7 @@ def tile_parts_table(inspection: Inspection) -> Table:
 
 
 def layers_table(inspection: Inspection) -> Table:
-    """The layers, and the size of a file that ended with each."""
+    """The layers, and the size of a file that ends with each."""
     names = ["Packet headers", "Code-blocks", "Passes", "File up to it", "bpp"]
     table = borderless_table("Layer", names)
     for layer in _ends_of(layer_ends(inspection)):
@@ -153,7 +153,7 @@ def bands_table(inspection: Inspection) -> Table:
 
 
 def _sums(bands: Sequence[BandBytes], inner: Sequence[str], total: int) -> list[str]:
-    """Blocks, included ones, passes; what stands for the single bands; bytes and their share."""
+    """Blocks, included ones, passes; a placeholder for single bands; bytes and their share."""
     counts = (sum(getattr(band, name) for band in bands) for name in ("blocks", "included", "passes"))
     return [*map(count_text, counts), *inner, *_bytes_and_share(sum(band.bytes for band in bands), total)]
 
@@ -163,7 +163,7 @@ def _bytes_and_share(count: int, total: int) -> tuple[str, str]:
 
 
 def account_table(inspection: Inspection) -> Table:
-    """Where all bytes of the file are."""
+    """The bytes of the file by purpose."""
     table = borderless_table("The bytes are in", ["Bytes", "Share"])
     total = inspection.anatomy.file_bytes
     for field, name in _ACCOUNT_NAMES.items():
@@ -175,7 +175,7 @@ def account_table(inspection: Inspection) -> Table:
 
 
 def readings_table(inspection: Inspection) -> Table:
-    """Table of the bytes that parts of the file take to read."""
+    """The bytes needed to read parts of the file."""
     table = borderless_table("To read", ["Pixels", "Bytes", "Share", "Requests"])
     total = inspection.anatomy.file_bytes
     whole = inspection.anatomy.width, inspection.anatomy.height
@@ -223,7 +223,7 @@ def _listing(first: str) -> Table:
 
 
 def _ends_of(rows: Sequence[Row], shown: int = _ROWS_SHOWN) -> Iterator[Row | None]:
-    """All rows, or of many the first and the last with None between."""
+    """All rows; if there are many, the first and last ones with None between."""
     if len(rows) <= shown:
         yield from rows
         return

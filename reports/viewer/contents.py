@@ -32,9 +32,9 @@ class VersionFigures:
 
 @dataclasses.dataclass(frozen=True)
 class View:
-    """A place of a photo in all versions.
+    """A part of a photo in all versions.
 
-    pictures: data URIs, the original's first, then each version's.
+    pictures: data URIs, first of the original, then of each version.
     saliency: a data URI to lay over them, None if all places matter alike.
     bits, errors: maps for each version, or None.
     blocks: the worst of each version.
@@ -52,8 +52,8 @@ class View:
 class ComparedPhoto:
     """A photo as the page shows it.
 
-    most_bits: bits per pixel that the brightest color of `View.bits` stands for.
-    notes: what a person should know, in sentences.
+    most_bits: the bits per pixel at the brightest color of `View.bits`.
+    notes: sentences for people.
     """
 
     name: str
@@ -94,8 +94,8 @@ def compared(photo: PhotoInVersions, limits: Limits, *, full: bool = False) -> C
 
     Args:
       photo: the photo and its versions.
-      limits: within which our files are looked into.
-      full: show photos of any size as a whole.
+      limits: for decoding our files.
+      full: whether to show photos of any size as a whole.
     """
     height, width = photo.pixels.shape[:2]
     rows, columns = cells_of(height, width)
@@ -128,7 +128,7 @@ def compared(photo: PhotoInVersions, limits: Limits, *, full: bool = False) -> C
 
 @dataclasses.dataclass(frozen=True, eq=False)
 class _Maps:
-    """A photo's maps of cells, those of versions in order, and what their brightest colors stand for."""
+    """A photo's maps of cells, in the order of versions, and the values of their brightest colors."""
 
     saliency: Cells | None
     bits: list[Cells | None]

@@ -21,9 +21,9 @@ _TOP_SHARE = 99.5  # per cent of a map's cells that lie below its brightest colo
 
 
 def lossless_uri(pixels: Pixels, icc: bytes | None) -> str:
-    """Pixels (H, W, C) as a data URI that shows them as they are.
+    """Pixels (H, W, C) as a lossless data URI.
 
-    8-bit samples are kept bit for bit, of 16 the upper 8. What is transparent is shown over mid-gray.
+    8-bit samples are kept bit for bit; of 16 bits, the upper 8. Transparent parts are shown over mid-gray.
 
     Args:
       pixels: of a photo or a part of it.
@@ -47,16 +47,16 @@ def thumbnail_uri(pixels: Pixels, icc: bytes | None) -> str:
 
 
 def heat_uri(cells: Cells, most: float, place: Place) -> str:
-    """A map's cells in a place as colors, a pixel per cell; `most` is the brightest color's value.
+    """A map's cells in a place as colors, one pixel per cell; `most` is the value of the brightest color.
 
-    By the square root: most of a photo has small values, and some places many times the mean.
+    On a square-root scale: most of a photo has small values, and some places many times the mean.
     """
     values = np.sqrt(np.clip(cells[place.cells] / max(most, 1e-9), 0, 1)).astype(np.float32)
     return _uri(Image.fromarray(heat(values)), "PNG")
 
 
 def top_of(maps: list[Cells]) -> float:
-    """The value that the brightest color stands for in all of some maps alike."""
+    """The value of the brightest color, common to some maps."""
     return max(float(np.percentile(one, _TOP_SHARE)) for one in maps)
 
 

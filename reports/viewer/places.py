@@ -53,13 +53,13 @@ class Block:
 def places_of(
     height: int, width: int, saliency: Cells | None, errors: Sequence[Cells], *, full: bool
 ) -> tuple[Place, ...]:
-    """The places of a photo to show: all of it, or two crops; one where both would show the same.
+    """The places of a photo to show: all of it, or two crops; one if both would show the same.
 
     Args:
       height, width: of the photo.
-      saliency: what matters; without it, the middle of the photo takes the most salient crop's place.
-      errors: local errors of versions, which count alike however large they are.
-      full: show photos of any size as a whole.
+      saliency: what matters; without it, the middle of the photo replaces the most salient crop.
+      errors: local errors of versions, which all get the same weight.
+      full: whether to show photos of any size as a whole.
     """
     if full or height * width <= WHOLE_PIXELS:
         return (Place("Whole photo", 0, 0, width, height),)
@@ -101,7 +101,7 @@ def _shares(errors: Sequence[Cells]) -> Cells:
 
 
 def _crop(title: str, height: int, width: int, cells: Cells) -> Place:
-    """The square with the largest sum, moved so that what it has lies around its middle."""
+    """The square with the largest sum, moved so that its content is centered."""
     side = CROP_SIDE // CELL
     row, column = densest(cells, side)
     inside = cells[row : row + side, column : column + side].astype(np.float64)
@@ -112,7 +112,7 @@ def _crop(title: str, height: int, width: int, cells: Cells) -> Place:
 
 
 def _around(title: str, height: int, width: int, row: float, column: float) -> Place:
-    """A crop with a cell in its middle, or as near to that as the photo's borders allow."""
+    """A crop centered on a cell, as far as the photo's borders allow."""
     high, wide = min(height, CROP_SIDE), min(width, CROP_SIDE)
     top, left = (
         min(max(0, round(at - side / 2 / CELL)), (whole - side) // CELL) * CELL

@@ -20,14 +20,14 @@ from foveate.quality.ssimulacra2 import ssimulacra2
 class Version:
     """One file of a photo, and what it decodes to.
 
-    name: as a person knows it: "Quality 80", "AVIF like quality 80".
-    detail: what else is known of how it was made, "" for nothing.
+    name: for people: "Quality 80", "AVIF like quality 80".
+    detail: more on how it was made, "" for nothing.
     file_bytes: of the file.
     pixels: (H, W, C) like the photo's.
     score: SSIMULACRA 2.
     psnr_db: over all color samples.
-    flags: of `foveate compress`, which make it; "" for other codecs.
-    jp2: the file, where it is one of ours.
+    flags: of `foveate compress`, to make it; "" for other codecs.
+    jp2: the file, if it is ours.
     """
 
     name: str
@@ -47,7 +47,7 @@ class PhotoInVersions:
     name: of its file.
     source_format, source_bytes: of its file.
     pixels: (H, W, C) uint8 or uint16.
-    icc: the color profile that the pixels are to be shown with, None for sRGB.
+    icc: the color profile of the pixels, None for sRGB.
     saliency: (h, w) in [0, 1], None if all places matter alike.
     versions: at least one of ours.
     notes: what could not be made, in sentences.
@@ -66,7 +66,7 @@ class PhotoInVersions:
 def version_of_ours(
     name: str, detail: str, flags: str, pixels: Pixels, file: bytes, decoded: Pixels, score: float | None
 ) -> Version:
-    """A version that Foveate made of `pixels`; its score is measured where it is not known."""
+    """A version that Foveate made from `pixels`; its score is measured if it is not known."""
     return Version(
         name=name,
         detail=detail,
@@ -84,12 +84,12 @@ def version_of_peer(
 ) -> Version | None:
     """The best version of another codec that takes no more bytes than ours; None if it cannot.
 
-    Its file counts with the bytes of the metadata that ours holds, since any archive would keep them.
+    The metadata in our file is added to its bytes, since any archive would keep it.
 
     Args:
       codec: its name for people.
-      files: of the photo, one for each way of running the codec, of which that with the best score counts.
-      ours: what it is compared with.
+      files: of the photo, one for each way of running the codec; the one with the best score counts.
+      ours: the version to compare with.
       pixels: the photo, (H, W, C).
       metadata: in our file.
     """
@@ -124,12 +124,12 @@ def _measured(codec: str, file: PeerFile, ours: Version, pixels: Pixels, carried
 
 
 def peer_colors(pixels: Pixels) -> NDArray[np.uint8]:
-    """A photo as other codecs get it: 8 bits, without alpha."""
+    """A photo as given to other codecs: 8 bits, without alpha."""
     return colors_of(as_8_bit(pixels))
 
 
 def _like(decoded: NDArray[np.uint8], pixels: Pixels) -> Pixels:
-    """Decoded colors with the photo's sample type, and its alpha channel as it was."""
+    """Decoded colors with the photo's sample type and original alpha channel."""
     like: Pixels = decoded
     if pixels.dtype == np.uint16:
         like = decoded.astype(np.uint16) * np.uint16(257)
