@@ -1,4 +1,4 @@
-"""Remembers what Beam works out anew for every step of every pipeline: a third of a short run's time.
+"""Caches what Beam computes again for every step of every pipeline: a third of a short run's time.
 
 Flags are parsed once for each class of options, and each function's signature is read once.
 """
@@ -21,7 +21,7 @@ _parsed: dict[tuple[type, tuple[str, ...]], Any] = {}
 
 
 def remember() -> None:
-    """Lets Beam remember, in this process."""
+    """Adds the caches to Beam in this process."""
     decorators.get_signature = core.get_signature = _signature
     PipelineOptions.__init__ = _set_options
 

@@ -1,4 +1,4 @@
-"""Rules for a whole run of the tests: nothing is timed, and no process outlives them."""
+"""Rules for a whole test run: nothing is timed, and no process outlives it."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ _GRACE_SECONDS = 10  # for processes that end by themselves when their parent ha
 
 @pytest.fixture(scope="session", autouse=True)
 def logging_as_in_a_command() -> None:
-    """What commands say is said in all tests alike, whichever of them ran a command before."""
+    """Sets up logging as commands do, so that all tests see the same messages in any order."""
     from foveate.pipelines.logs import set_up_logging
 
     set_up_logging()
@@ -33,7 +33,7 @@ def logging_as_in_a_command() -> None:
 
 @pytest.fixture(scope="session", autouse=True)
 def beam_remembers() -> None:
-    """Pipelines are built in less time, where there are any."""
+    """Makes building pipelines faster, if Beam is loaded."""
     if "apache_beam" in sys.modules:
         from tests.beam_memory import remember
 
@@ -51,7 +51,7 @@ def pytest_xdist_auto_num_workers() -> int | None:
 
 
 def pytest_configure(config: pytest.Config) -> None:
-    """Marks what is started from here on; the workers of pytest-xdist inherit the mark."""
+    """Marks all processes started from here on; the workers of pytest-xdist inherit the mark."""
     if not is_worker(config):
         os.environ[_MARK] = uuid.uuid4().hex
 
@@ -77,7 +77,7 @@ def is_worker(config: pytest.Config) -> bool:
 
 
 def processes_left() -> list[str]:
-    """Number and command of every process that was started by this run, beside this one itself."""
+    """Id and command of every process that this run started, except this one."""
     mark = f"{_MARK}={os.environ[_MARK]}".encode()
     found = []
     for folder in Path("/proc").glob("[0-9]*"):  # on other systems there are none

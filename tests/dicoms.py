@@ -1,4 +1,4 @@
-"""DICOM files for tests, element by element: nothing here needs a DICOM package."""
+"""Makes DICOM files for tests element by element, without a DICOM package."""
 
 from __future__ import annotations
 
@@ -67,8 +67,8 @@ def dicom(
 ) -> bytes:
     """A file of stored samples (frames * H, W) or (H, W, 3) of 8, 16 or 32 bits, of which `bits` are stored.
 
-    `coded` are compressed pixels to stand in place of the samples; `also` are elements that are added, or
-    take the place of those that would be there, and `without` are left out.
+    `coded` are compressed pixels instead of the samples; `also` are elements to add or replace, and `without`
+    are left out.
     """
     rows, columns = samples.shape[0] // frames, samples.shape[1]
     channels = 1 if samples.ndim == 2 else samples.shape[2]
@@ -117,7 +117,7 @@ def scan(rows: int = 61, columns: int = 47, bits: int = 12, signed: bool = False
 
 
 def unstretched(pixels: NDArray[Any], bits: int) -> NDArray[np.int64]:
-    """A picture's samples as they were stored, but raised where they were signed: undoes the stretch."""
+    """A picture's samples as stored (signed ones raised): undoes the stretch."""
     peak = (1 << bits) - 1
     whole = 255 if pixels.dtype == np.uint8 else 65535
     values: NDArray[np.int64] = (pixels.astype(np.int64) * peak + whole // 2) // whole

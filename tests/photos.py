@@ -24,7 +24,7 @@ WEIGHTS = bytes(range(8))
 
 @dataclasses.dataclass(frozen=True)
 class Number:
-    """The smallest element of a pipeline: a number whose source is called like it."""
+    """The smallest element of a pipeline: a number with a source of the same name."""
 
     value: int
 
@@ -35,7 +35,7 @@ class Number:
 
 
 def source(path: Path, root: Path | None = None) -> SourceFile:
-    """The element of a file that lies there."""
+    """The element of a file at this path."""
     status = path.stat()
     relative = path.relative_to(root or path.parent)
     return SourceFile(str(path), relative.as_posix(), status.st_size, status.st_mtime)

@@ -1,6 +1,6 @@
 """Small irregular picture files for tests, as bytes: odd sizes, every kind of pixel, broken and unusual ones.
 
-They are built with Pillow, imagecodecs and by hand, not with what they are to test.
+They are built with Pillow, imagecodecs and by hand, not with the code under test.
 """
 
 from __future__ import annotations
@@ -51,12 +51,12 @@ def saved(picture: Image.Image, format: str, **options: Any) -> bytes:
 
 @functools.cache
 def icc_profile() -> bytes:
-    """An sRGB profile; it holds the second in which it was made, so one is made."""
+    """An sRGB profile; it is made once, since it contains the time of its creation."""
     return ImageCms.ImageCmsProfile(ImageCms.createProfile("sRGB")).tobytes()
 
 
 def xmp_packet(orientation: int | None = None) -> bytes:
-    """An XMP packet with a creator and, where given, an orientation of its own."""
+    """An XMP packet with a creator and, if given, an orientation."""
     turned = "" if orientation is None else f' tiff:Orientation="{orientation}"'
     return (
         '<?xpacket begin="\ufeff" id="W5M0MpCehiHzreSzNTczkc9d"?><x:xmpmeta xmlns:x="adobe:ns:meta/">'
@@ -111,7 +111,7 @@ def exif_with_jpeg(orientation: int = 1) -> bytes:
 
 
 def directory(fields: Sequence[tuple[int, int, bytes]], at: int, order: str, following: int) -> bytes:
-    """A TIFF directory to stand at `at`, of (tag, type, value)."""
+    """A TIFF directory for offset `at`, of (tag, type, value)."""
     unit = {1: 1, 2: 1, 3: 2, 4: 4, 5: 8, 7: 1, 12: 8}
     entries, outside = struct.pack(order + "H", len(fields)), b""
     for tag, kind, value in sorted(fields):
@@ -367,7 +367,7 @@ REASONS = {  # why each of `kept_pictures` is kept
 
 
 def broken_pictures() -> dict[str, bytes]:
-    """Files that are broken or no pictures, by name."""
+    """Files that are broken or not pictures, by name."""
     whole = jpeg(sample(53, 75, 3))
     return {
         "empty.jpg": b"",

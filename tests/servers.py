@@ -52,7 +52,7 @@ class Answer:
 
 @dataclasses.dataclass
 class Listener:
-    """Passes requests on to a server and notes them; `meddle` may answer in its stead, None: it does not."""
+    """Passes requests on to a server and records them; `meddle` may answer instead (None: it does not)."""
 
     upstream: int  # port
     port: int = 0
@@ -181,7 +181,7 @@ def too_late() -> Answer:
 
 @contextlib.contextmanager
 def fake_gcs_server(bucket: str) -> Iterator[Listener]:
-    """fake-gcs-server, where it is installed: it knows preconditions and pages."""
+    """fake-gcs-server, if it is installed: it supports preconditions and pages."""
     program = shutil.which("fake-gcs-server")
     if program is None:
         pytest.skip("fake-gcs-server is not on PATH")
@@ -232,7 +232,7 @@ def s3_server(bucket: str) -> Iterator[Listener]:
 
 @functools.cache
 def s3_client(url: str) -> Any:
-    """Amazon's own client, to look at what we wrote."""
+    """Amazon's client, to check what we wrote."""
     return boto3.session.Session().client(
         "s3",
         region_name="us-east-1",

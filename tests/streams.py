@@ -135,7 +135,7 @@ FOREIGN = {
 
 @functools.cache
 def foreign(options: str) -> bytes:
-    """A codestream of a 131 x 97 RGB texture by opj_compress; skips the test where that is not installed."""
+    """A codestream of a 131 x 97 RGB texture by opj_compress; skips the test if it is not installed."""
     return compress(texture(97, 131, 3), options)
 
 
@@ -166,7 +166,7 @@ def everything(layers: Layers) -> NDArray[np.int32]:
 
 
 def random_choice(layers: Layers, count: int, seed: int) -> NDArray[np.int32]:
-    """The like at random: (count, blocks), from none to all of the layers, non-decreasing."""
+    """The same at random: (count, blocks), from none to all of the layers, non-decreasing."""
     rng = np.random.default_rng(seed)
     chosen = rng.integers(0, len(layers.passes) + 1, (count, layers.passes.shape[1]))
     return np.sort(chosen, 0).astype(np.int32)

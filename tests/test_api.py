@@ -1,4 +1,4 @@
-"""The Python API: its examples, its targets, its errors, and that it stays light."""
+"""Tests the Python API: its examples, targets and errors, and that it stays light."""
 
 from __future__ import annotations
 

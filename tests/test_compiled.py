@@ -1,4 +1,4 @@
-"""Compiling works where nothing can be kept."""
+"""Tests that compiling works without a cache, and with one of an earlier version."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ def test_a_function_without_a_place_for_its_code_is_compiled_all_the_same() -> N
 
 
 def test_code_that_was_kept_before_a_class_was_renamed_is_compiled_again(tmp_path: Path) -> None:
-    """As in a package that is replaced by its next version, where numba keeps code beside the modules."""
+    """As when a package is replaced by its next version while numba's code stays beside the modules."""
     module = tmp_path / "renaming.py"
     source = (
         "from typing import NamedTuple\n\nfrom foveate.compiled import compiled\n\n\n"

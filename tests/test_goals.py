@@ -1,4 +1,4 @@
-"""Tests how targets become demands on the codec."""
+"""Tests how targets become goals of the codec."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The house's rule: imports point down only, and what is slow to import is imported where it is used."""
+"""Tests the import rule: imports point down only, and slow modules are imported where they are used."""
 
 import ast
 import subprocess

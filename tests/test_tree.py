@@ -1,6 +1,6 @@
 """The tests mirror the tree: `tests/<folder>/test_<module>.py` tests `<folder>/<module>.py`.
 
-What tests no single module is listed here, with the reason.
+Tests that belong to no single module are listed here, with the reason.
 """
 
 from __future__ import annotations
@@ -53,7 +53,7 @@ def unit_tests() -> list[str]:
 
 
 def has_its_module(test: str) -> bool:
-    """Whether a test's module, or package, is where its own place says."""
+    """Whether the module or package that a test's path names exists."""
     path = Path(test)
     folder = path.parent if len(path.parts) > 1 else Path("foveate")
     module = ROOT / folder / path.name.removeprefix("test_")

@@ -1,4 +1,4 @@
-"""Independent programs that read our files. Tests that need one are skipped if it is not installed."""
+"""Finds independent programs for tests, which are skipped if one is not installed."""
 
 from __future__ import annotations
 

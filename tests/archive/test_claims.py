@@ -1,4 +1,4 @@
-"""Several runs on one archive: each photo is one run's, until that run is not alive."""
+"""Tests several runs on one archive: each photo belongs to one run while that run is alive."""
 
 from __future__ import annotations
 
@@ -37,7 +37,7 @@ def photo(name: str, size: int = 5) -> SourceFile:
 
 
 def dies(archive: Path, run_id: str) -> None:
-    """A run that has not renewed its lease for long."""
+    """Makes a run look as if it had not renewed its lease for a long time."""
     os.utime(leases.lease_url(str(archive), run_id), (1, 1))
 
 

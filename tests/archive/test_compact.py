@@ -49,7 +49,7 @@ def an_archive(root: Path) -> str:
 
 
 def seen(archive: str) -> Any:
-    """All that the tables say, in an order of its own."""
+    """Everything that the tables say, in a fixed order."""
     order: Callable[[Any], str] = str
     return (
         sorted(tables.read_metrics(archive).to_pylist(), key=order),
@@ -84,7 +84,7 @@ def test_the_same_is_read_from_fewer_files(tmp_path: Path) -> None:
 
 
 class Killed(BaseException):
-    """Stands for a kill: nothing is tidied up behind it."""
+    """Stands for a kill: nothing is cleaned up after it."""
 
 
 @pytest.mark.parametrize(

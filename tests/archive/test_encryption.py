@@ -1,4 +1,4 @@
-"""Encrypted files: what comes back, and what must not."""
+"""Tests encrypted files: what is decrypted, and what must be refused."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ def test_what_was_encrypted_comes_back_with_its_path(data: bytes, path: bytes, k
 
 
 def test_a_container_is_what_its_description_says() -> None:
-    """Read with nothing but the layout in the module's text, as others must be able to in twenty years."""
+    """Reads a file by the layout in the module's docstring alone, as must be possible in twenty years."""
     container = encryption.encrypt(b"a photo", KEY, b"trip/a.jpg.jp2")
     assert container[:9] == b"\x89FVTenc\n\x01"
     assert container[9:17] == encryption.key_id(KEY)

@@ -1,4 +1,4 @@
-"""What a watch has left to another run is given back when that has ended without doing it."""
+"""Tests that photos left to another run come back if that run ends without processing them."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Boxes: what they mean, what they may not be, and the area that a map of them has."""
+"""Tests boxes: what they mean, which are invalid, and the area that they cover in a map."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Tests the weights of structures as a person writes them."""
+"""Tests the weights of structures as people write them."""
 
 from __future__ import annotations
 

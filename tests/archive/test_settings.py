@@ -1,4 +1,4 @@
-"""A digest differs exactly where the archive would."""
+"""Tests that digests differ exactly when archives would."""
 
 from __future__ import annotations
 

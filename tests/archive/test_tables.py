@@ -1,4 +1,4 @@
-"""The metrics and failures tables: what is written is read back, whole, by any run."""
+"""Tests that any run reads back the metrics and failures tables completely."""
 
 import dataclasses
 import datetime

@@ -1,4 +1,4 @@
-"""Tests what the ablation compares."""
+"""Tests the comparison of the ablation."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from tests import streams
 
 
 def network(change: float) -> Network:
-    """Adds so much to every sample; of RecCNN's inputs, if ComCNN was used, thrice as much."""
+    """Adds a value to every sample; three times as much in RecCNN's inputs if ComCNN was used."""
 
     def predict(picture: Any, noise: Any) -> Any:
         used = noise.shape[-1] == 5 and noise[0, 0, 0, 4] > 0

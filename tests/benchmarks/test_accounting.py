@@ -1,4 +1,4 @@
-"""A few odd files of each format; and that the benchmark sees what is lost unnamed."""
+"""Tests a few odd files of each format, and that the benchmark notices unnamed losses."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Files as cameras write them: their size, quality and subsampling, and noise that grows with ISO."""
+"""Tests files like those of cameras: their size, quality and subsampling, and noise that grows with ISO."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""BD-rates and interpolation, on curves whose answers are known."""
+"""Tests BD-rates and interpolation on curves with known results."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from benchmarks.curves import Curve, Point
 
 
 def _curve(sizes: tuple[float, ...] = (1000, 2000, 4000, 8000), step_db: float = 4.0) -> Curve:
-    """So many dB more for each doubling, a little bent."""
+    """A slightly bent curve that gains so many dB per doubling."""
     return tuple(
         Point(size, {"psnr": 25 + step_db * math.log2(size / 1000) + 0.2 * i * i})
         for i, size in enumerate(sizes)

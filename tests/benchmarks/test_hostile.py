@@ -1,4 +1,4 @@
-"""A small part of the hostile corpus; and that the benchmark itself sees what it is there for."""
+"""Tests a small part of the hostile corpus, and that the benchmark itself notices failures."""
 
 from __future__ import annotations
 

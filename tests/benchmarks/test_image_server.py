@@ -1,4 +1,4 @@
-"""A IIIF server gets the right parts and sizes out of files of every arrangement."""
+"""Tests that an IIIF server reads the right parts and sizes from files of every arrangement."""
 
 from __future__ import annotations
 

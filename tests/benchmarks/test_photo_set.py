@@ -1,4 +1,4 @@
-"""The photos that are fetched: each has its own name, license and digest, and another one is refused."""
+"""Tests the photos to fetch: each has a name, license and digest, and other files are refused."""
 
 from __future__ import annotations
 

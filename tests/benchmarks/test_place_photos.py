@@ -1,4 +1,4 @@
-"""The photos labeled for faces and writing: each has a source and a half, and another one is refused."""
+"""Tests the photos labeled for faces and writing: each has a source and half, and others are refused."""
 
 from __future__ import annotations
 

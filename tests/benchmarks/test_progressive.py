@@ -1,4 +1,4 @@
-"""Beginnings of files are those that a decoder sees as the first layers."""
+"""Tests that prefixes of files decode as their first layers."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The headline beside the published figures: what is off by more than its tolerance is named."""
+"""Tests that headline figures are named if they are off the published ones by more than allowed."""
 
 from __future__ import annotations
 

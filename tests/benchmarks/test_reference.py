@@ -1,4 +1,4 @@
-"""OpenJPEG at exactly the bytes that are asked for."""
+"""Tests OpenJPEG's figures at exactly the requested bytes."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What whole runs take: which photos they are measured on, and the table made of it."""
+"""Tests the cost of whole runs: the photos that are measured, and the resulting table."""
 
 from __future__ import annotations
 

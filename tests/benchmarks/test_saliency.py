@@ -1,4 +1,4 @@
-"""Measures against PySODMetrics' figures, baselines, and what the sections make of maps."""
+"""Tests measures against PySODMetrics' figures, baselines, and the sections on maps."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ def model() -> msroi.MsRoi:
 
 
 def disc(height: int, width: int, y: int, x: int, radius: int, noise: float) -> tuple[Any, Any]:
-    """A soft disc with ripples in steps of 1/255, and the disc nearby that it should be."""
+    """A soft disc with ripples in steps of 1/255, and a nearby disc as its mask."""
     rows, columns = np.mgrid[:height, :width]
     soft = 1 / (1 + np.exp((np.hypot(rows - y - 4, columns - x + 3) - radius) / 6))
     soft += noise * np.sin(columns / 5) * np.cos(rows / 7)

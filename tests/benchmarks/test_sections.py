@@ -1,4 +1,4 @@
-"""Tests the tables made of curves and figures, and that Foveate does what they measure."""
+"""Tests the tables made from curves and figures, and that Foveate does what they measure."""
 
 from __future__ import annotations
 
@@ -40,7 +40,7 @@ PIXELS = 512 * 512
 
 
 def _curve(share: float = 1.0, more: dict[str, float] | None = None) -> Curve:
-    """A codec's files at all rates, of as many bytes as asked for, that look like files of bytes / share."""
+    """A codec's files at all rates, of the requested bytes, that look like files of bytes / share."""
     return tuple(
         Point(
             rate * PIXELS / 8,
@@ -93,7 +93,7 @@ def test_all_codecs_are_in_all_tables_and_in_the_picture() -> None:
 
 
 def _with_network(gain_db: float, worst_db: float) -> list[Measured]:
-    """Two photos, one of which gains so much from RecCNN and the other less, and is marked."""
+    """Two photos: one that gains so much from RecCNN, and one that gains less and is marked."""
     photos = []
     for gain, marked in ((gain_db, 0.0), (worst_db, 1.0)):
         restored = tuple(

@@ -1,4 +1,4 @@
-"""The soak, small and in a folder; and that its checks see what they are there for."""
+"""Tests a small soak in a folder, and that its checks notice failures."""
 
 from __future__ import annotations
 

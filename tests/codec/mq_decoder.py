@@ -1,4 +1,4 @@
-"""The MQ decoder as ISO/IEC 15444-1 C.3 draws it, slow and plain, to hold the encoder against."""
+"""The MQ decoder of ISO/IEC 15444-1 C.3, slow and simple, to compare the encoder with."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from foveate.codec.tier1 import _STATES
 
 
 class MqDecoder:
-    """Decodes one codeword; what is missing of it is extended with ones (D.4.1)."""
+    """Decodes one codeword, extended with ones if it is truncated (D.4.1)."""
 
     def __init__(self, codeword: bytes, states: list[int], symbols: list[int]) -> None:
         """INITDEC (Figure C.10); `states` and `symbols` are those of the contexts, and change."""

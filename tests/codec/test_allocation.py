@@ -1,4 +1,4 @@
-"""Who gets the bits: budgets are kept, and weight buys quality where it lies."""
+"""Tests the allocation: budgets are kept, and weights improve quality where they are."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ def middle(height: int = 8, width: int = 8) -> NDArray[np.float32]:
 
 
 def coded(pixels: NDArray[np.uint8], gain_db: float = 0, block_size: int = 64) -> Candidates:
-    """All passes of a photo whose middle matters."""
+    """All passes of a photo with a weighted middle."""
     emphasis = Emphasis(middle(), gain_db)
     return Encoder(pixels, emphasis, Coding(block_size=block_size)).whole().candidates
 
@@ -167,7 +167,7 @@ def test_more_weight_never_costs_a_block_a_pass_at_the_same_slope(
 
 
 def prefix(data: bytes, layers: int) -> bytes:
-    """A file up to a layer's end, and an end-of-codestream marker: cut where tile-parts begin."""
+    """A file cut before a tile-part, at a layer's end, with an end-of-codestream marker."""
     tiles = codestream.parse(data).size
     count = layers * tiles.tiles_across * tiles.tiles_down
     at = data.index(b"\xff\x90")

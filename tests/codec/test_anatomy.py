@@ -1,4 +1,4 @@
-"""Files taken apart: every byte is somewhere, and what is broken is said."""
+"""Tests that every byte of a file is listed, and that damage is reported."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ METADATA = PhotoMetadata(
 
 @functools.cache
 def archived(channels: int = 4) -> bytes:
-    """A JP2 file with all that we write."""
+    """A JP2 file with everything that we write."""
     record = ArchiveRecord(bytes(range(32)), bytes(8), saliency=SALIENCY)
     return jp2.wrap(streams.layered(61, 83, channels), metadata=METADATA, record=record)
 

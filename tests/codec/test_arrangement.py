@@ -1,4 +1,4 @@
-"""Files for access: the same picture, every packet where TLM and PLT say it is, every byte counted."""
+"""Tests files for access: the same picture, every packet where TLM and PLT say, every byte counted."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Where the bits went: sums that must come out, and bits that lie where the picture is busy."""
+"""Tests where bits went: sums are right, and busy places have more bits."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What errors cost of a score, and weights that know it: better looks at the same bytes."""
+"""Tests what errors cost in score, and that weights based on it look better at the same bytes."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Marker segments: what is read, what is refused, what is written back."""
+"""Tests which marker segments are read, refused and written back."""
 
 from __future__ import annotations
 
@@ -166,7 +166,7 @@ def test_a_stream_cut_off_anywhere_is_refused() -> None:
 
 
 def survives(data: bytes) -> None:
-    """Taking apart and emitting again ends, well or with one of the two errors."""
+    """Parsing and emitting ends, successfully or with one of the two errors."""
     try:
         found = PacketStream.parse(data)
     except (BadCodestream, UnsupportedCodestream):

@@ -1,4 +1,4 @@
-"""Codestreams with the features of the conformance suite's (ISO/IEC 15444-4): read as they were written.
+"""Tests codestreams with the features of the conformance suite (ISO/IEC 15444-4): they are read as written.
 
 Their samples are known, since they are coded without loss. opj_compress writes them; what it cannot write is
 in `test_rearranged` (packed headers, progression changes, tiles that differ), `openjpeg/test_plain` and
@@ -27,7 +27,7 @@ Plane = NDArray[np.int64]
 
 
 class Profile(NamedTuple):
-    """What a codestream is like: size, components (dx, dy), bits, whether signed, options of opj_compress."""
+    """A codestream's size, components (dx, dy), bits, whether signed, and options of opj_compress."""
 
     width: int
     height: int

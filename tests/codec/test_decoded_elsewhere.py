@@ -1,4 +1,4 @@
-"""Whatever picture our encoder codes, FFmpeg's own decoder and Pillow see what OpenJPEG sees."""
+"""Tests that FFmpeg's decoder and Pillow decode our files like OpenJPEG, for any picture."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""From pixels to codestreams: every target is met, whatever was guessed; tiles for giants."""
+"""Tests the encoder: every target is met, even after wrong guesses; giants are tiled."""
 
 from __future__ import annotations
 
@@ -73,7 +73,7 @@ def test_all_of_a_reversible_encode_is_the_picture(
 @given(st.integers(0, 1 << 30), st.integers(1, 5))
 @settings(deadline=None, max_examples=30)
 def test_lossless_keeps_passes_that_remove_no_error(value: int, layers: int) -> None:
-    """A decoder that takes another point of an interval than ours must find every bit, too."""
+    """A decoder that reconstructs at another point of an interval than ours must also find every bit."""
     rng = np.random.default_rng(value)
     pixels = rng.choice(rng.integers(0, 256, 2), (20, 30, 1)).astype(np.uint8)
     choice = Encoder(pixels, coding=Coding(reversible=True, levels=0)).whole(layers)
@@ -91,7 +91,7 @@ def test_lossless_costs_no_more_than_another_encoders() -> None:
 @given(st.floats(-5, 2.5), st.sampled_from([1, 3]), st.integers(0, 3))
 @settings(deadline=None, max_examples=30)
 def test_stopping_early_costs_nothing(log_rate: float, layers: int, kind: int) -> None:
-    """Against a choice from all passes: the same bytes within a hair, and the same quality."""
+    """Compared with a choice from all passes: nearly the same bytes, and the same quality."""
     pixels = (
         photo(),
         streams.texture(301, 437, 1),

@@ -1,4 +1,4 @@
-"""Boxes are carried as they are, around another codestream."""
+"""Tests that boxes are carried unchanged around another codestream."""
 
 from __future__ import annotations
 

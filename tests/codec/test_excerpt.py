@@ -1,4 +1,4 @@
-"""Smaller files cut out of files: the same pixels where it matters, and few bytes read."""
+"""Tests smaller files cut out of files: the same pixels in the region, with few bytes read."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ def ours(layers: int = 2, tile_size: int | None = None, *, access: bool = True) 
 
 
 def check_same_pixels(data: bytes, region: Region, reduce: int = 0, layers: int = 0) -> RangedBytes:
-    """An excerpt decodes in an area as the file does; it and all of the file are sound."""
+    """Checks that an excerpt decodes like the file in an area, and that both are valid."""
     ranged = RangedBytes.of(data)
     area = window(excerpt.picture_size(ranged), region, reduce=reduce).area
     cut = excerpt.excerpt(ranged, area, reduce=reduce, layers=layers)

@@ -1,4 +1,4 @@
-"""The recipe of every file: each goal is met, by whole files, and what comes back is what was said."""
+"""Tests that each goal is met by whole files, and that files decode to the returned pixels."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Other people's JPEG 2000: colors converted right, or refused by name."""
+"""Tests other programs' JPEG 2000 files: colors are converted correctly, or refused by name."""
 
 from __future__ import annotations
 

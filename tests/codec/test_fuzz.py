@@ -1,4 +1,4 @@
-"""Damage of all kinds, from a fixed seed; and that the fuzzer itself sees what it is there for."""
+"""Tests damage of all kinds from a fixed seed, and that the fuzzer itself notices failures."""
 
 from __future__ import annotations
 

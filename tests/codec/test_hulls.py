@@ -1,4 +1,4 @@
-"""Where codewords may be cut: the convex hull of bytes and gains."""
+"""Tests where codewords may be truncated: the convex hull of bytes and gains."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Files held against their own records: whole, cut, damaged, of version 1."""
+"""Tests files against their own records: intact, truncated, damaged, of version 1."""
 
 from __future__ import annotations
 
@@ -117,7 +117,7 @@ def test_a_flipped_bit_is_no_edit(bit: int) -> None:
     ],
 )
 def test_edited_boxes_are_distinguished_from_damaged_ones(value: bytes, packet: bytes, edited: bool) -> None:
-    """The new boxes stand in a file whose record is still that of the first."""
+    """The file has new boxes, and still the record of the old ones."""
     first, then = with_exif(b"Ann\0"), with_exif(value, packet)
     sum_of = jp2.boxes_crc32(first).to_bytes(4)
     changed = then.replace(jp2.boxes_crc32(then).to_bytes(4), sum_of)

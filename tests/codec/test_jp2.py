@@ -1,4 +1,4 @@
-"""JP2 boxes, metadata and the archive record, by laws of our own and by the judgement of other programs."""
+"""Tests JP2 boxes, metadata and the archive record, by our own laws and with other programs."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Where code-blocks lie: every sample in one block, every packet in its turn."""
+"""Tests the layout of code-blocks: every sample is in one block, and packets are in order."""
 
 from __future__ import annotations
 

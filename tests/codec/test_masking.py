@@ -1,4 +1,4 @@
-"""Weights from what hides errors: visible errors count more, and MS-SSIM rises at the same bytes."""
+"""Tests masking: visible errors count more, and MS-SSIM rises at the same bytes."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The coding-noise map: larger where coding is coarser, and of the size of the real error."""
+"""Tests that the coding-noise map is larger where coding is coarser, and about as large as the real error."""
 
 from __future__ import annotations
 
@@ -129,7 +129,7 @@ def test_alpha_does_not_count() -> None:
 
 
 def test_blocks_of_a_region_count_as_finely_as_it_is_coded_and_others_as_they_are() -> None:
-    """Mb = 9 and a shift of 12: what begins above the twelfth bit-plane is of the region (Annex H)."""
+    """Mb = 9 and a shift of 12: coefficients above the twelfth bit-plane belong to the region (Annex H)."""
     blocks = layout.lay_out(
         codestream.parse(
             structures.assemble(

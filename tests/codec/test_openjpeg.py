@@ -1,4 +1,4 @@
-"""Guarded decoding through OpenJPEG, whatever was encoded."""
+"""Tests guarded decoding through OpenJPEG, for any encoder."""
 
 from __future__ import annotations
 
@@ -71,7 +71,7 @@ def test_an_independent_decoder_reads_tiles_and_their_thin_remainders(
 
 
 def decoded_alike(data: bytes, **arguments: Any) -> openjpeg.Decoded:
-    """Decoded tile by tile, after comparing it with the whole decoding that leniency asks for."""
+    """Decodes tile by tile, and compares the result with lenient decoding of the whole."""
     tiles, whole = (openjpeg.decode(data, strict=strict, **arguments) for strict in (True, False))
     np.testing.assert_array_equal(tiles.pixels, whole.pixels)
     assert (tiles.pixels.dtype, tiles.bit_depth) == (whole.pixels.dtype, whole.bit_depth)
@@ -242,7 +242,7 @@ def test_five_components_are_refused_by_number() -> None:
 
 
 def peak_memory_after(calls: int) -> int:
-    """Bytes that this process used at most, after decoding and refusing so many times."""
+    """The peak memory of this process in bytes, after decoding and refusing so many times."""
     codestream = streams.coded(photo(256, 256, 3))
     for _ in range(calls):
         openjpeg.decode(codestream)

@@ -1,4 +1,4 @@
-"""Packets to codewords and back: nothing is lost, and other decoders agree."""
+"""Tests packets to codewords and back: nothing is lost, and other decoders agree."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ def emitted(source: PacketStream, layers: Layers, progression: str = "LRCP") -> 
 
 
 def contributions(source: PacketStream) -> dict[tuple[int, int], bytes]:
-    """The bytes that each layer holds of each block, where it has a pass of it."""
+    """The bytes of each block in each layer that has a pass of it."""
     body, start = source.codewords.body.tobytes(), source.codewords.start
     passes, sizes = (np.diff(table.astype(int), axis=0, prepend=0) for table in source.layers)
     before = source.layers.sizes - sizes
@@ -146,7 +146,7 @@ def test_bounds_say_where_each_layer_of_each_tile_is() -> None:
 def test_extreme_contributions_are_parsed_back(
     shape: tuple[int, int, int, int, int, bool], seed: int
 ) -> None:
-    """Many or no passes, long or no bytes, up to 82 missing planes: whatever the headers can say."""
+    """Many or no passes, many or no bytes, up to 82 missing planes: everything that headers can express."""
     source = PacketStream.parse(streams.layered(*shape))
     rng = np.random.default_rng(seed)
     size = (4, len(source.sizes))

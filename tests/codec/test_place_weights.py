@@ -1,4 +1,4 @@
-"""A map's mean over a block goes by its coefficients' energy; what is worth less beside it is left out."""
+"""Tests that a map's mean over a block is weighted by energy, and that unneeded coefficients are dropped."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""TLM and PLT: what is listed is read back, whatever it takes."""
+"""Tests that TLM and PLT entries are read back."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""A score is reached: predicted, then corrected, for all kinds of pictures."""
+"""Tests that scores are predicted and then corrected, for all kinds of pictures."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Files that are read where they are looked at: the same bytes, and no more of them than it takes."""
+"""Tests reading only the needed parts of files: the same bytes, and no more than necessary."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Real pictures in structures that OpenJPEG's encoder does not write, and what other decoders make of them.
+"""Tests real pictures in structures that OpenJPEG's encoder does not write, in other decoders.
 
 Streams by opj_compress with SOP and EPH are cut at these markers, which occur nowhere else, and put together
 again. OpenJPEG, FFmpeg and Pillow must see the same picture before and after, and we must find in them what

@@ -1,4 +1,4 @@
-"""Codestreams of all structures that Part 1 knows, arranged anew: every pass of every block is there."""
+"""Tests rearranging codestreams of all structures in Part 1: every pass of every block is kept."""
 
 from __future__ import annotations
 

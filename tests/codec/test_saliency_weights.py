@@ -1,4 +1,4 @@
-"""How much an error counts by saliency: the mean of the map over where each block's energy lies."""
+"""Tests how saliency weights errors: by the mean of the map where each block's energy is."""
 
 from __future__ import annotations
 

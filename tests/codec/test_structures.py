@@ -1,4 +1,4 @@
-"""Packets of every structure: what another writer wrote is understood, and written again as any other."""
+"""Tests packets of every structure from another writer: they are read, and written in any other structure."""
 
 from __future__ import annotations
 

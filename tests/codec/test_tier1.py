@@ -1,4 +1,4 @@
-"""Code-blocks to codewords: whatever is coded in parts is what is coded at once, and decoders agree."""
+"""Tests coding of code-blocks: in parts or at once gives the same, and decoders agree."""
 
 from __future__ import annotations
 
@@ -71,7 +71,7 @@ def whole(pixels: NDArray[Any], coding: Coding) -> BlockCoder:
 
 
 def stream_of(coder: BlockCoder, count: NDArray[Any] | None = None, longer: int = 0) -> bytes:
-    """The codestream of so many passes of each block (None: all), in so many bytes more than they need."""
+    """The codestream of so many passes of each block (None: all), with so many more bytes than needed."""
     stream, layout, codewords = coder.finished()
     passes = coder.passes.number if count is None else count
     every, last = np.arange(len(passes)), np.maximum(passes - 1, 0)
@@ -111,7 +111,7 @@ def test_all_passes_of_any_picture_decode_to_it(case: tuple[NDArray[Any], Coding
 def test_coding_on_gives_what_coding_at_once_gives(
     case: tuple[NDArray[Any], Coding], thresholds: list[float], seed: int
 ) -> None:
-    """Stopped at any thresholds, of all blocks or of some, on any threads: to the end it is all the same."""
+    """Stopping at any thresholds, for all blocks or some, on any threads, changes nothing in the end."""
     pixels, coding = case
     at_once = whole(pixels, Coding(**{**vars(coding), "threads": 1}))
     in_parts, rng = BlockCoder(pixels, coding), np.random.default_rng(seed)
@@ -183,7 +183,7 @@ def typed(registers: tuple[int, int, int, int]) -> tuple[Any, ...]:
 def test_any_prefix_of_decisions_is_decoded_from_its_shortest_length(
     seed: int, count: int, ones: float
 ) -> None:
-    """The registers after each pass, held against the decoder that the standard draws."""
+    """Compares the registers after each pass with the standard's decoder."""
     rng = np.random.default_rng(seed)
     contexts = rng.integers(0, tier1._CONTEXTS, count)
     bits = (rng.random(count) < ones).astype(np.uint8)

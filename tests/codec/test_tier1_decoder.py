@@ -1,4 +1,4 @@
-"""Tests that the decoder finds in codewords what the encoder knew when it wrote them."""
+"""Tests that the decoder finds in codewords what the encoder knew."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Files made of files: targets count every byte, and without loss every bit stays."""
+"""Tests transcoded files: targets count every byte, and lossless ones keep every bit."""
 
 from __future__ import annotations
 

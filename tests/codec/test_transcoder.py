@@ -1,4 +1,4 @@
-"""Codestreams of any structure, cut and put in order."""
+"""Tests truncating and reordering codestreams of any structure."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The Dockerfile, as far as it can be checked without Docker, and what is installed into it."""
+"""Tests the Dockerfile, as far as possible without Docker, and what it installs."""
 
 from __future__ import annotations
 
@@ -127,7 +127,7 @@ def test_the_package_that_beam_sends_to_workers_contains_everything(tmp_path: Pa
 
 
 def test_every_folder_of_modules_is_a_package() -> None:
-    """setup.py finds packages by their `__init__.py`; a folder without one would be left out in silence."""
+    """setup.py finds packages by their `__init__.py`; a folder without one would be left out silently."""
     folders = {path.parent for top in _folders() for path in (ROOT / top).rglob("*.py")}
     assert all((folder / "__init__.py").exists() for folder in folders)
 

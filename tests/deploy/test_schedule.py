@@ -1,4 +1,4 @@
-"""Tests what starts a run every night."""
+"""Tests the script that starts a run every night."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The Dataflow template against the command that it starts, and against Google's own types."""
+"""Tests the Dataflow template against the command that it starts, and against Google's types."""
 
 from __future__ import annotations
 

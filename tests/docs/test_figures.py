@@ -1,4 +1,4 @@
-"""Figures in prose are those that were measured, and README has no others."""
+"""Tests that figures in prose are those that were measured, and that README has no others."""
 
 from __future__ import annotations
 
@@ -46,7 +46,7 @@ PROSE = [page for page in (*MARKED, *OTHERS) if page not in GENERATED and page !
 
 
 def without_source(text: str) -> list[str]:
-    """The figures of a page's text that are not marked, nor in a section that says where they come from."""
+    """The figures in a page's text that are neither marked nor in a section that states their source."""
     text = re.sub(r"<!-- table: .*?<!-- /table -->", "", text, flags=re.DOTALL)
     sections = re.split(r"^(?=#+ )", text, flags=re.MULTILINE)
     plain = [re.sub(r"`[^`\n]+`", "", section) for section in sections if not SOURCE.search(section)]

@@ -1,4 +1,4 @@
-"""Independent programs read files of every kind that Foveate writes, as docs/interoperability.md says."""
+"""Tests that independent programs read our files, as docs/interoperability.md says."""
 
 from __future__ import annotations
 
@@ -106,7 +106,7 @@ def files(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
 
 
 def _to_png(*command: str) -> NDArray[Any]:
-    """The PNG that a program writes in silence."""
+    """The PNG that a program writes without any message."""
     target = Path(command[-1])
     done = subprocess.run(command, capture_output=True, text=True, check=True)
     said = [line for line in (done.stdout + done.stderr).splitlines() if line.strip()]

@@ -1,4 +1,4 @@
-"""Every command, flag, target and link of the documentation exists; generated pages are up to date."""
+"""Tests that commands, flags, targets and links in the documentation exist, and pages are up to date."""
 
 from __future__ import annotations
 
@@ -50,7 +50,7 @@ def targets() -> frozenset[str]:
 
 
 def parses(words: list[str]) -> str:
-    """Why a command line of ours is none, "" if it is one."""
+    """Why a command line is invalid, "" if it is valid."""
     if len(words) < 2 or words[1] not in COMMANDS:
         return "no such command"
     if "--help" in words:

@@ -1,7 +1,7 @@
-"""A new user's walk: what README and pages tell to run is run, in order, on small copies of the photos.
+"""Runs the commands of README and the pages as a new user would, in order, on small copies of the photos.
 
-The shell is a real one. Its `foveate` hands its arguments and its standard streams to this process, where all
-is imported already, and its `make` does not install.
+The shell is a real one. Its `foveate` hands its arguments and standard streams to this process, where
+everything is imported already, and its `make` does not install.
 """
 
 from __future__ import annotations
@@ -62,7 +62,7 @@ class Walk:
         path.chmod(0o755)
 
     def run(self, block: Block) -> None:
-        """Runs one block; every command in it must end well, and every file that it names be there."""
+        """Runs one block; every command must succeed, and every named file must exist."""
         where = f"{block.page}:{block.line}"
         with tempfile.TemporaryFile("w+") as said:
             shell = subprocess.Popen(
@@ -104,7 +104,7 @@ class Walk:
 
 @pytest.fixture(scope="module")
 def walk(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Walk]:
-    """The folder of the walk, after what README says: later pages go on from there."""
+    """The folder of the walk after README's commands, where later pages continue."""
     with tempfile.TemporaryDirectory(prefix="walk-") as short, socket.socket(socket.AF_UNIX) as listener:
         address = f"{short}/socket"
         listener.bind(address)

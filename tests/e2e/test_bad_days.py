@@ -1,4 +1,4 @@
-"""Stores on a bad day: what passes is waited for, what does not is one photo's row or a clear end."""
+"""Tests stores on a bad day: temporary failures are waited out, others give a row or a clear end."""
 
 from __future__ import annotations
 

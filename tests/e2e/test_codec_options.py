@@ -1,4 +1,4 @@
-"""Targets, tuning and layers through the command line, and what others' decoders make of a file cut short."""
+"""Tests targets, tuning and layers through the command line, and truncated files in other decoders."""
 
 from __future__ import annotations
 
@@ -132,7 +132,7 @@ def test_a_file_cut_after_any_layer_is_a_file_to_every_decoder(
 
 
 def by_program(name: str, path: Path, folder: Path) -> NDArray[np.uint8]:
-    """Decodes with an independent program, which must print nothing."""
+    """Decodes with an independent program that must print nothing."""
     if name == "ffmpeg":
         command = [name, "-v", "warning", "-c:v", "jpeg2000", "-i", str(path), "-pix_fmt", "rgb24"]
         done = subprocess.run([*command, "-f", "rawvideo", "-"], capture_output=True, check=True)

@@ -1,4 +1,4 @@
-"""Whole runs through the command line: a folder as people have them, in and out again."""
+"""Tests whole runs through the command line: a realistic folder is compressed and restored."""
 
 from __future__ import annotations
 
@@ -79,7 +79,7 @@ class Run:
     said: str = ""
 
     def rows(self) -> dict[str, dict[str, Any]]:
-        """Measured rows by path, whatever later runs skipped."""
+        """Measured rows by path, without those that later runs skipped."""
         return {row["relative_path"]: row for row in self.table() if row["outcome"] != "skipped"}
 
     def table(self, run_id: str | None = None) -> list[dict[str, Any]]:
@@ -112,7 +112,7 @@ def contents(folder: Path) -> dict[str, tuple[str, int]]:
 
 
 def hashes(folder: Path) -> dict[str, str]:
-    """SHA-256 of every file below a folder but Foveate's own, by relative path."""
+    """SHA-256 of every file below a folder except Foveate's own, by relative path."""
     return {path: sha for path, (sha, _) in contents(folder).items() if not path.startswith("_foveate/")}
 
 
@@ -129,7 +129,7 @@ def photos(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture(scope="module")
 def first(photos: Path, tmp_path_factory: pytest.TempPathFactory) -> Run:
-    """The folder through all networks."""
+    """The folder compressed with all networks."""
     said = io.StringIO()
     before = contents(photos)
     with contextlib.redirect_stderr(said):
@@ -140,7 +140,7 @@ def first(photos: Path, tmp_path_factory: pytest.TempPathFactory) -> Run:
 
 @pytest.fixture(scope="module")
 def restored(first: Run, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """The archive brought back, through RecCNN."""
+    """The archive restored with RecCNN."""
     output = tmp_path_factory.mktemp("restored")
     assert main(["restore", str(first.archive), "--output", str(output)]) == 0
     return output
@@ -332,7 +332,7 @@ def test_masks_decide_where_the_bits_go_and_a_missing_one_is_a_failure(tmp_path:
 
 @pytest.fixture(scope="module")
 def many(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Photos enough to be interrupted at, and two that are kept."""
+    """Enough photos for an interruption, and two that are kept."""
     folder = tmp_path_factory.mktemp("many")
     (folder / "cmyk.jpg").write_bytes(KEPT["cmyk.jpg"])
     (folder / "zz.webp").write_bytes(KEPT["animated.webp"])
@@ -385,7 +385,7 @@ def archived(first: Run) -> Iterator[tuple[Path, NDArray[Any]]]:
 
 
 def assert_near(pixels: NDArray[Any], expected: NDArray[Any], path: Path) -> None:
-    """Builds and decoders round some samples of the irreversible transform otherwise."""
+    """Builds and decoders may round some samples of the irreversible transform differently."""
     difference = np.abs(pixels.reshape(expected.shape).astype(int) - expected)
     assert difference.max() <= (1 if expected.dtype == np.uint8 else 4), path
 

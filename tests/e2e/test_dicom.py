@@ -1,4 +1,4 @@
-"""Whole runs over DICOM files: alone and beside photos, frame by frame, with the extra and without it."""
+"""Tests whole runs on DICOM files: alone and beside photos, frame by frame, with and without the extra."""
 
 from __future__ import annotations
 

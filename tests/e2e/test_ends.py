@@ -1,4 +1,4 @@
-"""However a command ends, it ends with one sentence and the right status: no traceback comes before it."""
+"""Tests that commands always end with one sentence and the right status, without a traceback."""
 
 from __future__ import annotations
 
@@ -37,7 +37,7 @@ def foveate(*arguments: str, **variables: str) -> subprocess.CompletedProcess[by
 
 
 def compress_by(code: str, photos: Path, output: Path) -> subprocess.CompletedProcess[bytes]:
-    """Runs code in a process of its own, with the arguments that compress photos."""
+    """Runs code in a separate process, with the arguments for compressing photos."""
     command = [sys.executable, "-c", code, "compress", str(photos), "--output", str(output), *_PLAIN]
     return subprocess.run(command, capture_output=True, check=False)
 

@@ -1,4 +1,4 @@
-"""A small giant: with the limit of one tile lowered, a photo goes through tiles from end to end."""
+"""Tests a small giant: with a lower limit for one tile, a photo is processed in tiles from end to end."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Files of the kinds that archives lose things of: each ends as it should, through the real command line."""
+"""Tests kinds of files that archives tend to lose parts of, through the real command line."""
 
 from __future__ import annotations
 
@@ -182,7 +182,7 @@ def seen(path: Path) -> NDArray[np.int16]:
 
 
 def test_colors_that_chunks_state_are_shown_as_before(work: Path) -> None:
-    """Red at half: Adobe RGB's 128 is far more than sRGB's."""
+    """Half red: 128 in Adobe RGB is far more than in sRGB."""
     restored = tifffile.imread(work / "back/adobe-rgb.tif")
     assert restored.dtype == np.uint16
     eight = work / "eight.tif"

@@ -1,4 +1,4 @@
-"""No command loses a photo, wherever its output goes and whatever runs out."""
+"""Tests that no command loses a photo, wherever its output goes and whatever runs out."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Archives in buckets, through servers that speak the real protocols."""
+"""Tests archives in buckets, through servers that speak the real protocols."""
 
 from __future__ import annotations
 
@@ -47,7 +47,7 @@ PHOTOS = {
 
 @dataclasses.dataclass(frozen=True)
 class Cloud:
-    """A bucket, and ways into it that are not ours."""
+    """A bucket, and access to it without our code."""
 
     scheme: str
     listener: Listener

@@ -1,4 +1,4 @@
-"""Maps, masks and boxes through the command line, on photos as cameras make them."""
+"""Tests maps, masks and boxes through the command line, on photos like those of cameras."""
 
 from __future__ import annotations
 
@@ -119,7 +119,7 @@ def boxed(one: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture(scope="module")
 def evenly(one: Path, tmp_path_factory: pytest.TempPathFactory) -> Pixels:
-    """The photo as it is where no place is favored."""
+    """The photo compressed with no place favored."""
     return compressed(one, tmp_path_factory.mktemp("evenly"), "--roi", "none")[1]
 
 

@@ -1,4 +1,4 @@
-"""Files of other kinds beside photos: left out and counted, or taken along into the archive and back."""
+"""Tests files of other kinds beside photos: left out and counted, or copied into the archive and back."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ SIDECARS = {
 
 @pytest.fixture
 def album(tmp_path: Path) -> Path:
-    """A folder with a photo, sidecars, and what systems leave in folders."""
+    """A folder with a photo, sidecars, and system files."""
     (tmp_path / "in/album").mkdir(parents=True)
     (tmp_path / "in/album/IMG_1.jpg").write_bytes(jpeg(texture(120, 160, 3), 95))
     for name in ("album/.DS_Store", "album/._IMG_1.xmp", "Thumbs.db"):

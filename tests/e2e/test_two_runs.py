@@ -1,4 +1,4 @@
-"""Two runs at once on one archive in a bucket, from processes that know nothing of each other."""
+"""Tests two simultaneous runs on one archive in a bucket, in independent processes."""
 
 from __future__ import annotations
 
@@ -44,7 +44,7 @@ sys.exit(main(sys.argv[3:]))
 
 @pytest.fixture
 def bucket(tmp_path: Path) -> Iterator[tuple[str, ...]]:
-    """The flags that lead to an empty bucket."""
+    """The flags for an empty bucket."""
     with servers.s3_server("archives") as listener:
         flags = (f"--s3_endpoint_url={listener.url}", *servers.S3_FLAGS)
         set_up_filesystems(flags)

@@ -1,4 +1,5 @@
-r"""Archives that release 0.1.0 wrote: read, verified, restored, reported and made again by today's code.
+r"""Tests that archives of release 0.1.0 are read, verified, restored, reported and recompressed by today's
+code.
 
 release-0.1.0.zip was made by that release of small photos, one of which is broken, and of another one:
 

@@ -1,4 +1,4 @@
-"""Five hundred files as they lie in folders: one outcome each, a name for each loss, quality as measured."""
+"""Tests five hundred realistic files: each has one outcome, losses are named, and quality is as measured."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""foveate verify: every way in which an archive can go bad, done to a real one, is found and named."""
+"""Tests that `foveate verify` finds and names every kind of damage to a real archive."""
 
 from __future__ import annotations
 
@@ -61,7 +61,7 @@ def made(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture
 def archive(made: Path, tmp_path: Path) -> Path:
-    """A copy of the archive to be spoilt; its times differ, as those of copies do."""
+    """A copy of the archive to damage; its times differ, as those of copies do."""
     return shutil.copytree(made / "archive", tmp_path / "archive")
 
 

@@ -1,4 +1,4 @@
-"""An encrypted archive in a bucket, with its key in another place, and what verifying it finds."""
+"""Tests verifying an encrypted archive in a bucket, with its key in another place."""
 
 from __future__ import annotations
 

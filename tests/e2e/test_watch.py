@@ -1,4 +1,4 @@
-"""`--watch` as a person uses it: the command runs, photos are dropped into a folder, the archive follows."""
+"""Tests `--watch` as a person uses it: photos are dropped into a folder, and the archive follows."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The wheel as others install it: one package, which works without the checkout, whatever is beside it."""
+"""Tests the wheel as users install it: one package that works without the checkout, whatever is beside it."""
 
 from __future__ import annotations
 
@@ -60,7 +60,7 @@ def run(*command: str | Path, folder: Path, **variables: str) -> subprocess.Comp
 
 @pytest.fixture(scope="module")
 def wheel(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """The wheel, built from a copy: a build leaves folders behind, and takes in what stands in old ones."""
+    """The wheel, built from a copy, since builds leave folders behind and pick up old ones."""
     source = tmp_path_factory.mktemp("source") / "foveate"
     shutil.copytree(ROOT, source, symlinks=True, ignore=_not_sources)
     return wheel_of(source, tmp_path_factory.mktemp("wheel"))
@@ -75,7 +75,7 @@ def wheel_of(source: Path, output: Path) -> Path:
 
 
 def _not_sources(folder: str, names: list[str]) -> set[str]:
-    """Hidden files, and what the wheel is not made of."""
+    """Hidden files, and others that are not part of the wheel."""
     unwanted = NOT_SOURCES if Path(folder) == ROOT else set()
     return {name for name in names if name.startswith((".", "__pycache__")) or name in unwanted} | {
         name for name in names if name.endswith(".egg-info")
@@ -84,7 +84,7 @@ def _not_sources(folder: str, names: list[str]) -> set[str]:
 
 @pytest.fixture(scope="module")
 def installed(wheel: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A clean environment with the wheel; it shares its dependencies with the one that runs the tests."""
+    """A clean environment with the wheel, sharing the dependencies of the one that runs the tests."""
     environment = tmp_path_factory.mktemp("environment")
     run(sys.executable, "-m", "venv", "--without-pip", environment, folder=environment)
     packages = site_packages(environment)
@@ -102,7 +102,7 @@ def installed(wheel: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 def bring_compiled_loops(packages: Path) -> None:
-    """Copies numba's caches of the checkout to the installed modules: compiling anew takes a minute."""
+    """Copies numba's caches from the checkout to the installed modules, since compiling takes a minute."""
     for folder in ALLOWED:
         for module in (ROOT / folder).rglob("*.py"):
             stamp = module.stat()
@@ -119,7 +119,7 @@ def site_packages(environment: Path) -> Path:
 
 @pytest.fixture
 def hostile(tmp_path: Path) -> Path:
-    """A folder with a photo, and packages that have the names of Foveate's folders and cannot be imported."""
+    """A folder with a photo, and unimportable packages named like Foveate's folders."""
     for place in (tmp_path, tmp_path / "elsewhere"):
         for name in HOSTILE:
             (place / name).mkdir(parents=True)

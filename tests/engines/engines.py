@@ -1,4 +1,4 @@
-"""Engines that are started for a test and stopped after it, each with the Beam flags that lead to it."""
+"""Starts engines for a test and stops them afterwards, each with its Beam flags."""
 
 from __future__ import annotations
 
@@ -100,7 +100,7 @@ class _TaskManager:
         self._running.close()
 
     def replace(self) -> None:
-        """Kills all of it, and starts another one; Flink gives the new one the work of the old."""
+        """Kills it with all its workers, and starts another one, which gets its work from Flink."""
         os.killpg(self.started[0].pid, signal.SIGKILL)
         self._running.close()
         self.__enter__()
@@ -197,7 +197,7 @@ def _java(
 
 
 def _environment() -> dict[str, str]:
-    """This process's variables without what would lead a Flink to another configuration."""
+    """This process's variables, without those that would change Flink's configuration."""
     return {name: value for name, value in os.environ.items() if not name.startswith("FLINK_")}
 
 

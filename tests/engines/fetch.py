@@ -19,7 +19,7 @@ _SECONDS = 900  # for one fetch
 
 
 class NotToBeHad(RuntimeError):  # noqa: N818 (reads as the sentence it ends up in)
-    """An engine that cannot be fetched or run here; the message says why."""
+    """An engine cannot be fetched or run here; the message says why."""
 
 
 def prism() -> Path:

@@ -1,6 +1,6 @@
-"""The same pipelines on other engines, through the command line: same bytes, same outcomes.
+"""Tests pipelines on other engines, through the command line: same bytes, same outcomes.
 
-Engines are fetched and started, which takes minutes: only where FOVEATE_ENGINES=1 (`make test-engines`).
+Engines are fetched and started, which takes minutes, so only if FOVEATE_ENGINES=1 (`make test-engines`).
 """
 
 from __future__ import annotations
@@ -35,7 +35,7 @@ STARTS = {"prism": engines.prism, "flink": engines.flink, "flink-cluster": engin
 
 @pytest.fixture(scope="module", params=list(STARTS))
 def engine(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Engine]:
-    """Each engine, running; skips what cannot be had here."""
+    """Each engine, running; skips unavailable ones."""
     try:
         with STARTS[request.param](tmp_path_factory.mktemp(request.param)) as running:
             yield running
@@ -70,7 +70,7 @@ def _environment() -> dict[str, str]:
 
 
 def files_below(folder: Path) -> dict[str, bytes]:
-    """The content of every file of an archive but of the tables, whose rows have times in them."""
+    """The content of every file of an archive except the tables, whose rows contain times."""
     return {
         str(path.relative_to(folder)): path.read_bytes()
         for path in folder.rglob("*")
@@ -216,7 +216,7 @@ def test_an_interrupt_ends_the_job_too(engine: Engine, work: Path) -> None:
 
 
 def _states_in_the_end(engine: Engine, known: set[str]) -> set[str]:
-    """The states of the jobs that are new, when they have had time to end."""
+    """The states of new jobs, once they have had time to end."""
     states = {"RUNNING"}
     end = time.monotonic() + 300
     while states & {"RUNNING", "CANCELLING"} and time.monotonic() < end:
@@ -226,7 +226,7 @@ def _states_in_the_end(engine: Engine, known: set[str]) -> set[str]:
 
 
 def _wait_for_work(engine: Engine, known: set[str], process: subprocess.Popen[bytes], log: Path) -> None:
-    """Until the job runs: as the cluster says, or the display of progress that there is without one."""
+    """Waits until the job runs, according to the cluster or, without one, the display of progress."""
     end = time.monotonic() + 120
     while process.poll() is None and time.monotonic() < end:
         jobs = [job for job in engine.jobs() if job["jid"] not in known] if engine.rest else []

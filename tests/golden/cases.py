@@ -57,7 +57,7 @@ CASES: dict[str, Case] = {
 
 
 def picture(height: int, width: int, channels: int, bits: int) -> NDArray[Any]:
-    """(H, W, C) uint8 or uint16 by whole numbers alone, so that every processor makes the same one."""
+    """(H, W, C) uint8 or uint16 from integer arithmetic, so that every processor makes the same one."""
     rng = np.random.default_rng(height * 7919 + width)
     y, x = np.mgrid[:height, :width]
     planes = []

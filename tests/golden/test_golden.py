@@ -1,4 +1,4 @@
-"""The bytes of archives are pinned: a change of theirs is made on purpose, with a new format version."""
+"""Pins the bytes of archives: they only change on purpose, with a new format version."""
 
 from __future__ import annotations
 

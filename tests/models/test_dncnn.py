@@ -1,4 +1,4 @@
-"""DnCNN: what holds whatever its weights are, and its training on a few generated photos."""
+"""Tests DnCNN: properties for any weights, and its training on a few generated photos."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The face network, with random weights: its shapes, and how the original's arrays come in."""
+"""Tests the face network with random weights: its shapes, and the conversion of the original's arrays."""
 
 from __future__ import annotations
 

@@ -230,7 +230,7 @@ def test_maps_are_steady_when_the_photo_hardly_changes(model: msroi.MsRoi, name:
 
 
 def test_maps_have_no_steps_from_sample_to_sample_but_at_edges(model: msroi.MsRoi) -> None:
-    """A map that jumped up and down would make neighboring code-blocks differ for no reason."""
+    """A fluctuating map would make neighboring code-blocks differ for no reason."""
     saliency = msroi.saliency(model, data.chelsea())
     turns = np.abs(np.diff(saliency, 2, axis=0))[:, 1:-1] + np.abs(np.diff(saliency, 2, axis=1))[1:-1]
     assert turns.mean() < 0.06

@@ -1,4 +1,4 @@
-"""ComCNN and RecCNN as networks: what they cost, and what holds whatever their weights are."""
+"""Tests ComCNN and RecCNN as networks: their cost, and properties for any weights."""
 
 from __future__ import annotations
 

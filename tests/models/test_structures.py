@@ -1,4 +1,4 @@
-"""Objects, faces and writing in photos, and what becomes of them."""
+"""Tests finding objects, faces and writing in photos, and combining them."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ def finder() -> structures.StructureFinder:
 
 
 def maps(objects: float, faces: float, writing: float) -> Structures:
-    """A photo of six columns, one for each structure, and as many of nothing."""
+    """A photo of six columns: one for each structure, and three of nothing."""
     columns = np.zeros((3, 1, 6), np.float32)
     columns[[0, 1, 2], 0, [0, 1, 2]] = objects, faces, writing
     return Structures(columns[0], columns[1], columns[2], ())

@@ -1,4 +1,4 @@
-"""The text network: its shapes, and that folding the original's arrays changes nothing."""
+"""Tests the text network: its shapes, and that folding the original's arrays changes nothing."""
 
 from __future__ import annotations
 
@@ -39,7 +39,7 @@ AFFINE: Any = {"w_0": (0.5, 1.5), "w_1": (-0.1, 0.1)}
 
 
 def original() -> dict[str, Any]:
-    """All that the original has."""
+    """All of the original's arrays."""
     made = Original()
     made.convolution(0, 16, 3, 3, 3, bias=False)
     made.between("batch_norm2d_0", 16, **NORM)

@@ -1,4 +1,4 @@
-"""Tiles with a halo give what the whole photo at once gives, for pictures of every kind."""
+"""Tests that tiles with a halo give the same as the whole photo, for pictures of every kind."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The stand-in for the codec: its transform is the standard's, its steps act where the noise map says."""
+"""Tests the stand-in for the codec: it has the standard's transform, and steps follow the noise map."""
 
 from __future__ import annotations
 

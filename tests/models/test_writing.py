@@ -1,4 +1,4 @@
-"""Lines of writing in both directions, by a network that knows level bars alone."""
+"""Tests lines of writing in both directions, with a network that only knows horizontal bars."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Tests what becomes of the parts of a file of any format."""
+"""Tests what happens to the parts of a file of any format."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Every byte of a BMP, and pixels as they are packed in it."""
+"""Tests every byte of a BMP, and its packed pixels."""
 
 from __future__ import annotations
 

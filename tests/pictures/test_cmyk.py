@@ -1,4 +1,4 @@
-"""Pictures in printing inks, on demand: sRGB by their profile, as far as one says what the inks look like."""
+"""Tests pictures in printing inks on demand: they become sRGB by their profile, if it describes the inks."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Where coded pixels end, and that what stands behind them is named."""
+"""Tests where coded pixels end, and that bytes behind them are named."""
 
 from __future__ import annotations
 

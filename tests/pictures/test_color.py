@@ -1,4 +1,4 @@
-"""Color that no profile states: as LittleCMS computes it from the file's own numbers, to one level."""
+"""Tests color without a profile: as LittleCMS computes it from the file's numbers, to one level."""
 
 from __future__ import annotations
 

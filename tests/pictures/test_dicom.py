@@ -1,4 +1,4 @@
-"""DICOM: stored values come through exactly, and whatever is not understood is refused with a reason."""
+"""Tests DICOM: stored values are exact, and anything unsupported is refused with a reason."""
 
 from __future__ import annotations
 

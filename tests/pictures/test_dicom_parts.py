@@ -1,4 +1,4 @@
-"""What becomes of the elements of DICOM files; no decoder is needed to account for them."""
+"""Tests what happens to the elements of DICOM files, which needs no decoder."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""EXIF blocks: read, turned upright, extended, and taken out of TIFF files."""
+"""Tests EXIF blocks: reading, turning upright, extending, and extracting from TIFF files."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Every format in and out: pixels, orientation, metadata, and what is refused and why."""
+"""Tests every format in and out: pixels, orientation, metadata, and refusals with their reasons."""
 
 from __future__ import annotations
 

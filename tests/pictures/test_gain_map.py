@@ -1,4 +1,4 @@
-"""Gain maps on request: the picture for screens of standard range is left, and the loss has a name."""
+"""Tests removing gain maps: the picture for standard screens remains, and the loss is named."""
 
 from __future__ import annotations
 

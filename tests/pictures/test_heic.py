@@ -1,4 +1,4 @@
-"""HEIC files: pixels as their properties ask, and everything else accounted for."""
+"""Tests HEIC files: pixels follow their properties, and everything else is accounted for."""
 
 from __future__ import annotations
 

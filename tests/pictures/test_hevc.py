@@ -1,4 +1,4 @@
-"""Color that coded HEVC data state, where no box of a HEIC does."""
+"""Tests color stated by coded HEVC data, for HEIC files without a color box."""
 
 from __future__ import annotations
 

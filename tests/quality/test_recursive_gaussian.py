@@ -1,4 +1,4 @@
-"""The recursive Gaussian against the finite filter that it stands for."""
+"""Tests the recursive Gaussian against the equivalent finite filter."""
 
 import numpy as np
 import pytest

@@ -1,4 +1,4 @@
-"""A large photo's sample: the same windows for all copies, which tell which copy is better."""
+"""Tests a large photo's sample: all copies have the same windows, which show which copy is better."""
 
 from __future__ import annotations
 

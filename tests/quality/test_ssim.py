@@ -59,7 +59,7 @@ def test_ssim_of_two_flat_photos_by_hand() -> None:
 
 
 def textbook_ms_ssim(a: NDArray[Any], b: NDArray[Any], scales: int) -> float:
-    """Five filterings in float64, as the paper writes it."""
+    """Five filterings in float64, as in the paper."""
     taps = np.exp(-0.5 * (np.arange(-5, 6) / 1.5) ** 2)
     taps /= taps.sum()
 

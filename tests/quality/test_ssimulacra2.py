@@ -1,4 +1,4 @@
-"""SSIMULACRA 2 against scores of the reference program, measured once, and against its own laws."""
+"""Tests SSIMULACRA 2 against scores of the reference program, and its own laws."""
 
 import itertools
 from concurrent.futures import ThreadPoolExecutor

@@ -1,4 +1,4 @@
-"""Archives of metrics and failures for tests of reports: rows by hand, or made up by the thousand."""
+"""Makes archives for tests of reports: rows by hand, or thousands of generated ones."""
 
 from __future__ import annotations
 
@@ -60,7 +60,7 @@ def write_archive(root: pathlib.Path, rows: Sequence[MetricsRow], failures: Sequ
 
 
 def write_made_up(root: pathlib.Path, photos: int, seed: int = 7, reconstructed: bool = True) -> str:
-    """The tables of an archive of so many photos, some with names that would do harm, and of one failure."""
+    """Writes the tables of an archive of so many photos, some with harmful names, and one failure."""
     noise = np.random.default_rng(seed).normal(0, 1, photos)
     hostile = [EVIL, "</title><b>x.jpg", "a/--><!--.jpg"]
     names = [*hostile, *(f"trip-{number % 5}/{number:07d}.jpg" for number in range(photos))][:photos]

@@ -1,4 +1,4 @@
-"""Opens pages in a real browser, and listens to what they ask for and complain of."""
+"""Opens pages in a real browser, and records their requests and errors."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ FLAWS = ("serious", "critical")
 
 @dataclasses.dataclass
 class Visit:
-    """A page that was opened, what it asked the network for, and what it complained of."""
+    """An opened page, its network requests, and its errors."""
 
     page: Any
     requests: list[str]

@@ -1,4 +1,4 @@
-"""The report's page in a real browser: drawn, operable by keyboard, accessible, and silent on the network."""
+"""Tests the report's page in a real browser: charts, keyboard, accessibility, and no network requests."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Several archives, or several runs, side by side: changes are paired by photo and against the first."""
+"""Tests comparing archives or runs: changes are paired by photo, against the first."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""JSON, its schema, the page and a computation by pandas say the same."""
+"""Tests that JSON, its schema, the page and a computation by pandas agree."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Conditions under which a report fails: read without surprise, told by their figures and by status 4."""
+"""Tests the conditions under which a report fails: their parsing, messages and exit status 4."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The report's page as text: one file, inert names, charts with their texts, pictures where there are any."""
+"""Tests the report's page as text: one file, escaped names, charts with texts, and pictures if any."""
 
 from __future__ import annotations
 
@@ -138,7 +138,7 @@ def test_without_the_source_there_is_no_detail_and_the_result_is_the_left_side()
 
 
 def typed_photo() -> PhotoFigures:
-    """A photo of which nothing is known but its name."""
+    """A photo of which only the name is known."""
     return PhotoFigures("a.jpg", "", "", "", "", "", None, 1, 1, *([None] * 19))
 
 

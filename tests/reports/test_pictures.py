@@ -1,4 +1,4 @@
-"""The gallery's pictures come from the source and the archive's file, and say where the bits went."""
+"""Tests that the gallery's pictures come from the source and the archive, and show where the bits went."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Tests that a child decodes what this process would, and that nothing it does costs more than one photo."""
+"""Tests that a child decodes like this process, and that whatever happens to it costs one photo at most."""
 
 from __future__ import annotations
 
@@ -90,7 +90,7 @@ def gone(pid: int, seconds: float = 10) -> bool:
 
 
 def while_decoding(pool: Children, number: int) -> None:
-    """Sends a signal to the child when it has got what follows to decode: until then it stands still."""
+    """Sends a signal to the child once it has received its input; it is stopped until then."""
     pid = pid_of(pool)
     os.kill(pid, signal.SIGSTOP)
 

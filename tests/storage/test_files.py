@@ -1,4 +1,4 @@
-"""Finding, reading and writing files: every name that a filesystem allows, whole or not at all."""
+"""Tests finding, reading and writing files: with every valid name, whole or not at all."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Names that some filesystems take for one are one place there, and several elsewhere."""
+"""Tests that names that some filesystems treat as equal are one place there, and several elsewhere."""
 
 from __future__ import annotations
 

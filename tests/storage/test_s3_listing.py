@@ -1,4 +1,4 @@
-"""Listings that are parsed here say what botocore finds in them."""
+"""Tests that our parser finds the same in listings as botocore."""
 
 from __future__ import annotations
 

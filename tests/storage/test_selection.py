@@ -1,4 +1,4 @@
-"""What is selected of a listing is what the rules say of each file by itself."""
+"""Tests that selecting from a listing follows the rules for each single file."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ FOLDERS = st.sampled_from(
 
 
 def plain(file: StoredFile, root: str, selection: Selection, results: str | None) -> SourceFile | str | None:
-    """The rules for one file: its source, or the kind that it is not taken for, or None."""
+    """The rules for one file: its source, or the kind for which it is left out, or None."""
     bare = file.url.rstrip("/")
     path = bare[len(root) :].lstrip("/")
     if is_of_system(path) or is_excluded(path, selection.exclude):

@@ -1,4 +1,4 @@
-"""Photos that another run has claimed go to an output of their own."""
+"""Tests that photos claimed by another run go to a separate output."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""DnCNN on photos: which ones it cleans, and what the photo says of it afterwards."""
+"""Tests DnCNN on photos: which ones it cleans, and how photos are marked afterwards."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""A plan is removed when all that waits for is done."""
+"""Tests that a plan is removed once everything that needs it is done."""
 
 from __future__ import annotations
 

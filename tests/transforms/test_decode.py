@@ -1,4 +1,4 @@
-"""Back from JPEG 2000: our files and anyone's, under names of their own, with what is known of noise."""
+"""Tests decoding JPEG 2000 files, ours and others', with unique names and noise maps."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Every target is met, and every byte counts."""
+"""Tests that every target is met, counting every byte."""
 
 from __future__ import annotations
 
@@ -44,7 +44,7 @@ def met(size: int, budget: int) -> bool:
 
 @pytest.mark.parametrize("layers", [1, 3])
 def test_files_of_several_layers_have_no_thumbnail(layers: int) -> None:
-    """Its end would be taken for that of the picture by decoders that look for markers alone."""
+    """Decoders that only look for markers would take its end for that of the picture."""
     photo = salient(picture(*SHAPE))
     metadata = PhotoMetadata(exif=exif_with_jpeg())
     photo = dataclasses.replace(photo, photo=dataclasses.replace(photo.photo, metadata=metadata))

@@ -1,4 +1,4 @@
-"""A photo that ComCNN prefiltered is encoded again, within the same budget."""
+"""Tests that a photo prefiltered by ComCNN is encoded again within the same budget."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Tests what becomes of a plan's rows: sources, rows, numbers, failures."""
+"""Tests what happens to a plan's rows: sources, rows, numbers, failures."""
 
 from __future__ import annotations
 

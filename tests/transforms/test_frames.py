@@ -1,4 +1,4 @@
-"""A source of several frames becomes one a frame; every other source stays what it is."""
+"""Tests that a source of several frames becomes one per frame, and other sources stay unchanged."""
 
 from __future__ import annotations
 

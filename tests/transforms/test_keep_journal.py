@@ -1,4 +1,4 @@
-"""Rows of a run that goes on: a run that was killed loses no figures, and none is counted twice."""
+"""Tests the rows of a running run: a killed run loses no figures, and none is counted twice."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The best file is taken, by what it is worth in the end, and its row says what it cost and kept."""
+"""Tests that the better file is taken, as users would see it, and that its row has the figures."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Restored files get their names in a pipeline, by a plan that is there or one that a worker makes."""
+"""Tests naming restored files in a pipeline, by an existing plan or one that a worker makes."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Networks behind Beam's inference: loaded when first needed, and one bad element harms no other."""
+"""Tests networks behind Beam's inference: loaded when first needed, and one bad element affects no other."""
 
 from __future__ import annotations
 
@@ -107,7 +107,7 @@ def load_sized(size: str, precision: str) -> Divider:
 
 
 def sized(size: str, precision: str = "float32") -> PhotoHandler:
-    """A handler made anew, as every pipeline and every round of a watch makes its own."""
+    """A new handler, as every pipeline and every round of a watch makes."""
     return PhotoHandler("Sized", functools.partial(load_sized, size, precision=precision), apply)
 
 

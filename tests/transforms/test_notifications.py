@@ -30,7 +30,7 @@ WATCHED = Watched(
 
 
 def notice(name: str = "in/trip/ü #1.jpg", **changes: Any) -> tuple[dict[str, str], bytes]:
-    """A message as Cloud Storage's documentation shows it."""
+    """A message as in Cloud Storage's documentation."""
     attributes = {
         "notificationConfig": "projects/_/buckets/photos/notificationConfigs/3",
         "eventType": "OBJECT_FINALIZE",

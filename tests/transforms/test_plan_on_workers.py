@@ -1,4 +1,4 @@
-"""Tests the plan that workers make: its parts, and when what was spooled for them is deleted."""
+"""Tests plans made by workers: their parts, and when their spools are deleted."""
 
 from __future__ import annotations
 

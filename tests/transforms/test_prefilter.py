@@ -1,4 +1,4 @@
-"""When ComCNN is called for."""
+"""Tests when ComCNN is used."""
 
 from __future__ import annotations
 

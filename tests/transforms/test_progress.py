@@ -1,4 +1,4 @@
-"""How far a run is: a line a photo, whole even when many write at once."""
+"""Tests progress: one line per photo, intact even when many processes write at once."""
 
 from __future__ import annotations
 

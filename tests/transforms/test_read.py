@@ -1,4 +1,4 @@
-"""Every kind of file becomes a photo, a kept source with its reason, or an error that says what is wrong."""
+"""Tests that files become a photo, a kept source with a reason, or an error that says what is wrong."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""A file that an interrupted run left is taken if it is the one that would be made."""
+"""Tests that a file left by an interrupted run is reused if it is the one that would be made."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""RecCNN in the pipelines: the shipped network, as every pipeline and every watch round asks for it."""
+"""Tests RecCNN in pipelines: the shipped network, as every pipeline and watch round requests it."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Rows for other programs: CSV as people open it, and what BigQuery's API is asked for."""
+"""Tests rows for other programs: CSV files, and requests to BigQuery's API."""
 
 from __future__ import annotations
 
@@ -101,7 +101,7 @@ def test_a_row_is_a_line_of_json_that_a_load_job_takes() -> None:
 
 @dataclasses.dataclass
 class BigQuery:
-    """A server that says of every load job that it is done, and notes what it was asked for."""
+    """A server that reports every load job as done, and records requests."""
 
     jobs: dict[str, dict[str, Any]] = dataclasses.field(default_factory=dict)
 

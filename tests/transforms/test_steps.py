@@ -1,4 +1,4 @@
-"""How a step treats a photo: what is wrong with it becomes a row, a bug is seen, a full disk ends the run."""
+"""Tests how steps treat photos: bad input becomes a row, bugs are seen, and a full disk ends the run."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""JPEG 2000 files through the stages that transcode them."""
+"""Tests the stages that transcode JPEG 2000 files."""
 
 from __future__ import annotations
 

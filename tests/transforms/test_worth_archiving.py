@@ -1,4 +1,4 @@
-"""What would not be worth archiving as a JP2 is kept unchanged, with the reason."""
+"""Tests that photos not worth archiving as a JP2 are kept unchanged, with the reason."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Writing into an archive: what is there and not ours stays, and encrypted files are nobody's to read."""
+"""Tests writing into an archive: existing foreign files stay, and encrypted files cannot be read."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Maps as files: of the photo's size, good as masks; and overlays, which are none."""
+"""Tests maps as files: of the photo's size, usable as masks; and overlays, which are not."""
 
 from __future__ import annotations
 

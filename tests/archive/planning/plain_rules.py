@@ -1,6 +1,6 @@
-"""The rules of "up to date" once more, plainly and in memory, to hold the planner against.
+"""The rules of "up to date" written simply and in memory, to compare the planner with.
 
-Written without the planner's code but for what reads files.
+Uses none of the planner's code except for reading files.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ from foveate.storage.source import SourceFile
 
 @dataclasses.dataclass(frozen=True)
 class Known:
-    """All that tables and listings say."""
+    """Everything that tables and listings say."""
 
     rows: list[dict[str, Any]]
     failures: list[dict[str, Any]]

@@ -1,4 +1,4 @@
-"""Each place in an archive is one source's: named twice counts once, and the others are told."""
+"""Tests that each place in an archive belongs to one source: repeated ones count once, others fail."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from foveate.storage.source import SourceFile
 
 
 def planned(tmp_path: Path, sources: tuple[Path, ...], ending: str) -> list[Planned]:
-    """All that a plan has for some sources, by url."""
+    """Everything that a plan has for some sources, by url."""
     names = tuple(map(str, sources))
     asked = Asked(names, frozenset({ending}), "/nowhere", "", "", trust_tables=False)
     make_plan(asked, "r1", lambda page: page, str(tmp_path / "plan"))

@@ -1,4 +1,4 @@
-"""Places are alike for names that may want one place in an archive, and for no others."""
+"""Tests that places are equal exactly for names that may compete for one place in an archive."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""A plan says of every source what the plain rules say, on archives of every kind."""
+"""Tests that plans follow the simple rules for every source, on archives of every kind."""
 
 from __future__ import annotations
 
@@ -52,7 +52,7 @@ def plan(asked: Asked) -> dict[str, Planned]:
 
 
 def a_random_archive(root: Path, seed: int, count: int = 30) -> None:
-    """Photos, and an archive in which everything has happened to them."""
+    """Photos, and an archive with every possible state of them."""
     dice = random.Random(seed)
     rows: dict[str, list[MetricsRow]] = {}
     failures: list[Failure] = []

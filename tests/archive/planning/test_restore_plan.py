@@ -1,4 +1,4 @@
-"""Restored files get paths that no other has, from memory that does not grow with them."""
+"""Tests that restored files get unique paths, in memory that does not grow with their number."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""A killed run's plan is gone on with: what it did is left out, what it did not is done."""
+"""Tests that a killed run's plan is resumed: what is done is left out, and the rest is done."""
 
 from __future__ import annotations
 

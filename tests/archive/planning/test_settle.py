@@ -1,4 +1,4 @@
-"""Whether a source is up to date: by tables and listings, and by reading where they leave a doubt."""
+"""Tests whether a source is up to date: by tables and listings, and in doubtful cases by reading."""
 
 from __future__ import annotations
 
@@ -43,7 +43,7 @@ class Archive:
 
 
 def decided(archive: str, source: SourceFile, settings: str = SETTINGS, weights: str = NETWORKS) -> bool:
-    """Whether a plan says that a source is up to date, and reading what it leaves in doubt."""
+    """Whether a source is up to date according to a plan and, in doubtful cases, to reading."""
     asked = Asked((source.url,), frozenset({".jpg"}), archive, settings, weights)
     rows = list(judge([source], asked))
     return all(is_up_to_date(row, archive, settings, weights) for row in rows)
@@ -60,7 +60,7 @@ def a_jp2(
 
 
 def put(archive: Archive, data: bytes) -> None:
-    """Puts another file in the archived one's place, and gives the row its size."""
+    """Replaces the archived file, and sets its size in the row."""
     (path,) = archive.root.glob("trip*/*")
     path.write_bytes(data)
     table = f"{archive.root}/_foveate/metrics/run=r1/0.parquet"

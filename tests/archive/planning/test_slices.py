@@ -1,4 +1,4 @@
-"""A part's slices are all of it, few rows each."""
+"""Tests that slices cover a part, with few rows each."""
 
 from __future__ import annotations
 

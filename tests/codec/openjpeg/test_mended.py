@@ -1,4 +1,4 @@
-"""Codestreams whose own counts are wrong: read whole, or refused by name."""
+"""Tests codestreams with wrong counts: they are read completely, or refused by name."""
 
 from __future__ import annotations
 

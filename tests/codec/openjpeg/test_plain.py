@@ -1,4 +1,4 @@
-"""Legal codestreams that OpenJPEG drops packets of, or refuses: read by our own parser before it."""
+"""Tests legal codestreams that OpenJPEG refuses or drops packets of: our parser rewrites them first."""
 
 from __future__ import annotations
 
@@ -63,7 +63,7 @@ def test_the_plain_order_decodes_to_the_same_pixels(name: str) -> None:
 
 
 def tiles_of_3(steps: list[tuple[int, int]], packets: bytes, origin: tuple[int, int] = (0, 0)) -> bytes:
-    """Twelve by twelve in 16 tiles, of components so far apart, each tile of these packets."""
+    """A picture of 12 x 12 in 16 tiles, with components on these steps, each tile with these packets."""
     shapes = b"".join(bytes([7, *step]) for step in steps)
     size = struct.pack(">HIIIIIIIIH", 0, 12, 12, *origin, 3, 3, 0, 0, len(steps)) + shapes
     main = [segment(SIZ, size), segment(COD, bytes.fromhex("0000000100 00020200 01"))]

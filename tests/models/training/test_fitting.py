@@ -1,4 +1,4 @@
-"""The training loop on a network of two convolutions: killed anywhere it ends with the same weights."""
+"""Tests the training loop on a small network: killed anywhere, it ends with the same weights."""
 
 from __future__ import annotations
 
@@ -55,7 +55,7 @@ def trained(
 
 
 def killed_at(moment: int) -> Callable[[np.random.Generator], Batch]:
-    """`make` that fails when it is called so often."""
+    """`make` that fails at a given call."""
     calls: list[None] = []
 
     def make_or_fail(rng: np.random.Generator) -> Batch:
@@ -69,7 +69,7 @@ def killed_at(moment: int) -> Callable[[np.random.Generator], Batch]:
 
 @pytest.fixture(scope="module")
 def whole(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, list[NDArray[np.float32]]]:
-    """A folder with an uninterrupted training, and what it gave."""
+    """A folder with an uninterrupted training, and its result."""
     folder = tmp_path_factory.mktemp("whole")
     return folder, trained(folder)
 

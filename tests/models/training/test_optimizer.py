@@ -1,4 +1,4 @@
-"""The optimizer: what Muon makes of kernels, what Adam does with the rest."""
+"""Tests the optimizer: Muon on kernels, and Adam on the rest."""
 
 from __future__ import annotations
 

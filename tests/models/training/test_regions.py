@@ -1,4 +1,4 @@
-"""Coded regions on disk: coded once, also after an interruption; patches of them fit together."""
+"""Tests coded regions on disk: they are coded once, even after an interruption, and patches fit together."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Training on a few generated photos: every stage writes weights that serve."""
+"""Tests training on a few generated photos: every stage writes usable weights."""
 
 from __future__ import annotations
 

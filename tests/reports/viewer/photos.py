@@ -36,7 +36,7 @@ def in_versions(
 
 @contextlib.contextmanager
 def small_crops() -> Iterator[None]:
-    """Meanwhile photos above 0.06 megapixels are shown in crops of 256 pixels: large ones take longer."""
+    """Shows photos above 0.06 megapixels in crops of 256 pixels, since large ones take longer."""
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(places, "WHOLE_PIXELS", 60_000)
         patch.setattr(places, "CROP_SIDE", 256)

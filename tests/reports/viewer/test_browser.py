@@ -1,4 +1,4 @@
-"""The page of `compare` in a real browser: slider, flipping, zoom, layers; by keyboard and on a phone."""
+"""Tests the page of `compare` in a browser: slider, flipping, zoom, layers; keyboard and phone."""
 
 from __future__ import annotations
 
@@ -42,7 +42,7 @@ def first(opened: Visit) -> Any:
 
 
 def shown(viewer: Any) -> list[str]:
-    """Names of the versions that are to be seen, the one on the left first."""
+    """Names of the visible versions, from the left."""
     images = sorted(
         viewer.locator("img.version:visible").all(),
         key=lambda one: "left" not in str(one.get_attribute("class")),

@@ -1,4 +1,4 @@
-"""The page's text: whole, escaped, and with nothing from outside."""
+"""Tests the page's text: complete, escaped, and without external resources."""
 
 from __future__ import annotations
 
