@@ -61,7 +61,7 @@ class Transcoder:
 
         Args:
           source: the codestream.
-          emphasis: what errors count for; None for the same everywhere.
+          emphasis: how errors are weighted; None for equal weights.
           pixels: (H, W, C) what it decodes to, where the emphasis asks what is visible.
           access: arrange it for reading parts of it.
           threads: how many to decode with; the bytes do not depend on it.
