@@ -5,9 +5,9 @@ from __future__ import annotations
 import dataclasses
 from collections.abc import Callable
 
-from foveate.codec.allocation import Choice, narrowed
+from foveate.codec.allocation import Choice
 from foveate.codec.encoder import Encoder
-from foveate.codec.score_model import THRESHOLDS, Prospect, ScoreModel, distance_of
+from foveate.codec.score_model import Prospect, ScoreModel, crossing, distance_of
 
 _MOST_DRIFT = 0.4  # of the model's residual per decade of slope, when it is drawn on beyond two trials
 
@@ -88,7 +88,7 @@ def _corrected(
         t0, r0 = residuals[-2]
         drift = min(max((r1 - r0) / (t1 - t0), -_MOST_DRIFT), _MOST_DRIFT)
 
-    def is_near(threshold: float) -> bool:
-        return model.distance(prospect, threshold) + r1 + drift * (threshold - t1) < wanted
+    def distance(threshold: float) -> float:
+        return model.distance(prospect, threshold) + r1 + drift * (threshold - t1)
 
-    return narrowed(is_near, *THRESHOLDS, 30)[1]
+    return crossing(distance, wanted)
