@@ -192,54 +192,70 @@ def _of_quality(pixels: Pixels, goal: AtLeast, recipe: Recipe, boxes: Boxes) -> 
     """The smallest file of a quality; None if only a lossless one reaches it."""
     wanted = goal.decibels(goal.value)
     tolerance = min(goal.decibels(goal.value + goal.tolerance) - wanted, _MOST_TOLERANCE_DB)
-    good_enough: tuple[Choice, EncodedFile] | None = None
+    good_enough: _Trial | None = None
 
     def quality(choice: Choice) -> float:
         nonlocal good_enough
-        encoded = _decoded_back(choice, wrapped(choice, boxes))
-        reached = goal.decibels(goal.measure(encoded.pixels))
+        trial = _tried(choice, wrapped(choice, boxes))
+        reached = goal.decibels(goal.measure(trial.pixels))
         if reached >= wanted:
-            good_enough = choice, encoded
+            good_enough = trial
         return reached
 
     source, aim = recipe.encoder(pixels), QualityGoal(wanted, tolerance, goal.usual_psnr_db)
     choice = source.of_quality(aim, quality, recipe.layers)
     if choice is None or good_enough is None:
         return None
-    last, encoded = good_enough
-    if last is not choice:
-        encoded = _decoded_back(choice, wrapped(choice, boxes))
-    return encoded
+    if good_enough.choice is choice:
+        return good_enough.encoded()
+    return _decoded_back(choice, wrapped(choice, boxes))
 
 
 def _of_score(pixels: Pixels, goal: NearScore, recipe: Recipe, boxes: Boxes) -> EncodedFile:
     """The file that comes closest to a score."""
-    tried: list[tuple[Choice, EncodedFile]] = []
+    trials: list[tuple[_Trial, float]] = []
 
     def score(choice: Choice) -> float:
-        encoded = _decoded_back(choice, wrapped(choice, boxes))
-        reached = goal.measure(encoded.pixels)
-        tried.append((choice, dataclasses.replace(encoded, score=reached)))
+        trial = _tried(choice, wrapped(choice, boxes))
+        reached = goal.measure(trial.pixels)
+        trials.append((trial, reached))
         return reached
 
     aim = ScoreGoal(goal.value, _SCORE_TOLERANCE, 0 if recipe.effort == "fast" else _CORRECTIONS)
     choice = nearest_to_score(recipe.encoder(pixels), aim, score, recipe.layers)
-    for other, encoded in tried:
-        if other is choice:
-            return encoded
+    for trial, reached in trials:
+        if trial.choice is choice:
+            return dataclasses.replace(trial.encoded(), score=reached)
     return _decoded_back(choice, wrapped(choice, boxes))
 
 
+@dataclasses.dataclass(frozen=True, eq=False)
+class _Trial:
+    """A choice, its file and what that decodes to; its noise map is made only if it becomes the result."""
+
+    choice: Choice
+    jp2: bytes
+    pixels: Pixels
+
+    def encoded(self) -> EncodedFile:
+        is_lossless = self.choice.candidates.stream.reversible
+        return EncodedFile(self.jp2, self.pixels, None if is_lossless else self.choice.noise_map)
+
+
 def _decoded_back(choice: Choice, file: bytes) -> EncodedFile:
+    """Decodes a file as a check."""
+    return _tried(choice, file).encoded()
+
+
+def _tried(choice: Choice, file: bytes) -> _Trial:
     """Decodes a file on its own, without the encoder's knowledge."""
-    is_lossless = choice.candidates.stream.reversible
     try:
         pixels = openjpeg.decode(file).pixels
     except BadCodestream as error:
         if openjpeg.says_no_memory(str(error)):
             raise MemoryError(f"not enough memory to decode the file for checking it: {error}") from error
         raise
-    return EncodedFile(file, pixels, None if is_lossless else choice.noise_map)
+    return _Trial(choice, file, pixels)
 
 
 @dataclasses.dataclass(frozen=True, eq=False)
