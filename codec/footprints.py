@@ -8,6 +8,7 @@ from numpy.typing import NDArray
 from foveate.codec import wavelet
 from foveate.codec.codestream import IRREVERSIBLE, Codestream
 from foveate.codec.layout import Layout
+from foveate.compiled import compiled
 
 
 def footprints(stream: Codestream, layout: Layout) -> NDArray[np.float64]:
@@ -21,14 +22,15 @@ def footprints(stream: Codestream, layout: Layout) -> NDArray[np.float64]:
     grid = np.array([(c.dx, c.dy) for c in size.components], np.float64)[blocks.component]
     irreversible = np.array([c.transformation == IRREVERSIBLE for c in stream.coding])[blocks.component]
     corner = (size.x0, size.y0)
+    levels = range(int(blocks.level.max(initial=0)) + 1)
+    spreads = np.array(
+        [[[_spread(i, level, h) for h in (False, True)] for level in levels] for i in (False, True)]
+    )
     boxes = np.empty((len(blocks.tile), 4))
     for axis in (0, 1):
         start, end = blocks.box[:, axis].astype(np.float64), blocks.box[:, axis + 2].astype(np.float64)
         high = blocks.band >> axis & 1
-        kinds, index = np.unique(np.stack([irreversible, blocks.level, high]), axis=1, return_inverse=True)
-        spread = np.array([_spread(bool(i), int(level), bool(h)) for i, level, h in kinds.T])[
-            index.reshape(-1)
-        ]
+        spread = spreads[irreversible.astype(np.int64), blocks.level, high]
         scale = 2.0**blocks.level
         center = ((start + end - 1 + high) / 2 * scale + 0.5) * grid[:, axis] - corner[axis]
         width = np.sqrt(((end - start) * scale) ** 2 + 12 * spread**2) * grid[:, axis]
@@ -40,10 +42,16 @@ def _spread(irreversible: bool, level: int, high: bool) -> float:
     return wavelet.basis_spread(irreversible, level, high) if level else 0.0
 
 
-def summed(weight: NDArray[np.float64]) -> NDArray[np.float64]:
-    """The summed-area table, larger by a row and a column."""
-    table = np.zeros((weight.shape[0] + 1, weight.shape[1] + 1))
-    table[1:, 1:] = weight.cumsum(0).cumsum(1)
+@compiled
+def summed(weight):  # type: ignore[no-untyped-def]
+    """The summed-area table of a map (h, w) float64, larger by a row and a column."""
+    height, width = weight.shape
+    table = np.zeros((height + 1, width + 1))
+    for y in range(height):
+        total = 0.0
+        for x in range(width):
+            total += weight[y, x]
+            table[y + 1, x + 1] = table[y, x + 1] + total
     return table
 
 

@@ -12,13 +12,13 @@ from foveate.codec.codestream import Codestream
 from foveate.codec.coding import Pixels
 from foveate.codec.footprints import box_means, footprints, summed
 from foveate.codec.layout import Layout
+from foveate.compiled import compiled, compiled_without_checks
 
 # MS-SSIM (Wang, Simoncelli, Bovik 2003): weights of its scales, the constant in contrast, its window.
 _SCALE_WEIGHTS = np.array([0.0448, 0.2856, 0.3001, 0.2363, 0.1333])
 _CONTRAST_CONSTANT = 0.03**2  # of the squared peak
 _WINDOW = np.exp(-0.5 * (np.arange(-5, 6) / 1.5) ** 2)
 _HIDING_FLOOR = 900 / 255**2  # variance that is taken to be everywhere; 0 to 1500 of 255^2 differ little
-_CELL = 2  # samples, each way, over which local variance is taken at each scale
 _POWER = 0.6
 # Octaves of weight by decomposition level, finest first, and by kind of band: of luma beyond what MS-SSIM
 # says, of colors beyond luma's average. Mostly what the derivative of SSIMULACRA 2 says on average over
@@ -65,19 +65,20 @@ def visibility(stream: Codestream, layout: Layout, pixels: Pixels) -> tuple[NDAr
     boxes = footprints(stream, layout).T
     hiding = np.empty((len(_SCALE_WEIGHTS), len(blocks.tile)))
     for scale, visible in enumerate(_visibility(pixels)):
-        cell = _CELL << scale
+        cell = 2 << scale
         height, width = visible.shape[0] * cell, visible.shape[1] * cell
         hiding[scale] = box_means(summed(visible), boxes, height, width)
-    kinds, index = np.unique(np.stack([blocks.level, blocks.band]), axis=1, return_inverse=True)
-    gains = np.array([_scale_gains(int(level), int(band)) for level, band in kinds.T])
-    weights: NDArray[np.float64] = np.einsum("bs,sb,s->b", gains[index.reshape(-1)], hiding, _SCALE_WEIGHTS)
+    levels = range(int(blocks.level.max(initial=0)) + 1)
+    gains = np.array([[_scale_gains(level, band) for band in range(4)] for level in levels])
+    gains = gains[blocks.level, blocks.band]
+    weights: NDArray[np.float64] = np.einsum("bs,sb,s->b", gains, hiding, _SCALE_WEIGHTS)
     luma = blocks.component == 0
     typical = float(np.exp(np.log(weights[luma]).mean()))
     weights = (weights / typical) ** _POWER
     weights[~luma] = 1.0
     colored = blocks.component < (3 if stream.color_transform else 1)
-    levels = np.maximum(blocks.level[colored], 1) - 1
-    weights[colored] *= 2.0 ** _OCTAVES[blocks.component[colored], levels, _KINDS[blocks.band[colored]]]
+    octave = np.maximum(blocks.level[colored], 1) - 1
+    weights[colored] *= 2.0 ** _OCTAVES[blocks.component[colored], octave, _KINDS[blocks.band[colored]]]
     return weights, typical
 
 
@@ -85,30 +86,59 @@ def _visibility(pixels: Pixels) -> list[NDArray[np.float64]]:
     """1 / (2 v + C2) of luma in cells of 2 x 2 samples at each scale; mirrored to whole cells."""
     scales = len(_SCALE_WEIGHTS)
     rows: list[list[NDArray[np.float64]]] = [[] for _ in range(scales)]
-    unit = _CELL << (scales - 1)
+    unit = 1 << scales
     for top in range(0, pixels.shape[0], _STRIP):
         plane = _luma(pixels[top : top + _STRIP])
         plane = np.pad(plane, [(0, -side % unit) for side in plane.shape], mode="symmetric")
         for scale in range(scales):
-            mean, square = plane, plane * plane
-            for _ in range(_CELL.bit_length() - 1):
-                mean, square = _halve(mean), _halve(square)
-            variance = np.maximum(square - mean * mean, 0).astype(np.float64)
-            rows[scale].append(1 / (2 * variance + _CONTRAST_CONSTANT + _HIDING_FLOOR))
-            plane = _halve(plane)
+            plane, visible = _halved(plane, _CONTRAST_CONSTANT + _HIDING_FLOOR)
+            rows[scale].append(visible)
     return [np.concatenate(strips) for strips in rows]
 
 
 def _luma(pixels: Pixels) -> NDArray[np.float32]:
     """(H, W) float32 in [-0.5, 0.5]: centered, so that squares keep their digits."""
+    factors = _LUMA if pixels.shape[2] >= 3 else np.ones(1, np.float32)
     peak = np.float32(np.iinfo(pixels.dtype).max)
-    plane = pixels[:, :, 0] / peak if pixels.shape[2] < 3 else pixels[:, :, :3] @ (_LUMA / peak)
-    return np.asarray(plane - np.float32(0.5), np.float32)
+    luma: NDArray[np.float32] = _mixed(np.ascontiguousarray(pixels), factors / peak)
+    return luma
 
 
-def _halve(plane: NDArray[np.float32]) -> NDArray[np.float32]:
-    rows = plane[::2] + plane[1::2]
-    return (rows[:, ::2] + rows[:, 1::2]) * np.float32(0.25)
+@compiled
+def _mixed(pixels, factors):  # type: ignore[no-untyped-def]
+    """The first or the first three channels of (H, W, C) times factors, less 0.5: (H, W) float32."""
+    height, width, channels = pixels.shape
+    plane = np.empty((height, width), np.float32)
+    half = np.float32(0.5)
+    for row in range(height):
+        line, samples = plane[row], pixels[row].reshape(-1)  # one dimension each, to be vectorized
+        if len(factors) == 1:
+            for x in range(width):
+                line[x] = factors[0] * np.float32(samples[channels * x]) - half
+        else:
+            red, green, blue = factors[0], factors[1], factors[2]
+            for x in range(width):
+                at = channels * x
+                of_red, of_green = red * np.float32(samples[at]), green * np.float32(samples[at + 1])
+                line[x] = of_red + of_green + blue * np.float32(samples[at + 2]) - half
+    return plane
+
+
+@compiled_without_checks
+def _halved(plane, least):  # type: ignore[no-untyped-def]
+    """Means over cells of 2 x 2 samples, and 1 / (2 v + `least`) with their variances v."""
+    height, width = plane.shape[0] // 2, plane.shape[1] // 2
+    means, visible = np.empty((height, width), np.float32), np.empty((height, width), np.float64)
+    quarter = np.float32(0.25)
+    for row in range(height):
+        upper, lower = plane[2 * row], plane[2 * row + 1]
+        for x in range(width):
+            a, b, c, d = upper[2 * x], upper[2 * x + 1], lower[2 * x], lower[2 * x + 1]
+            mean = ((a + c) + (b + d)) * quarter
+            square = ((a * a + c * c) + (b * b + d * d)) * quarter
+            means[row, x] = mean
+            visible[row, x] = 1 / (2 * np.float64(max(square - mean * mean, np.float32(0))) + least)
+    return means, visible
 
 
 @functools.cache
