@@ -18,6 +18,7 @@ from pathlib import Path
 from typing import TypeVar
 
 from benchmarks import (
+    butteraugli,
     camera,
     codecs,
     encoding,
@@ -48,8 +49,8 @@ OF_CURVES = {  # sections that share the photos' curves, and the curves that the
     "visual": (tuned.visual_section, Wanted(tuned=True, others=True)),
 }
 SECTIONS = (
-    "codecs", "favored", "gains", "serving", "plain", "visual", "quality", "salient", "progressive",
-    "lossless", "encode", "jpegs", "camera", "runs",
+    "codecs", "favored", "gains", "serving", "plain", "visual", "butteraugli", "quality", "salient",
+    "progressive", "lossless", "encode", "jpegs", "camera", "runs",
 )  # fmt: skip
 _OF_ARCHIVES = ("jpegs", "camera", "runs")  # they write archives, and need to know where
 _OF_CAMERAS = ("camera", "runs")  # they measure the photos of `make photos`
@@ -100,7 +101,7 @@ def main(argv: Sequence[str] | None = None, show: Callable[[str], None] = print)
     parser.add_argument(
         "--only",
         help=f"sections, by commas: {','.join(SECTIONS)} (default: all; {', '.join(_OF_ARCHIVES)} only "
-        f"with --keep, {' and '.join(_OF_CAMERAS)} only with --cameras)",
+        f"with --keep, {' and '.join(_OF_CAMERAS)} only with --cameras, butteraugli if it is installed)",
     )
     parser.add_argument(
         "--cameras", type=Path, help="the folder that `make photos` makes, for camera and runs"
@@ -114,7 +115,10 @@ def main(argv: Sequence[str] | None = None, show: Callable[[str], None] = print)
     if not set(wanted) <= set(SECTIONS):
         parser.error(f"--only {args.only}: the sections are {', '.join(SECTIONS)}")
     if impossible := [name for name in wanted if name not in _possible(args.keep, args.cameras)]:
-        parser.error(f"--only {','.join(impossible)}: needs --keep, and camera and runs --cameras")
+        parser.error(
+            f"--only {','.join(impossible)}: archives need --keep, camera and runs --cameras, butteraugli "
+            "its program (cargo install butteraugli-cli)"
+        )
     paths = photo_paths(args.photos, args.count) if args.photos.is_dir() else []
     if not paths:
         parser.error(f"{args.photos} holds no file")
@@ -132,7 +136,11 @@ def _possible(keep: Path | None, cameras: Path | None) -> list[str]:
     return [
         name
         for name in SECTIONS
-        if not ((name in _OF_ARCHIVES and keep is None) or (name in _OF_CAMERAS and cameras is None))
+        if not (
+            (name in _OF_ARCHIVES and keep is None)
+            or (name in _OF_CAMERAS and cameras is None)
+            or (name == "butteraugli" and not butteraugli.is_available())
+        )
     ]
 
 
@@ -142,6 +150,9 @@ def measured(run: Run, wanted: Sequence[str]) -> Iterator[Section]:
     if "serving" in wanted:
         large = [path for path in run.paths if pixel_count(path) >= LARGE_PIXELS] or run.paths
         yield serving.serving_section(serving.served(large[:_SERVED], run.networks))
+    if "butteraugli" in wanted:
+        distances = functools.partial(butteraugli.distances, kept=run.kept)
+        yield butteraugli.butteraugli_section(run.each(distances))
     if "quality" in wanted:
         found = run.each(quality.reached)
         rates = quality.mean_rates(found)
