@@ -18,7 +18,7 @@ _STRIP_PIXELS = 1 << 18  # a strip's planes stay in cache
 
 
 def check_pair(a: Pixels, b: Pixels) -> None:
-    """Raise ValueError unless both are non-empty (H, W, C), C in 1..4, of one shape and type."""
+    """Raises ValueError unless both are non-empty (H, W, C), C in 1..4, of the same shape and type."""
     if a.shape != b.shape or a.dtype != b.dtype:
         raise ValueError(f"photos differ in shape or type: {a.shape} {a.dtype} and {b.shape} {b.dtype}")
     if a.ndim != 3 or not 1 <= a.shape[2] <= 4 or a.size == 0:
@@ -38,7 +38,7 @@ def color_channels(pixels: Pixels) -> Pixels:
 
 
 def luma(pixels: Pixels) -> Plane:
-    """(H, W) float32 luma after BT.601, full range, not rounded; a gray photo's luma is its gray itself."""
+    """(H, W) float32 luma after BT.601, full range, not rounded; a gray photo's luma is its gray."""
     color = color_channels(pixels)
     if color.shape[2] == 1:
         return color[..., 0].astype(np.float32)

@@ -1,8 +1,8 @@
 """FSIM and FSIMc, feature similarity by phase congruency (Zhang, Zhang, Mou, Zhang 2011).
 
-Two photos are alike where their features are: phase congruency (after Kovesi 1999) tells where a feature is,
-whatever its contrast, and the gradient how strong it is. Both are compared at every place and averaged, the
-places with more congruency counting more. FSIMc compares the I and Q of the YIQ colors too.
+Photos are compared by their features: phase congruency (after Kovesi 1999) shows where a feature is, at any
+contrast, and the gradient how strong it is. Both are compared at every place and averaged, weighted by
+congruency. FSIMc also compares the I and Q of the YIQ colors.
 """
 
 from __future__ import annotations
@@ -36,26 +36,26 @@ _LEAST = 1e-4
 
 @dataclasses.dataclass(frozen=True)
 class FeatureSimilarity:
-    """Both in (0, 1], 1 for an exact copy; of gray photos they are the same."""
+    """Both in (0, 1], 1 for an exact copy; equal for gray photos."""
 
     fsim: float
     fsim_c: float
 
 
 def fsim(a: Pixels, b: Pixels) -> float:
-    """FSIM of the luma; ValueError for an unlike pair."""
+    """FSIM of the luma; ValueError for a mismatched pair."""
     return feature_similarity(a, b).fsim
 
 
 def fsim_c(a: Pixels, b: Pixels) -> float:
-    """FSIMc, with color; ValueError for an unlike pair."""
+    """FSIMc, with color; ValueError for a mismatched pair."""
     return feature_similarity(a, b).fsim_c
 
 
 def feature_similarity(a: Pixels, b: Pixels) -> FeatureSimilarity:
     """FSIM and FSIMc of a pair (H, W, C) uint8 or uint16 alike, on a scale of 255.
 
-    Sides below 16 are continued by mirroring. Raises ValueError for an unlike pair.
+    Sides below 16 are extended by mirroring. Raises ValueError for a mismatched pair.
     """
     check_pair(a, b)
     (first, *chroma_a), (second, *chroma_b) = (_viewed(photo) for photo in (a, b))
@@ -74,7 +74,7 @@ def feature_similarity(a: Pixels, b: Pixels) -> FeatureSimilarity:
 
 
 def _viewed(photo: Pixels) -> list[Plane64]:
-    """Y, I and Q, or gray alone, brought down to a shorter side of some 256 samples."""
+    """Y, I and Q, or only gray, scaled down to a shorter side of some 256 samples."""
     colors = colors_255(photo)
     channels = colors if colors.shape[2] == 1 else colors @ _YIQ.T
     planes = [at_least(plane, _LEAST_SIDE) for plane in np.moveaxis(channels, -1, 0)]
@@ -94,7 +94,7 @@ def _likeness(a: Plane64, b: Plane64, stabilizer: float) -> Plane64:
 
 
 def _gradient(plane: Plane64) -> Plane64:
-    """Its magnitude after Scharr; nothing lies outside of the photo."""
+    """Its magnitude after Scharr; outside the photo, all samples are zero."""
     across, down = (correlate(plane, kernel, mode="constant") for kernel in (_SCHARR, _SCHARR.T))
     magnitude: Plane64 = np.hypot(across, down)
     return magnitude
@@ -103,8 +103,8 @@ def _gradient(plane: Plane64) -> Plane64:
 def phase_congruency(plane: Plane64) -> Plane64:
     """(H, W) in [0, 1]: how far the frequencies at each place are in phase (Kovesi 1999, equation 13).
 
-    Four orientations of four log-Gabor filters; what the finest filter's response lets expect of noise is
-    taken off.
+    Four orientations of four log-Gabor filters; the noise expected from the finest filter's response is
+    subtracted.
     """
     spectrum = fft2(plane)
     radial, angular = _filters(plane.shape)
@@ -158,6 +158,6 @@ def _filters(shape: tuple[int, int]) -> tuple[list[Plane64], list[Plane64]]:
 
 
 def _frequencies(side: int) -> Plane64:
-    """Cycles a sample in the transform's order; of an odd side they reach one half, as Kovesi's do."""
+    """Cycles per sample in the transform's order; for odd sides they reach one half, as Kovesi's do."""
     frequencies: Plane64 = fftfreq(side) * (side / (side - 1) if side % 2 and side > 1 else 1)
     return frequencies

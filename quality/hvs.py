@@ -1,8 +1,8 @@
 """PSNR-HVS (Egiazarian et al. 2006) and PSNR-HVS-M (Ponomarenko et al. 2007): visible errors of 8×8 DCTs.
 
-An error of a coefficient counts by the eye's sensitivity to its frequency; PSNR-HVS-M first takes off what
-the block's own contrast hides. Both are of BT.601 luma on a scale of 255, over the whole blocks of 8×8
-samples that lie side by side from the upper left corner, as in the authors' program.
+Errors of coefficients are weighted by the eye's sensitivity to their frequency; PSNR-HVS-M first subtracts
+what the block's contrast hides. Both use BT.601 luma on a scale of 255, and adjacent whole blocks of 8×8
+samples from the upper left corner, as in the authors' program.
 """
 
 from __future__ import annotations
@@ -43,24 +43,24 @@ _STRENGTH = 32  # of the masking, 2007: contrast over 16 · 64, under the root
 
 @dataclasses.dataclass(frozen=True)
 class HvsRatios:
-    """Both ratios in dB, infinite where nothing that counts was lost."""
+    """Both ratios in dB, infinite if nothing visible was lost."""
 
     psnr_hvs_db: float
     psnr_hvs_m_db: float
 
 
 def psnr_hvs(a: Pixels, b: Pixels) -> float:
-    """PSNR-HVS in dB; ValueError for an unlike pair."""
+    """PSNR-HVS in dB; ValueError for a mismatched pair."""
     return hvs_ratios(a, b).psnr_hvs_db
 
 
 def psnr_hvs_m(a: Pixels, b: Pixels) -> float:
-    """PSNR-HVS-M in dB; ValueError for an unlike pair."""
+    """PSNR-HVS-M in dB; ValueError for a mismatched pair."""
     return hvs_ratios(a, b).psnr_hvs_m_db
 
 
 def hvs_ratios(a: Pixels, b: Pixels) -> HvsRatios:
-    """Both ratios of a pair (H, W, C) uint8 or uint16 alike; sides below 8 are continued by mirroring."""
+    """Both ratios of a pair (H, W, C) uint8 or uint16 alike; sides below 8 are extended by mirroring."""
     check_pair(a, b)
     seen = hidden = 0.0
     count = 0
@@ -88,9 +88,9 @@ def _blocks(pixels: Pixels) -> Iterator[Plane64]:
 
 
 def _mask(blocks: Plane64, spectrum: Plane64) -> Plane64:
-    """(n,) how much each block hides: the root of its weighted energy, less where it has an edge.
+    """(n,) how much each block hides: the root of its weighted energy, reduced if it has an edge.
 
-    A block whose quarters vary much less than the whole holds an edge, beside which errors are seen.
+    A block whose quarters vary much less than the whole contains an edge, beside which errors are visible.
     """
     energy = (spectrum**2 * _MASKING).sum((1, 2))
     quarters = blocks.reshape(-1, 2, SIDE // 2, 2, SIDE // 2)
@@ -102,7 +102,7 @@ def _mask(blocks: Plane64, spectrum: Plane64) -> Plane64:
 
 
 def _variation(samples: Plane64, axes: tuple[int, int]) -> Plane64:
-    """The unbiased variance along two axes times the number of samples, as the authors' program has it."""
+    """The unbiased variance along two axes times the number of samples, as in the authors' program."""
     count = math.prod(samples.shape[axis] for axis in axes)
     varied: Plane64 = samples.var(axis=axes, ddof=1) * count
     return varied

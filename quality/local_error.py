@@ -17,9 +17,9 @@ def local_error(original: Pixels, decoded: Pixels) -> NDArray[np.float32]:
     """Squared error relative to contrast: (ceil(H/8), ceil(W/8)) float32, at least 0.
 
     In each cell, the mean squared error of its color samples over the sum of both photos' variances of luma
-    and SSIM's constant: what SSIM's contrast and structure terms lack to 1 (Wang et al. 2004, equation 13),
-    with the mean's error counted too. So an error counts more in a smooth sky than in foliage. Photos are
-    (H, W, C) uint8 or uint16 alike, C in 1..4; alpha is left out. Raises ValueError for an unlike pair.
+    and SSIM's constant: 1 minus SSIM's contrast and structure terms (Wang et al. 2004, equation 13), but
+    including the error of the mean. An error thus counts more in a smooth sky than in foliage. Photos are (H,
+    W, C) uint8 or uint16 alike, C in 1..4; alpha is left out. Raises ValueError for a mismatched pair.
     """
     check_pair(original, decoded)
     constant = _C2 * peak_of(original) ** 2

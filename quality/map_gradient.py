@@ -4,8 +4,8 @@
                                                                         │
     derivative by b ◀── chain rule ◀── blurred again, which is the adjoint of blurring ◀─┘
 
-The window of the recursive Gaussian is applied as what it amounts to, 9 samples, since a derivative has no
-need of its rounding errors. Every loop writes one line only: the compiler vectorizes no others. Results do
+The recursive Gaussian is applied as the equivalent window of 9 samples, since a derivative does not need its
+rounding errors. Every loop writes a single line, since the compiler only vectorizes such loops. Results do
 not depend on the processor.
 """
 
@@ -34,7 +34,7 @@ def map_gradient(reference: Plane, distorted: Plane, factors: NDArray[np.float32
     """The derivative of a sum over error maps by each sample of the distorted plane: (h, w) float32.
 
     The sum is of mean * m + fourth * m**4 / 4 over all samples m of the maps: structural dissimilarity,
-    ringing, blurring. Outside of the planes all is zero, as for the maps themselves.
+    ringing, blurring. Outside the planes, everything is zero, as for the maps themselves.
 
     Args:
       reference, distorted: (h, w), about 0 to 1.

@@ -18,7 +18,7 @@ from foveate.quality.ssimulacra2 import ssimulacra2
 class Measures:
     """How close a decoded photo is to its original.
 
-    `mse` is in squared sample units; ratios are in dB, infinite where nothing was lost; SSIM is at most 1.
+    `mse` is in squared sample units; ratios are in dB, infinite if nothing was lost; SSIM is at most 1.
     `psnr_s_db` and `ssim_s` are weighted by the saliency map and equal the plain ones if there is none.
     `ssimulacra2` is a score of at most 100, None if it was not asked for.
     """
@@ -38,10 +38,10 @@ def measure(
 ) -> Measures:
     """Every measure of `decoded` against `original`, (H, W, C) uint8 or uint16 alike, C in 1..4.
 
-    `saliency` is (h, w), not negative, and is stretched over the photo; None is the same as all alike. Works
-    strip by strip: beside the photos it takes some 50 MB, however large they are. `scored` adds SSIMULACRA 2,
-    which takes some ten times as long as all the others. Raises ValueError for an unlike pair or an
-    impossible map.
+    `saliency` is (h, w), not negative, and is stretched over the photo; None means equal weights. Works strip
+    by strip: besides the photos, it takes some 50 MB, however large they are. `scored` adds SSIMULACRA 2,
+    which takes about ten times as long as all the others. Raises ValueError for a mismatched pair or an
+    invalid map.
     """
     check_pair(original, decoded)
     height, width, _ = original.shape

@@ -20,7 +20,7 @@ _LONGER_SIDE = 2048  # pixels of an overlay: enough for a screen
 
 
 def as_rgb(pixels: Pixels) -> Picture:
-    """8-bit RGB of any kind of picture; what is transparent is shown over mid-gray."""
+    """8-bit RGB of any kind of picture; transparent parts are shown over mid-gray."""
     channels = pixels.shape[2]
     bits: Picture = pixels.astype(np.uint8) if pixels.dtype == np.uint8 else (pixels >> 8).astype(np.uint8)
     colors: Picture = bits[..., :3] if channels >= 3 else np.repeat(bits[..., :1], 3, 2)

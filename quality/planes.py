@@ -18,13 +18,13 @@ def colors_255(pixels: Pixels) -> Plane64:
 
 
 def luma_255(pixels: Pixels) -> Plane64:
-    """(H, W) float64 BT.601 luma on a scale of 255, not rounded; a gray photo's luma is its gray itself."""
+    """(H, W) float64 BT.601 luma on a scale of 255, not rounded; a gray photo's luma is its gray."""
     colors = colors_255(pixels)
     return colors[..., 0] if colors.shape[2] == 1 else colors @ np.asarray(BT601)
 
 
 def at_least(plane: Plane64, side: int) -> Plane64:
-    """The plane, whose sides shorter than `side` are continued by mirroring (edge sample repeated)."""
+    """The plane, with sides shorter than `side` extended by mirroring (edge sample repeated)."""
     pads = [(0, max(0, side - length)) for length in plane.shape]
     return np.pad(plane, pads, mode="symmetric") if any(after for _, after in pads) else plane
 

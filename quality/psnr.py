@@ -1,8 +1,9 @@
 """Squared error, PSNR and its variants.
 
 Photos are (H, W, C) uint8 or uint16 of equal shape and type, C in 1..4. Alpha (the second of two channels,
-the fourth of four) is left out: what a transparent pixel hides is no loss, and a lossless alpha would flatter
-color. `peak` is 255 or 65535 by the sample type unless given. Identical photos have an infinite ratio.
+the fourth of four) is left out: the color of transparent pixels does not matter, and a lossless alpha would
+improve the figures for color. `peak` is 255 or 65535 by the sample type unless given. Identical photos have
+an infinite ratio.
 """
 
 from __future__ import annotations
@@ -20,7 +21,7 @@ _COLORS = np.float32(3)
 
 
 def mse(a: Pixels, b: Pixels) -> float:
-    """Mean squared error over all color channels, in squared sample units; ValueError for an unlike pair."""
+    """Mean squared error over all color channels, in squared units; ValueError for a mismatched pair."""
     return _mean_error(a, b, None).plain
 
 
@@ -49,7 +50,7 @@ def psnr_y(a: Pixels, b: Pixels, peak: float | None = None) -> float:
 def psnr_s(a: Pixels, b: Pixels, saliency: NDArray[np.float32], peak: float | None = None) -> float:
     """PSNR-S of Prakash et al. 2017 in dB: 10 log10(peak² / (Σ s e² / Σ s)), over all color channels.
 
-    `saliency` is (h, w), not negative; it is stretched over the photo. All zero: the same as `psnr`.
+    `saliency` is (h, w), not negative; it is stretched over the photo. If all are zero, the same as `psnr`.
     """
     return decibels(_mean_error(a, b, saliency).weighted, peak or peak_of(a))
 
@@ -65,7 +66,7 @@ def _mean_error(a: Pixels, b: Pixels, saliency: NDArray[np.float32] | None) -> W
 
 
 def squared_errors(a: Pixels, b: Pixels) -> Plane:
-    """(H, W) float32: squared error of each pixel of an alike pair, averaged over its color channels."""
+    """(H, W) float32: squared error of each pixel of a matching pair, averaged over its color channels."""
     a, b = color_channels(a), color_channels(b)
     if a.shape[2] == 1:
         return luma_errors(a[..., 0].astype(np.float32), b[..., 0].astype(np.float32))

@@ -40,9 +40,10 @@ class RecursiveGaussian:
         self._states = np.zeros((planes, 2, 3, width), np.float32)  # the last two outputs of each recursion
 
     def add(self, planes: Stack) -> Stack:
-        """Takes the next rows (planes, h, width) and returns as many blurred ones: those 4 rows higher.
+        """Takes the next rows (planes, h, width) and returns as many blurred ones, from 4 rows higher.
 
-        So the first 4 of all lie above the planes. Only whole groups of 16 rows are blurred at full speed.
+        The very first 4 therefore lie above the planes. Only whole groups of 16 rows are blurred at full
+        speed.
         """
         count, height, width = planes.shape
         rows = np.empty((count, _MARGIN + height, width), np.float32)
@@ -70,7 +71,7 @@ def _cosines() -> tuple[NDArray[np.float64], NDArray[np.float64]]:
 
 
 def window() -> NDArray[np.float32]:
-    """The middle and one side of the window of 9 samples that the recursions amount to: (5,)."""
+    """The middle and one side of the window of 9 samples that is equivalent to the recursions: (5,)."""
     weights, frequencies = _cosines()
     return np.asarray(np.cos(np.outer(np.arange(DELAY + 1), frequencies)) @ weights, np.float32)
 

@@ -14,7 +14,7 @@ Plane = NDArray[np.float32]
 
 @dataclasses.dataclass(frozen=True, eq=False)
 class StretchedMap:
-    """A saliency map laid over a photo, whose rows are made when they are asked for."""
+    """A saliency map stretched over a photo, with rows computed on request."""
 
     wide: Plane  # (h, width): its columns are stretched already
     height: int
@@ -23,8 +23,8 @@ class StretchedMap:
     def over(cls, saliency: Plane, height: int, width: int) -> StretchedMap:
         """Stretches a map (h, w) over a photo, bilinearly.
 
-        Samples sit at pixel centers and the border is continued, so the whole map covers the whole photo.
-        Raises ValueError for a map that is not two-dimensional, is empty, or holds negative or non-finite
+        Samples are at pixel centers and the border is extended, so that the whole map covers the whole photo.
+        Raises ValueError for a map that is not two-dimensional, is empty, or contains negative or non-finite
         values.
         """
         if saliency.ndim != 2 or saliency.size == 0:
@@ -67,7 +67,7 @@ class WeightedMean:
     weight: float = 0.0
 
     def add(self, values: Plane, weights: Plane | None) -> None:
-        """Takes values (h, w) and their weights alike."""
+        """Takes values (h, w) and their weights, of the same shape."""
         self.total += _sum(values)
         self.count += values.size
         if weights is not None:
@@ -76,12 +76,12 @@ class WeightedMean:
 
     @property
     def plain(self) -> float:
-        """The mean of all values alike."""
+        """The unweighted mean of all values."""
         return self.total / self.count
 
     @property
     def weighted(self) -> float:
-        """The mean under the weights; the plain one where there are none or they sum to zero."""
+        """The weighted mean; the plain one if there are no weights or they sum to zero."""
         return self.weighted_total / self.weight if self.weight else self.plain
 
 

@@ -19,16 +19,16 @@ Window = tuple[slice, slice]  # rows and columns
 
 
 def is_whole(photo: Pixels) -> bool:
-    """Whether the sample of a photo (H, W, C) is all of it."""
+    """Whether the sample of a photo (H, W, C) is the whole photo."""
     height, width, _ = photo.shape
     return bool(height * width <= _WHOLE_PIXELS)
 
 
 def windows(photo: Pixels) -> list[Window]:
-    """The sample of a photo (H, W, C): all of it up to 1.5 megapixels.
+    """The sample of a photo (H, W, C): the whole photo up to 1.5 megapixels.
 
-    Else four windows of 512 x 512 pixels around the middles of its quarters; of strips that are narrower than
-    a window, as much as there is.
+    Otherwise four windows of 512 x 512 pixels around the middles of its quarters; narrower ones if the photo
+    is narrower.
     """
     height, width, _ = photo.shape
     if is_whole(photo):
@@ -37,7 +37,7 @@ def windows(photo: Pixels) -> list[Window]:
 
 
 def score(photo: Pixels, copies: Sequence[Pixels]) -> float:
-    """The mean SSIMULACRA 2 of a copy's `windows`; raises ValueError for pictures unlike the photo's."""
+    """The mean SSIMULACRA 2 of a copy's `windows`; raises ValueError for pictures of other shapes."""
     scores = [ssimulacra2(photo[at], copy) for at, copy in zip(windows(photo), copies, strict=True)]
     return sum(scores) / len(scores)
 
@@ -45,8 +45,8 @@ def score(photo: Pixels, copies: Sequence[Pixels]) -> float:
 def weighted_error(photo: Pixels, copies: Sequence[Pixels], saliency: NDArray[np.float32] | None) -> float:
     """The mean squared error of a copy's `windows`, in squared sample units, weighted by a saliency map.
 
-    The map (h, w) is stretched over the whole photo; None is the same as all alike. Raises ValueError for
-    pictures unlike the photo's or an impossible map.
+    The map (h, w) is stretched over the whole photo; None means equal weights. Raises ValueError for pictures
+    of other shapes or an invalid map.
     """
     height, width, _ = photo.shape
     weights = None if saliency is None else StretchedMap.over(saliency, height, width)

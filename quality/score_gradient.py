@@ -1,9 +1,9 @@
 """The derivative of SSIMULACRA 2 with respect to the distorted samples: where errors cost score.
 
-The score's chain is walked back: from its norms to every sample of the error maps, through the maps
-(`map_gradient`), XYB and the halving of each scale to linear light, and from there to sRGB samples. Apart
-from the norms a derivative depends on nothing farther than 8 samples of the coarsest scale away, so that a
-photo is worked on window by window and strip by strip.
+The computation of the score is traced back: from its norms to every sample of the error maps, through the
+maps (`map_gradient`), XYB and the halving of each scale to linear light, and from there to sRGB samples.
+Apart from the norms, a derivative depends on nothing farther away than 8 samples of the coarsest scale, so
+that a photo is processed window by window and strip by strip.
 """
 
 from __future__ import annotations
@@ -44,7 +44,7 @@ _HALVED_ROWS = 64  # an even number
 
 
 def gradient_of(reference: Pixels, distorted: Pixels) -> Callable[[Window], NDArray[np.float32]]:
-    """`score_gradient` of a pair whose norms are taken now: a function of the window."""
+    """`score_gradient` of a pair as a function of the window; the norms are computed now."""
     return functools.partial(score_gradient, reference, distorted, norms_of(reference, distorted))
 
 
@@ -53,20 +53,20 @@ def score_gradient(
 ) -> NDArray[np.float32]:
     """The derivative of the score by each sample of the distorted photo.
 
-    Colors of scales whose weights are next to nothing (those of X and B - Y at full size, of all at 1:32) are
-    left out, which changes it by less than a thousandth. That of alpha is 0.
+    Colors of scales with negligible weights (X and B - Y at full size, all at 1:32) are left out, which
+    changes the derivative by less than a thousandth. It is 0 for alpha.
 
     Args:
       reference, distorted: as for `ssimulacra2`.
       norms: `ssimulacra2.norms_of` them.
-      window: the rows and the columns that are wanted, without a step.
+      window: the wanted rows and columns, without a step.
 
     Returns:
-      (h, w, C) float32, points of score per unit of a sample. Memory beside it: some 60 MB, or 21 kB per
-      pixel of the window's width and 512 more if that is more.
+      (h, w, C) float32, points of score per unit of a sample. It takes some 60 MB of memory more, or 21 kB
+      for each pixel of the window's width plus 512 if that is more.
 
     Raises:
-      ValueError: an unlike pair.
+      ValueError: a mismatched pair.
     """
     check_pair(reference, distorted)
     height, width, _ = reference.shape
@@ -98,7 +98,7 @@ def score_gradient(
 
 
 def _of_small(reference: Pixels, distorted: Pixels, norms: Plane64) -> NDArray[np.float32]:
-    """That of a photo which is continued by mirroring: its samples count as often as they are repeated."""
+    """The derivative for a photo extended by mirroring: samples count as often as they are repeated."""
     height, width, channels = reference.shape
     larger = score_gradient(at_least(reference, LEAST_SIDE), at_least(distorted, LEAST_SIDE), norms)
     rows, columns = (
@@ -111,7 +111,7 @@ def _of_small(reference: Pixels, distorted: Pixels, norms: Plane64) -> NDArray[n
 
 
 def _factors(norms: Plane64, height: int, width: int) -> NDArray[np.float32]:
-    """Of every map, the derivative of the score by a sample is first + second * sample³: (n, 3, 2, 3).
+    """Factors of each map, whose sample changes the score by first + second * sample³: (n, 3, 2, 3).
 
     Scales come first, then colors, the two factors and the maps. The 4-norm of all samples is the fourth root
     of the mean of their fourth powers.
@@ -126,7 +126,7 @@ def _factors(norms: Plane64, height: int, width: int) -> NDArray[np.float32]:
 
 
 def _halved_light(pixels: Pixels) -> Planes:
-    """Linear light at half the size, made from so few rows at a time that it takes no more memory."""
+    """Linear light at half the size, made from a few rows at a time to save memory."""
     parts = [
         halve(linear_light(pixels[top : top + _HALVED_ROWS]))
         for top in range(0, pixels.shape[0], _HALVED_ROWS)
@@ -137,8 +137,8 @@ def _halved_light(pixels: Pixels) -> Planes:
 def _by_light(light: list[Planes], top: int, bottom: int, factors: NDArray[np.float32]) -> Planes:
     """The derivative by linear light in rows top to bottom - 1 of a strip: (3, bottom - top, width).
 
-    Takes the linear light of both photos, which ends at the edges of the photo or where nothing that is
-    wanted depends on it. What coarser scales say is spread over this one's samples.
+    Takes the linear light of both photos, up to the photo's edges or as far as the wanted rows depend on it.
+    The derivative from coarser scales is spread over this one's samples.
     """
     first, last = max(0, top - REACH), min(light[0].shape[1], bottom + REACH)
     around = [np.ascontiguousarray(planes[:, first:last]) for planes in light]

@@ -2,11 +2,11 @@
 
 Gaussian window of 11×11 samples, sigma 1.5, K1 = 0.01, K2 = 0.03, population (not sample) covariance, peak
 255 or 65535 by the sample type. Only windows that lie inside the photo count; along a side shorter than 11
-samples, where none does, the photo is continued by mirroring (edge sample repeated) and there is one window
-per sample. So a photo of any size has a value, that of one pixel too.
+samples, where none fits, the photo is extended by mirroring (edge sample repeated) and there is one window
+per sample. So a photo of any size has a value, even a single pixel.
 
-With x, y the two photos, their sum u = x + y and difference v = x − y give all of it in four filterings, not
-five: 2 μx μy = (μu² − μv²) / 2, μx² + μy² = (μu² + μv²) / 2, and likewise for the variances.
+With x, y the two photos, their sum u = x + y and difference v = x − y give everything in four filterings
+instead of five: 2 μx μy = (μu² − μv²) / 2, μx² + μy² = (μu² + μv²) / 2, and likewise for the variances.
 """
 
 from __future__ import annotations
@@ -29,14 +29,14 @@ SCALE_WEIGHTS = (0.0448, 0.2856, 0.3001, 0.2363, 0.1333)  # Wang et al. 2003, se
 
 
 def ssim(a: Pixels, b: Pixels) -> float:
-    """Mean structural similarity, at most 1, which identical photos reach; ValueError for an unlike pair."""
+    """Mean structural similarity, at most 1, for identical photos; ValueError for a mismatched pair."""
     return _compared(a, b, scales=1).ssim
 
 
 def ssim_s(a: Pixels, b: Pixels, saliency: NDArray[np.float32]) -> float:
     """SSIM whose map is averaged under a saliency map (h, w), not negative, stretched over the photo.
 
-    Each window counts with the saliency at its center. All zero there: the same as `ssim`.
+    Each window is weighted by the saliency at its center. If all are zero, the same as `ssim`.
     """
     return _compared(a, b, scales=1, saliency=saliency).ssim_s
 
@@ -45,8 +45,8 @@ def ms_ssim(a: Pixels, b: Pixels) -> float:
     """SSIM over up to five dyadic scales, in [0, 1].
 
     Each scale is the 2×2 mean of the one before (an odd last row or column is dropped). Scales whose shorter
-    side would be below 11 samples are left out and the weights of the others scaled to sum to one. A scale of
-    negative mean similarity counts as zero.
+    side would be below 11 samples are left out and the weights of the others scaled to sum to one. A scale
+    with negative mean similarity counts as zero.
     """
     return _compared(a, b, scales=len(SCALE_WEIGHTS)).ms_ssim
 
@@ -66,7 +66,7 @@ def _compared(
 class StructuralSimilarity:
     """SSIM, MS-SSIM and SSIM-S of two photos whose luma is fed strip by strip, from the top down.
 
-    Memory is that of a strip, not of a photo.
+    Takes memory for a strip, not for a photo.
     """
 
     def __init__(
@@ -85,7 +85,7 @@ class StructuralSimilarity:
         ]
 
     def add(self, a: Plane, b: Plane) -> None:
-        """Takes the next rows (h, width) of both; less than 11 only if there are no more."""
+        """Takes the next rows (h, width) of both; fewer than 11 only at the end."""
         *finer, coarsest = self._scales
         for scale in finer:
             scale.add(a, b)
@@ -99,7 +99,7 @@ class StructuralSimilarity:
 
     @property
     def ssim_s(self) -> float:
-        """The mean under the saliency at the windows' centers."""
+        """The mean weighted by the saliency at the windows' centers."""
         return self._scales[0].similarity.weighted
 
     @property
@@ -164,14 +164,14 @@ class _Scale:
         self._windows += count
 
     def halved(self, a: Plane, b: Plane) -> tuple[Plane, Plane]:
-        """The next rows at half the resolution; one that has no partner yet waits for it."""
+        """The next rows at half the resolution; a row without a partner waits for it."""
         a, b = _joined(self._odd, (a, b))
         whole = len(a) // 2 * 2
         self._odd = a[whole:].copy(), b[whole:].copy()
         return halve(a), halve(b)
 
     def _continued(self, plane: Plane) -> Plane:
-        """Mirrors the sides that are too short to hold one window; a photo of few rows comes as one strip."""
+        """Mirrors sides too short for one window; a photo of few rows comes as one strip."""
         pads = [(RADIUS - inside, RADIUS - inside) for inside in self._inside]
         return np.pad(plane, pads, mode="symmetric") if any(before for before, _ in pads) else plane
 
@@ -192,7 +192,7 @@ def _joined(before: tuple[Plane, Plane], after: tuple[Plane, Plane]) -> tuple[Pl
 
 
 def _blocks(height: int, width: int) -> Iterator[tuple[slice, slice]]:
-    """Blocks of windows whose work stays in cache."""
+    """Blocks of windows small enough to stay in cache."""
     for top, left in itertools.product(range(0, height, _BLOCK_ROWS), range(0, width, _BLOCK_COLUMNS)):
         yield slice(top, min(top + _BLOCK_ROWS, height)), slice(left, min(left + _BLOCK_COLUMNS, width))
 
@@ -231,7 +231,7 @@ def _factors(a, b, peak):  # type: ignore[no-untyped-def]
 
 @compiled
 def _sums_and_squares(a, b, peak, row):  # type: ignore[no-untyped-def]
-    """u, v, u² and v² of a row; u less the peak, so that float32 has digits to spare for the variances."""
+    """u, v, u² and v² of a row; the peak is subtracted from u, so that float32 is precise enough."""
     totals, differences, squared_totals, squared_differences = row[0], row[1], row[2], row[3]
     for x in range(len(a)):
         total, difference = a[x] + b[x] - peak, a[x] - b[x]

@@ -7,11 +7,11 @@ denominator, since XYB is already perceptually uniform), ringing (the distorted 
 reference is smooth) and blurring (the other way round). Each map gives its mean and its 4-norm, 108 figures
 for six scales. Their weights were fitted to people's opinions, mostly of the set CID22.
 
-Colors of scales whose weights are next to nothing are left out: X and B - Y at full size, where most of the
-work would be, B - Y at the next two, all at 1:32. That raises a score by less than 0.001. Otherwise scores
-agree to 1e-5 with those of the reference program (libjxl 0.11) on processors with fused multiply-add. For
-that the order of operations is the program's: close to 100 its float32 rounding errors lower a score by up
-to a point, and on processors without that instruction it differs from itself by as much.
+Colors of scales with negligible weights are left out: X and B - Y at full size, where most of the work would
+be, B - Y at the next two, all at 1:32. This raises a score by less than 0.001. Otherwise scores agree to 1e-5
+with those of the reference program (libjxl 0.11) on processors with fused multiply-add. The order of
+operations is therefore the program's: close to 100, its float32 rounding errors lower a score by up to a
+point, and on processors without that instruction it differs from itself by as much.
 """
 
 from __future__ import annotations
@@ -83,22 +83,23 @@ _CUBIC = np.array([6.248496625763138e-05, -0.020884521182843837, 2.3267656429169
 def ssimulacra2(reference: Pixels, distorted: Pixels) -> float:
     """Scores a distorted photo: 100 is identical, 90 hardly visible, 70 high, 50 medium and 30 low quality.
 
-    Both photos are sRGB (H, W, C), uint8 or uint16 alike, C in 1..4. Gray counts as three equal colors. Alpha
-    is left out, as in the other measures; the reference program blends the photos with two backgrounds. There
-    is no lower bound: bad photos have negative scores. The two photos are not interchangeable.
+    Both photos are sRGB (H, W, C), both uint8 or both uint16, C in 1..4. Gray counts as three equal colors.
+    Alpha is left out, as in the other measures; the reference program blends the photos with two backgrounds.
+    There is no lower bound: bad photos have negative scores. The two photos are not interchangeable.
 
     A photo with a side below 113 pixels has fewer scales, to which the first weights of the list apply, as in
-    the reference program. That program refuses sides below 8 pixels; here they are continued to 8 by
-    mirroring (edge sample repeated), so that a photo of any size has a score.
+    the reference program. That program refuses sides below 8 pixels; here they are extended to 8 by mirroring
+    (edge sample repeated), so that a photo of any size has a score.
 
-    Works strip by strip: beside the photos it takes some 20 MB, or 5.5 kB per pixel of width if that
-    is more. Raises ValueError for an unlike pair.
+    Works strip by strip: besides the photos, it takes some 20 MB, or 5.5 kB per pixel of width if that is
+    more. Raises ValueError for a mismatched pair.
     """
     return score_of_norms(norms_of(reference, distorted))
 
 
 def norms_of(reference: Pixels, distorted: Pixels) -> Plane64:
-    """The figures that the score is made of: (3 colors, n scales, 2 norms, 3 maps), as for `ssimulacra2`.
+    """The figures that the score is computed from: (3 colors, n scales, 2 norms, 3 maps), as for
+    `ssimulacra2`.
 
     Those that do not count (`counted`) are 0.
     """
@@ -115,7 +116,7 @@ def norms_of(reference: Pixels, distorted: Pixels) -> Plane64:
 
 
 def at_least(pixels: Pixels, side: int) -> Pixels:
-    """Continues the sides shorter than `side` by mirroring."""
+    """Extends sides shorter than `side` by mirroring."""
     rows, columns = (
         np.pad(np.arange(length), (0, max(0, side - length)), mode="symmetric") for length in pixels.shape[:2]
     )
@@ -123,7 +124,7 @@ def at_least(pixels: Pixels, side: int) -> Pixels:
 
 
 def _scales(height: int, width: int) -> _Scale:
-    """The finest of a photo's 2 to 6 scales: each has a next one as long as both sides have 8 samples."""
+    """The finest of a photo's 2 to 6 scales: each has a next one if both sides have 8 samples."""
     widths = [width]
     while len(widths) < SCALES and min(height, widths[-1]) >= LEAST_SIDE:
         height = (height + 1) // 2
@@ -136,7 +137,7 @@ def _scales(height: int, width: int) -> _Scale:
 
 
 def counted(scales: int) -> list[list[int]]:
-    """The colors of each scale, from the finest on, that have a weight worth its work; of tiny photos all."""
+    """The colors of each scale, from the finest on, that are worth computing; all for tiny photos."""
     if scales < SCALES:
         return [[0, 1, 2]] * scales
     heaviest = _WEIGHTS.reshape(3, scales, 6).max(axis=-1)
@@ -150,9 +151,9 @@ def score_of_norms(norms: Plane64) -> float:
 
 
 def derivative_by_norms(norms: Plane64) -> Plane64:
-    """The derivative of the score by each of its norms, of their shape: never positive.
+    """The derivative of the score by each of its norms, in their shape: never positive.
 
-    That of an identical photo is 0 here, though the score falls infinitely steeply from 100.
+    It is 0 for an identical photo, although the score falls infinitely steeply from 100.
     """
     disturbance = _disturbance(norms)
     fitted = max(float(np.polyval(_CUBIC, disturbance)), 0.0)
@@ -164,7 +165,7 @@ def derivative_by_norms(norms: Plane64) -> Plane64:
 
 
 def weights_of(norms: Plane64) -> Plane64:
-    """The weight of each norm, of their shape; with fewer than six scales the first of the list apply."""
+    """The weight of each norm, in their shape; with fewer than six scales, the first of the list apply."""
     return _WEIGHTS[: norms.size].reshape(norms.shape)
 
 

@@ -1,8 +1,8 @@
 """VIFp, visual information fidelity in the pixel domain (Sheikh and Bovik 2006, the multi-scale pixel form).
 
-How much of the information that an ideal observer takes from the original is still in the copy: each place of
-each of four scales is a Gaussian source seen through a gain and noise, and through the eye's own noise. 1 for
-an exact copy; a copy with more contrast can have more than 1. Not symmetric.
+Measures how much of the information that an ideal observer takes from the original is still in the copy: each
+place in each of four scales is a Gaussian source seen through a gain and noise, and through the eye's own
+noise. It is 1 for an exact copy, and can exceed 1 for a copy with more contrast. It is not symmetric.
 """
 
 from __future__ import annotations
@@ -21,8 +21,8 @@ _LEAST_SIDE = 41  # below it the coarsest scale has no window
 def vif(a: Pixels, b: Pixels) -> float:
     """VIFp of the copy `b` of `a`, of BT.601 luma on a scale of 255, not negative.
 
-    Photos are (H, W, C) uint8 or uint16 alike; sides below 41 are continued by mirroring. Where the original
-    has no detail at all, 1 for an equal copy and 0 for another. ValueError for an unlike pair.
+    Photos are (H, W, C) uint8 or uint16 alike; sides below 41 are extended by mirroring. If the original has
+    no detail at all, 1 for an equal copy and 0 for another. ValueError for a mismatched pair.
     """
     check_pair(a, b)
     original, copy = (at_least(luma_255(photo), _LEAST_SIDE) for photo in (a, b))
@@ -45,7 +45,7 @@ def _gaussian(window: int) -> Plane64:
 
 
 def _information(original: Plane64, copy: Plane64, taps: Plane64) -> tuple[float, float]:
-    """Information in one scale, and the part of it that the copy keeps, in units of log10."""
+    """Information in one scale, and the part that the copy keeps, in units of log10."""
     mean_a, mean_b = filtered_inside(original, taps), filtered_inside(copy, taps)
     varied_a = np.maximum(filtered_inside(original * original, taps) - mean_a * mean_a, 0)
     varied_b = np.maximum(filtered_inside(copy * copy, taps) - mean_b * mean_b, 0)

@@ -64,7 +64,7 @@ def halve(light: Planes) -> Planes:
 
 
 def add_halved_derivative(coarse: Planes, fine: Planes) -> None:
-    """Adds what a derivative by halved light (3, ⌈h/2⌉, ⌈w/2⌉) says of the light itself (3, h, w)."""
+    """Adds the derivative by light (3, h, w) that follows from one by halved light (3, ⌈h/2⌉, ⌈w/2⌉)."""
     _spread(coarse, fine)
 
 
@@ -77,7 +77,7 @@ def rescaled_xyb(light: Planes) -> Planes:
 
 
 def rescaled_brightness(light: Planes) -> Plane:
-    """Only the Y (h, w) of `rescaled_xyb`, in half of its time."""
+    """Only the Y (h, w) of `rescaled_xyb`, in half its time."""
     _, height, width = light.shape
     converted = np.empty((height, width), np.float32)
     _convert_brightness(light.reshape(3, height * width), _ABSORBED, converted.reshape(height * width))
@@ -193,7 +193,7 @@ def _cube_root_and(value, addend):  # type: ignore[no-untyped-def]
 
 @compiled
 def _response(absorbed, cone, red, green, blue):  # type: ignore[no-untyped-def]
-    """What a kind of cone makes of linear light: 0 for black."""
+    """The response of one kind of cone to linear light: 0 for black."""
     light = fused(absorbed[cone, 1], green, fused(absorbed[cone, 2], blue, _BIAS))
     return _cube_root_and(fused(absorbed[cone, 0], red, light), -_BIAS_ROOT)
 
