@@ -28,7 +28,7 @@ from foveate.codec.parameters import (
 )
 from foveate.codec.place_weights import Contents, WeightMap, leave_out
 
-_MANY = 1 << 40  # packets: our own headers claim nothing
+_MANY = 1 << 40  # packets: our own headers need no limit
 _BLOCK_SIZE = 64
 _SURVEY_STRIDE = 4  # of the lines of a block
 _JOBS_PER_THREAD = 4
@@ -37,8 +37,8 @@ _JOBS_PER_THREAD = 4
 class BlockCoder:
     """Holds the coding state of all code-blocks of a picture.
 
-    Coefficients of a picture in one tile are kept; those of several tiles are made again when their blocks
-    are coded, so that memory holds one tile's at a time.
+    Coefficients of a picture in one tile are kept; with several tiles they are computed again when their
+    blocks are coded, so that memory holds those of one tile at a time.
     """
 
     def __init__(self, pixels: Pixels, coding: Coding) -> None:
@@ -55,7 +55,7 @@ class BlockCoder:
         height, width, components = pixels.shape
         side = coding.tile_size or max(height, width)
         levels = min(coding.levels, min(height, width, side).bit_length() - 1)
-        # One bit has no room for what the color transform makes of it.
+        # One bit has no room for the results of the color transform.
         self.color_transform = components >= 3 and self.bit_depth > 1
         self.block_size = coding.block_size or _BLOCK_SIZE
         log2 = self.block_size.bit_length() - 1
@@ -74,8 +74,8 @@ class BlockCoder:
         self.passes = tier1.no_passes(len(self.blocks.start), self._most_planes())
         self.body = np.empty(0, np.uint8)
         self._coefficients: NDArray[np.uint32] | None = None
-        self._left_out = False  # some of them are not what they were
-        # Of these, where they begin and what they were.
+        self._left_out = False  # some of them have been left out
+        # Where left-out coefficients begin, and their values before.
         self._saved: list[tuple[int, NDArray[np.uint32]]] = []
 
     def _quantize(self, base_step: float) -> None:
@@ -122,7 +122,7 @@ class BlockCoder:
         return self.blocks.error * (2.0**dwt.FRACTION_BITS / steps) ** 2
 
     def _most_planes(self) -> int:
-        """An upper limit for any coefficient's bit-planes: transforms add a few bits at most."""
+        """An upper limit of any coefficient's bit-planes: transforms add a few bits at most."""
         extra = max(-np.log2(band.step) for band in self.bands)
         return min(tier1.MAX_PLANES, self.bit_depth + 6 + int(max(0, np.ceil(extra))))
 
@@ -159,7 +159,7 @@ class BlockCoder:
     def analyzed(
         self, samples: NDArray[np.float32], own: slice, factors: NDArray[np.float32]
     ) -> NDArray[np.float32]:
-        """Other samples (h, w), around 0, through the wavelet of a component of a tile, but not quantized.
+        """Unquantized coefficients of other samples (h, w), around 0, with the wavelet of a tile's component.
 
         Args:
           own: all blocks of one component of one tile, in whose order coefficients are returned.
@@ -247,7 +247,7 @@ class BlockCoder:
         return Contents(self._transformed(0), self.blocks, (1 << self.bit_depth) - 1)
 
     def leave_out(self, weights: WeightMap, means: NDArray[np.float64], prices: NDArray[np.float64]) -> None:
-        """Drops coefficients of a single-tile picture before coding: `place_weights.leave_out`."""
+        """Leaves out coefficients of a single-tile picture before coding: `place_weights.leave_out`."""
         contents = self.contents
         if contents is not None:
             leave_out(contents, self.layout, weights, means, prices)
@@ -266,7 +266,7 @@ class BlockCoder:
         return counts
 
     def restart(self, base_step: float) -> None:
-        """Forgets everything coded, and quantizes with another step, in sample values (not with 5/3)."""
+        """Discards everything coded, and quantizes with another step, in sample values (not with 5/3)."""
         before = np.array([band.step for band in self.bands])
         self._quantize(base_step)
         after = np.array([band.step for band in self.bands])
@@ -287,7 +287,7 @@ class BlockCoder:
 
     @property
     def can_go_on(self) -> bool:
-        """Whether coding can continue: dropped coefficients of several tiles are not kept."""
+        """Whether coding can continue: left-out coefficients of several tiles are not kept."""
         return not self._left_out or self.layout.tiles == 1
 
     def code(
@@ -324,7 +324,7 @@ class BlockCoder:
         self.body = np.concatenate(pieces)  # there is at least one block
 
     def _save(self, todo: NDArray[np.int64] | None) -> None:
-        """Saves coefficients of some blocks before any are dropped; all blocks' would take too much."""
+        """Saves coefficients of some blocks before any are left out; all would take too much memory."""
         self._saved = []
         if todo is not None and not self._left_out and self.layout.tiles == 1:
             coefficients = self._transformed(0).values

@@ -18,7 +18,7 @@ from foveate.codec.block_weights import Derivative, Window
 from foveate.codec.coding import Pixels
 from foveate.compiled import compiled
 
-_PRIOR = 1.0  # of the mean of all blocks' errors, by area: what each is taken to have beside its own
+_PRIOR = 1.0  # of the mean of all blocks' errors, by area, added to each block's own
 _MOST = 5.0  # a block's cost over its weighted error, and the other way round
 _POWER, _KEPT = 0.7, 0.85  # of that ratio, and of the weights by masking
 _ICT = np.array(  # G.3.1, and below its inverse
@@ -32,7 +32,7 @@ def seen_in(
 ) -> NDArray[np.float64]:
     """Factors for the weights of all blocks, from what their errors cost in score in a decoded choice.
 
-    Weights by saliency are no part of it: they multiply as before.
+    Weights by saliency are not included: they multiply as before.
 
     Args:
       choice: of the photo.
@@ -53,17 +53,17 @@ def costs_of(
 ) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
     """The cost of each block's error in points of a score, to first order, and its squared error.
 
-    The derivative by a coefficient is taken to be that by samples, through the same wavelet and times its
-    squared norm: the 9/7 is nearly orthogonal.
+    The derivative by coefficients is approximated by that by samples, through the same wavelet and times its
+    squared norm, since the 9/7 is nearly orthogonal.
 
     Args:
       coder: of the photo.
-      decoded: what the photo became, (H, W, C).
-      derivative: of the score by the samples of what it became.
+      decoded: the decoded photo, (H, W, C).
+      derivative: of the score by the decoded samples.
 
     Returns:
-      (blocks,) points of score, below 0 where the error raises it; (blocks,) in squared samples. Both are 0
-      of alpha, which no score knows of.
+      (blocks,) points of score, below 0 if the error raises it; (blocks,) in squared samples. Both are 0
+      for alpha, which scores leave out.
     """
     blocks, channels = coder.layout.blocks, coder.pixels.shape[2]
     costs, errors = np.zeros(len(blocks.tile)), np.zeros(len(blocks.tile))
@@ -87,7 +87,7 @@ def costs_of(
 
 
 def _factors(component: int, mixed: bool) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
-    """Of the channels from `component` or 0 on: what makes a component, and a derivative by it."""
+    """Factors of the channels, from `component` or 0 on, for a component and for a derivative by it."""
     if mixed:
         return _ICT[component], np.ascontiguousarray(_INVERSE_ICT[:, component])
     alone = np.zeros(component + 1, np.float32)
@@ -101,13 +101,13 @@ def factors_of(
     visible: NDArray[np.float64],
     areas: NDArray[np.int64],
 ) -> NDArray[np.float64]:
-    """Factors for weights that count errors more or less than they cost.
+    """Factors that correct weights which count errors for more or less than they cost.
 
-    A block's cost is noisy where its error is small, so each is taken to have a share of all errors that
-    costs what it should; and the ratio to a power. With that, weights by masking may be weaker, which brings
-    back some of the PSNR that the ratio takes. On 14 training photos of 512 x 512, at 0.25 to 1 bit per
+    A block's cost is noisy if its error is small, so a share of all errors, at their mean cost, is added to
+    each; and the ratio is raised to a power. Weights by masking may then be weaker, which regains some of the
+    PSNR that the ratio costs. On 14 training photos of 512 x 512, at 0.25 to 1 bit per
     pixel, that is 1.1 points of SSIMULACRA 2 at equal bytes for 0.09 dB; without the second power, 1.25
-    points for 0.2 dB. A second round would bring a fifth of the first.
+    points for 0.2 dB. A second round would gain a fifth of the first.
 
     Args:
       costs: (blocks,) of a score.
@@ -116,7 +116,7 @@ def factors_of(
       areas: (blocks,) coefficients.
 
     Returns:
-      (blocks,) positive, all errors together as before; all ones where they do not cost anything.
+      (blocks,) positive, with the same sum of weighted errors; all ones if errors cost nothing.
     """
     total, weighted = float(costs.sum()), errors * visible
     if not total > 0 or not weighted.any():

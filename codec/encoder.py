@@ -4,7 +4,7 @@
                                         ▲                       │
                                         └─ far from it ─ choose ┴─▶ codestream
 
-A slope is squared error per byte, weighted by what errors count for; thresholds are log10 of slopes.
+A slope is weighted squared error per byte; thresholds are log10 of slopes.
 """
 
 from __future__ import annotations
@@ -48,8 +48,8 @@ Effort = Literal["fast", "normal", "best"]
 class Encoder:
     """Encodes a photo to one target after another; the results do not depend on each other.
 
-    All of it is coded for one slope, its aim: passes that bring much less are not coded, and coefficients
-    whose bits cost more than they bring are left out. Where a target needs another slope, it is coded again.
+    The photo is coded for one slope, the aim: passes that gain much less are not coded, and coefficients
+    whose bits cost more than they gain are left out. If a target needs another slope, it is coded again.
     """
 
     def __init__(
@@ -61,15 +61,15 @@ class Encoder:
     ) -> None:
         """Computes the photo's layout and weights.
 
-        Photos of more than 33 megapixels are coded in tiles of up to 4096 x 4096, so that memory stays near
-        that of one; the choice is over all of them.
+        Photos of more than 33 megapixels are coded in tiles of up to 4096 x 4096, so that memory for about
+        one tile suffices; passes are chosen over all tiles.
 
         Args:
           pixels: (H, W, C) uint8 or uint16; C = 1 gray, 2 gray + alpha, 3 RGB, 4 RGB + alpha.
-          emphasis: what errors count for; None for the same everywhere.
+          emphasis: how errors are weighted; None for equal weights.
           coding: how to code; the bytes are the same for any number of threads.
-          effort: "best" codes some times more, with other quantization steps, and takes the best; with
-            weights that know what a first choice looks like, where `emphasis` can tell.
+          effort: "best" also codes with other quantization steps and keeps the best result; if `emphasis`
+            has a derivative, with weights corrected by what a first choice decodes to.
 
         Raises:
           ValueError: pixels or settings are out of range.
@@ -90,20 +90,20 @@ class Encoder:
         self.effort = effort
         self._derivative = emphasis.derivative if emphasis.tune == "visual" else None
         self._log_weights = np.log10(self.weights)
-        self._aim: float | None = None  # the threshold that all is coded for; -inf leaves out nothing
+        self._aim: float | None = None  # the threshold that everything is coded for; -inf leaves out nothing
         self._base_step = 1.0
-        self._leaves_out = True  # coefficients whose bits cost more than they bring
-        self._depth = math.inf  # the threshold that all blocks have been coded down to
+        self._leaves_out = True  # coefficients whose bits cost more than they gain
+        self._depth = math.inf  # the threshold down to which all blocks have been coded
         self._model: RateModel | None = None
 
     @functools.cached_property
     def visibility(self) -> tuple[NDArray[np.float64], float]:
-        """How visible errors are: `masking.visibility`, which takes a pass over the photo, once."""
+        """How visible errors are: `masking.visibility`, computed once."""
         return masking.visibility(self.coder.stream, self.coder.layout, self.coder.pixels)
 
     @functools.cached_property
     def _places(self) -> WeightMap | None:
-        """The weight of errors at each place, by saliency; None where a block has one weight."""
+        """The weight of errors at each place, by saliency; None if weights are per block."""
         emphasis = self._emphasis
         if not emphasis.by_place or emphasis.saliency is None or self.coder.contents is None:
             return None
@@ -142,7 +142,7 @@ class Encoder:
     def moved_to_slope(self, slope: float, layers: int = 1) -> Choice:
         """Like `at_slope`, but continues from the last coding if that was for a similar slope.
 
-        It is many times as quick then, but coefficients were left out for the former slope.
+        It is many times as fast then, but coefficients were left out for the former slope.
         """
         threshold = math.log10(slope)
         is_near = self._aim is not None and -_TOO_HIGH <= threshold - self._aim <= _TOO_LOW
@@ -178,15 +178,15 @@ class Encoder:
         return self._best_of(choice, fit)
 
     def of_quality(self, goal: Goal, quality: Callable[[Choice], float], layers: int = 1) -> Choice | None:
-        """The smallest choice that reaches a goal, exceeding it by no more than its tolerance where it can.
+        """The smallest choice that reaches a goal, exceeding it by no more than its tolerance if possible.
 
         Args:
           goal: what to reach.
-          quality: of a choice, in the goal's unit; more bytes must not mean less of it, but for ripples.
+          quality: of a choice, in the goal's unit; it must not fall with more bytes, except for ripples.
           layers: output layers.
 
         Returns:
-          None where all there is does not reach the goal.
+          None if even the whole photo does not reach the goal.
         """
         decibels = decibels_at(goal.psnr_db, self.coder.pixels, self.coder.bit_depth)
         self._aim_at(self._predicted_at_error(10 ** (-decibels / 10)))
@@ -203,7 +203,7 @@ class Encoder:
         return self._best_of(choice, search)
 
     def _best_of(self, choice: Choice, again: Callable[[float], Choice]) -> Choice:
-        """The choice or, with effort, a better one: other quantization steps, weights that know it."""
+        """The choice or, with effort "best", a better one: of other quantization steps and weights."""
         if self.effort != "best" or not math.isfinite(choice.threshold):
             return choice
         weights, rivals = self.weights, [choice]
@@ -221,7 +221,7 @@ class Encoder:
         return best
 
     def _weigh(self, weights: NDArray[np.float64]) -> None:
-        """Sets new weights, for which nothing is coded yet."""
+        """Sets new weights; nothing is coded for them yet."""
         self.weights, self._log_weights = weights, np.log10(weights)
         self._aim, self._model = None, None
 
@@ -269,13 +269,13 @@ class Encoder:
         return self._is_whole and np.array_equal(choice.points[-1], choice.candidates.every_point)
 
     def _is_well_aimed(self, choice: Choice) -> bool:
-        """Whether the right coefficients were dropped, given the slope that a choice ended at."""
+        """Whether the right coefficients were left out, given the slope at which a choice ended."""
         if not (self._leaves_out or self._places) or self._aim in (None, -math.inf):
             return True
         return -_TOO_HIGH <= choice.threshold - self._aim <= _TOO_LOW and not self._is_everything(choice)
 
     def _fitted(self, budget: int, layers: int) -> Choice:
-        """The best choice within a number of bytes, for which everything has been coded far enough down."""
+        """The best choice within a number of bytes; codes further down as needed."""
         for _ in range(_MOST_ROUNDS):
             choice = allocation.fit_bytes(self._candidates(), budget, layers)
             if self._is_whole:
@@ -283,7 +283,7 @@ class Encoder:
             if choice.threshold < self._depth:
                 self._code_down_to(self._depth + _DEEPER)
                 continue
-            # Graphics have few steps, and large ones: where bytes are left, flatter steps may still fit.
+            # Graphics have few, large steps: if bytes are left, flatter steps may still fit.
             deepest = choice.threshold - allocation.FILL_RANGE
             unused = budget - allocation.encoded_size(choice)
             if unused <= _UNUSED * budget or self._depth <= deepest:
@@ -294,7 +294,7 @@ class Encoder:
     # ------------------------------------------------------------ predictions
 
     def _predicted(self, budget: int) -> float:
-        """The threshold at which a budget will be used up, predicted from a sample."""
+        """The threshold at which a budget is used up, predicted from a sample."""
         size = max(1, budget / 2, budget - _HEADER_BYTES_PER_BLOCK * len(self.weights))
         if self._model is None:
             self.coder.restart(1.0)
@@ -313,14 +313,14 @@ class Encoder:
         return threshold
 
     def _try_leaving_out(self, threshold: float, blocks: NDArray[np.int64]) -> None:
-        """Finds out on a sample whether dropping coefficients pays: it does in photos, not in drawings.
+        """Finds out on a sample whether leaving out coefficients pays: it does in photos, not in drawings.
 
         Args:
-          threshold: what all will be coded for.
-          blocks: of the sample, coded so far down without leaving out anything.
+          threshold: the aim.
+          blocks: of the sample, coded down to it without leaving out anything.
         """
         tiles = self.coder.layout.blocks.tile[blocks]
-        blocks = blocks[tiles == tiles[len(tiles) // 2]]  # others would have to be transformed for it
+        blocks = blocks[tiles == tiles[len(tiles) // 2]]  # other tiles would have to be transformed first
         slope = 10.0**threshold
         plain, cost = self._worth_of(blocks, slope)
         self.coder.restart(1.0)
@@ -329,13 +329,13 @@ class Encoder:
         self._leaves_out = leaving_out - plain > _WORTH_LEAVING_OUT * cost
 
     def _worth_of(self, blocks: NDArray[np.int64], slope: float) -> tuple[float, float]:
-        """Weighted squared error that blocks cut at a slope remove, less their bytes' cost; and that cost."""
+        """Weighted squared error that blocks cut at a slope remove, minus their cost in bytes; that cost."""
         choice = allocation.cut_at(self._candidates(), math.log10(slope))
         cost = slope * float(choice.layers.sizes[-1][blocks].sum())
         return float((choice.gains * self.weights)[blocks].sum()) - cost, cost
 
     def _sample(self, depth: float) -> Sample:
-        """Codes some of the blocks without dropping anything."""
+        """Codes some of the blocks without leaving out anything."""
         self.coder.restart(1.0)
         self._aim, self._depth = None, math.inf
         count = len(self.weights)

@@ -18,11 +18,11 @@ from foveate.compiled import compiled, compiled_without_checks
 _SCALE_WEIGHTS = np.array([0.0448, 0.2856, 0.3001, 0.2363, 0.1333])
 _CONTRAST_CONSTANT = 0.03**2  # of the squared peak
 _WINDOW = np.exp(-0.5 * (np.arange(-5, 6) / 1.5) ** 2)
-_HIDING_FLOOR = 900 / 255**2  # variance that is taken to be everywhere; 0 to 1500 of 255^2 differ little
+_HIDING_FLOOR = 900 / 255**2  # variance added everywhere; 0 to 1500 of 255^2 differ little
 _POWER = 0.6
-# Octaves of weight by decomposition level, finest first, and by kind of band: of luma beyond what MS-SSIM
-# says, of colors beyond luma's average. Mostly what the derivative of SSIMULACRA 2 says on average over
-# training photos; of colors half of it, since the rest costs as much as it brings.
+# Octaves of weight by decomposition level, finest first, and by kind of band: for luma beyond MS-SSIM's
+# weights, for colors beyond luma's average. Mostly the mean derivative of SSIMULACRA 2 over training photos;
+# half of it for colors, since the rest costs as much as it gains.
 _OCTAVES = np.array(
     [  # LL, HL and LH, HH
         [[0.0, -0.2, -0.1], [0.0, 0.2, -0.2], [0.0, 0.6, -0.1], [0.0, 1.2, 0.9], [0.7, 1.4, 1.5]],  # Y
@@ -39,17 +39,17 @@ _LUMA = np.array([0.299, 0.587, 0.114], np.float32)  # ITU-R BT.601
 def visibility(stream: Codestream, layout: Layout, pixels: Pixels) -> tuple[NDArray[np.float64], float]:
     """Visibility of squared errors: contrast masking, and sensitivity by scale and color.
 
-    Masking is that of MS-SSIM: to first order an error of variance d costs a window of variance v a share of
+    Masking follows MS-SSIM: to first order, an error of variance d costs a window of variance v a share of
     d / (2 v + C2) of its contrast-structure factor, whatever else was lost there. A coefficient's error
-    reaches each scale with the energy that the basis function keeps after so many halvings, beyond what
-    shifts a window's mean. Scales count by their exponents. Blocks of 32 x 32 do no better.
+    reaches each scale with the energy that the basis function keeps after so many halvings, minus what only
+    shifts a window's mean. Scales are weighted by their exponents. Blocks of 32 x 32 do no better.
 
-    Beyond that, octaves by level and kind of band follow SSIMULACRA 2, which counts coarse luma for more than
-    MS-SSIM does, fine color differences for much less than luma and coarse ones for as much or more. On 14
-    training photos, from 0.125 to 2 bits per pixel, that saves 16.5 % of OpenJPEG's bytes at equal SSIMULACRA
-    2 and 15.4 % at equal MS-SSIM, and costs 0.24 dB of PSNR at 0.25 and 0.28 dB at 0.5 bits per pixel. With a
-    power of 0.85 instead of 0.6 it would be 17.4 and 16.8 %, for 0.33 and 0.43 dB. Alpha counts as much as
-    luma. With effort "best", `block_costs` corrects these weights after a first decode.
+    Beyond that, octaves by level and kind of band follow SSIMULACRA 2, which gives more weight to coarse luma
+    than MS-SSIM does, much less to fine color differences than to luma, and as much or more to coarse ones.
+    On 14 training photos, from 0.125 to 2 bits per pixel, that saves 16.5 % of OpenJPEG's bytes at equal
+    SSIMULACRA 2 and 15.4 % at equal MS-SSIM, and costs 0.24 dB of PSNR at 0.25 and 0.28 dB at 0.5 bits per
+    pixel. With a power of 0.85 instead of 0.6 it would be 17.4 and 16.8 %, for 0.33 and 0.43 dB. Alpha weighs
+    as much as luma. With effort "best", `block_costs` corrects these weights after a first decode.
 
     Args:
       stream: the codestream whose blocks are weighed.

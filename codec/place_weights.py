@@ -1,8 +1,8 @@
-"""Weights errors by the place of each coefficient, and drops coefficients that are not worth their bits.
+"""Weights errors by the place of each coefficient, and leaves out coefficients that are not worth their bits.
 
-A block is cut at one bit-plane for all its coefficients. Where the edge of an object crosses it, it is cut as
-the object asks; and of the coefficients beside the object those that are worth less there than their bits
-would cost are left out before it is coded.
+A block is cut at one bit-plane for all its coefficients. If the edge of an object crosses it, it is cut as
+finely as the object needs; coefficients beside the object that are worth less than their bits are left out
+before coding.
 """
 
 from __future__ import annotations
@@ -17,12 +17,12 @@ from foveate.codec.layout import Layout
 from foveate.codec.tier1 import MAX_BLOCK_SAMPLES, Blocks, Coefficients
 from foveate.compiled import compiled
 
-# Squared error beyond that of an error of so many of 255 levels counts no more: of large coefficients the
-# first bits are coded in any case, and what may be lost of them is no more than of others.
+# Squared errors count up to that of an error of so many of 255 levels: the first bits of large coefficients
+# are coded in any case, and what they may lose after that is no more than others may.
 _MOST_LEVELS = 20.0
 _LEAST = 1e-3  # squared levels, so that empty blocks have a mean too
-# Bytes that a coefficient beside an object is taken to cost. One that becomes significant takes some 0.6, but
-# less than that takes less from the places beside objects.
+# Assumed bytes of a coefficient beside an object. One that becomes significant takes some 0.6, but a smaller
+# value takes less away from places beside objects.
 _COST = 0.2
 
 
@@ -94,23 +94,23 @@ def leave_out(
 ) -> None:
     """Sets coefficients to zero that are worth less at their place than their bits cost.
 
-    Those stay whose place counts for as much as their block. Over 6 photos of some 2.7 megapixels with their
-    own maps, at 12 dB and 0.5 bits per pixel, this and the root of the mean square (instead of the mean) give
-    salient places 0.15 dB, and the others lose no more than before.
+    Coefficients whose place weighs as much as their block are kept. Over 6 photos of some 2.7 megapixels with
+    their own maps, at 12 dB and 0.5 bits per pixel, this and the root mean square (instead of the mean) gain
+    0.15 dB in salient places, and the others lose no more than before.
 
     Args:
       contents: of the photo; changed.
       layout: its layout.
       weights: of the photo.
-      means: (blocks,) of the weights; what is worth that or more stays.
-      prices: (blocks,) squared error per byte, in a block whose errors count by its mean.
+      means: (blocks,) of the weights; coefficients worth as much or more are kept.
+      prices: (blocks,) squared error per byte, for errors weighted by the block's mean.
     """
     for chosen, grid in _levels(layout, weights):
         _leave_out(contents.coefficients.values, contents.blocks, chosen, grid, means, _COST * prices)
 
 
 def _levels(layout: Layout, weights: WeightMap) -> Iterator[tuple[_Chosen, _Grid]]:
-    """The blocks of each level, and the map in cells that suit it."""
+    """The blocks of each level, and the map in cells of its scale."""
     blocks = layout.blocks
     for level in np.unique(blocks.level).tolist():
         chosen = np.flatnonzero(blocks.level == level)
@@ -171,8 +171,8 @@ def _add_means(values, blocks, chosen, grid, bounds, means):  # type: ignore[no-
 
 @compiled
 def _leave_out(values, blocks, chosen, grid, means, limits):  # type: ignore[no-untyped-def]
-    """Drops coefficients of the chosen blocks; `limits` (blocks,) is squared error."""
-    least = np.empty(MAX_BLOCK_SAMPLES)  # of a squared magnitude that stays, in each column
+    """Leaves out coefficients of the chosen blocks; `limits` (blocks,) is squared error."""
+    least = np.empty(MAX_BLOCK_SAMPLES)  # squared magnitude that is kept, in each column
     for k in range(len(chosen.numbers)):
         b, band = chosen.numbers[k], chosen.bands[k]
         x0, y0, x1, y1 = chosen.boxes[k]

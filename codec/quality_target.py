@@ -9,15 +9,15 @@ from foveate.codec.allocation import Choice
 from foveate.codec.encoder import Encoder
 from foveate.codec.score_model import Prospect, ScoreModel, crossing, distance_of
 
-_MOST_DRIFT = 0.4  # of the model's residual per decade of slope, when it is drawn on beyond two trials
+_MOST_DRIFT = 0.4  # of the model's residual per decade of slope, when extrapolated from two trials
 
 
 @dataclasses.dataclass(frozen=True)
 class ScoreGoal:
     """A score to approach.
 
-    tolerance: how near is near enough, in points.
-    corrections: how often the slope may be corrected; with 0 nothing is decoded or scored.
+    tolerance: how far a file may be from the score, in points.
+    corrections: how often the slope may be corrected; with 0, nothing is decoded or scored.
     """
 
     score: float
@@ -30,11 +30,11 @@ def nearest_to_score(
 ) -> Choice:
     """The choice nearest to a score: the predicted one, or one of its corrections.
 
-    All blocks are cut at one weighted slope, so that a photo's bytes lie where the weights want them.
+    All blocks are cut at one weighted slope, so the weights decide where a photo's bytes go.
 
     Args:
       encoder: of the photo.
-      goal: what to come near to.
+      goal: the score to approach.
       score_of: the score of what a choice decodes to, at most 100.
       layers: output layers.
     """
@@ -82,7 +82,7 @@ def prospect_of(encoder: Encoder) -> Prospect:
 def _corrected(
     prospect: Prospect, model: ScoreModel, residuals: list[tuple[float, float]], wanted: float
 ) -> float:
-    """The threshold at which the model, with its residuals so far on a straight line, gives a distance."""
+    """The threshold at which the model, corrected by a line through its residuals, gives a distance."""
     (t1, r1), drift = residuals[-1], 0.0
     if len(residuals) > 1 and residuals[-2][0] != t1:
         t0, r0 = residuals[-2]
