@@ -246,7 +246,8 @@ def restore(
       jp2: a JP2 file or a bare codestream, as for `decode`.
       network: "fast", or "best", which takes about ten times as long.
       precision: number format inside the network: "float32", "bfloat16", or "auto", which is bfloat16 on
-        processors with AMX, where it is several times as fast and a few pixels differ by one level.
+        processors with AVX-512 BF16 or AMX, where it is two to five times as fast and a few pixels differ by
+        one level.
       layers: how many quality layers to decode; None for all.
       region: the part of the picture to restore, as for `decode`; RecCNN runs on that part alone.
 

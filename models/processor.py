@@ -10,10 +10,10 @@ _CPU_INFO = Path("/proc/cpuinfo")
 
 @functools.cache
 def multiplies_bfloat16(cpu_info: Path = _CPU_INFO) -> bool:
-    """Whether it multiplies matrices of bfloat16 in hardware (Intel's AMX); False if unknown."""
+    """Whether it multiplies bfloat16 in hardware (AMX, or AVX-512's BF16 instructions); False if unknown."""
     try:
         text = cpu_info.read_text()
     except OSError:
         return False
     flags = (line.partition(":")[2].split() for line in text.splitlines() if line.startswith("flags"))
-    return "amx_bf16" in next(flags, [])
+    return not {"amx_bf16", "avx512_bf16"}.isdisjoint(next(flags, []))

@@ -95,6 +95,7 @@ def add_reccnn(parser: argparse.ArgumentParser | argparse._ArgumentGroup, help_t
         "--precision",
         choices=PRECISIONS,
         default="auto",
-        help="number format inside RecCNN. bfloat16: several times as fast on processors with AMX, and a few "
-        "pixels differ by one level; auto: bfloat16 on such processors, float32 on others (default)",
+        help="number format inside RecCNN. bfloat16: two to five times as fast on processors with AVX-512 "
+        "BF16 or AMX, and a few pixels differ by one level; auto: bfloat16 on such processors, float32 on "
+        "others (default)",
     )

@@ -82,7 +82,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         choices=reccnn.PRECISIONS,
         default="float32",
         help="restoration-codec: number format of the features. bfloat16: several times as fast on "
-        "processors with AMX; auto: bfloat16 on such processors (default: %(default)s)",
+        "processors with AVX-512 BF16 or AMX; auto: bfloat16 on such processors (default: %(default)s)",
     )
     parser.add_argument(
         "--rate", type=float, metavar="R", help="peak learning rate (default: as for the shipped weights)"
