@@ -24,7 +24,7 @@ from foveate.codec.metadata import PhotoMetadata
 from foveate.codec.openjpeg import Decoded
 from foveate.codec.packet_stream import PacketStream
 from foveate.codec.parameters import Size
-from foveate.codec.quality_search import Goal as QualityGoal
+from foveate.codec.quality_search import QualityGoal
 from foveate.codec.quality_target import ScoreGoal, nearest_to_score
 from foveate.codec.record import SALIENCY_BYTES, ArchiveRecord, saliency_bytes_within
 from foveate.codec.regions import Region

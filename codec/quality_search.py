@@ -15,7 +15,7 @@ _MOST_RATE = 4.0  # of decibels reached to those predicted, and the other way ro
 
 
 @dataclasses.dataclass(frozen=True)
-class Goal:
+class QualityGoal:
     """A quality to reach, in decibels or a similar unit: ten of them are a tenth of the error.
 
     tolerance: by how much it may be exceeded.
@@ -30,7 +30,7 @@ class Goal:
 class Search:
     """Looks for the coarsest choice that reaches a goal, from trials and the predictions for them."""
 
-    def __init__(self, goal: Goal) -> None:
+    def __init__(self, goal: QualityGoal) -> None:
         self.goal = goal
         self.best: Choice | None = None  # the coarsest that reached it
         self.missed: Choice | None = None  # the finest that did not

@@ -20,7 +20,7 @@ from foveate.codec.file import EncodedFile, Recipe, chosen_within
 from foveate.codec.goals import AtLeast, AtMost, AtSlope, Lossless
 from foveate.codec.jp2 import parse
 from foveate.codec.packet_stream import PacketStream
-from foveate.codec.quality_search import Goal as QualityGoal
+from foveate.codec.quality_search import QualityGoal
 from foveate.codec.record import SALIENCY_BYTES, ArchiveRecord, saliency_bytes_within
 from foveate.codec.transcoder import Transcoder
 

@@ -29,7 +29,7 @@ from foveate.codec.layout import Blocks, Layout
 from foveate.codec.noise import squared_norms
 from foveate.codec.packet_stream import PacketStream
 from foveate.codec.packets import Codewords, Layers
-from foveate.codec.quality_search import Goal, Search
+from foveate.codec.quality_search import QualityGoal, Search
 from foveate.codec.rearrangement import in_order, laid_out_anew
 from foveate.codec.saliency_weights import saliency_weights
 
@@ -131,7 +131,9 @@ class Transcoder:
                 break
         return choice
 
-    def of_quality(self, goal: Goal, quality: Callable[[Choice], float], layers: int = 1) -> Choice | None:
+    def of_quality(
+        self, goal: QualityGoal, quality: Callable[[Choice], float], layers: int = 1
+    ) -> Choice | None:
         """The smallest choice that reaches a goal; None if even the whole source does not."""
         search, decibels = Search(goal), goal.psnr_db + self._peak_decibels()
         if decibels < -10 * math.log10(_NO_ERROR):

@@ -48,9 +48,10 @@ from foveate.transforms.measure import MeasureFiles
 from foveate.transforms.prefilter import Prefilter
 from foveate.transforms.progress import Progress
 from foveate.transforms.read import KEPT, ReadPhotos
+from foveate.transforms.read_masters import ReadMasters
 from foveate.transforms.run_reccnn import RestoreCoded, SkipRestoring
 from foveate.transforms.steps import FAILURES
-from foveate.transforms.transcode import ReadMasters, TranscodeJpeg2000
+from foveate.transforms.transcode import TranscodeJpeg2000
 from foveate.transforms.write import CopyKept, WriteArchives
 from foveate.transforms.write_failures import WriteFailures
 from foveate.transforms.write_metrics import WriteMetrics, shards_for

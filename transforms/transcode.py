@@ -13,58 +13,21 @@ import apache_beam as beam
 
 from foveate.archive.rows import KeptSource
 from foveate.codec.block_weights import Emphasis
-from foveate.codec.envelope import Envelope
 from foveate.codec.errors import BudgetTooSmall, UnsupportedCodestream
 from foveate.codec.file import Recipe
-from foveate.codec.metadata import PhotoMetadata
 from foveate.codec.transcoded_file import Back, Source, transcode_file
 from foveate.goals import goal_of
 from foveate.pictures.picture import full_range
 from foveate.pictures.reasons import Reason
-from foveate.sandbox.client import Limits, check_file_bytes, decode_archive
+from foveate.sandbox.client import decode_archive
 from foveate.storage.errors import BadInput
 from foveate.storage.files import read_source
-from foveate.storage.source import SourceFile
-from foveate.transforms.elements import CodedFile, CodedPhoto, Photo, SalientPhoto
+from foveate.transforms.elements import CodedFile, CodedPhoto, SalientPhoto
 from foveate.transforms.encode_options import EncodeOptions
-from foveate.transforms.read import KEPT, require_place
+from foveate.transforms.read import KEPT
 from foveate.transforms.reuse_archived import already_archived
 from foveate.transforms.steps import PhotoStage
 from foveate.transforms.worth_archiving import NO_ROOM, not_worth_it, too_coarse
-
-_FORMAT = "jpeg2000"
-
-
-def read_master(source: SourceFile, limits: Limits) -> Iterator[Any]:
-    """Reads one JPEG 2000 file and decodes it in isolation: a `Photo`, or a `KeptSource` tagged "kept".
-
-    Raises:
-      BadCodestream: damaged.
-      BadInput: its path leads elsewhere, it has too many bytes, or decoding it takes too much or crashes.
-    """
-    start = time.perf_counter()
-    require_place(source)
-    check_file_bytes(source.size_bytes, limits)
-    data = read_source(source, limits.file_bytes)
-    if not data:
-        raise BadInput("the file is empty")
-    sha256 = hashlib.sha256(data).hexdigest()
-    try:
-        left_out = Envelope.of(data).left_out
-        found = decode_archive(data, limits)
-    except UnsupportedCodestream as error:
-        yield beam.pvalue.TaggedOutput(KEPT, KeptSource(source, _FORMAT, sha256, Reason.NOT_READ, str(error)))
-        return
-    yield Photo(
-        source=source,
-        pixels=full_range(found.decoded.pixels, found.decoded.bit_depth),
-        metadata=PhotoMetadata(exif=found.metadata.exif),  # boxes are carried as they are
-        source_format=_FORMAT,
-        bit_depth=found.decoded.bit_depth,
-        source_sha256=sha256,
-        metadata_problems=tuple(f"{kind}: an index of the former codestream" for kind in left_out),
-        read_seconds=time.perf_counter() - start,
-    )
 
 
 def transcode(salient: SalientPhoto, encoder: EncodeOptions) -> Iterator[Any]:
@@ -118,19 +81,6 @@ def _transcoded(salient: SalientPhoto, encoder: EncodeOptions) -> CodedFile:
     source = Source(data, photo.pixels, encoder.record(salient, False), decode)
     made = transcode_file(source, recipe)
     return CodedFile(made.jp2, made.pixels, made.noise, False, time.perf_counter() - start)
-
-
-@dataclasses.dataclass
-class ReadMasters(PhotoStage):
-    """`SourceFile` → `Photo` of a JPEG 2000 file; kinds that are not read leave under the tag "kept"."""
-
-    limits: Limits
-    step = "read"
-    tags = (KEPT,)
-
-    def work(self) -> Callable[[SourceFile], Iterator[Any]]:
-        """`read_master`."""
-        return functools.partial(read_master, limits=self.limits)
 
 
 @dataclasses.dataclass

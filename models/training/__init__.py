@@ -1,0 +1,8 @@
+"""How the networks are trained: `foveate train` calls these modules, nothing else does.
+
+Where to start:
+  restoration          RecCNN and ComCNN; `regions` keeps what they are trained on
+  msroi                MS-ROI; `compositions` and `salient_views` vary its photos
+  dncnn                DnCNN
+  fitting, optimizer   the training loop and its optimizer; `perception` and `similarity` are losses
+"""

@@ -17,7 +17,7 @@ from foveate.codec.block_costs import costs_of, factors_of
 from foveate.codec.block_weights import Derivative, Emphasis
 from foveate.codec.coding import Coding
 from foveate.codec.encoder import Effort, Encoder
-from foveate.codec.quality_search import Goal
+from foveate.codec.quality_search import QualityGoal
 from foveate.codec.quality_target import ScoreGoal, nearest_to_score
 from foveate.quality.psnr import psnr
 from foveate.quality.score_gradient import gradient_of
@@ -127,7 +127,7 @@ def test_only_the_best_effort_looks_again(effort: Effort) -> None:
 def test_other_targets_are_met_with_the_weights_of_a_second_look() -> None:
     pixels = photo()
     source, blind = (Encoder(pixels, e, effort="best") for e in (watched(pixels), Emphasis(tune="visual")))
-    goal = Goal(30.0, 0.05, 30.0)
+    goal = QualityGoal(30.0, 0.05, 30.0)
     choice = source.of_quality(goal, lambda c: psnr(pixels, decoded(c)))
     assert choice is not None and psnr(pixels, decoded(choice)) >= 30.0
     looks = [encoder.at_slope(700.0) for encoder in (source, blind)]

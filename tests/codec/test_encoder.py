@@ -19,7 +19,7 @@ from foveate.codec.coding import Coding
 from foveate.codec.encoder import Effort, Encoder
 from foveate.codec.errors import BadCodestream
 from foveate.codec.packet_stream import PacketStream
-from foveate.codec.quality_search import Goal
+from foveate.codec.quality_search import QualityGoal
 from tests import streams
 
 EFFORTS: tuple[Effort, Effort] = ("normal", "best")
@@ -192,7 +192,7 @@ def test_a_quality_is_reached_from_above_with_few_bytes_to_spare(target: float, 
         trials.append(psnr_db(pixels, choice))
         return trials[-1]
 
-    choice = Encoder(pixels).of_quality(Goal(target, 0.05, target), quality, layers)
+    choice = Encoder(pixels).of_quality(QualityGoal(target, 0.05, target), quality, layers)
     assert choice is not None and len(choice.points) == layers
     assert target <= psnr_db(pixels, choice) <= target + 0.05
     assert len(trials) <= 4
@@ -204,19 +204,19 @@ def test_effort_makes_files_of_a_quality_smaller() -> None:
     pixels, sizes = photo(), []
     for effort in EFFORTS:
         source = Encoder(pixels, effort=effort)
-        choice = source.of_quality(Goal(34.0, 0.05, 34.0), lambda c: psnr_db(pixels, c))
+        choice = source.of_quality(QualityGoal(34.0, 0.05, 34.0), lambda c: psnr_db(pixels, c))
         assert choice is not None and psnr_db(pixels, choice) >= 34.0
         sizes.append(allocation.encoded_size(choice))
     assert sizes[1] <= 1.001 * sizes[0]
 
 
 def test_a_quality_out_of_reach_gives_no_choice() -> None:
-    assert Encoder(photo()).of_quality(Goal(99.0, 0.05, 40.0), lambda choice: 98.0) is None
+    assert Encoder(photo()).of_quality(QualityGoal(99.0, 0.05, 40.0), lambda choice: 98.0) is None
 
 
 def test_a_quality_that_goes_up_and_down_ends_all_the_same() -> None:
     values = iter([40.0, 30.0, 40.0, 30.0, 36.0] * 9)
-    choice = Encoder(photo()).of_quality(Goal(35.0, 0.05, 35.0), lambda choice: next(values))
+    choice = Encoder(photo()).of_quality(QualityGoal(35.0, 0.05, 35.0), lambda choice: next(values))
     assert choice is not None
 
 

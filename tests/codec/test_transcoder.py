@@ -12,7 +12,7 @@ from foveate.codec.block_weights import Emphasis
 from foveate.codec.errors import BudgetTooSmall
 from foveate.codec.packet_stream import PacketStream
 from foveate.codec.packets import Layers
-from foveate.codec.quality_search import Goal
+from foveate.codec.quality_search import QualityGoal
 from foveate.codec.transcoder import Transcoder
 from foveate.quality.psnr import psnr
 from tests import streams
@@ -105,9 +105,9 @@ def test_a_quality_is_reached_and_hardly_exceeded() -> None:
     def quality(choice: allocation.Choice) -> float:
         return psnr(pixels, openjpeg.decode(allocation.encode(choice)).pixels)
 
-    choice = coder.of_quality(Goal(36.0, 0.1, 36.0), quality)
+    choice = coder.of_quality(QualityGoal(36.0, 0.1, 36.0), quality)
     assert choice is not None and 36 <= quality(choice) < 36.3
-    assert coder.of_quality(Goal(90.0, 0.1, 90.0), lambda choice: min(quality(choice), 60.0)) is None
+    assert coder.of_quality(QualityGoal(90.0, 0.1, 90.0), lambda choice: min(quality(choice), 60.0)) is None
 
 
 def test_a_low_quality_of_a_small_picture_is_not_exceeded_by_a_whole_step() -> None:
@@ -119,7 +119,7 @@ def test_a_low_quality_of_a_small_picture_is_not_exceeded_by_a_whole_step() -> N
     def quality(choice: allocation.Choice) -> float:
         return psnr(pixels, openjpeg.decode(allocation.encode(choice)).pixels)
 
-    choice = coder.of_quality(Goal(26.0, 0.05, 26.0), quality)
+    choice = coder.of_quality(QualityGoal(26.0, 0.05, 26.0), quality)
     assert choice is not None and 26 <= quality(choice) < 26.2
 
 

@@ -17,7 +17,8 @@ from foveate.pictures.reasons import Reason
 from foveate.sandbox.client import Limits
 from foveate.storage.errors import BadInput
 from foveate.transforms.elements import SalientPhoto
-from foveate.transforms.transcode import read_master, transcode
+from foveate.transforms.read_masters import read_master
+from foveate.transforms.transcode import transcode
 from tests import streams
 from tests.photos import encoder, one, source
 
