@@ -24,7 +24,7 @@ from foveate.codec.block_coder import BlockCoder
 from foveate.codec.block_weights import Emphasis, block_weights
 from foveate.codec.coding import Coding, Pixels
 from foveate.codec.place_weights import WeightMap, energy_means
-from foveate.codec.quality_search import QualityGoal, Search, decibels_at
+from foveate.codec.quality_search import Quality, QualityGoal, Search, decibels_at
 from foveate.codec.rate_model import RateModel, Sample
 from foveate.codec.saliency_weights import block_size, saliency_weights, weights_of_places
 from foveate.codec.tile_sizes import tile_side
@@ -177,9 +177,7 @@ class Encoder:
 
         return self._best_of(choice, fit)
 
-    def of_quality(
-        self, goal: QualityGoal, quality: Callable[[Choice], float], layers: int = 1
-    ) -> Choice | None:
+    def of_quality(self, goal: QualityGoal, quality: Quality, layers: int = 1) -> Choice | None:
         """The smallest choice that reaches a goal, exceeding it by no more than its tolerance if possible.
 
         Args:
@@ -356,9 +354,7 @@ class Encoder:
 
     # ------------------------------------------------------------ quality
 
-    def _searched(
-        self, goal: QualityGoal, quality: Callable[[Choice], float], decibels: float, layers: int
-    ) -> Choice | None:
+    def _searched(self, goal: QualityGoal, quality: Quality, decibels: float, layers: int) -> Choice | None:
         """Tries one choice after another, starting with one predicted to leave that error."""
         search = Search(goal)
         for _ in range(_QUALITY_TRIALS):

@@ -4,11 +4,14 @@ from __future__ import annotations
 
 import dataclasses
 import math
+from collections.abc import Callable
 
 import numpy as np
 
 from foveate.codec.allocation import Choice
 from foveate.codec.coding import Pixels
+
+Quality = Callable[[Choice], float]  # of what a choice decodes to, in a goal's unit
 
 _FEWER_DECIBELS = 6.0  # to try, where no error is left
 _MOST_RATE = 4.0  # of decibels reached to those predicted, and the other way round

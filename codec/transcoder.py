@@ -29,7 +29,7 @@ from foveate.codec.layout import Blocks, Layout
 from foveate.codec.noise import squared_norms
 from foveate.codec.packet_stream import PacketStream
 from foveate.codec.packets import Codewords, Layers
-from foveate.codec.quality_search import QualityGoal, Search
+from foveate.codec.quality_search import Quality, QualityGoal, Search
 from foveate.codec.rearrangement import in_order, laid_out_anew
 from foveate.codec.saliency_weights import saliency_weights
 
@@ -131,9 +131,7 @@ class Transcoder:
                 break
         return choice
 
-    def of_quality(
-        self, goal: QualityGoal, quality: Callable[[Choice], float], layers: int = 1
-    ) -> Choice | None:
+    def of_quality(self, goal: QualityGoal, quality: Quality, layers: int = 1) -> Choice | None:
         """The smallest choice that reaches a goal; None if even the whole source does not."""
         search, decibels = Search(goal), goal.psnr_db + self._peak_decibels()
         if decibels < -10 * math.log10(_NO_ERROR):
@@ -148,7 +146,7 @@ class Transcoder:
             decibels = search.next_prediction()
         return self._filled(search, quality, layers)
 
-    def _filled(self, search: Search, quality: Callable[[Choice], float], layers: int) -> Choice | None:
+    def _filled(self, search: Search, quality: Quality, layers: int) -> Choice | None:
         """The best choice of a search; or less, where its last step is a large one (of a small picture)."""
         best, goal = search.best, search.goal
         if search.is_over or best is None:
