@@ -1,10 +1,10 @@
 """Decides which coding passes a file keeps: rate-distortion optimization with weighted errors.
 
 Each code-block may be cut after any of its coding passes. On the convex hull of bytes and squared error every
-step has a slope, and steps only get flatter. Weighting slopes by what an error in that block counts for, and
-cutting every block where its weighted slope falls below one threshold, is the allocation that is optimal for
-weighted squared error (Taubman's PCRD, 15444-1 Annex J.14), over all blocks of all tiles and components. The
-weights come from `block_weights`; `saliency_weights` decides how much more a salient block counts.
+step has a slope, and steps only get flatter. The allocation that is optimal for weighted squared error
+(Taubman's PCRD, 15444-1 Annex J.14) multiplies slopes by the weight of errors in their block, and cuts every
+block of all tiles and components where its weighted slope falls below one threshold. The weights come from
+`block_weights`; `saliency_weights` decides how much more a salient block counts.
 """
 
 from __future__ import annotations
@@ -71,7 +71,7 @@ class Choice:
     """The truncation points of each block, in one or more output layers.
 
     points: (output layers, blocks), not decreasing along the first axis.
-    threshold: weighted slope (log10) at which blocks are cut, but for what the last bytes are filled with.
+    threshold: weighted slope (log10) at which blocks are cut, except for the steps that fill the last bytes.
     """
 
     candidates: Candidates
@@ -230,6 +230,6 @@ def encoded_size(choice: Choice) -> int:
 
 
 def encode(choice: Choice) -> bytes:
-    """The standard codestream of a choice, arranged as its candidates ask."""
+    """The standard codestream of a choice, arranged for access if its candidates say so."""
     c = choice.candidates
     return arrangement.arranged(c.stream, c.layout, c.codewords, choice.layers, access=c.access)

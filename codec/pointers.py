@@ -55,7 +55,7 @@ def parse_tlm(segments: Iterable[bytes]) -> tuple[TilePartLength, ...]:
     """The tile-parts that the payloads of TLM segments list, in order.
 
     Raises:
-      BadCodestream: a segment is malformed, or two have one index.
+      BadCodestream: a segment is malformed, or two share an index.
     """
     pieces = _in_order(segments, "TLM", _TLM_HEAD)
     found: list[TilePartLength] = []
@@ -88,7 +88,7 @@ def emit_plt(lengths: NDArray[np.int64]) -> bytes:
 
 
 def _digits(lengths: NDArray[np.int64]) -> tuple[NDArray[np.uint8], NDArray[np.int64]]:
-    """Lengths in seven bits a byte, the highest first, all bytes but the last marked; how many each has."""
+    """Lengths in seven bits per byte, highest first, all but the last marked; and bytes per length."""
     counts = digit_counts(lengths)
     which = np.repeat(np.arange(len(lengths)), counts)
     behind = np.repeat(counts.cumsum(), counts) - 1 - np.arange(len(which))  # digits after this one
@@ -108,7 +108,7 @@ def parse_plt(segments: Iterable[bytes]) -> NDArray[np.int64]:
     """The packets' lengths in the payloads of a tile-part's PLT segments, in order.
 
     Raises:
-      BadCodestream: a segment is malformed, or two have one index.
+      BadCodestream: a segment is malformed, or two share an index.
     """
     found: list[NDArray[np.int64]] = [np.empty(0, np.int64)]
     for payload in _in_order(segments, "PLT", _PLT_HEAD):
@@ -126,7 +126,7 @@ def parse_plt(segments: Iterable[bytes]) -> NDArray[np.int64]:
 
 
 def _in_order(segments: Iterable[bytes], name: str, least: int) -> list[bytes]:
-    """Payloads by their index (Ztlm, Zplt), without it."""
+    """Payloads sorted by their index (Ztlm, Zplt), without the index."""
     pieces = sorted((payload[:1], payload[1:]) for payload in segments)
     indices = [index for index, _ in pieces]
     if any(len(rest) + 1 < least for _, rest in pieces) or len(set(indices)) < len(indices) or b"" in indices:

@@ -33,7 +33,7 @@ class Region(NamedTuple):
         """The part of the region inside a picture.
 
         Raises:
-          ValueError: nothing does.
+          ValueError: no part of it is.
         """
         left, top = max(0, self.left), max(0, self.top)
         right, bottom = min(self.right, width), min(self.bottom, height)
@@ -47,7 +47,7 @@ def as_stored(region: Region, orientation: int, width: int, height: int) -> Regi
     """Where a region of the upright picture is in the picture as stored.
 
     Args:
-      region: in pixels of the picture after it was turned; what lies outside of it is left away.
+      region: in pixels of the picture after it was turned; anything outside it is ignored.
       orientation: how it has to be turned, 1 to 8 as in EXIF.
       width, height: of the stored picture.
 
@@ -77,9 +77,9 @@ def window(size: Size, region: Region, *, halo: int = 0, reduce: int = 0) -> Win
 
     Args:
       size: of the picture.
-      region: of it; what lies outside of the picture is left away.
+      region: of it; anything outside the picture is ignored.
       halo: pixels around it that are decoded too, outwards to whole cells of the coding-noise map.
-      reduce: how often it is halved.
+      reduce: how many times it is halved.
 
     Raises:
       ValueError: all of the region lies outside.

@@ -6,13 +6,13 @@
 Blocks of all styles of Part 1 are decoded (Annexes C and D, Table A.19), to find out after which passes their
 codewords may be cut; the codewords themselves stay as they are. Errors are counted against what all decoded
 passes give, with the middle of the interval that a magnitude is known to lie in. A block is decoded down to
-where its best remaining slope falls below a threshold: what lies further down is not going to be kept.
+where its best remaining slope falls below a threshold: nothing below that will be kept.
 
 As in `tier1`, one word holds a column of four coefficients (a stripe is four lines) and shows the
-significance of all their neighbors, and one bit a column says which words are not empty.
+significance of all their neighbors, and one bit per column says which words are not empty.
 
-All of it stays in one file (hence its length), since compiled code that is kept on disk is renewed only when
-its own file changes.
+All of it stays in one file (hence its length), since compiled code on disk is renewed only when its own
+source file changes.
 """
 
 from __future__ import annotations
@@ -66,7 +66,7 @@ def _transitions() -> NDArray[np.int64]:
 
 
 class Tables(NamedTuple):
-    """Constant tables, passed along since constants of compiled code are copied into it.
+    """Constant tables, passed as arguments since compiled code would copy constants into itself.
 
     mq: (94,) transitions of the MQ coder.
     zero: (4, 512) contexts of zero coding times two, by band and neighbors.
@@ -132,7 +132,7 @@ class Passes(NamedTuple):
 
 
 def no_passes(blocks: int, most: int) -> Passes:
-    """Room for so many blocks of at most so many passes, nothing decoded."""
+    """Empty results for a number of blocks with at most a given number of passes each."""
     table = (blocks, max(1, most))
     return Passes(
         np.zeros(blocks, np.int16),
@@ -146,8 +146,8 @@ def no_passes(blocks: int, most: int) -> Passes:
 class _Segment(NamedTuple):
     """Where a codeword segment is read: its bytes end before `end`; registers of the decoder.
 
-    c, a: code and interval, in units of 2^-16, both less what is in `d`.
-    d: how far likelier symbols may still take both down until something else has to be done.
+    c, a: code and interval, in units of 2^-16, both minus `d`.
+    d: by how much the more probable symbols may still lower both before anything else has to be done.
     free: shifts until the next byte.
     at: of the byte that was read last.
 
@@ -250,7 +250,7 @@ def _raw_bit(data, s):  # type: ignore[no-untyped-def]
 
 @compiled_inner
 def _shortest(data, start, s):  # type: ignore[no-untyped-def]
-    """The least bytes of a segment that decode up to where its decoder stands.
+    """The fewest bytes of a segment that suffice to decode up to the decoder's position.
 
     The decoder knows how far the codeword lies above the lower end of its interval. A prefix, extended with
     ones, moves the codeword; it must stay in the interval.
@@ -285,7 +285,7 @@ def _shortest(data, start, s):  # type: ignore[no-untyped-def]
 
 
 class _Room(NamedTuple):
-    """Memory for one block after the other.
+    """Memory that is reused for every block.
 
     words: columns of four, a stripe of them a line, with a frame all around.
     active: for each stripe (with one above and one below), 64 columns at a time (likewise), which words are
@@ -513,7 +513,7 @@ def _refine_raw(data, plane, shape, room, s):  # type: ignore[no-untyped-def]
 
 @compiled_inner
 def _clean_up(data, plane, shape, found, room, tables, s):  # type: ignore[no-untyped-def]
-    """Cleanup (D.3.4), which forgets who was visited; how many have been found, and the registers."""
+    """Cleanup (D.3.4), which clears the visited marks; how many have been found, and the registers."""
     words, contexts, mq, zero = room.words, room.contexts, tables.mq, tables.zero[shape.band]
     for stripe in range((shape.lines + 3) >> 2):
         inside = _inside(shape.lines, stripe)
@@ -756,7 +756,7 @@ def _count_gains(b, blocks, all_passes, passes, room, ends):  # type: ignore[no-
 
 @compiled
 def decode_blocks(todo, blocks, codes, thresholds, passes, tables):  # type: ignore[no-untyped-def]
-    """Decodes blocks as far as they may be worth it, each from its beginning.
+    """Decodes each block from its beginning as far as its passes may be worth keeping.
 
     Args:
       todo: numbers of blocks.

@@ -174,7 +174,7 @@ def _visual_table(sections: Sections) -> list[str]:
     ]
     for name, shown in wanted.items():
         share = (1 + float(rows[name][rate]) / 100) / base
-        lines.append(_row(shown, f"{100 * share:.0f} %", rows[name]["at 0.5 bpp"], rows[name]["at 1 bpp"]))
+        lines.append(_row(shown, f"{100 * share:.0f}%", rows[name]["at 0.5 bpp"], rows[name]["at 1 bpp"]))
     return lines
 
 

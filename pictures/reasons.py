@@ -1,7 +1,7 @@
 """Codes for why an archive keeps a source unchanged instead of compressing it.
 
 The sentence for people is written where the reason is found: `NotForJpeg2000(Reason.RAW, "a RAW photo")` in
-this folder, or `transforms.worth_archiving` for photos that would not get smaller.
+this folder, `transforms.read`, or `transforms.worth_archiving` for photos that would not get smaller.
 """
 
 from __future__ import annotations
@@ -25,4 +25,4 @@ class Reason(enum.StrEnum):
     NO_SAVING = "no_saving"
     LITTLE_SAVING = "little_saving"
     TRANSPARENCY = "transparency"  # the alpha channel would be too coarse
-    NO_ROOM = "no_room"  # the target is too small for headers and metadata
+    NO_ROOM = "no_room"  # for headers and metadata in the target, or for .jp2 in a file name

@@ -29,7 +29,7 @@ def add_allocation(group: argparse._ArgumentGroup) -> None:
         help="fast: with --quality, use the predicted settings without measuring and correcting them; best: "
         "encode with several quantization steps and keep the best; with --tune visual, also correct the "
         "weights after a first try. best takes about five times as long and saves about 3%% of the bytes "
-        "(default: %(default)s)",
+        "with --tune visual, under 1%% with --tune psnr (default: %(default)s)",
     )
 
 

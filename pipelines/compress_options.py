@@ -137,8 +137,8 @@ def _add_networks(group: argparse._ArgumentGroup) -> None:
     )
     add_reccnn(
         group,
-        "measure what the reconstruction network will recover. fast (default); best: ten times as slow; off: "
-        "do not measure, which saves time and implies --comcnn off",
+        "measure what the reconstruction network recovers. fast (default); best: takes ten times as long; "
+        "off: do not measure, which saves time and implies --comcnn off",
     )
     group.add_argument(
         "--clean-jpeg",

@@ -38,7 +38,7 @@ def add_arguments(group: argparse._ArgumentGroup) -> None:
         type=flag_types.dropped,
         default=(),
         metavar="LIST",
-        help="drop these parts, because of which a source would otherwise be kept unchanged: gain-maps (of "
+        help="drop these parts, which would otherwise cause a source to be kept unchanged: gain-maps (of "
         "HDR photos: what remains is the picture for standard screens). The column metadata_lost names what "
         "was dropped",
     )

@@ -1,6 +1,7 @@
 """The contents of a report: plain data, the same for terminal, JSON and page.
 
-The names of the fields are the keys of `foveate report --json`, and stay; `docs/report.md` explains them.
+The names of the fields are the keys of `foveate report --json` and will not change; `docs/report.md` explains
+them.
 """
 
 from __future__ import annotations

@@ -2,7 +2,7 @@
 
 Each thread that decodes borrows a child process (`sandbox.server`) from its process's pool, sends
 it the bytes, and gets arrays back in nameless shared memory, without a copy. The child is held to limits of
-time and of addresses. Where it dies of a photo, that photo is bad input, and the next one gets a new child.
+time and of addresses. If a photo kills it, that photo is bad input, and the next one gets a new child.
 No child outlives its worker, however that ends. This contains accidents; it is not a jail for code that takes
 a child over.
 """

@@ -10,7 +10,7 @@ class BadInput(ValueError):  # noqa: N818 (reads as the sentence it ends up in)
 
 
 class CannotGoOn(RuntimeError):  # noqa: N818 (reads as the sentence it ends up in)
-    """No photo can be written any more: the run ends."""
+    """No more photos can be written, so the run ends."""
 
 
 def cannot_be(done: str, url: str, error: Exception) -> str:

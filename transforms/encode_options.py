@@ -5,6 +5,7 @@ from __future__ import annotations
 import dataclasses
 
 from foveate.archive.keys import ArchiveKey, stored_overhead
+from foveate.archive.names import JP2_ENDING
 from foveate.archive.settings import CompressSettings
 from foveate.codec.record import ArchiveRecord
 from foveate.sandbox.client import Limits
@@ -37,4 +38,4 @@ class EncodeOptions:
 
     def stored_overhead(self, photo: Photo) -> int:
         """How many more bytes a photo's file has when stored."""
-        return stored_overhead(f"{photo.source.relative_path}.jp2", self.key)
+        return stored_overhead(photo.source.relative_path + JP2_ENDING, self.key)

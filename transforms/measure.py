@@ -13,7 +13,7 @@ import numpy as np
 from foveate.archive.in_sample import is_in_sample
 from foveate.archive.keys import stored_name, stored_overhead
 from foveate.archive.losses import emit_losses
-from foveate.archive.names import archive_url
+from foveate.archive.names import JP2_ENDING, archive_url
 from foveate.archive.rows import MetricsRow, RunLabels, make_row
 from foveate.archive.settings import Target
 from foveate.codec import jp2
@@ -39,9 +39,9 @@ _NAMES = {"icc": "ICC profile", "exif": "EXIF", "dpi": "resolution"}  # as reade
 def measure_photo(element: RestoredPhoto, run: RunLabels, score_all: bool = False) -> Iterator[Archived]:
     """Measures a photo's file, as decoded and as restored, and makes its metrics row.
 
-    Where a photo measures better without RecCNN, its file says so, and it will be restored without.
-    SSIMULACRA 2 is measured where it is the target, and else for one photo in eight, the same in every run,
-    or for all. What restoring brings is measured of photos that were restored whole.
+    If a photo measures better without RecCNN, its file says so, and it will be restored without it.
+    SSIMULACRA 2 is measured if it is the target, and otherwise for one photo in eight (the same ones in every
+    run) or for all. The gain from restoring is measured only on photos that were restored whole.
     """
     start = time.perf_counter()
     salient, file = element.coded.salient, element.coded.file
@@ -64,7 +64,7 @@ def measure_photo(element: RestoredPhoto, run: RunLabels, score_all: bool = Fals
 def _harms(element: RestoredPhoto, plain: Measures, recovered: Measures | None, tune: Tune) -> bool:
     """Whether RecCNN makes a photo worse.
 
-    By the SSIMULACRA 2 of a sample of it where it is tuned for people, else by saliency-weighted PSNR.
+    By the SSIMULACRA 2 of a sample if it is tuned for people, otherwise by saliency-weighted PSNR.
     """
     salient, decoded = element.coded.salient, element.coded.file.decoded
     pixels = salient.photo.pixels
@@ -101,7 +101,7 @@ def _row(
 ) -> MetricsRow:
     photo = salient.photo
     height, width, channels = photo.pixels.shape
-    archive_bytes = len(coded.jp2) + stored_overhead(f"{photo.source.relative_path}.jp2", run.key)
+    archive_bytes = len(coded.jp2) + stored_overhead(photo.source.relative_path + JP2_ENDING, run.key)
     lost = (_NAMES[field] for field in jp2.unkept_metadata(photo.metadata, channels))
     raw_bytes = height * width * channels * photo.pixels.dtype.itemsize
     saliency = salient.saliency
@@ -147,7 +147,7 @@ def _row(
 
 
 def _taken(photo: Photo) -> str | None:
-    """When the photo was taken, as ISO 8601 by the camera's clock."""
+    """When the photo was taken, in ISO 8601, according to the camera's clock."""
     time = exif.taken(photo.metadata.exif) if photo.metadata.exif else None
     return time.isoformat() if time else None
 

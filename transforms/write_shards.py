@@ -1,4 +1,4 @@
-"""Writes rows as a few files: gathers them by shard, and writes each shard's as one file."""
+"""Writes rows as a few files: gathers them by shard, and writes each shard as one file."""
 
 from __future__ import annotations
 
@@ -44,7 +44,7 @@ class WriteShards(beam.PTransform):  # type: ignore[misc]
 
 
 class _PackBundle(beam.DoFn):  # type: ignore[misc]  # Beam is untyped
-    """Packs values of a shard together: runners keep what they gather, on one machine in memory.
+    """Packs values of a shard together: runners keep what they gather in the memory of one machine.
 
     A packed row takes some 400 bytes, and 4 kB as a tuple.
     """
@@ -54,7 +54,7 @@ class _PackBundle(beam.DoFn):  # type: ignore[misc]  # Beam is untyped
         self.count = 0
 
     def start_bundle(self) -> None:
-        """Forgets what a bundle that did not end has left."""
+        """Discards whatever an unfinished bundle left behind."""
         self.shards, self.count = {}, 0
 
     def process(self, keyed: tuple[int, tuple[Any, ...]]) -> Iterator[tuple[int, bytes]]:
@@ -66,7 +66,7 @@ class _PackBundle(beam.DoFn):  # type: ignore[misc]  # Beam is untyped
             yield from self._take()
 
     def finish_bundle(self) -> Iterator[Any]:
-        """What is left."""
+        """The remaining rows."""
         return map(GlobalWindows.windowed_value, self._take())
 
     def _take(self) -> Iterator[tuple[int, bytes]]:

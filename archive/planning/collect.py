@@ -102,7 +102,7 @@ def emit_names(source: SourceFile) -> bytes:
 
 
 def file_tables(page: ListedPage) -> Iterator[pa.Table]:
-    """The spooled form of an archive's files; those that may belong to two photos are in both places."""
+    """The spooled form of an archive's files; those that may belong to two photos are listed under both."""
     table = held_table(page).drop_columns(["raw"])
     yield table
     is_encrypted = pc.ends_with(table.column("path"), ENDING)
@@ -159,7 +159,7 @@ def _spooled(table: pa.Table, schema: pa.Schema) -> pa.Table:
 def journal_rows(url: str, schema: pa.Schema) -> Iterator[pa.Table]:
     """The spooled form of a journal; its rows may be in a table too, which is harmless.
 
-    Arguments as of `table_rows`.
+    Arguments are those of `table_rows`.
 
     Raises:
       BadTable: it is not such a file.

@@ -20,7 +20,7 @@ def is_up_to_date(planned: Planned, archive: str, settings_digest: str, weights_
     """Whether a source need not be archived again.
 
     Files are read only where listings and tables leave a doubt. A JP2 file that is not the one its row
-    describes has the last word on what made it. A source that moved or was touched is the same if its bytes
+    describes has the last word on what made it. A source that was moved or touched is unchanged if its bytes
     are. What cannot be read is not up to date: the next step will say why.
     """
     former = planned.former
@@ -61,7 +61,7 @@ def skipped_row(planned: Planned, run: RunLabels) -> MetricsRow:
 
 
 def _is_still_the_file(url: str, former: Former, settings_digest: str, weights_digest: str) -> bool:
-    """Whether a row's file is as the row says, by its own record or, if encrypted, by its checksum."""
+    """Whether a row's file matches the row, by its own record or, if encrypted, by its checksum."""
     if not url.endswith(ENDING):
         record = archived_record(url)
         made_with = bytes.fromhex(settings_digest), bytes.fromhex(weights_digest)
@@ -77,7 +77,7 @@ def _is_still_the_file(url: str, former: Former, settings_digest: str, weights_d
 
 
 def archived_record(url: str) -> ArchiveRecord | None:
-    """The record of an archived file, or None; usually read from the beginning of the file alone."""
+    """The record of an archived file, or None; usually by reading only the beginning of the file."""
     try:
         try:
             return jp2.read_record(read_head(url, _HEAD_BYTES))
