@@ -133,7 +133,7 @@ def joined(
 
     Args:
       head: boxes before the codestream.
-      record_content: the content of the record, with which `head` ends; None if there is no record.
+      record_content: the record's content, at the end of `head`; None if there is no record.
       codestream: the codestream, for which a box is made.
       tail: boxes behind it; empty if `open_ended`.
       open_ended: as for `wrap`.

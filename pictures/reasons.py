@@ -25,4 +25,4 @@ class Reason(enum.StrEnum):
     NO_SAVING = "no_saving"
     LITTLE_SAVING = "little_saving"
     TRANSPARENCY = "transparency"  # the alpha channel would be too coarse
-    NO_ROOM = "no_room"  # for headers and metadata in the target, or for .jp2 in a file name
+    NO_ROOM = "no_room"  # in the target for headers and metadata, or in a file name for .jp2
