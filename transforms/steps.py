@@ -32,7 +32,10 @@ _log = logging.getLogger("foveate")
 def failure(url: str, step: str, error: BaseException) -> Failure:
     """The failure row of an error."""
     now = datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds")
-    return Failure(url, step, type(error).__name__, redacted(str(error) or repr(error)), now)
+    message = str(error) or repr(error)
+    if isinstance(error, MemoryError):  # libraries word it in many ways, or not at all
+        message = f"not enough memory; fewer workers at a time leave more for each ({message})"
+    return Failure(url, step, type(error).__name__, redacted(message), now)
 
 
 def attempt(url: str, step: str, work: Callable[[], Any]) -> tuple[Any, Failure | None]:
@@ -46,6 +49,7 @@ def attempt(url: str, step: str, work: Callable[[], Any]) -> tuple[Any, Failure 
         PermissionError,
         IsADirectoryError,
         ConnectionError,
+        MemoryError,
     ) as error:
         return None, failure(url, step, error)
     except CannotGoOn:

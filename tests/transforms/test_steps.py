@@ -75,6 +75,16 @@ def test_an_error_without_a_message_is_named() -> None:
     assert failure is not None and failure.message == "KeyError()"
 
 
+@pytest.mark.parametrize("said", ["", "Allocation failed (probably too large)."])
+def test_too_little_memory_is_told_in_our_words_and_is_no_bug(said: str) -> None:
+    def work() -> None:
+        raise MemoryError(said)
+
+    _, failure = attempt("/in/a.jpg", "encode", work)
+    assert failure is not None and failure.step == "encode"
+    assert failure.message.startswith("not enough memory;") and said in failure.message
+
+
 def test_that_no_photo_can_be_written_is_not_a_photos_failure() -> None:
     def work() -> None:
         raise CannotGoOn("the disk is full")
