@@ -11,6 +11,7 @@ from pathlib import Path
 from foveate.pipelines.logs import user_log
 from foveate.pipelines.running import engines
 from foveate.pipelines.running.status import RUN_FAILED
+from foveate.storage.local_disk import clear_unfinished
 
 
 def run_alone(folder: str, beam_flags: Sequence[str], work: Callable[[], int]) -> int:
@@ -35,7 +36,10 @@ def run_alone(folder: str, beam_flags: Sequence[str], work: Callable[[], int]) -
                 return RUN_FAILED
             except OSError:  # a filesystem without locks
                 pass
-        return work()
+        try:
+            return work()
+        finally:
+            clear_unfinished(folder)  # what planning leaves when it fails
 
 
 def _opened(folder: str) -> int | None:
