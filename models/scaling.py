@@ -51,7 +51,7 @@ def _rgb(image: Image.Image) -> NDArray[np.uint8]:
     if image.mode in ("La", "RGBa"):
         image = image.convert({"La": "LA", "RGBa": "RGBA"}[image.mode]).convert("RGBA")
         image = Image.alpha_composite(Image.new("RGBA", image.size, (_GRAY, _GRAY, _GRAY, 255)), image)
-    return np.asarray(image.convert("RGB"))
+    return np.asarray(_in_mode(image, "RGB"))
 
 
 def _reduced(pixels: Pixels, across: int, down: int) -> Image.Image:
@@ -66,5 +66,10 @@ def _reduced(pixels: Pixels, across: int, down: int) -> Image.Image:
         band = pixels[top : top + step]
         eight = band if band.dtype == np.uint8 else (band >> 8).astype(np.uint8)
         image = Image.fromarray(np.ascontiguousarray(eight[..., 0] if channels == 1 else eight))
-        result.paste(image.convert(mode).reduce((across, down)), (0, top // down))
+        result.paste(_in_mode(image, mode).reduce((across, down)), (0, top // down))
     return result
+
+
+def _in_mode(image: Image.Image, mode: str) -> Image.Image:
+    """The image in a mode of Pillow's, which would copy one that is in it."""
+    return image if image.mode == mode else image.convert(mode)
