@@ -110,6 +110,7 @@ setup(
             "axe-playwright-python>=0.1.4",
             "bjontegaard>=1.3",
             "boto3>=1.35.70",
+            "constriction>=0.4,<1",
             "flask>=3",
             "flask-cors>=5",
             "gcp-storage-emulator>=2026.7",

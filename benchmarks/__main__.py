@@ -25,6 +25,7 @@ from benchmarks import (
     fidelity,
     gains,
     jpegs,
+    learned,
     lossless,
     plain,
     progressive,
@@ -50,7 +51,7 @@ OF_CURVES = {  # sections that share the photos' curves, and the curves that the
 }
 SECTIONS = (
     "codecs", "favored", "gains", "serving", "plain", "visual", "butteraugli", "quality", "salient",
-    "progressive", "lossless", "encode", "jpegs", "camera", "runs",
+    "learned", "progressive", "lossless", "encode", "jpegs", "camera", "runs",
 )  # fmt: skip
 _OF_ARCHIVES = ("jpegs", "camera", "runs")  # they write archives, and need to know where
 _OF_CAMERAS = ("camera", "runs")  # they measure the photos of `make photos`
@@ -159,6 +160,9 @@ def measured(run: Run, wanted: Sequence[str]) -> Iterator[Section]:
         yield quality.quality_section(found, run.each(functools.partial(quality.of_rates, rates=rates)))
     if "salient" in wanted:
         yield salient.salient_section(run.each(functools.partial(salient.compared, kept=run.kept)))
+    if "learned" in wanted:
+        beside = functools.partial(learned.compared, available=run.networks, kept=run.kept)
+        yield learned.learned_section(run.each(beside))
     if "progressive" in wanted:
         progress = run.each(functools.partial(progressive.progress, kept=run.kept))
         yield progressive.progressive_section(progress)

@@ -16,6 +16,7 @@ from benchmarks import (
     fidelity,
     gains,
     graphics,
+    learned,
     lossless,
     ours,
     peers,
@@ -64,6 +65,35 @@ def test_files_like_openjpegs_neither_gain_nor_lose_but_for_their_boxes() -> Non
     assert whole == ["+0.000"] * 5
     assert all(float(change) > 0 for change in bare)
     assert [bar.met for bar in section.bars] == [True, True, section.bars[2].value <= 0, True]
+
+
+def test_the_autoencoder_is_compared_at_the_bytes_of_its_files() -> None:
+    shares = {"OpenJPEG": 1.0, "Foveate": 1.0, "JPEG": 1.25, "AVIF": 0.8}
+    seconds = {"encode_seconds": 0.1, "decode_seconds": 0.2}
+    mine = tuple(_curve(1.1, seconds)[1:4])  # at 0.25, 0.5 and 1 bit per pixel
+    photo = Measured(
+        PIXELS, {"autoencoder": mine, **{codec: _curve(share) for codec, share in shares.items()}}
+    )
+    apart = {
+        **photo.curves,
+        "OpenJPEG": _curve(1e-4),
+    }  # better at its least rate than the autoencoder ever is
+    section = learned.learned_section([photo, photo])
+    percent, psnr, *_ = section.tables
+    measures = ("PSNR", "MS-SSIM", "SSIMULACRA 2")
+    assert percent.rows == tuple((measure, "2", "+10.0") for measure in measures)
+    partly = learned.learned_section([photo, Measured(PIXELS, apart)])
+    assert partly.tables[0].rows == tuple((measure, "1", "+10.0") for measure in measures)
+    assert psnr.head == ("codec", "0.25 bpp, 2 photos", "0.50 bpp, 2 photos", "1.00 bpp, 2 photos")
+    rows = {codec: [float(value) for value in values] for codec, *values in psnr.rows}
+    assert rows["OpenJPEG"] == pytest.approx(
+        [12 + 10 * math.log10(rate) for rate in (0.25, 0.5, 1)], abs=0.01
+    )
+    assert rows["JPEG"] < rows["autoencoder"] < rows["OpenJPEG"] < rows["AVIF"]
+    late = {**photo.curves, "JPEG": photo.curves["JPEG"][2:]}  # its smallest file has 0.5 bits per pixel
+    later = learned.learned_section([photo, Measured(PIXELS, late)])
+    assert later.tables[1].head[1:] == ("0.25 bpp, 1 photos", "0.50 bpp, 2 photos", "1.00 bpp, 2 photos")
+    assert section.figures["seconds"] == pytest.approx([0.1e6 / PIXELS, 0.2e6 / PIXELS])
 
 
 def test_bd_rates_and_scores_of_tuned_files_are_those_of_the_curves() -> None:
