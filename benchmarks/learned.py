@@ -6,7 +6,7 @@ import dataclasses
 import functools
 import math
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from benchmarks import autoencoder, curves, fidelity
@@ -59,7 +59,8 @@ def learned_section(photos: Sequence[Measured]) -> Section:
     means = {
         figure: {
             codec: [
-                curves.mean([_figure(p, codec, rate, figure) for p in reached[rate]]) for rate in _rates()
+                curves.mean([_shown(_figure(p, codec, rate, figure), figure) for p in reached[rate]])
+                for rate in _rates()
             ]
             for codec in (NAME, *_BESIDE)
         }
@@ -112,6 +113,11 @@ def _figure(photo: Measured, codec: str, rate: int, figure: str) -> float:
     return curves.at_size(photo.curves[codec], point.size, figure)
 
 
+def _shown(value: float, figure: str) -> float:
+    """A figure as tables show it: similarities not in decibels."""
+    return curves.similarity(value) if figure in SIMILARITIES else value
+
+
 def _bd_rates(photos: Sequence[Measured], figure: str) -> list[float]:
     """BD-rates of the photos on which both curves have some range in common."""
     every = (curves.bd_rate(p.curves[REFERENCE], p.curves[NAME], figure) for p in photos)
@@ -128,7 +134,6 @@ def _bd_table(percents: Mapping[str, Sequence[float]]) -> Table:
 
 
 def _table(figure: str, means: dict[str, list[float]], heads: Sequence[str]) -> Table:
-    back: Callable[[float], float] = curves.similarity if figure in SIMILARITIES else float
     form = ".4f" if figure in SIMILARITIES else ".2f"
-    rows = tuple((codec, *(number(back(value), form) for value in values)) for codec, values in means.items())
+    rows = tuple((codec, *(number(value, form) for value in values)) for codec, values in means.items())
     return Table(f"Mean {MEASURES[figure]} at the bytes of the autoencoder's files", ("codec", *heads), rows)
