@@ -24,21 +24,27 @@ from tests.streams import texture
 ROOT = Path(__file__).parents[2]
 ARCHIVE = "s3://archives/of-two"
 NO_NETWORKS = ("--roi=none", "--comcnn=off", "--reccnn=off")
-# Photos take long enough that on a busy machine, too, neither run is done before the other begins.
-FLAGS = (f"--output={ARCHIVE}", "--bpp=1", "--effort=best", *NO_NETWORKS, "--direct_num_workers=1")
+FLAGS = (f"--output={ARCHIVE}", "--bpp=1", *NO_NETWORKS, "--direct_num_workers=1")
 PHOTOS = 40
 _started: list[subprocess.Popen[str]] = []
-# A command whose leases are renewed sooner, and run out when a run that was killed should. It begins its work
-# when another has come as far, so that neither does all of it.
+# A command whose leases are renewed sooner, and run out when a run that was killed should. Having taken its
+# first photo, it waits until the other run has taken one: however busy the machine, neither does all of them.
 QUICK = """
 import os, sys, time
 from foveate.archive import leases
+from foveate.archive.claims import Claims
 from foveate.pipelines import compress
 from foveate.pipelines.cli import main
 leases.RENEW_SECONDS, leases.ALIVE_SECONDS, here = 2.0, float(sys.argv[1]), sys.argv[2]
-open(os.path.join(here, str(os.getpid())), "w").close()
-while len(os.listdir(here)) < 2:
-    time.sleep(0.05)
+take = Claims.take
+def take_and_meet(claims, source):
+    if taken := take(claims, source):
+        open(os.path.join(here, str(os.getpid())), "w").close()
+        end = time.monotonic() + 300
+        while len(os.listdir(here)) < 2 and time.monotonic() < end:
+            time.sleep(0.05)
+    return taken
+Claims.take = take_and_meet
 sys.exit(main(sys.argv[3:]))
 """
 
