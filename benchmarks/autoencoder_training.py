@@ -20,6 +20,7 @@ from benchmarks.autoencoder import Autoencoder
 from benchmarks.photos import Photo
 from foveate.models.training.fitting import VALIDATION, Batch, Course, Objective, fit
 from foveate.models.training.photos import load_photos, random_patch
+from foveate.quality.psnr import mse, psnr
 
 PRICES = (0.0025, 0.008, 0.025)  # of a squared error of one gray level in bits per pixel, by rate
 _PATCH = 128
@@ -112,10 +113,10 @@ def _watch(network: Autoencoder, photos: Sequence[Photo]) -> dict[str, float]:
         psnrs: list[float] = []
         for photo in photos:
             data = autoencoder.encode(network, photo, rate)
-            error = float(np.mean(np.square(photo - autoencoder.decode(network, data).astype(np.float32))))
+            decoded = autoencoder.decode(network, data)
             bits.append(8 * len(data) / photo[..., 0].size)
-            psnrs.append(10 * float(np.log10(255**2 / max(error, 1e-3))))
-            cost += (bits[-1] + price * error) / len(photos)
+            psnrs.append(psnr(photo, decoded))
+            cost += (bits[-1] + price * mse(photo, decoded)) / len(photos)
         figures |= {f"bpp_{rate}": float(np.mean(bits)), f"psnr_{rate}": float(np.mean(psnrs))}
     return {**figures, VALIDATION: -cost}
 
