@@ -31,9 +31,9 @@ class Networks:
         """Whether ComCNN's weights are there."""
         return _comcnn_file(self.folder).exists()
 
-    def reccnn(self, size: str) -> Network:
+    def reccnn(self, size: str, precision: str = "float32") -> Network:
         """RecCNN, `fast` or `best`."""
-        return _reccnn(size, self.folder)
+        return _reccnn(size, self.folder, precision)
 
     def comcnn(self) -> Network:
         """ComCNN."""
@@ -68,8 +68,8 @@ def _msroi() -> msroi.MsRoi:
 
 
 @functools.cache
-def _reccnn(size: str, folder: Path) -> Network:
-    return reccnn.load(size, folder)
+def _reccnn(size: str, folder: Path, precision: str) -> Network:
+    return reccnn.load(size, folder, precision)
 
 
 @functools.cache

@@ -26,6 +26,7 @@ from foveate.codec import openjpeg
 from foveate.codec.encoder import Encoder
 from foveate.codec.file import decode_file
 from foveate.models import reccnn
+from foveate.models.processor import multiplies_bfloat16
 from foveate.models.reccnn import restore_pixels
 from foveate.models.tiling import Network
 from foveate.models.wavelet import CELL
@@ -33,7 +34,8 @@ from foveate.models.wavelet import CELL
 RATES = ("0.5", "1", "2")  # bits per pixel of the files that are decoded
 _JUDGED = "1"  # the default target of compress
 ROUNDS = 3
-_MOST_DECODES = 8.0  # that `fast` may take
+_FASTER = ", bfloat16"
+_MOST_DECODES = 8.0  # that `fast` may take, in the precision that restore chooses
 _CHANNELS, _SIDE, _MATRIX = 64, 256, 2048  # of the convolution and the matrix product that show the peak
 
 
@@ -42,7 +44,8 @@ class Served:
     """Times on so many cores: seconds for all photos, in the fastest round.
 
     decode_seconds: by bits per pixel, of `RATES`.
-    restore_seconds: by size of RecCNN; the rate makes no difference.
+    restore_seconds: by network: a size of RecCNN and, where the processor multiplies bfloat16, the same with
+        `_FASTER` after it; the rate makes no difference.
     peak: multiply-accumulates per second, by the faster of a large convolution and a matrix product.
     """
 
@@ -84,7 +87,10 @@ def _timed(paths: Sequence[Path], available: Networks, cores: int) -> Served:
         return lambda: [restore_pixels(network, photo, cells, False) for photo, cells in pairs]
 
     works = {rate: decode(rate) for rate in RATES}
-    works |= {size: restore(available.reccnn(size)) for size in available.sizes}
+    networks = {size: available.reccnn(size) for size in available.sizes}
+    if multiplies_bfloat16():
+        networks |= {size + _FASTER: available.reccnn(size, "bfloat16") for size in available.sizes}
+    works |= {name: restore(network) for name, network in networks.items()}
     peaks = _peak_works()
     clock = time.process_time if cores == 1 else time.perf_counter
     seconds = _quickest({**works, **{name: work for name, (work, _) in peaks.items()}}, clock)
@@ -92,7 +98,7 @@ def _timed(paths: Sequence[Path], available: Networks, cores: int) -> Served:
         cores,
         sum(photo.shape[0] * photo.shape[1] for photo in photos),
         {rate: seconds[rate] for rate in RATES},
-        {size: seconds[size] for size in available.sizes},
+        {name: seconds[name] for name in networks},
         max(operations / seconds[name] for name, (_, operations) in peaks.items()),
     )
 
@@ -158,14 +164,14 @@ def serving_section(found: Sequence[Served]) -> Section:
     """Megapixels per second, time in units of a decode, and the share of the peak."""
     bars = [
         Bar(
-            f"RecCNN fast, {_cores(on)}, files of {_JUDGED} bpp",
-            on.restore_seconds["fast"] / on.decode_seconds[_JUDGED],
+            f"RecCNN {name}, {_cores(on)}, files of {_JUDGED} bpp",
+            on.restore_seconds[name] / on.decode_seconds[_JUDGED],
             _MOST_DECODES,
             "decodes",
             True,
         )
         for on in found
-        if "fast" in on.restore_seconds
+        for name in _judged(on)
     ]
     peaks = ", ".join(f"{on.peak / 1e9:.0f} on {on.cores}" for on in found)
     text = (
@@ -174,7 +180,8 @@ def serving_section(found: Sequence[Served]) -> Section:
         "machine, where OpenJPEG has one thread per core. The peak, in GMAC per second by number of cores "
         f"({peaks}), is that of the faster of two operations: a convolution ({_CHANNELS} to {_CHANNELS} "
         f"channels, 3 x 3, {_SIDE} x {_SIDE} places) and a matrix product ({_MATRIX} x {_MATRIX}), in "
-        "float32, by the same library."
+        "float32, by the same library. `restore` computes in bfloat16 where the processor multiplies it, in "
+        "float32 elsewhere."
     )
     decodes = (f"decodes at {rate} bpp" for rate in RATES)
     head = ("", "megapixels per second", *decodes, "kMAC per pixel", "GMAC per second", "of the peak")
@@ -189,17 +196,22 @@ def _rows(on: Served) -> Iterator[tuple[str, ...]]:
     for rate, seconds in on.decode_seconds.items():
         blank = ("–",) * (len(RATES) + 3)
         yield f"{_cores(on)}: OpenJPEG's decode, {rate} bpp", f"{megapixels / seconds:.2f}", *blank
-    for size, seconds in on.restore_seconds.items():
-        macs = multiply_accumulates(reccnn.build(size))
+    for name, seconds in on.restore_seconds.items():
+        macs = multiply_accumulates(reccnn.build(name.removesuffix(_FASTER)))
         speed = macs * on.pixels / seconds
         yield (
-            f"{_cores(on)}: RecCNN {size}",
+            f"{_cores(on)}: RecCNN {name}",
             f"{megapixels / seconds:.2f}",
             *(f"{seconds / on.decode_seconds[rate]:.1f}" for rate in RATES),
             f"{macs / 1e3:.1f}",
             f"{speed / 1e9:.1f}",
-            f"{speed / on.peak:.0%}",
+            "–" if name.endswith(_FASTER) else f"{speed / on.peak:.0%}",
         )
+
+
+def _judged(on: Served) -> list[str]:
+    """RecCNN `fast` as `restore` runs it, if it was measured."""
+    return [name for name in ("fast" + _FASTER, "fast") if name in on.restore_seconds][:1]
 
 
 def _cores(on: Served) -> str:

@@ -199,6 +199,18 @@ def test_speeds_are_of_the_megapixels_and_shares_of_the_peak() -> None:
     assert [bar.met for bar in section.bars] == [True, False]
 
 
+def test_restoring_is_judged_in_the_precision_that_restore_chooses() -> None:
+    decodes = {"0.5": 0.25, "1": 0.5, "2": 1.0}
+    found = [Served(1, 2_000_000, decodes, {"fast": 5.0, "fast, bfloat16": 2.0}, 4e11)]
+    section = serving.serving_section(found)
+    assert [(bar.what, bar.value) for bar in section.bars] == [
+        ("RecCNN fast, bfloat16, 1 core, files of 1 bpp", 4.0)
+    ]
+    shares = {row[0]: row[-1] for row in section.tables[0].rows}
+    assert shares["1 core: RecCNN fast"] != "–"
+    assert shares["1 core: RecCNN fast, bfloat16"] == "–"
+
+
 def test_an_error_outside_the_mask_does_not_count_inside() -> None:
     photo = streams.texture(40, 60, 3)
     decoded = photo.copy()
