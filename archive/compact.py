@@ -98,8 +98,7 @@ def compact(archive: str) -> Compaction:
     """
     name = f"compacted-{time.strftime('%Y%m%dT%H%M%SZ', time.gmtime())}-{uuid.uuid4().hex[:6]}"
     with leases.held(archive, name):
-        log = read_log(archive)
-        _tidy(archive, log)
+        log = _tidy(archive)
         small = _small(archive, log)
         if len(small.all) < 2:
             return Compaction(0, 0, 0)
@@ -119,7 +118,7 @@ def compact(archive: str) -> Compaction:
             for part in parts:  # another compaction was first
                 delete_file(part)
             return Compaction(0, 0, 0)
-        _tidy(archive, entry)
+        _tidy(archive)
         return Compaction(len(small.all), len(parts), rows)
 
 
@@ -296,18 +295,24 @@ def _as_parquet(journals: Sequence[str], schema: pa.Schema, scratch: str) -> lis
     return made
 
 
-def _tidy(archive: str, log: Compacted) -> None:
-    """Removes what the log no longer names: replaced files, parts of dead compactions, older entries."""
+def _tidy(archive: str) -> Compacted:
+    """Removes what the log no longer names: replaced files, parts of dead compactions, older entries.
+
+    Returns the log. The order keeps another compaction's parts: it held its lease when it wrote what is
+    listed, and if it has released the lease since, its entry is in the log.
+    """
+    listed = [file for folder in (METRICS_FOLDER, FAILURES_FOLDER) for file in _listed(archive, folder)]
     living = leases.living_runs(archive)
-    for folder in (METRICS_FOLDER, FAILURES_FOLDER):
-        for file in _listed(archive, folder):
-            name, run = name_of(file.url), _run_of(file.url)
-            orphan = run.startswith(COMPACTED.removeprefix("run=")) and name not in log.parts
-            if name in log.replaced or (orphan and run not in living):
-                _remove(file.url)
+    log = read_log(archive)
+    for file in listed:
+        name, run = name_of(file.url), _run_of(file.url)
+        orphan = run.startswith(COMPACTED.removeprefix("run=")) and name not in log.parts
+        if name in log.replaced or (orphan and run not in living):
+            _remove(file.url)
     for number in range(max(1, log.number - 20), log.number):
         with contextlib.suppress(OSError):
             delete_file(entry_url(archive, number))
+    return log
 
 
 def _remove(url: str) -> None:

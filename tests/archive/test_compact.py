@@ -129,7 +129,7 @@ def test_of_two_compactions_at_once_one_takes_place(tmp_path: Path, monkeypatch:
     real = files.write_new
 
     def together(*arguments: Any) -> bool:
-        both.wait(30)
+        both.wait(300)
         return real(*arguments)
 
     monkeypatch.setattr(compacting, "write_new", together)
@@ -140,6 +140,24 @@ def test_of_two_compactions_at_once_one_takes_place(tmp_path: Path, monkeypatch:
     for worker in workers:
         worker.join()
     assert sorted(done) == [0, 3 * RUNS + 2]
+    assert seen(archive) == before
+
+
+def test_a_compaction_keeps_what_another_writes_while_it_tidies(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    archive = an_archive(tmp_path)
+    before = seen(archive)
+    real = leases.living_runs
+
+    def stalled(place: str) -> set[str]:
+        monkeypatch.setattr(leases, "living_runs", real)
+        living = real(place)
+        assert compact(archive).parts == 3
+        return living
+
+    monkeypatch.setattr(leases, "living_runs", stalled)
+    compact(archive)
     assert seen(archive) == before
 
 
