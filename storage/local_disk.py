@@ -61,7 +61,11 @@ def write_local(target: Path, data: bytes, temporary: Path, like: SourceFile | N
                     os.utime(handle.fileno(), (like.modified, like.modified))
             os.fsync(handle.fileno())
             status = os.fstat(handle.fileno())
-        part.replace(target)  # a move keeps the time of the last change
+        try:
+            part.replace(target)  # a move keeps the time of the last change
+        except FileNotFoundError:  # the folder was empty, and another run has removed it meanwhile
+            target.parent.mkdir(parents=True, exist_ok=True)
+            part.replace(target)
         for folder in (target.parent, *(folder.parent for folder in made)):
             _bring_names_to_disk(folder)
     except BaseException:

@@ -161,6 +161,21 @@ def test_a_write_that_fails_leaves_the_older_file_and_no_part(tmp_path: Path) ->
     assert not list(temporary_folder(str(tmp_path)).iterdir())
 
 
+def test_a_folder_that_vanishes_while_a_file_for_it_is_written_is_made_again(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    real = os.fsync
+
+    def sync(descriptor: int) -> None:
+        monkeypatch.setattr(os, "fsync", real)
+        (tmp_path / "leases").rmdir()
+        real(descriptor)
+
+    monkeypatch.setattr(os, "fsync", sync)
+    write_whole(str(tmp_path / "leases/a.json"), b"{}", str(tmp_path))
+    assert (tmp_path / "leases/a.json").read_bytes() == b"{}"
+
+
 @pytest.mark.parametrize("links", [True, False])
 def test_of_several_that_write_one_new_file_one_does(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, links: bool
