@@ -13,7 +13,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 _PLACES = ("/usr/lib/iipimage-server/iipsrv.fcgi", "/usr/local/bin/iipsrv.fcgi", "/usr/libexec/iipsrv.fcgi")
-_WAIT_SECONDS = 20.0
+_WAIT_SECONDS = 120.0
 _BEGIN, _PARAMS, _STDIN, _STDOUT = 1, 4, 5, 6  # types of records
 _MOST = 0xFFF8  # bytes of a record
 

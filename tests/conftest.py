@@ -20,7 +20,7 @@ _MARK = "FOVEATE_TEST_RUN"
 _PYTHONS_OWN = "from multiprocessing.resource_tracker import main"  # ends when it does that started it
 _WORKER_BYTES = 5 << 29  # networks and all
 _MOST_WORKERS = 6
-_GRACE_SECONDS = 10  # for processes that end by themselves when their parent has
+_GRACE_SECONDS = 120  # for processes that end by themselves when their parent has
 
 
 @pytest.fixture(scope="session", autouse=True)

@@ -65,7 +65,7 @@ class Listener:
 
     def ask(self, method: str, target: str, headers: dict[str, str], body: bytes) -> Answer:
         """The server's own answer."""
-        connection = http.client.HTTPConnection(HOST, self.upstream, timeout=30)
+        connection = http.client.HTTPConnection(HOST, self.upstream, timeout=300)
         connection.request(method, target, body, headers)
         answer = connection.getresponse()
         found = Answer(answer.status, dict(answer.getheaders()), answer.read())
@@ -140,10 +140,10 @@ def google_emulator(bucket: str) -> Iterator[Listener]:
     logging.getLogger("gcp_storage_emulator").setLevel(logging.WARNING)
     for name in ("gcp_storage_emulator.server", "api.object", "api.bucket"):
         logging.getLogger(name).setLevel(logging.ERROR)
-    server = create_server(HOST, port := free_port(), in_memory=True, default_bucket=bucket)
+    server = create_server(HOST, 0, in_memory=True, default_bucket=bucket)
     server.start()
     try:
-        with listening(port) as listener:
+        with listening(server._api._httpd.server_address[1]) as listener:
             listener.meddle = lambda request: refused(listener, request)
             yield listener
     finally:
@@ -204,7 +204,7 @@ def fake_gcs_server(bucket: str) -> Iterator[Listener]:
 
 def wait_for(port: int) -> None:
     """Returns when a server listens."""
-    deadline = time.monotonic() + 20
+    deadline = time.monotonic() + 120
     while time.monotonic() < deadline:
         with contextlib.suppress(OSError), socket.create_connection((HOST, port), timeout=1):
             return

@@ -38,7 +38,6 @@ def run(folder: Path, *arguments: str) -> str:
 
 
 @pytest.mark.slow
-@pytest.mark.timeout(1800)  # compiles everything, on a busy machine, too
 def test_commands_find_everything_compiled(tmp_path: Path) -> None:
     (tmp_path / "photos").mkdir()
     for channels in (1, 3, 4):

@@ -18,6 +18,7 @@ from benchmarks.soak_photos import SoakPhoto, soak_photos
 from benchmarks.soak_runs import Kill, Place, Run, Sample, Supervisor
 from foveate.pictures.formats import decode_picture
 from foveate.pipelines.cli import main
+from tests.held import foveate_held_at
 
 PHOTOS = [
     SoakPhoto("a.png", b""),
@@ -60,7 +61,9 @@ def problems(
 
 
 @pytest.mark.slow
-def test_a_run_that_is_killed_and_completed_accounts_for_every_photo(tmp_path: Path) -> None:
+def test_a_run_that_is_killed_and_completed_accounts_for_every_photo(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     photos = list(soak_photos(60, 0.1))
     for folder in ("logs", "temporary"):
         (tmp_path / folder).mkdir()
@@ -68,7 +71,9 @@ def test_a_run_that_is_killed_and_completed_accounts_for_every_photo(tmp_path: P
         supervisor = Supervisor(place, tmp_path / "logs", tmp_path / "temporary", 120.0, 1)
         flags = ("--log-format=json", "--roi=none", "--reccnn=off")
         compress = ("compress", place.photos, "--output", place.archive, *flags)
-        killed = supervisor.run("killed", -9, *compress, kills=[Kill(5, "decoder"), Kill(5, "run")])
+        with monkeypatch.context() as patch:
+            patch.setattr(soak_runs, "_FOVEATE", foveate_held_at(Path(place.archive), 30))
+            killed = supervisor.run("killed", -9, *compress, kills=[Kill(5, "decoder"), Kill(5, "run")])
         completed = supervisor.run("completed", 3, *compress)
         run_id = str(completed.said["run"])
         runs = [killed, completed]

@@ -222,11 +222,15 @@ def test_bytes_after_the_last_box_are_no_reason_to_reject_a_file(tmp_path: Path)
     assert main(["restore", source, "--output", str(tmp_path), "--reccnn", "off"]) == 0
 
 
-def test_tags_that_somebody_writes_into_an_archived_file_survive_the_next_run(work: Path) -> None:
-    path = work / "out/plain.jpg.jp2"
+def test_tags_that_somebody_writes_into_an_archived_file_survive_the_next_run(tmp_path: Path) -> None:
+    (tmp_path / "in").mkdir()
+    (tmp_path / "in/plain.jpg").write_bytes(photos()["plain.jpg"])
+    command = ["compress", str(tmp_path / "in"), "--output", str(tmp_path / "out"), *_PLAIN]
+    assert main(command) == 0
+    path = tmp_path / "out/plain.jpg.jp2"
     subprocess.run([tool("exiftool"), "-q", "-overwrite_original", "-XMP:Title=Dawn", str(path)], check=True)
     edited = path.read_bytes()
-    assert main(["compress", str(work / "in"), "--output", str(work / "out"), *_PLAIN]) == 0
+    assert main(command) == 0
     assert path.read_bytes() == edited
 
 

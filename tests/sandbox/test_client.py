@@ -82,7 +82,7 @@ def is_there(pid: int) -> bool:
         return False
 
 
-def gone(pid: int, seconds: float = 10) -> bool:
+def gone(pid: int, seconds: float = 120) -> bool:
     ending = time.monotonic() + seconds
     while is_there(pid) and time.monotonic() < ending:
         time.sleep(0.02)

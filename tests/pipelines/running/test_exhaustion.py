@@ -20,7 +20,7 @@ with exhaustion.exit_when_threads_exhausted(lambda why: print(why, flush=True), 
     {block}
 print("over", flush=True)
 """
-HANG = "threading.Thread(target=die).start(); time.sleep(30)"
+HANG = "threading.Thread(target=die).start(); time.sleep(600)"
 NO_THREAD = 'RuntimeError("can\'t start new thread")'
 
 
