@@ -1,6 +1,6 @@
-"""The pictures of how-it-works.md and inspect.md, made by Foveate's own code: `python -m docs.pictures`.
+"""The pictures of README, how-it-works.md and inspect.md, made by `python -m docs.pictures`.
 
-From the example photos: what MS-ROI finds, where the bits go with it and without, one crop at equal bytes,
+From the example photos: what MS-ROI finds, where the bits go with it and without, crops at equal bytes,
 and what `foveate inspect --picture` draws. Made again when the networks or the codec change; a minute or two.
 """
 
@@ -16,16 +16,19 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image, ImageDraw, ImageFont
 
+import foveate
+from benchmarks.reference import at_rate
 from foveate.archive.settings import CompressSettings, Target
-from foveate.codec import jp2
+from foveate.codec import jp2, openjpeg
 from foveate.codec.bit_usage import bits_per_pixel
 from foveate.codec.metadata import PhotoMetadata
 from foveate.codec.packet_stream import PacketStream
 from foveate.models import msroi, reccnn
 from foveate.models.reccnn import restore_pixels
 from foveate.pictures.formats import decode_picture
+from foveate.pictures.peers import JPEGS, PeerFiles
 from foveate.quality.overlay import heat_over
-from foveate.quality.psnr import psnr_s
+from foveate.quality.psnr import psnr, psnr_s
 from foveate.reports.inspection.examination import examine
 from foveate.reports.inspection.sheet import render_sheet
 from foveate.storage.source import SourceFile
@@ -35,10 +38,11 @@ from foveate.transforms.encode_options import EncodeOptions
 
 PHOTOS = Path(__file__).parents[1] / "examples" / "photos"
 OUTPUT = Path(__file__).parent / "images"
-_GAP, _CAPTION, _FONT = 8, 34, 22
+_GAP, _FONT, _LARGE_FONT = 8, 22, 36
 _BPP = 0.2
 _SHEET_WIDTH = 1600  # pixels
 _CROP = 880, 590, 300, 390  # x, y, width, height: who sits on the jetty
+_MENU = 500, 655, 225, 180  # of the coffee van
 _BRIGHTEST = 99.5  # per cent of the cells of both bit maps that the common scale covers
 
 
@@ -60,6 +64,7 @@ def main() -> int:
     _save(_bit_panels(lake, even, favored), 1, "how-bits.webp")
 
     _save(_crop_panels(lake, seen), 1, "how-crop.webp")
+    _save(_result_panels(photos["coffee-van.jpg"]), 2, "result.webp", _LARGE_FONT)
 
     sheet, _ = render_sheet(examine("lake-jetty.jpg.jp2", favored.jp2), favored.jp2, "png")
     image = Image.open(io.BytesIO(sheet)).convert("RGB")
@@ -119,6 +124,21 @@ def _crop_panels(photo: Pixels, saliency: NDArray[np.float32]) -> list[tuple[str
     ]
 
 
+def _result_panels(photo: Pixels) -> list[tuple[str, NDArray[np.uint8]]]:
+    """The menu from whole files of the same size: JPEG, OpenJPEG's, Foveate's, and that restored."""
+    ours = foveate.encode(photo, bpp=_BPP, saliency=foveate.saliency(photo))
+    jpegs = [found for jpeg in JPEGS if (found := PeerFiles(jpeg, _bytes(photo)).within(len(ours)))]
+    shown = {
+        "JPEG": max(jpegs, key=lambda file: psnr(photo, file.pixels)).pixels,
+        "JPEG 2000": openjpeg.decode(at_rate(photo, len(ours))[1]).pixels,
+        "Foveate": foveate.decode(ours),
+        "Foveate, restored": foveate.restore(ours),
+    }
+    x, y, width, height = _MENU
+    menu = np.s_[y : y + height, x : x + width]
+    return [(name, _high(_bytes(pixels[menu]), 480)) for name, pixels in shown.items()]
+
+
 def _caption(name: str, photo: Pixels, pixels: Pixels, saliency: NDArray[np.float32]) -> str:
     return name if pixels is photo else f"{name}: {psnr_s(photo, pixels, saliency):.1f} dB"
 
@@ -130,15 +150,17 @@ def _high(picture: NDArray[np.uint8], height: int) -> NDArray[np.uint8]:
     return np.asarray(image.resize((width, height), Image.Resampling.LANCZOS))
 
 
-def _save(panels: Sequence[tuple[str, NDArray[np.uint8]]], rows: int, name: str) -> None:
+def _save(
+    panels: Sequence[tuple[str, NDArray[np.uint8]]], rows: int, name: str, font_size: int = _FONT
+) -> None:
     """Panels in rows of equally many, each with its caption, if any, below."""
     across = len(panels) // rows
     grid = [panels[i * across : (i + 1) * across] for i in range(rows)]
-    caption = _CAPTION if any(text for text, _ in panels) else 0
+    caption = round(1.5 * font_size) if any(text for text, _ in panels) else 0
     high = panels[0][1].shape[0] + caption + _GAP
     wide = max(sum(picture.shape[1] + _GAP for _, picture in row) for row in grid) - _GAP
     sheet = Image.new("RGB", (wide, rows * high - _GAP), "white")
-    draw, font = ImageDraw.Draw(sheet), ImageFont.load_default(_FONT)
+    draw, font = ImageDraw.Draw(sheet), ImageFont.load_default(font_size)
     for number, row in enumerate(grid):
         x, y = 0, number * high
         for text, picture in row:
