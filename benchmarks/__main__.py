@@ -58,7 +58,11 @@ _OF_CAMERAS = ("camera", "runs")  # they measure the photos of `make photos`
 _NAME = "benchmarks"
 _PICTURE = "images/benchmarks-curves.svg"
 _SERVED = 2  # large photos whose restoring is timed
+_ALT = "Mean SSIMULACRA 2, PSNR, MS-SSIM and PSNR-S of all codecs over bits per pixel"
 _INTRODUCTION = """\
+How Foveate's files compare with those of other codecs at equal bytes, what its networks add, and what runs
+take. Some sections end with limits that were set before anything was measured, and say whether they are met.
+
 Made by `make bench PHOTOS=folder ARGS='--output docs --keep cache'`. `--only plain,encode` repeats those
 sections and leaves the others unchanged; `--keep` caches the results of other codecs and the networks, so
 that an interrupted run can resume. The published figures are for our 47 validation photos, which were never
@@ -212,7 +216,7 @@ def document(saved: dict[str, dict[str, object]], has_picture: bool) -> str:
     """The document of all sections that there are."""
     lines = ["# Benchmarks", "", _INTRODUCTION]
     if has_picture:
-        lines += ["", f"![Mean PSNR, MS-SSIM and PSNR-S of all codecs over bits per pixel]({_PICTURE})"]
+        lines += ["", f"[![{_ALT}]({_PICTURE})]({_PICTURE})"]
     for name in SECTIONS:
         if name in saved:
             lines += ["", markdown(section_from(saved[name])).rstrip()]

@@ -96,8 +96,9 @@ def _row(cells: Sequence[str]) -> str:
 
 def _bar_lines(section: Section) -> Iterator[str]:
     for bar in section.bars:
-        limit = f"{'at most' if bar.at_most else 'at least'} {bar.limit:g} {bar.unit}"
-        yield f"{'met' if bar.met else 'NOT met'}: {bar.what}: {bar.value:+.2f} {bar.unit} ({limit})"
+        unit = f" {bar.unit}" if bar.unit else ""
+        limit = f"{'at most' if bar.at_most else 'at least'} {bar.limit:g}{unit}"
+        yield f"{'met' if bar.met else 'NOT met'}: {bar.what}: {bar.value:.2f}{unit} ({limit})"
 
 
 def number(value: float, form: str = ".2f") -> str:

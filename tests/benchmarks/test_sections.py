@@ -310,4 +310,4 @@ def test_a_section_comes_back_from_json_and_prints_its_cells() -> None:
     assert section_from(json.loads(json.dumps(dataclasses.asdict(section)))) == section
     assert "| AVIF | 12 |\n| Foveate | 9 |" in markdown(section)
     assert "AVIF        12\nFoveate      9" in plain_text(section)
-    assert "- met: size: +9.00 bytes (at most 10 bytes)" in markdown(section)
+    assert "- met: size: 9.00 bytes (at most 10 bytes)" in markdown(section)
