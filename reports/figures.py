@@ -60,6 +60,8 @@ def signed(write: Callable[[float], str]) -> Callable[[float | None], str]:
         if value is None:
             return NOTHING
         size = write(abs(value))
+        if size.startswith("<"):
+            return size if value > 0 else f"> −{size[2:]}"
         sign = "" if not any(digit in "123456789" for digit in size) else "+" if value > 0 else "−"
         return sign + size
 
@@ -104,9 +106,10 @@ def gate_text(gate: GateResult) -> str:
     """The result of a `--fail-if` condition, in words: `failed, since psnr_s.p05 < 34: it is 33.2`."""
     if gate.value is None:
         return f"{gate.figure} has no value here, which passes (fails if {gate.condition})"
+    value = f"{100 * gate.value:.6g}%" if gate.condition.endswith("%") else f"{gate.value:.6g}"
     if gate.failed:
-        return f"failed, since {gate.condition}: it is {gate.value:.6g}"
-    return f"{gate.figure} is {gate.value:.6g}, which passes (fails if {gate.condition})"
+        return f"failed, since {gate.condition}: it is {value}"
+    return f"{gate.figure} is {value}, which passes (fails if {gate.condition})"
 
 
 FILTERS: dict[str, Callable[..., str]] = {

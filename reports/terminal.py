@@ -80,7 +80,7 @@ def cost_line(report: Report) -> str:
     cost = report.cost
     return (
         f"per month {money_text(cost.before_per_month)} → {money_text(cost.after_per_month)}, saved "
-        f"{money_text(cost.saved_per_year)} per year, at {cost.price_per_gb_month:g} per GB and month"
+        f"{money_text(cost.saved_per_year)} per year, at {cost.price_per_gb_month:g} per GB per month"
     )
 
 

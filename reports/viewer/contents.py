@@ -109,7 +109,7 @@ def compared(photo: PhotoInVersions, limits: Limits, *, full: bool = False) -> C
     places = places_of(height, width, saliency, ours, full=full)
     notes = list(photo.notes)
     if photo.pixels.dtype != "uint8":
-        notes.append("Its samples have 16 bits; the page shows the upper 8, figures are of all.")
+        notes.append("Its samples have 16 bits; the page shows the upper 8, figures are for all 16.")
     if photo.pixels.shape[2] % 2 == 0:
         notes.append("Transparency is shown over gray; files of other codecs are without it.")
     return ComparedPhoto(

@@ -20,7 +20,7 @@ from foveate.quality.ssimulacra2 import ssimulacra2
 class Version:
     """One file of a photo, and what it decodes to.
 
-    name: for people: "Quality 80", "AVIF like quality 80".
+    name: for people: "Quality 80", "AVIF, size of quality 80".
     detail: more on how it was made, "" for nothing.
     file_bytes: of the file.
     pixels: (H, W, C) like the photo's.
@@ -114,7 +114,7 @@ def _measured(codec: str, file: PeerFile, ours: Version, pixels: Pixels, carried
     variant = file.peer.name.removeprefix(codec).strip()
     setting = f"{'distance' if codec == 'JPEG XL' else 'quality'} {file.setting:.3g}"
     return Version(
-        name=f"{codec} like {ours.name[0].lower()}{ours.name[1:]}",
+        name=f"{codec}, size of {ours.name[0].lower()}{ours.name[1:]}",
         detail=f"{variant}, {setting}".removeprefix(", "),
         file_bytes=len(file.data) + carried,
         pixels=decoded,

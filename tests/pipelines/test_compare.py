@@ -44,7 +44,7 @@ def test_photos_are_shown_at_each_quality_next_to_other_codecs(photos: Path, tmp
     page = tmp_path / "new" / "page.html"
     assert run(photos, "--output", page, "--roi", "none", "--quality", "70,50", "--beside", "webp,jpeg") == 0
     first, gray = data_of(page)
-    expected = ["Original", "Quality 50", "JPEG like quality 50", "WebP like quality 50"]
+    expected = ["Original", "Quality 50", "JPEG, size of quality 50", "WebP, size of quality 50"]
     assert first["names"][:4] == expected and len(first["names"]) == 7
     assert gray["names"][0] == "Original" and gray["views"][0]["bits"][1].startswith("data:image/png")
     assert first["commands"][1] == "foveate compress PHOTOS --output ARCHIVE --quality 50 --roi none"

@@ -36,7 +36,7 @@ def test_another_codecs_version_is_measured_and_no_larger(codec: str, title: str
     mine = ours(pixels, 3)
     files = tuple(PeerFiles(peer, peer_colors(pixels)) for peer in PEERS[codec])
     found = version_of_peer(title, files, mine, pixels, PhotoMetadata())
-    assert found is not None and found.name == f"{title} like quality 60" and found.flags == ""
+    assert found is not None and found.name == f"{title}, size of quality 60" and found.flags == ""
     assert 0.5 * mine.file_bytes < found.file_bytes <= mine.file_bytes
     assert found.score == ssimulacra2(pixels, found.pixels)
     assert found.psnr_db == psnr(pixels, found.pixels)
