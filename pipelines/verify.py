@@ -19,11 +19,13 @@ import apache_beam as beam
 from rich.console import Console
 from rich.table import Table
 
+from foveate.archive.compactions import visible_urls
 from foveate.archive.findings import Finding, Kind
 from foveate.archive.keys import ArchiveKey, BadKey
+from foveate.archive.names import JP2_ENDINGS
 from foveate.archive.planning.findings_database import FindingsDatabase, open_findings
 from foveate.archive.planning.verification import Checks, plan_checks, read_sums
-from foveate.archive.tables import BadTable, read_metrics
+from foveate.archive.tables import METRICS_FOLDER, BadTable, read_metrics
 from foveate.pipelines import flag_types
 from foveate.pipelines.key_flag import add_key, key_of
 from foveate.pipelines.logs import user_log
@@ -149,12 +151,20 @@ def _require(archive: str) -> None:
     """Makes sure that there is something to verify.
 
     Raises:
-      NothingFound: there is nothing, or it cannot be listed.
+      NothingFound: there is nothing, it cannot be listed, or it is no archive.
       BadTable: a table is unreadable.
     """
-    there = find_file(archive) or next(iter(list_folder(archive)), None)
+    file = find_file(archive)
+    there = file or next(iter(list_folder(archive)), None)
     if there is None and not read_metrics(archive, columns=["run_id"]).num_rows:
         raise NothingFound(f"no archive at {archive}")
+    if visible_urls(archive, METRICS_FOLDER, None):
+        return
+    if not any(each.path.endswith(JP2_ENDINGS) for each in ([file] if file else list_folder(archive))):
+        raise NothingFound(
+            f"{archive} is no archive: it has neither tables (_foveate/) nor JP2 files; "
+            "name the folder that foveate compress --output has written to"
+        )
 
 
 def _cleared(folder: str) -> Checks:
@@ -218,7 +228,12 @@ def _summary(
     how = "listed and compared with the tables" if options.quick else "read"
     yield f"{count_text(checks.files)} files ({bytes_text(checks.bytes)}) {how}"
     names = (f"{count} {kind}" for kind, count in faults.items())
-    yield f"Wrong: {', '.join(names)}" if faults else "Nothing is wrong"
+    yield f"Wrong: {', '.join(names)}" if faults else "Nothing is wrong" if checks.rows else "No damage found"
+    if not checks.rows:
+        yield (
+            f"There are no tables at {plain_text(options.archive)}, so each JP2 file was only compared with "
+            "its own record; missing files, and damage to files that were kept unchanged, cannot be found"
+        )
     if notes.get("no_checksum"):
         yield (
             f"{count_text(notes['no_checksum'])} files have no checksum, which older versions did not write: "
@@ -240,6 +255,7 @@ def _print_document(options: VerifyOptions, checks: Checks, found: FindingsDatab
         "quick": options.quick,
         "files": checks.files,
         "bytes": checks.bytes,
+        "rows": checks.rows,
         "wrong": sum(faults.values()),
         "counts": faults | found.counts(faults=False),
     }

@@ -229,15 +229,29 @@ def test_files_from_before_there_were_checksums_are_verified_as_far_as_can_be(ar
     assert main(["verify", str(archive)]) == 0
 
 
-def test_without_tables_every_jp2_file_answers_for_itself(archive: Path) -> None:
+def test_without_tables_every_jp2_file_answers_for_itself(
+    archive: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert main(["verify", str(archive)]) == 0
+    assert "Nothing is wrong" in capsys.readouterr().out
     shutil.rmtree(archive / "_foveate")
     assert found_in(archive) == {}
+    assert main(["verify", str(archive)]) == 0
+    said = capsys.readouterr().out
+    assert "No damage found" in said and "missing files" in said and "Nothing is wrong" not in said
     data = bytearray((archive / "deep.tif.jp2").read_bytes())
     data[-20] ^= 4
     (archive / "deep.tif.jp2").write_bytes(data)
     assert kinds_in(archive) == {"deep.tif.jp2": "damaged"}
     assert main(["verify", str(archive / "deep.tif.jp2")]) == 3
     assert main(["verify", str(archive / "color.png.jp2")]) == 0
+
+
+def test_photos_are_no_archive(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    photos = put(tmp_path / "photos", PHOTOS)
+    for path in (photos, photos / "color.png"):
+        assert main(["verify", str(path)]) == 2
+        assert f"{path} is no archive" in capsys.readouterr().err
 
 
 def test_a_copy_that_a_later_run_compressed_is_stale(
