@@ -23,7 +23,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from foveate.models.training.optimizer import Optimizer
+from foveate.models.training.optimizer import Optimizer, RelativeAdam
 
 Batch = dict[str, NDArray[Any]]
 LOG, CHECKPOINT, BEST = "log.csv", "checkpoint.npz", "best.npz"
@@ -69,10 +69,12 @@ class Objective:
 
     networks: Keras models.
     measure: gives the means over a batch that the log shows, "loss" among them, which is minimized.
+    optimizer: the class that updates the weights.
     """
 
     networks: Sequence[Any]
     measure: Callable[[dict[str, Any]], dict[str, Any]]
+    optimizer: type[Optimizer] | type[RelativeAdam] = Optimizer
 
 
 def fit(
@@ -94,7 +96,7 @@ def fit(
       validate: figures of the networks as they are, `VALIDATION` among them: the higher the better.
     """
     folder.mkdir(parents=True, exist_ok=True)
-    state = _State(objective.networks)
+    state = _State(objective)
     progress = state.restored(folder / CHECKPOINT)
     log = _Log(folder / LOG, progress.step)
     advance = _advance(objective, state, course)
@@ -185,15 +187,16 @@ class _Clock:
 class _State:
     """All that a step changes: weights, their averages and moments, statistics of normalization."""
 
-    def __init__(self, networks: Sequence[Any]) -> None:
+    def __init__(self, objective: Objective) -> None:
         import tensorflow as tf
 
+        networks = objective.networks
         variables = [variable.value for network in networks for variable in network.variables]
         trained = {id(v.value) for network in networks for v in network.trainable_variables}
         self.weights = [v for v in variables if id(v) in trained]
         self._statistics = [v for v in variables if id(v) not in trained]
         self.averages = [tf.Variable(weight, trainable=False) for weight in self.weights]
-        self.optimizer = Optimizer(self.weights)
+        self.optimizer = objective.optimizer(self.weights)
 
     def _all(self) -> dict[str, Any]:
         groups = {

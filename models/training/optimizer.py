@@ -14,6 +14,7 @@ from collections.abc import Sequence
 from typing import Any
 
 _BETA_1, _BETA_2, _EPSILON = 0.9, 0.999, 1e-8  # Adam's
+_RELATIVE_BETA_2, _RELATIVE_EPSILON = 0.99, 1e-12  # RelativeAdam's; gradients of clipped norm can be tiny
 _MOMENTUM = 0.95  # Muon's
 _GAIN = 3.4  # spectral norm of Muon's update over the learning rate, so that one rate serves both
 _LEAST_CHANNELS = 16  # in and out, of kernels that Muon updates
@@ -93,6 +94,46 @@ class Optimizer:
             beta1_power=tf.pow(_BETA_1, step + 1.0),
             beta2_power=tf.pow(_BETA_2, step + 1.0),
         )
+
+
+class RelativeAdam:
+    """Adam with steps relative to each array's size at the start, for weights of very different sizes.
+
+    A converted network's are: normalization is folded into its kernels. Arrays of zeros stay zero.
+    """
+
+    def __init__(self, weights: Sequence[Any]) -> None:
+        import tensorflow as tf
+
+        self._weights = weights
+        self._sizes = [float(tf.sqrt(tf.reduce_mean(tf.square(weight)))) for weight in weights]
+        self._first, self._second = (
+            [tf.Variable(tf.zeros_like(weight), trainable=False) for weight in weights] for _ in range(2)
+        )
+
+    @property
+    def moments(self) -> list[Any]:
+        """First moments, then second ones."""
+        return [*self._first, *self._second]
+
+    def apply(self, gradients: Sequence[Any], rate: Any, step: Any) -> None:
+        """One update, as `Optimizer.apply` makes it."""
+        import tensorflow as tf
+
+        each = zip(self._weights, gradients, self._first, self._second, self._sizes, strict=True)
+        for weight, gradient, first, second, size in each:
+            tf.raw_ops.ResourceApplyAdam(
+                var=weight.handle,
+                m=first.handle,
+                v=second.handle,
+                grad=size * gradient,
+                lr=size * rate,
+                beta1=_BETA_1,
+                beta2=_RELATIVE_BETA_2,
+                epsilon=_RELATIVE_EPSILON,
+                beta1_power=tf.pow(_BETA_1, step + 1.0),
+                beta2_power=tf.pow(_RELATIVE_BETA_2, step + 1.0),
+            )
 
 
 def orthogonalized(matrices: Any) -> Any:

@@ -1,11 +1,11 @@
-"""Tests the optimizer: Muon on kernels, and Adam on the rest."""
+"""Tests the optimizers: Muon on kernels with Adam on the rest, and Adam relative to the weights."""
 
 from __future__ import annotations
 
 import numpy as np
 import pytest
 
-from foveate.models.training.optimizer import Optimizer, orthogonalized
+from foveate.models.training.optimizer import Optimizer, RelativeAdam, orthogonalized
 
 
 def test_singular_values_come_near_to_one_and_vectors_stay() -> None:
@@ -52,3 +52,18 @@ def test_it_finds_the_least_of_a_bowl() -> None:
         optimizer.apply(gradients, tf.constant(0.02 * (1 - step / 300)), tf.constant(float(step)))
     np.testing.assert_allclose(weights[0], target, atol=5e-3)
     np.testing.assert_allclose(weights[1], 1, atol=0.05)
+
+
+@pytest.mark.parametrize("scale", [1e-3, 1.0, 1e4])
+def test_relative_updates_have_the_size_of_the_rate_times_the_weights(scale: float) -> None:
+    import tensorflow as tf
+
+    rng = np.random.default_rng(3)
+    sizes = (1e-3, 1.0, 1e3, 0.0)
+    before = [(size * rng.choice([-1, 1], (3, 5))).astype(np.float32) for size in sizes]
+    weights = [tf.Variable(each) for each in before]
+    gradients = [tf.constant(scale * rng.normal(size=(3, 5)), tf.float32) for _ in sizes]
+    RelativeAdam(weights).apply(gradients, tf.constant(0.01), tf.constant(0.0))
+    for weight, was, size, gradient in zip(weights, before, sizes, gradients, strict=True):
+        moved = weight.numpy() - was
+        np.testing.assert_allclose(moved, -0.01 * size * np.sign(gradient), rtol=0.02, atol=1e-9)
