@@ -46,8 +46,8 @@ UPRIGHT = Direction(448, 1, 6.0)  # posts and stripes look like thick lines more
 LARGE = Direction(256, 0, 10.0)  # for letters that are too large for the first look
 TILE, OVERLAP = 384, 32
 SUSPECTED = 0.1  # probability that asks for a second look
-CORE = 0.3  # probability that makes a core
-SURE = 0.6  # mean probability of a core that counts as writing, as in the original
+CORE = 0.4  # probability that makes a core
+SURE = 0.7  # mean probability of a core that counts for certain as writing
 _LEAST_CORE = 3  # places
 _THICK, _LEAST_LENGTH = (
     3.0,
