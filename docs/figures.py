@@ -48,6 +48,7 @@ _CAMERA = ("camera", "`foveate compress`", "JPEGs as cameras write them")
 _RUNS = ("runs", "Processor time of whole runs")
 _SPEED = "Megapixels per second of processor time"
 _RATES = ("0.125", "0.25", "0.5", "1", "2")
+_SERVING = ("serving", "Speed of restoring")
 _FOUND = "Test half: boxes in which the map is above 0.5"
 _DEVELOPED = "Development half: boxes in which the map is above 0.5"
 _FALSE = "Area above 0.5"
@@ -110,15 +111,10 @@ FIGURES = {
     "best-unmarked-fine": Figure(_gain(_BEST, "2", "unmarked PSNR"), ".2f"),
     "fast-marked": Figure(_gain(_FAST, "2", "marked"), ".0f"),
     "best-marked": Figure(_gain(_BEST, "2", "marked"), ".0f"),
-    "fast-speed": Figure(
-        Cell("serving", "Speed of restoring", "1 core: RecCNN fast", "megapixels per second")
-    ),
-    "fast-decodes": Figure(
-        Cell("serving", "Speed of restoring", "1 core: RecCNN fast", "decodes at 1 bpp"), ".0f"
-    ),
-    "best-speed": Figure(
-        Cell("serving", "Speed of restoring", "1 core: RecCNN best", "megapixels per second")
-    ),
+    "fast-speed": Figure(Cell(*_SERVING, "1 core: RecCNN fast, bfloat16", "megapixels per second")),
+    "fast-speed-float32": Figure(Cell(*_SERVING, "1 core: RecCNN fast", "megapixels per second")),
+    "fast-decodes": Figure(Cell(*_SERVING, "1 core: RecCNN fast, bfloat16", "decodes at 1 bpp"), ".0f"),
+    "best-speed": Figure(Cell(*_SERVING, "1 core: RecCNN best, bfloat16", "megapixels per second")),
     "encode-half": Figure(Cell("encode", _SPEED, ("photo, 12 MP", "0.5 bpp"), "as one layer")),
     "encode-one": Figure(Cell("encode", _SPEED, ("photo, 12 MP", "1 bpp"), "as one layer")),
     "layers-cost": Figure(Raw("progressive", ("cost_percent",))),
