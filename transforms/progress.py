@@ -57,10 +57,6 @@ class Progress:
             Metrics.counter(NAMESPACE, name).inc()
         self._append(row.outcome, pixels, row.source_bytes, row.archive_bytes, lost)
 
-    def add_restored(self, pixels: int, source_bytes: int) -> None:
-        """Counts one restored photo."""
-        self.count("restored", pixels, source_bytes)
-
     def count(self, outcome: str, pixels: int, source_bytes: int) -> None:
         """Counts one photo that makes no row."""
         Metrics.counter(NAMESPACE, outcome).inc()

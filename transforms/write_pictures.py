@@ -50,7 +50,7 @@ def write_picture(file: DecodedPhoto, output: Output, file_format: PictureFormat
         return output.overwrite and not (original and hashlib.sha256(there).digest().startswith(original))
 
     write_whole(url, data, output.folder, may_replace, file.source)
-    output.progress.add_restored(pixels.shape[0] * pixels.shape[1], file.source.size_bytes)
+    output.progress.count("restored", pixels.shape[0] * pixels.shape[1], file.source.size_bytes)
     yield os.fsencode(url)
 
 
@@ -65,7 +65,7 @@ def copy_unchanged(
     """
     file, url = element.source, join(output.folder, element.path)
     write_whole(url, read_stored(file.url, key, most), output.folder, lambda _: output.overwrite, file)
-    output.progress.add_restored(0, file.size_bytes)
+    output.progress.count("copied unchanged", 0, file.size_bytes)
     yield os.fsencode(url)
 
 

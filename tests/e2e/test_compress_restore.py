@@ -142,8 +142,10 @@ def first(photos: Path, tmp_path_factory: pytest.TempPathFactory) -> Run:
 @pytest.fixture(scope="module")
 def restored(first: Run, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The archive restored with RecCNN."""
-    output = tmp_path_factory.mktemp("restored")
-    assert main(["restore", str(first.archive), "--output", str(output)]) == 0
+    output, said = tmp_path_factory.mktemp("restored"), io.StringIO()
+    with contextlib.redirect_stderr(said):
+        assert main(["restore", str(first.archive), "--output", str(output)]) == 0
+    assert f"{len(good_photos())} restored, {len(KEPT)} copied unchanged" in said.getvalue()
     return output
 
 

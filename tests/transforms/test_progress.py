@@ -25,7 +25,7 @@ def test_every_outcome_adds_its_line(tmp_path: Path) -> None:
     assert progress.skip_all(UpToDate(0, 0, 0)) == UpToDate(0, 0, 0)
     assert progress.skip_row(row) is row
     assert progress.fail(failure) is failure
-    progress.add_restored(600, 250)
+    progress.count("restored", 600, 250)
     assert read_progress(tmp_path / "progress")[0] == [
         ProgressLine("compressed", 600, 1000, 250),
         ProgressLine("kept", 0, 1000, 1000),
