@@ -162,7 +162,8 @@ def run(args: argparse.Namespace) -> int:
             return WRONG_USAGE
         if plan is None and not options.is_left_alone:
             stack.callback(clear_plan, options.output, options.run_id)
-        job = runner.Job("Restoring", ("restored", "copied unchanged", "failed"), options.output, options.run_id)
+        outcomes = "restored", "copied unchanged", "failed"
+        job = runner.Job("Restoring", outcomes, options.output, options.run_id)
         wire = functools.partial(build, options=options, plan=plan)
         work = functools.partial(runner.run_job, job, wire, args.beam_flags, plan.files if plan else 0)
         return run_alone(options.output, args.beam_flags, work)

@@ -102,7 +102,7 @@ class _Tally:
         if self.compiled.going_on:
             return "compiling (once)"
         parts = [f"{self.pixels / 1e6:.1f} MP"]
-        if self.worked:
+        if self.saved:
             parts.append(f"{bytes_text(self.saved)} saved")
         if self.failed:
             parts.append(f"{self.failed} failed")

@@ -29,6 +29,7 @@ from foveate.archive.planning.settle import is_up_to_date
 from foveate.archive.planning.tasks import Asked
 from foveate.archive.tables import table_text
 from foveate.pipelines.logs import user_log
+from foveate.reports.figures import bytes_text
 from foveate.transforms.frames import DicomFrames, expand_page
 
 How = Literal["auto", "new", "resume"]
@@ -150,9 +151,11 @@ def dry_run(asked: Asked, run_id: str, frames: DicomFrames, key: ArchiveKey | No
             size += planned.source.size_bytes
     if count > _SHOWN:
         print(f"... and {count - _SHOWN} more")
+    taken = summary.rows.get("taken", 0)
     photos = summary.todo + summary.skipped[0]
-    print(f"{count} of {photos} photos ({size / 1e6:.1f} MB) would be compressed, the rest are up to date")
-    if taken := summary.rows.get("taken"):
+    rest = photos - taken - count
+    print(f"{count} of {photos} photos ({bytes_text(size)}) would be compressed; {rest} are up to date")
+    if taken:
         print(f"{taken} cannot be compressed: other photos have their names in the archive")
 
 
