@@ -15,12 +15,13 @@ from foveate.archive.names import is_jpeg2000
 from foveate.archive.planning.restore_plan import NamedFile
 from foveate.codec.errors import BadCodestream, UnsupportedCodestream
 from foveate.codec.excerpt import excerpt, picture_size
+from foveate.codec.integrity import BOXES_CHANGED
 from foveate.codec.jp2 import metadata_beside
 from foveate.codec.ranged import RangedBytes
 from foveate.codec.regions import Region, Window, as_stored, window
 from foveate.pictures.formats import turn_to_be_seen
 from foveate.pictures.picture import full_range
-from foveate.sandbox.client import Limits, check_file_bytes, decode_archive
+from foveate.sandbox.client import Limits, check_file_bytes, check_integrity, decode_archive
 from foveate.storage.errors import BadInput
 from foveate.storage.files import read_range, reads_at_once
 from foveate.storage.object_store import StoredFile
@@ -86,7 +87,13 @@ def decode_file(element: NamedFile, extent: Extent, key: ArchiveKey | None = Non
         note=found.note,
         source_sha256=record.source_sha256 if record is not None else b"",
         shown=(part.rows, part.columns) if part else (slice(None), slice(None)),
+        damage="" if part or record is None else _damage(data, extent.limits),
     )
+
+
+def _damage(data: bytes, limits: Limits) -> str:
+    problems = check_integrity(data, limits).problems
+    return "; ".join(problem for problem in problems if problem != BOXES_CHANGED)
 
 
 def _read(file: SourceFile, extent: Extent, key: ArchiveKey | None) -> tuple[bytes, Window | None]:

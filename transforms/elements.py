@@ -138,3 +138,4 @@ class DecodedPhoto:
     note: str  # why there is no noise map, "" if there is or need not be
     source_sha256: bytes = b""  # of the file that it was made of, as far as its record tells
     shown: tuple[slice, slice] = (slice(None), slice(None))  # rows and columns; the rest is for RecCNN alone
+    damage: str = ""  # in what the file differs from what was archived, other than by edited tags

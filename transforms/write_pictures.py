@@ -7,18 +7,20 @@ import functools
 import hashlib
 import os
 from collections.abc import Callable, Iterator
-from typing import cast
+from typing import Any, cast
 
+import apache_beam as beam
 import numpy as np
 
 from foveate.archive.keys import ArchiveKey, read_stored
 from foveate.archive.planning.restore_plan import NamedFile
+from foveate.codec.errors import BadCodestream
 from foveate.pictures.formats import PictureFormat, as_it_should_be_seen, encode_picture
 from foveate.storage.errors import BadInput
 from foveate.storage.files import join, write_whole
 from foveate.transforms.elements import DecodedPhoto, Pixels
 from foveate.transforms.progress import Progress
-from foveate.transforms.steps import PhotoStage
+from foveate.transforms.steps import FAILURES, PhotoStage, failure
 
 
 @dataclasses.dataclass(frozen=True)
@@ -30,8 +32,10 @@ class Output:
     progress: Progress
 
 
-def write_picture(file: DecodedPhoto, output: Output, file_format: PictureFormat) -> Iterator[bytes]:
+def write_picture(file: DecodedPhoto, output: Output, file_format: PictureFormat) -> Iterator[Any]:
     """Writes a decoded file as a photo with its metadata; gives its url, as bytes: not every name is text.
+
+    A damaged file is written as far as it could be decoded, and gives a failure row, too.
 
     Raises:
       BadInput: the format cannot hold it, or another file is in its place: without `overwrite` any other,
@@ -50,8 +54,12 @@ def write_picture(file: DecodedPhoto, output: Output, file_format: PictureFormat
         return output.overwrite and not (original and hashlib.sha256(there).digest().startswith(original))
 
     write_whole(url, data, output.folder, may_replace, file.source)
-    output.progress.count("restored", pixels.shape[0] * pixels.shape[1], file.source.size_bytes)
     yield os.fsencode(url)
+    if file.damage:
+        error = BadCodestream(f"restored as far as possible, but the file is damaged: {file.damage}")
+        yield beam.pvalue.TaggedOutput(FAILURES, failure(file.source.url, "decode", error))
+    else:
+        output.progress.count("restored", pixels.shape[0] * pixels.shape[1], file.source.size_bytes)
 
 
 def copy_unchanged(

@@ -12,6 +12,7 @@ import pytest
 
 import foveate
 from foveate.archive.planning.restore_plan import NamedFile
+from foveate.archive.tables import read_failures
 from foveate.codec import file as jp2_file
 from foveate.codec import jp2
 from foveate.codec.errors import BadCodestream, UnsupportedCodestream
@@ -19,6 +20,7 @@ from foveate.codec.metadata import PhotoMetadata
 from foveate.codec.regions import Region
 from foveate.pictures.formats import as_it_should_be_seen, decode_picture
 from foveate.pictures.picture import full_range, turned
+from foveate.pipelines.cli import main
 from foveate.sandbox.client import Limits
 from foveate.storage.errors import BadInput
 from foveate.storage.source import SourceFile
@@ -59,6 +61,28 @@ def test_an_archived_photo_is_decoded_with_its_noise_and_metadata(tmp_path: Path
     np.testing.assert_array_equal(result.pixels, candidate.decoded)
     np.testing.assert_array_equal(result.noise, candidate.noise)
     assert (result.output_path, result.prefiltered, result.note) == ("a.png", False, "")
+
+
+def test_a_changed_codestream_is_damage_and_edited_tags_are_not(tmp_path: Path) -> None:
+    data = ours().jp2
+    assert decoded(tmp_path, data).damage == ""
+    remark = b"a remark"
+    assert decoded(tmp_path, data + (8 + len(remark)).to_bytes(4) + b"free" + remark).damage == ""
+    changed = bytearray(data)
+    changed[-20] ^= 4
+    assert "codestream has changed" in decoded(tmp_path, bytes(changed)).damage
+
+
+def test_a_damaged_file_is_restored_as_far_as_possible_and_fails(tmp_path: Path) -> None:
+    data = bytearray(ours().jp2)
+    data[-20] ^= 4
+    (tmp_path / "in").mkdir()
+    (tmp_path / "in/a.jp2").write_bytes(data)
+    command = ["restore", str(tmp_path / "in"), "--output", str(tmp_path / "out"), "--reccnn", "off"]
+    assert main(command) == 3
+    assert decode_picture((tmp_path / "out/a.png").read_bytes()).pixels.shape == (97, 131, 3)
+    (failure,) = read_failures(str(tmp_path / "out")).to_pylist()
+    assert failure["url"].endswith("a.jp2") and "codestream has changed" in failure["message"]
 
 
 def test_a_file_marked_for_plain_decode_has_no_noise_to_restore_by(tmp_path: Path) -> None:
