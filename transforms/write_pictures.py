@@ -56,8 +56,8 @@ def write_picture(file: DecodedPhoto, output: Output, file_format: PictureFormat
     write_whole(url, data, output.folder, may_replace, file.source)
     yield os.fsencode(url)
     if file.damage:
-        error = BadCodestream(f"restored as far as possible, but the file is damaged: {file.damage}")
-        yield beam.pvalue.TaggedOutput(FAILURES, failure(file.source.url, "decode", error))
+        damaged = BadCodestream(f"restored as far as possible, but the file is damaged: {file.damage}")
+        yield beam.pvalue.TaggedOutput(FAILURES, failure(file.source.url, "decode", damaged))
     else:
         output.progress.count("restored", pixels.shape[0] * pixels.shape[1], file.source.size_bytes)
 
