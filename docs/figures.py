@@ -32,6 +32,7 @@ PAGES = (
     "docs/cloud.md",
     "docs/faq.md",
     "docs/how-it-works.md",
+    "docs/index.md",
     "docs/saliency.md",
     "docs/settings.md",
     "models/weights/msroi.md",
