@@ -10,6 +10,7 @@ import argparse
 import contextlib
 import dataclasses
 import functools
+import itertools
 import json
 import sys
 import tempfile
@@ -151,18 +152,19 @@ def _require(archive: str) -> None:
     """Makes sure that there is something to verify.
 
     Raises:
-      NothingFound: there is nothing, it cannot be listed, or it is no archive.
+      NothingFound: there is nothing, it cannot be listed, or it is not an archive.
       BadTable: a table is unreadable.
     """
     file = find_file(archive)
-    there = file or next(iter(list_folder(archive)), None)
-    if there is None and not read_metrics(archive, columns=["run_id"]).num_rows:
+    files = iter([file] if file else list_folder(archive))
+    first = next(files, None)
+    if first is None and not read_metrics(archive, columns=["run_id"]).num_rows:
         raise NothingFound(f"no archive at {archive}")
-    if visible_urls(archive, METRICS_FOLDER, None):
+    if first is None or any(each.path.endswith(JP2_ENDINGS) for each in itertools.chain([first], files)):
         return
-    if not any(each.path.endswith(JP2_ENDINGS) for each in ([file] if file else list_folder(archive))):
+    if not visible_urls(archive, METRICS_FOLDER, None):
         raise NothingFound(
-            f"{archive} is no archive: it has neither tables (_foveate/) nor JP2 files; "
+            f"{archive} is not an archive: it has no tables (_foveate/) and no JP2 files; "
             "name the folder that foveate compress --output has written to"
         )
 

@@ -247,11 +247,11 @@ def test_without_tables_every_jp2_file_answers_for_itself(
     assert main(["verify", str(archive / "color.png.jp2")]) == 0
 
 
-def test_photos_are_no_archive(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_photos_are_not_an_archive(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     photos = put(tmp_path / "photos", PHOTOS)
     for path in (photos, photos / "color.png"):
         assert main(["verify", str(path)]) == 2
-        assert f"{path} is no archive" in capsys.readouterr().err
+        assert f"{path} is not an archive" in capsys.readouterr().err
 
 
 def test_a_copy_that_a_later_run_compressed_is_stale(
