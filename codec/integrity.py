@@ -46,6 +46,11 @@ class Integrity:
         """Whether the file is known to be as it was written, to the last bit."""
         return self.sealed and self.cut_after is None and not self.problems
 
+    @property
+    def damage(self) -> tuple[str, ...]:
+        """The problems that are not edits, such as changed tags."""
+        return tuple(problem for problem in self.problems if problem != BOXES_CHANGED)
+
 
 def is_edited(data: bytes) -> bool:
     """Whether somebody has changed the boxes around an unchanged codestream, such as tags.

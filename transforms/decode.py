@@ -15,7 +15,6 @@ from foveate.archive.names import is_jpeg2000
 from foveate.archive.planning.restore_plan import NamedFile
 from foveate.codec.errors import BadCodestream, UnsupportedCodestream
 from foveate.codec.excerpt import excerpt, picture_size
-from foveate.codec.integrity import BOXES_CHANGED
 from foveate.codec.jp2 import metadata_beside
 from foveate.codec.ranged import RangedBytes
 from foveate.codec.regions import Region, Window, as_stored, window
@@ -87,13 +86,8 @@ def decode_file(element: NamedFile, extent: Extent, key: ArchiveKey | None = Non
         note=found.note,
         source_sha256=record.source_sha256 if record is not None else b"",
         shown=(part.rows, part.columns) if part else (slice(None), slice(None)),
-        damage="" if part or record is None else _damage(data, extent.limits),
+        damage="" if part or record is None else "; ".join(check_integrity(data, extent.limits).damage),
     )
-
-
-def _damage(data: bytes, limits: Limits) -> str:
-    problems = check_integrity(data, limits).problems
-    return "; ".join(problem for problem in problems if problem != BOXES_CHANGED)
 
 
 def _read(file: SourceFile, extent: Extent, key: ArchiveKey | None) -> tuple[bytes, Window | None]:

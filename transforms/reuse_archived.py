@@ -6,7 +6,6 @@ import numpy as np
 
 from foveate.archive.keys import from_store, stored_name
 from foveate.archive.names import archive_url
-from foveate.codec.integrity import BOXES_CHANGED
 from foveate.pictures.picture import full_range
 from foveate.sandbox.client import check_integrity, decode_archive
 from foveate.storage.files import read_if_there
@@ -29,7 +28,7 @@ def already_archived(salient: SalientPhoto, encoder: EncodeOptions) -> CodedFile
         if not record.made_with(wanted.settings_digest, wanted.weights_digest):
             return None
         # Tags that somebody wrote into the file are no reason to make it again; damage is.
-        if set(found.problems) - {BOXES_CHANGED} or found.cut_after is not None:
+        if found.damage or found.cut_after is not None:
             return None
         back = decode_archive(data, encoder.limits)
     except ValueError:  # damaged or foreign: it is made again
