@@ -55,7 +55,7 @@ _THICK, _LEAST_LENGTH = (
 )  # thicker cores must be longer than so many times that
 _PLACE = 2  # pixels of a look each way: a quarter of the network's cell
 _GROWTH = 4.0  # how far a core grows, in units of half its thickness: then lines of a block meet
-_GRAY = 128
+GRAY = 128  # around what is not a multiple of the stride; it means nothing to the network
 
 
 @dataclasses.dataclass(frozen=True, eq=False)
@@ -121,7 +121,7 @@ def _seen(
         dataclasses.replace(part, picture=np.ascontiguousarray(np.rot90(part.picture, direction.turns)))
         for part in parts
     ]
-    for part, output in zip(turned, looks.run(finder.predict, turned, _GRAY), strict=True):
+    for part, output in zip(turned, looks.run(finder.predict, turned, GRAY), strict=True):
         rows, columns = (-(-side // _PLACE) for side in part.picture.shape[:2])
         yield np.rot90(output["writing"][:rows, :columns, 0], -direction.turns)
 

@@ -13,8 +13,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
-_BETA_1, _BETA_2, _EPSILON = 0.9, 0.999, 1e-8  # Adam's
-_RELATIVE_BETA_2, _RELATIVE_EPSILON = 0.99, 1e-12  # RelativeAdam's; gradients of clipped norm can be tiny
+_BETA_1 = 0.9  # Adam's
 _MOMENTUM = 0.95  # Muon's
 _GAIN = 3.4  # spectral norm of Muon's update over the learning rate, so that one rate serves both
 _LEAST_CHANNELS = 16  # in and out, of kernels that Muon updates
@@ -26,11 +25,14 @@ _POLYNOMIAL = (
 )  # Jordan's: takes singular values in (0, 1] near to 1, small ones fast
 
 
-class Optimizer:
-    """Updates TensorFlow variables in place.
+class _Adam:
+    """Keeps two moments of each weight, and updates one weight by them.
 
     `moments`: the variables that it keeps between steps.
     """
+
+    beta_2 = 0.999
+    epsilon = 1e-8
 
     def __init__(self, weights: Sequence[Any]) -> None:
         import tensorflow as tf
@@ -39,15 +41,38 @@ class Optimizer:
         self._first, self._second = (
             [tf.Variable(tf.zeros_like(weight), trainable=False) for weight in weights] for _ in range(2)
         )
-        self._hidden: dict[tuple[int, ...], list[int]] = {}  # numbers of weights, by shape
-        for number, weight in enumerate(weights):
-            if len(weight.shape) == 4 and min(weight.shape[2:]) >= _LEAST_CHANNELS:
-                self._hidden.setdefault(tuple(weight.shape), []).append(number)
 
     @property
     def moments(self) -> list[Any]:
         """First moments, then second ones."""
         return [*self._first, *self._second]
+
+    def _adam(self, gradient: Any, number: int, rate: Any, step: Any) -> None:
+        import tensorflow as tf
+
+        tf.raw_ops.ResourceApplyAdam(
+            var=self._weights[number].handle,
+            m=self._first[number].handle,
+            v=self._second[number].handle,
+            grad=gradient,
+            lr=rate,
+            beta1=_BETA_1,
+            beta2=self.beta_2,
+            epsilon=self.epsilon,
+            beta1_power=tf.pow(_BETA_1, step + 1.0),
+            beta2_power=tf.pow(self.beta_2, step + 1.0),
+        )
+
+
+class Optimizer(_Adam):
+    """Updates TensorFlow variables in place: hidden kernels by Muon, the others by Adam."""
+
+    def __init__(self, weights: Sequence[Any]) -> None:
+        super().__init__(weights)
+        self._hidden: dict[tuple[int, ...], list[int]] = {}  # numbers of weights, by shape
+        for number, weight in enumerate(weights):
+            if len(weight.shape) == 4 and min(weight.shape[2:]) >= _LEAST_CHANNELS:
+                self._hidden.setdefault(tuple(weight.shape), []).append(number)
 
     def apply(self, gradients: Sequence[Any], rate: Any, step: Any) -> None:
         """One update.
@@ -79,61 +104,26 @@ class Optimizer:
         for number, update in zip(numbers, tf.unstack(updates), strict=True):
             self._weights[number].assign_sub(tf.reshape(update, shape))
 
-    def _adam(self, gradient: Any, number: int, rate: Any, step: Any) -> None:
-        import tensorflow as tf
 
-        tf.raw_ops.ResourceApplyAdam(
-            var=self._weights[number].handle,
-            m=self._first[number].handle,
-            v=self._second[number].handle,
-            grad=gradient,
-            lr=rate,
-            beta1=_BETA_1,
-            beta2=_BETA_2,
-            epsilon=_EPSILON,
-            beta1_power=tf.pow(_BETA_1, step + 1.0),
-            beta2_power=tf.pow(_BETA_2, step + 1.0),
-        )
-
-
-class RelativeAdam:
+class RelativeAdam(_Adam):
     """Adam with steps relative to each array's size at the start, for weights of very different sizes.
 
     A converted network's are: normalization is folded into its kernels. Arrays of zeros stay zero.
     """
 
+    beta_2 = 0.99
+    epsilon = 1e-12  # gradients of clipped norm can be tiny
+
     def __init__(self, weights: Sequence[Any]) -> None:
         import tensorflow as tf
 
-        self._weights = weights
+        super().__init__(weights)
         self._sizes = [float(tf.sqrt(tf.reduce_mean(tf.square(weight)))) for weight in weights]
-        self._first, self._second = (
-            [tf.Variable(tf.zeros_like(weight), trainable=False) for weight in weights] for _ in range(2)
-        )
-
-    @property
-    def moments(self) -> list[Any]:
-        """First moments, then second ones."""
-        return [*self._first, *self._second]
 
     def apply(self, gradients: Sequence[Any], rate: Any, step: Any) -> None:
         """One update, as `Optimizer.apply` makes it."""
-        import tensorflow as tf
-
-        each = zip(self._weights, gradients, self._first, self._second, self._sizes, strict=True)
-        for weight, gradient, first, second, size in each:
-            tf.raw_ops.ResourceApplyAdam(
-                var=weight.handle,
-                m=first.handle,
-                v=second.handle,
-                grad=size * gradient,
-                lr=size * rate,
-                beta1=_BETA_1,
-                beta2=_RELATIVE_BETA_2,
-                epsilon=_RELATIVE_EPSILON,
-                beta1_power=tf.pow(_BETA_1, step + 1.0),
-                beta2_power=tf.pow(_RELATIVE_BETA_2, step + 1.0),
-            )
+        for number, (gradient, size) in enumerate(zip(gradients, self._sizes, strict=True)):
+            self._adam(size * gradient, number, size * rate, step)
 
 
 def orthogonalized(matrices: Any) -> Any:

@@ -12,22 +12,21 @@ from __future__ import annotations
 
 import argparse
 import dataclasses
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from foveate.models import text_detector, writing
+from foveate.models import looks, text_detector, writing
 from foveate.models.array_files import Arrays, read_arrays, write_arrays
 from foveate.models.training import fitting
 from foveate.models.training.optimizer import RelativeAdam
 from foveate.models.training.photos import load_photos
-from foveate.models.training.written_views import View, views, written
+from foveate.models.training.written_views import Predict, View, views, written
 
 COURSE = fitting.Course(4_000, 1e-3, 0.6, 0.995, 50)
-_GRAY = 128
 
 
 @dataclasses.dataclass(frozen=True)
@@ -130,18 +129,18 @@ def _pool(network: Any, photos: Path, recipe: Recipe) -> list[View]:
     return [view for photo in load_photos(photos) for view in views(photo, predict, recipe.views, generator)]
 
 
-def _predictor(network: Any) -> Callable[[NDArray[Any]], NDArray[np.float32]]:
+def _predictor(network: Any) -> Predict:
     import tensorflow as tf
 
-    @tf.function(input_signature=[tf.TensorSpec((None, None, None, 3), tf.float32)])  # type: ignore[untyped-decorator, unused-ignore]
+    @tf.function(input_signature=[tf.TensorSpec((None, None, None, 3), tf.float32)])  # type: ignore[untyped-decorator, unused-ignore]  # TensorFlow is untyped
     def predict(pictures: Any) -> Any:
-        return pixels(network(pictures, training=False))
+        return {"writing": pixels(network(pictures, training=False))}
 
-    def of_picture(picture: NDArray[Any]) -> NDArray[np.float32]:
+    def of_picture(picture: NDArray[np.uint8]) -> NDArray[np.float32]:
         rows, columns = picture.shape[:2]
-        edges = ((0, -rows % text_detector.STRIDE), (0, -columns % text_detector.STRIDE), (0, 0))
-        padded = np.pad(picture, edges, constant_values=_GRAY).astype(np.float32)
-        return np.asarray(predict(padded[None]))[0, :rows, :columns]
+        (output,) = looks.run(predict, [looks.Look(picture)], writing.GRAY)
+        found: NDArray[np.float32] = output["writing"][:rows, :columns]
+        return found
 
     return of_picture
 

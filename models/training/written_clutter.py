@@ -1,4 +1,4 @@
-"""Draws what looks like writing, and is not, onto pictures that a text network learns from."""
+"""Draws clutter, which looks like writing but is not, onto pictures that a text network learns from."""
 
 from __future__ import annotations
 

@@ -17,15 +17,15 @@ from PIL import Image, ImageFilter
 from foveate.models.training.written_clutter import cluttered
 from foveate.models.training.written_paint import LUMA, Pixels, Plane, board, painted, placed, warped
 from foveate.models.training.written_strips import Fonts, strip
+from foveate.models.writing import GRAY
 
-Predict = Callable[[NDArray[np.float32]], NDArray[np.float32]]
+Predict = Callable[[Pixels], NDArray[np.float32]]
 
 VIEW_SIDES = (320, 1100)  # longer side of a view of a photo
 _PLAIN_SHARE, _CLUTTER_SHARE = 0.25, 0.35  # of pictures
 _BOARD_SHARE, _WARPED_SHARE = 0.5, 0.2  # of blocks of lines
 _LEAST_SEEN = 18  # change of luma by ink that is meant to be found
 _SURE = 0.3  # a teacher's probability of writing
-_GRAY = 128
 
 
 @dataclasses.dataclass(frozen=True, eq=False)
@@ -94,7 +94,7 @@ def _part(view: View, side: int, generator: np.random.Generator) -> _Square:
     )
     edges = [(0, side - length) for length in core.shape]
     padded = (
-        np.pad(picture, (*edges, (0, 0)), constant_values=_GRAY),
+        np.pad(picture, (*edges, (0, 0)), constant_values=GRAY),
         np.pad(core, edges),
         np.pad(known, edges, constant_values=1),
     )

@@ -1,4 +1,4 @@
-"""What looks like writing, and is not."""
+"""Tests drawing clutter: things that look like writing but are not."""
 
 from __future__ import annotations
 
